@@ -1,0 +1,70 @@
+"""The errors that a person can cause or meet: one sentence, and what to do about it.
+
+Everything raised on purpose derives from :class:`RemetricsError`, so that the command line can print
+one line and choose the exit code; anything else is a fault of the program and keeps its traceback.
+"""
+
+
+class RemetricsError(Exception):
+    """A run can't go on; `str()` says what happened and to what, `hint` what to do.
+
+    :param message: one sentence, no full stop needed.
+    :param hint: what the user can do, or "".
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}; {self.hint}" if self.hint else message
+
+
+class UsageError(RemetricsError):
+    """The command line, the configuration or a reference is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(RemetricsError):
+    """A source can't be opened or is not what its reference says."""
+
+    exit_code = 2
+
+
+class BlobError(RemetricsError):
+    """One blob can't be read: the layer fails, the run goes on.
+
+    :param cause: a member of :data:`hpc_remetrics.records.CAUSES`.
+    """
+
+    def __init__(self, cause: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.cause = cause
+
+
+class DatasetError(RemetricsError):
+    """A file is not a dataset or part of this program, or of another schema version."""
+
+    exit_code = 2
+
+
+class MissingComponentError(RemetricsError):
+    """Something that must be installed is not there (libmagic, MPI, …)."""
+
+    exit_code = 2
+
+
+class OutputError(RemetricsError):
+    """The output or the scratch can't be written."""
+
+    exit_code = 5
+
+
+class OutputLockedError(RemetricsError):
+    """Another job holds this output."""
+
+    exit_code = 6

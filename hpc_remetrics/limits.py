@@ -1,0 +1,57 @@
+"""What hostile or broken input may cost: every limit, its default, and the words for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from .errors import UsageError
+
+KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
+
+
+def _limit(default: float, text: str) -> float:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run; the field names are the names of `--limit NAME=VALUE`."""
+
+    header_bytes: int = _limit(MiB, "a PAX header, a GNU long name or a sparse map, bytes")
+    path_bytes: int = _limit(MiB, "a path or a link, bytes")
+    entries: int = _limit(20_000_000, "entries a layer")
+    layer_bytes: int = _limit(256 * GiB, "an uncompressed layer, bytes")
+    ratio: int = _limit(2_000, "uncompressed over compressed bytes, after ratio_grace")
+    ratio_grace: int = _limit(GiB, "uncompressed bytes before ratio counts")
+    sparse_bytes: int = _limit(16 * GiB, "holes that the sparse files of a layer may expand to, bytes")
+    type_seconds: float = _limit(5.0, "libmagic on one file, CPU seconds")
+    layer_seconds: float = _limit(60.0, "a layer, seconds, before the share of its size")
+    layer_bytes_per_second: int = _limit(2_000_000, "compressed bytes that earn a layer one more second")
+    child_bytes: int = _limit(2 * GiB, "memory of the child process, bytes")
+    manifest_bytes: int = _limit(4 * MiB, "a manifest or a config, bytes")
+    index_depth: int = _limit(4, "indexes within indexes")
+
+    @classmethod
+    def from_options(cls, options: dict[str, object]) -> Limits:
+        """Build limits from names and numbers (or their text); `UsageError` names what is wrong.
+
+        >>> Limits.from_options({"entries": "10"}).entries
+        10
+        """
+        known = {f.name: type(f.default) for f in fields(cls)}
+        values = {}
+        for name, value in options.items():
+            if name not in known:
+                raise UsageError(f"no limit is called {name!r}", f"choose from {', '.join(known)}")
+            try:
+                number = known[name](float(str(value).replace("_", "")))
+            except (ValueError, OverflowError):
+                raise UsageError(f"limit {name}: {value!r} is not a number") from None
+            if number <= 0:
+                raise UsageError(f"limit {name}: {value!r} is not above 0")
+            values[name] = number
+        return cls(**values)
+
+    def layer_time(self, size: int) -> float:
+        """Seconds that a layer of `size` compressed bytes may take."""
+        return self.layer_seconds + max(size, 0) / self.layer_bytes_per_second

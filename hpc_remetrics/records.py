@@ -1,0 +1,231 @@
+"""The values that flow through the program: digests, layers, images, and the words for what went wrong.
+
+Words follow the OCI image specification; the numbers behind enum words are part of the file format
+and never change meaning (new words are appended).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, order=True)
+class Digest:
+    """A SHA-256 digest, parsed once: `Digest.parse("sha256:…")`, `str()`, `.raw` (32 bytes), `.hex`."""
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != 32:
+            raise ValueError(f"a SHA-256 digest has 32 bytes, got {len(self.raw)}")
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read `sha256:` and 64 lower-case hex digits; `ValueError` on anything else.
+
+        >>> Digest.parse("sha256:" + "0" * 63 + "a").hex[-2:]
+        '0a'
+        """
+        if not isinstance(text, str) or not _SHA256.match(text):
+            raise ValueError(f"not a sha256 digest: {str(text)[:100]!r}")
+        return cls(bytes.fromhex(text[7:]))
+
+    @cached_property
+    def hex(self) -> str:
+        return self.raw.hex()
+
+    def __str__(self) -> str:
+        return f"sha256:{self.raw.hex()}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as a manifest names it.
+
+    :param digest: of the compressed bytes.
+    :param size: bytes of the blob as the descriptor says, -1 where it does not say (schema 1).
+    :param media_type: a member of :data:`MEDIA_TYPES`.
+    :param diff_id: of the uncompressed tar as the image's config says, or None.
+    """
+
+    digest: Digest
+    size: int
+    media_type: str
+    diff_id: Digest | None = None
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: a manifest under a name, for one platform.
+
+    :param name: `repository:tag`, `repository@sha256:…` or what the source calls it.
+    :param digest: of the manifest's bytes.
+    :param platform: `os/architecture[/variant]`, "" where nothing says it.
+    :param manifest_type: a member of :data:`MANIFEST_TYPES`.
+    :param layers: in order of the manifest, base first; one layer may stand in it twice.
+    """
+
+    name: str
+    digest: Digest
+    platform: str
+    manifest_type: str
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def repository(self) -> str:
+        """The name without tag or digest.
+
+        >>> Image("host:5000/a/b:1", Digest(bytes(32)), "", "oci").repository
+        'host:5000/a/b'
+        """
+        name = self.name.partition("@")[0]
+        head, colon, tail = name.rpartition(":")
+        return head if colon and "/" not in tail else name
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that a source holds and that is not profiled as a layer, counted apart.
+
+    :param image: the name it was met under.
+    :param digest: as the descriptor writes it (it need not be a valid digest).
+    :param size: bytes as the descriptor says, -1 where it does not say.
+    :param media_type: the media type in full, cut to 255 characters.
+    :param cause: a member of :data:`SKIP_CAUSES`.
+    :param message: one sentence for people.
+    """
+
+    image: str
+    digest: str
+    size: int
+    media_type: str
+    cause: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a layer is not (wholly) in the dataset; a value, never an exception that ends the run.
+
+    :param stage: a member of :data:`STAGES`.
+    :param cause: a member of :data:`CAUSES`.
+    :param message: one sentence for people, at most 500 characters.
+    :param offset: byte of the uncompressed tar where it happened, -1 where that makes no sense.
+    """
+
+    digest: Digest
+    stage: str
+    cause: str
+    message: str
+    offset: int = -1
+    rank: int = -1
+    host: str = ""
+
+
+@dataclass
+class Catalog:
+    """What sources hold: images with their layers, and what is counted apart."""
+
+    images: list[Image] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def __add__(self, other: Catalog) -> Catalog:
+        return Catalog(self.images + other.images, self.skipped + other.skipped)
+
+
+def _enum(*words: str) -> dict[str, int]:
+    return {word: number for number, word in enumerate(words)}
+
+
+KINDS = _enum(
+    "file",
+    "directory",
+    "symlink",
+    "hardlink",
+    "character_device",
+    "block_device",
+    "fifo",
+    "whiteout",
+    "opaque",
+    "other",
+)
+"""What a tar entry is. `opaque` is the marker `.wh..wh..opq`, `other` a type flag that no tool extracts."""
+
+STATUSES = _enum("ok", "partial", "failed")
+"""How a layer ended. `partial`: the entries before the fault are there."""
+
+COMPRESSIONS = _enum("none", "gzip", "zstd", "bzip2", "xz", "unknown")
+"""What the first bytes of a blob say; `unknown` for a layer that could not be opened."""
+
+MEDIA_TYPES = _enum(
+    "unspecified",
+    "oci_tar",
+    "oci_tar_gzip",
+    "oci_tar_zstd",
+    "docker_tar",
+    "docker_tar_gzip",
+    "docker_tar_zstd",
+    "docker_archive_tar",
+)
+"""Media types of layers that are profiled; see `sources/manifests.py` for the full names."""
+
+MANIFEST_TYPES = _enum("oci", "docker_schema2", "docker_schema1", "docker_archive")
+
+SKIP_CAUSES = _enum(
+    "artifact",
+    "attestation",
+    "foreign",
+    "encrypted",
+    "unknown_media_type",
+    "bad_manifest",
+    "missing_manifest",
+    "bad_digest",
+    "other_platform",
+    "too_deep",
+)
+
+STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish")
+
+CAUSES = _enum(
+    "missing",
+    "io_error",
+    "size_mismatch",
+    "digest_mismatch",
+    "bad_compression",
+    "truncated",
+    "bad_header",
+    "limit_header",
+    "limit_path",
+    "limit_entries",
+    "limit_size",
+    "limit_ratio",
+    "limit_sparse",
+    "limit_time",
+    "limit_memory",
+    "killed",
+    "crashed",
+    "no_room",
+    "unsupported",
+    "internal",
+)
+
+TRANSIENT_CAUSES = frozenset({"io_error", "limit_time", "limit_memory", "killed", "crashed", "no_room", "missing", "internal"})
+"""Causes that another start may not meet again: such layers are tried anew."""
+
+NOTES = {
+    "missing_end_marker": 1 << 0,
+    "trailing_data": 1 << 1,
+    "many_members": 1 << 2,
+    "skippable_frames": 1 << 3,
+    "media_type_mismatch": 1 << 4,
+    "pax_global_header": 1 << 5,
+    "diff_id_mismatch": 1 << 6,
+    "unresolved_hardlink": 1 << 7,
+    "type_timed_out": 1 << 8,
+    "other_entries": 1 << 9,
+}
+"""Bits of `/layers/notes`: what was odd about a layer that is whole all the same."""

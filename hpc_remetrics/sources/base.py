@@ -1,0 +1,81 @@
+"""The interface between where images live and everything else.
+
+A source answers two questions: which images it has, and the bytes of a blob from an offset. The rest
+(walking indexes, reading configs, counting apart) is derived in `manifests.py`; the code that profiles
+can't tell a registry from a folder.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ..records import Digest
+
+
+@dataclass(frozen=True)
+class Root:
+    """A named manifest or index, the beginning of the walk.
+
+    :param name: what the image is called there, `repository:tag` where there is such a name.
+    :param manifest: the bytes of the manifest or index, at most `Limits.manifest_bytes`.
+    :param media_type: as the descriptor or the transport says, "" where nothing does.
+    :param digest: what the descriptor says, None where nothing names one (then that of the bytes).
+    :param platform: `os/architecture[/variant]` where the descriptor says it.
+    :param manifest_type: set where the bytes were made up by the source (docker-archive).
+    """
+
+    name: str
+    manifest: bytes
+    media_type: str = ""
+    digest: Digest | None = None
+    platform: str = ""
+    manifest_type: str = ""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a blob lies on a file system that every rank sees: read in place.
+
+    :param offset: first byte in the file (a blob may stand inside an archive).
+    :param size: bytes.
+    """
+
+    path: Path
+    offset: int
+    size: int
+
+
+class Source(ABC):
+    """Images and blobs of one place; `reference` is what the user wrote, such as `oci:DIR`."""
+
+    reference: str
+
+    @abstractmethod
+    def roots(self) -> Iterator[Root]:
+        """Yield the named manifests; raise `SourceError` if the place is not what it should be."""
+
+    @abstractmethod
+    def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
+        """Return a stream of the blob's bytes from `offset` on; raise `BlobError` if it can't be had."""
+
+    def locate(self, digest: Digest) -> Extent | None:
+        """Return where the blob lies if it can be read in place, else None; `BlobError` if it is missing."""
+        return None
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """Return a small blob whole; `BlobError` if it is missing, longer than `limit`, or not what its digest says."""
+        import hashlib
+
+        from ..errors import BlobError
+
+        with self.open(digest) as stream:
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            raise BlobError("limit_size", f"{digest} is longer than {limit} bytes")
+        if hashlib.sha256(data).digest() != digest.raw:
+            raise BlobError("digest_mismatch", f"{digest} has other bytes: sha256:{hashlib.sha256(data).hexdigest()}")
+        return data

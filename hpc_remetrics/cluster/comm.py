@@ -1,0 +1,242 @@
+"""Ranks and the messages between them; the only importer of mpi4py, with a serial twin.
+
+Nothing here waits in a blocking MPI call: MPI libraries spin there, and a spinning rank takes the core
+that another one works on. Every wait probes, and sleeps in between, longer the longer nothing comes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from ..errors import MissingComponentError, UsageError
+
+ANY = -1
+
+# Set in every process of a parallel launch: by Hydra (MPICH, Intel MPI), PMIx (Open MPI, srun), Open MPI, MVAPICH2.
+_SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+
+
+class Backoff:
+    """Sleeps that double from 50 µs to `longest` seconds while nothing happens."""
+
+    def __init__(self, longest: float = 0.02) -> None:
+        self.longest = longest
+        self.reset()
+
+    def reset(self) -> None:
+        self.seconds = 50e-6
+
+    def sleep(self) -> None:
+        time.sleep(self.seconds)
+        self.seconds = min(2 * self.seconds, self.longest)
+
+
+class SerialComm:
+    """A communicator of one rank: messages go to itself, collectives are identities."""
+
+    rank, size, root = 0, 1, 0
+
+    def __init__(self) -> None:
+        self.host = socket.gethostname()
+        self._messages: deque[tuple[int, Any]] = deque()
+
+    def send(self, message: Any, dest: int, tag: int) -> None:
+        self._messages.append((tag, message))
+
+    def poll(self) -> tuple[int, int, Any] | None:
+        if not self._messages:
+            return None
+        tag, message = self._messages.popleft()
+        return 0, tag, message
+
+    def flush(self) -> None:
+        pass
+
+    def barrier(self) -> None:
+        pass
+
+    def bcast(self, value: Any, root: int = 0) -> Any:
+        return value
+
+    def allgather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
+        return [memoryview(buffers[0]).cast("B")]
+
+    def abort(self, code: int = 1) -> None:
+        os._exit(code)
+
+
+class MPIComm:
+    """MPI_COMM_WORLD behind the same calls as `SerialComm`; `root` is rank 0."""
+
+    root = 0
+
+    def __init__(self, mpi: Any) -> None:
+        self._mpi, self._comm = mpi, mpi.COMM_WORLD
+        self.rank, self.size = self._comm.rank, self._comm.size
+        self.host = socket.gethostname()
+        self._pending: deque[tuple[Any, bytes]] = deque()
+
+    def send(self, message: Any, dest: int, tag: int) -> None:
+        """Start sending a picklable message; it leaves while the caller goes on."""
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        self._pending.append((self._comm.Isend([data, self._mpi.BYTE], dest=dest, tag=tag), data))
+        while self._pending and self._pending[0][0].Test():
+            self._pending.popleft()
+
+    def poll(self) -> tuple[int, int, Any] | None:
+        """Return the next message as (source, tag, message), or None at once if none has come."""
+        while self._pending and self._pending[0][0].Test():
+            self._pending.popleft()
+        status = self._mpi.Status()
+        found = self._comm.Improbe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, status)
+        if found is None:
+            return None
+        data = bytearray(status.Get_count(self._mpi.BYTE))
+        self._wait(found.Irecv([data, self._mpi.BYTE]))
+        return status.Get_source(), status.Get_tag(), pickle.loads(data)
+
+    def flush(self) -> None:
+        """Wait until every message of this rank has left."""
+        while self._pending:
+            self._wait(self._pending[0][0])
+            self._pending.popleft()
+
+    def barrier(self) -> None:
+        self._wait(self._comm.Ibarrier())
+
+    def bcast(self, value: Any, root: int = 0) -> Any:
+        """Return root's picklable value on every rank."""
+        data = bytearray(pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if self.rank == root else b"")
+        size = bytearray(len(data).to_bytes(8, "little"))
+        self._wait(self._comm.Ibcast([size, self._mpi.BYTE], root))
+        if self.rank != root:
+            data = bytearray(int.from_bytes(size, "little"))
+        self._wait(self._comm.Ibcast([data, self._mpi.BYTE], root))
+        return value if self.rank == root else pickle.loads(data)
+
+    def allgather(self, value: Any) -> list[Any]:
+        """Return the picklable values of all ranks, by rank."""
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        return [pickle.loads(part) for part in self.alltoall([data] * self.size)]
+
+    def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
+        """Send `buffers[r]` to each rank r and return what each rank sent here, by rank."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        counts = b"".join(view.nbytes.to_bytes(8, "little") for view in views)
+        got = bytearray(8 * self.size)
+        self._wait(self._comm.Ialltoall([counts, 8, self._mpi.BYTE], [got, 8, self._mpi.BYTE]))
+        sizes = [int.from_bytes(got[8 * r : 8 * r + 8], "little") for r in range(self.size)]
+        received = bytearray(sum(sizes))
+        sent = b"".join(views)
+        self._wait(
+            self._comm.Ialltoallv(
+                [sent, ([v.nbytes for v in views], _starts(v.nbytes for v in views)), self._mpi.BYTE],
+                [received, (sizes, _starts(sizes)), self._mpi.BYTE],
+            )
+        )
+        whole, starts = memoryview(received), _starts(sizes)
+        return [whole[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+
+    def abort(self, code: int = 1) -> None:
+        """End every rank of the job at once."""
+        self._comm.Abort(code)
+
+    def _wait(self, request: Any) -> None:
+        backoff = Backoff(0.005)
+        while not request.Test():
+            backoff.sleep()
+
+
+def _starts(sizes: Any) -> list[int]:
+    starts, total = [], 0
+    for size in sizes:
+        starts.append(total)
+        total += size
+    return starts
+
+
+Comm = SerialComm | MPIComm
+
+
+def launched_size(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many processes the launcher says it started, 1 without a launcher.
+
+    >>> launched_size({"PMI_SIZE": "4"}), launched_size({})
+    (4, 1)
+    """
+    if environ.get("SLURM_STEP_ID", "0") in ("4294967291", "batch"):
+        environ = {name: value for name, value in environ.items() if not name.startswith("SLURM")}
+    sizes = [int(environ[name]) for name in _SIZE_VARIABLES if environ.get(name, "").isdigit()]
+    return max(sizes, default=1)
+
+
+def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Return this process's rank as the launcher says it before MPI starts, None if nothing says it."""
+    for name in _RANK_VARIABLES:
+        if environ.get(name, "").isdigit():
+            return int(environ[name])
+    return None
+
+
+def connect() -> Comm:
+    """Return the communicator of this process: MPI's under a launcher, else the serial twin.
+
+    Raises `MissingComponentError` under a launcher without mpi4py or an MPI library, and `UsageError`
+    when the launcher started more processes than the MPI library knows of (they don't fit together).
+    """
+    launched = launched_size()
+    if launched == 1:
+        return SerialComm()
+    try:
+        import mpi4py
+
+        mpi4py.rc.thread_level = "funneled"
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise MissingComponentError(
+            f"{launched} processes were launched, but MPI can't be loaded ({error})",
+            "pip install 'hpc-remetrics[mpi]', or run without mpirun",
+        ) from None
+    if launched > 1 and MPI.COMM_WORLD.size == 1:
+        raise UsageError(
+            f"the launcher started {launched} processes, but {MPI.Get_library_version().split(chr(10))[0].strip()!r} "
+            "sees one",
+            "use the mpirun that belongs to this MPI library (`hpc-remetrics doctor` shows both)",
+        )
+    return MPIComm(MPI)
+
+
+class AbortOnError:
+    """A context in which an exception that nobody caught ends every rank, with its traceback.
+
+    Without it the other ranks would wait for ever for the one that is gone. `passes` are exceptions
+    that all ranks raise alike.
+    """
+
+    def __init__(self, comm: Comm, passes: Callable[[BaseException], bool] = lambda error: False) -> None:
+        self.comm, self.passes = comm, passes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or self.comm.size == 1 or self.passes(error):
+            return
+        sys.stdout.flush()
+        text = "".join(traceback.format_exception(kind, error, trace))
+        sys.stderr.write(f"[rank {self.comm.rank} {self.comm.host}] ends the job:\n{text}")
+        sys.stderr.flush()
+        self.comm.abort(1)

@@ -1,0 +1,1 @@
+"""One layer in, columns out: decompress, walk the tar, hash and type each file."""

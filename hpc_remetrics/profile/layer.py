@@ -1,0 +1,300 @@
+"""The pass over one layer: every byte is read once, hashed, inflated, walked; each file is hashed and typed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from ..columns import NO_CONTENT, NO_TYPE, LayerProfile, read_blocks
+from ..limits import Limits
+from ..records import KINDS, NOTES, Digest
+from .decompress import Blob, Decompressed
+from .fault import LayerFault
+from .links import resolve_hardlinks
+from .paths import OPAQUE, WHITEOUT, Directories, clean
+from .spill import NOTHING, Content, Spill
+from .stream import Stream
+from .tar import Member, Reader
+
+HEAD = 1 << 20
+"""Bytes of a file that its type is told from; what `file` reads."""
+
+_KIND_OF_TYPE = {
+    b"0": KINDS["file"],
+    b"7": KINDS["file"],
+    b"S": KINDS["file"],
+    b"1": KINDS["hardlink"],
+    b"2": KINDS["symlink"],
+    b"3": KINDS["character_device"],
+    b"4": KINDS["block_device"],
+    b"5": KINDS["directory"],
+    b"6": KINDS["fifo"],
+}
+_FILE, _DIRECTORY, _OTHER = KINDS["file"], KINDS["directory"], KINDS["other"]
+_WHITEOUT, _OPAQUE = KINDS["whiteout"], KINDS["opaque"]
+_HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
+_ZEROS = bytes(1 << 20)
+
+
+class Typer(Protocol):
+    """Tells a content's type from its digest and first bytes, as a number."""
+
+    def type_of(self, digest: bytes, head: bytes, size: int, /) -> int: ...
+
+
+class _NoTypes:
+    def type_of(self, digest: bytes, head: bytes, size: int, /) -> int:
+        return NO_TYPE
+
+
+def profile_layer(
+    stream: BinaryIO,
+    size: int,
+    expected: Digest | None,
+    expected_size: int,
+    spill: Spill,
+    limits: Limits,
+    typer: Typer | None = None,
+) -> LayerProfile:
+    """Profile one layer and leave its entries in `spill`.
+
+    :param stream: the compressed bytes; `size` of them belong to the layer (-1: all).
+    :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to verify.
+    :returns: the layer's row; with status `failed` the spill is empty, with `partial` it holds the
+        entries before the fault.
+    """
+    started = time.process_time()
+    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes())
+    layer.run()
+    layer.verify(expected, expected_size)
+    layer.profile.cpu_seconds = round(time.process_time() - started, 6)
+    return layer.profile
+
+
+class _Pass:
+    """The state of one pass: what was counted so far, and the fault that ended it, if any."""
+
+    def __init__(self, blob: Blob, spill: Spill, limits: Limits, typer: Typer) -> None:
+        self.blob, self.spill, self.limits, self.typer = blob, spill, limits, typer
+        self.profile = LayerProfile()
+        self.counts = [0] * len(KINDS)
+        self.directories = Directories(spill.path.with_suffix(".directories"))
+        self.holes = 0
+
+    def run(self) -> None:
+        """Read the layer as far as it goes."""
+        profile = self.profile
+        try:
+            source = Decompressed(self.blob, self.limits)
+        except LayerFault as fault:
+            self._fault(fault, -1)
+            return
+        profile.compression = source.compression
+        stream = Stream(source)
+        reader = Reader(stream, self.limits)
+        try:
+            try:
+                self._walk(reader, stream)
+            except LayerFault as fault:
+                self._fault(fault, reader.offset)
+                if fault.stage == "tar":
+                    stream.drain()
+            else:
+                if stream.drain():
+                    profile.notes |= NOTES["trailing_data"]
+            if not profile.cause or profile.stage == "tar":
+                profile.diff_id = stream.digest().hex()
+            self.blob.drain()
+        except LayerFault as fault:
+            self._fault(fault, stream.size)
+        profile.TLS = stream.size
+        profile.notes |= reader.notes | source.notes
+        self._finish()
+
+    def _fault(self, fault: LayerFault, offset: int) -> None:
+        profile = self.profile
+        if fault.cause == "io_error" or not profile.cause:
+            profile.stage, profile.cause, profile.message = fault.stage, fault.cause, fault.message[:500]
+            profile.offset = offset
+        if profile.cause != "io_error" and fault.stage == "decompress":
+            try:
+                self.blob.drain()
+            except LayerFault as worse:
+                self._fault(worse, -1)
+
+    def _walk(self, reader: Reader, stream: Stream) -> None:
+        add, counts, directories = self.spill.add, self.counts, self.directories
+        profile, limit = self.profile, self.limits.entries
+        kind_of, type_of, sha256 = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256
+        entries = 0
+        for member in reader:
+            entries += 1
+            if entries > limit:
+                raise LayerFault("tar", "limit_entries", f"more than {limit} entries")
+            path = member.path
+            cleaned = clean(path)
+            kind = kind_of(member.type, _OTHER)
+            if WHITEOUT in cleaned:
+                kind = _whiteout(cleaned, kind)
+            content = NOTHING
+            if kind == _FILE:
+                size, position = member.size, stream.position
+                if member.fragments is None and position + size <= len(stream.buffer):
+                    data = stream.buffer[position : position + size]
+                    stream.position = position + size
+                    digest = sha256(data).digest()
+                else:
+                    digest, data = self._large(member, stream)
+                content = (size, type_of(digest, data, size), digest)
+                profile.FLS += size
+            elif kind == _DIRECTORY:
+                directories.add(cleaned)
+            counts[kind] += 1
+            directories.add_parents(cleaned)
+            if cleaned and (depth := cleaned.count(b"/") + 1) > profile.depth:
+                profile.depth = depth
+            add(
+                kind,
+                member.mode & 0o7777,
+                member.uid,
+                member.gid,
+                member.mtime,
+                member.mtime_ns,
+                content,
+                path,
+                member.link if kind in _HAS_LINK else b"",
+            )
+
+    def _large(self, member: Member, stream: Stream) -> tuple[bytes, bytes]:
+        """Return digest and first bytes of a file that is not whole in the buffer, or sparse."""
+        hasher, head, wanted = hashlib.sha256(), [], HEAD
+        for piece in self._expanded(member, stream):
+            hasher.update(piece)
+            if wanted > 0:
+                head.append(piece[:wanted])
+                wanted -= len(piece)
+        return hasher.digest(), b"".join(head)
+
+    def _expanded(self, member: Member, stream: Stream) -> Any:
+        if member.fragments is None:
+            yield from stream.pieces(member.size)
+            return
+        position = 0
+        for offset, length in [*member.fragments, (member.size, 0)]:
+            yield from self._hole(offset - position)
+            yield from stream.pieces(length)
+            position = offset + length
+
+    def _hole(self, size: int) -> Any:
+        self.holes += size
+        if self.holes > self.limits.sparse_bytes:
+            raise LayerFault("tar", "limit_sparse", f"holes of more than {self.limits.sparse_bytes} bytes")
+        while size:
+            piece = _ZEROS[:size]
+            size -= len(piece)
+            yield piece
+
+    def _finish(self) -> None:
+        """Settle hard links, counts and the status."""
+        profile, spill, counts = self.profile, self.spill, self.counts
+        spill.flush()
+        if counts[KINDS["hardlink"]] and resolve_hardlinks(spill):
+            profile.notes |= NOTES["unresolved_hardlink"]
+        profile.entries, profile.path_bytes, profile.link_bytes = spill.rows, spill.path_bytes, spill.link_bytes
+        profile.files, profile.symlinks = counts[_FILE], counts[KINDS["symlink"]]
+        profile.hardlinks, profile.others = counts[KINDS["hardlink"]], counts[_OTHER]
+        profile.devices = sum(counts[KINDS[kind]] for kind in ("character_device", "block_device", "fifo"))
+        profile.whiteouts = counts[_WHITEOUT] + counts[_OPAQUE]
+        profile.directories = self.directories.count()
+        if profile.others:
+            profile.notes |= NOTES["other_entries"]
+        profile.status = "ok" if not profile.cause else "partial" if profile.entries else "failed"
+
+    def verify(self, expected: Digest | None, expected_size: int) -> None:
+        """Compare size and digest with what the manifest says; other bytes than asked for leave nothing."""
+        profile, blob = self.profile, self.blob
+        profile.CLS = blob.size
+        wrong = ""
+        if profile.cause == "io_error":
+            wrong = profile.cause
+        elif expected_size >= 0 and blob.size != expected_size:
+            wrong, message = "size_mismatch", f"the blob has {blob.size} bytes, the manifest says {expected_size}"
+        elif expected is not None and blob.digest() != expected.raw:
+            wrong, message = "digest_mismatch", f"the blob's bytes are sha256:{blob.digest().hex()}, not {expected}"
+        if not wrong:
+            return
+        self.spill.empty()
+        if wrong != "io_error":
+            profile.stage, profile.cause, profile.message, profile.offset = "verify", wrong, message, -1
+        self.profile = LayerProfile(
+            compression=profile.compression,
+            CLS=profile.CLS,
+            stage=profile.stage,
+            cause=profile.cause,
+            message=profile.message,
+            offset=profile.offset,
+        )
+
+
+def _whiteout(cleaned: bytes, kind: int) -> int:
+    name = cleaned.rpartition(b"/")[2]
+    if name == OPAQUE:
+        return _OPAQUE
+    return _WHITEOUT if name.startswith(WHITEOUT) else kind
+
+
+class Entry(NamedTuple):
+    """One entry in plain values; `size` and `sha256` are None where it has no content."""
+
+    kind: str
+    path: bytes
+    link: bytes
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    mtime_ns: int
+    size: int | None
+    sha256: bytes | None
+
+
+def profile_file(
+    path: str | os.PathLike[str],
+    limits: Limits | None = None,
+    expected: Digest | None = None,
+    expected_size: int = -1,
+) -> tuple[LayerProfile, list[Entry]]:
+    """Profile a layer that lies in a file, in this process and without types: its row and its entries."""
+    with tempfile.TemporaryDirectory() as folder, open(path, "rb") as stream:
+        spill = Spill(Path(folder, "spill"))
+        profile = profile_layer(stream, -1, expected, expected_size, spill, limits or Limits())
+        spill.close()
+        return profile, _entries(spill.path)
+
+
+def _entries(path: Path) -> list[Entry]:
+    words = list(KINDS)
+    entries = []
+    for block in read_blocks(path):
+        columns = {name: values.tolist() for name, values in block.columns.items() if name != "digest"}
+        paths, links = block.paths.tobytes(), block.links.tobytes()
+        path_at = link_at = 0
+        for row in range(block.rows):
+            path_end, link_end = path_at + columns["path_length"][row], link_at + columns["link_length"][row]
+            has_content = columns["size"][row] != NO_CONTENT
+            entries.append(
+                Entry(
+                    words[columns["kind"][row]],
+                    paths[path_at:path_end],
+                    links[link_at:link_end],
+                    *(columns[name][row] for name in ("mode", "uid", "gid", "mtime", "mtime_ns")),
+                    size=columns["size"][row] if has_content else None,
+                    sha256=block.columns["digest"][row].tobytes() if has_content else None,
+                )
+            )
+            path_at, link_at = path_end, link_end
+    return entries

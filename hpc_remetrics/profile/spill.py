@@ -1,0 +1,145 @@
+"""The writer of spills: entries come one by one, blocks of columns leave (see `columns.py`)."""
+
+from __future__ import annotations
+
+import os
+import struct
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..columns import BLOCK_BYTES, BLOCK_ROWS, COLUMNS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, block_size, column_offset
+
+_NO_DIGEST = bytes(32)
+_CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
+_SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
+
+Content = tuple[int, int, bytes]
+"""Size, type number and SHA-256 of a file's bytes."""
+
+NOTHING: Content = (NO_CONTENT, NO_TYPE, _NO_DIGEST)
+
+
+class Spill:
+    """One layer's entries on their way to a file; memory is bounded by one block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._end = 0
+        self._blocks: list[tuple[int, int, int]] = []
+        self.rows = 0
+        self.path_bytes = 0
+        self.link_bytes = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._arrays = {name: array(_CODES[code]) for name, (code, _) in COLUMNS.items() if code in _CODES}
+        self._appends = tuple(self._arrays[name].append for name in self._arrays)
+        self._digests: list[bytes] = []
+        self._paths: list[bytes] = []
+        self._links: list[bytes] = []
+        self._bytes = 0
+
+    def add(
+        self,
+        kind: int,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime: int,
+        mtime_ns: int,
+        content: Content,
+        path: bytes,
+        link: bytes,
+    ) -> None:
+        """Append one entry."""
+        add_kind, add_mode, add_uid, add_gid, add_mtime, add_ns, add_size, add_type, add_path, add_link = self._appends
+        add_kind(kind)
+        add_mode(mode)
+        add_uid(uid)
+        add_gid(gid)
+        add_mtime(mtime)
+        add_ns(mtime_ns)
+        add_size(content[0])
+        add_type(content[1])
+        add_path(len(path))
+        add_link(len(link))
+        self._digests.append(content[2])
+        self._paths.append(path)
+        self._links.append(link)
+        self._bytes += len(path) + len(link)
+        if len(self._paths) >= BLOCK_ROWS or self._bytes >= BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the block that is being collected."""
+        rows = len(self._paths)
+        if not rows:
+            return
+        paths, links = b"".join(self._paths), b"".join(self._links)
+        columns = [
+            b"".join(self._digests) if name == "digest" else self._arrays[name].tobytes() for name in COLUMNS
+        ]
+        data = b"".join([HEADER.pack(MAGIC, rows, len(paths), len(links)), *columns, paths, links])
+        _write(self._file, data, self._end)
+        self._blocks.append((self._end, self.rows, rows))
+        self._end += len(data)
+        self.rows += rows
+        self.path_bytes += len(paths)
+        self.link_bytes += len(links)
+        self._clear()
+
+    def empty(self) -> None:
+        """Forget everything that was written."""
+        os.ftruncate(self._file, 0)
+        self._blocks.clear()
+        self._end = self.rows = self.path_bytes = self.link_bytes = 0
+        self._clear()
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def entries(self) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """Yield (row, kind, path, link) of what was flushed, in order."""
+        for start, first, rows in self._blocks:
+            _, _, path_bytes, link_bytes = HEADER.unpack(os.pread(self._file, HEADER.size, start))
+            data = os.pread(self._file, block_size(rows, path_bytes, link_bytes), start)
+            path_lengths = array("I", data[(at := column_offset("path_length", rows)) : at + 4 * rows])
+            link_lengths = array("I", data[(at := column_offset("link_length", rows)) : at + 4 * rows])
+            path_at = block_size(rows, 0, 0)
+            link_at = path_at + path_bytes
+            for row in range(rows):
+                path_end, link_end = path_at + path_lengths[row], link_at + link_lengths[row]
+                yield first + row, data[HEADER.size + row], data[path_at:path_end], data[link_at:link_end]
+                path_at, link_at = path_end, link_end
+
+    def content(self, row: int) -> Content:
+        """Read back the content of a flushed row."""
+        size, number, digest = (os.pread(self._file, width, at) for at, width in self._places(row))
+        return _SIZE.unpack(size)[0], _TYPE.unpack(number)[0], digest
+
+    def set_content(self, row: int, content: Content) -> None:
+        """Overwrite the content of a flushed row."""
+        data = _SIZE.pack(content[0]), _TYPE.pack(content[1]), content[2]
+        for (at, _), value in zip(self._places(row), data, strict=True):
+            _write(self._file, value, at)
+
+    def _places(self, row: int) -> list[tuple[int, int]]:
+        """Return (offset in the file, width) of a row's size, type and digest."""
+        low, high = 0, len(self._blocks)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._blocks[middle][1] <= row else (low, middle)
+        start, first, rows = self._blocks[low]
+        return [
+            (start + column_offset(name, rows) + (row - first) * COLUMNS[name][1], COLUMNS[name][1])
+            for name in ("size", "type", "digest")
+        ]
+
+
+def _write(file: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(file, view, offset)
+        view, offset = view[written:], offset + written

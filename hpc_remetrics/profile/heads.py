@@ -1,0 +1,162 @@
+"""The rule that reduces libmagic's description of a file to its stable head (docs/filetype.md).
+
+A description goes on, after what the file *is*, with what is particular to this one: sizes, dates,
+build ids, names, comments. The head keeps the first, so that a dataset has few types, each of many
+files, and no text that somebody wrote into a file. It also evens out what `file` sees and a buffer
+doesn't show: the permission bits, the end of the file, the far sections of an ELF file.
+"""
+
+from __future__ import annotations
+
+import re
+
+RULE = 1
+"""Version of the rule; raise it whenever any description gets another head."""
+
+LONGEST = 120
+"""Most characters of a head."""
+
+# A script is named by its interpreter, in libmagic's words where it has some: it knows /usr/bin/python3,
+# but says "a /opt/x/bin/python3 script" of others. One that isn't here is "a script", so that no text of
+# the file remains.
+INTERPRETERS = {
+    "python": "Python script",
+    "pypy": "Python script",
+    "sh": "POSIX shell script",
+    "dash": "POSIX shell script",
+    "bash": "Bourne-Again shell script",
+    "ksh": "Korn shell script",
+    "zsh": "Paul Falstad's zsh script",
+    "csh": "C shell script",
+    "tcsh": "Tenex C shell script",
+    "perl": "Perl script",
+    "ruby": "Ruby script",
+    "node": "Node.js script",
+    "nodejs": "Node.js script",
+    "php": "PHP script",
+    "awk": "awk script",
+    "mawk": "awk script",
+    "nawk": "new awk script",
+    "gawk": "GNU awk script",
+    "tclsh": "Tcl script",
+    "wish": "Tcl/Tk script",
+    "expect": "expect script",
+    "lua": "Lua script",
+    "make": "makefile script",
+}
+_INTERPRETERS_BY_NAME = """
+ash bats bun busybox clojure coffee crystal dart deno dtrace elixir elvish escript fish fontforge gjs gnuplot go
+groovy guile iocsh jq julia jython kotlin luajit m4 mksh mongo nft nix-shell nu ocaml octave openrc-run
+osascript pdksh pwsh qml racket rc Rscript runghc runhaskell sbcl scala scheme scsh sed stap swift systemtap ts-
+node tsx v xonsh yash zx
+"""
+INTERPRETERS |= {name: f"a {name} script" for name in _INTERPRETERS_BY_NAME.split()}
+
+# The first that matches the beginning gives the head, which matches again and gives itself.
+_FAMILIES = tuple(
+    (re.compile(pattern), head)
+    for pattern, head in (
+        (r"(untyped|timed out|very short file \(no magic\))$", r"\1"),
+        # `file` says so where libmagic gives up; with a buffer that is an exception.
+        (r"(?:ERROR: |cannot open |unreadable by libmagic)", "unreadable by libmagic"),
+        (r"(?:(?:setuid|setgid|sticky) )+(.*)", r"\1"),
+        # ELF: class, byte order, kind, machine. That a position-independent one is called executable or
+        # shared object depends on the permission bits of the file, which a buffer hasn't.
+        (r"(ELF [^,]*)pie executable(.*)", r"\1shared object\2"),
+        (r"(ELF [\w -]*[a-z](?:, (?:[\w./-]| (?!version\b|\())+)?)", r"\1"),
+        # A compound document tells more where its directory is within the first bytes, but not if it isn't.
+        (r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)", "Composite Document File V2 Document"),
+        # That a zip is a Java or Android archive is sometimes told by its end alone.
+        (r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)", "Zip archive data"),
+        # Text: in which characters, not how its lines are.
+        (r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b", r"\1"),
+        (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
+        (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
+        # Containers: the second field says what is in them.
+        (r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./ -]*\w)", r"\1"),
+        (r"((?:ISO Media|Ogg data|MPEG ADTS|MPEG sequence), \w[\w./ -]*\w)", r"\1"),
+        # Numbers and remarks that are worth keeping, and few.
+        (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
+        (r"(python \d\.\d{1,2} byte-compiled)", r"\1"),
+        (r"(XML 1\.[01] document)", r"\1"),
+        (r"(Web Open Font Format(?: \(Version 2\))?)", r"\1"),
+        (r"(Matlab v\d)\S*( mat-file)", r"\1\2"),
+        (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
+        (r"(GCC precompiled header)(?: \(version [^)]*\))?( for [A-Za-z+]+)?", r"\1\2"),
+        (r"(Audio file with ID3)", r"\1"),
+        # After these words the text of the file begins with no mark to cut at, or the number of a version.
+        (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
+        (r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b", r"\1"),
+        (r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b", r"\1"),
+        (r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b", r"\1"),
+        (r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b", r"\1"),
+        (r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b", r"\1"),
+        (r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b", r"\1"),
+        (r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS(?= ))\b", r"\1"),
+    )
+)
+
+# All else ends before the first of these.
+_CUT = re.compile(
+    r"""
+      [^ -~] | \\                 # not printable ASCII, or its escape: locales show one or the other
+    | [,;:"`\[\]{}<>=|*@$!?^~%\#] # the next field, a quotation, a list
+    | \ ' | \.\.\. | \ -+(?=\ |$) # a quotation (not the mark in "Monkey's Audio"), "icon resource - 2 icons"
+    | \ (?:for|from|by|with|at|as|dated|created|starting|containing|contains|name|named|label|using)(?=\ |$)
+    | \ \(?(?:[Vv]er|[Vv]ersion|[Rr]ev|[Rr]evision|[Rr]elease|[Ff]ormat)\b\.?\ *[\d(]
+    | \ \(?[Vv]\.?\d
+    | \ 0x | \ \d+\ ?x\b | \ \d+x\d
+      # a number of two digits or more, but for the names of machines and systems
+    | \ (?!(?:1750|370|386|486|6502|7000|8051|808[068]|80[1-4]86|80860|80960|68\d\d\d|88000|9[58]|2000)\b)
+      \d\d+(?![\w.+/-])
+      # remarks, but for those of few fixed wordings
+    | \ ?\((?!(?:(?:little|big)[ -]endian|LE|BE|32-bit|64-bit|GNU|Red\ Hat|console|GUI|DLL|native|driver|Xbox
+               |EFI\ [a-z ]+|boot\ application|COM|EXE|XPAK|old|fat|slim|from\ lex)\))
+    """,
+    re.VERBOSE,
+)
+_EDGES = " .-+/(&_'"
+
+
+def head_of(description: str) -> str:
+    """Return the stable head of a description by libmagic: one line of printable ASCII, at most 120 characters.
+
+    The head of a head is itself.
+
+    >>> head_of("ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, BuildID[sha1]=e5")
+    'ELF 64-bit LSB shared object, x86-64'
+    >>> head_of("a /usr/bin/env python3.11 script, ASCII text executable, with very long lines (536)")
+    'Python script'
+    """
+    # What comes out is its own head by construction.
+    head, reduced = description, _reduce(description)
+    while reduced != head:
+        head, reduced = reduced, _reduce(reduced)
+    return head
+
+
+def _reduce(text: str) -> str:
+    if text.startswith("a "):
+        return _script(text)
+    for pattern, head in _FAMILIES:
+        match = pattern.match(text)
+        if match:
+            return _shortened(match.expand(head))
+    cut = _CUT.search(text)
+    return _shortened(text[: cut.start()] if cut else text) or "data"
+
+
+def _shortened(head: str) -> str:
+    if len(head) > LONGEST:
+        head = head[:LONGEST].rpartition(" ")[0] or head[:LONGEST]
+    return head.strip(_EDGES) if head[:1] in _EDGES or head[-1:] in " .-/(&_'" else head
+
+
+def _script(text: str) -> str:
+    """Name "a /usr/bin/env -S python3.11 -u script, …" by its interpreter."""
+    for word in text.split(" ")[1:]:
+        name = word.rpartition("/")[2].rstrip(",")
+        if not name or name == "env" or name.startswith("-") or "=" in name:
+            continue
+        return INTERPRETERS.get(name) or INTERPRETERS.get(re.sub(r"-?[\d.]+$", "", name)) or "a script"
+    return "a script"

@@ -1,0 +1,176 @@
+"""The table of a node from content to type: what one process asked libmagic, no other asks again.
+
+Two files in one directory of the node's tmpfs. `types-SLOTS.table` is a direct-mapped array of 64-bit
+words, mapped by every process: the digest's low bits choose the slot, the word holds 44 more bits of it
+and the type's number. `types.names` is the list of descriptions, one a line, only ever appended to.
+
+Neither needs a lock to be read, and the array none to be written: a word is stored by one aligned 64-bit
+store, so a reader sees the old word or the new one. The table is lossy: a content overwrites another one
+of the same slot, which then costs one more question.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import OutputError
+
+FIXED = ("untyped", "empty", "timed out", "unreadable by libmagic")
+"""Types that the program gives by itself; their numbers are the same in every table."""
+
+UNTYPED, EMPTY, TIMED_OUT, UNREADABLE = range(len(FIXED))
+
+SLOTS = 1 << 21
+"""Default number of slots: 16 MiB of tmpfs a node."""
+
+# A word: 44 bits of the digest, then the type's number + 1 in 20 bits, so that 0 is an empty slot.
+#
+# A content never met gets another one's type when slot and tag agree by chance: one word is compared a
+# look-up, so the probability is at most 2**-44 each; 10**9 distinct contents on one node expect 6e-5
+# wrong types. (Slot and tag together are 65 bits of SHA-256: who spends 2**33 hashes can make two files
+# of his own share a type, and that is all he gets.)
+_TAG_BITS = 44
+_TAG_MASK = (1 << _TAG_BITS) - 1
+_NUMBER_BITS = 20
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
+_DIGEST_BYTES = 9  # 72 bits: 44 of tag and up to 28 of slot
+_MOST_SLOTS = 1 << 28
+
+
+class TypeTable:
+    """Map SHA-256 digests to type numbers, and numbers to descriptions, for all processes of a node.
+
+    The directory must be of one version of libmagic and of the rule (`filetype.signature()` in its
+    name), and on a tmpfs, or it is slow. An object belongs to one process: make it after a fork.
+
+    :param directory: made if missing; any number of processes may create or join at once.
+    :param slots: a power of two up to 2**28; tables of different size in one directory don't disturb
+        each other.
+    :raises OutputError: the directory has no room or can't be written.
+    """
+
+    def __init__(self, directory: Path, slots: int = SLOTS) -> None:
+        if slots < 1 or slots > _MOST_SLOTS or slots & (slots - 1):
+            raise ValueError(f"slots must be a power of two up to 2**28, got {slots}")
+        self._slot_mask = slots - 1
+        self._slot_bits = slots.bit_length() - 1
+        self._descriptions = list(FIXED)
+        self._numbers = {text: number for number, text in enumerate(FIXED)}
+        self._consumed = 0  # bytes of the names file that are in _descriptions
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._names = os.open(directory / "types.names", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with self._locked():
+                self._map = _mapped(directory / f"types-{slots}.table", slots * 8)
+        except OSError as error:
+            raise OutputError(f"the table of types in {directory}: {error.strerror}", "choose another scratch") from error
+        self._words = memoryview(self._map).cast("Q")
+
+    def get(self, digest: bytes) -> int:
+        """Return the type number of a content (32 raw bytes), or -1."""
+        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
+        word = self._words[bits & self._slot_mask]
+        if word >> _NUMBER_BITS != (bits >> self._slot_bits) & _TAG_MASK:
+            return -1
+        return (word & _NUMBER_MASK) - 1  # an empty word gives -1
+
+    def put(self, digest: bytes, number: int) -> None:
+        """Remember the type number of a content; it may be forgotten at any time.
+
+        Only "timed out" stays: a content that was killed once is not tried again because another one
+        took its slot.
+        """
+        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
+        slot = bits & self._slot_mask
+        tag = (bits >> self._slot_bits) & _TAG_MASK
+        word = self._words[slot]
+        if (word & _NUMBER_MASK) - 1 == TIMED_OUT or not 0 <= number < _NUMBER_MASK:
+            return
+        self._words[slot] = tag << _NUMBER_BITS | (number + 1)
+
+    def number(self, description: str) -> int:
+        """Return the number of a description, given by the first process of the node that asks.
+
+        :raises ValueError: the description is empty or not one line.
+        :raises OSError: the names file can't grow.
+        """
+        found = self._numbers.get(description)
+        if found is not None:
+            return found
+        if not description or "\n" in description:
+            raise ValueError(f"not a description: {description[:100]!r}")
+        with self._locked():
+            self._read_names()
+            if description not in self._numbers:
+                self._append(description)
+                self._read_names()
+        return self._numbers[description]
+
+    def description(self, number: int) -> str:
+        """Return the description of a number of this table; `IndexError` if nobody gave it."""
+        if number >= len(self._descriptions):
+            self._read_names()
+        if not 0 <= number < len(self._descriptions):
+            raise IndexError(f"type number {number} is unknown, there are {len(self._descriptions)}")
+        return self._descriptions[number]
+
+    def descriptions(self) -> list[str]:
+        """Return all descriptions that the node knows by now; a type's number is its index."""
+        self._read_names()
+        return list(self._descriptions)
+
+    def close(self) -> None:
+        """Let go of both files; they stay for the node's other processes."""
+        if self._names >= 0:
+            self._words.release()
+            self._map.close()
+            os.close(self._names)
+            self._names = -1
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # The kernel gives the lock back when its holder dies.
+        fcntl.flock(self._names, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._names, fcntl.LOCK_UN)
+
+    def _read_names(self) -> None:
+        """Take in the lines that others appended; one without its line feed isn't there (yet)."""
+        size = os.fstat(self._names).st_size
+        data = os.pread(self._names, size - self._consumed, self._consumed) if size > self._consumed else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        self._consumed += len(whole)
+        for line in whole.split(b"\n")[:-1]:
+            text = line.decode("utf-8", "replace")
+            self._numbers.setdefault(text, len(self._descriptions))
+            self._descriptions.append(text)
+
+    def _append(self, description: str) -> None:
+        """Append one line under the lock, over what a killed process left of its own."""
+        os.ftruncate(self._names, self._consumed)
+        line = description.encode() + b"\n"
+        if os.write(self._names, line) != len(line):
+            os.ftruncate(self._names, self._consumed)
+            raise OSError(errno.ENOSPC, "the names of types don't fit")
+        # On a disk the words may not outlive the names they mean; on tmpfs this costs nothing.
+        os.fsync(self._names)
+
+
+def _mapped(path: Path, size: int) -> mmap.mmap:
+    """Map a file of `size` zero bytes, made if it isn't there; the caller holds the lock."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Take the room now: a store into a hole of a full tmpfs would end the process by SIGBUS.
+        if os.fstat(descriptor).st_size < size:
+            os.posix_fallocate(descriptor, 0, size)
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)

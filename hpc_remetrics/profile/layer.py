@@ -14,14 +14,12 @@ from ..limits import Limits
 from ..records import KINDS, NOTES, Digest
 from .decompress import Blob, Decompressed
 from .fault import LayerFault
+from .filetype import HEAD_BYTES
 from .links import resolve_hardlinks
 from .paths import OPAQUE, WHITEOUT, Directories, clean
 from .spill import NOTHING, Content, Spill
 from .stream import Stream
 from .tar import Member, Reader
-
-HEAD = 1 << 20
-"""Bytes of a file that its type is told from; what `file` reads."""
 
 _KIND_OF_TYPE = {
     b"0": KINDS["file"],
@@ -171,7 +169,7 @@ class _Pass:
 
     def _large(self, member: Member, stream: Stream) -> tuple[bytes, bytes]:
         """Return digest and first bytes of a file that is not whole in the buffer, or sparse."""
-        hasher, head, wanted = hashlib.sha256(), [], HEAD
+        hasher, head, wanted = hashlib.sha256(), [], HEAD_BYTES
         for piece in self._expanded(member, stream):
             hasher.update(piece)
             if wanted > 0:

@@ -8,7 +8,7 @@ reader; names stay bytes, nothing is allocated by a declared size, and chains of
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from zlib import adler32
 
@@ -209,17 +209,15 @@ class Reader:
 
     def _pax_sparse(self, member: Member, records: dict[bytes, bytes]) -> list[tuple[int, int]] | None:
         major, minor = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
-        if (major, minor) == (b"1", b"0"):
-            read_map: Callable[[], list[tuple[int, int]]] = lambda: self._map_in_data(member)  # noqa: E731
-        elif (major == b"0" and minor in (b"0", b"1")) or (not major + minor and records.get(b"GNU.sparse.map")):
-            read_map = lambda: pax_map(records)  # noqa: E731
-        else:
+        in_data = (major, minor) == (b"1", b"0")
+        in_records = major == b"0" and minor in (b"0", b"1")
+        if not (in_data or in_records or (not major + minor and records.get(b"GNU.sparse.map"))):
             return None
         if name := records.get(b"GNU.sparse.name"):
             member.path = name
         if size := records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize"):
             member.size = decimal(size)
-        return read_map()
+        return self._map_in_data(member) if in_data else pax_map(records)
 
     def _map_in_data(self, member: Member) -> list[tuple[int, int]]:
         start = self.stream.tell()

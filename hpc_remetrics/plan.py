@@ -1,0 +1,124 @@
+"""Which layers there are to profile, and who takes which: pure arithmetic, no input or output.
+
+The plan for N ranks: the layers are divided by size into four buckets, as the 2017 tool's job divider
+did; the biggest are dealt out first, each to the rank with the least to do so far; the smallest are
+kept back as the tail, dealt out on demand, so that no rank idles at the end.
+
+>>> from hpc_remetrics.records import Digest, Layer
+>>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
+>>> plan = make_plan(layers, ranks=2)
+>>> [len(share) for share in plan.shares], len(plan.tail)
+([2, 2], 4)
+>>> sum(len(bucket.layers) for bucket in divide(layers)) == len(layers)
+True
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .records import Catalog, Digest, Layer
+
+MB = 10**6
+
+BUCKETS: tuple[tuple[str, int | None], ...] = (
+    ("up to 50 MB", 50 * MB),
+    ("up to 1 GB", 1_000 * MB),
+    ("up to 2 GB", 2_000 * MB),
+    ("above 2 GB", None),
+)
+"""Name and greatest size of each bucket, compressed bytes."""
+
+TAIL = 0.3
+"""Share of the whole cost that is kept back to be dealt out on demand."""
+
+_SECONDS_A_LAYER, _SECONDS_A_BYTE = 0.02, 1e-7
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The layers of one range of sizes, dearest first."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(max(layer.size, 0) for layer in self.layers)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`shares[i]` goes to the i-th profiling rank at the start; `tail` is dealt out on demand, from its front."""
+
+    shares: tuple[tuple[Layer, ...], ...]
+    tail: tuple[Layer, ...]
+
+
+def unique_layers(catalog: Catalog) -> dict[Digest, Layer]:
+    """Return each layer of the images once, by digest; where descriptors differ in size, a stated one wins."""
+    layers: dict[Digest, Layer] = {}
+    for image in catalog.images:
+        for layer in image.layers:
+            known = layers.get(layer.digest)
+            if known is None or known.size < layer.size:
+                layers[layer.digest] = layer
+    return layers
+
+
+def cost(layer: Layer) -> float:
+    """Return the estimated seconds of a layer; only ratios matter."""
+    return _SECONDS_A_LAYER + max(layer.size, 0) * _SECONDS_A_BYTE
+
+
+def divide(layers: Iterable[Layer]) -> tuple[Bucket, ...]:
+    """Divide layers by compressed size into the four buckets; an unknown size counts as small."""
+    parts: list[list[Layer]] = [[] for _ in BUCKETS]
+    for layer in sorted(layers, key=lambda layer: (-layer.size, layer.digest.raw)):
+        parts[bucket_of(layer.size)].append(layer)
+    return tuple(Bucket(name, tuple(part)) for (name, _), part in zip(BUCKETS, parts, strict=True))
+
+
+def bucket_of(size: int) -> int:
+    """Return the number of the bucket of a layer of `size` bytes.
+
+    >>> bucket_of(50_000_000), bucket_of(50_000_001), bucket_of(3 * 10**9)
+    (0, 1, 3)
+    """
+    return next(number for number, (_, most) in enumerate(BUCKETS) if most is None or size <= most)
+
+
+def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:
+    """Plan for `ranks` profiling ranks; `ValueError` if there are none."""
+    if ranks < 1:
+        raise ValueError(f"a plan needs at least 1 profiling rank, got {ranks}")
+    ordered = [layer for bucket in reversed(divide(layers)) for layer in bucket.layers]
+    kept = _tail_start(ordered, tail)
+    heap = [(0.0, rank) for rank in range(ranks)]
+    shares: list[list[Layer]] = [[] for _ in range(ranks)]
+    for layer in ordered[:kept]:
+        seconds, rank = heapq.heappop(heap)
+        shares[rank].append(layer)
+        heapq.heappush(heap, (seconds + cost(layer), rank))
+    return Plan(tuple(map(tuple, shares)), tuple(ordered[kept:]))
+
+
+def _tail_start(ordered: Sequence[Layer], tail: float) -> int:
+    """Return where the tail begins in layers that are ordered by falling cost."""
+    rest = tail * sum(map(cost, ordered))
+    start = len(ordered)
+    while start and rest >= cost(ordered[start - 1]):
+        start -= 1
+        rest -= cost(ordered[start])
+    return start
+
+
+def next_chunk(left: int, ranks: int) -> int:
+    """Return how many of `left` layers to deal to a rank that asks: fewer and fewer towards the end.
+
+    >>> [next_chunk(left, 4) for left in (1000, 100, 8, 1)]
+    [125, 12, 1, 1]
+    """
+    return max(1, left // (2 * ranks))

@@ -1,0 +1,120 @@
+"""The child process that does all the parsing: jobs come in on a socket, rows of `/layers` go back.
+
+It is started before MPI is, holds no MPI state and no HDF5 file, and its death costs one layer.
+Messages are JSON, one a packet: what a child that hostile bytes have corrupted may say is data, never code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..columns import LayerProfile
+from ..errors import RemetricsError
+from ..limits import Limits
+from ..records import Digest
+from .filetype import Typer
+from .layer import profile_layer
+from .spill import Spill
+from .typetable import TypeTable
+
+PACKET = 1 << 16
+"""Bytes of the longest message."""
+
+
+def main(argv: list[str]) -> int:
+    """Serve the rank at the other end of the socket `argv[1]` until it hangs up."""
+    parent, server = int(argv[2]), socket.socket(fileno=int(argv[1]))
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the whole group; the rank decides
+    setup = _receive(server)
+    if setup is None:
+        return 0
+    try:
+        worker = _Worker(setup)
+    except RemetricsError as error:
+        _send(server, {"error": str(error)})
+        return 1
+    _send(server, {"ready": os.getpid()})
+    while (job := _receive(server)) is not None:
+        try:
+            answer = worker.profile(job)
+        except MemoryError:
+            answer = _failed("limit_memory", "the layer needed more memory than the limit child_bytes")
+        except RemetricsError as error:
+            _send(server, {"error": str(error)})
+            return 1
+        except Exception as error:
+            answer = _failed("internal", f"{type(error).__name__}: {error}"[:500])
+        _send(server, {"job": job["job"], "profile": answer.to_json()})
+    return 0
+
+
+class _Worker:
+    """What stays from layer to layer: the types, the limits."""
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self.limits = Limits(**setup["limits"])
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (self.limits.child_bytes, self.limits.child_bytes))
+        with open(setup["watch"], "r+b") as file:
+            watch = memoryview(mmap.mmap(file.fileno(), 0))
+        self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
+
+    def profile(self, job: dict[str, Any]) -> LayerProfile:
+        spill = Spill(Path(job["spill"]))
+        try:
+            with open(job["path"], "rb", buffering=0) as stream:
+                stream.seek(job["offset"])
+                return profile_layer(
+                    stream,
+                    job["size"],
+                    Digest.parse(job["digest"]),
+                    job["expected_size"],
+                    spill,
+                    self.limits,
+                    self.typer,
+                )
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            return _failed("missing" if missing else "io_error", f"opening the blob failed: {error}", "open")
+        finally:
+            spill.close()
+
+
+def _failed(cause: str, message: str, stage: str = "child") -> LayerProfile:
+    return LayerProfile(stage=stage, cause=cause, message=message)
+
+
+def _receive(server: socket.socket) -> dict[str, Any] | None:
+    data = server.recv(PACKET)
+    return json.loads(data) if data else None
+
+
+def _send(server: socket.socket, message: dict[str, Any]) -> None:
+    server.send(json.dumps(message).encode())
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when its rank goes, however that goes."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        return  # not Linux: the closed socket ends it
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv))
+    except (BrokenPipeError, ConnectionError):
+        sys.exit(0)

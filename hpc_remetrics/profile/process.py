@@ -1,0 +1,236 @@
+"""A rank's side of its child process: start it, hand it a layer, watch it, end it, start another."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..columns import LayerProfile
+from ..errors import MissingComponentError
+from ..limits import Limits
+from ..records import Digest
+from .child import PACKET
+from .filetype import WATCH_BYTES, read_watch
+from .typetable import TIMED_OUT, TypeTable
+
+_LOOK_EVERY = 0.25
+"""Seconds between two looks at a child's clocks."""
+
+_STALL = 30.0
+"""Seconds without any CPU time after which a child over its wall-clock limit is given up."""
+
+_MOST_TIMEOUTS = 16
+"""Contents of one layer that may time out before the layer does."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to `spill`."""
+
+    digest: Digest
+    expected_size: int
+    path: Path
+    offset: int
+    size: int
+    spill: Path
+
+
+class Child:
+    """One child process, started at once, and again after it died."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._setup: bytes | None = None
+        self._table: TypeTable | None = None
+        self._watch: mmap.mmap | None = None
+        self._job: Job | None = None
+        self._number = 0
+        self._timeouts = 0
+        self._ready = False
+        self._start()
+
+    def _start(self) -> None:
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hpc_remetrics.profile.child", str(its.fileno()), str(os.getpid())],
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=_child_environment(),
+            )
+        mine.setblocking(False)
+        self._socket = mine
+        self._ready = False
+        if self._setup is not None:
+            self._send(self._setup)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def busy(self) -> bool:
+        return self._job is not None
+
+    def set_up(self, types: str, table: Path, watch: Path) -> None:
+        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file."""
+        with open(watch, "wb") as file:
+            file.truncate(WATCH_BYTES)
+        with open(watch, "r+b") as file:
+            self._watch = mmap.mmap(file.fileno(), 0)
+        self._table = TypeTable(table)
+        setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}
+        self._setup = json.dumps(setup).encode()
+        self._send(self._setup)
+
+    def begin(self, job: Job) -> None:
+        """Hand over a layer; `poll` tells when it is done."""
+        self._job = job
+        self._timeouts = 0
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        job = self._job
+        assert job is not None
+        self._number += 1
+        self._begun = self._looked = self._moved = time.monotonic()
+        self._cpu_begun = self._cpu_seen = self._cpu()
+        self._typing: tuple[tuple[int, bytes] | None, float] = (None, 0.0)
+        message = {
+            "job": self._number,
+            "digest": str(job.digest),
+            "expected_size": job.expected_size,
+            "path": str(job.path),
+            "offset": job.offset,
+            "size": job.size,
+            "spill": str(job.spill),
+        }
+        self._send(json.dumps(message).encode())
+
+    def poll(self) -> LayerProfile | None:
+        """Return the row of the layer that is done, however that ended, or None while it lasts.
+
+        :raises MissingComponentError: the child can't work on this machine at all.
+        """
+        while True:
+            try:
+                data = self._socket.recv(PACKET)
+            except BlockingIOError:
+                return self._look()
+            except ConnectionError:
+                data = b""
+            if not data:
+                return self._died()
+            message = json.loads(data)
+            if "error" in message:
+                raise MissingComponentError(message["error"])
+            self._ready = True
+            if message.get("job") == self._number and self._job is not None:
+                self._job = None
+                return LayerProfile(**message["profile"])
+
+    def _look(self) -> LayerProfile | None:
+        """End the child if it is over a limit."""
+        now = time.monotonic()
+        if self._job is None or now - self._looked < _LOOK_EVERY:
+            return None
+        self._looked = now
+        cpu = self._cpu()
+        if cpu != self._cpu_seen:
+            self._cpu_seen, self._moved = cpu, now
+        if self._type_timed_out(cpu):
+            return self._type_again()
+        limit = self.limits.layer_time(max(self._job.size, self._job.expected_size))
+        stalled = now - self._begun > limit and now - self._moved > min(limit, _STALL)
+        if cpu - self._cpu_begun > limit or stalled:
+            what = f"{now - self._moved:.0f} s without any progress" if stalled else f"{cpu - self._cpu_begun:.0f} s"
+            return self._give_up("limit_time", f"ended after {what}, the limit is {limit:.0f} s")
+        return None
+
+    def _type_timed_out(self, cpu: float) -> bool:
+        assert self._watch is not None
+        typing = read_watch(self._watch)
+        if typing is None or typing != self._typing[0]:
+            self._typing = typing, cpu
+            return False
+        return cpu - self._typing[1] > self.limits.type_seconds
+
+    def _type_again(self) -> LayerProfile | None:
+        """Note that this content's type timed out, and begin the layer anew with another child."""
+        assert self._table is not None and self._typing[0] is not None
+        self._timeouts += 1
+        if self._timeouts > _MOST_TIMEOUTS:
+            return self._give_up("limit_time", f"libmagic timed out on more than {_MOST_TIMEOUTS} of its files", "type")
+        self._table.put(self._typing[0][1], TIMED_OUT)
+        self.kill()
+        self._start()
+        self._hand_over()
+        return None
+
+    def _give_up(self, cause: str, message: str, stage: str = "child") -> LayerProfile:
+        self.kill()
+        return self._lost(stage, cause, message)
+
+    def _died(self) -> LayerProfile | None:
+        code = self._process.wait()
+        self._socket.close()
+        if self._job is None:
+            self._start()
+            return None
+        if code == -signal.SIGKILL:
+            return self._lost("child", "killed", "the child process was killed (by hand, or for want of memory)")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return self._lost("child", "crashed", f"the child process ended with {how}")
+
+    def _lost(self, stage: str, cause: str, message: str) -> LayerProfile:
+        self._job = None
+        self._start()
+        return LayerProfile(stage=stage, cause=cause, message=message)
+
+    def abandon(self) -> None:
+        """Drop the layer in hand."""
+        if self._job is not None:
+            self._give_up("killed", "abandoned")
+
+    def kill(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+
+    def close(self) -> None:
+        self.kill()
+        if self._table is not None:
+            self._table.close()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except (BrokenPipeError, ConnectionError):
+            pass  # its death is seen by the next poll
+
+    def _cpu(self) -> float:
+        """Return the CPU seconds that the child has used, 0 where the system does not tell."""
+        try:
+            with open(f"/proc/{self._process.pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _child_environment() -> dict[str, str]:
+    """Return the environment without the launcher's variables, so that nothing there looks like a rank."""
+    prefixes = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_", "MPIR_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    package = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH", "")]))
+    return environment

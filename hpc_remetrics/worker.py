@@ -1,0 +1,247 @@
+"""A profiling rank's part of a run: its layers, one by one, to its child; whole ones, together, to parts.
+
+It never parses what it was sent. Nothing here waits: `step` does what there is to do and returns, so
+that a rank that is alone can be coordinator and worker in turns.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .cluster.comm import Comm
+from .cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Tally
+from .cluster.scratch import Scratch, room
+from .columns import LayerProfile
+from .errors import BlobError, OutputError, RemetricsError
+from .profile.process import Child, Job
+from .profile.typetable import TypeTable
+from .records import STATUSES, Failure, Layer
+from .sources.base import Extent, Source
+from .store.parts import write_part
+
+log = logging.getLogger(__name__)
+
+_LOW = 2
+"""Layers in hand below which a rank asks for more, while its child is still busy."""
+
+_PART_BYTES = 64 << 20
+_PART_LAYERS = 10_000
+_TALLY_EVERY = 0.5
+
+
+@dataclass
+class _Unpublished:
+    """Whole layers that no part holds yet."""
+
+    layers: list[tuple[Layer, LayerProfile, Path | None]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    bytes: int = 0
+    since: float = 0.0
+
+
+class Worker:
+    """Takes layers from the coordinator at `comm.root` until none is left or it is told to stop.
+
+    :param publish: writes a part of (layers, failures); see `publisher`.
+    :param publish_seconds: how long a whole layer may wait for its part.
+    """
+
+    def __init__(
+        self,
+        comm: Comm,
+        sources: Sequence[Source],
+        child: Child,
+        scratch: Scratch,
+        publish: Callable[[_Unpublished], None],
+        publish_seconds: float,
+    ) -> None:
+        self._comm, self._sources, self._child, self._scratch = comm, sources, child, scratch
+        self._publish, self._publish_seconds = publish, publish_seconds
+        self._queue: deque[Layer] = deque()
+        self._current: Layer | None = None
+        self._fetched: Path | None = None
+        self._spills = 0
+        self._asked, self._no_more, self._stopping = True, False, False
+        self._unpublished = _Unpublished()
+        self._tally, self._tallied = Tally(), time.monotonic()
+        self.finished = False
+        self.total = Tally()
+        self.busy_seconds = 0.0
+        self.cpu_seconds = 0.0
+
+    def handle(self, source: int, tag: int, message: object) -> None:
+        """Take one message of the coordinator."""
+        if tag in (SHARE, DEAL):
+            layers: Sequence[Layer] = message  # type: ignore[assignment]
+            self._asked = False
+            self._no_more = tag == DEAL and not layers
+            self._queue.extend(layers)
+        elif tag == STOP:
+            self._stopping = True
+
+    def step(self) -> bool:
+        """Do what there is to do; return whether anything was."""
+        if self.finished:
+            return False
+        try:
+            return self._step()
+        except RemetricsError as error:
+            self._end(error)
+            return True
+
+    def _step(self) -> bool:
+        if self._stopping:
+            self._child.abandon()
+            self._flush()
+            self._end(None)
+            return True
+        moved = self._collect() | self._begin()
+        if len(self._queue) < _LOW and not (self._asked or self._no_more):
+            self._comm.send(None, self._comm.root, ASK)
+            self._asked = True
+        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > _TALLY_EVERY)
+        if self._is_time_to_publish():
+            self._flush()
+        if self._no_more and not self._queue and self._current is None:
+            self._flush()
+            self._end(None)
+            moved = True
+        return moved
+
+    def _begin(self) -> bool:
+        """Hand the next layer to the idle child."""
+        if self._current is not None or not self._queue:
+            return False
+        layer = self._queue.popleft()
+        self._spills += 1
+        spill = self._scratch.path / f"{self._spills}.spill"
+        try:
+            extent = self._fetch(layer)
+        except BlobError as error:
+            stage = "open" if error.cause == "missing" else "fetch"
+            self._done(layer, LayerProfile(stage=stage, cause=error.cause, message=str(error)[:500]), None)
+            return True
+        self._current, self._spill, self._begun = layer, spill, time.monotonic()
+        self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, spill))
+        return True
+
+    def _fetch(self, layer: Layer) -> Extent:
+        """Return where the layer's bytes lie: in place, or fetched to scratch."""
+        missing: BlobError | None = None
+        for source in self._sources:
+            try:
+                return source.locate(layer.digest) or self._copy(source, layer)
+            except BlobError as error:
+                missing = missing if missing and missing.cause != "missing" else error
+        raise missing or BlobError("missing", f"no source holds {layer.digest}")
+
+    def _copy(self, source: Source, layer: Layer) -> Extent:
+        path = self._scratch.path / "blob"
+        if room(path.parent) < layer.size:
+            raise BlobError("no_room", f"{path.parent} has no room for the {layer.size} bytes of {layer.digest}")
+        try:
+            with source.open(layer.digest) as stream, open(path, "wb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
+                self._fetched = path
+                return Extent(path, 0, file.tell())
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise BlobError("io_error", f"fetching {layer.digest} failed: {error}") from None
+
+    def _collect(self) -> bool:
+        """Take the layer that the child is done with, if it is."""
+        profile = self._child.poll()
+        if profile is None or self._current is None:
+            return False
+        layer, self._current = self._current, None
+        self.busy_seconds += time.monotonic() - self._begun
+        self.cpu_seconds += profile.cpu_seconds
+        if self._fetched:
+            self._fetched.unlink(missing_ok=True)
+            self._fetched = None
+        if not profile.entries:
+            self._spill.unlink(missing_ok=True)
+        self._done(layer, profile, self._spill if profile.entries else None)
+        return True
+
+    def _done(self, layer: Layer, profile: LayerProfile, spill: Path | None) -> None:
+        waiting = self._unpublished
+        if not waiting.layers:
+            waiting.since = time.monotonic()
+        waiting.layers.append((layer, profile, spill))
+        waiting.bytes += spill.stat().st_size if spill else 0
+        if profile.cause:
+            waiting.failures.append(self._failure(layer, profile))
+            log.warning("layer %s %s: %s: %s", layer.digest, profile.status, profile.cause, profile.message)
+        else:
+            log.info("layer %s: %d entries, %.2f s", layer.digest, profile.entries, profile.cpu_seconds)
+        counts = {status: int(status == profile.status) for status in STATUSES}
+        self._tally += Tally(**counts, files=profile.files, bytes=max(profile.CLS, layer.size))
+
+    def _failure(self, layer: Layer, profile: LayerProfile) -> Failure:
+        return Failure(
+            layer.digest,
+            profile.stage,
+            profile.cause,
+            profile.message,
+            profile.offset,
+            self._comm.rank,
+            self._comm.host,
+        )
+
+    def _is_time_to_publish(self) -> bool:
+        waiting = self._unpublished
+        return bool(waiting.layers) and (
+            waiting.bytes >= _PART_BYTES
+            or len(waiting.layers) >= _PART_LAYERS
+            or time.monotonic() - waiting.since >= self._publish_seconds
+        )
+
+    def _flush(self) -> None:
+        """Publish the whole layers that wait."""
+        if not self._unpublished.layers:
+            return
+        waiting, self._unpublished = self._unpublished, _Unpublished()
+        self._publish(waiting)
+        for _, _, spill in waiting.layers:
+            if spill:
+                spill.unlink(missing_ok=True)
+
+    def _send_tally(self, due: object) -> None:
+        if due:
+            self._comm.send(self._tally, self._comm.root, TALLY)
+            self.total += self._tally
+            self._tally, self._tallied = Tally(), time.monotonic()
+
+    def _end(self, error: RemetricsError | None) -> None:
+        self._child.abandon()
+        self._send_tally(self._tally.layers)
+        self._comm.send(error, self._comm.root, BYE)
+        self.finished = True
+
+
+def publisher(
+    comm: Comm, directory: Path, job: str, table: TypeTable, signature: dict[str, str], scratch: Path
+) -> Callable[[_Unpublished], None]:
+    """Return the function that writes a rank's parts, named by job, rank and number."""
+    count = 0
+
+    def publish(waiting: _Unpublished) -> None:
+        nonlocal count
+        count += 1
+        types = dict(enumerate(table.descriptions()))
+        layers = [(layer.digest, profile, spill) for layer, profile, spill in waiting.layers]
+        try:
+            write_part(
+                directory, f"{job}-{comm.rank}-{count}", layers, waiting.failures, types, signature, scratch
+            )
+        except ValueError as error:
+            raise OutputError(f"the entries of a layer are damaged on scratch: {error}", "start again") from None
+
+    return publish

@@ -4,6 +4,10 @@ Everything raised on purpose derives from :class:`RemetricsError`, so that the c
 one line and choose the exit code; anything else is a fault of the program and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class RemetricsError(Exception):
     """A run can't go on; `str()` says what happened and to what, `hint` what to do.
@@ -13,14 +17,26 @@ class RemetricsError(Exception):
     """
 
     exit_code = 1
+    shared = False
+    """Whether every rank raises it, so that one of them says it and none has to end the others."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Ranks send errors to each other; the default would call the class with the message alone.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message}; {self.hint}" if self.hint else message
+
+
+def _rebuild(kind: type[RemetricsError], args: tuple[Any, ...], state: dict[str, Any]) -> RemetricsError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(RemetricsError):

@@ -225,7 +225,6 @@ NOTES = {
     "pax_global_header": 1 << 5,
     "diff_id_mismatch": 1 << 6,
     "unresolved_hardlink": 1 << 7,
-    "type_timed_out": 1 << 8,
-    "other_entries": 1 << 9,
+    "other_entries": 1 << 8,
 }
 """Bits of `/layers/notes`: what was odd about a layer that is whole all the same."""

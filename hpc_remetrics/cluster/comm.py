@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ..errors import MissingComponentError, UsageError
+from ..errors import MissingComponentError, RemetricsError, UsageError
 
 ANY = -1
 
@@ -219,21 +219,50 @@ def connect() -> Comm:
     return MPIComm(MPI)
 
 
+def on_root(comm: Comm, function: Callable[[], Any]) -> Any:
+    """Run a function on the root and return its value on every rank; its `RemetricsError` is raised on every rank."""
+    value, error = None, None
+    if comm.rank == comm.root:
+        try:
+            value = function()
+        except RemetricsError as raised:
+            error = raised
+    value, error = comm.bcast((value, error))
+    return _or_raise(value, error)
+
+
+def together(comm: Comm, function: Callable[[], Any]) -> Any:
+    """Run a function on every rank; if it raises a `RemetricsError` on any, every rank raises the first one's."""
+    value, error = None, None
+    try:
+        value = function()
+    except RemetricsError as raised:
+        error = raised
+    return _or_raise(value, next(filter(None, comm.allgather(error)), None))
+
+
+def _or_raise(value: Any, error: RemetricsError | None) -> Any:
+    if error is not None:
+        error.shared = True
+        raise error
+    return value
+
+
 class AbortOnError:
     """A context in which an exception that nobody caught ends every rank, with its traceback.
 
-    Without it the other ranks would wait for ever for the one that is gone. `passes` are exceptions
-    that all ranks raise alike.
+    Without it the other ranks would wait for ever for the one that is gone. What all ranks raise alike
+    (`on_root`, `together`) passes.
     """
 
-    def __init__(self, comm: Comm, passes: Callable[[BaseException], bool] = lambda error: False) -> None:
-        self.comm, self.passes = comm, passes
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None or self.comm.size == 1 or self.passes(error):
+        if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return
         sys.stdout.flush()
         text = "".join(traceback.format_exception(kind, error, trace))

@@ -83,7 +83,11 @@ class Worker:
             self._no_more = tag == DEAL and not layers
             self._queue.extend(layers)
         elif tag == STOP:
-            self._stopping = True
+            self.stop()
+
+    def stop(self) -> None:
+        """End with the next step: publish what is whole."""
+        self._stopping = True
 
     def step(self) -> bool:
         """Do what there is to do; return whether anything was."""

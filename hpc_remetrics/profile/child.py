@@ -73,7 +73,8 @@ class _Worker:
         spill = Spill(Path(job["spill"]))
         try:
             with open(job["path"], "rb", buffering=0) as stream:
-                stream.seek(job["offset"])
+                if job["offset"]:
+                    stream.seek(job["offset"])
                 return profile_layer(
                     stream,
                     job["size"],

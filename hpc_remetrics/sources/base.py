@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..records import Digest
 
@@ -21,19 +21,23 @@ class Root:
     """A named manifest or index, the beginning of the walk.
 
     :param name: what the image is called there, `repository:tag` where there is such a name.
-    :param manifest: the bytes of the manifest or index, at most `Limits.manifest_bytes`.
+    :param manifest: the bytes of the manifest or index, at most `Limits.manifest_bytes`; not read where
+        `descriptor` is given.
     :param media_type: as the descriptor or the transport says, "" where nothing does.
     :param digest: what the descriptor says, None where nothing names one (then that of the bytes).
     :param platform: `os/architecture[/variant]` where the descriptor says it.
     :param manifest_type: set where the bytes were made up by the source (docker-archive).
+    :param descriptor: the entry of an index just as its JSON says, where the source has not read the
+        manifest yet: the walk reads it by digest, and judges the descriptor as it judges any other.
     """
 
     name: str
-    manifest: bytes
+    manifest: bytes = b""
     media_type: str = ""
     digest: Digest | None = None
     platform: str = ""
     manifest_type: str = ""
+    descriptor: Any = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class Source(ABC):
     """Images and blobs of one place; `reference` is what the user wrote, such as `oci:DIR`."""
 
     reference: str
+
+    def prepare(self) -> None:  # noqa: B027 (most sources have nothing to make)
+        """Make what the source needs on disk; one rank calls it, before any other opens the source."""
 
     @abstractmethod
     def roots(self) -> Iterator[Root]:

@@ -1,0 +1,131 @@
+"""Where images come from: `open_source("oci:DIR")` and its kin, `resolve(source)` for what they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import RemetricsError, SourceError, UsageError
+from .archive import Archive
+from .base import Extent, Root, Source
+from .directory import DirectorySource
+from .docker_archive import DockerArchiveSource
+from .local import Folder
+from .manifests import merge, resolve, resolve_root
+from .oci import OciSource
+
+__all__ = ["Extent", "Root", "Source", "merge", "open_source", "resolve", "resolve_root"]
+
+FORMS = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:DIR, seed2017:DIR, demo:[DIR]"
+"""The references that there are, for messages and help."""
+
+
+def open_source(reference: str) -> Source:
+    """Open the place that a reference names; nothing is read before it is asked for.
+
+    :raises UsageError: if there is no such transport, or the reference is none.
+    :raises SourceError: if there is nothing of the right kind at its path.
+    """
+    transport, colon, rest = reference.partition(":")
+    opener = _OPENERS.get(transport) if colon else None
+    if opener is None:
+        raise UsageError(f"not a source: {reference!r}", _suggest(reference))
+    return opener(reference, rest)
+
+
+def _open_oci(reference: str, rest: str) -> Source:
+    path, ref = _split(rest)
+    return OciSource(reference, Folder(_folder(reference, path)), ref)
+
+
+def _open_oci_archive(reference: str, rest: str) -> Source:
+    path, ref = _split(rest)
+    return OciSource(reference, Archive(_file(reference, path)), ref)
+
+
+def _open_docker_archive(reference: str, rest: str) -> Source:
+    path, ref = _split(rest)
+    return DockerArchiveSource(reference, Archive(_file(reference, path)), ref)
+
+
+def _open_directory(reference: str, rest: str) -> Source:
+    return DirectorySource(reference, Folder(_folder(reference, rest)))
+
+
+_OPENERS: dict[str, Callable[[str, str], Source]] = {
+    "oci": _open_oci,
+    "oci-archive": _open_oci_archive,
+    "docker-archive": _open_docker_archive,
+    "dir": _open_directory,
+}
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Divide `PATH[:REF]`, either of which may hold colons: the longest path that exists wins, else the shortest."""
+    if os.path.exists(_expand(rest)):
+        return rest, ""
+    colons = [place for place, letter in enumerate(rest) if letter == ":"]
+    for place in reversed(colons):
+        if os.path.exists(_expand(rest[:place])):
+            return rest[:place], rest[place + 1 :]
+    path, _, ref = rest.partition(":")
+    return path, ref
+
+
+def _expand(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _folder(reference: str, path: str) -> Path:
+    return _place(reference, path, "folder", os.path.isdir)
+
+
+def _file(reference: str, path: str) -> Path:
+    return _place(reference, path, "file", os.path.isfile)
+
+
+def _place(reference: str, path: str, what: str, is_right: Callable[[str], bool]) -> Path:
+    """Return the absolute path; an error says whether it is missing or of the other kind."""
+    if not path:
+        raise UsageError(f"{reference!r} names no {what}", f"write one of {FORMS}")
+    full = _expand(path)
+    if not os.path.exists(full):
+        raise SourceError(f"{reference}: there is no {full}")
+    if not is_right(full):
+        raise SourceError(f"{reference}: {full} is no {what}", _suggest(path))
+    return Path(full)
+
+
+def _suggest(text: str) -> str:
+    """Return what to write instead of a reference that is none."""
+    transport = _guess(_expand(text)) if text else ""
+    if transport:
+        return f"write {transport}:{text}"
+    if text in _OPENERS:
+        return f"write {text}: and what follows it"
+    return f"write one of {FORMS}"
+
+
+def _guess(path: str) -> str:
+    """Return the transport that a path is clearly for, "" if there is none."""
+
+    def has(*names: str) -> bool:
+        return all(os.path.exists(os.path.join(path, name)) for name in names)
+
+    if has("oci-layout") or has("index.json", "blobs"):
+        return "oci"
+    if has("version", "manifest.json"):
+        return "dir"
+    if has("manifests", "layers"):
+        return "seed2017"
+    return _guess_archive(Path(path)) if os.path.isfile(path) else ""
+
+
+def _guess_archive(path: Path) -> str:
+    try:
+        members = Archive(path).members
+    except RemetricsError:
+        return ""
+    # What docker saves has both since its version 25.
+    return "docker-archive" if "manifest.json" in members else "oci-archive" if "oci-layout" in members else ""

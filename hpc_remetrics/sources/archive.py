@@ -1,0 +1,230 @@
+"""A tar archive on disk as a read-only tree of files: scanned once by its headers, its files read in place."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from pathlib import Path
+
+from ..errors import SourceError
+from ..limits import Limits
+from .base import Extent
+from .local import Files
+
+_BLOCK = 512
+_MAX_MEMBERS = 250_000
+_MAX_PATH = 4096
+_MAX_HOPS = 40
+_COMPRESSED = {
+    b"\x1f\x8b": ("gzip", "gunzip --keep"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
+    b"BZh": ("bzip2", "bunzip2 --keep"),
+    b"\xfd7zXZ\x00": ("xz", "unxz --keep"),
+}
+
+
+class Archive(Files):
+    """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside it only.
+
+    The scan runs at the first question, seeks over the files' bytes, and keeps paths and places alone.
+    An archive that is compressed as a whole is refused, since nothing in it could be read in place.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._members: dict[str, Extent | str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.place.name.removesuffix(".tar")
+
+    @property
+    def members(self) -> dict[str, Extent | str]:
+        """Where each file lies, or the path that a link names; `SourceError` if this is no whole archive."""
+        if self._members is None:
+            self._members = _scan(self.place)
+        return self._members
+
+    def find(self, path: str) -> Extent | None:
+        target = self.follow(path)
+        found = self.members.get(target) if target else None
+        return found if isinstance(found, Extent) else None
+
+    def follow(self, path: str) -> str | None:
+        """Return the path at which a chain of links ends, None if it leaves the archive or never ends."""
+        target = _inside(path)
+        for _ in range(_MAX_HOPS):
+            if target is None:
+                return None
+            found = self.members.get(target)
+            if not isinstance(found, str):
+                return target
+            target = _inside(found)
+        return None
+
+
+def _inside(path: str) -> str | None:
+    """Return the path without `.` and `..`, None if it leads out of the archive.
+
+    >>> _inside("a/../b/./layer.tar"), _inside("../b")
+    ('b/layer.tar', None)
+    """
+    path = posixpath.normpath(path)
+    return None if path.startswith(("/", "../")) or path in ("..", ".") else path
+
+
+def _scan(place: Path) -> dict[str, Extent | str]:
+    try:
+        with open(place, "rb", buffering=0) as stream:
+            return _Scan(place, stream.fileno()).run()
+    except OSError as error:
+        raise SourceError(f"can't read {place}: {error.strerror or error}") from None
+
+
+class _Scan:
+    """One walk from header to header; what an extended header said holds for the member after it."""
+
+    def __init__(self, place: Path, descriptor: int) -> None:
+        self._place = place
+        self._descriptor = descriptor
+        self._length = os.fstat(descriptor).st_size
+        self._offset = 0
+        self._count = 0
+        self._extended: dict[str, str] = {}
+        self._members: dict[str, Extent | str] = {}
+
+    def run(self) -> dict[str, Extent | str]:
+        while header := self._next_header():
+            self._count += 1
+            if self._count > _MAX_MEMBERS:
+                raise SourceError(f"{self._place} has more than {_MAX_MEMBERS} members")
+            self._member(header)
+        return self._members
+
+    def _fail(self, what: str) -> SourceError:
+        return SourceError(f"{self._place} is not a whole tar archive: {what} at byte {self._offset}")
+
+    def _read(self, size: int) -> bytes:
+        data = os.pread(self._descriptor, size, self._offset)
+        if len(data) < size:
+            raise self._fail("it is cut off")
+        return data
+
+    def _next_header(self) -> bytes | None:
+        """Return the header block at the offset, None at the end of the archive."""
+        if self._offset == self._length and self._count:
+            return None
+        header = self._read(_BLOCK) if self._length >= _BLOCK else b""
+        if not self._offset:
+            self._refuse_compressed(header)
+        if not header.strip(b"\0"):
+            if not self._count:
+                raise self._fail("it is empty")
+            return None
+        unsigned = sum(header) - sum(header[148:156]) + 8 * 32
+        # Old tars summed signed characters.
+        signed = unsigned - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
+        if self._number(header[148:156]) not in (unsigned, signed):
+            raise self._fail("no header")
+        return header
+
+    def _refuse_compressed(self, header: bytes) -> None:
+        for magic, (name, command) in _COMPRESSED.items():
+            if header.startswith(magic):
+                hint = f"unpack it first: {command} {self._place}"
+                raise SourceError(f"{self._place} is compressed with {name}", hint)
+
+    def _number(self, field: bytes) -> int:
+        """Read an octal or base-256 number that is not negative."""
+        if field[0] == 0x80:
+            return int.from_bytes(field[1:], "big")
+        try:
+            number = int(field.strip(b" \0").partition(b"\0")[0].strip() or b"0", 8)
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise self._fail("a bad number")
+        return number
+
+    def _member(self, header: bytes) -> None:
+        kind = header[156:157]
+        if kind == b"S":
+            raise self._fail("a sparse member")
+        if kind in b"LKxgX":
+            return self._extend(kind, self._number(header[124:136]))
+        extended, self._extended = self._extended, {}
+        size = self._size(header, extended)
+        self._offset += _BLOCK
+        # Links, directories and devices have no bytes, whatever their size says; sparse files aren't there as they are.
+        if kind in (b"\0", b"0", b"7") and not any(key.startswith("GNU.sparse") for key in extended):
+            self._add(header, extended, Extent(self._place, self._offset, size))
+        elif kind in b"12":
+            self._add_link(header, extended, kind)
+        self._skip(0 if kind in b"123456" else size)
+
+    def _size(self, header: bytes, extended: dict[str, str]) -> int:
+        if "size" not in extended:
+            return self._number(header[124:136])
+        text = extended["size"]
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise self._fail("a bad size")
+        return int(text)
+
+    def _skip(self, size: int) -> None:
+        end = self._offset + size
+        if end > self._length:
+            raise self._fail("it is cut off in the member")
+        # The padding of the last member may be missing.
+        self._offset = min(end + -size % _BLOCK, self._length)
+
+    def _extend(self, kind: bytes, size: int) -> None:
+        """Keep what a GNU long name or link or a PAX header says of the next member."""
+        limit = Limits().header_bytes
+        if size > limit:
+            raise self._fail(f"an extended header of more than {limit} bytes")
+        self._offset += _BLOCK
+        data = self._read(size)
+        if kind in b"LK":
+            self._extended["path" if kind == b"L" else "linkpath"] = _text(data.rstrip(b"\0"))
+        elif kind in b"xX":
+            self._extended.update(self._records(data))
+        self._skip(size)
+
+    def _records(self, data: bytes) -> dict[str, str]:
+        """Read PAX records, each `LENGTH KEY=VALUE` and a newline, LENGTH being that of the whole."""
+        records, start, end = {}, 0, len(data.rstrip(b"\0"))
+        while start < end:
+            length, space, _ = data[start : start + 21].partition(b" ")
+            if not (space and length.isdigit() and len(length) + 3 <= int(length) <= len(data) - start):
+                raise self._fail("a bad PAX record")
+            key, _, value = data[start + len(length) + 1 : start + int(length) - 1].partition(b"=")
+            records[_text(key)] = _text(value)
+            start += int(length)
+        return records
+
+    def _path(self, header: bytes, extended: dict[str, str]) -> str | None:
+        if "path" in extended:
+            return _inside(extended["path"].lstrip("/"))
+        prefix = _field(header[345:500]) if header[257:263] == b"ustar\0" else ""
+        return _inside(posixpath.join(prefix, _field(header[:100])).lstrip("/"))
+
+    def _add(self, header: bytes, extended: dict[str, str], member: Extent | str) -> None:
+        path = self._path(header, extended)
+        if path is not None and len(path) <= _MAX_PATH:
+            self._members[path] = member
+
+    def _add_link(self, header: bytes, extended: dict[str, str], kind: bytes) -> None:
+        """Keep a link by the path that it names, seen from the archive's root."""
+        path = self._path(header, extended)
+        target = extended.get("linkpath", _field(header[157:257]))
+        if path is not None and len(target) <= _MAX_PATH:
+            folder = posixpath.dirname(path) if kind == b"2" else ""
+            self._add(header, extended, posixpath.join(folder, target))
+
+
+def _field(data: bytes) -> str:
+    return _text(data.partition(b"\0")[0])
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

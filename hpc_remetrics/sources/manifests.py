@@ -1,0 +1,325 @@
+"""From named manifests to images and their layers; what is no layer of an image is counted apart.
+
+A document's kind is decided by its own `mediaType`, then by the descriptor that led to it, then by its
+shape. Nothing in a document raises: what can't be read becomes a `Skipped` with its cause.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import BlobError
+from ..limits import Limits
+from ..records import Catalog, Digest, Image, Layer, Skipped
+from . import documents, platforms, schema1
+from .base import Root, Source
+from .documents import Descriptor, Malformed, get_list, get_media_type, get_object, get_text, shown
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+DOCKER_ARCHIVE_LAYER = "application/x.hpc-remetrics.docker-archive.layer.tar"
+"""A private name: a plain tar as `docker save` writes it, which no registry's manifest names."""
+
+LAYER_MEDIA_TYPES = {
+    "": "unspecified",
+    OCI_LAYER: "oci_tar",
+    f"{OCI_LAYER}+gzip": "oci_tar_gzip",
+    f"{OCI_LAYER}+zstd": "oci_tar_zstd",
+    DOCKER_LAYER: "docker_tar",
+    f"{DOCKER_LAYER}.gzip": "docker_tar_gzip",
+    f"{DOCKER_LAYER}.zstd": "docker_tar_zstd",
+    DOCKER_ARCHIVE_LAYER: "docker_archive_tar",
+}
+"""The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
+
+_FOREIGN_PREFIXES = (
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+)
+
+_KINDS = {
+    OCI_MANIFEST: "oci",
+    OCI_INDEX: "index",
+    DOCKER_MANIFEST: "docker_schema2",
+    DOCKER_LIST: "index",
+    "application/vnd.docker.distribution.manifest.v1+json": "docker_schema1",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws": "docker_schema1",
+    "application/vnd.oci.artifact.manifest.v1+json": "artifact",
+}
+_VAGUE = frozenset({"", "application/json", "application/octet-stream", "text/plain", "text/html"})
+"""Media types that servers and old tools give to anything."""
+
+_IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG}) | _VAGUE
+_MEMBERS = {"index": "manifests", "docker_schema1": "fsLayers", "oci": "layers", "docker_schema2": "layers"}
+_CAUSE_OF_BLOB_ERROR = {"missing": "missing_manifest", "io_error": "missing_manifest"}
+
+
+def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
+    """Walk everything that a source holds, in its order.
+
+    :param platforms: `os/architecture[/variant]`; with none, all platforms.
+    :returns: one image for each name and manifest digest.
+    :raises SourceError: if the place is not what its reference says; never for what a manifest holds.
+    """
+    return merge(resolve_root(source, root, platforms, limits) for root in source.roots())
+
+
+def resolve_root(source: Source, root: Root, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
+    """Walk what stands under one root: a share of :func:`resolve`'s work, for ranks that divide the roots."""
+    walk = _Walk(source, shown(root.name, 4096), platforms, limits or Limits())
+    walk.start(root)
+    return walk.catalog
+
+
+def merge(catalogs: Iterable[Catalog]) -> Catalog:
+    """Join catalogs in their order; what is there twice (same name, same digest) is taken once."""
+    images: dict[tuple[str, Digest], Image] = {}
+    skipped: dict[Skipped, None] = {}
+    for catalog in catalogs:
+        for image in catalog.images:
+            images.setdefault((image.name, image.digest), image)
+        skipped.update(dict.fromkeys(catalog.skipped))
+    return Catalog(list(images.values()), list(skipped))
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A manifest or index that was read: its bytes, what its descriptor said, how deep it stands."""
+
+    data: bytes
+    media_type: str
+    platform: str
+    digest: Digest
+    depth: int = 0
+    manifest_type: str = ""
+
+
+class _Walk:
+    """The walk under one root, depth first by a stack of descriptors yet to be read."""
+
+    def __init__(self, source: Source, name: str, wanted: Sequence[str], limits: Limits) -> None:
+        self.catalog = Catalog()
+        self._source = source
+        self._name = name
+        self._wanted = platforms.check(wanted)
+        self._limits = limits
+        self._stack: list[tuple[Any, int]] = []
+        self._seen: set[Digest] = set()
+
+    def start(self, root: Root) -> None:
+        if root.descriptor is not None:
+            self._stack.append((root.descriptor, 0))
+        else:
+            self._open_root(root)
+        while self._stack:
+            self._follow(*self._stack.pop())
+
+    def _open_root(self, root: Root) -> None:
+        digest = root.digest or Digest(hashlib.sha256(root.manifest).digest())
+        media_type = root.media_type.partition(";")[0].strip().lower()
+        document = _Document(root.manifest, media_type, root.platform, digest, 0, root.manifest_type)
+        if len(root.manifest) > self._limits.manifest_bytes:
+            return self._skip_document(document, "bad_manifest", f"longer than {self._limits.manifest_bytes} bytes")
+        self._seen.add(digest)
+        self._judge(document)
+
+    def _skip(self, item: Descriptor, cause: str, message: str) -> None:
+        self.catalog.skipped.append(
+            Skipped(self._name, shown(item.digest), item.size, shown(item.media_type), cause, shown(message, 500))
+        )
+
+    def _skip_document(self, document: _Document, cause: str, message: str) -> None:
+        item = Descriptor(str(document.digest), len(document.data), document.media_type)
+        self._skip(item, cause, message)
+
+    def _follow(self, value: Any, depth: int) -> None:
+        """Judge a descriptor, and the manifest or index that it names."""
+        try:
+            item = Descriptor.parse(value)
+        except Malformed as error:
+            digest = value.get("digest") if isinstance(value, dict) else ""
+            return self._skip(Descriptor(str(digest or ""), -1, ""), "bad_manifest", str(error))
+        cause, message = self._refuse(item)
+        if cause:
+            return self._skip(item, cause, message)
+        digest = Digest.parse(item.digest)
+        if digest in self._seen:
+            return
+        self._seen.add(digest)
+        try:
+            data = self._source.read(digest, self._limits.manifest_bytes)
+        except BlobError as error:
+            return self._skip(item, _CAUSE_OF_BLOB_ERROR.get(error.cause, "bad_manifest"), str(error))
+        if item.size not in (-1, len(data)):
+            return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
+        self._judge(_Document(data, item.media_type, item.platform, digest, depth))
+
+    def _refuse(self, item: Descriptor) -> tuple[str, str]:
+        """Return why a descriptor in an index is not followed, ("", "") if it is."""
+        if item.is_reference or item.platform.lower() == "unknown/unknown":
+            return "attestation", "a statement about an image"
+        if item.artifact_type or _KINDS.get(item.media_type) == "artifact":
+            return "artifact", f"holds {item.artifact_type or 'an artifact'}"
+        if item.media_type not in _KINDS and item.media_type not in _VAGUE:
+            return "unknown_media_type", "neither a manifest nor an index"
+        if item.platform and not platforms.matches(item.platform, self._wanted):
+            return "other_platform", f"for {item.platform}"
+        return _refuse_digest(item)
+
+    def _judge(self, document: _Document) -> None:
+        """Decide what a document is, and take it as that."""
+        try:
+            value = documents.parse(document.data)
+            kind = _kind(value, document.media_type)
+            media_type = get_media_type(value) or document.media_type
+            if media_type != document.media_type:
+                document = replace(document, media_type=media_type)
+            if kind == "docker_schema1":
+                self._take_schema1(document, value)
+            elif (got := hashlib.sha256(document.data).hexdigest()) != document.digest.hex:
+                raise Malformed(f"is sha256:{got}, named {document.digest}")
+            elif kind == "index":
+                self._take_index(document, value)
+            elif kind == "artifact":
+                self._skip_document(document, "artifact", "holds an artifact")
+            elif kind == "unknown":
+                self._skip_document(document, "unknown_media_type", "neither a manifest nor an index")
+            else:
+                self._take_manifest(document, value, kind)
+        except Malformed as error:
+            self._skip_document(document, "bad_manifest", str(error))
+
+    def _take_index(self, document: _Document, value: dict[str, Any]) -> None:
+        if get_text(value, "artifactType"):
+            return self._skip_document(document, "artifact", f"holds {value['artifactType']}")
+        if document.depth >= self._limits.index_depth:
+            message = f"more than {self._limits.index_depth} indexes within each other"
+            return self._skip_document(document, "too_deep", message)
+        children = get_list(value, "manifests")
+        self._stack.extend((child, document.depth + 1) for child in reversed(children))
+
+    def _take_manifest(self, document: _Document, value: dict[str, Any], kind: str) -> None:
+        config = get_object(value, "config")
+        config_type = get_media_type(config)
+        if get_text(value, "artifactType") or config_type not in _IMAGE_CONFIGS:
+            message = f"holds {get_text(value, 'artifactType') or config_type}"
+            return self._skip_document(document, "artifact", message)
+        layers = [Descriptor.parse(layer) for layer in get_list(value, "layers")]
+        platform, diff_ids = self._read_config(config)
+        if platform.lower() == "unknown/unknown":
+            return self._skip_document(document, "attestation", "a statement about an image")
+        platform = document.platform or platform
+        if not platforms.matches(platform, self._wanted):
+            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
+        if len(diff_ids) != len(layers):
+            diff_ids = [None] * len(layers)
+        taken = self._take_layers(layers, diff_ids)
+        if layers and all(_refuse_layer(layer)[0] == "unknown_media_type" for layer in layers):
+            return self._skip_document(document, "artifact", "none of its layers is one of an image")
+        manifest_type = document.manifest_type or kind
+        self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
+
+    def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None]) -> tuple[Layer, ...]:
+        """Return the layers that can be profiled, base first, and count the others apart."""
+        taken = []
+        for layer, diff_id in zip(layers, diff_ids, strict=True):
+            cause, message = _refuse_layer(layer)
+            if cause:
+                self._skip(layer, cause, message)
+                continue
+            digest = Digest.parse(layer.digest)
+            taken.append(Layer(digest, self._size(digest, layer.size), LAYER_MEDIA_TYPES[layer.media_type], diff_id))
+        return tuple(taken)
+
+    def _take_schema1(self, document: _Document, value: dict[str, Any]) -> None:
+        digests = schema1.layer_digests(value)
+        signed = Digest(hashlib.sha256(schema1.payload(document.data, value)).digest())
+        whole = Digest(hashlib.sha256(document.data).digest())
+        if document.digest not in (signed, whole):
+            raise Malformed(f"is {signed}, named {document.digest}")
+        platform = document.platform or schema1.platform(value)
+        if not platforms.matches(platform, self._wanted):
+            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
+        layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests], [None] * len(digests))
+        self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
+
+    def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:
+        """Return platform and diff_ids; a config that is missing or broken costs only these."""
+        try:
+            digest = Digest.parse(get_text(config, "digest"))
+            value = documents.parse(self._source.read(digest, self._limits.manifest_bytes))
+            diff_ids = get_list(get_object(value, "rootfs"), "diff_ids")
+            return documents.get_platform(value), [_digest_or_none(text) for text in diff_ids]
+        except (ValueError, BlobError):
+            return "", []
+
+    def _size(self, digest: Digest, size: int) -> int:
+        """Return the size of a layer whose descriptor does not say it, as far as the source knows."""
+        if size >= 0:
+            return size
+        try:
+            extent = self._source.locate(digest)
+        except BlobError:
+            return -1
+        return extent.size if extent else -1
+
+
+def _kind(value: dict[str, Any], media_type: str) -> str:
+    """Return what a document is: its manifest type, `index`, `artifact` or `unknown`.
+
+    `Malformed` if it could be two things, since tools would take it as either.
+    """
+    if sum(value.get(key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
+        raise Malformed("has the members of a manifest and of an index")
+    named = next((name for name in (get_media_type(value), media_type) if name not in _VAGUE), "")
+    kind = _KINDS.get(named, "unknown") if named else _kind_by_shape(value)
+    member = _MEMBERS.get(kind)
+    if member and member not in value:
+        raise Malformed(f"has no {member!r}")
+    return kind
+
+
+def _kind_by_shape(value: dict[str, Any]) -> str:
+    if "fsLayers" in value or value.get("schemaVersion") == 1:
+        return "docker_schema1"
+    if "manifests" in value:
+        return "index"
+    if "layers" not in value:
+        raise Malformed("neither a manifest nor an index")
+    config_type = get_media_type(get_object(value, "config"))
+    return "docker_schema2" if config_type == DOCKER_CONFIG else "oci"
+
+
+def _refuse_digest(item: Descriptor) -> tuple[str, str]:
+    try:
+        Digest.parse(item.digest)
+    except ValueError as error:
+        return "bad_digest", str(error)
+    return "", ""
+
+
+def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
+    """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
+    if layer.media_type.endswith("+encrypted"):
+        return "encrypted", "an encrypted layer"
+    if layer.has_urls or layer.media_type.startswith(_FOREIGN_PREFIXES):
+        return "foreign", "a layer that is kept elsewhere"
+    if layer.media_type not in LAYER_MEDIA_TYPES:
+        return "unknown_media_type", "not a layer of an image"
+    return _refuse_digest(layer)
+
+
+def _digest_or_none(text: Any) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except ValueError:
+        return None

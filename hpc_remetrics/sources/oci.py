@@ -1,0 +1,73 @@
+"""An OCI image layout: `index.json` names the manifests, `blobs/sha256/HEX` holds every blob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import SourceError
+from ..records import Digest
+from . import documents
+from .base import Extent, Root
+from .local import LISTING_BYTES, Files, LocalSource
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"
+
+
+class OciSource(LocalSource):
+    """The images of an OCI layout in a folder or an archive.
+
+    :param reference: what the user wrote.
+    :param ref: a name or a digest that stands in `index.json`; "" for all that is there.
+    """
+
+    def __init__(self, reference: str, files: Files, ref: str = "") -> None:
+        self.reference = reference
+        self._files = files
+        self._ref = ref.removeprefix("@")
+
+    def roots(self) -> Iterator[Root]:
+        entries = self._entries()
+        chosen = [entry for entry in entries if not self._ref or self._ref in _names(entry)]
+        if self._ref and not chosen:
+            raise SourceError(f"{self._files.place} has no image {self._ref!r}", _offer(entries))
+        for entry in chosen:
+            yield Root(self._name(entry), descriptor=entry)
+
+    def find(self, digest: Digest) -> Extent | None:
+        return self._files.find(f"blobs/sha256/{digest.hex}")
+
+    def _entries(self) -> list[Any]:
+        """Return the descriptors in `index.json`, whatever they are."""
+        data = self._files.read("index.json", LISTING_BYTES)
+        try:
+            # A null would mean "no descriptor" to whoever walks the roots.
+            return [{} if entry is None else entry for entry in documents.get_list(documents.parse(data), "manifests")]
+        except documents.Malformed as error:
+            raise SourceError(f"{self._files.place}: index.json is no OCI index: {error}") from None
+
+    def _name(self, entry: Any) -> str:
+        annotations = _annotations(entry)
+        digest = entry.get("digest") if isinstance(entry, dict) else ""
+        return annotations.get(_CONTAINERD_NAME) or annotations.get(_REF_NAME) or f"{self._files.name}@{digest}"
+
+
+def _annotations(entry: Any) -> dict[str, str]:
+    """Return the annotations that are text."""
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    if not isinstance(annotations, dict):
+        return {}
+    return {key: value for key, value in annotations.items() if isinstance(value, str)}
+
+
+def _names(entry: Any) -> set[str]:
+    """Return what an entry can be chosen by."""
+    annotations = _annotations(entry)
+    digest = str(entry.get("digest")) if isinstance(entry, dict) else ""
+    return {name for name in (annotations.get(_REF_NAME), annotations.get(_CONTAINERD_NAME), digest) if name}
+
+
+def _offer(entries: list[Any]) -> str:
+    names = sorted({documents.shown(name) for entry in entries for name in _names(entry) if "sha256:" not in name})
+    return f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "its images have no names"

@@ -1,0 +1,51 @@
+"""Docker's first manifest schema, signed and unsigned: digests newest first, no sizes, no media types."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from .documents import Malformed, get_list, get_platform, get_text, parse
+
+
+def payload(data: bytes, document: dict[str, Any]) -> bytes:
+    """Return the bytes that the manifest's digest is of: those of a signed one without its signatures.
+
+    A signature's protected header says how long the text before the signatures is, and what follows them.
+    `Malformed` if it says so wrongly.
+    """
+    signatures = get_list(document, "signatures")
+    if not signatures:
+        return data
+    if not isinstance(signatures[0], dict):
+        raise Malformed("a signature is not an object")
+    protected = parse(_base64url(get_text(signatures[0], "protected")))
+    length, tail = protected.get("formatLength"), _base64url(get_text(protected, "formatTail"))
+    if isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= len(data):
+        raise Malformed("a signature covers more than the manifest")
+    return data[:length] + tail
+
+
+def _base64url(text: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except ValueError:
+        raise Malformed("a signature is not base64") from None
+
+
+def layer_digests(document: dict[str, Any]) -> list[str]:
+    """Return the digests of the layers as they are written, base first."""
+    layers = get_list(document, "fsLayers")
+    if not all(isinstance(layer, dict) for layer in layers):
+        raise Malformed("a member of 'fsLayers' is not an object")
+    return [get_text(layer, "blobSum") for layer in reversed(layers)]
+
+
+def platform(document: dict[str, Any]) -> str:
+    """Return the platform that the newest layer's history tells, "" if it tells none."""
+    try:
+        history = get_list(document, "history")
+        newest = parse(get_text(history[0], "v1Compatibility").encode("utf-8", "replace"))
+        return get_platform({"architecture": document.get("architecture"), **newest})
+    except (Malformed, IndexError, AttributeError):
+        return ""

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError
@@ -88,51 +88,51 @@ def _base(tier: Path) -> Path | None:
 
 def _lock(job: Path, rank: int) -> tuple[int, Path]:
     folder = job / f"rank-{rank}"
+    path = folder / "lock"
     for _ in range(10):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # a sweep of another job was in between
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
             continue
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return lock, folder
+        # A sweep may have taken the folder for a dead one's before the lock was ours.
+        if path.exists() and path.stat().st_ino == os.fstat(lock).st_ino:
+            return lock, folder
+        os.close(lock)
     raise OutputError(f"can't make {folder}", "name another folder with --scratch")
 
 
 def sweep(bases: Sequence[Path]) -> int:
     """Remove the folders of jobs that are dead; return how many."""
     swept = 0
-    for job in _jobs(bases):
-        if _is_dead(job):
-            shutil.rmtree(job, ignore_errors=True)
-            swept += 1
+    for job in (job for base in bases for job in base.glob("job-*")):
+        with contextlib.ExitStack() as held:
+            if _is_dead(job, held):
+                shutil.rmtree(job, ignore_errors=True)
+                swept += 1
     return swept
 
 
-def _jobs(bases: Sequence[Path]) -> Iterator[Path]:
-    for base in bases:
-        yield from base.glob("job-*")
-
-
-def _is_dead(job: Path) -> bool:
+def _is_dead(job: Path, held: contextlib.ExitStack) -> bool:
+    """Say whether no process holds a lock in this folder; those that were free are held until `held` closes."""
     locks = list(job.glob("rank-*/lock"))
     try:
         if not locks and time.time() - job.stat().st_mtime < _YOUNG:
             return False
     except OSError:
         return False
-    return all(map(_is_free, locks))
+    return all(_take(lock, held) for lock in locks)
 
 
-def _is_free(lock: Path) -> bool:
+def _take(lock: Path, held: contextlib.ExitStack) -> bool:
     try:
         file = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return True
+    held.callback(os.close, file)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    finally:
-        os.close(file)
     return True

@@ -1,0 +1,98 @@
+"""The lock on an output: one job at a time, and none in the way after a kill."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from hpc_remetrics.cluster.lock import OutputLock
+from hpc_remetrics.errors import OutputError, OutputLockedError
+
+HOLD = (
+    "import sys, time\n"
+    "from pathlib import Path\n"
+    "from hpc_remetrics.cluster.lock import OutputLock\n"
+    "lock = OutputLock(Path(sys.argv[1]))\n"
+    "print('held', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "out.h5"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_job_is_refused_with_the_name_of_the_first(holder, tmp_path):
+    with pytest.raises(OutputLockedError) as caught:
+        OutputLock(tmp_path / "out.h5")
+    assert f"process {holder.pid} on {socket.gethostname()}" in str(caught.value)
+    assert str(tmp_path / "out.h5") in str(caught.value)
+    assert caught.value.exit_code == 6
+
+
+def test_a_killed_job_is_not_in_the_way(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    OutputLock(tmp_path / "out.h5").release()
+
+
+def test_a_released_lock_can_be_had_again(tmp_path):
+    for _ in range(3):
+        OutputLock(tmp_path / "out.h5").release()
+
+
+def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path):
+    (tmp_path / "out.h5.lock").write_text("othernode 77 12\n")
+    OutputLock(tmp_path / "out.h5").release()
+
+
+def test_a_living_job_of_another_node_is_refused_where_locks_do_not_reach(tmp_path):
+    path = tmp_path / "out.h5.lock"
+    path.write_text("othernode 77 0\n")
+    ended = threading.Event()
+
+    def beat():
+        count = 0
+        while not ended.wait(0.5):
+            count += 1
+            path.write_text(f"othernode 77 {count}\n")
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(OutputLockedError, match="process 77 on othernode"):
+            OutputLock(tmp_path / "out.h5")
+    finally:
+        ended.set()
+        thread.join()
+    assert time.monotonic() - started < 5
+
+
+def test_a_folder_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't write to"):
+        OutputLock(tmp_path / "file" / "out.h5")
+
+
+def test_the_heartbeat_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_remetrics.cluster.lock.HEARTBEAT", 0.0)
+    lock = OutputLock(tmp_path / "out.h5")
+    before = (tmp_path / "out.h5.lock").read_text()
+    lock.beat()
+    after = (tmp_path / "out.h5.lock").read_text()
+    assert before != after
+    assert after.split()[:2] == [socket.gethostname(), str(os.getpid())]
+    lock.release()

@@ -1,0 +1,67 @@
+"""Scratch: what a job makes is gone after it, and what dead jobs left is swept."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hpc_remetrics.cluster.scratch import Scratch, sweep
+from hpc_remetrics.errors import OutputError
+
+LEAVE = (
+    "import os, sys\n"
+    "from pathlib import Path\n"
+    "from hpc_remetrics.cluster.scratch import Scratch\n"
+    "scratch = Scratch('dead', 0, [Path(sys.argv[1])])\n"
+    "(scratch.path / 'spill').write_bytes(bytes(1000))\n"
+    "scratch.shared('types')\n"
+    "os._exit(9)\n"
+)
+
+
+def test_nothing_is_left(tmp_path):
+    scratch = Scratch("a", 0, [tmp_path])
+    other = Scratch("a", 1, [tmp_path])
+    (scratch.path / "spill").write_text("x")
+    (scratch.shared("types") / "table").write_text("x")
+    assert scratch.shared("types") == other.shared("types")
+    scratch.close()
+    assert other.shared("types").is_dir()
+    other.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_job_is_swept_and_a_living_one_is_not(tmp_path):
+    subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)
+    base = tmp_path / f"hpc-remetrics-{os.getuid()}"
+    assert (base / "job-dead").exists()
+    living = Scratch("living", 0, [tmp_path])
+    assert not (base / "job-dead").exists()
+    assert sweep([base]) == 0
+    assert living.path.is_dir()
+    living.close()
+
+
+def test_a_folder_without_a_lock_counts_as_new_for_a_while(tmp_path):
+    base = tmp_path / f"hpc-remetrics-{os.getuid()}"
+    (base / "job-new").mkdir(parents=True)
+    assert sweep([base]) == 0
+    os.utime(base / "job-new", (0, 0))
+    assert sweep([base]) == 1
+
+
+def test_files_go_to_the_last_tier_and_the_table_to_the_first(tmp_path):
+    fast, slow = tmp_path / "fast", tmp_path / "slow"
+    fast.mkdir()
+    slow.mkdir()
+    scratch = Scratch("a", 0, [fast, slow])
+    assert scratch.path.is_relative_to(slow)
+    assert scratch.shared("types").is_relative_to(fast)
+    scratch.close()
+
+
+def test_no_tier_that_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="no scratch folder can be written"):
+        Scratch("a", 0, [tmp_path / "file"])

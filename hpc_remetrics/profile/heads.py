@@ -47,8 +47,8 @@ INTERPRETERS = {
 _INTERPRETERS_BY_NAME = """
 ash bats bun busybox clojure coffee crystal dart deno dtrace elixir elvish escript fish fontforge gjs gnuplot go
 groovy guile iocsh jq julia jython kotlin luajit m4 mksh mongo nft nix-shell nu ocaml octave openrc-run
-osascript pdksh pwsh qml racket rc Rscript runghc runhaskell sbcl scala scheme scsh sed stap swift systemtap ts-
-node tsx v xonsh yash zx
+osascript pdksh pwsh qml racket rc Rscript runghc runhaskell sbcl scala scheme scsh sed stap swift systemtap
+ts-node tsx v xonsh yash zx
 """
 INTERPRETERS |= {name: f"a {name} script" for name in _INTERPRETERS_BY_NAME.split()}
 
@@ -68,6 +68,8 @@ _FAMILIES = tuple(
         (r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)", "Composite Document File V2 Document"),
         # That a zip is a Java or Android archive is sometimes told by its end alone.
         (r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)", "Zip archive data"),
+        # A PHP archive is a script that an archive follows, told by its end.
+        (r"PHP (?:phar archive|script)", "PHP script"),
         # Text: in which characters, not how its lines are.
         (r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b", r"\1"),
         (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
@@ -87,7 +89,10 @@ _FAMILIES = tuple(
         # After these words the text of the file begins with no mark to cut at, or the number of a version.
         (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
         (r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b", r"\1"),
-        (r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b", r"\1"),
+        (
+            r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b",
+            r"\1",
+        ),
         (r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b", r"\1"),
         (r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b", r"\1"),
         (r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b", r"\1"),

@@ -69,7 +69,9 @@ class TypeTable:
             with self._locked():
                 self._map = _mapped(directory / f"types-{slots}.table", slots * 8)
         except OSError as error:
-            raise OutputError(f"the table of types in {directory}: {error.strerror}", "choose another scratch") from error
+            raise OutputError(
+                f"the table of types in {directory}: {error.strerror}", "choose another scratch"
+            ) from error
         self._words = memoryview(self._map).cast("Q")
 
     def get(self, digest: bytes) -> int:

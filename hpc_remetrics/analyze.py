@@ -113,8 +113,11 @@ class _Run:
         if self.options.output.is_dir():
             raise OutputError(f"{self.options.output} is a folder", "name a file with -o, such as dataset.h5")
         self.lock = OutputLock(self.options.output)
+        from .store.parts import sweep_temporaries
+
         try:
             self.parts.mkdir(exist_ok=True)
+            sweep_temporaries(self.parts)
         except OSError as error:
             raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
 
@@ -157,19 +160,16 @@ class _Run:
         """Return, on every rank, the layers that no part holds."""
         from .store.parts import finished, scan
 
-        indexes, damaged = scan(self.parts, self.comm)
+        found = scan(self.parts, self.comm)
 
         def left() -> list[Layer]:
-            self._warn_of(damaged)
-            _check_signatures(indexes, signature, self.parts)
-            done = finished(indexes)
+            for message in found.damaged:
+                log.warning("a part is passed over, its layers are profiled anew: %s", message)
+            _check_signatures(found.parts, signature, self.parts)
+            done = finished(found.parts)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
 
         return list(on_root(self.comm, left))
-
-    def _warn_of(self, damaged: list[str]) -> None:
-        for message in damaged:
-            log.warning("a part is passed over, its layers are profiled anew: %s", message)
 
     def _is_open(self, done: tuple[str, str] | None) -> bool:
         """Say whether a layer with this (status, cause) in the parts is still to be profiled."""

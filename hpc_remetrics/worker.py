@@ -18,12 +18,12 @@ from .cluster.comm import Comm
 from .cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Tally
 from .cluster.scratch import Scratch, room
 from .columns import LayerProfile
-from .errors import BlobError, OutputError, RemetricsError
+from .errors import BlobError, RemetricsError
 from .profile.process import Child, Job
 from .profile.typetable import TypeTable
 from .records import STATUSES, Failure, Layer
 from .sources.base import Extent, Source
-from .store.parts import write_part
+from .store.parts import SpillError, write_part
 
 log = logging.getLogger(__name__)
 
@@ -239,13 +239,21 @@ def publisher(
     def publish(waiting: _Unpublished) -> None:
         nonlocal count
         count += 1
-        types = dict(enumerate(table.descriptions()))
-        layers = [(layer.digest, profile, spill) for layer, profile, spill in waiting.layers]
-        try:
-            write_part(
-                directory, f"{job}-{comm.rank}-{count}", layers, waiting.failures, types, signature, scratch
-            )
-        except ValueError as error:
-            raise OutputError(f"the entries of a layer are damaged on scratch: {error}", "start again") from None
+        name, types = f"{job}-{comm.rank}-{count}", dict(enumerate(table.descriptions()))
+        rows = [(layer.digest, profile, spill) for layer, profile, spill in waiting.layers]
+        failures = list(waiting.failures)
+        while True:
+            try:
+                write_part(directory, name, rows, failures, types, signature, scratch)
+                return
+            except SpillError as error:  # what a corrupted child left: that layer fails, the others are published
+                log.warning("the entries of a layer are damaged on scratch: %s", error)
+                rows = [row if row[0] != error.digest else (error.digest, _damaged(error), None) for row in rows]
+                failures = [failure for failure in failures if failure.digest != error.digest]
 
     return publish
+
+
+def _damaged(error: SpillError) -> LayerProfile:
+    message = f"its entries on scratch are damaged: {error.reason}"
+    return LayerProfile(stage="publish", cause="crashed", message=message[:500])

@@ -75,12 +75,16 @@ _FAMILIES = tuple(
         (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
         (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
         # Containers: the second field says what is in them.
-        (r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./ -]*\w)", r"\1"),
-        (r"((?:ISO Media|Ogg data|MPEG ADTS|MPEG sequence), \w[\w./ -]*\w)", r"\1"),
+        (
+            r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, (?:VirtualDub link|[A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*))",
+            r"\1",
+        ),
+        (r"((?:ISO Media|Ogg data|MPEG ADTS), [A-Za-z][\w./-]*(?: [\w./-]+)*)", r"\1"),
         # Numbers and remarks that are worth keeping, and few.
         (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
         (r"(python \d\.\d{1,2} byte-compiled)", r"\1"),
-        (r"(XML 1\.[01] document)", r"\1"),
+        (r"(XML 1\.[01] document|X?HTML document)", r"\1"),
+        (r"(Linux rev 1\.0 ext[234] filesystem data)", r"\1"),
         (r"(Web Open Font Format(?: \(Version 2\))?)", r"\1"),
         (r"(Matlab v\d)\S*( mat-file)", r"\1\2"),
         (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
@@ -97,7 +101,7 @@ _FAMILIES = tuple(
         (r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b", r"\1"),
         (r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b", r"\1"),
         (r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b", r"\1"),
-        (r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS(?= ))\b", r"\1"),
+        (r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS|Delta RPM)\b", r"\1"),
     )
 )
 
@@ -108,7 +112,7 @@ _CUT = re.compile(
     | [,;:"`\[\]{}<>=|*@$!?^~%\#] # the next field, a quotation, a list
     | \ ' | \.\.\. | \ -+(?=\ |$) # a quotation (not the mark in "Monkey's Audio"), "icon resource - 2 icons"
     | \ (?:for|from|by|with|at|as|dated|created|starting|containing|contains|name|named|label|using)(?=\ |$)
-    | \ \(?(?:[Vv]er|[Vv]ersion|[Rr]ev|[Rr]evision|[Rr]elease|[Ff]ormat)\b\.?\ *[\d(]
+    | \ \(?(?:[Vv]er|[Vv]ersion|[Rr]evision|[Rr]elease)\b | \ \(?[Rr]ev\.?\ *[\d(](?!\.0\ ext) | \ [Ff]ormat\ \d
     | \ \(?[Vv]\.?\d
     | \ 0x | \ \d+\ ?x\b | \ \d+x\d
       # a number of two digits or more, but for the names of machines and systems

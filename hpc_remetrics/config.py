@@ -1,0 +1,164 @@
+"""What a run is asked to do: options from flags, the environment, a file, and the defaults, in this order.
+
+The file is `remetrics.toml`: `--config FILE`, `$REMETRICS_CONFIG`, the current folder, or
+`~/.config/hpc-remetrics/`, the first that is there. Paths in it are relative to the current folder, as
+on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .limits import Limits
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE_NAME = "remetrics.toml"
+TYPES = ("plain", "none")
+
+
+@dataclass(frozen=True)
+class AnalyzeOptions:
+    """What `analyze` is asked to do.
+
+    :param sources: references; none named: the caller takes `demo:`.
+    :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
+    :param warm_types: a dataset whose contents' types are taken over.
+    """
+
+    sources: tuple[str, ...] = ()
+    output: Path = Path("remetrics.h5")
+    platforms: tuple[str, ...] = ()
+    types: str = "plain"
+    limits: Limits = field(default_factory=Limits)
+    scratch: tuple[Path, ...] = ()
+    publish_seconds: float | None = None
+    retry_failed: bool = False
+    warm_types: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What `plan` is asked to do."""
+
+    sources: tuple[str, ...]
+    ranks: int = 4
+    json: bool = False
+    platforms: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def settings(
+    flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """Return the settings that are made anywhere, by name; those of `limits` are merged one by one.
+
+    :param flags: name -> value; None and empty lists count as not given.
+    :raises UsageError: a name or a value is wrong; it says where.
+    """
+    file, environment = _from_file(_find(config, environ)), _from_environment(environ)
+    given = {name: value for name, value in flags.items() if value not in (None, [], ())}
+    limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
+    merged = {**file, **environment, **given, "limits": Limits.from_options(limits)}
+    if merged.get("types", "plain") not in TYPES:
+        raise UsageError(f"types is {merged['types']!r}", f"choose from {', '.join(TYPES)}")
+    if merged.get("publish_seconds") is not None:
+        merged["publish_seconds"] = _positive("publish_seconds", merged["publish_seconds"])
+    return merged
+
+
+def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> AnalyzeOptions:
+    """Return the options of `analyze`."""
+    merged = settings(flags, config)
+    for name, kind in (("sources", str), ("platforms", str), ("scratch", Path)):
+        merged[name] = tuple(map(kind, merged.get(name, ())))
+    for name in ("output", "warm_types"):
+        if merged.get(name) is not None:
+            merged[name] = Path(merged[name]).expanduser()
+    merged["scratch"] = tuple(path.expanduser() for path in merged["scratch"])
+    known = {f.name for f in fields(AnalyzeOptions)}
+    return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
+
+
+def parse_limits(texts: list[str] | None) -> dict[str, str]:
+    """Split `NAME=VALUE` flags."""
+    limits = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--limit {text!r} is not NAME=VALUE", "for example --limit entries=1000000")
+        limits[name] = value
+    return limits
+
+
+_LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds",)
+_KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, "limits")
+
+
+def _find(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if config is None and environ.get("REMETRICS_CONFIG"):
+        config = Path(environ["REMETRICS_CONFIG"])
+    if config is not None:
+        return config
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/"), ".config"))
+    return next((path for path in (Path(FILE_NAME), home / "hpc-remetrics" / FILE_NAME) if path.is_file()), None)
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    for name, value in values.items():
+        _check(name, value, path)
+    return values
+
+
+def _check(name: str, value: Any, path: Path) -> None:
+    if name not in _KEYS:
+        raise UsageError(f"{path}: nothing is called {name!r}", f"known are {', '.join(_KEYS)}")
+    if name in _LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise UsageError(f"{path}: {name} must be a list of texts", f'for example {name} = ["…"]')
+    if name in _TEXTS and not isinstance(value, str):
+        raise UsageError(f"{path}: {name} must be a text")
+    if name in _NUMBERS and not isinstance(value, int | float):
+        raise UsageError(f"{path}: {name} must be a number")
+    if name == "limits" and not isinstance(value, dict):
+        raise UsageError(f"{path}: limits must be a table", "begin it with [limits]")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, separator in (("sources", None), ("platforms", None), ("scratch", os.pathsep)):
+        if text := environ.get(f"REMETRICS_{name.upper()}"):
+            values[name] = text.split(separator)
+    for name in (*_TEXTS, *_NUMBERS):
+        if text := environ.get(f"REMETRICS_{name.upper()}"):
+            values[name] = text
+    prefix = "REMETRICS_LIMIT_"
+    limits = {name[len(prefix) :].lower(): value for name, value in environ.items() if name.startswith(prefix)}
+    return {**values, "limits": limits}
+
+
+def _positive(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise UsageError(f"{name} is {value!r}, not a number above 0")
+    return number

@@ -1,0 +1,83 @@
+"""The line that shows how far a run is: rewritten on a terminal, a line a minute elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_ON_TERMINAL, _ELSEWHERE = 0.2, 60.0
+"""Seconds between two lines."""
+
+
+class Progress:
+    """Shows layers, files, bytes, rate, time left and failures; `update` may be called at any rate.
+
+    :param total_bytes: compressed bytes of all layers, which the time left is estimated from.
+    """
+
+    def __init__(
+        self,
+        total_layers: int,
+        total_bytes: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        quiet: bool = False,
+    ) -> None:
+        self._total_layers, self._total_bytes = total_layers, total_bytes
+        self._stream, self._clock, self._quiet = stream or sys.stderr, clock, quiet
+        self._terminal = self._stream.isatty()
+        self._started = clock()
+        self._next = self._started + (0 if self._terminal else _ELSEWHERE)
+        self._now = (0, 0, 0, 0)
+
+    def update(self, layers: int, files: int, bytes_: int, failures: int) -> None:
+        """Take the totals so far, and show them if it is time."""
+        self._now = (layers, files, bytes_, failures)
+        if not self._quiet and (now := self._clock()) >= self._next:
+            self._next = now + (_ON_TERMINAL if self._terminal else _ELSEWHERE)
+            self._show("")
+
+    def finish(self) -> None:
+        """Show the last line."""
+        if not self._quiet:
+            self._show("\n")
+
+    def _show(self, end: str) -> None:
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write("\r" + self.line()[:width].ljust(width) + end)
+        else:
+            self._stream.write(self.line() + "\n")
+        self._stream.flush()
+
+    def line(self) -> str:
+        """Return the line for now."""
+        layers, files, size, failures = self._now
+        seconds = max(self._clock() - self._started, 1e-9)
+        parts = [
+            f"{layers}/{self._total_layers} layers",
+            f"{files:,} files",
+            f"{size / 1e9:.2f}/{self._total_bytes / 1e9:.2f} GB",
+            f"{size / seconds / 1e9:.3f} GB/s",
+        ]
+        if 0 < size < self._total_bytes:
+            parts.append(f"{_clock_time((self._total_bytes - size) * seconds / size)} left")
+        if failures:
+            parts.append(f"{failures} failed")
+        return ", ".join(parts)
+
+
+def _clock_time(seconds: float) -> str:
+    """Return a duration as people read it.
+
+    >>> _clock_time(59), _clock_time(3725), _clock_time(200000)
+    ('0:59', '1:02:05', '2 d 7 h')
+    """
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

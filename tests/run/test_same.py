@@ -1,0 +1,107 @@
+"""The dataset is the same for every number of ranks and every history of kills."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_any_number_of_ranks_gives_the_same(runs, layout, truth, same, ranks):
+    output = runs.folder / "out.h5"
+    runs.run(runs.analyze(f"oci:{layout}", output, ranks=ranks))
+    same(truth, output)
+
+
+@pytest.mark.slow
+def test_64_ranks_give_the_same(runs, layout, truth, same):
+    output = runs.folder / "out.h5"
+    runs.run(runs.analyze(f"oci:{layout}", output, ranks=64), timeout=600)
+    same(truth, output)
+
+
+def killed_run(command, folder, seconds):
+    """Run a command in a group of its own and kill the whole group after some time; say whether it ended before."""
+    process = subprocess.Popen(
+        command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        process.wait(seconds)
+        return process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout, truth, same, ranks):
+    """Kills at 30 random moments, until the dataset is there; each start resumes."""
+    rng = random.Random(7 + ranks)
+    output = runs.folder / "out.h5"
+    command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
+    begun = time.monotonic()
+    runs.run(command)
+    whole = time.monotonic() - begun
+    kills, kept = 0, []
+    while kills < 30:
+        code = killed_run(command, runs.folder, rng.uniform(0.1, 1.1) * whole)
+        kills += code is None
+        if code is not None:
+            assert code == 0
+            same(truth, output)
+            output.unlink()
+            if kills % 2:
+                for part in sorted((runs.folder / "out.h5.parts").glob("part-*"))[::2]:
+                    part.unlink()
+        kept.append(len(list((runs.folder / "out.h5.parts").glob("part-*"))))
+    runs.run(command)
+    same(truth, output)
+
+
+def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs, layout, truth, same):
+    psutil = pytest.importorskip("psutil")
+    output = runs.folder / "out.h5"
+    command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
+    process = subprocess.Popen(command, cwd=runs.folder, start_new_session=True, stderr=subprocess.DEVNULL)
+    victim = None
+    until = time.monotonic() + 60
+    while victim is None and time.monotonic() < until and process.poll() is None:
+        found = psutil.Process(process.pid).children(recursive=True)
+        ranks = [p for p in found if "analyze" in _line(p) and "profile.child" not in _line(p)]
+        victim = ranks[-1] if len(ranks) >= 3 else None
+        time.sleep(0.02)
+    assert victim is not None
+    time.sleep(1.0)
+    if process.poll() is None:
+        victim.kill()
+        assert process.wait(60) != 0
+    runs.run(command)
+    same(truth, output)
+
+
+def _line(process) -> str:
+    import psutil
+
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def test_a_second_start_says_that_all_is_done(runs, layout):
+    output = runs.folder / "out.h5"
+    runs.run(runs.analyze(f"oci:{layout}", output))
+    before = output.stat()
+    result = runs.run(runs.analyze(f"oci:{layout}", output, ranks=2))
+    assert "all is done" in result.stderr
+    assert output.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_nothing_is_left_on_scratch(runs, layout):
+    runs.run(runs.analyze(f"oci:{layout}", runs.folder / "out.h5", ranks=3))
+    assert list(runs.scratch.iterdir()) == []

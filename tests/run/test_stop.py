@@ -1,0 +1,152 @@
+"""Stops, faults and mistakes in a whole run: the right exit code, the accounting adds up, one clear line."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def children_of(process):
+    psutil = pytest.importorskip("psutil")
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if "hpc_remetrics.profile.child" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            pass
+    return found
+
+
+@pytest.fixture
+def endless(layout, tmp_path):
+    """The layout with one blob more that nobody ends writing: a FIFO as a layer of a fourth image."""
+    import shutil
+
+    copy = tmp_path / "layout"
+    shutil.copytree(layout, copy)
+    index = json.loads((copy / "index.json").read_text())
+    manifest = json.loads((copy / "blobs/sha256" / index["manifests"][0]["digest"][7:]).read_text())
+    digest = "f" * 64
+    os.mkfifo(copy / "blobs/sha256" / digest)
+    keep = os.open(copy / "blobs/sha256" / digest, os.O_RDWR)
+    manifest["layers"].append({**manifest["layers"][0], "digest": "sha256:" + digest, "size": 1000})
+    import hashlib
+
+    data = json.dumps(manifest).encode()
+    name = hashlib.sha256(data).hexdigest()
+    (copy / "blobs/sha256" / name).write_bytes(data)
+    index["manifests"].append({**index["manifests"][0], "digest": "sha256:" + name, "size": len(data)})
+    (copy / "index.json").write_text(json.dumps(index))
+    yield copy
+    os.close(keep)
+
+
+def ledger(runs, output):
+    result = runs.run(runs.command("report", output, "--json"))
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, ranks, number):
+    output = runs.folder / "out.h5"
+    process = subprocess.Popen(
+        runs.analyze(f"oci:{endless}", output, ranks=ranks), cwd=runs.folder, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: children_of(process))
+    time.sleep(3)
+    if ranks and number == signal.SIGINT:
+        pytest.skip("mpirun itself takes a Ctrl-C")
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - begun < 20
+    assert process.returncode == 4, errors
+    assert "start again to go on" in errors
+    assert list((runs.folder / "out.h5.parts").glob("part-*.h5"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
+    output = runs.folder / "out.h5"
+    command = runs.analyze(f"oci:{endless}", output, "--limit", "layer_seconds=6", ranks=2)
+    process = subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.PIPE, text=True)
+    child = wait_for(lambda: children_of(process))[0]
+    time.sleep(3)
+    child.send_signal(how)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 3, errors
+    import h5py
+
+    with h5py.File(output) as file:
+        statuses = file["layers/status"][:].tolist()
+        assert statuses.count(0) == len(statuses) - 1
+        assert len(file["failures/digest"]) == 1
+        causes = {number: word for word, number in h5py.check_enum_dtype(file["failures/cause"].dtype).items()}
+        assert causes[int(file["failures/cause"][0])] in ("killed", "limit_time")
+
+
+def test_a_second_job_on_one_output_is_refused_within_5_seconds(runs, endless):
+    output = runs.folder / "out.h5"
+    first = subprocess.Popen(runs.analyze(f"oci:{endless}", output), cwd=runs.folder, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: children_of(first))
+        time.sleep(1)
+        begun = time.monotonic()
+        result = runs.run(runs.analyze(f"oci:{endless}", output), code=6)
+        assert time.monotonic() - begun < 5
+        assert "another job holds" in result.stderr
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_a_broken_layer_is_a_failure_row_and_its_neighbours_are_whole(runs, layout, tmp_path):
+    import shutil
+
+    copy = tmp_path / "layout"
+    shutil.copytree(layout, copy)
+    blob = max((copy / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+    output = runs.folder / "out.h5"
+    runs.run(runs.analyze(f"oci:{copy}", output, ranks=2), code=3)
+    import h5py
+
+    with h5py.File(output) as file:
+        assert [bytes(digest).hex() for digest in file["failures/digest"][:]] == [blob.name]
+        assert b"digest" not in bytes(file["failures/cause"][:])
+        assert file["layers/status"][:].tolist().count(2) == 1
+
+
+def test_mistakes_give_one_line(runs, layout):
+    cases = [
+        (["analyze", "oci:/does/not/exist"], 2),
+        (["analyze", "nonsense:thing"], 2),
+        (["analyze", f"oci:{layout}:missing"], 2),
+        (["report", "nothing.h5"], 2),
+        (["report", str(layout / "index.json")], 2),
+        (["analyze", f"oci:{layout}", "-o", str(layout / "index.json" / "x.h5")], 5),
+        (["analyze", f"oci:{layout}", "-o", str(layout)], 5),
+        (["analyze", f"oci:{layout}", "--limit", "nonsense=1"], 2),
+    ]
+    for arguments, code in cases:
+        result = runs.run(runs.command(*arguments), code=code)
+        lines = result.stderr.strip().splitlines()
+        assert lines[-1].startswith("hpc-remetrics: error: "), result.stderr
+        assert "Traceback" not in result.stderr
+        assert len(lines) <= 2, result.stderr

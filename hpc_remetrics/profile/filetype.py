@@ -8,6 +8,7 @@ a fault of libmagic costs a layer and not the rank; it imports nothing heavy.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from struct import Struct
 from types import ModuleType
 
@@ -133,7 +134,7 @@ _INSTALL = "install libmagic (Debian: libmagic1, Fedora: file-libs, Alpine: libm
 def _magic() -> ModuleType:
     """Import the binding when the first file is typed: a run without types needs no libmagic."""
     try:
-        import magic
+        magic = _import_magic()
     except (ImportError, OSError) as error:
         raise MissingComponentError(f"libmagic can't be used: {error}", f"{_INSTALL}, or choose --types none") from None
     if not hasattr(magic, "magic_buffer"):
@@ -141,6 +142,18 @@ def _magic() -> ModuleType:
             "the module `magic` is not python-magic", "`pip uninstall file-magic`, `pip install python-magic`"
         )
     return magic
+
+
+def _import_magic() -> ModuleType:
+    """Import the binding with the system's libmagic, or with the one of pylibmagic, which must come first."""
+    try:
+        return import_module("magic")
+    except ImportError as error:
+        try:
+            import_module("pylibmagic")
+        except ImportError:
+            raise error from None
+        return import_module("magic")
 
 
 def libmagic_version() -> int:
@@ -184,7 +197,7 @@ def warm(table: TypeTable, digests: Iterable[bytes], descriptions: Iterable[str]
         "timed out" …) are passed over, so that they are tried again.
     """
     passed = {UNTYPED, EMPTY, TIMED_OUT, UNREADABLE}
-    for digest, description in zip(digests, descriptions):
+    for digest, description in zip(digests, descriptions, strict=True):
         number = table.number(description)
         if number not in passed:
             table.put(digest, number)

@@ -54,7 +54,7 @@ INTERPRETERS |= {name: f"a {name} script" for name in _INTERPRETERS_BY_NAME.spli
 
 # The first that matches the beginning gives the head, which matches again and gives itself.
 _FAMILIES = tuple(
-    (re.compile(pattern), head)
+    (re.compile(pattern, re.ASCII), head)
     for pattern, head in (
         (r"(untyped|timed out|very short file \(no magic\))$", r"\1"),
         # `file` says so where libmagic gives up; with a buffer that is an exception.
@@ -75,10 +75,8 @@ _FAMILIES = tuple(
         (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
         (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
         # Containers: the second field says what is in them.
-        (
-            r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, (?:VirtualDub link|[A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*))",
-            r"\1",
-        ),
+        (r"(RIFF \([a-z-]+\) data, VirtualDub link)", r"\1"),
+        (r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*)", r"\1"),
         (r"((?:ISO Media|Ogg data|MPEG ADTS), [A-Za-z][\w./-]*(?: [\w./-]+)*)", r"\1"),
         # Numbers and remarks that are worth keeping, and few.
         (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
@@ -122,9 +120,9 @@ _CUT = re.compile(
     | \ ?\((?!(?:(?:little|big)[ -]endian|LE|BE|32-bit|64-bit|GNU|Red\ Hat|console|GUI|DLL|native|driver|Xbox
                |EFI\ [a-z ]+|boot\ application|COM|EXE|XPAK|old|fat|slim|from\ lex)\))
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
-_EDGES = " .-+/(&_'"
+_EDGES = " .-/(&_'"
 
 
 def head_of(description: str) -> str:
@@ -158,14 +156,14 @@ def _reduce(text: str) -> str:
 def _shortened(head: str) -> str:
     if len(head) > LONGEST:
         head = head[:LONGEST].rpartition(" ")[0] or head[:LONGEST]
-    return head.strip(_EDGES) if head[:1] in _EDGES or head[-1:] in " .-/(&_'" else head
+    return head.strip(_EDGES)
 
 
 def _script(text: str) -> str:
     """Name "a /usr/bin/env -S python3.11 -u script, …" by its interpreter."""
     for word in text.split(" ")[1:]:
         name = word.rpartition("/")[2].rstrip(",")
-        if not name or name == "env" or name.startswith("-") or "=" in name:
+        if not name or name == "env" or name.startswith("-") or "=" in word:
             continue
         return INTERPRETERS.get(name) or INTERPRETERS.get(re.sub(r"-?[\d.]+$", "", name)) or "a script"
     return "a script"

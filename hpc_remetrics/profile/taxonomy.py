@@ -44,7 +44,7 @@ application/x-executable                        ELF .*\bexecutable
 [executables: PE and COFF]
 application/vnd.microsoft.portable-executable   PE(32\+?)?\b
 application/x-dosexec                           (MS-DOS|DR-DOS|FREE-DOS|DOS|COM) executable
--                                               .*\bCOFF\b|MSVC program database|Microsoft Roslyn
+-                                               .*\b[EX]?COFF\b|MSVC program database|Microsoft Roslyn
 -                                               Windows Program Information
 [executables: Mach-O]
 application/x-mach-binary                       Mach-O

@@ -1,0 +1,147 @@
+"""The typer: the table first, then libmagic, whatever it answers; and the watch of the parent."""
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from hpc_remetrics.errors import MissingComponentError, UsageError
+from hpc_remetrics.profile import filetype
+from hpc_remetrics.profile.filetype import (
+    HEAD_BYTES,
+    WATCH_BYTES,
+    Typer,
+    libmagic_version,
+    read_watch,
+    signature,
+    warm,
+)
+from hpc_remetrics.profile.typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+@pytest.fixture
+def table(tmp_path):
+    return TypeTable(tmp_path, 1 << 10)
+
+
+def type_of(typer: Typer, table: TypeTable, data) -> str:
+    return table.description(typer.type_of(sha256(bytes(data)), data, len(data)))
+
+
+def test_types_are_libmagics_heads(table):
+    typer = Typer("plain", table)
+    assert type_of(typer, table, PNG) == "PNG image data"
+    assert type_of(typer, table, memoryview(b"#!/bin/sh\necho\n")) == "POSIX shell script"
+    assert type_of(typer, table, b"x") == "very short file (no magic)"
+    assert type_of(typer, table, bytes(100)) == "data"
+    assert type_of(typer, table, b"hello\n") == "ASCII text"
+
+
+def test_empty_files_are_not_asked(table, monkeypatch):
+    monkeypatch.setattr(filetype, "_Libmagic", None)
+    assert Typer("plain", table).type_of(sha256(b""), b"", 0) == EMPTY
+
+
+def test_mode_none_asks_nothing(table, monkeypatch):
+    monkeypatch.setattr(filetype, "_Libmagic", None)
+    typer = Typer("none", table)
+    assert {typer.type_of(sha256(data), data, len(data)) for data in (b"", PNG)} == {UNTYPED}
+
+
+def test_no_other_mode(table):
+    with pytest.raises(UsageError, match="choose from plain, none"):
+        Typer("fast", table)
+
+
+def test_a_known_content_is_not_asked_again(table, monkeypatch):
+    number = Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG))
+    monkeypatch.setattr(filetype, "_Libmagic", None)
+    assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == number
+    table.put(sha256(b"slow"), TIMED_OUT)
+    assert Typer("plain", table).type_of(sha256(b"slow"), b"slow", 4) == TIMED_OUT
+
+
+def test_no_more_is_looked_at_than_file_looks_at(table):
+    limit = filetype._Libmagic()._most
+    assert limit <= HEAD_BYTES
+    typer = Typer("plain", table)
+    assert type_of(typer, table, b"a" * limit + b"\0" * 10) == type_of(typer, table, b"a" * limit) == "ASCII text"
+
+
+class _Answers:
+    """A libmagic that gives one answer, and shows what the parent sees meanwhile."""
+
+    def __init__(self, answer, watch):
+        self.answer, self.watch, self.seen = answer, watch, []
+
+    def describe(self, head):
+        self.seen.append(read_watch(self.watch))
+        return self.answer
+
+
+def test_the_watch_shows_the_content_while_libmagic_has_it(table):
+    shared = bytearray(WATCH_BYTES)
+    typer = Typer("plain", table, memoryview(shared))
+    typer._libmagic = _Answers("data", shared)
+    assert read_watch(shared) is None
+    for data in (b"one", b"two"):
+        typer.type_of(sha256(data), data, 3)
+        assert read_watch(memoryview(shared)) is None
+    assert typer._libmagic.seen == [(1, sha256(b"one")), (2, sha256(b"two"))]
+
+
+def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
+    import magic
+
+    def fail(cookie, data):
+        raise magic.MagicException(b"regex error 17")
+
+    monkeypatch.setattr(magic, "magic_buffer", fail)
+    assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == UNREADABLE
+
+
+@pytest.mark.parametrize("answer", [b"\xff\xfe\n \0", b"", b"'", "Größe, x".encode("latin-1"), b"x" * 9000])
+def test_odd_answers_are_types_too(table, monkeypatch, answer):
+    import magic
+
+    monkeypatch.setattr(magic, "_magic_buffer", lambda cookie, data, length: answer)
+    monkeypatch.setattr(magic, "magic_buffer", lambda cookie, data: answer)
+    assert type_of(Typer("plain", table), table, b"abc")
+
+
+def test_the_signature_names_what_the_types_depend_on():
+    assert libmagic_version() > 500
+    assert signature() == f"magic-{libmagic_version()}-plain-{filetype.RULE}"
+    assert signature("none") == "magic-none"
+
+
+def test_a_table_is_warmed_but_not_with_failures(table):
+    warm(table, [sha256(b"1"), sha256(b"2"), sha256(b"3")], ["C source", "timed out", "untyped"])
+    assert table.description(table.get(sha256(b"1"))) == "C source"
+    assert table.get(sha256(b"2")) == table.get(sha256(b"3")) == -1
+    with pytest.raises(ValueError, match="shorter"):
+        warm(table, [sha256(b"1")], [])
+
+
+def test_without_libmagic_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "magic", None)
+    monkeypatch.setitem(sys.modules, "pylibmagic", None)
+    with pytest.raises(MissingComponentError) as caught:
+        signature()
+    assert "\n" not in str(caught.value)
+    assert "libmagic1" in str(caught.value)
+    assert "pylibmagic" in str(caught.value)
+
+
+def test_the_module_is_light():
+    heavy = (
+        "import sys; import hpc_remetrics.profile.filetype; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0

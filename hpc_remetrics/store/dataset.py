@@ -1,0 +1,181 @@
+"""The reader of datasets: tables as numpy arrays, pandas or Arrow frames, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import DatasetError
+from .ledger import Ledger
+from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES
+from .schema import Table as Format
+
+_CHUNK = 1 << 17
+
+
+class Table:
+    """One table of a dataset: `table["size"]` is a column, `len(table)` its rows.
+
+    :raises KeyError: there is no such column; the message names those that there are.
+    """
+
+    def __init__(self, group: Any, form: Format) -> None:
+        self._group, self._format = group, form
+
+    def __len__(self) -> int:
+        return int(self._group["row"].shape[0])
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that have one value a row (blobs come by `Dataset.paths` and `links`)."""
+        return [name for name, column in self._format.columns.items() if column.type not in ("bytes", "offset")]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.column(name)
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return values of a column as they are stored: enums as numbers, texts as bytes, digests as 32 raw bytes."""
+        if name not in self._format.columns:
+            raise KeyError(f"/{self._format.name} has no column {name!r}, it has {', '.join(self._format.columns)}")
+        return np.asarray(self._group[name][start:stop])
+
+    def words(self, name: str) -> dict[int, str]:
+        """Return the words of an enum column by number."""
+        return {number: word for word, number in ENUMS[self._format.columns[name].argument].items()}
+
+    def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return values of a column for people: enums as words, texts as str, digests as hex."""
+        column, values = self._format.columns[name], self.column(name, start, stop)
+        if column.type == "enum":
+            words = self.words(name)
+            return np.array([words.get(number, "?") for number in range(max(words) + 1)], object)[values]
+        if column.type == "text":
+            return np.array([value.decode("utf-8", "replace") for value in values], object)
+        if column.type == "digest":
+            return np.array([value.tobytes().hex() for value in values], object)
+        return values
+
+    def frame(self, columns: Sequence[str] | None = None) -> Any:
+        """Return the table, or some columns of it, as a pandas frame of readable values."""
+        import pandas
+
+        return pandas.DataFrame({name: self.readable(name) for name in columns or self.columns})
+
+    def arrow(self, columns: Sequence[str] | None = None) -> Any:
+        """Return the table, or some columns of it, as an Arrow table of readable values."""
+        import pyarrow
+
+        return pyarrow.table({name: pyarrow.array(self.readable(name)) for name in columns or self.columns})
+
+
+class Dataset:
+    """An open dataset: `dataset.layers["CLS"]`, `dataset.contents.frame()`; close it or use `with`.
+
+    :raises DatasetError: the file is missing, damaged, none of ours, or of another schema version.
+    """
+
+    repositories: Table
+    images: Table
+    image_layers: Table
+    layers: Table
+    entries: Table
+    contents: Table
+    types: Table
+    failures: Table
+    skipped: Table
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = _open(self.path)
+        try:
+            _check(self.path, self._file)
+            for name, form in TABLES.items():
+                setattr(self, name, Table(self._file[name], form))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def paths(self, start: int = 0, stop: int | None = None) -> list[bytes]:
+        """Return the paths of the entries `start` to `stop`."""
+        return self._blobs("path", start, stop)
+
+    def links(self, start: int = 0, stop: int | None = None) -> list[bytes]:
+        """Return the link targets of the entries `start` to `stop`."""
+        return self._blobs("link", start, stop)
+
+    def _blobs(self, name: str, start: int, stop: int | None) -> list[bytes]:
+        stop = len(self.entries) if stop is None else min(stop, len(self.entries))
+        if start >= stop:
+            return []
+        bounds = self.entries.column(f"{name}_offset", start, stop + 1).tolist()
+        data = self.entries.column(name, bounds[0], bounds[-1]).tobytes()
+        return [data[low - bounds[0] : high - bounds[0]] for low, high in zip(bounds, bounds[1:], strict=False)]
+
+    def entries_of(self, layer: int) -> slice:
+        """Return the rows in /entries of a row of /layers."""
+        first = int(self.layers.column("first_entry", layer, layer + 1)[0])
+        return slice(first, first + int(self.layers.column("entries", layer, layer + 1)[0]))
+
+    def typed_contents(self) -> Iterator[tuple[list[bytes], list[str]]]:
+        """Yield digests of contents and the descriptions of their types, some at a time."""
+        descriptions = self.types.readable("description")
+        for start in range(0, len(self.contents), _CHUNK):
+            digests = self.contents.column("digest", start, start + _CHUNK).tobytes()
+            types = descriptions[self.contents.column("type", start, start + _CHUNK)]
+            yield [digests[at : at + 32] for at in range(0, len(digests), 32)], types.tolist()
+
+    @property
+    def ledger(self) -> Ledger:
+        """How the layers ended."""
+        counts = np.bincount(self.layers["status"], minlength=3).tolist()
+        return Ledger(*counts[:3])
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """What made the file, by name; nothing in it is part of the result."""
+        return dict(self._file["run"].attrs)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the rows depend on, as a digest; "" if the file does not say."""
+        return str(self.run.get("fingerprint", ""))
+
+
+def _open(path: Path) -> Any:
+    if not path.exists():
+        raise DatasetError(f"{path} is not there", "`hpc-remetrics analyze -o FILE` makes one")
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise DatasetError(f"{path} is not an HDF5 file, or it is damaged ({_brief(error)})") from None
+
+
+def _brief(error: OSError) -> str:
+    return str(error).rpartition("(")[2].rstrip(")") or str(error)
+
+
+def _check(path: Path, file: Any) -> None:
+    form, version = file.attrs.get("format"), file.attrs.get("schema_version")
+    if form != FORMAT:
+        raise DatasetError(f"{path} is an HDF5 file, but none of this program", f"wanted format {FORMAT!r}")
+    if version != SCHEMA_VERSION:
+        raise DatasetError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
+    missing = [name for name in TABLES if name not in file]
+    if missing:
+        raise DatasetError(f"{path} lacks {', '.join('/' + name for name in missing)}: it is damaged")

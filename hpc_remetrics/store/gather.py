@@ -1,0 +1,450 @@
+"""Gather: the parts of a run become one dataset, by all ranks, in memory that does not grow with the entries.
+
+1. The root places the layers: sorted by digest, their entries one after the other (`placement.py`).
+2. Entries with content travel to the home of their digest, a range of its first bytes, which numbers the
+   distinct contents in order (`shuffle.py`, `number.py`).
+3. The numbers travel back to the owners of the entries, the contents to the owners of their rows.
+4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes.
+
+Every number is a function of the parts alone, so any number of ranks makes the same file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cluster.comm import Comm
+from ..columns import NO_CONTENT
+from ..profile.taxonomy import classify
+from ..records import (
+    CAUSES,
+    COMPRESSIONS,
+    KINDS,
+    MANIFEST_TYPES,
+    MEDIA_TYPES,
+    NOTES,
+    SKIP_CAUSES,
+    STAGES,
+    STATUSES,
+    Catalog,
+    Image,
+)
+from .chunks import ChunkWriter
+from .hdf5 import new_file, output_error
+from .ledger import Ledger
+from .messages import Together
+from .number import CARRIED, CONTENT, number
+from .parts import scan
+from .placement import PartReader, Placement, place, sorted_images
+from .publish import sync_directory, temporary_name
+from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
+from .shuffle import Shuffle, share
+from .tables import create_table, describe_file, write_run, write_table
+
+_BUCKET_ROWS = 1 << 20
+"""Rows with content that a bucket of digests holds on average."""
+
+_NUMBERED = np.dtype([("row", "<i8"), ("content", "<i8")])
+_PLACED = np.dtype([("row", "<i8"), *CONTENT.descr])
+
+
+def gather(
+    comm: Comm, directory: Path, catalog: Catalog | None, output: Path, scratch: Path, run: Mapping[str, Any] | None
+) -> Ledger:
+    """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks call it.
+
+    :param catalog: on the root, the images whose layers belong to the dataset; all must stand in parts.
+    :param scratch: a folder on node-local disk for the rows on their way.
+    :param run: on the root, what goes to `/run`: values, and mappings from column to list.
+    :raises OutputError: the output or scratch can't be written; what was there before is still there.
+    """
+    found = scan(directory, comm)
+    images = sorted_images(catalog) if catalog is not None else []
+    placement: Placement = comm.bcast(place(found.parts, images) if comm.rank == comm.root else None)
+    if placement.missing:
+        raise RuntimeError(f"{placement.missing} layers stand in no part")
+    return _Gather(comm, placement, scratch).run(catalog, images, output, run)
+
+
+class _Gather:
+    """One gather on one rank."""
+
+    def __init__(self, comm: Comm, placement: Placement, scratch: Path) -> None:
+        self.comm, self.placement, self.scratch = comm, placement, scratch
+        self.blocks = share(comm.rank, comm.size, placement.blocks)
+        self.reader = PartReader(placement)
+
+    def run(self, catalog: Catalog | None, images: list[Image], output: Path, run: Mapping[str, Any] | None) -> Ledger:
+        """Number, then write under a temporary name, which becomes the dataset's when it is whole."""
+        comm, temporary = self.comm, temporary_name(output)
+        with Together(comm), _disk_errors(self.scratch, "scratch"):
+            numbers = self._number()
+        try:
+            with contextlib.ExitStack() as opened:
+                file = None
+                with Together(comm), _disk_errors(output, "the dataset"):
+                    if catalog is not None and run is not None:
+                        temporary.unlink(missing_ok=True)
+                        file, sink = opened.enter_context(new_file(temporary))
+                        describe_file(file)
+                        self._write_small(file, numbers, catalog, images, run)
+                        sink.check()
+                self._write(file, numbers)
+                with Together(comm), _disk_errors(output, "the dataset"):
+                    opened.close()
+                    if file is not None:
+                        _give_name(temporary, output)
+        finally:
+            if comm.rank == comm.root:
+                temporary.unlink(missing_ok=True)
+        return self._ledger()
+
+    def _number(self) -> _Numbers:
+        """Number the distinct contents and bring the numbers to the owners of the entries."""
+        comm = self.comm
+        buckets = self._buckets
+        outward = Shuffle(comm, self.scratch, "digests", CARRIED, buckets)
+        for block in self._rounds(len(self.blocks)):
+            rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
+            head = np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64)
+            outward.exchange(rows, head * buckets >> 16)
+        counts, used = self._number_buckets(outward)
+        everyone = comm.allgather((sum(counts), used))
+        first = sum(count for count, _ in everyone[: comm.rank])
+        types = np.unique(np.concatenate([used for _, used in everyone]))
+        return self._send_back(counts, first, sum(count for count, _ in everyone), types)
+
+    def _rounds(self, mine: int) -> Iterator[int | None]:
+        """Count to the greatest number of rounds of any rank; None when this rank has no more of its own."""
+        for turn in range(max(self.comm.allgather(mine))):
+            yield turn if turn < mine else None
+
+    def _carried(self, block: int) -> np.ndarray:
+        """Return the entries with content of a block."""
+        start, stop = self._bounds(block)
+        size = self.reader.column("size", start, stop)
+        has = np.flatnonzero(size != NO_CONTENT)
+        rows = np.empty(len(has), CARRIED)
+        layer = self.reader.layers(start, stop)[has]
+        rows["digest"] = self.reader.column("digest", start, stop)[has]
+        rows["size"], rows["layer"], rows["row"] = size[has], layer, start + has
+        rows["type"] = self._types(self.reader.column("type", start, stop)[has], layer)
+        rows["file"] = self.reader.column("kind", start, stop)[has] == KINDS["file"]
+        return rows
+
+    def _types(self, types: np.ndarray, layer: np.ndarray) -> np.ndarray:
+        """Return places in `Placement.types` for the type numbers of the parts."""
+        result = np.zeros(len(types), np.uint32)
+        part = self.placement.part[layer]
+        for one in np.unique(part):
+            chosen = part == one
+            result[chosen] = self.placement.type_of[one][types[chosen]]
+        return result
+
+    def _bounds(self, block: int) -> tuple[int, int]:
+        return block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, self.placement.entries)
+
+    def _number_buckets(self, outward: Shuffle) -> tuple[list[int], np.ndarray]:
+        """Number the contents of each bucket by itself; return how many each has, and the types in use."""
+        counts: list[int] = []
+        used = np.empty(0, np.uint32)
+        for bucket, rows in outward.buckets():
+            contents, place_of = number(rows, self.placement)
+            contents.tofile(self.scratch / f"contents-{bucket}")
+            numbered = np.empty(len(rows), _NUMBERED)
+            numbered["row"], numbered["content"] = rows["row"], place_of
+            numbered.tofile(self.scratch / f"numbers-{bucket}")
+            counts.append(len(contents))
+            used = np.union1d(used, contents["type"])
+        return counts, used
+
+    def _send_back(self, counts: list[int], first: int, total: int, types: np.ndarray) -> _Numbers:
+        comm = self.comm
+        homes = share(comm.rank, comm.size, self._buckets)
+        to_entries = Shuffle(comm, self.scratch, "entries", _NUMBERED, self.placement.blocks)
+        to_contents = Shuffle(comm, self.scratch, "contents-of", _PLACED, -(-total // CHUNK_ROWS))
+        for turn in self._rounds(len(counts)):
+            numbered, placed = np.empty(0, _NUMBERED), np.empty(0, _PLACED)
+            if turn is not None:
+                numbered, placed = self._load(homes.start + turn, first)
+                first += counts[turn]
+            to_entries.exchange(numbered, numbered["row"] // CHUNK_ROWS)
+            to_contents.exchange(placed, placed["row"] // CHUNK_ROWS)
+        return _Numbers(to_entries, to_contents, total, *self._final_types(types))
+
+    def _final_types(self, used: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Return the descriptions in use, sorted, and the row there of each place in `Placement.types`."""
+        descriptions = sorted(self.placement.types[number] for number in used.tolist())
+        row = {text: n for n, text in enumerate(descriptions)}
+        return descriptions, np.array([row.get(text, -1) for text in self.placement.types], row_dtype(len(row)))
+
+    @property
+    def _buckets(self) -> int:
+        layers = self.placement.layers
+        carried = int(layers["files"].sum() + layers["hardlinks"].sum())
+        return min(max(self.comm.size, -(-carried // _BUCKET_ROWS)), 1 << 16)
+
+    def _load(self, bucket: int, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a bucket's rows with their numbers in the whole dataset, and remove its files."""
+        numbers, contents = self.scratch / f"numbers-{bucket}", self.scratch / f"contents-{bucket}"
+        numbered, found = np.fromfile(numbers, _NUMBERED), np.fromfile(contents, CONTENT)
+        numbers.unlink()
+        contents.unlink()
+        numbered["content"] += first
+        placed = np.empty(len(found), _PLACED)
+        placed["row"] = np.arange(first, first + len(found))
+        for name in CONTENT.names or ():
+            placed[name] = found[name]
+        return numbered, placed
+
+    def _write(self, file: Any, numbers: _Numbers) -> None:
+        """Write this rank's share of the big tables; on the root, put in place what the others send."""
+        writer = ChunkWriter(self.comm, file)
+        for piece in self._pieces(writer, numbers):
+            piece()
+            writer.drain()
+        writer.finish()
+        self.reader.close()
+
+    def _pieces(self, writer: ChunkWriter, numbers: _Numbers) -> Iterator[Any]:
+        dtype = np.dtype(row_dtype(numbers.total))
+        lengths = _Offsets(self.placement, self.reader)
+        for block, rows in numbers.to_entries.buckets():
+            yield lambda block=block, rows=rows: self._write_block(writer, block, rows, dtype, lengths)
+        for block, rows in numbers.to_contents.buckets():
+            yield lambda block=block, rows=rows: _write_contents(writer, block, rows, numbers)
+        for name in ("path", "link"):
+            for chunk in share(self.comm.rank, self.comm.size, self.placement.blob_chunks(name)):
+                yield lambda name=name, chunk=chunk: self._write_blob(writer, name, chunk)
+
+    def _write_block(
+        self, writer: ChunkWriter, block: int, rows: np.ndarray, dtype: np.dtype, lengths: _Offsets
+    ) -> None:
+        """Write one block of /entries."""
+        start, stop = self._bounds(block)
+        content = np.full(stop - start, -1, dtype)
+        content[rows["row"] - start] = rows["content"]
+        columns, size = TABLES["entries"].columns, self.placement.entries
+        writer.write("entries/content", columns["content"], start, content, size)
+        for name in ("kind", "mode", "uid", "gid", "mtime", "mtime_ns"):
+            writer.write(f"entries/{name}", columns[name], start, self.reader.column(name, start, stop), size)
+        for name in ("path", "link"):
+            offsets = lengths.block(name, start, stop)
+            if stop == size:
+                offsets = np.append(offsets, self.placement.first[name][-1])
+            writer.write(f"entries/{name}_offset", columns[f"{name}_offset"], start, offsets, size + 1)
+
+    def _write_blob(self, writer: ChunkWriter, name: str, chunk: int) -> None:
+        start, size = chunk * CHUNK_BYTES, int(self.placement.first[name][-1])
+        values = np.frombuffer(self.reader.blob(name, start, min(start + CHUNK_BYTES, size)), np.uint8)
+        writer.write(f"entries/{name}", TABLES["entries"].columns[name], start, values, size)
+
+    def _write_small(
+        self, file: Any, numbers: _Numbers, catalog: Catalog, images: list[Image], run: Mapping[str, Any]
+    ) -> None:
+        """Write the tables that the root holds whole, and create the big ones."""
+        placement = self.placement
+        repositories = sorted({image.repository for image in images})
+        rows = {
+            "repositories": len(repositories),
+            "images": len(images),
+            "image_layers": sum(len(image.layers) for image in images),
+            "layers": len(placement.layers),
+            "entries": placement.entries,
+            "contents": numbers.total,
+            "types": len(numbers.types),
+        }
+        unknown = np.full(len(repositories), -1)
+        write_table(file, "repositories", {"name": repositories, "stars": unknown, "pulls": unknown}, rows)
+        write_table(file, "images", _image_columns(images, repositories), rows)
+        write_table(file, "image_layers", {"layer": self._image_layers(images)}, rows)
+        write_table(file, "layers", self._layer_columns(images), rows)
+        sizes = {f"{name}_byte": int(placement.first[name][-1]) for name in ("path", "link")}
+        create_table(file, "entries", {"row": placement.entries, **sizes}, rows)
+        if not placement.entries:
+            file["entries/path_offset"][...] = file["entries/link_offset"][...] = 0
+        create_table(file, "contents", {"row": numbers.total}, rows)
+        write_table(file, "types", _type_columns(numbers.types), rows)
+        write_table(file, "failures", _failure_columns(placement), rows)
+        write_table(file, "skipped", _skipped_columns(catalog), rows)
+        write_run(file, run, placement.failures)
+
+    def _image_layers(self, images: list[Image]) -> np.ndarray:
+        row = {digest: n for n, digest in enumerate(_digests(self.placement.layers))}
+        return np.array([row[layer.digest.raw] for image in images for layer in image.layers], np.int64)
+
+    def _layer_columns(self, images: list[Image]) -> dict[str, np.ndarray]:
+        layers = self.placement.layers
+        names = TABLES["layers"].columns
+        columns = {name: layers[name].copy() for name in names if name in (layers.dtype.names or ())}
+        columns["first_entry"] = self.placement.first["entries"][:-1]
+        columns["images"] = np.diff(self.placement.image_start)
+        said: dict[bytes, set[tuple[int, bytes]]] = {}
+        for image in images:
+            for layer in image.layers:
+                diff_id = layer.diff_id.raw if layer.diff_id else b""
+                said.setdefault(layer.digest.raw, set()).add((MEDIA_TYPES[layer.media_type], diff_id))
+        media = np.zeros(len(layers), np.uint8)
+        for n, digest in enumerate(_digests(layers)):
+            media[n] = min(media_type for media_type, _ in said[digest])
+            computed = layers["diff_id"][n].tobytes()
+            wrong = any(diff_id and diff_id != computed for _, diff_id in said[digest])
+            if wrong and computed.strip(b"\0"):
+                columns["notes"][n] |= NOTES["diff_id_mismatch"]
+        columns["media_type"] = media
+        columns["notes"] |= _media_mismatch(media, layers["compression"])
+        return columns
+
+    def _ledger(self) -> Ledger:
+        counts = np.bincount(self.placement.layers["status"], minlength=len(STATUSES)).tolist()
+        return Ledger(*(counts[STATUSES[word]] for word in ("ok", "partial", "failed")))
+
+
+@dataclass
+class _Numbers:
+    """What numbering found.
+
+    :ivar to_entries: rows with their contents' numbers, at the owners of the rows.
+    :ivar to_contents: contents, at the owners of their rows in /contents.
+    :ivar total: number of contents.
+    :ivar types: descriptions in use, sorted.
+    :ivar type_row: place in `Placement.types` -> row in /types.
+    """
+
+    to_entries: Shuffle
+    to_contents: Shuffle
+    total: int
+    types: list[str]
+    type_row: np.ndarray
+
+
+class _Offsets:
+    """Where paths and links begin, block after block."""
+
+    def __init__(self, placement: Placement, reader: PartReader) -> None:
+        self._placement, self._reader = placement, reader
+        self._next: dict[str, tuple[int, int]] = {}
+
+    def block(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return the offsets of the entries `start` to `stop`."""
+        at, offset = self._next.get(name, (-1, 0))
+        if at != start:
+            offset = self._begin(name, start)
+        lengths = self._reader.column(f"{name}_length", start, stop).astype(np.int64)
+        ends = offset + np.cumsum(lengths)
+        self._next[name] = stop, int(ends[-1])
+        return ends - lengths
+
+    def _begin(self, name: str, row: int) -> int:
+        """Return the offset of a row: that of its layer, and the lengths before it in the layer."""
+        entries = self._placement.first["entries"]
+        layer = int(np.searchsorted(entries, row, "right")) - 1
+        offset = int(self._placement.first[name][layer])
+        for start in range(int(entries[layer]), row, CHUNK_ROWS):
+            stop = min(start + CHUNK_ROWS, row)
+            offset += int(self._reader.column(f"{name}_length", start, stop).sum(dtype=np.int64))
+        return offset
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path, what: str) -> Iterator[None]:
+    """Turn an error of the disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise output_error(error, path, what) from error
+
+
+def _give_name(temporary: Path, output: Path) -> None:
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, output)
+    sync_directory(output.parent)
+
+
+def _digests(layers: np.ndarray) -> list[bytes]:
+    data = layers["digest"].tobytes()
+    return [data[at : at + 32] for at in range(0, len(data), 32)]
+
+
+def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: _Numbers) -> None:
+    """Write one block of /contents."""
+    start = block * CHUNK_ROWS
+    ordered = np.empty(len(rows), _PLACED)
+    ordered[rows["row"] - start] = rows
+    columns = TABLES["contents"].columns
+    for name in ("digest", "size", "copies", "layers", "images"):
+        writer.write(f"contents/{name}", columns[name], start, np.ascontiguousarray(ordered[name]), numbers.total)
+    writer.write("contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total)
+
+
+def _raw(digests: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digests), "V32")
+
+
+def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:
+    row = {name: n for n, name in enumerate(repositories)}
+    counts = np.array([len(image.layers) for image in images], np.int64)
+    return {
+        "name": [image.name for image in images],
+        "repository": [row[image.repository] for image in images],
+        "digest": _raw([image.digest.raw for image in images]),
+        "platform": [image.platform for image in images],
+        "manifest_type": [MANIFEST_TYPES[image.manifest_type] for image in images],
+        "first_layer": np.cumsum(counts) - counts,
+        "layers": counts,
+    }
+
+
+def _type_columns(descriptions: list[str]) -> dict[str, list[str]]:
+    types = [classify(text) for text in descriptions]
+    return {
+        "description": descriptions,
+        "mime": [one.mime for one in types],
+        "group": [one.group for one in types],
+        "class": [one.class_ for one in types],
+    }
+
+
+def _failure_columns(placement: Placement) -> dict[str, Any]:
+    failures = placement.failures
+    return {
+        "digest": _raw([failure.digest.raw for failure in failures]),
+        "stage": [STAGES[failure.stage] for failure in failures],
+        "cause": [CAUSES[failure.cause] for failure in failures],
+        "message": [failure.message for failure in failures],
+        "offset": [failure.offset for failure in failures],
+    }
+
+
+def _skipped_columns(catalog: Catalog) -> dict[str, Any]:
+    skipped = sorted(set(catalog.skipped), key=lambda one: (one.image, one.digest, one.cause, one.media_type, one.size))
+    return {
+        "image": [one.image for one in skipped],
+        "digest": [one.digest for one in skipped],
+        "size": [one.size for one in skipped],
+        "media_type": [one.media_type for one in skipped],
+        "cause": [SKIP_CAUSES[one.cause] for one in skipped],
+        "message": [one.message for one in skipped],
+    }
+
+
+def _media_mismatch(media: np.ndarray, compression: np.ndarray) -> np.ndarray:
+    """Return the note bit where the manifests name another compression than the first bytes show."""
+    said = np.full(len(MEDIA_TYPES), -1)
+    for word, place_of in MEDIA_TYPES.items():
+        ending = word.rpartition("_tar")[2].lstrip("_")
+        if word != "unspecified":
+            said[place_of] = COMPRESSIONS[ending or "none"]
+    differs = (said[media] >= 0) & (said[media] != compression) & (compression != COMPRESSIONS["unknown"])
+    return np.where(differs, NOTES["media_type_mismatch"], 0).astype(np.uint32)

@@ -1,0 +1,35 @@
+"""The account of a run: layers in = ok + partial + failed + pending."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Layers by how they ended; ledgers add up.
+
+    >>> print(Ledger(ok=78, failed=1) + Ledger(partial=1))
+    80 layers: 78 ok, 1 partial, 1 failed, 0 pending
+    """
+
+    ok: int = 0
+    partial: int = 0
+    failed: int = 0
+    pending: int = 0
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    def __str__(self) -> str:
+        words = f"{self.ok} ok, {self.partial} partial, {self.failed} failed, {self.pending} pending"
+        return f"{self.layers} layers: {words}"
+
+    @property
+    def layers(self) -> int:
+        return sum(astuple(self))
+
+    @property
+    def exit_code(self) -> int:
+        """Return 4 if layers are pending, else 3 if some are partial or failed, else 0."""
+        return 4 if self.pending else 3 if self.partial or self.failed else 0

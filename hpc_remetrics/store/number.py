@@ -1,0 +1,110 @@
+"""Numbering the distinct contents: the rows of one range of digests, and what they say together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .placement import Placement
+
+CARRIED = np.dtype(
+    [("digest", "V32"), ("size", "<u8"), ("type", "<u4"), ("layer", "<u4"), ("row", "<i8"), ("file", "u1")]
+)
+"""An entry with content, on its way to the home of its digest."""
+
+CONTENT = np.dtype(
+    [
+        ("digest", "V32"),
+        ("size", "<i8"),
+        ("type", "<u4"),
+        ("copies", "<i8"),
+        ("layers", "<i4"),
+        ("images", "<i4"),
+    ]
+)
+"""A distinct content: one row of `/contents`."""
+
+_EXPANDED = 1 << 22
+"""Pairs of content and image in memory at a time."""
+
+
+def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct contents of some rows in order of digest, and each row's place among them.
+
+    :param rows: array of :data:`CARRIED`, all that there are of their digests.
+    :returns: array of :data:`CONTENT`, and one place a row.
+    """
+    order, starts = _grouped(rows["digest"])
+    place_of = np.empty(len(rows), np.int64)
+    counts = np.diff(np.append(starts, len(rows)))
+    place_of[order] = np.repeat(np.arange(len(starts)), counts)
+    contents = np.zeros(len(starts), CONTENT)
+    if not len(rows):
+        return contents, place_of
+    ordered = rows[order]
+    contents["digest"] = ordered["digest"][starts]
+    contents["size"] = ordered["size"][starts]
+    if (np.maximum.reduceat(ordered["size"], starts) != np.minimum.reduceat(ordered["size"], starts)).any():
+        raise RuntimeError("two entries of one SHA-256 have different sizes")
+    contents["type"] = np.minimum.reduceat(ordered["type"], starts)
+    contents["copies"] = np.add.reduceat(ordered["file"], starts, dtype=np.int64)
+    pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
+    content, layer = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    contents["layers"] = np.bincount(content, minlength=len(starts))
+    contents["images"] = _images(content, layer, len(starts), placement)
+    return contents, place_of
+
+
+def _grouped(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order that sorts digests, and where each distinct one begins in it."""
+    words = np.frombuffer(digests.tobytes(), ">u8").reshape(-1, 4)
+    order = np.argsort(words[:, 0], kind="stable")
+    ordered = words[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    same_prefix = ordered[1:, 0] == ordered[:-1, 0]
+    if (new[1:] & same_prefix).any():  # two digests that begin with the same 64 bits
+        order = np.lexsort(words.T[::-1])
+        ordered = words[order]
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order, np.flatnonzero(new)
+
+
+def _images(content: np.ndarray, layer: np.ndarray, contents: int, placement: Placement) -> np.ndarray:
+    """Return for each content the distinct images that a layer with it is in.
+
+    Contents come in sets (the files of one package stand in the same layers), so the union of images is
+    made once for each distinct set of layers, which is known by two sums over its members' digests.
+    """
+    per_layer = np.diff(placement.image_start)
+    starts = np.flatnonzero(np.diff(content, prepend=-1))
+    sizes = np.diff(np.append(starts, len(content)))
+    images = per_layer[layer[starts]]
+    many = np.flatnonzero(sizes > 1)
+    if not len(many):
+        return images
+    words = np.frombuffer(placement.layers["digest"].tobytes(), "<u8").reshape(-1, 4)
+    sums = [np.add.reduceat(words[layer, word], starts)[many] for word in (0, 1)]
+    keys = np.stack([*sums, sizes[many].astype(np.uint64)], axis=1)
+    _, representative, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    chosen = many[representative]
+    images[many] = _unions(starts[chosen], sizes[chosen], layer, placement)[inverse.reshape(-1)]
+    return images
+
+
+def _unions(starts: np.ndarray, sizes: np.ndarray, layer: np.ndarray, placement: Placement) -> np.ndarray:
+    """Return the number of distinct images of each run of layers."""
+    per_layer = np.diff(placement.image_start)
+    runs = list(zip(starts.tolist(), sizes.tolist(), strict=True))
+    weight = np.array([int(per_layer[layer[a : a + n]].sum()) for a, n in runs])
+    result = np.zeros(len(starts), np.int64)
+    low = 0
+    while low < len(starts):
+        high = low + max(1, int(np.searchsorted(np.cumsum(weight[low:]), _EXPANDED, "right")))
+        members = np.concatenate([layer[a : a + n] for a, n in runs[low:high]])
+        group = np.repeat(np.arange(high - low), sizes[low:high])
+        counts = per_layer[members]
+        at = np.repeat(placement.image_start[members] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        pairs = np.unique(np.repeat(group, counts) << 32 | placement.images_of[at])
+        result[low:high] = np.bincount(pairs >> 32, minlength=high - low)
+        low = high
+    return result

@@ -1,0 +1,79 @@
+"""Rows travel from the ranks that have them to the ranks that need them, through files in bounded buckets.
+
+A bucket is a range of keys whose rows fit into memory; it has one home rank. All ranks call `exchange`
+equally often; what arrives is appended to one file a bucket on scratch, and read back bucket by bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..cluster.comm import Comm
+
+
+def share(rank: int, size: int, items: int) -> range:
+    """Return the contiguous share of `items` that belongs to a rank.
+
+    >>> [list(share(rank, 3, 7)) for rank in range(3)]
+    [[0, 1], [2, 3], [4, 5, 6]]
+    """
+    return range(rank * items // size, (rank + 1) * items // size)
+
+
+def homes(items: int, size: int) -> np.ndarray:
+    """Return the rank whose `share` holds each of `items`."""
+    owner = np.zeros(items, np.int64)
+    for rank in range(size):
+        owner[share(rank, size, items).start : share(rank, size, items).stop] = rank
+    return owner
+
+
+class Shuffle:
+    """A journey of rows of one dtype to `buckets` buckets.
+
+    :param folder: on scratch; the files are made and removed there.
+    """
+
+    def __init__(self, comm: Comm, folder: Path, name: str, dtype: np.dtype, buckets: int) -> None:
+        self._comm, self._folder, self._name, self._dtype = comm, folder, name, dtype
+        self._home = homes(buckets, comm.size)
+        self.mine = share(comm.rank, comm.size, buckets)
+
+    def exchange(self, rows: np.ndarray, buckets: np.ndarray) -> None:
+        """Send each row to the home of its bucket, and take in what other ranks send here."""
+        order = np.argsort(buckets, kind="stable")
+        rows, buckets = rows[order], buckets[order].astype(np.int32)
+        bounds = np.searchsorted(self._home[buckets], np.arange(self._comm.size + 1)) if len(rows) else None
+        sent = []
+        for rank in range(self._comm.size):
+            low, high = (int(bounds[rank]), int(bounds[rank + 1])) if bounds is not None else (0, 0)
+            sent.append(buckets[low:high].tobytes() + rows[low:high].tobytes())
+        for received in self._comm.alltoall(sent):
+            self._store(received)
+
+    def _store(self, received: memoryview) -> None:
+        count = received.nbytes // (4 + self._dtype.itemsize)
+        if not count:
+            return
+        buckets = np.frombuffer(received[: 4 * count], np.int32)
+        rows = received[4 * count :]
+        starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True):
+            with open(self._file(int(buckets[start])), "ab", buffering=0) as file:
+                file.write(rows[start * self._dtype.itemsize : stop * self._dtype.itemsize])
+
+    def buckets(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (bucket, rows) of this rank's buckets in order, and remove their files."""
+        for bucket in self.mine:
+            path = self._file(bucket)
+            if path.exists():
+                yield bucket, np.fromfile(path, self._dtype)
+                path.unlink()
+            else:
+                yield bucket, np.empty(0, self._dtype)
+
+    def _file(self, bucket: int) -> Path:
+        return self._folder / f"{self._name}-{bucket}"

@@ -361,5 +361,3 @@ def _warm(table: TypeTable, dataset: Path) -> None:
     with Dataset(dataset) as known:
         for digests, descriptions in known.typed_contents():
             filetype.warm(table, digests, descriptions)
-
-

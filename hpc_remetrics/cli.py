@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, NoReturn
 
 from . import __version__
 from .config import PlanOptions, analyze_options, parse_limits, settings
@@ -15,6 +18,17 @@ from .errors import RemetricsError, UsageError
 from .limits import Limits
 
 PROGRAM = "hpc-remetrics"
+
+_MAIN = """
+examples:
+  hpc-remetrics doctor                                      is this machine fit for it?
+  hpc-remetrics plan oci:/data/layout                       what is there to do?
+  mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
+  hpc-remetrics report hub.h5
+  hpc-remetrics analyze --help                              sources, limits, exit codes
+
+What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
+"""
 
 _SOURCES = """
 sources (as containers-transports(5) writes them):
@@ -60,7 +74,11 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; mistakes become one line on stderr."""
-    arguments = _parser().parse_args(argv)
+    try:
+        arguments = _parser().parse_args(argv)
+    except UsageError as error:
+        _complain_once(f"error: {error}")
+        return error.exit_code
     from .log import set_up
 
     set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
@@ -82,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception:
         traceback.print_exc()
-        _complain(f"error: this is a fault of the program (version {__version__}); please report it with the lines above")
+        _complain(
+            f"error: this is a fault of the program (version {__version__}); please report it with the lines above"
+        )
         return 1
 
 
@@ -92,10 +112,31 @@ def _complain(text: str) -> None:
     print(f"{PROGRAM}: {escape(text)}", file=sys.stderr, flush=True)
 
 
+def _complain_once(text: str) -> None:
+    """Complain of what every rank finds: rank 0 does; the others give it the time before the launcher ends all."""
+    from .cluster.comm import launched_rank
+
+    if launched_rank() == 0:
+        _complain(text)
+    else:
+        time.sleep(1)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(
+            *arguments, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see `{self.prog} --help`")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        PROGRAM, description="Profile every layer and every file of many container images into one HDF5 dataset."
-    )
+    text = "Profile every layer and every file of many container images into one HDF5 dataset."
+    parser = _Parser(PROGRAM, description=text, epilog=_MAIN)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_analyze(verbs)
@@ -112,19 +153,23 @@ def _verb(
     epilog: str,
     run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
     parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--platform", action="append", metavar="OS/ARCH[/VARIANT]", help="only images for it (repeat)")
-    limits = ", ".join(name for name in Limits.__dataclass_fields__)
-    parser.add_argument("--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat): {limits}")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)")
+    parser.add_argument(
+        "--platform", action="append", metavar="OS/ARCH[/VARIANT]", help="only images for it (repeat; default: all)"
+    )
+    limits = ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
+    parser.add_argument(
+        "--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat; default: {limits})"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+    )
 
 
 def _add_analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -135,10 +180,16 @@ def _add_analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_common(parser)
     parser.add_argument("--types", choices=("plain", "none"), help="ask libmagic for types, or don't (default: plain)")
     parser.add_argument(
-        "--scratch", action="append", metavar="DIR", help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)"
+        "--scratch",
+        action="append",
+        metavar="DIR",
+        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
     )
     parser.add_argument(
-        "--publish-seconds", type=float, metavar="S", help="longest wait of a whole layer for its part (default: 30 to 1200)"
+        "--publish-seconds",
+        type=float,
+        metavar="S",
+        help="longest wait of a whole layer for its part (default: 30 to 1200)",
     )
     parser.add_argument("--retry-failed", action="store_true", help="try every failed layer again")
     parser.add_argument("--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset")
@@ -164,8 +215,16 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "check this machine: what is missing or wrong, and how to mend it"
     parser = _verb(verbs, "doctor", text, _DOCTOR, _doctor)
-    parser.add_argument("-o", "--output", type=Path, metavar="DATASET.h5", help="the output to check (default: here)")
-    parser.add_argument("--scratch", action="append", type=Path, metavar="DIR", help="scratch folders to check")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DATASET.h5", help="the output to check (default: remetrics.h5)"
+    )
+    parser.add_argument(
+        "--scratch",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="scratch folder to check (default: /dev/shm, $TMPDIR)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -70,22 +70,19 @@ def settings(
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
     merged = {**file, **environment, **given, "limits": Limits.from_options(limits)}
-    if merged.get("types", "plain") not in TYPES:
-        raise UsageError(f"types is {merged['types']!r}", f"choose from {', '.join(TYPES)}")
-    if merged.get("publish_seconds") is not None:
-        merged["publish_seconds"] = _positive("publish_seconds", merged["publish_seconds"])
+    if "publish_seconds" in given:
+        merged["publish_seconds"] = _positive("--publish-seconds", given["publish_seconds"])
     return merged
 
 
 def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> AnalyzeOptions:
     """Return the options of `analyze`."""
     merged = settings(flags, config)
-    for name, kind in (("sources", str), ("platforms", str), ("scratch", Path)):
+    for name, kind in (("sources", str), ("platforms", str), ("scratch", _path)):
         merged[name] = tuple(map(kind, merged.get(name, ())))
     for name in ("output", "warm_types"):
         if merged.get(name) is not None:
-            merged[name] = Path(merged[name]).expanduser()
-    merged["scratch"] = tuple(path.expanduser() for path in merged["scratch"])
+            merged[name] = _path(merged[name])
     known = {f.name for f in fields(AnalyzeOptions)}
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
 
@@ -125,7 +122,20 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         raise UsageError(f"{path} is not TOML: {error}") from None
     for name, value in values.items():
         _check(name, value, path)
+        values[name] = _checked(name, value, f"{path}: {name}")
     return values
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """Return a value that is not a flag's, or say where it is wrong."""
+    if name == "types" and value not in TYPES:
+        raise UsageError(f"{where} is {value!r}", f"choose from {', '.join(TYPES)}")
+    if name == "limits":
+        try:
+            Limits.from_options(value)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.args[0]}", error.hint) from None
+    return _positive(where, value) if name in _NUMBERS else value
 
 
 def _check(name: str, value: Any, path: Path) -> None:
@@ -135,7 +145,7 @@ def _check(name: str, value: Any, path: Path) -> None:
         raise UsageError(f"{path}: {name} must be a list of texts", f'for example {name} = ["…"]')
     if name in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{path}: {name} must be a text")
-    if name in _NUMBERS and not isinstance(value, int | float):
+    if name in _NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise UsageError(f"{path}: {name} must be a number")
     if name == "limits" and not isinstance(value, dict):
         raise UsageError(f"{path}: limits must be a table", "begin it with [limits]")
@@ -147,18 +157,24 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if text := environ.get(f"REMETRICS_{name.upper()}"):
             values[name] = text.split(separator)
     for name in (*_TEXTS, *_NUMBERS):
-        if text := environ.get(f"REMETRICS_{name.upper()}"):
-            values[name] = text
+        variable = f"REMETRICS_{name.upper()}"
+        if text := environ.get(variable):
+            values[name] = _checked(name, text, variable)
     prefix = "REMETRICS_LIMIT_"
     limits = {name[len(prefix) :].lower(): value for name, value in environ.items() if name.startswith(prefix)}
-    return {**values, "limits": limits}
+    return {**values, "limits": _checked("limits", limits, f"{prefix}…")}
 
 
-def _positive(name: str, value: Any) -> float:
+def _path(text: str | Path) -> Path:
+    # Not Path.expanduser, which raises where there is no such home.
+    return Path(os.path.expanduser(text))
+
+
+def _positive(where: str, value: Any) -> float:
     try:
         number = float(value)
     except ValueError:
         number = 0.0
-    if not number > 0:
-        raise UsageError(f"{name} is {value!r}, not a number above 0")
+    if not 0 < number < float("inf"):
+        raise UsageError(f"{where} is {value!r}, not a number above 0")
     return number

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from .errors import UsageError
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
 
-def _limit(default: float, text: str) -> float:
+def _limit(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
@@ -38,8 +39,8 @@ class Limits:
         >>> Limits.from_options({"entries": "10"}).entries
         10
         """
-        known = {f.name: type(f.default) for f in fields(cls)}
-        values = {}
+        known: dict[str, Any] = {f.name: type(f.default) for f in fields(cls)}
+        values: dict[str, Any] = {}
         for name, value in options.items():
             if name not in known:
                 raise UsageError(f"no limit is called {name!r}", f"choose from {', '.join(known)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -46,12 +46,23 @@ class Progress:
             self._show("\n")
 
     def _show(self, end: str) -> None:
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self._stream.write("\r" + self.line()[:width].ljust(width) + end)
-        else:
-            self._stream.write(self.line() + "\n")
-        self._stream.flush()
+        try:
+            if self._terminal:
+                width = self._width()
+                self._stream.write("\r" + self.line()[:width].ljust(width) + end)
+            else:
+                self._stream.write(self.line() + "\n")
+            self._stream.flush()
+        except OSError:
+            # The terminal has gone (a lost connection); the run has not.
+            self._quiet = True
+
+    def _width(self) -> int:
+        """Return the columns to fill: one less than there are, as some terminals wrap at the last."""
+        try:
+            return (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
+        except OSError:
+            return 79
 
     def line(self) -> str:
         """Return the line for now."""

@@ -213,7 +213,9 @@ CAUSES = _enum(
     "internal",
 )
 
-TRANSIENT_CAUSES = frozenset({"io_error", "limit_time", "limit_memory", "killed", "crashed", "no_room", "missing", "internal"})
+TRANSIENT_CAUSES = frozenset(
+    {"io_error", "limit_time", "limit_memory", "killed", "crashed", "no_room", "missing", "internal"}
+)
 """Causes that another start may not meet again: such layers are tried anew."""
 
 NOTES = {

@@ -261,7 +261,9 @@ class AbortOnError:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return
         sys.stdout.flush()

@@ -17,7 +17,7 @@ from .fault import LayerFault
 from .filetype import HEAD_BYTES
 from .links import resolve_hardlinks
 from .paths import OPAQUE, WHITEOUT, Directories, clean
-from .spill import NOTHING, Content, Spill
+from .spill import NOTHING, Spill
 from .stream import Stream
 from .tar import Member, Reader
 
@@ -289,9 +289,13 @@ def _entries(path: Path) -> list[Entry]:
                     words[columns["kind"][row]],
                     paths[path_at:path_end],
                     links[link_at:link_end],
-                    *(columns[name][row] for name in ("mode", "uid", "gid", "mtime", "mtime_ns")),
-                    size=columns["size"][row] if has_content else None,
-                    sha256=block.columns["digest"][row].tobytes() if has_content else None,
+                    columns["mode"][row],
+                    columns["uid"][row],
+                    columns["gid"][row],
+                    columns["mtime"][row],
+                    columns["mtime_ns"][row],
+                    columns["size"][row] if has_content else None,
+                    block.columns["digest"][row].tobytes() if has_content else None,
                 )
             )
             path_at, link_at = path_end, link_end

@@ -157,7 +157,7 @@ class Child:
 
     def _type_timed_out(self, cpu: float) -> bool:
         assert self._watch is not None
-        typing = read_watch(self._watch)
+        typing = read_watch(self._watch[:])
         if typing is None or typing != self._typing[0]:
             self._typing = typing, cpu
             return False

@@ -78,9 +78,7 @@ class Spill:
         if not rows:
             return
         paths, links = b"".join(self._paths), b"".join(self._links)
-        columns = [
-            b"".join(self._digests) if name == "digest" else self._arrays[name].tobytes() for name in COLUMNS
-        ]
+        columns = [b"".join(self._digests) if name == "digest" else self._arrays[name].tobytes() for name in COLUMNS]
         data = b"".join([HEADER.pack(MAGIC, rows, len(paths), len(links)), *columns, paths, links])
         _write(self._file, data, self._end)
         self._blocks.append((self._end, self.rows, rows))

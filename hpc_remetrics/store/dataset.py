@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -125,7 +126,7 @@ class Dataset:
             return []
         bounds = self.entries.column(f"{name}_offset", start, stop + 1).tolist()
         data = self.entries.column(name, bounds[0], bounds[-1]).tobytes()
-        return [data[low - bounds[0] : high - bounds[0]] for low, high in zip(bounds, bounds[1:], strict=False)]
+        return [data[low - bounds[0] : high - bounds[0]] for low, high in pairwise(bounds)]
 
     def entries_of(self, layer: int) -> slice:
         """Return the rows in /entries of a row of /layers."""

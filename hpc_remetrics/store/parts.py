@@ -215,7 +215,7 @@ def _write_local(
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         write_all(descriptor, rows.tobytes(), offsets["layers"])
-        for row, (digest, profile, spill) in zip(rows, layers, strict=True):
+        for row, (_, profile, spill) in zip(rows, layers, strict=True):
             _write_entries(descriptor, row, checked_blocks(profile, spill, types), remap, offsets)
         _write_index(descriptor, index | {"offsets": offsets})
     finally:

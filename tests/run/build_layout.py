@@ -33,9 +33,7 @@ def build(folder: Path) -> Path:
     """Write the layout and return its folder."""
     layout = folder / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)
-    layers = [
-        _layer(layout, _tar(parts), list(PACKERS)[number % 3]) for number, parts in enumerate(PARTS.values())
-    ]
+    layers = [_layer(layout, _tar(parts), list(PACKERS)[number % 3]) for number, parts in enumerate(PARTS.values())]
     layers.append(_layer(layout, _tar_of_odd_things(folder / "odd"), "gzip"))
     images = {"one:1": layers[:6], "two:1": layers[3:9], "three:latest": [layers[0], *layers[8:]]}
     entries = [_image(layout, name, chosen) for name, chosen in images.items()]

@@ -120,8 +120,8 @@ def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
 
 
 def test_a_failed_layer_may_have_no_spill_and_a_missing_spill_is_refused(tmp_path: Path) -> None:
+    layer = make_layer(random.Random(1), 1, 5)
     with pytest.raises(parts.SpillError):
-        layer = make_layer(random.Random(1), 1, 5)
         parts.write_part(tmp_path, "x", [(layer.digest, layer.profile, tmp_path / "no")], [], TYPES, {}, tmp_path)
     parts.write_part(tmp_path, "x", [(digest_of(1), LayerProfile(), None)], [], TYPES, {}, tmp_path)
 

@@ -1,0 +1,351 @@
+"""Checks of this machine, a line each: what is there, what is missing or wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+from .cluster.scratch import default_tiers, room
+from .errors import MissingComponentError
+from .log import escape
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+
+_OPEN_FILES = 1024
+"""Open files that a run is at ease with."""
+
+_SCRATCH_ROOM = 2_000_000_000
+"""Bytes of scratch below which a large layer may not fit."""
+
+_TIMEOUT = 60
+"""Seconds that another program may take to answer."""
+
+_LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "f2fs", "overlay", "bcachefs"}
+_SHARED = {"nfs4", "gpfs", "beegfs", "ceph", "gfs2", "ocfs2", "panfs"}
+_MOUNT_DECIDES = {"nfs", "lustre", "cifs", "smb3", "9p", "fuse.sshfs"}
+
+_INSTALL_MPI = "pip install 'hpc-remetrics[mpi]'"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    :param state: "ok", "warn" or "fail".
+    :param mend: what to do, or "".
+    """
+
+    name: str
+    state: str
+    text: str
+    mend: str = ""
+
+
+def doctor_command(output: Path | None, scratch: Sequence[Path], as_json: bool) -> int:
+    """Print a line for every check; return 1 if one of them failed, else 0.
+
+    :param output: the dataset to be written; None: one in the current folder.
+    :param scratch: tiers to check; empty: those that a run takes.
+    """
+    findings = []
+    for finding in _examine(output, scratch):
+        findings.append(finding)
+        if not as_json:
+            print(_line(finding), flush=True)
+    failed = any(finding.state == FAIL for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": not failed, "checks": [asdict(finding) for finding in findings]}, indent=2))
+    return int(failed)
+
+
+def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
+    checks: dict[str, Callable[[], Finding]] = {
+        "Python": _python,
+        "libmagic": _libmagic,
+        "HDF5": _hdf5,
+        "gzip": _isal,
+        "zstd": _zstd,
+        "MPI": _mpi,
+        "mpirun": _mpirun,
+        "Slurm": _slurm,
+        "open files": _open_files,
+    }
+    for name, check in checks.items():
+        yield _checked(name, check)
+    for tier in scratch or default_tiers():
+        yield _checked("scratch", lambda tier=tier: _scratch(tier))  # type: ignore[misc]
+    yield from _output((output or Path("remetrics.h5")).absolute().parent)
+
+
+def _checked(name: str, check: Callable[[], Finding]) -> Finding:
+    """Run a check; one that breaks is a failure of its own, not the end of the others."""
+    try:
+        return check()
+    except Exception as error:
+        return Finding(name, FAIL, f"the check broke: {type(error).__name__}: {error}")
+
+
+def _line(finding: Finding) -> str:
+    text = f"{finding.state:<4}  {finding.name:<12}{escape(finding.text)}"
+    return f"{text} → {finding.mend}" if finding.mend else text
+
+
+def _python() -> Finding:
+    return Finding("Python", OK, f"{platform.python_version()} ({sys.executable})")
+
+
+def _libmagic() -> Finding:
+    from .profile import filetype
+
+    mend = "sudo apt-get install libmagic1, or pip install pylibmagic, or analyze --types none"
+    try:
+        version = filetype.libmagic_version()
+    except (MissingComponentError, ImportError, OSError) as error:
+        return Finding("libmagic", FAIL, f"can't be loaded: {getattr(error, 'args', [error])[0]}", mend)
+    magic = import_module("magic")
+    cookie = magic.magic_open(magic.MAGIC_NONE)
+    try:
+        magic.magic_load(cookie, None)
+    except magic.MagicException as error:
+        return Finding("libmagic", FAIL, f"its data base can't be loaded: {error}", "sudo apt-get install libmagic-mgc")
+    finally:
+        magic.magic_close(cookie)
+    return Finding("libmagic", OK, f"{version // 100}.{version % 100:02}")
+
+
+def _hdf5() -> Finding:
+    import h5py
+
+    return Finding("HDF5", OK, f"{h5py.version.hdf5_version}, h5py {h5py.version.version}")
+
+
+def _isal() -> Finding:
+    from importlib.metadata import version
+
+    from isal import isal_zlib
+
+    if isal_zlib.decompress(isal_zlib.compress(b"x" * 1000)) != b"x" * 1000:
+        return Finding("gzip", FAIL, "ISA-L gives back other bytes", "pip install --force-reinstall isal")
+    return Finding("gzip", OK, f"ISA-L, isal {version('isal')}")
+
+
+def _zstd() -> Finding:
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+    except ImportError as error:
+        return Finding("zstd", FAIL, f"can't be loaded: {error}", "pip install backports.zstd")
+    if zstd.decompress(zstd.compress(b"x" * 1000)) != b"x" * 1000:
+        return Finding("zstd", FAIL, "gives back other bytes", "pip install --force-reinstall backports.zstd")
+    return Finding("zstd", OK, ".".join(map(str, zstd.zstd_version_info)))
+
+
+# In a process of its own: a library that doesn't fit may end the process that loads it.
+_MPI_CODE = """
+import mpi4py
+from mpi4py import MPI
+library = MPI.Get_library_version().replace("\\0", "").splitlines()[0]
+print(f"mpi4py {mpi4py.__version__},", " ".join(library.replace(":", " ").split()))
+"""
+
+# Rank 0 alone says it, as the launcher may mix what two say; single ranks are all 0.
+_SIZE_CODE = "from mpi4py import MPI; c = MPI.COMM_WORLD; c.rank or print(f'<{c.size}>', flush=True)"
+
+
+def _mpi() -> Finding:
+    code, printed = _ask([sys.executable, "-c", _MPI_CODE], _environment())
+    if code:
+        return Finding("MPI", WARN, f"can't be loaded, so a run has one process: {_last(printed)}", _INSTALL_MPI)
+    return Finding("MPI", OK, _last(printed))
+
+
+def _mpirun() -> Finding:
+    mpirun = shutil.which("mpirun", path=_search_path())
+    if mpirun is None:
+        return Finding("mpirun", WARN, "not in PATH, so a run has one process", _INSTALL_MPI)
+    code, printed = _ask([mpirun, "-n", "2", sys.executable, "-c", _SIZE_CODE], _environment())
+    sizes = set(re.findall(r"<(\d+)>", printed))
+    if code == 0 and sizes == {"2"}:
+        return Finding("mpirun", OK, f"{mpirun}: 2 ranks see each other")
+    if code == 0 and sizes == {"1"}:
+        text = f"{mpirun} doesn't belong to the MPI library: it gives 2 single ranks"
+        return Finding("mpirun", FAIL, text, f"use the mpirun of this environment ({sysconfig.get_path('scripts')})")
+    return Finding("mpirun", FAIL, f"{mpirun} -n 2 ended with code {code}: {_last(printed)}", _INSTALL_MPI)
+
+
+def _slurm() -> Finding:
+    if job := os.environ.get("SLURM_JOB_ID"):
+        return Finding("Slurm", OK, f"in job {job}, {os.environ.get('SLURM_NTASKS', '1')} tasks; --mpi=pmi2 fits mpich")
+    if shutil.which("srun"):
+        return Finding("Slurm", OK, "seen; not in a job")
+    return Finding("Slurm", OK, "not seen; mpirun starts the ranks")
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
+        return Finding("open files", WARN, f"at most {soft}", f"ulimit -n {_OPEN_FILES} (the hard limit is {hard})")
+    return Finding("open files", OK, f"at most {soft if soft != resource.RLIM_INFINITY else 'unlimited'}")
+
+
+def _scratch(tier: Path) -> Finding:
+    name = f"{tier} ({_file_system(tier)})"
+    mend = "name another with --scratch or REMETRICS_SCRATCH"
+    if not tier.is_dir():
+        return Finding("scratch", FAIL, f"{name} is not a folder", mend)
+    try:
+        with tempfile.TemporaryFile(dir=tier) as file:
+            file.write(b"x")
+    except OSError as error:
+        return Finding("scratch", FAIL, f"{name} can't be written: {error.strerror}", mend)
+    free = room(tier)
+    text = f"{name}, {free / 1e9:.1f} GB free"
+    return Finding("scratch", OK, text) if free >= _SCRATCH_ROOM else Finding("scratch", WARN, text, mend)
+
+
+def _output(folder: Path) -> Iterator[Finding]:
+    """Check the folder of the output: that it can be written, that a rename is safe there, that locks work."""
+    if not folder.is_dir():
+        existing = next(parent for parent in folder.parents if parent.is_dir())
+        if not os.access(existing, os.W_OK | os.X_OK):
+            yield Finding("output", FAIL, f"{folder} can't be made in {existing}", "choose another folder with -o")
+            return
+        yield Finding("output", OK, f"{folder} will be made")
+        folder = existing
+    try:
+        probe = tempfile.TemporaryDirectory(prefix=".hpc-remetrics-doctor-", dir=folder)
+    except OSError as error:
+        yield Finding("output", FAIL, f"{folder} can't be written: {error.strerror}", "choose another folder with -o")
+        return
+    with probe:
+        yield Finding("output", OK, f"{folder} can be written, {room(folder) / 1e9:.1f} GB free")
+        yield _checked("rename", lambda: _rename(Path(probe.name)))
+        yield _checked("locks", lambda: _locks(Path(probe.name)))
+    yield _checked("file system", lambda: _kind(folder))
+
+
+def _rename(folder: Path) -> Finding:
+    """Do what publishes a part: write, sync, rename, sync the folder."""
+    old, new = folder / "old", folder / "new"
+    try:
+        with old.open("wb") as file:
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+        old.rename(new)
+        with ExitStack() as stack:
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            os.fsync(handle)
+        whole = new.read_bytes() == b"x" * 4096
+    except OSError as error:
+        return Finding("rename", FAIL, f"fsync and rename: {error.strerror}", "choose another folder with -o")
+    if not whole:
+        return Finding("rename", FAIL, "a renamed file has other bytes", "choose another folder with -o")
+    return Finding("rename", OK, "fsync and rename work")
+
+
+_LOCK_CODE = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print("refused")
+    else:
+        print("taken")
+"""
+
+
+def _locks(folder: Path) -> Finding:
+    """See whether a second process is refused a lock that this one holds."""
+    path = folder / "lock"
+    with path.open("w+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            text = f"POSIX locks don't work there ({error.strerror}), so two jobs could write one output"
+            return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
+        answer = _last(_ask([sys.executable, "-c", _LOCK_CODE, str(path)], os.environ)[1])
+    if answer != "refused":
+        text = f"a lock doesn't hold against a second process ({answer})"
+        return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
+    return Finding("locks", OK, "a lock holds against a second process")
+
+
+def _kind(folder: Path) -> Finding:
+    kind = _file_system(folder)
+    if kind in _LOCAL | _SHARED:
+        return Finding("file system", OK, f"{kind}{', of this machine alone' if kind in _LOCAL else ''}")
+    if kind in _MOUNT_DECIDES:
+        text = f"{kind}: locks between nodes depend on how it is mounted"
+        return Finding("file system", WARN, text, "start one job an output, or ask for a mount with locks (flock)")
+    return Finding("file system", WARN, f"{kind}: locks between nodes are not known to work", "start one job an output")
+
+
+def _file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """Return the type of the file system that holds a path, as the kernel calls it."""
+    real, best, kind = os.path.realpath(path), "", "unknown"
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return kind
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        # The kernel writes blanks and backslashes of a path as octal numbers.
+        point = before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, after.split()[0]
+    return kind
+
+
+def _ask(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run another program; return its code and all that it printed."""
+    try:
+        result = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"no answer in {_TIMEOUT} seconds"
+    except OSError as error:
+        return 1, str(error)
+    return result.returncode, result.stdout
+
+
+def _last(printed: str) -> str:
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
+
+
+def _search_path() -> str:
+    """Return PATH with the programs of this environment first: its mpirun fits its library."""
+    return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which an MPI program can be started anew, though this one is a rank itself."""
+    ours = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "PRTE_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PATH": _search_path()}

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from . import __version__
 from .config import PlanOptions, analyze_options, parse_limits, settings
 from .errors import RemetricsError, UsageError
 from .limits import Limits
+from .log import escape, set_up
 
 PROGRAM = "hpc-remetrics"
 
@@ -75,21 +77,20 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; mistakes become one line on stderr."""
     try:
-        arguments = _parser().parse_args(argv)
-    except UsageError as error:
-        _complain_once(f"error: {error}")
-        return error.exit_code
-    from .log import set_up
-
-    set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
-    try:
+        with _on_every_rank():
+            arguments = _parser().parse_args(argv)
+        set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
         code = arguments.run(arguments)
         sys.stdout.flush()
         return int(code)
     except RemetricsError as error:
-        if arguments.debug:
+        if "--debug" in (sys.argv if argv is None else argv):
             traceback.print_exc()
-        _complain(f"error: {error}")
+        if error.shared and _launched_rank() > 0:
+            # Rank 0 says it; an end of this one before that could make the launcher end rank 0.
+            time.sleep(1)
+        else:
+            _complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -106,37 +107,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _complain(text: str) -> None:
-    from .log import escape
+@contextlib.contextmanager
+def _on_every_rank() -> Iterator[None]:
+    """Mark an error as one that every rank of a job meets, since they have the same command line and settings."""
+    try:
+        yield
+    except RemetricsError as error:
+        error.shared = True
+        raise
 
+
+def _launched_rank() -> int:
+    from .cluster.comm import launched_rank
+
+    return launched_rank() or 0
+
+
+def _complain(text: str) -> None:
     print(f"{PROGRAM}: {escape(text)}", file=sys.stderr, flush=True)
 
 
-def _complain_once(text: str) -> None:
-    """Complain of what every rank finds: rank 0 does; the others give it the time before the launcher ends all."""
-    from .cluster.comm import launched_rank
-
-    if launched_rank() == 0:
-        _complain(text)
-    else:
-        time.sleep(1)
+_STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(
-            *arguments, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
-        )
-
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"see `{self.prog} --help`")
 
 
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def _parser() -> argparse.ArgumentParser:
     text = "Profile every layer and every file of many container images into one HDF5 dataset."
-    parser = _Parser(PROGRAM, description=text, epilog=_MAIN)
+    parser = _Parser(PROGRAM, description=text, epilog=_MAIN, **_STYLE)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_analyze(verbs)
@@ -147,13 +153,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    verbs: _Verbs,
     name: str,
     text: str,
     epilog: str,
     run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
+    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, **_STYLE)
     parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -172,7 +178,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_analyze(verbs: _Verbs) -> None:
     text = "profile the layers of all images of the sources into one dataset, or go on with that"
     parser = _verb(verbs, "analyze", text, _SOURCES + _ANALYZE, _analyze)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are (default: demo:)")
@@ -197,7 +203,7 @@ def _add_analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
 
-def _add_plan(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_plan(verbs: _Verbs) -> None:
     text = "show the layers by size, and how they would be dealt out to ranks"
     parser = _verb(verbs, "plan", text, _SOURCES + _PLAN, _plan)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are")
@@ -206,13 +212,13 @@ def _add_plan(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_common(parser)
 
 
-def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_report(verbs: _Verbs) -> None:
     parser = _verb(verbs, "report", "show the totals of a dataset", _REPORT, _report)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_doctor(verbs: _Verbs) -> None:
     text = "check this machine: what is missing or wrong, and how to mend it"
     parser = _verb(verbs, "doctor", text, _DOCTOR, _doctor)
     parser.add_argument(
@@ -229,18 +235,19 @@ def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    flags = {
-        "sources": arguments.sources,
-        "output": arguments.output,
-        "platforms": arguments.platform,
-        "limits": parse_limits(arguments.limit),
-        "types": arguments.types,
-        "scratch": arguments.scratch,
-        "publish_seconds": arguments.publish_seconds,
-        "retry_failed": arguments.retry_failed,
-        "warm_types": arguments.warm_types,
-    }
-    options = analyze_options(flags, arguments.config, arguments.quiet)
+    with _on_every_rank():
+        flags = {
+            "sources": arguments.sources,
+            "output": arguments.output,
+            "platforms": arguments.platform,
+            "limits": parse_limits(arguments.limit),
+            "types": arguments.types,
+            "scratch": arguments.scratch,
+            "publish_seconds": arguments.publish_seconds,
+            "retry_failed": arguments.retry_failed,
+            "warm_types": arguments.warm_types,
+        }
+        options = analyze_options(flags, arguments.config, arguments.quiet)
     from .analyze import analyze
 
     return analyze(options)

@@ -22,7 +22,7 @@ from .filetype import WATCH_BYTES, read_watch
 from .typetable import TIMED_OUT, TypeTable
 
 _LOOK_EVERY = 0.25
-"""Seconds between two looks at a child's clocks."""
+"""Most seconds between two looks at a child's clocks."""
 
 _STALL = 30.0
 """Seconds without any CPU time after which a child over its wall-clock limit is given up."""
@@ -48,6 +48,7 @@ class Child:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._look_every = min(_LOOK_EVERY, limits.type_seconds / 4)
         self._setup: bytes | None = None
         self._table: TypeTable | None = None
         self._watch: mmap.mmap | None = None
@@ -140,7 +141,7 @@ class Child:
     def _look(self) -> LayerProfile | None:
         """End the child if it is over a limit."""
         now = time.monotonic()
-        if self._job is None or now - self._looked < _LOOK_EVERY:
+        if self._job is None or now - self._looked < self._look_every:
             return None
         self._looked = now
         cpu = self._cpu()

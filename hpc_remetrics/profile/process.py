@@ -55,7 +55,6 @@ class Child:
         self._job: Job | None = None
         self._number = 0
         self._timeouts = 0
-        self._ready = False
         self._start()
 
     def _start(self) -> None:
@@ -69,7 +68,8 @@ class Child:
             )
         mine.setblocking(False)
         self._socket = mine
-        self._ready = False
+        if self._watch is not None:
+            self._watch[:] = bytes(WATCH_BYTES)  # what the last child was at when it ended
         if self._setup is not None:
             self._send(self._setup)
 
@@ -133,7 +133,6 @@ class Child:
             message = json.loads(data)
             if "error" in message:
                 raise MissingComponentError(message["error"])
-            self._ready = True
             if message.get("job") == self._number and self._job is not None:
                 self._job = None
                 return LayerProfile(**message["profile"])

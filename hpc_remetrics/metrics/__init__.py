@@ -1,0 +1,1 @@
+"""Numbers out of a dataset: raw, exact, in bounded memory."""

@@ -198,7 +198,9 @@ def _add_analyze(verbs: _Verbs) -> None:
         help="longest wait of a whole layer for its part (default: 30 to 1200)",
     )
     parser.add_argument("--retry-failed", action="store_true", help="try every failed layer again")
-    parser.add_argument("--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset")
+    parser.add_argument(
+        "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
+from .errors import OutputError, UsageError
 from .limits import Limits
 
 if sys.version_info >= (3, 11):
@@ -83,6 +83,8 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
     for name in ("output", "warm_types"):
         if merged.get(name) is not None:
             merged[name] = _path(merged[name])
+    if "output" in merged and not merged["output"].name:
+        raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
     known = {f.name for f in fields(AnalyzeOptions)}
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
 

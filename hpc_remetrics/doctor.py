@@ -222,8 +222,8 @@ def _scratch(tier: Path) -> Finding:
 def _output(folder: Path) -> Iterator[Finding]:
     """Check the folder of the output: that it can be written, that a rename is safe there, that locks work."""
     if not folder.is_dir():
-        existing = next(parent for parent in folder.parents if parent.is_dir())
-        if not os.access(existing, os.W_OK | os.X_OK):
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             yield Finding("output", FAIL, f"{folder} can't be made in {existing}", "choose another folder with -o")
             return
         yield Finding("output", OK, f"{folder} will be made")

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import RemetricsError, SourceError, UsageError
 from .archive import Archive
 from .base import Extent, Root, Source
+from .demo import DemoSource
 from .directory import DirectorySource
 from .docker_archive import DockerArchiveSource
 from .local import Folder
@@ -53,11 +54,16 @@ def _open_directory(reference: str, rest: str) -> Source:
     return DirectorySource(reference, Folder(_folder(reference, rest)))
 
 
+def _open_demo(reference: str, rest: str) -> Source:
+    return DemoSource(reference, Path(_expand(rest)) if rest else None)
+
+
 _OPENERS: dict[str, Callable[[str, str], Source]] = {
     "oci": _open_oci,
     "oci-archive": _open_oci_archive,
     "docker-archive": _open_docker_archive,
     "dir": _open_directory,
+    "demo": _open_demo,
 }
 
 

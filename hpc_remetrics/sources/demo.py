@@ -1,0 +1,311 @@
+"""`demo:` — real images assembled from the Python installation that runs, for a first run without a network.
+
+Written once as an OCI layout, and used again while the installation stays the same. The files are those
+of the standard library and of installed distributions; compiled files are left out, since they come and go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..errors import SourceError
+from .local import Folder
+from .oci import OciSource
+
+_VERSION = 1
+_MOST_BYTES = 30 << 20
+_MOST_DISTRIBUTIONS = 8
+_OCI, _DOCKER = "application/vnd.oci.image", "application/vnd.docker"
+_TYPES = {
+    ("oci", "none"): f"{_OCI}.layer.v1.tar",
+    ("oci", "gzip"): f"{_OCI}.layer.v1.tar+gzip",
+    ("oci", "zstd"): f"{_OCI}.layer.v1.tar+zstd",
+    ("docker", "gzip"): f"{_DOCKER}.image.rootfs.diff.tar.gzip",
+}
+_CORE = ("collections", "encodings", "importlib", "json", "re", "os.py", "io.py", "abc.py", "codecs.py", "site.py")
+_MORE = ("asyncio", "email", "http", "logging", "unittest", "xml", "urllib", "ctypes", "html", "sqlite3")
+
+Layer = tuple[dict[str, Any], str]
+"""Descriptor and diff_id."""
+
+
+class DemoSource(OciSource):
+    """The demo images in their OCI layout.
+
+    :param folder: where the layout is, or is made by `prepare`; None: a folder in the user's cache.
+    """
+
+    def __init__(self, reference: str, folder: Path | None = None) -> None:
+        self._folder = folder or _cache() / f"demo-{_fingerprint()}"
+        super().__init__(reference, Folder(self._folder))
+
+    def prepare(self) -> None:
+        """Build the layout unless it is there; two processes may do so at once, and one's work is kept."""
+        if (self._folder / "oci-layout").is_file():
+            return
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=".demo-", dir=self._folder.parent))
+            try:
+                _build(building)
+                _move(building, self._folder)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+        except OSError as error:
+            raise SourceError(
+                f"the demo images can't be written to {self._folder}: {error.strerror or error}",
+                "name another folder as demo:DIR",
+            ) from None
+
+
+def _cache() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir(), ".cache"))
+    if not os.access(next(path for path in (base, *base.parents) if path.exists()), os.W_OK):
+        base = Path(tempfile.gettempdir())
+    return base / "hpc-remetrics"
+
+
+def _fingerprint() -> str:
+    """Return a word for this installation: the interpreter and the versions of what is installed."""
+    installed = sorted(f"{one.metadata['Name']} {one.version}" for one in metadata.distributions())
+    text = repr((_VERSION, sys.version, sysconfig.get_path("stdlib"), installed))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _move(building: Path, folder: Path) -> None:
+    os.chmod(building, 0o755)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    try:
+        os.rename(building, folder)
+    except OSError:
+        if not (folder / "oci-layout").is_file():
+            raise
+
+
+def _build(folder: Path) -> None:
+    layout = _Layout(folder)
+    base = layout.layer(_stdlib(_CORE), "gzip")
+    library = layout.layer(_stdlib(_MORE), "zstd")
+    plain = layout.layer(_stdlib(("tkinter", "idlelib", "lib2to3", "pydoc_data", "distutils", "turtle.py")), "none")
+    packages = [layout.layer(_distribution(one), "gzip") for one in _distributions()]
+    changes, again = layout.layer(_changes(1), "gzip"), layout.layer(_changes(2), "zstd")
+    layout.image("demo/python:core", [base])
+    layout.image("demo/python:latest", [base, library])
+    layout.image("demo/python:full", [base, library, plain])
+    for number, package in enumerate(packages):
+        layout.image(f"demo/package{number}:1", [base, library, package], "oci" if number % 2 else "docker")
+    layout.image("demo/all:1", [base, library, *packages])
+    layout.image("demo/app:1", [base, library, *packages[:2], changes])
+    layout.image("demo/app:2", [base, library, *packages[:2], changes, again])
+    layout.index("demo/multi:1", {"amd64": [base, changes], "arm64": [base, again]})
+    layout.artifact("demo/artifact:1")
+    layout.finish()
+
+
+def _stdlib(names: tuple[str, ...]) -> Callable[[tarfile.TarFile], None]:
+    root = Path(sysconfig.get_path("stdlib"))
+    version = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
+
+    def add(tar: tarfile.TarFile) -> None:
+        _add_folders(tar, version)
+        for name in sorted(names):
+            for path in _files(root / name):
+                _add_file(tar, path, f"{version}/{path.relative_to(root)}")
+
+    return add
+
+
+def _distributions() -> list[metadata.Distribution]:
+    """Return some distributions that are neither tiny nor huge, by name."""
+    sizes = {}
+    for one in metadata.distributions():
+        size = sum(path.stat().st_size for path in _distributed(one))
+        if 50_000 < size < _MOST_BYTES:
+            sizes[str(one.metadata["Name"])] = (size, one)
+    chosen = sorted(sizes.items(), key=lambda item: -item[1][0])[:_MOST_DISTRIBUTIONS]
+    return [one for _, (_, one) in sorted(chosen)]
+
+
+def _distributed(one: metadata.Distribution) -> list[Path]:
+    paths = (Path(str(file.locate())) for file in one.files or () if ".." not in file.parts)
+    return sorted(path for path in paths if path.suffix != ".pyc" and path.is_file() and not path.is_symlink())
+
+
+def _distribution(one: metadata.Distribution) -> Callable[[tarfile.TarFile], None]:
+    root = Path(str(one.locate_file("")))
+
+    def add(tar: tarfile.TarFile) -> None:
+        _add_folders(tar, "usr/local/lib/site-packages")
+        for path in _distributed(one):
+            _add_file(tar, path, f"usr/local/lib/site-packages/{path.relative_to(root)}")
+
+    return add
+
+
+def _changes(number: int) -> Callable[[tarfile.TarFile], None]:
+    """A small layer of links, whiteouts and copies, as a second build step leaves."""
+
+    def add(tar: tarfile.TarFile) -> None:
+        _add_folders(tar, "app/data")
+        _add_bytes(tar, "app/VERSION", f"{number}\n".encode())
+        _add_bytes(tar, "app/main.py", b"#!/usr/bin/env python3\nprint('hello')\n", 0o755)
+        _add_bytes(tar, "app/empty", b"")
+        _add_bytes(tar, "app/data/zeros.bin", bytes(100_000 * number))
+        _add_link(tar, "app/hard.py", "app/main.py", tarfile.LNKTYPE)
+        _add_link(tar, "app/run", "main.py", tarfile.SYMTYPE)
+        _add_link(tar, "app/dangling", "/nowhere", tarfile.SYMTYPE)
+        _add_bytes(tar, "usr/lib/.wh.gone" if number == 1 else "app/.wh.empty", b"")
+        _add_bytes(tar, f"app/data{number}/.wh..wh..opq", b"")
+        for copy in range(20):
+            _add_bytes(tar, f"app/data/copy{copy}.txt", b"the same text, many times\n" * number)
+
+    return add
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield the regular files at and below a path, sorted, without what Python compiles by itself."""
+    if path.is_file():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if name not in ("__pycache__", "site-packages", "test", "tests"))
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not name.endswith(".pyc") and file.is_file() and not file.is_symlink():
+                yield file
+
+
+def _add_folders(tar: tarfile.TarFile, path: str) -> None:
+    for end in range(1, path.count("/") + 2):
+        entry = tarfile.TarInfo("/".join(path.split("/")[:end]))
+        entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, 1_700_000_000
+        tar.addfile(entry)
+
+
+def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    status = path.stat()
+    _add_bytes(tar, name, path.read_bytes(), status.st_mode & 0o7777, int(status.st_mtime))
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644, mtime: int = 1_700_000_000) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(data), mode, mtime
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def _add_link(tar: tarfile.TarFile, name: str, target: str, kind: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode, entry.mtime = kind, target, 0o777, 1_700_000_000
+    tar.addfile(entry)
+
+
+class _Layout:
+    """An OCI image layout that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index: list[dict[str, Any]] = []
+        (folder / "blobs" / "sha256").mkdir(parents=True)
+
+    def layer(self, add: Callable[[tarfile.TarFile], None], compression: str) -> Layer:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            add(tar)
+        data = buffer.getvalue()
+        diff_id = "sha256:" + hashlib.sha256(data).hexdigest()
+        return self._blob(_compressed(data, compression), _TYPES["oci", compression]), diff_id
+
+    def image(self, name: str, layers: list[Layer], kind: str = "oci") -> None:
+        self._add(name, self._manifest(layers, kind, _machine()))
+
+    def index(self, name: str, platforms: dict[str, list[Layer]]) -> None:
+        """An index of several platforms, with an attestation as build tools add them."""
+        manifests = []
+        for architecture, layers in platforms.items():
+            manifest = self._manifest(layers, "oci", architecture)
+            manifests.append({**manifest, "platform": {"os": "linux", "architecture": architecture}})
+        statement = {"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document"}
+        blob = self._blob(json.dumps(statement).encode(), "application/vnd.in-toto+json")
+        attestation = self._json(
+            _manifest_of(self._config([], "unknown", "unknown"), [blob]), f"{_OCI}.manifest.v1+json"
+        )
+        annotations = {
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": manifests[0]["digest"],
+        }
+        unknown = {"os": "unknown", "architecture": "unknown"}
+        manifests.append({**attestation, "annotations": annotations, "platform": unknown})
+        index = {"schemaVersion": 2, "mediaType": f"{_OCI}.index.v1+json", "manifests": manifests}
+        self._add(name, self._json(index, f"{_OCI}.index.v1+json"))
+
+    def artifact(self, name: str) -> None:
+        empty = self._blob(b"{}", "application/vnd.oci.empty.v1+json")
+        note = self._blob(b"not a layer\n", "text/plain")
+        manifest = {**_manifest_of(empty, [note]), "artifactType": "application/vnd.example.note"}
+        self._add(name, self._json(manifest, f"{_OCI}.manifest.v1+json"))
+
+    def finish(self) -> None:
+        (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self._index}))
+        (self._folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+
+    def _add(self, name: str, descriptor: dict[str, Any]) -> None:
+        self._index.append({**descriptor, "annotations": {"org.opencontainers.image.ref.name": name}})
+
+    def _manifest(self, layers: list[Layer], kind: str, architecture: str) -> dict[str, Any]:
+        config = self._config([diff_id for _, diff_id in layers], "linux", architecture)
+        blobs = [descriptor for descriptor, _ in layers]
+        if kind == "oci":
+            return self._json(_manifest_of(config, blobs), f"{_OCI}.manifest.v1+json")
+        config = {**config, "mediaType": f"{_DOCKER}.container.image.v1+json"}
+        of_docker = _TYPES["docker", "gzip"]
+        blobs = [{**one, "mediaType": one["mediaType"].replace(_TYPES["oci", "gzip"], of_docker)} for one in blobs]
+        media_type = f"{_DOCKER}.distribution.manifest.v2+json"
+        return self._json({**_manifest_of(config, blobs), "mediaType": media_type}, media_type)
+
+    def _config(self, diff_ids: list[str], system: str, architecture: str) -> dict[str, Any]:
+        config = {"os": system, "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        return self._json(config, f"{_OCI}.config.v1+json")
+
+    def _json(self, value: dict[str, Any], media_type: str) -> dict[str, Any]:
+        return self._blob(json.dumps(value).encode(), media_type)
+
+    def _blob(self, data: bytes, media_type: str) -> dict[str, Any]:
+        name = hashlib.sha256(data).hexdigest()
+        (self._folder / "blobs" / "sha256" / name).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
+
+
+def _manifest_of(config: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"schemaVersion": 2, "mediaType": f"{_OCI}.manifest.v1+json", "config": config, "layers": layers}
+
+
+def _machine() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def _compressed(data: bytes, compression: str) -> bytes:
+    if compression == "gzip":
+        from isal import igzip
+
+        return bytes(igzip.compress(data, 1, mtime=0))
+    if compression == "zstd":
+        try:
+            from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
+        except ImportError:
+            from backports import zstd
+        return bytes(zstd.compress(data, 3))
+    return data

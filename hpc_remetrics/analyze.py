@@ -67,7 +67,7 @@ def analyze(options: AnalyzeOptions) -> int:
 
 def parts_folder(output: Path) -> Path:
     """Return the folder beside a dataset that holds its parts."""
-    return output.with_name(output.name + ".parts")
+    return output.parent / f"{output.name}.parts"
 
 
 class _Run:

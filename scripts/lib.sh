@@ -126,13 +126,14 @@ need_venv() {
     # Two set-ups at once would tear each other's environment; the lock ends with this script or unlock.
     exec 9>"$ROOT/.setup.lock"
     flock 9
-    if ! venv_works || { [ -e "$stamp" ] && [ "$(head -n 1 "$stamp")" != "$wanted" ]; }; then
+    # Where a package's files are gone, pip still takes it for installed; only a new environment mends that.
+    if ! venv_works || { [ -e "$stamp" ] && { [ "$(head -n 1 "$stamp")" != "$wanted" ] || ! has_packages; }; }; then
         rm -rf "$VENV"
         step "making the virtual environment $VENV" "$BASE_PYTHON" -m venv "$VENV"
     fi
     [ ! -e "$stamp" ] || read -r -a made <<<"$(tail -n 1 "$stamp")"
     extras=$(printf '%s\n' "$@" "${made[@]}" | sed '/^$/d' | sort -u | paste -s -d ' ')
-    if [ "$extras" != "${made[*]}" ] || ! has_packages; then
+    if [ "$extras" != "${made[*]}" ]; then
         rm -f "$stamp"
         step "installing hpc-remetrics and what it needs (${extras// /, })" \
             "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "$ROOT[${extras// /,}]"

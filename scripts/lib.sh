@@ -103,7 +103,7 @@ fingerprint() {
     {
         printf '%s\n' "$VENV"
         "$BASE_PYTHON" -VV
-        cat "$ROOT/constraints.txt" "$ROOT/setup.cfg" "$ROOT/pyproject.toml"
+        cat "$ROOT/constraints.txt" "$ROOT/setup.cfg"
     } | sha256sum | cut -d ' ' -f 1
 }
 
@@ -136,7 +136,7 @@ need_venv() {
     if [ "$extras" != "${made[*]}" ]; then
         rm -f "$stamp"
         step "installing hpc-remetrics and what it needs (${extras// /, })" \
-            "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "$ROOT[${extras// /,}]"
+            "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "${ROOT}[${extras// /,}]"
         has_libmagic || install_own_libmagic
         printf '%s\n%s\n' "$wanted" "$extras" >"$stamp"
     fi

@@ -1,7 +1,8 @@
 """Node-local folders of a job: where they are, how much room they have, and what dead jobs left there.
 
 Two tiers: `tmpfs` (memory) for the small table that the ranks of a node share, `disk` for the rest.
-Every process holds a lock on a file in its own folder; a folder whose lock can be had is a dead one's.
+Every rank shares a lock on the file beside its job's folder; who can have that lock alone knows that the
+job is dead on this node, and that nobody enters its folder meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from ..errors import OutputError
 
 _TMPFS = Path("/dev/shm")
 _TABLE_ROOM = 64 << 20
-_YOUNG = 60.0
-"""Seconds in which a folder without a lock counts as one that is just being made."""
+_TRIES = 100
 
 
 class Scratch:
@@ -40,24 +39,27 @@ class Scratch:
                 "name one with --scratch or REMETRICS_SCRATCH",
             )
         sweep(self._bases)
-        self.job, self._locks = job, [_lock(base / f"job-{job}", rank) for base in self._bases]
-        self.path = self._bases[-1] / f"job-{job}" / f"rank-{rank}"
+        self.job, self._locks = job, [(_enter(base, job), base) for base in self._bases]
+        self.path = self._folder(self._bases[-1]) / f"rank-{rank}"
+        self.path.mkdir()
+
+    def _folder(self, base: Path) -> Path:
+        return base / f"job-{self.job}"
 
     def shared(self, name: str) -> Path:
         """Return a folder that the ranks of this job on this node share, in memory where there is room."""
         base = next((base for base in self._bases if room(base) >= _TABLE_ROOM), self._bases[-1])
-        path = base / f"job-{self.job}" / name
+        path = self._folder(base) / name
         path.mkdir(exist_ok=True)
         return path
 
     def close(self) -> None:
         """Remove what this rank made; the last rank of a node removes what they shared."""
-        for lock, folder in self._locks:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+        for lock, base in self._locks:
+            if _alone(lock):
+                _remove(self._folder(base))
             os.close(lock)
-            if not any(folder.parent.glob("rank-*")):
-                shutil.rmtree(folder.parent, ignore_errors=True)
-        for base in self._bases:
             with contextlib.suppress(OSError):
                 base.rmdir()
 
@@ -74,65 +76,80 @@ def room(path: Path) -> int:
 
 
 def _base(tier: Path) -> Path | None:
+    """Return the folder of all jobs of this user in a tier, or None if it can't be written."""
     base = tier / f"hpc-remetrics-{os.getuid()}"
-    try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if base.stat().st_uid != os.getuid() or base.is_symlink():
-            return None
-        with tempfile.TemporaryFile(dir=base):
-            pass
-    except OSError:
-        return None
-    return base
-
-
-def _lock(job: Path, rank: int) -> tuple[int, Path]:
-    folder = job / f"rank-{rank}"
-    path = folder / "lock"
-    for _ in range(10):
+    for _ in range(_TRIES):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if base.stat().st_uid != os.getuid() or base.is_symlink():
+                return None
+            with tempfile.TemporaryFile(dir=base):
+                return base
+        except FileNotFoundError:
+            continue  # the last rank of another job has just removed it
+        except OSError:
+            return None
+    return None
+
+
+def _enter(base: Path, job: str) -> int:
+    """Make the job's folder, or join those that are in it; return the lock that keeps it."""
+    folder = base / f"job-{job}"
+    path = _lock_of(folder)
+    for _ in range(_TRIES):
+        try:
+            base.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # A sweep may have taken the folder for a dead one's before the lock was ours.
-        if path.exists() and path.stat().st_ino == os.fstat(lock).st_ino:
-            return lock, folder
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        # A sweep may have removed the file before the lock on it was ours.
+        if _is_same(path, lock):
+            folder.mkdir(exist_ok=True)
+            return lock
         os.close(lock)
     raise OutputError(f"can't make {folder}", "name another folder with --scratch")
 
 
-def sweep(bases: Sequence[Path]) -> int:
-    """Remove the folders of jobs that are dead; return how many."""
-    swept = 0
-    for job in (job for base in bases for job in base.glob("job-*")):
-        with contextlib.ExitStack() as held:
-            if _is_dead(job, held):
-                shutil.rmtree(job, ignore_errors=True)
-                swept += 1
-    return swept
+def _lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
 
 
-def _is_dead(job: Path, held: contextlib.ExitStack) -> bool:
-    """Say whether no process holds a lock in this folder; those that were free are held until `held` closes."""
-    locks = list(job.glob("rank-*/lock"))
+def _is_same(path: Path, file: int) -> bool:
     try:
-        if not locks and time.time() - job.stat().st_mtime < _YOUNG:
-            return False
+        return os.path.samestat(os.stat(path), os.fstat(file))
     except OSError:
         return False
-    return all(_take(lock, held) for lock in locks)
 
 
-def _take(lock: Path, held: contextlib.ExitStack) -> bool:
+def _alone(lock: int) -> bool:
     try:
-        file = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return True
-    held.callback(os.close, file)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
+
+
+def _remove(folder: Path) -> None:
+    """Remove a job's folder, then the lock, which the caller holds alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _lock_of(folder).unlink(missing_ok=True)
+
+
+def sweep(bases: Sequence[Path]) -> int:
+    """Remove the folders of jobs that are dead; return how many."""
+    return sum(_sweep(path) for base in bases for path in base.glob("job-*.lock"))
+
+
+def _sweep(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if not _alone(lock) or not _is_same(path, lock):
+            return False
+        _remove(path.with_suffix(""))
+        return True
+    finally:
+        os.close(lock)

@@ -43,12 +43,22 @@ def test_a_dead_job_is_swept_and_a_living_one_is_not(tmp_path):
     living.close()
 
 
-def test_a_folder_without_a_lock_counts_as_new_for_a_while(tmp_path):
-    base = tmp_path / f"hpc-remetrics-{os.getuid()}"
-    (base / "job-new").mkdir(parents=True)
-    assert sweep([base]) == 0
-    os.utime(base / "job-new", (0, 0))
-    assert sweep([base]) == 1
+def test_ranks_that_come_and_go_never_lose_their_folder(tmp_path):
+    """Each of some processes sweeps, enters, writes, and leaves, many times, beside the others."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from hpc_remetrics.cluster.scratch import Scratch\n"
+        "for turn in range(150):\n"
+        "    scratch = Scratch(f'job{turn % 3}', int(sys.argv[2]), [Path(sys.argv[1])])\n"
+        "    (scratch.path / 'spill').write_text('x')\n"
+        "    (scratch.shared('types') / sys.argv[2]).write_text('x')\n"
+        "    assert (scratch.path / 'spill').read_text() == 'x'\n"
+        "    scratch.close()\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path, str(rank)]) for rank in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_go_to_the_last_tier_and_the_table_to_the_first(tmp_path):

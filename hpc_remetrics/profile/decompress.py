@@ -16,7 +16,7 @@ from ..records import NOTES
 from .fault import LayerFault
 
 READ = 64 << 10
-CHUNK = 512 << 10
+CHUNK = 256 << 10
 """Bytes read of a blob, and produced of a tar, at a time."""
 
 

@@ -34,9 +34,7 @@ class Spill:
         self._clear()
 
     def _clear(self) -> None:
-        self._arrays = {name: array(_CODES[code]) for name, (code, _) in COLUMNS.items() if code in _CODES}
-        self._appends = tuple(self._arrays[name].append for name in self._arrays)
-        self._digests: list[bytes] = []
+        self._entries: list[tuple[int, int, int, int, int, int, Content, int, int]] = []
         self._paths: list[bytes] = []
         self._links: list[bytes] = []
         self._bytes = 0
@@ -54,18 +52,7 @@ class Spill:
         link: bytes,
     ) -> None:
         """Append one entry."""
-        add_kind, add_mode, add_uid, add_gid, add_mtime, add_ns, add_size, add_type, add_path, add_link = self._appends
-        add_kind(kind)
-        add_mode(mode)
-        add_uid(uid)
-        add_gid(gid)
-        add_mtime(mtime)
-        add_ns(mtime_ns)
-        add_size(content[0])
-        add_type(content[1])
-        add_path(len(path))
-        add_link(len(link))
-        self._digests.append(content[2])
+        self._entries.append((kind, mode, uid, gid, mtime, mtime_ns, content, len(path), len(link)))
         self._paths.append(path)
         self._links.append(link)
         self._bytes += len(path) + len(link)
@@ -78,7 +65,13 @@ class Spill:
         if not rows:
             return
         paths, links = b"".join(self._paths), b"".join(self._links)
-        columns = [b"".join(self._digests) if name == "digest" else self._arrays[name].tobytes() for name in COLUMNS]
+        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(*self._entries, strict=True)
+        sizes, types, digests = zip(*contents, strict=True)
+        values = (kinds, modes, uids, gids, mtimes, ns, sizes, types, digests, path_lengths, link_lengths)
+        columns = [
+            array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
+            for (code, _), column in zip(COLUMNS.values(), values, strict=True)
+        ]
         data = b"".join([HEADER.pack(MAGIC, rows, len(paths), len(links)), *columns, paths, links])
         _write(self._file, data, self._end)
         self._blocks.append((self._end, self.rows, rows))

@@ -34,7 +34,7 @@ class Stream:
         have = len(self.buffer) - self.position
         if have >= size:
             return have
-        parts = [self.buffer[self.position :]]
+        parts = [self.buffer[self.position :]] if have else []
         while have < size:
             chunk = next(self._chunks, b"")
             if not chunk:
@@ -43,7 +43,8 @@ class Stream:
             self.size += len(chunk)
             have += len(chunk)
             parts.append(chunk)
-        self.buffer, self.position = b"".join(parts), 0
+        # One chunk alone, as for most of a large file, is not copied.
+        self.buffer, self.position = parts[0] if len(parts) == 1 else b"".join(parts), 0
         return have
 
     def take(self, size: int) -> bytes:

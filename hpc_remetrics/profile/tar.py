@@ -78,6 +78,8 @@ def _checksum_fits(block: bytes, field: bytes) -> bool:
     two calls give it exactly, far faster than a loop over bytes.
     """
     total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2 - sum(field) + 8 * 32
+    if field == b"%06o\0 " % total:
+        return True  # as all tars write it
     try:
         wanted = octal(field)
     except LayerFault:
@@ -111,8 +113,11 @@ class Reader:
                 return
             end = stream.tell() + member.stored
             yield member
-            stream.skip(end - stream.tell())
-            if end & 511:
+            rest = end - stream.tell()
+            if stream.position + rest + 511 < len(stream.buffer):
+                stream.position += rest + (-end & 511)
+            else:
+                stream.skip(rest)
                 stream.take(-end & 511)
 
     def _member(self) -> Member | None:
@@ -124,6 +129,8 @@ class Reader:
             if block is None:
                 return None
             flag = block[156:157]
+            if flag not in b"xgLK":
+                return self._finish(block, records, long_name, long_link)
             if flag == b"x":
                 records = _pax_records(self._extension(block))
             elif flag == b"g":
@@ -133,10 +140,8 @@ class Reader:
                 records, long_name, long_link = {}, b"", b""
             elif flag == b"L":
                 long_name = self._extension(block).partition(b"\0")[0]
-            elif flag == b"K":
-                long_link = self._extension(block).partition(b"\0")[0]
             else:
-                return self._finish(block, records, long_name, long_link)
+                long_link = self._extension(block).partition(b"\0")[0]
 
     def _header_block(self) -> bytes | None:
         stream = self.stream
@@ -177,15 +182,16 @@ class Reader:
             raise bad_header("a negative size")
         if records:
             _merge(member, records)
+            member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
+            if member.stored < 0:
+                raise bad_header("a negative size")
         if long_name:
             member.path = long_name
         if long_link:
             member.link = long_link
         if member.type == b"\0":
             member.type = b"5" if member.path.endswith(b"/") else b"0"
-        member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
-        if member.stored < 0:
-            raise bad_header("a negative size")
+            member.stored = 0 if member.type == b"5" else member.size
         if member.type == b"S" or records:
             self._expand_sparse(member, block, records)
         if len(member.path) > self.limits.path_bytes or len(member.link) > self.limits.path_bytes:
@@ -234,7 +240,7 @@ def _parse(block: bytes) -> Member:
     member = Member()
     member.type = flag
     member.path = name.partition(b"\0")[0]
-    member.link = link.partition(b"\0")[0]
+    member.link = link.partition(b"\0")[0] if link[0] else b""
     member.size = _number(size)
     member.mode, member.uid, member.gid = _three_numbers(owner)
     member.mtime, member.mtime_ns = _number(mtime), 0

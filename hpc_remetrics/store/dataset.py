@@ -153,6 +153,11 @@ class Dataset:
         return dict(self._file["run"].attrs)
 
     @property
+    def ranks(self) -> dict[str, np.ndarray]:
+        """What each rank did and took, column by column, a value a rank."""
+        return {name: np.asarray(column[:]) for name, column in self._file["run/ranks"].items()}
+
+    @property
     def fingerprint(self) -> str:
         """What the rows depend on, as a digest; "" if the file does not say."""
         return str(self.run.get("fingerprint", ""))

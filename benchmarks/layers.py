@@ -1,0 +1,148 @@
+"""Six real layers, some 200 MB and 40,000 files: Debian packages and wheels of PyPI, packed by GNU tar and gzip.
+
+    python -m benchmarks.layers FOLDER
+
+makes an OCI layout of six images with a layer each in FOLDER/oci, with no root, and keeps what it
+downloaded. The versions are those that the machine's Debian or Ubuntu offers, so layers differ from one
+machine to another: figures are comparable within a run only, which is why they are given as ratios.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+DEBIAN = {
+    "base": [],
+    "python": ["libpython*-stdlib", "libpython*-testsuite", "python3-pip", "python3-setuptools", "python3-django"],
+    "javascript": ["node-typescript", "webpack", "eslint", "node-core-js", "node-babel7", "node-lodash", "npm"],
+    "go": ["golang-*-src"],
+    "java": ["openjdk-*-jre-headless"],
+}
+"""Layer -> packages, `*` stands for a version, the highest is taken; base: what every Debian has."""
+
+WHEELS = {"numeric": ["numpy==2.2.6", "scipy==1.15.3", "pandas==2.2.3"]}
+"""Layer -> distributions."""
+
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def build(folder: Path) -> Path:
+    """Make the layout unless it is there; return its folder."""
+    layout = folder / "oci"
+    if (layout / "index.json").is_file():
+        return layout
+    (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    entries = []
+    for name in (*DEBIAN, *WHEELS):
+        print(f"layer {name}", file=sys.stderr, flush=True)
+        tree = folder / "trees" / name
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir(parents=True)
+        if name in DEBIAN:
+            _unpack_packages(folder / "downloads" / name, DEBIAN[name] or _required(), tree)
+        else:
+            _unpack_wheels(folder / "downloads" / name, WHEELS[name], tree)
+        entries.append(_image(layout, name, _pack(tree)))
+        shutil.rmtree(tree)
+    (layout / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    return layout
+
+
+def _run(*command: object, **options: Any) -> str:
+    return subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True, **options).stdout
+
+
+def _required() -> list[str]:
+    """Return the packages that every Debian has, as this machine's package lists say."""
+    listed = _run("apt-cache", "dumpavail")
+    fields = [dict(re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)) for text in listed.split("\n\n")]
+    wanted = ("required", "important", "standard")
+    return sorted({one["Package"] for one in fields if one.get("Priority") in wanted})
+
+
+def _unpack_packages(folder: Path, packages: Iterable[str], tree: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.glob("*.deb")):
+        names = [_highest(package) for package in packages]
+        subprocess.run(["apt-get", "-q", "download", *names], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    for package in sorted(folder.glob("*.deb")):
+        unpacked = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
+        # Links such as /lib -> usr/lib come with one package and lead through for the next.
+        command = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(tree)]
+        subprocess.run(command, stdin=unpacked.stdout, check=True)
+        if unpacked.wait():
+            raise RuntimeError(f"dpkg-deb can't read {package}")
+
+
+def _highest(package: str) -> str:
+    """Return the name with the highest version in place of `*`."""
+    if "*" not in package:
+        return package
+    pattern = re.compile(re.escape(package).replace(r"\*", r"-?(\d+(?:\.\d+)*)") + r"\Z")
+    known = [found for name in _run("apt-cache", "pkgnames").split() if (found := pattern.match(name))]
+    if not known:
+        raise RuntimeError(f"no package is named like {package}: sudo apt-get update")
+    return max(known, key=lambda found: [*map(int, found.group(1).split("."))]).group()
+
+
+def _unpack_wheels(folder: Path, names: Sequence[str], tree: Path) -> None:
+    if not folder.is_dir():
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder]
+        _run(*command, *names)
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tree / "usr/local/lib/site-packages")
+
+
+def _pack(tree: Path) -> bytes:
+    command = ["tar", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-C", str(tree), "-c", "."]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def _image(layout: Path, name: str, tar: bytes) -> dict[str, Any]:
+    packed = subprocess.run(["gzip", "-n6"], input=tar, check=True, stdout=subprocess.PIPE).stdout
+    diff_id = "sha256:" + hashlib.sha256(tar).hexdigest()
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": _blob(layout, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+        "layers": [_blob(layout, packed, _LAYER)],
+    }
+    entry = _blob(layout, json.dumps(manifest).encode(), manifest["mediaType"])
+    return {**entry, "annotations": {"org.opencontainers.image.ref.name": f"{name}:1"}}
+
+
+def _blob(layout: Path, data: bytes, media_type: Any) -> dict[str, Any]:
+    digest = hashlib.sha256(data).hexdigest()
+    (layout / "blobs" / "sha256" / digest).write_bytes(data)
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+
+def blobs(layout: Path) -> dict[str, Path]:
+    """Return the layers of a layout that `build` made: name -> blob."""
+    found = {}
+    for entry in json.loads((layout / "index.json").read_text())["manifests"]:
+        manifest = json.loads(_path(layout, entry["digest"]).read_text())
+        name = entry["annotations"]["org.opencontainers.image.ref.name"].partition(":")[0]
+        found[name] = _path(layout, manifest["layers"][0]["digest"])
+    return found
+
+
+def _path(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+if __name__ == "__main__":
+    for name, path in blobs(build(Path(sys.argv[1] if len(sys.argv) > 1 else "bench-data"))).items():
+        print(f"{name:<12}{path.stat().st_size / 1e6:8.1f} MB")

@@ -1,0 +1,53 @@
+"""Writes OCI image layouts from tar files, with gzip and zstd as packers."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+TAR = "application/vnd.oci.image.layer.v1.tar"
+PACKERS = {
+    "gzip": (["gzip", "-n", "-6"], f"{TAR}+gzip"),
+    "zstd": (["zstd", "-q", "-3"], f"{TAR}+zstd"),
+    "plain": (["cat"], TAR),
+}
+
+
+class Layout:
+    """An OCI layout that grows: `layer` gives what `image` takes; `finish` writes the index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index: list[dict] = []
+        (folder / "blobs" / "sha256").mkdir(parents=True)
+
+    def layer(self, tar: bytes, packer: str) -> tuple[dict, str]:
+        """Return descriptor and diff_id."""
+        command, media_type = PACKERS[packer]
+        data = subprocess.run(command, input=tar, check=True, capture_output=True).stdout
+        return self.blob(data, media_type), "sha256:" + hashlib.sha256(tar).hexdigest()
+
+    def blob(self, data: bytes, media_type: str) -> dict:
+        digest = hashlib.sha256(data).hexdigest()
+        self.path(digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    def path(self, digest: str) -> Path:
+        return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+    def image(self, name: str, layers: list[tuple[dict, str]]) -> None:
+        diff_ids = [diff_id for _, diff_id in layers]
+        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": self.blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "layers": [descriptor for descriptor, _ in layers],
+        }
+        entry = self.blob(json.dumps(manifest).encode(), manifest["mediaType"])
+        self.index.append({**entry, "annotations": {"org.opencontainers.image.ref.name": name}})
+
+    def finish(self) -> Path:
+        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self.index}))
+        (self.folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+        return self.folder

@@ -1,0 +1,58 @@
+"""Builds an OCI layout of small images from files of this machine with GNU tar."""
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from support.layouts import PACKERS, Layout
+
+STDLIB = Path(sysconfig.get_path("stdlib"))
+PARTS = {
+    "email": ["email"],
+    "json": ["json"],
+    "encodings": ["encodings"],
+    "asyncio": ["asyncio"],
+    "xml": ["xml"],
+    "unittest": ["unittest"],
+    "http": ["http"],
+    "ctypes": ["ctypes"],
+    "logging": ["logging"],
+    "distutils": ["concurrent"],
+    "importlib": ["importlib"],
+    "multiprocessing": ["multiprocessing"],
+}
+
+
+def build(folder: Path) -> Path:
+    """Write the layout and return its folder."""
+    layout = Layout(folder / "layout")
+    packers = list(PACKERS)
+    layers = [layout.layer(_tar(parts), packers[number % 3]) for number, parts in enumerate(PARTS.values())]
+    layers.append(layout.layer(_tar_of_odd_things(folder / "odd"), "gzip"))
+    layout.image("one:1", layers[:6])
+    layout.image("two:1", layers[3:9])
+    layout.image("three:latest", [layers[0], *layers[8:]])
+    return layout.finish()
+
+
+def _tar(parts: list[str]) -> bytes:
+    command = ["tar", "-C", str(STDLIB), "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "-cf", "-", *parts]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def _tar_of_odd_things(tree: Path) -> bytes:
+    """A layer with links, a whiteout, an opaque marker, a FIFO, an empty file, odd names and copies."""
+    (tree / "a" / "b").mkdir(parents=True)
+    (tree / "a" / "file").write_text("some text\n")
+    os.link(tree / "a" / "file", tree / "a" / "hard")
+    (tree / "a" / "soft").symlink_to("../nowhere")
+    (tree / "a" / "copy").write_text("some text\n")
+    (tree / "a" / "empty").write_bytes(b"")
+    (tree / "a" / ".wh.gone").write_bytes(b"")
+    (tree / "a" / "b" / ".wh..wh..opq").write_bytes(b"")
+    (tree / os.fsdecode(b"bad\xff name\nline")).write_text("odd")
+    (tree / ("long" * 40)).write_text("long")
+    os.mkfifo(tree / "pipe")
+    command = ["tar", "-C", str(tree), "--sort=name", "--format=gnu", "--mtime=@1700000000", "-cf", "-", "."]
+    return subprocess.run(command, check=True, capture_output=True).stdout

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; mistakes become one line on stderr."""
     try:
         with _on_every_rank():
-            arguments = _parser().parse_args(argv)
+            arguments = _parse(argv)
         set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
         code = arguments.run(arguments)
         sys.stdout.flush()
@@ -150,6 +150,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(verbs)
     _add_doctor(verbs)
     return parser
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; sources may stand before, between and after options, which argparse alone can't do."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    unknown = [word for word in rest if word.startswith("-") or "sources" not in arguments]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        arguments.sources = [*arguments.sources, *rest]
+    return arguments
 
 
 def _verb(

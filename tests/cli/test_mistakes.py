@@ -14,6 +14,7 @@ MISTAKES = {
     "unknown command": (["analyse"], 2, "analyze"),
     "unknown flag": (["analyze", "--fast"], 2, "--fast"),
     "shortened flag": (["analyze", "--plat", "linux/amd64"], 2, "--plat"),
+    "two datasets": (["report", "one.h5", "two.h5"], 2, "two.h5"),
     "missing value": (["analyze", "-o"], 2, "-o"),
     "unknown types": (["analyze", "--types", "all"], 2, "plain"),
     "unknown limit": (["analyze", "--limit", "speed=1"], 2, "layer_seconds"),
@@ -50,6 +51,13 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in result.stderr
     assert "fault of the program" not in result.stderr
     return lines[0]
+
+
+@pytest.mark.usefixtures("things")
+def test_sources_may_stand_before_and_after_options(shell):
+    result = shell("analyze", "oci:layout", "-o", "x.h5", "oci:layout2", "--types", "none", "dir:layout3")
+    assert result.returncode == 2
+    assert "layout2" in one_line(result)
 
 
 @pytest.mark.usefixtures("things")

@@ -26,6 +26,10 @@ _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "S
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
+_SHORT_TRIES, _TRIES = 50, 20_000
+"""Tests of a transfer with no sleep in between, and with a short one: some two seconds."""
+
+
 class Backoff:
     """Sleeps that double from 50 µs to `longest` seconds while nothing happens."""
 
@@ -105,13 +109,13 @@ class MPIComm:
         if found is None:
             return None
         data = bytearray(status.Get_count(self._mpi.BYTE))
-        self._wait(found.Irecv([data, self._mpi.BYTE]))
+        self._move(found.Irecv([data, self._mpi.BYTE]))
         return status.Get_source(), status.Get_tag(), pickle.loads(data)
 
     def flush(self) -> None:
         """Wait until every message of this rank has left."""
         while self._pending:
-            self._wait(self._pending[0][0])
+            self._move(self._pending[0][0])
             self._pending.popleft()
 
     def barrier(self) -> None:
@@ -124,7 +128,7 @@ class MPIComm:
         self._wait(self._comm.Ibcast([size, self._mpi.BYTE], root))
         if self.rank != root:
             data = bytearray(int.from_bytes(size, "little"))
-        self._wait(self._comm.Ibcast([data, self._mpi.BYTE], root))
+        self._move(self._comm.Ibcast([data, self._mpi.BYTE], root))
         return value if self.rank == root else pickle.loads(data)
 
     def allgather(self, value: Any) -> list[Any]:
@@ -141,7 +145,7 @@ class MPIComm:
         sizes = [int.from_bytes(got[8 * r : 8 * r + 8], "little") for r in range(self.size)]
         received = bytearray(sum(sizes))
         sent = b"".join(views)
-        self._wait(
+        self._move(
             self._comm.Ialltoallv(
                 [sent, ([v.nbytes for v in views], _starts(v.nbytes for v in views)), self._mpi.BYTE],
                 [received, (sizes, _starts(sizes)), self._mpi.BYTE],
@@ -155,9 +159,20 @@ class MPIComm:
         self._comm.Abort(code)
 
     def _wait(self, request: Any) -> None:
+        """Wait for other ranks, which may be busy for long."""
         backoff = Backoff(0.005)
         while not request.Test():
             backoff.sleep()
+
+    def _move(self, request: Any) -> None:
+        """Wait for bytes that are on their way.
+
+        The library moves some 64 KB at each test and nothing in between, so these waits are short.
+        """
+        tries = 0
+        while not request.Test():
+            time.sleep(0 if tries < _SHORT_TRIES else 100e-6 if tries < _TRIES else 0.002)
+            tries += 1
 
 
 def _starts(sizes: Any) -> list[int]:

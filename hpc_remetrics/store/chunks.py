@@ -16,6 +16,8 @@ from .schema import CHUNK_BYTES, Column, chunk_rows
 
 _CHUNK, _DONE, _TAKEN = 30, 31, 32
 _ON_THE_WAY = 16
+_LONGEST = 0.0005
+"""Seconds between two looks for a message; large ones only move while somebody looks."""
 
 
 class ChunkWriter:
@@ -46,7 +48,7 @@ class ChunkWriter:
             return
         self._comm.send((path, row, data), self._comm.root, _CHUNK)
         self._on_the_way += 1
-        backoff = Backoff(0.005)
+        backoff = Backoff(_LONGEST)
         while self._on_the_way >= _ON_THE_WAY:
             if not self._taken():
                 backoff.sleep()
@@ -79,7 +81,7 @@ class ChunkWriter:
 
     def finish(self) -> None:
         """Wait until everything that any rank wrote is in place; the writer can be used again after it."""
-        backoff = Backoff(0.005)
+        backoff = Backoff(_LONGEST)
         if self._file is None:
             while self._on_the_way:
                 if not self._taken():

@@ -1,8 +1,8 @@
 """Gather: the parts of a run become one dataset, by all ranks, in memory that does not grow with the entries.
 
 1. The root places the layers: sorted by digest, their entries one after the other (`placement.py`).
-2. Entries with content travel to the home of their digest, a range of its first bytes, which numbers the
-   distinct contents in order (`shuffle.py`, `number.py`).
+2. The distinct contents of each layer travel to the home of their digest, a range of its first bytes, which
+   numbers the contents in order (`shuffle.py`, `number.py`).
 3. The numbers travel back to the owners of the entries, the contents to the owners of their rows.
 4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes.
 
@@ -40,7 +40,7 @@ from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .messages import Together
-from .number import CARRIED, CONTENT, number
+from .number import CARRIED, CONTENT, collapse, number
 from .parts import scan
 from .placement import PartReader, Placement, place, sorted_images
 from .publish import sync_directory, temporary_name
@@ -48,7 +48,7 @@ from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, share
 from .tables import create_table, describe_file, write_run, write_table
 
-_BUCKET_ROWS = 1 << 20
+_BUCKET_ROWS = 1 << 19
 """Rows with content that a bucket of digests holds on average."""
 
 _NUMBERED = np.dtype([("row", "<i8"), ("content", "<i8")])
@@ -127,17 +127,24 @@ class _Gather:
             yield turn if turn < mine else None
 
     def _carried(self, block: int) -> np.ndarray:
-        """Return the entries with content of a block."""
+        """Return the distinct contents of a block's layers; where each entry's stands among them stays on scratch."""
         start, stop = self._bounds(block)
         size = self.reader.column("size", start, stop)
         has = np.flatnonzero(size != NO_CONTENT)
         rows = np.empty(len(has), CARRIED)
         layer = self.reader.layers(start, stop)[has]
         rows["digest"] = self.reader.column("digest", start, stop)[has]
-        rows["size"], rows["layer"], rows["row"] = size[has], layer, start + has
+        rows["size"], rows["layer"] = size[has], layer
         rows["type"] = self._types(self.reader.column("type", start, stop)[has], layer)
-        rows["file"] = self.reader.column("kind", start, stop)[has] == KINDS["file"]
+        rows["files"] = self.reader.column("kind", start, stop)[has] == KINDS["file"]
+        rows, place_of = collapse(rows, start)
+        places = np.full(stop - start, -1, np.int32)
+        places[has] = place_of
+        places.tofile(self._places(block))
         return rows
+
+    def _places(self, block: int) -> Path:
+        return self.scratch / f"places-{block}"
 
     def _types(self, types: np.ndarray, layer: np.ndarray) -> np.ndarray:
         """Return places in `Placement.types` for the type numbers of the parts."""
@@ -229,8 +236,12 @@ class _Gather:
     ) -> None:
         """Write one block of /entries."""
         start, stop = self._bounds(block)
-        content = np.full(stop - start, -1, dtype)
-        content[rows["row"] - start] = rows["content"]
+        places = np.fromfile(self._places(block), np.int32)
+        self._places(block).unlink()
+        # The last place, which no row has, is that of entries without content.
+        numbers = np.full(len(rows) + 1, -1, dtype)
+        numbers[rows["row"] - start] = rows["content"]
+        content = numbers[places]
         columns, size = TABLES["entries"].columns, self.placement.entries
         writer.write("entries/content", columns["content"], start, content, size)
         for name in ("kind", "mode", "uid", "gid", "mtime", "mtime_ns"):

@@ -7,9 +7,10 @@ import numpy as np
 from .placement import Placement
 
 CARRIED = np.dtype(
-    [("digest", "V32"), ("size", "<u8"), ("type", "<u4"), ("layer", "<u4"), ("row", "<i8"), ("file", "u1")]
+    [("digest", "V32"), ("size", "<u8"), ("type", "<u4"), ("layer", "<u4"), ("row", "<i8"), ("files", "<i4")]
 )
-"""An entry with content, on its way to the home of its digest."""
+"""A content of one layer in one block of entries, on its way to the home of its digest: `files` of them are files,
+`row` is the block's first row and the place among the block's own."""
 
 CONTENT = np.dtype(
     [
@@ -25,6 +26,36 @@ CONTENT = np.dtype(
 
 _EXPANDED = 1 << 22
 """Pairs of content and image in memory at a time."""
+
+
+def collapse(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one row for each content of each layer among the rows of a block, and the place there of each row.
+
+    However often a content stands in a layer (there are many empty files), it makes one journey a block.
+
+    :param rows: array of :data:`CARRIED`, sorted by layer.
+    :param start: the block's first row.
+    """
+    order, digests = _grouped(rows["digest"])
+    ordered = rows[order]
+    new = np.zeros(len(rows), bool)
+    new[digests] = True
+    new[1:] |= ordered["layer"][1:] != ordered["layer"][:-1]
+    starts = np.flatnonzero(new)
+    place_of = np.empty(len(rows), np.int32)
+    place_of[order] = np.cumsum(new) - 1
+    result = ordered[starts]
+    if len(result):
+        _check_sizes(ordered["size"], starts)
+        result["type"] = np.minimum.reduceat(ordered["type"], starts)
+        result["files"] = np.add.reduceat(ordered["files"], starts)
+    result["row"] = np.arange(start, start + len(result))
+    return result, place_of
+
+
+def _check_sizes(sizes: np.ndarray, starts: np.ndarray) -> None:
+    if (np.maximum.reduceat(sizes, starts) != np.minimum.reduceat(sizes, starts)).any():
+        raise RuntimeError("two entries of one SHA-256 have different sizes")
 
 
 def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarray]:
@@ -43,10 +74,9 @@ def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarr
     ordered = rows[order]
     contents["digest"] = ordered["digest"][starts]
     contents["size"] = ordered["size"][starts]
-    if (np.maximum.reduceat(ordered["size"], starts) != np.minimum.reduceat(ordered["size"], starts)).any():
-        raise RuntimeError("two entries of one SHA-256 have different sizes")
+    _check_sizes(ordered["size"], starts)
     contents["type"] = np.minimum.reduceat(ordered["type"], starts)
-    contents["copies"] = np.add.reduceat(ordered["file"], starts, dtype=np.int64)
+    contents["copies"] = np.add.reduceat(ordered["files"], starts, dtype=np.int64)
     pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
     content, layer = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
     contents["layers"] = np.bincount(content, minlength=len(starts))

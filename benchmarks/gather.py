@@ -1,0 +1,197 @@
+"""Gather of made-up rows: rows a second, bytes a row, and the memory of each rank.
+
+    python -m benchmarks.gather [--rows 20000000] [--ranks 2] [--json FILE]
+
+The parts are written first, in other processes; then `mpirun -n RANKS` gathers them. The smaller run
+before the whole one, of a quarter of the rows, shows whether memory grows with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_remetrics.cluster.comm import connect
+from hpc_remetrics.columns import BLOCK_ROWS, COLUMNS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, LayerProfile
+from hpc_remetrics.records import KINDS, Catalog, Digest, Image, Layer
+from hpc_remetrics.store.gather import gather
+from hpc_remetrics.store.parts import write_part
+
+from .measure import machine
+
+LAYER_ROWS = 10_000
+"""Entries of a layer, near the mean of real ones."""
+
+LAYERS_A_PART = 100
+TYPES = {number: f"type {number}" for number in range(4, 300)}
+
+
+def layer_digest(number: int) -> Digest:
+    return Digest(hashlib.sha256(b"layer %d" % number).digest())
+
+
+def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
+    """Write a layer's entries: one in eight a directory, the others files whose contents other layers have too."""
+    rng = np.random.default_rng(number)
+    profile = LayerProfile(status="ok", compression="gzip", CLS=1 << 20, TLS=1 << 22, diff_id="0" * 64)
+    directories = 0
+    with open(path, "wb") as file:
+        for start in range(0, LAYER_ROWS, BLOCK_ROWS):
+            rows = min(BLOCK_ROWS, LAYER_ROWS - start)
+            isfile = rng.random(rows) > 0.125
+            # A few contents are in most layers, most are in few.
+            chosen = (contents * rng.random(rows) ** 4).astype(np.int64)
+            paths = [
+                b"usr/lib/python3/dist-packages/package%d/module%d.py" % (row // 64, row)
+                for row in range(start, start + rows)
+            ]
+            digest = np.zeros((rows, 4), "<u8")
+            for word in range(4):
+                digest[:, word] = _mixed(chosen + (word << 40))
+            digest[~isfile] = 0
+            values = {
+                "kind": np.where(isfile, KINDS["file"], KINDS["directory"]),
+                "mode": np.where(isfile, 0o644, 0o755),
+                "uid": np.zeros(rows),
+                "gid": np.zeros(rows),
+                "mtime": np.full(rows, 1_700_000_000 + number),
+                "mtime_ns": np.zeros(rows),
+                "size": np.where(isfile, (_mixed(chosen) >> np.uint64(50)).astype("<u8"), np.uint64(NO_CONTENT)),
+                "type": np.where(isfile, 4 + chosen % 296, NO_TYPE),
+                "digest": digest,
+                "path_length": np.array([len(one) for one in paths]),
+                "link_length": np.zeros(rows),
+            }
+            blob = b"".join(paths)
+            file.write(HEADER.pack(MAGIC, rows, len(blob), 0))
+            for name, (code, _) in COLUMNS.items():
+                column = values[name]
+                file.write((column if name == "digest" else column.astype(f"<{code}")).tobytes())
+            file.write(blob)
+            directories += int((~isfile).sum())
+            profile.FLS += int(values["size"][isfile].sum())
+            profile.path_bytes += len(blob)
+    profile.entries, profile.directories, profile.files = LAYER_ROWS, directories, LAYER_ROWS - directories
+    return profile
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Return 64 bits that look random for each value (the finaliser of splitmix64)."""
+    mixed = values.astype("<u8") + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def prepare(folder: Path, layers: int) -> None:
+    """Write the parts of `layers` layers."""
+    parts, scratch = folder / "parts", folder / "scratch"
+    parts.mkdir()
+    scratch.mkdir()
+    for first in range(0, layers, LAYERS_A_PART):
+        written = []
+        for number in range(first, min(first + LAYERS_A_PART, layers)):
+            spill = scratch / f"{number}.spill"
+            written.append((layer_digest(number), write_spill(spill, number, layers * LAYER_ROWS // 4), spill))
+        write_part(parts, f"made-{first}", written, [], TYPES, {}, scratch)
+        for _, _, spill in written:
+            spill.unlink()
+
+
+def run_rank(folder: Path, layers: int) -> None:
+    """Gather on this rank; rank 0 prints what it took as JSON."""
+    comm = connect()
+    catalog = None
+    if comm.rank == comm.root:
+        named = [Layer(layer_digest(number), 1 << 20, "oci_tar_gzip") for number in range(layers)]
+        images = [
+            Image(f"made/{first}:1", layer_digest(-1 - first), "linux/amd64", "oci", tuple(named[first : first + 10]))
+            for first in range(0, layers, 10)
+        ]
+        catalog = Catalog(images)
+    scratch = folder / f"scratch-{comm.rank}"
+    scratch.mkdir()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    started = time.monotonic()
+    gather(comm, folder / "parts", catalog, folder / "made.h5", scratch, {} if comm.rank == comm.root else None)
+    seconds = time.monotonic() - started
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
+    ranks = comm.allgather((cpu, before.ru_maxrss * 1024, usage.ru_maxrss * 1024))
+    if comm.rank == comm.root:
+        result = {
+            "rows": layers * LAYER_ROWS,
+            "ranks": comm.size,
+            "wall_seconds": round(seconds, 2),
+            "cpu_seconds": round(sum(cpu for cpu, _, _ in ranks), 2),
+            "start_bytes": [start for _, start, _ in ranks],
+            "peak_bytes": [peak for _, _, peak in ranks],
+            "dataset_bytes": (folder / "made.h5").stat().st_size,
+            "part_bytes": sum(path.stat().st_size for path in (folder / "parts").iterdir()),
+        }
+        print(json.dumps(result))
+
+
+def measured(base: Path | None, layers: int, ranks: int) -> dict[str, Any]:
+    """Write parts, gather them, and return the figures."""
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        folder = Path(name)
+        this = [sys.executable, "-m", "benchmarks.gather", "--folder", name, "--layers", str(layers)]
+        subprocess.run([*this, "--step", "prepare"], check=True)
+        os.sync()
+        launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+        said = subprocess.run([*launcher, *this, "--step", "gather"], check=True, stdout=subprocess.PIPE, text=True)
+        result = json.loads(said.stdout)
+        check = shutil.which("h5dump")
+        if check:
+            subprocess.run([check, "-H", folder / "made.h5"], check=True, stdout=subprocess.DEVNULL)
+        return dict(result)
+
+
+def line(result: dict[str, Any]) -> str:
+    rows = result["rows"]
+    peaks = ", ".join(f"{peak / 1e6:.0f}" for peak in result["peak_bytes"])
+    return (
+        f"{rows / 1e6:>6.1f} M rows on {result['ranks']} ranks:"
+        f" {rows / result['wall_seconds'] / 1e3:,.0f} thousand rows/s,"
+        f" {1e6 * result['cpu_seconds'] / rows:.2f} µs of CPU a row, {result['dataset_bytes'] / rows:.1f} bytes a row"
+        f" (parts {result['part_bytes'] / rows:.0f}), peak memory by rank {peaks} MB"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.gather", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--work", type=Path, help="where parts and dataset go (default: $TMPDIR)")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--step", choices=("prepare", "gather"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        (prepare if options.step == "prepare" else run_rank)(options.folder, options.layers)
+        return
+    layers = max(options.rows // LAYER_ROWS, 4)
+    results = []
+    for count in (layers // 4, layers):
+        results.append(measured(options.work, count, options.ranks))
+        print(line(results[-1]), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

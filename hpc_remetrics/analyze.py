@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size, on_root, together
+from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
 from .cluster.coordinator import ASK, BYE, TALLY, Coordinator, Tally
 from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
+from .cluster.together import on_root, together
 from .config import AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .log import set_rank

@@ -13,11 +13,11 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ..errors import MissingComponentError, RemetricsError, UsageError
+from ..errors import MissingComponentError, UsageError
 
 ANY = -1
 
@@ -73,6 +73,9 @@ class SerialComm:
         return value
 
     def allgather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def collect(self, value: Any) -> list[Any]:
         return [value]
 
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
@@ -135,6 +138,12 @@ class MPIComm:
         """Return the picklable values of all ranks, by rank."""
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         return [pickle.loads(part) for part in self.alltoall([data] * self.size)]
+
+    def collect(self, value: Any) -> list[Any]:
+        """Return the picklable values of all ranks, by rank, on the root; an empty list elsewhere."""
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        received = self.alltoall([data if rank == self.root else b"" for rank in range(self.size)])
+        return [pickle.loads(part) for part in received] if self.rank == self.root else []
 
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
         """Send `buffers[r]` to each rank r and return what each rank sent here, by rank."""
@@ -234,40 +243,11 @@ def connect() -> Comm:
     return MPIComm(MPI)
 
 
-def on_root(comm: Comm, function: Callable[[], Any]) -> Any:
-    """Run a function on the root and return its value on every rank; its `RemetricsError` is raised on every rank."""
-    value, error = None, None
-    if comm.rank == comm.root:
-        try:
-            value = function()
-        except RemetricsError as raised:
-            error = raised
-    value, error = comm.bcast((value, error))
-    return _or_raise(value, error)
-
-
-def together(comm: Comm, function: Callable[[], Any]) -> Any:
-    """Run a function on every rank; if it raises a `RemetricsError` on any, every rank raises the first one's."""
-    value, error = None, None
-    try:
-        value = function()
-    except RemetricsError as raised:
-        error = raised
-    return _or_raise(value, next(filter(None, comm.allgather(error)), None))
-
-
-def _or_raise(value: Any, error: RemetricsError | None) -> Any:
-    if error is not None:
-        error.shared = True
-        raise error
-    return value
-
-
 class AbortOnError:
     """A context in which an exception that nobody caught ends every rank, with its traceback.
 
     Without it the other ranks would wait for ever for the one that is gone. What all ranks raise alike
-    (`on_root`, `together`) passes.
+    (`cluster/together.py`) passes.
     """
 
     def __init__(self, comm: Comm) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..cluster.comm import Comm
+from ..cluster.together import Together
 from ..columns import NO_CONTENT
 from ..profile.taxonomy import classify
 from ..records import (
@@ -39,7 +40,6 @@ from ..records import (
 from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
-from .messages import Together
 from .number import CARRIED, CONTENT, collapse, number
 from .parts import scan
 from .placement import PartReader, Placement, place, sorted_images

@@ -28,7 +28,6 @@ from ..columns import COLUMNS, NO_CONTENT, NO_TYPE, LayerProfile
 from ..errors import DatasetError, RemetricsError
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .hdf5 import contiguous, new_file, output_error, text_array, write_all
-from .messages import collect
 from .publish import publish_copy
 from .spills import check_profile, checked_blocks
 
@@ -344,7 +343,7 @@ def scan(directory: Path, comm: Comm) -> Scan:
             parts.append(read_part(directory / name))
         except RemetricsError as error:
             damaged.append((name, str(error)))
-    gathered = collect(comm, (parts, damaged))
+    gathered = comm.collect((parts, damaged))
     found = sorted((part for share, _ in gathered for part in share), key=lambda part: part.path.name)
     return Scan(found, [text for _, text in sorted(item for _, share in gathered for item in share)])
 

@@ -12,13 +12,15 @@ from hpc_remetrics.cluster.comm import SerialComm, launched_rank, launched_size
 
 PROGRAM = """
 import sys
-from hpc_remetrics.cluster.comm import Backoff, connect, on_root, together
+from hpc_remetrics.cluster.comm import Backoff, connect
+from hpc_remetrics.cluster.together import Together, on_root, together
 from hpc_remetrics.errors import UsageError
 
 comm = connect()
 assert comm.size == int(sys.argv[1]), comm.size
 assert comm.bcast({"root": comm.rank}) == {"root": 0}
 assert comm.allgather(comm.rank * 10) == [r * 10 for r in range(comm.size)]
+assert comm.collect(comm.rank * 10) == ([r * 10 for r in range(comm.size)] if comm.rank == 0 else [])
 got = comm.alltoall([b"%d>%d" % (comm.rank, r) * r for r in range(comm.size)])
 assert [bytes(view) for view in got] == [b"%d>%d" % (r, comm.rank) * comm.rank for r in range(comm.size)]
 for size in (0, 1, 5_000_000):
@@ -45,6 +47,19 @@ try:
     raise AssertionError("not raised")
 except UsageError as error:
     assert str(error) == "no; yes" and error.shared
+try:
+    with Together(comm):
+        fail()
+    raise AssertionError("not raised")
+except UsageError as error:
+    assert str(error) == "no; yes" and error.shared
+with Together(comm):
+    pass
+try:
+    on_root(comm, lambda: fail() if comm.size == 1 else 1 / 1)
+    assert comm.size > 1
+except UsageError as error:
+    assert error.shared
 comm.barrier()
 print("fine", flush=True)
 """

@@ -97,8 +97,7 @@ class _Run:
                 self.lock.release()
 
     def _run(self) -> int:
-        references = on_root(self.comm, self._open_catalog)
-        sources = together(self.comm, lambda: [open_source(reference) for reference in references])
+        sources = on_root(self.comm, self._open_catalog)
         layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
         todo = self._left(layers, signature)
         if not todo and (code := on_root(self.comm, self._all_done)) is not None:
@@ -122,20 +121,19 @@ class _Run:
         except OSError as error:
             raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
 
-    def _open_catalog(self) -> list[str]:
-        """Resolve all manifests; return the references that every rank opens."""
+    def _open_catalog(self) -> list[Source]:
+        """Resolve all manifests; return the sources, with what they have listed, for every rank."""
         references = list(self.options.sources)
         if not references:
             self._say(f"no source named: taking {DEMO}, images assembled from this Python installation")
             references = [DEMO]
-        catalog = Catalog()
-        for reference in references:
-            source = open_source(reference)
+        catalog, sources = Catalog(), [open_source(reference) for reference in references]
+        for source in sources:
             source.prepare()
             self._beat()
             catalog += resolve(source, self.options.platforms, self.options.limits)
         self.catalog = catalog
-        return references
+        return sources
 
     def _planned(self) -> dict[Digest, Layer]:
         assert self.catalog is not None

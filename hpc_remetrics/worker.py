@@ -140,7 +140,7 @@ class Worker:
         missing: BlobError | None = None
         for source in self._sources:
             try:
-                return source.locate(layer.digest) or self._copy(source, layer)
+                return source.locate(layer.digest, layer.size) or self._copy(source, layer)
             except BlobError as error:
                 missing = missing if missing and missing.cause != "missing" else error
         raise missing or BlobError("missing", f"no source holds {layer.digest}")

@@ -15,6 +15,7 @@ from .docker_archive import DockerArchiveSource
 from .local import Folder
 from .manifests import merge, resolve, resolve_root
 from .oci import OciSource
+from .seed2017 import Seed2017Source
 
 __all__ = ["Extent", "Root", "Source", "merge", "open_source", "resolve", "resolve_root"]
 
@@ -54,6 +55,10 @@ def _open_directory(reference: str, rest: str) -> Source:
     return DirectorySource(reference, Folder(_folder(reference, rest)))
 
 
+def _open_seed2017(reference: str, rest: str) -> Source:
+    return Seed2017Source(reference, _folder(reference, rest))
+
+
 def _open_demo(reference: str, rest: str) -> Source:
     return DemoSource(reference, Path(_expand(rest)) if rest else None)
 
@@ -63,6 +68,7 @@ _OPENERS: dict[str, Callable[[str, str], Source]] = {
     "oci-archive": _open_oci_archive,
     "docker-archive": _open_docker_archive,
     "dir": _open_directory,
+    "seed2017": _open_seed2017,
     "demo": _open_demo,
 }
 

@@ -7,12 +7,14 @@ can't tell a registry from a folder.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..errors import BlobError
 from ..records import Digest
 
 
@@ -69,20 +71,23 @@ class Source(ABC):
     def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
         """Return a stream of the blob's bytes from `offset` on; raise `BlobError` if it can't be had."""
 
-    def locate(self, digest: Digest) -> Extent | None:
-        """Return where the blob lies if it can be read in place, else None; `BlobError` if it is missing."""
+    def locate(self, digest: Digest, size: int = -1) -> Extent | None:
+        """Return where the blob lies if it can be read in place, else None; `BlobError` if it is missing.
+
+        :param size: bytes that the manifest says, for places that have several files of a blob (-1: unknown).
+        """
         return None
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """Return a small blob whole; `BlobError` if it is missing, longer than `limit`, or not what its digest says."""
-        import hashlib
-
-        from ..errors import BlobError
-
         with self.open(digest) as stream:
-            data = stream.read(limit + 1)
-        if len(data) > limit:
-            raise BlobError("limit_size", f"{digest} is longer than {limit} bytes")
-        if hashlib.sha256(data).digest() != digest.raw:
-            raise BlobError("digest_mismatch", f"{digest} has other bytes: sha256:{hashlib.sha256(data).hexdigest()}")
-        return data
+            return verified(digest, stream.read(limit + 1), limit)
+
+
+def verified(digest: Digest, data: bytes, limit: int) -> bytes:
+    """Return a blob's bytes if they are what its digest says and no more than `limit`; else raise `BlobError`."""
+    if len(data) > limit:
+        raise BlobError("limit_size", f"{digest} is longer than {limit} bytes")
+    if hashlib.sha256(data).digest() != digest.raw:
+        raise BlobError("digest_mismatch", f"{digest} has other bytes: sha256:{hashlib.sha256(data).hexdigest()}")
+    return data

@@ -23,7 +23,7 @@ class DirectorySource(LocalSource):
         # Not `read`: a manifest that is too long is for the walk to count apart.
         yield Root(self._files.name, self._files.head("manifest.json", LISTING_BYTES))
 
-    def find(self, digest: Digest) -> Extent | None:
+    def find(self, digest: Digest, size: int = -1) -> Extent | None:
         for suffix in _SUFFIXES:
             if extent := self._files.find(digest.hex + suffix):
                 return extent

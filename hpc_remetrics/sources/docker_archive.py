@@ -68,7 +68,7 @@ class DockerArchiveSource(LocalSource):
             raise SourceError(f"{self._files.place} has no image {self._ref!r}", self._offer())
         yield from chosen
 
-    def find(self, digest: Digest) -> Extent | None:
+    def find(self, digest: Digest, size: int = -1) -> Extent | None:
         self._load()
         return self._blobs.get(digest)
 

@@ -106,12 +106,15 @@ class LocalSource(Source):
     """A source whose blobs lie on a file system: it says where, the rest is derived."""
 
     @abstractmethod
-    def find(self, digest: Digest) -> Extent | None:
-        """Return where a blob lies, None if it is not there; `OSError` if it can't be seen."""
+    def find(self, digest: Digest, size: int = -1) -> Extent | None:
+        """Return where a blob lies, None if it is not there; `OSError` if it can't be seen.
 
-    def locate(self, digest: Digest) -> Extent:
+        :param size: as in :meth:`Source.locate`.
+        """
+
+    def locate(self, digest: Digest, size: int = -1) -> Extent:
         try:
-            extent = self.find(digest)
+            extent = self.find(digest, size)
         except OSError as error:
             raise BlobError("io_error", f"can't see {digest}: {error.strerror or error}") from None
         except SourceError as error:

@@ -35,7 +35,7 @@ class OciSource(LocalSource):
         for entry in chosen:
             yield Root(self._name(entry), descriptor=entry)
 
-    def find(self, digest: Digest) -> Extent | None:
+    def find(self, digest: Digest, size: int = -1) -> Extent | None:
         return self._files.find(f"blobs/sha256/{digest.hex}")
 
     def _entries(self) -> list[Any]:

@@ -37,7 +37,12 @@ class Layout:
 
     def image(self, name: str, layers: list[tuple[dict, str]]) -> None:
         diff_ids = [diff_id for _, diff_id in layers]
-        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "COPY"} for _ in layers],
+        }
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",

@@ -28,7 +28,7 @@ def build(folder: Path) -> Path:
     """Write the layout and return its folder."""
     layout = Layout(folder / "layout")
     packers = list(PACKERS)
-    layers = [layout.layer(_tar(parts), packers[number % 3]) for number, parts in enumerate(PARTS.values())]
+    layers = [layout.layer(tar_of(parts), packers[number % 3]) for number, parts in enumerate(PARTS.values())]
     layers.append(layout.layer(_tar_of_odd_things(folder / "odd"), "gzip"))
     layout.image("one:1", layers[:6])
     layout.image("two:1", layers[3:9])
@@ -36,7 +36,8 @@ def build(folder: Path) -> Path:
     return layout.finish()
 
 
-def _tar(parts: list[str]) -> bytes:
+def tar_of(parts: list[str]) -> bytes:
+    """Pack folders of the standard library."""
     command = ["tar", "-C", str(STDLIB), "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "-cf", "-", *parts]
     return subprocess.run(command, check=True, capture_output=True).stdout
 

@@ -1,0 +1,50 @@
+"""The demo images, once, and skopeo to turn them into every form."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import small_images
+from support.layouts import Layout
+from support.tools import need
+
+from hpc_remetrics.sources import open_source, resolve
+
+IMAGE = "real/image:1"
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> Path:
+    """The folder of the demo's OCI layout."""
+    folder = tmp_path_factory.mktemp("demo") / "layout"
+    open_source(f"demo:{folder}").prepare()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory) -> Path:
+    """The folder of an OCI layout with an image of three layers, gzip as every tool takes it, and others."""
+    layout = Layout(tmp_path_factory.mktemp("sources") / "layout")
+    layers = [layout.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")]
+    layout.image(IMAGE, layers)
+    layout.image("real/other:1", layers[:2])
+    layout.image("real/other:2", layers[1:])
+    return layout.finish()
+
+
+@pytest.fixture(scope="session")
+def chosen(layout):
+    """The first of its images."""
+    return next(image for image in resolve(open_source(f"oci:{layout}")).images if image.name == IMAGE)
+
+
+@pytest.fixture(scope="session")
+def skopeo(layout):
+    """Return a function that copies the chosen image to another form."""
+
+    def copy(target: str, *options: str) -> None:
+        source = f"oci:{layout}:{IMAGE}"
+        command = [need("skopeo"), "--insecure-policy", "copy", "-q", *options, source, target]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
+    return copy

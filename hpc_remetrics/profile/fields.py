@@ -61,5 +61,6 @@ def pax_time(text: bytes) -> tuple[int, int]:
         raise bad_header(f"not a time: {text[:40]!r}")
     nanoseconds = int(fraction[:9].ljust(9, b"0"))
     if whole.startswith(b"-") and nanoseconds:
-        return seconds - 1, 1_000_000_000 - nanoseconds
+        # Below the least of 64 bits, Go's time wraps round.
+        return seconds - 1 if seconds > -_INT64 else _INT64 - 1, 1_000_000_000 - nanoseconds
     return seconds, nanoseconds

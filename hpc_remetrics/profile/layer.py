@@ -149,8 +149,11 @@ class _Pass:
                     digest, data = self._large(member, stream)
                 content = (size, type_of(digest, data, size), digest)
                 profile.FLS += size
-            elif kind == _DIRECTORY:
-                directories.add(cleaned)
+            else:
+                if member.stored:
+                    stream.skip(member.stored)
+                if kind == _DIRECTORY:
+                    directories.add(cleaned)
             counts[kind] += 1
             directories.add_parents(cleaned)
             if cleaned and (depth := cleaned.count(b"/") + 1) > profile.depth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from ..records import KINDS
-from .paths import clean
+from .paths import clean, key_of
 from .spill import NOTHING, Spill
 
 _AT_ONCE = 200_000
@@ -33,8 +33,8 @@ def resolve_hardlinks(spill: Spill) -> int:
 
 
 def _batch(spill: Spill, after: int) -> dict[int, bytes]:
-    """Return the next hard links behind row `after`: row -> the cleaned path that it names."""
-    links = ((row, clean(link)) for row, kind, _, link in spill.entries() if kind == _HARDLINK and row > after)
+    """Return the next hard links behind row `after`: row -> the key of the path that it names."""
+    links = ((row, key_of(clean(link))) for row, kind, _, link in spill.entries() if kind == _HARDLINK and row > after)
     return dict(islice(links, _AT_ONCE))
 
 
@@ -53,7 +53,7 @@ def _targets(spill: Spill, batch: dict[int, bytes]) -> list[tuple[int, int]]:
             targets[row] = latest.get(name, -1)
             if targets[row] < 0:
                 waiting.setdefault(name, []).append(row)
-        if kind in _NOT_THERE or (path := clean(path)) not in wanted:
+        if kind in _NOT_THERE or (path := key_of(clean(path))) not in wanted:
             continue
         latest[path] = row
         if kind == _FILE:

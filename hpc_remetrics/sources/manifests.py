@@ -46,6 +46,8 @@ _FOREIGN_PREFIXES = (
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
 
+_STATEMENT = "application/vnd.in-toto+json"
+
 _KINDS = {
     OCI_MANIFEST: "oci",
     OCI_INDEX: "index",
@@ -223,7 +225,10 @@ class _Walk:
         if len(diff_ids) != len(layers):
             diff_ids = [None] * len(layers)
         taken = self._take_layers(layers, diff_ids)
-        if layers and all(_refuse_layer(layer)[0] == "unknown_media_type" for layer in layers):
+        refused = {_refuse_layer(layer)[0] for layer in layers}
+        if refused == {"attestation"}:
+            return self._skip_document(document, "attestation", "a statement about an image")
+        if refused and refused <= {"attestation", "unknown_media_type"}:
             return self._skip_document(document, "artifact", "none of its layers is one of an image")
         manifest_type = document.manifest_type or kind
         self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
@@ -313,6 +318,8 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
         return "encrypted", "an encrypted layer"
     if layer.has_urls or layer.media_type.startswith(_FOREIGN_PREFIXES):
         return "foreign", "a layer that is kept elsewhere"
+    if layer.media_type == _STATEMENT:
+        return "attestation", "a statement about an image"
     if layer.media_type not in LAYER_MEDIA_TYPES:
         return "unknown_media_type", "not a layer of an image"
     return _refuse_digest(layer)

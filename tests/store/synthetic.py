@@ -62,6 +62,7 @@ def digest_of(*parts: object) -> Digest:
 def random_rows(rng: random.Random, count: int, pool: int) -> list[Row]:
     """Make rows whose contents come from `pool` possible ones, so that layers share them."""
     rows: list[Row] = []
+    files: list[Row] = []
     for number in range(count):
         kind = rng.choice(["file"] * 12 + ["directory", "symlink", "hardlink", *KINDS])
         path = (
@@ -82,13 +83,14 @@ def random_rows(rng: random.Random, count: int, pool: int) -> list[Row]:
             row.type = rng.choice([(name % 2) + 4, 0, 2, NO_TYPE, 9]) if name % 7 == 0 else (name % 2) + 4
         elif kind == "hardlink":
             row.link = b"somewhere"
-            files = [other for other in rows if other.kind == "file"]
             if files and rng.random() < 0.8:
                 target = rng.choice(files)
                 row.link, row.size, row.type, row.digest = target.path, target.size, target.type, target.digest
         elif kind == "symlink":
             row.link = bytes(rng.randrange(256) for _ in range(rng.randrange(9)))
         rows.append(row)
+        if kind == "file":
+            files.append(row)
     return rows
 
 

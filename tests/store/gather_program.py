@@ -1,0 +1,16 @@
+"""Gathers parts under mpirun: PARTS CATALOG OUTPUT SCRATCH."""
+
+import pickle
+import sys
+from pathlib import Path
+
+from hpc_remetrics.cluster.comm import connect
+from hpc_remetrics.store.gather import gather
+
+if __name__ == "__main__":
+    parts, catalog, output, scratch = map(Path, sys.argv[1:])
+    comm = connect()
+    mine = scratch / str(comm.rank)
+    mine.mkdir()
+    images = pickle.loads(catalog.read_bytes()) if comm.rank == comm.root else None
+    gather(comm, parts, images, output, mine, {"by": "test"} if comm.rank == comm.root else None)

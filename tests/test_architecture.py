@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hpc_remetrics"
 ROWS = [
     {"__main__"},
     {"cli"},
+    {"verbs"},
     {"analyze", "doctor"},
     {"worker"},
     {"report"},

@@ -1,0 +1,78 @@
+"""One subcommand of the command line a module: its words, and the call that does it.
+
+Each module has `add(verbs)`, which adds its parser; what a verb needs is imported when it is called. Here
+stands what several of them share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+from ..errors import RemetricsError, UsageError
+from ..limits import Limits
+
+SOURCES = """
+sources (as containers-transports(5) writes them):
+  oci:DIR[:REF]              an OCI image layout
+  oci-archive:FILE[:REF]     the same in a tar
+  docker-archive:FILE[:REF]  what `docker save` and `podman save` write
+  dir:DIR                    what `skopeo copy … dir:DIR` writes
+  seed2017:DIR               the 2017 tool's manifests/, configs/, layers/
+  demo:[DIR]                 real images assembled from this Python installation
+"""
+"""What the help of every verb that takes sources says of them."""
+
+STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see `{self.prog} --help`")
+
+
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+@contextlib.contextmanager
+def on_every_rank() -> Iterator[None]:
+    """Mark an error as one that every rank of a job meets, since they have the same command line and settings."""
+    try:
+        yield
+    except RemetricsError as error:
+        error.shared = True
+        raise
+
+
+def add_verb(
+    verbs: Verbs,
+    name: str,
+    text: str,
+    epilog: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    """Return the parser of a new verb, which `run` does."""
+    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, **STYLE)
+    parser.set_defaults(run=run)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which images are meant and what is too much."""
+    parser.add_argument(
+        "--platform", action="append", metavar="OS/ARCH[/VARIANT]", help="only images for it (repeat; default: all)"
+    )
+    limits = ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
+    parser.add_argument(
+        "--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat; default: {limits})"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+    )

@@ -1,0 +1,68 @@
+"""`analyze`: images in, one dataset out."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..config import analyze_options, parse_limits
+from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
+
+_EXAMPLES = """
+examples:
+  hpc-remetrics analyze                                     the demo images, in one process
+  mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
+  srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
+  hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
+
+Run it again with the same output and it goes on where it was, whatever ended it.
+
+exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done with failed or partial layers,
+4 stopped early (start again), 5 output not writable, 6 another job holds this output
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command line."""
+    text = "profile the layers of all images of the sources into one dataset, or go on with that"
+    parser = add_verb(verbs, "analyze", text, SOURCES + _EXAMPLES, _run)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are (default: demo:)")
+    parser.add_argument("-o", "--output", metavar="DATASET.h5", help="the dataset (default: remetrics.h5)")
+    add_source_options(parser)
+    parser.add_argument("--types", choices=("plain", "none"), help="ask libmagic for types, or don't (default: plain)")
+    parser.add_argument(
+        "--scratch",
+        action="append",
+        metavar="DIR",
+        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--publish-seconds",
+        type=float,
+        metavar="S",
+        help="longest wait of a whole layer for its part (default: 30 to 1200)",
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try every failed layer again")
+    parser.add_argument(
+        "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with on_every_rank():
+        flags = {
+            "sources": arguments.sources,
+            "output": arguments.output,
+            "platforms": arguments.platform,
+            "limits": parse_limits(arguments.limit),
+            "types": arguments.types,
+            "scratch": arguments.scratch,
+            "publish_seconds": arguments.publish_seconds,
+            "retry_failed": arguments.retry_failed,
+            "warm_types": arguments.warm_types,
+        }
+        options = analyze_options(flags, arguments.config, arguments.quiet)
+    from ..analyze import analyze
+
+    return analyze(options)

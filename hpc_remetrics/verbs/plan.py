@@ -1,0 +1,43 @@
+"""`plan`: what there is to do, and who would do it."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..config import PlanOptions, parse_limits, settings
+from ..errors import UsageError
+from . import SOURCES, Verbs, add_source_options, add_verb
+
+_EXAMPLES = """
+examples:
+  hpc-remetrics plan oci:/data/layout
+  hpc-remetrics plan seed2017:/gpfs/hub --ranks 64 --json
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command line."""
+    text = "show the layers by size, and how they would be dealt out to ranks"
+    parser = add_verb(verbs, "plan", text, SOURCES + _EXAMPLES, _run)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are")
+    parser.add_argument("--ranks", type=int, default=4, metavar="N", help="ranks, rank 0 included (default: 4)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_source_options(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    flags = {
+        "sources": arguments.sources,
+        "platforms": arguments.platform,
+        "limits": parse_limits(arguments.limit),
+    }
+    merged = settings(flags, arguments.config)
+    if not merged.get("sources"):
+        raise UsageError("no source named", "for example `hpc-remetrics plan oci:/data/layout`, or `plan demo:`")
+    if arguments.ranks < 1:
+        raise UsageError(f"--ranks {arguments.ranks} is not above 0")
+    from ..report.plan import plan_command
+
+    platforms = tuple(merged.get("platforms", ()))
+    sources = tuple(merged["sources"])
+    return plan_command(PlanOptions(sources, arguments.ranks, arguments.json, platforms, merged["limits"]))

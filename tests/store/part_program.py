@@ -1,0 +1,11 @@
+"""Writes one part of pickled layers: LAYERS NAME PARTS SCRATCH."""
+
+import pickle
+import sys
+from pathlib import Path
+
+from hpc_remetrics.store.parts import write_part
+
+if __name__ == "__main__":
+    items, types, signature = pickle.loads(Path(sys.argv[1]).read_bytes())
+    write_part(Path(sys.argv[3]), sys.argv[2], items, [], types, signature, Path(sys.argv[4]))

@@ -19,6 +19,9 @@ from ..errors import OutputError, OutputLockedError
 HEARTBEAT = 1.0
 """Seconds between two heartbeats of the holder."""
 
+_PATIENCE = 2.0
+"""Seconds that a job waits for the lock, which one that was killed holds until its last rank is gone."""
+
 _WATCH = 3.5
 """Seconds that a heartbeat from another node is watched before it counts as dead."""
 
@@ -49,16 +52,24 @@ class OutputLock:
             raise
 
     def _acquire(self) -> None:
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
+        until = time.monotonic() + _PATIENCE
+        while not self._lock():
+            if time.monotonic() > until:
                 self._refuse()
+            time.sleep(0.05)
         held = self._read()
         host = held.partition(" ")[0]
         if host and host != socket.gethostname():
             self._watch(held)
         self.beat()
+
+    def _lock(self) -> bool:
+        """Take the lock if it is free, or if this file system knows no locks."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EAGAIN)
+        return True
 
     def _watch(self, held: str) -> None:
         """Refuse if a job on another node still beats, for where locks don't reach between nodes."""

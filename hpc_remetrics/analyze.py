@@ -6,6 +6,7 @@ an exception that nobody caught ends every rank at once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import resource
@@ -94,6 +95,8 @@ class _Run:
             return self._run()
         finally:
             if self.lock:
+                with contextlib.suppress(OSError):
+                    self.parts.rmdir()  # a run that came to nothing leaves nothing
                 self.lock.release()
 
     def _run(self) -> int:

@@ -211,10 +211,23 @@ CAUSES = _enum(
     "no_room",
     "unsupported",
     "internal",
+    "denied",
+    "rate_limited",
 )
 
 TRANSIENT_CAUSES = frozenset(
-    {"io_error", "limit_time", "limit_memory", "killed", "crashed", "no_room", "missing", "internal"}
+    {
+        "io_error",
+        "limit_time",
+        "limit_memory",
+        "killed",
+        "crashed",
+        "no_room",
+        "missing",
+        "internal",
+        "denied",
+        "rate_limited",
+    }
 )
 """Causes that another start may not meet again: such layers are tried anew."""
 

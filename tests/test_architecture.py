@@ -19,6 +19,7 @@ ROWS = [
     {"cluster"},
     {"plan"},
     {"sources"},
+    {"registry"},
     {"config", "progress", "log"},
     {"columns", "records", "limits"},
     {"errors"},

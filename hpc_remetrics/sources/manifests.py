@@ -41,10 +41,11 @@ LAYER_MEDIA_TYPES = {
 }
 """The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
 
-_FOREIGN_PREFIXES = (
+FOREIGN_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
+"""How the media types of layers begin that registries don't keep."""
 
 _STATEMENT = "application/vnd.in-toto+json"
 
@@ -181,7 +182,7 @@ class _Walk:
         """Decide what a document is, and take it as that."""
         try:
             value = documents.parse(document.data)
-            kind = _kind(value, document.media_type)
+            kind = kind_of(value, document.media_type)
             media_type = get_media_type(value) or document.media_type
             if media_type != document.media_type:
                 document = replace(document, media_type=media_type)
@@ -278,7 +279,7 @@ class _Walk:
         return extent.size if extent else -1
 
 
-def _kind(value: dict[str, Any], media_type: str) -> str:
+def kind_of(value: dict[str, Any], media_type: str) -> str:
     """Return what a document is: its manifest type, `index`, `artifact` or `unknown`.
 
     `Malformed` if it could be two things, since tools would take it as either.
@@ -316,7 +317,7 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
     """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
     if layer.media_type.endswith("+encrypted"):
         return "encrypted", "an encrypted layer"
-    if layer.has_urls or layer.media_type.startswith(_FOREIGN_PREFIXES):
+    if layer.has_urls or layer.media_type.startswith(FOREIGN_PREFIXES):
         return "foreign", "a layer that is kept elsewhere"
     if layer.media_type == _STATEMENT:
         return "attestation", "a statement about an image"

@@ -46,7 +46,7 @@ class Bucket:
 
     @property
     def bytes(self) -> int:
-        return sum(max(layer.size, 0) for layer in self.layers)
+        return total_size(self.layers)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def unique_layers(catalog: Catalog) -> dict[Digest, Layer]:
             if known is None or known.size < layer.size:
                 layers[layer.digest] = layer
     return layers
+
+
+def total_size(layers: Iterable[Layer]) -> int:
+    """Return the compressed bytes of layers; an unknown size counts nothing."""
+    return sum(max(layer.size, 0) for layer in layers)
 
 
 def cost(layer: Layer) -> float:
@@ -103,6 +108,17 @@ def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:
         shares[rank].append(layer)
         heapq.heappush(heap, (seconds + cost(layer), rank))
     return Plan(tuple(map(tuple, shares)), tuple(ordered[kept:]))
+
+
+def share_of(layers: Iterable[Layer], number: int, count: int) -> list[Layer]:
+    """Return the `number`-th of `count` shares of like cost, from 1: the same whatever was done before.
+
+    >>> from hpc_remetrics.records import Digest, Layer
+    >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
+    >>> [[layer.size // 10**7 for layer in share_of(layers, k, 3)] for k in (1, 2, 3)]
+    [[8, 3, 2], [7, 4, 1], [6, 5]]
+    """
+    return list(make_plan(layers, count, tail=0.0).shares[number - 1])
 
 
 def _tail_start(ordered: Sequence[Layer], tail: float) -> int:

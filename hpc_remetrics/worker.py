@@ -72,7 +72,6 @@ class Worker:
         self._tally, self._tallied = Tally(), time.monotonic()
         self.finished = False
         self.total = Tally()
-        self.busy_seconds = 0.0
         self.cpu_seconds = 0.0
 
     def handle(self, source: int, tag: int, message: object) -> None:
@@ -125,6 +124,7 @@ class Worker:
         layer = self._queue.popleft()
         self._spills += 1
         spill = self._scratch.path / f"{self._spills}.spill"
+        begun = time.monotonic()
         try:
             extent = self._fetch(layer)
         except BlobError as error:
@@ -132,6 +132,7 @@ class Worker:
             self._done(layer, LayerProfile(stage=stage, cause=error.cause, message=str(error)[:500]), None)
             return True
         self._current, self._spill, self._begun = layer, spill, time.monotonic()
+        self._tally += Tally(fetch_seconds=self._begun - begun)
         self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, spill))
         return True
 
@@ -164,7 +165,7 @@ class Worker:
         if profile is None or self._current is None:
             return False
         layer, self._current = self._current, None
-        self.busy_seconds += time.monotonic() - self._begun
+        self._tally += Tally(busy_seconds=time.monotonic() - self._begun)
         self.cpu_seconds += profile.cpu_seconds
         if self._fetched:
             self._fetched.unlink(missing_ok=True)
@@ -212,7 +213,9 @@ class Worker:
         if not self._unpublished.layers:
             return
         waiting, self._unpublished = self._unpublished, _Unpublished()
+        begun = time.monotonic()
         self._publish(waiting)
+        self._tally += Tally(publish_seconds=time.monotonic() - begun)
         for _, _, spill in waiting.layers:
             if spill:
                 spill.unlink(missing_ok=True)
@@ -225,7 +228,7 @@ class Worker:
 
     def _end(self, error: RemetricsError | None) -> None:
         self._child.abandon()
-        self._send_tally(self._tally.layers)
+        self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
         self.finished = True
 

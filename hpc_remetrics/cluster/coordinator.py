@@ -26,13 +26,20 @@ SHARE, ASK, DEAL, TALLY, STOP, BYE = range(10, 16)
 
 @dataclass(frozen=True)
 class Tally:
-    """What ranks did: layers by status, files, bytes (compressed). Tallies add up."""
+    """What ranks did: layers by status, files, bytes (compressed), seconds by stage. Tallies add up.
+
+    `fetch_seconds` bring layers to scratch, in `busy_seconds` the child has a layer, `publish_seconds` make parts;
+    they may overlap.
+    """
 
     ok: int = 0
     partial: int = 0
     failed: int = 0
     files: int = 0
     bytes: int = 0
+    fetch_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    publish_seconds: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -45,7 +52,7 @@ class Tally:
 class Coordinator:
     """Deals the layers of a plan to the profiling ranks `workers` until all have said goodbye.
 
-    :ivar tally: what was done so far.
+    :ivar tally: what was done so far, and `by_rank` what each rank did.
     :ivar errors: what ranks gave as the reason why they can't go on, by rank.
     """
 
@@ -55,6 +62,7 @@ class Coordinator:
         self._active = set(workers)
         self._stopped = False
         self.tally = Tally()
+        self.by_rank = {worker: Tally() for worker in workers}
         self.errors: dict[int, RemetricsError] = {}
         for worker, share in zip(workers, plan.shares, strict=True):
             comm.send(share, worker, SHARE)
@@ -79,6 +87,7 @@ class Coordinator:
         elif tag == TALLY:
             assert isinstance(message, Tally)
             self.tally += message
+            self.by_rank[source] += message
         elif tag == BYE:
             self._active.discard(source)
             if isinstance(message, RemetricsError):

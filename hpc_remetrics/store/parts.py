@@ -358,7 +358,7 @@ def _part_names(directory: Path) -> Iterable[str]:
 def sweep_temporaries(directory: Path) -> int:
     """Remove what killed runs left half copied and return how many; the caller holds the output's lock."""
     removed = 0
-    for path in directory.glob(".part-*.h5.tmp"):
+    for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)
         removed += 1
     return removed

@@ -37,6 +37,7 @@ from .sources.base import Source
 from .sources.manifests import resolve
 from .store.jobs import Notebook
 from .store.ledger import Ledger
+from .store.parts import finished, parts_folder, scan, sweep_temporaries
 from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,6 @@ def analyze(options: AnalyzeOptions) -> int:
     finally:
         if child is not None:
             child.close()
-
-
-def parts_folder(output: Path) -> Path:
-    """Return the folder beside a dataset that holds its parts."""
-    return output.parent / f"{output.name}.parts"
 
 
 class _Run:
@@ -116,8 +112,6 @@ class _Run:
             raise OutputError(f"{self.options.output} is a folder", "name a file with -o, such as dataset.h5")
         share = self.options.share
         self.lock = OutputLock(self.options.output, share[0] if share else 0)
-        from .store.parts import sweep_temporaries
-
         try:
             self.parts.mkdir(exist_ok=True)
             if not share:  # what another job of the array is copying now looks the same
@@ -166,8 +160,6 @@ class _Run:
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
-        from .store.parts import finished, scan
-
         found = scan(self.parts, self.comm)
 
         def left() -> list[Layer]:

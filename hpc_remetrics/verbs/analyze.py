@@ -48,7 +48,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--share",
         metavar="K/N",
-        help="only the K-th of N shares of the layers, beside other jobs; a last start without it gathers",
+        help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
     )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")

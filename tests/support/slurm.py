@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import psutil
+
 from support.tools import need
 
 _CONFIG = """

@@ -24,6 +24,8 @@ else:
 
 FILE_NAME = "remetrics.toml"
 TYPES = ("plain", "none")
+DEMO = "demo:"
+MOST_SHARES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class AnalyzeOptions:
     :param sources: references; none named: the caller takes `demo:`.
     :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
     :param warm_types: a dataset whose contents' types are taken over.
+    :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
     sources: tuple[str, ...] = ()
@@ -44,6 +47,7 @@ class AnalyzeOptions:
     publish_seconds: float | None = None
     retry_failed: bool = False
     warm_types: Path | None = None
+    share: tuple[int, int] | None = None
     quiet: bool = False
 
 
@@ -98,6 +102,20 @@ def parse_limits(texts: list[str] | None) -> dict[str, str]:
             raise UsageError(f"--limit {text!r} is not NAME=VALUE", "for example --limit entries=1000000")
         limits[name] = value
     return limits
+
+
+def parse_share(text: str | None) -> tuple[int, int] | None:
+    """Read `K/N`, the K-th of N shares.
+
+    >>> parse_share("2/8")
+    (2, 8)
+    """
+    if text is None:
+        return None
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n) <= MOST_SHARES):
+        raise UsageError(f"--share {text!r} is not K/N with 1 <= K <= N <= {MOST_SHARES}", "for example --share 2/8")
+    return int(k), int(n)
 
 
 _LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds",)

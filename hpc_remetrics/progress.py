@@ -75,16 +75,16 @@ class Progress:
             f"{size / seconds / 1e9:.3f} GB/s",
         ]
         if 0 < size < self._total_bytes:
-            parts.append(f"{_clock_time((self._total_bytes - size) * seconds / size)} left")
+            parts.append(f"{clock_time((self._total_bytes - size) * seconds / size)} left")
         if failures:
             parts.append(f"{failures} failed")
         return ", ".join(parts)
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """Return a duration as people read it.
 
-    >>> _clock_time(59), _clock_time(3725), _clock_time(200000)
+    >>> clock_time(59), clock_time(3725), clock_time(200000)
     ('0:59', '1:02:05', '2 d 7 h')
     """
     minutes, second = divmod(int(seconds), 60)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cluster.comm import Comm
-from .cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Tally
+from .cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Tally, tally_seconds
+from .cluster.intake import Intake
 from .cluster.scratch import Scratch, room
 from .columns import LayerProfile
 from .errors import BlobError, RemetricsError
@@ -27,12 +27,8 @@ from .store.parts import SpillError, write_part
 
 log = logging.getLogger(__name__)
 
-_LOW = 2
-"""Layers in hand below which a rank asks for more, while its child is still busy."""
-
 _PART_BYTES = 64 << 20
 _PART_LAYERS = 10_000
-_TALLY_EVERY = 0.5
 
 
 @dataclass
@@ -63,25 +59,23 @@ class Worker:
     ) -> None:
         self._comm, self._sources, self._child, self._scratch = comm, sources, child, scratch
         self._publish, self._publish_seconds = publish, publish_seconds
-        self._queue: deque[Layer] = deque()
+        self._intake = Intake()
         self._current: Layer | None = None
         self._fetched: Path | None = None
         self._spills = 0
-        self._asked, self._no_more, self._stopping = True, False, False
+        self._stopping = False
         self._unpublished = _Unpublished()
         self._tally, self._tallied = Tally(), time.monotonic()
+        self._tally_seconds = tally_seconds(comm.size)
         self.finished = False
         self.total = Tally()
-        self.busy_seconds = 0.0
         self.cpu_seconds = 0.0
 
     def handle(self, source: int, tag: int, message: object) -> None:
         """Take one message of the coordinator."""
         if tag in (SHARE, DEAL):
             layers: Sequence[Layer] = message  # type: ignore[assignment]
-            self._asked = False
-            self._no_more = tag == DEAL and not layers
-            self._queue.extend(layers)
+            self._intake.take(layers, last=tag == DEAL and not layers)
         elif tag == STOP:
             self.stop()
 
@@ -106,13 +100,12 @@ class Worker:
             self._end(None)
             return True
         moved = self._collect() | self._begin()
-        if len(self._queue) < _LOW and not (self._asked or self._no_more):
-            self._comm.send(None, self._comm.root, ASK)
-            self._asked = True
-        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > _TALLY_EVERY)
+        if (in_hand := self._intake.ask(self._current)) is not None:
+            self._comm.send(in_hand, self._comm.root, ASK)
+        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds)
         if self._is_time_to_publish():
             self._flush()
-        if self._no_more and not self._queue and self._current is None:
+        if self._intake.ended and self._current is None:
             self._flush()
             self._end(None)
             moved = True
@@ -120,11 +113,12 @@ class Worker:
 
     def _begin(self) -> bool:
         """Hand the next layer to the idle child."""
-        if self._current is not None or not self._queue:
+        if self._current is not None or not self._intake:
             return False
-        layer = self._queue.popleft()
+        layer = self._intake.next()
         self._spills += 1
         spill = self._scratch.path / f"{self._spills}.spill"
+        begun = time.monotonic()
         try:
             extent = self._fetch(layer)
         except BlobError as error:
@@ -132,6 +126,7 @@ class Worker:
             self._done(layer, LayerProfile(stage=stage, cause=error.cause, message=str(error)[:500]), None)
             return True
         self._current, self._spill, self._begun = layer, spill, time.monotonic()
+        self._tally += Tally(fetch_seconds=self._begun - begun)
         self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, spill))
         return True
 
@@ -164,7 +159,7 @@ class Worker:
         if profile is None or self._current is None:
             return False
         layer, self._current = self._current, None
-        self.busy_seconds += time.monotonic() - self._begun
+        self._tally += Tally(busy_seconds=time.monotonic() - self._begun)
         self.cpu_seconds += profile.cpu_seconds
         if self._fetched:
             self._fetched.unlink(missing_ok=True)
@@ -212,7 +207,9 @@ class Worker:
         if not self._unpublished.layers:
             return
         waiting, self._unpublished = self._unpublished, _Unpublished()
+        begun = time.monotonic()
         self._publish(waiting)
+        self._tally += Tally(publish_seconds=time.monotonic() - begun)
         for _, _, spill in waiting.layers:
             if spill:
                 spill.unlink(missing_ok=True)
@@ -225,7 +222,7 @@ class Worker:
 
     def _end(self, error: RemetricsError | None) -> None:
         self._child.abandon()
-        self._send_tally(self._tally.layers)
+        self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
         self.finished = True
 

@@ -11,6 +11,7 @@ ROWS = [
     {"cli"},
     {"verbs"},
     {"analyze", "doctor"},
+    {"account"},
     {"worker"},
     {"report"},
     {"metrics"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..config import analyze_options, parse_limits
+from ..config import analyze_options, parse_limits, parse_share
 from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
 
 _EXAMPLES = """
@@ -45,6 +45,11 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
+    parser.add_argument(
+        "--share",
+        metavar="K/N",
+        help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
@@ -61,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
+            "share": parse_share(arguments.share),
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
     from ..analyze import analyze

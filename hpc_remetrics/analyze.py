@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import platform
-import resource
 import sys
 import time
 import uuid
@@ -18,18 +16,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
 from .cluster.coordinator import ASK, BYE, PAUSE, TALLY, Coordinator, Tally
 from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
-from .config import AnalyzeOptions
+from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .fetch import Fetcher
 from .log import set_rank
-from .plan import Plan, make_plan, unique_layers
+from .plan import Plan, make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child
 from .profile.typetable import TypeTable
@@ -39,11 +37,12 @@ from .registry.pool import Registries
 from .resolving import Resolver
 from .sources import open_source
 from .sources.base import Source
+from .store.jobs import Notebook
+from .store.ledger import Ledger
+from .store.parts import finished, parts_folder, scan, sweep_temporaries
 from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
-
-DEMO = "demo:"
 
 
 def analyze(options: AnalyzeOptions) -> int:
@@ -69,11 +68,6 @@ def analyze(options: AnalyzeOptions) -> int:
             child.close()
 
 
-def parts_folder(output: Path) -> Path:
-    """Return the folder beside a dataset that holds its parts."""
-    return output.parent / f"{output.name}.parts"
-
-
 class _Run:
     """One run of this process: what it was asked for, and what it holds."""
 
@@ -85,6 +79,7 @@ class _Run:
         self.catalog: Catalog | None = None
         self.worker: Worker | None = None
         self.started = time.time()
+        self.exchange_seconds = 0.0
 
     @property
     def is_root(self) -> bool:
@@ -106,24 +101,24 @@ class _Run:
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
         layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
         todo = self._left(layers, signature)
-        if not todo and (code := on_root(self.comm, self._all_done)) is not None:
+        if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
             return int(code)
         if todo:
             self._profile(sources, registries, todo, signature)
             left = self._left(layers, signature)
             if left:
-                return self._stopped(len(layers), len(left))
-        return self._gather(layers)
+                return self._stopped(len(layers), left)
+        return self._gather(layers) if not self.options.share else self._share_is_done()
 
     def _lock_output(self) -> None:
         if self.options.output.is_dir():
             raise OutputError(f"{self.options.output} is a folder", "name a file with -o, such as dataset.h5")
-        self.lock = OutputLock(self.options.output)
-        from .store.parts import sweep_temporaries
-
+        share = self.options.share
+        self.lock = OutputLock(self.options.output, share[0] if share else 0)
         try:
             self.parts.mkdir(exist_ok=True)
-            sweep_temporaries(self.parts)
+            if not share:  # what another job of the array is copying now looks the same
+                sweep_temporaries(self.parts)
         except OSError as error:
             raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
 
@@ -147,11 +142,16 @@ class _Run:
     def _planned(self) -> dict[Digest, Layer]:
         assert self.catalog is not None
         layers = unique_layers(self.catalog)
-        size = sum(max(layer.size, 0) for layer in layers.values())
+        size = total_size(layers.values())
         self._say(
             f"{len(self.catalog.images)} images, {len(layers)} layers, {size / 1e9:.2f} GB compressed"
             + (f"; {len(self.catalog.skipped)} things counted apart" if self.catalog.skipped else "")
         )
+        self.whole = len(layers), size
+        if self.options.share:
+            number, count = self.options.share
+            layers = {layer.digest: layer for layer in share_of(layers.values(), number, count)}
+            self._say(f"share {number} of {count}: {len(layers)} layers")
         return layers
 
     def _signature(self) -> dict[str, str]:
@@ -166,8 +166,6 @@ class _Run:
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
-        from .store.parts import finished, scan
-
         found = scan(self.parts, self.comm)
 
         def left() -> list[Layer]:
@@ -175,6 +173,7 @@ class _Run:
                 log.warning("a part is passed over, its layers are profiled anew: %s", message)
             _check_signatures(found.parts, signature, self.parts)
             done = finished(found.parts)
+            self.ledger = Ledger.of(done[digest][0] for digest in layers if digest in done)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
 
         return list(on_root(self.comm, left))
@@ -190,6 +189,13 @@ class _Run:
 
     worker_ran = False
     """After this run's own attempt a failed layer is done."""
+
+    def _share_is_done(self) -> int:
+        """Say what is next; return the exit code of the share's ledger on every rank."""
+        code = int(on_root(self.comm, lambda: self.ledger.exit_code))
+        if self.is_root:
+            self._say(f"this share is done ({self.ledger}); when all are, start without --share to gather")
+        return code
 
     def _all_done(self) -> int | None:
         """Return the exit code if the dataset holds all there is already, else None."""
@@ -228,6 +234,11 @@ class _Run:
                 fetcher = Fetcher(sources, registries, scratch)
                 self.worker = self._new_worker(fetcher, scratch, self.child, signature)
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
+            hosts = comm.collect(comm.host)
+            if self.is_root:
+                ranks = [(rank, hosts[rank]) for rank in self._workers()]
+                note = new_note(self.job, self.options.share, self.started, self.whole, todo, ranks)
+                self.notebook = Notebook(self.parts, note)
             errors = comm.bcast(self._exchange(plan))
         finally:
             scratch.close()
@@ -236,6 +247,10 @@ class _Run:
             error = errors[min(errors)]
             error.shared = True
             raise error
+
+    def _workers(self) -> range:
+        """Return the profiling ranks: rank 0 is none if there are others."""
+        return range(1, self.comm.size) if self.comm.size > 1 else range(1)
 
     def _new_worker(self, fetcher: Fetcher, scratch: Scratch, child: Child, signature: dict[str, str]) -> Worker:
         comm, options = self.comm, self.options
@@ -250,13 +265,12 @@ class _Run:
 
     def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
         """Exchange messages until every rank has said goodbye; return, on the root, their errors."""
-        comm, worker, backoff = self.comm, self.worker, Backoff()
+        comm, worker, backoff, begun = self.comm, self.worker, Backoff(), time.monotonic()
         coordinator = progress = None
         if plan is not None:
-            workers = range(1, comm.size) if comm.size > 1 else [0]
-            coordinator = Coordinator(comm, plan, workers)
+            coordinator = Coordinator(comm, plan, self._workers())
             every = [layer for share in (*plan.shares, plan.tail) for layer in share]
-            progress = Progress(len(every), sum(max(layer.size, 0) for layer in every), quiet=self.options.quiet)
+            progress = Progress(len(every), total_size(every), quiet=self.options.quiet)
         while not (coordinator.finished if coordinator else worker is None or worker.finished):
             moved = worker.step() if worker else False
             while (received := comm.poll()) is not None:
@@ -270,6 +284,7 @@ class _Run:
                 self._order_stop(coordinator)
             if coordinator and progress:
                 self._beat()
+                self.notebook.update(coordinator.by_rank)
                 _show(progress, coordinator.tally)
             if moved:
                 backoff.reset()
@@ -278,7 +293,16 @@ class _Run:
         if progress:
             progress.finish()
         comm.flush()
-        return coordinator.errors if coordinator else {}
+        self.exchange_seconds = time.monotonic() - begun
+        if coordinator is None:
+            return {}
+        self.notebook.close(coordinator.by_rank, self._how_it_ended(coordinator))
+        return coordinator.errors
+
+    def _how_it_ended(self, coordinator: Coordinator) -> str:
+        if coordinator.errors:
+            return f"failed: {coordinator.errors[min(coordinator.errors)]}"[:500]
+        return f"stopped on {self.stop.reason}" if self.stop else "done"
 
     def _order_stop(self, coordinator: Coordinator | None) -> None:
         if coordinator:
@@ -290,9 +314,13 @@ class _Run:
         if self.lock:
             self.lock.beat()
 
-    def _stopped(self, planned: int, left: int) -> int:
+    def _stopped(self, planned: int, left: list[Layer]) -> int:
         reason = f" on {self.stop.reason}" if self.stop else ""
-        self._say(f"stopped{reason}: {planned - left} of {planned} layers are done; start again to go on")
+        size = total_size(left)
+        self._say(
+            f"stopped{reason}: {planned - len(left)} of {planned} layers are done, "
+            f"{len(left)} with {size / 1e9:.2f} GB are left; start again to go on"
+        )
         return 4
 
     def _gather(self, layers: Mapping[Digest, Layer]) -> int:
@@ -301,47 +329,17 @@ class _Run:
 
         comm, options = self.comm, self.options
         self._say(f"gathering into {options.output}")
-        ranks = comm.allgather(self._about_rank())
+        ranks = comm.allgather(about_rank(comm, self.worker, self.exchange_seconds))
         job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
         try:
-            run = self._about_run(ranks) if self.is_root else None
+            run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
             ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run)
         finally:
             scratch.close()
         self._say(f"{options.output}: {ledger}")
         return int(ledger.exit_code)
-
-    def _about_rank(self) -> dict[str, Any]:
-        total = self.worker.total if self.worker else Tally()
-        usage, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-        return {
-            "rank": self.comm.rank,
-            "host": self.comm.host,
-            "layers": total.layers,
-            "files": total.files,
-            "bytes": total.bytes,
-            "busy_seconds": self.worker.busy_seconds if self.worker else 0.0,
-            "profile_cpu_seconds": self.worker.cpu_seconds if self.worker else 0.0,
-            "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "peak_memory": 1024 * usage.ru_maxrss,
-            "child_peak_memory": 1024 * children.ru_maxrss,
-        }
-
-    def _about_run(self, ranks: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            "fingerprint": self._fingerprint(),
-            "version": __version__,
-            "command": " ".join(sys.argv),
-            "started": self.started,
-            "gather_started": time.time(),
-            "python": platform.python_version(),
-            "types": filetype.signature(self.options.types),
-            "sources": " ".join(self.options.sources or (DEMO,)),
-            "rank_count": self.comm.size,
-            "ranks": {name: [rank[name] for rank in ranks] for name in ranks[0]},
-        }
 
     def _say(self, text: str) -> None:
         """Tell the person, once."""

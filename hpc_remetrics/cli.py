@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from . import __version__
 from .errors import RemetricsError
 from .log import escape, set_up
-from .verbs import STYLE, Parser, analyze, crawl, doctor, download, on_every_rank, plan, report
+from .verbs import STYLE, Parser, analyze, crawl, doctor, download, on_every_rank, plan, report, status
 
 PROGRAM = "hpc-remetrics"
 
@@ -21,13 +21,14 @@ examples:
   hpc-remetrics doctor                                      is this machine fit for it?
   hpc-remetrics plan oci:/data/layout                       what is there to do?
   mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
+  hpc-remetrics status hub.h5                               how far is it?
   hpc-remetrics report hub.h5
   hpc-remetrics analyze --help                              sources, limits, exit codes
 
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (crawl, download, analyze, plan, report, doctor)
+_VERBS = (crawl, download, analyze, status, plan, report, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

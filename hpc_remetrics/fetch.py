@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cluster.intake import Intake
 from .cluster.scratch import Scratch, room
 from .errors import BlobError
 from .records import Layer
@@ -31,11 +33,13 @@ AHEAD_BYTES = 1 << 30
 class Brought:
     """A layer whose bytes are at hand, or the reason why they aren't.
 
+    :ivar seconds: that fetching took.
     :ivar fetched: the file on scratch that is removed when the layer is done; None if it is read in place.
     """
 
     layer: Layer
     extent: Extent | None = None
+    seconds: float = 0.0
     error: BlobError | None = None
     fetched: Path | None = None
 
@@ -55,19 +59,23 @@ class Fetcher:
         self._todo: queue.SimpleQueue[tuple[Source, Brought] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Brought, BaseException | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._under_way = self._bytes = self._held = self._number = 0
+        self._next: Layer | None = None
+        self._under_way: list[Layer] = []
+        self._bytes = self._held = self._number = 0
 
     @property
-    def waiting(self) -> int:
-        """How many layers are ready or under way."""
-        return len(self._ready) + self._under_way
+    def begun(self) -> list[Layer]:
+        """The layers that were taken and not yet given back by `poll`."""
+        return [*self._under_way, *(brought.layer for brought in self._ready), *([self._next] if self._next else [])]
 
-    def take(self, layers: deque[Layer]) -> bool:
+    def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while layers and self.waiting < _AHEAD_LAYERS and self._bring(layers[0]):
-            layers.popleft()
-            moved = True
+        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or intake):
+            self._next = self._next or intake.next()
+            if not self._bring(self._next):
+                break
+            self._next, moved = None, True
         return moved
 
     def poll(self) -> Brought | None:
@@ -76,7 +84,7 @@ class Fetcher:
             brought, fault = self._done.get_nowait()
         except queue.Empty:
             return self._ready.popleft() if self._ready else None
-        self._under_way -= 1
+        self._under_way.remove(brought.layer)
         if fault is not None:
             raise fault
         if brought.error:
@@ -137,7 +145,8 @@ class Fetcher:
             self._ready.append(Brought(layer, error=error))
             return True
         source = next(source for source in self._sources if source.is_remote and source.holds(layer))
-        self._bytes, self._held, self._under_way = self._bytes + size, self._held + 1, self._under_way + 1
+        self._bytes, self._held = self._bytes + size, self._held + 1
+        self._under_way.append(layer)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._thread.start()
@@ -156,6 +165,7 @@ class Fetcher:
         while (item := self._todo.get()) is not None:
             source, brought = item
             assert brought.fetched is not None
+            begun = time.monotonic()
             try:
                 source.fetch(brought.layer, brought.fetched)
                 brought.extent = Extent(brought.fetched, 0, brought.fetched.stat().st_size)
@@ -164,4 +174,5 @@ class Fetcher:
             except BaseException as error:
                 self._done.put((brought, error))
                 return
+            brought.seconds = time.monotonic() - begun
             self._done.put((brought, None))

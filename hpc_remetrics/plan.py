@@ -1,14 +1,15 @@
 """Which layers there are to profile, and who takes which: pure arithmetic, no input or output.
 
 The plan for N ranks: the layers are divided by size into four buckets, as the 2017 tool's job divider
-did; the biggest are dealt out first, each to the rank with the least to do so far; the smallest are
-kept back as the tail, dealt out on demand, so that no rank idles at the end.
+did; the biggest are dealt out first, each to the rank with the least to do so far, so that one that is bigger
+than a share begins at once and is all that its rank has; the smaller ones are kept back as the tail, dealt out
+on demand in shrinking chunks, so that no rank idles at the end, however unequal the ranks are.
 
 >>> from hpc_remetrics.records import Digest, Layer
 >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
 >>> plan = make_plan(layers, ranks=2)
 >>> [len(share) for share in plan.shares], len(plan.tail)
-([2, 2], 4)
+([1, 1], 6)
 >>> sum(len(bucket.layers) for bucket in divide(layers)) == len(layers)
 True
 """
@@ -31,8 +32,9 @@ BUCKETS: tuple[tuple[str, int | None], ...] = (
 )
 """Name and greatest size of each bucket, compressed bytes."""
 
-TAIL = 0.3
-"""Share of the whole cost that is kept back to be dealt out on demand."""
+TAIL = 0.7
+"""Share of the whole cost that is kept back to be dealt out on demand: a rank at a third of the mean speed ends its
+share with the others."""
 
 _SECONDS_A_LAYER, _SECONDS_A_BYTE = 0.02, 1e-7
 
@@ -46,7 +48,7 @@ class Bucket:
 
     @property
     def bytes(self) -> int:
-        return sum(max(layer.size, 0) for layer in self.layers)
+        return total_size(self.layers)
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,27 @@ def unique_layers(catalog: Catalog) -> dict[Digest, Layer]:
     return layers
 
 
+def total_size(layers: Iterable[Layer]) -> int:
+    """Return the compressed bytes of layers; an unknown size counts nothing."""
+    return sum(max(layer.size, 0) for layer in layers)
+
+
 def cost(layer: Layer) -> float:
     """Return the estimated seconds of a layer; only ratios matter."""
     return _SECONDS_A_LAYER + max(layer.size, 0) * _SECONDS_A_BYTE
 
 
+def by_size(layers: Iterable[Layer]) -> list[Layer]:
+    """Return layers in order of falling size, and of digest where that is the same."""
+    ordered = sorted(layers, key=lambda layer: layer.digest.raw)
+    ordered.sort(key=lambda layer: -layer.size)
+    return ordered
+
+
 def divide(layers: Iterable[Layer]) -> tuple[Bucket, ...]:
     """Divide layers by compressed size into the four buckets; an unknown size counts as small."""
     parts: list[list[Layer]] = [[] for _ in BUCKETS]
-    for layer in sorted(layers, key=lambda layer: (-layer.size, layer.digest.raw)):
+    for layer in by_size(layers):
         parts[bucket_of(layer.size)].append(layer)
     return tuple(Bucket(name, tuple(part)) for (name, _), part in zip(BUCKETS, parts, strict=True))
 
@@ -94,31 +108,45 @@ def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:
     """Plan for `ranks` profiling ranks; `ValueError` if there are none."""
     if ranks < 1:
         raise ValueError(f"a plan needs at least 1 profiling rank, got {ranks}")
-    ordered = [layer for bucket in reversed(divide(layers)) for layer in bucket.layers]
-    kept = _tail_start(ordered, tail)
+    ordered = by_size(layers)
+    costs = list(map(cost, ordered))
+    kept = max(_tail_start(costs, tail), min(ranks, len(ordered)))
     heap = [(0.0, rank) for rank in range(ranks)]
     shares: list[list[Layer]] = [[] for _ in range(ranks)]
-    for layer in ordered[:kept]:
-        seconds, rank = heapq.heappop(heap)
+    for layer, seconds in zip(ordered[:kept], costs, strict=False):
+        load, rank = heap[0]
         shares[rank].append(layer)
-        heapq.heappush(heap, (seconds + cost(layer), rank))
+        heapq.heapreplace(heap, (load + seconds, rank))
     return Plan(tuple(map(tuple, shares)), tuple(ordered[kept:]))
 
 
-def _tail_start(ordered: Sequence[Layer], tail: float) -> int:
-    """Return where the tail begins in layers that are ordered by falling cost."""
-    rest = tail * sum(map(cost, ordered))
-    start = len(ordered)
-    while start and rest >= cost(ordered[start - 1]):
+def share_of(layers: Iterable[Layer], number: int, count: int) -> list[Layer]:
+    """Return the `number`-th of `count` shares of like cost, from 1: the same whatever was done before.
+
+    >>> from hpc_remetrics.records import Digest, Layer
+    >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
+    >>> [[layer.size // 10**7 for layer in share_of(layers, k, 3)] for k in (1, 2, 3)]
+    [[8, 3, 2], [7, 4, 1], [6, 5]]
+    """
+    return list(make_plan(layers, count, tail=0.0).shares[number - 1])
+
+
+def _tail_start(costs: Sequence[float], tail: float) -> int:
+    """Return where the tail begins in costs that fall."""
+    rest = tail * sum(costs)
+    start = len(costs)
+    while start and rest >= costs[start - 1]:
         start -= 1
-        rest -= cost(ordered[start])
+        rest -= costs[start]
     return start
 
 
-def next_chunk(left: int, ranks: int) -> int:
-    """Return how many of `left` layers to deal to a rank that asks: fewer and fewer towards the end.
+def next_chunk(left: float, ranks: int) -> float:
+    """Return how many of the `left` seconds of work to deal to a rank that asks: less and less towards the end.
 
-    >>> [next_chunk(left, 4) for left in (1000, 100, 8, 1)]
-    [125, 12, 1, 1]
+    A rank at a quarter of the mean speed still ends with the others.
+
+    >>> [next_chunk(left, 4) for left in (1600.0, 160.0, 1.6)]
+    [100.0, 10.0, 0.1]
     """
-    return max(1, left // (2 * ranks))
+    return left / (4 * ranks)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Digest:
     """A SHA-256 digest, parsed once: `Digest.parse("sha256:…")`, `str()`, `.raw` (32 bytes), `.hex`."""
 
@@ -34,7 +33,7 @@ class Digest:
             raise ValueError(f"not a sha256 digest: {str(text)[:100]!r}")
         return cls(bytes.fromhex(text[7:]))
 
-    @cached_property
+    @property
     def hex(self) -> str:
         return self.raw.hex()
 
@@ -42,7 +41,7 @@ class Digest:
         return f"sha256:{self.raw.hex()}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One layer as a manifest names it.
 

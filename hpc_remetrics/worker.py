@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cluster.comm import Comm
-from .cluster.coordinator import ASK, BYE, DEAL, PAUSE, SHARE, STOP, TALLY, Tally
+from .cluster.coordinator import ASK, BYE, DEAL, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
+from .cluster.intake import Intake
 from .cluster.scratch import Scratch
 from .columns import LayerProfile
 from .errors import BlobError, RemetricsError
@@ -26,12 +26,8 @@ from .store.parts import SpillError, write_part
 
 log = logging.getLogger(__name__)
 
-_LOW = 2
-"""Layers in hand below which a rank asks for more, while its child is still busy."""
-
 _PART_BYTES = 64 << 20
 _PART_LAYERS = 10_000
-_TALLY_EVERY = 0.5
 
 
 @dataclass
@@ -62,24 +58,22 @@ class Worker:
     ) -> None:
         self._comm, self._fetcher, self._child, self._scratch = comm, fetcher, child, scratch
         self._publish, self._publish_seconds = publish, publish_seconds
-        self._queue: deque[Layer] = deque()
+        self._intake = Intake()
         self._current: Brought | None = None
         self._spills = 0
-        self._asked, self._no_more, self._stopping = True, False, False
+        self._stopping = False
         self._unpublished = _Unpublished()
         self._tally, self._tallied = Tally(), time.monotonic()
+        self._tally_seconds = tally_seconds(comm.size)
         self.finished = False
         self.total = Tally()
-        self.busy_seconds = 0.0
         self.cpu_seconds = 0.0
 
     def handle(self, source: int, tag: int, message: object) -> None:
         """Take one message of the coordinator."""
         if tag in (SHARE, DEAL):
             layers: Sequence[Layer] = message  # type: ignore[assignment]
-            self._asked = False
-            self._no_more = tag == DEAL and not layers
-            self._queue.extend(layers)
+            self._intake.take(layers, last=tag == DEAL and not layers)
         elif tag == PAUSE:
             self._fetcher.budget.hear(message)  # type: ignore[arg-type]
         elif tag == STOP:
@@ -105,20 +99,23 @@ class Worker:
             self._flush()
             self._end(None)
             return True
-        moved = self._collect() | self._fetcher.take(self._queue) | self._begin()
-        if len(self._queue) + self._fetcher.waiting < _LOW and not (self._asked or self._no_more):
-            self._comm.send(None, self._comm.root, ASK)
-            self._asked = True
+        moved = self._collect() | self._fetcher.take(self._intake) | self._begin()
+        if (in_hand := self._intake.ask(*self._begun())) is not None:
+            self._comm.send(in_hand, self._comm.root, ASK)
         if news := self._fetcher.budget.news():
             self._comm.send(news, self._comm.root, PAUSE)
-        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > _TALLY_EVERY)
+        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds)
         if self._is_time_to_publish():
             self._flush()
-        if self._no_more and not (self._queue or self._fetcher.waiting or self._current):
+        if self._intake.ended and not self._begun():
             self._flush()
             self._end(None)
             moved = True
         return moved
+
+    def _begun(self) -> list[Layer]:
+        """Return the layers that are fetched, wait for the child, or are with it."""
+        return [*([self._current.layer] if self._current else []), *self._fetcher.begun]
 
     def _begin(self) -> bool:
         """Hand the next layer that is at hand to the idle child."""
@@ -130,7 +127,7 @@ class Worker:
             return True
         self._spills += 1
         self._spill = self._scratch.path / f"{self._spills}.spill"
-        self._current, self._begun = brought, time.monotonic()
+        self._current, self._since = brought, time.monotonic()
         self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, self._spill))
         return True
 
@@ -140,7 +137,7 @@ class Worker:
         if profile is None or self._current is None:
             return False
         brought, self._current = self._current, None
-        self.busy_seconds += time.monotonic() - self._begun
+        self._tally += Tally(busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds)
         self.cpu_seconds += profile.cpu_seconds
         self._fetcher.release(brought)
         if not profile.entries:
@@ -186,7 +183,9 @@ class Worker:
         if not self._unpublished.layers:
             return
         waiting, self._unpublished = self._unpublished, _Unpublished()
+        begun = time.monotonic()
         self._publish(waiting)
+        self._tally += Tally(publish_seconds=time.monotonic() - begun)
         for _, _, spill in waiting.layers:
             if spill:
                 spill.unlink(missing_ok=True)
@@ -200,7 +199,7 @@ class Worker:
     def _end(self, error: RemetricsError | None) -> None:
         self._child.abandon()
         self._fetcher.close()
-        self._send_tally(self._tally.layers)
+        self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
         self.finished = True
 

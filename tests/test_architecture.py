@@ -11,6 +11,7 @@ ROWS = [
     {"cli"},
     {"verbs"},
     {"analyze", "doctor", "crawl", "mirror"},
+    {"account"},
     {"worker"},
     {"fetch"},
     {"report"},

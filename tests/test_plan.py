@@ -63,13 +63,20 @@ def test_buckets_add_up():
     assert sum(bucket.bytes for bucket in buckets) == sum(one.size for one in layers)
 
 
-def test_chunks_shrink_to_one_and_never_to_none():
-    left, chunks = 1000, []
-    while left:
+def test_a_layer_bigger_than_a_share_is_all_that_its_rank_begins_with():
+    layers = [layer(0, 10**10), *(layer(number, 10**6) for number in range(1, 1000))]
+    plan = make_plan(layers, 4)
+    assert plan.shares[0] == (layers[0],)
+    assert all(plan.shares)
+
+
+def test_chunks_shrink_to_nothing():
+    left, chunks = 1000.0, []
+    while left > 0.1:
         chunks.append(next_chunk(left, 8))
         left -= chunks[-1]
     assert chunks == sorted(chunks, reverse=True)
-    assert chunks[-1] == 1
+    assert chunks[-1] < 0.01
 
 
 def test_a_layer_of_many_images_is_planned_once_with_the_size_that_is_known():

@@ -30,6 +30,10 @@ _SHORT_TRIES, _TRIES = 50, 20_000
 """Tests of a transfer with no sleep in between, and with a short one: some two seconds."""
 
 
+_SAID = 0.5
+"""Seconds in which a launcher passes on what a rank said last, before the abort tears its pipes."""
+
+
 class Backoff:
     """Sleeps that double from 50 µs to `longest` seconds while nothing happens."""
 
@@ -265,4 +269,5 @@ class AbortOnError:
         text = "".join(traceback.format_exception(kind, error, trace))
         sys.stderr.write(f"[rank {self.comm.rank} {self.comm.host}] ends the job:\n{text}")
         sys.stderr.flush()
+        time.sleep(_SAID)
         self.comm.abort(1)

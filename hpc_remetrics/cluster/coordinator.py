@@ -3,7 +3,7 @@
 It profiles nothing and holds nothing that a restart could not rebuild. The messages, by tag:
 
     SHARE  0 -> r  layers of the plan, and whether more can be asked for
-    ASK    r -> 0  this rank will soon be idle
+    ASK    r -> 0  this rank will soon be idle: the estimated seconds that it has in hand
     DEAL   0 -> r  layers of the tail; none: nothing is left
     TALLY  r -> 0  what was done since the last tally
     STOP   0 -> r  end now: publish what is whole
@@ -18,22 +18,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from ..errors import RemetricsError
-from ..plan import Plan, next_chunk
+from ..plan import Plan, cost, next_chunk
 from ..records import Layer
 from .comm import Comm
+
+_TALLIES_A_SECOND = 500
 
 SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE = range(10, 17)
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What ranks did: layers by status, files, bytes (compressed). Tallies add up."""
+    """What ranks did: layers by status, files, bytes (compressed), seconds by stage. Tallies add up.
+
+    `fetch_seconds` bring layers to scratch, in `busy_seconds` the child has a layer, `publish_seconds` make parts;
+    they may overlap.
+    """
 
     ok: int = 0
     partial: int = 0
     failed: int = 0
     files: int = 0
     bytes: int = 0
+    fetch_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    publish_seconds: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -46,16 +55,17 @@ class Tally:
 class Coordinator:
     """Deals the layers of a plan to the profiling ranks `workers` until all have said goodbye.
 
-    :ivar tally: what was done so far.
+    :ivar tally: what was done so far, and `by_rank` what each rank did.
     :ivar errors: what ranks gave as the reason why they can't go on, by rank.
     """
 
     def __init__(self, comm: Comm, plan: Plan, workers: Sequence[int]) -> None:
         self._comm, self._workers = comm, workers
-        self._tail = deque(plan.tail)
+        self._tail, self._left = deque(plan.tail), sum(map(cost, plan.tail))
         self._active = set(workers)
         self._stopped = False
         self.tally = Tally()
+        self.by_rank = {worker: Tally() for worker in workers}
         self.errors: dict[int, RemetricsError] = {}
         for worker, share in zip(workers, plan.shares, strict=True):
             comm.send(share, worker, SHARE)
@@ -76,10 +86,12 @@ class Coordinator:
     def handle(self, source: int, tag: int, message: object) -> None:
         """Take one message of a profiling rank."""
         if tag == ASK:
-            self._comm.send(self._deal(), source, DEAL)
+            assert isinstance(message, float)
+            self._comm.send(self._deal(message), source, DEAL)
         elif tag == TALLY:
             assert isinstance(message, Tally)
             self.tally += message
+            self.by_rank[source] += message
         elif tag == PAUSE:
             for worker in self._active - {source}:
                 self._comm.send(message, worker, PAUSE)
@@ -89,7 +101,18 @@ class Coordinator:
                 self.errors[source] = message
                 self.stop()
 
-    def _deal(self) -> list[Layer]:
-        if not self._tail:
-            return []
-        return [self._tail.popleft() for _ in range(next_chunk(len(self._tail), len(self._workers)))]
+    def _deal(self, in_hand: float) -> list[Layer]:
+        """Return the next chunk of the tail, less what the rank has in hand; one layer at least if there is any."""
+        wanted = next_chunk(self._left, len(self._workers)) - in_hand
+        dealt: list[Layer] = []
+        while self._tail and (wanted > 0 or not dealt):
+            dealt.append(self._tail.popleft())
+            seconds = cost(dealt[-1])
+            wanted -= seconds
+            self._left -= seconds
+        return dealt
+
+
+def tally_seconds(ranks: int) -> float:
+    """Return how often each of `ranks` ranks sends a tally, so that rank 0 gets no more than it bears."""
+    return max(0.5, ranks / _TALLIES_A_SECOND)

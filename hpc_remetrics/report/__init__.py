@@ -9,11 +9,16 @@ from pathlib import Path
 
 def report_command(path: Path, as_json: bool) -> int:
     """Print the totals of a dataset as a page or as JSON; return the exit code."""
+    from ..metrics.run import run_totals
     from ..metrics.totals import totals
     from ..store.dataset import Dataset
+    from .run import section
     from .text import page
 
     with Dataset(path) as dataset:
-        found = totals(dataset)
-    print(json.dumps(dataclasses.asdict(found), indent=2) if as_json else page(found, str(path)))
+        found, run = totals(dataset), run_totals(dataset)
+    if as_json:
+        print(json.dumps({**dataclasses.asdict(found), "run": dataclasses.asdict(run)}, indent=2))
+    else:
+        print("\n".join([page(found, str(path)), *section(run)]))
     return 0

@@ -14,29 +14,27 @@ def page(totals: Totals, name: str) -> str:
     lines = [
         escape(name),
         "",
-        _line("images", f"{totals.images:,}", f"of {totals.repositories:,} repositories"),
-        _line(
-            "layers", f"{ledger.layers:,}", f"{ledger.ok:,} ok, {ledger.partial:,} partial, {ledger.failed:,} failed"
-        ),
-        _line("compressed", size(totals.CLS), f"{size(totals.bytes_without_sharing)} if images shared no layers"),
-        _line("uncompressed", size(totals.TLS), "as tar"),
-        _line("files", f"{totals.files:,}", f"{size(totals.FLS)} in {totals.directories:,} directories"),
-        _line("contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each once"),
+        line("images", f"{totals.images:,}", f"of {totals.repositories:,} repositories"),
+        line("layers", f"{ledger.layers:,}", f"{ledger.ok:,} ok, {ledger.partial:,} partial, {ledger.failed:,} failed"),
+        line("compressed", size(totals.CLS), f"{size(totals.bytes_without_sharing)} if images shared no layers"),
+        line("uncompressed", size(totals.TLS), "as tar"),
+        line("files", f"{totals.files:,}", f"{size(totals.FLS)} in {totals.directories:,} directories"),
+        line("contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each once"),
         "",
-        _line("layer sharing", f"{totals.sharing_ratio:.2f}", "times fewer bytes than without"),
-        _line("dedup, count", f"{totals.dedup_ratio_by_count:.2f}", "files for each distinct content"),
-        _line(
+        line("layer sharing", f"{totals.sharing_ratio:.2f}", "times fewer bytes than without"),
+        line("dedup, count", f"{totals.dedup_ratio_by_count:.2f}", "files for each distinct content"),
+        line(
             "dedup, capacity",
             f"{totals.dedup_ratio_by_capacity:.2f}",
             f"{totals.redundant_share_of_bytes:.1%} redundant",
         ),
     ]
-    lines += _counts("entries by kind", totals.kinds)
+    lines += counts("entries by kind", totals.kinds)
     lines += _types("classes by bytes", totals.classes)
     lines += _types("types by copies", totals.types_by_copies)
     lines += _types("types by bytes", totals.types_by_bytes)
-    lines += _counts("failed and partial layers by cause", totals.failures)
-    lines += _counts("counted apart by cause", totals.skipped)
+    lines += counts("failed and partial layers by cause", totals.failures)
+    lines += counts("counted apart by cause", totals.skipped)
     if not totals.images:
         lines += ["", "The dataset is empty: its sources held no image."]
     return "\n".join(lines)
@@ -54,14 +52,16 @@ def size(value: int) -> str:
     return f"{number:.0f} B" if not unit else f"{number:.3g} {_UNITS[unit]}"
 
 
-def _line(name: str, value: str, remark: str) -> str:
+def line(name: str, value: str, remark: str) -> str:
+    """Return one number with its name and a remark."""
     return f"  {name:<18}{value:>14}   {remark}"
 
 
-def _counts(title: str, counts: dict[str, int]) -> list[str]:
-    if not counts:
+def counts(title: str, numbers: dict[str, int]) -> list[str]:
+    """Return lines of counts by name under a title; none where there are none."""
+    if not numbers:
         return []
-    return ["", title, *(f"  {escape(name)[:52]:<54}{count:>14,}" for name, count in counts.items())]
+    return ["", title, *(f"  {escape(name)[:52]:<54}{number:>14,}" for name, number in numbers.items())]
 
 
 def _types(title: str, types: list[TypeTotal]) -> list[str]:

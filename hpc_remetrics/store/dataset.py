@@ -155,7 +155,12 @@ class Dataset:
     @property
     def ranks(self) -> dict[str, np.ndarray]:
         """What each rank did and took, column by column, a value a rank."""
-        return {name: np.asarray(column[:]) for name, column in self._file["run/ranks"].items()}
+        return self.run_table("ranks")
+
+    def run_table(self, name: str) -> dict[str, np.ndarray]:
+        """Return a table of `/run` column by column (`ranks`, `jobs`, `job_ranks`), empty if it is not there."""
+        group = self._file["run"].get(name, {})
+        return {name: np.asarray(column[:]) for name, column in group.items()}
 
     @property
     def fingerprint(self) -> str:

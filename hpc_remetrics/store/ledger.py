@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
 
@@ -24,6 +26,11 @@ class Ledger:
     def __str__(self) -> str:
         words = f"{self.ok} ok, {self.partial} partial, {self.failed} failed, {self.pending} pending"
         return f"{self.layers} layers: {words}"
+
+    @classmethod
+    def of(cls, statuses: Iterable[str]) -> Ledger:
+        """Count layers by the words for how they ended."""
+        return cls(**Counter(statuses))
 
     @property
     def layers(self) -> int:

@@ -86,6 +86,16 @@ class PartIndex:
     signature: dict[str, Any]
     offsets: dict[str, int]
 
+    def digests(self) -> list[Digest]:
+        """Return the digests of its layers."""
+        raw = self.layers["digest"].tobytes()
+        return [Digest(raw[at : at + 32]) for at in range(0, len(raw), 32)]
+
+
+def parts_folder(output: Path) -> Path:
+    """Return the folder beside a dataset that holds its parts."""
+    return output.parent / f"{output.name}.parts"
+
 
 PartLayer = tuple[Digest, LayerProfile, Path | None]
 
@@ -358,7 +368,7 @@ def _part_names(directory: Path) -> Iterable[str]:
 def sweep_temporaries(directory: Path) -> int:
     """Remove what killed runs left half copied and return how many; the caller holds the output's lock."""
     removed = 0
-    for path in directory.glob(".part-*.h5.tmp"):
+    for path in directory.glob(".*.tmp"):
         path.unlink(missing_ok=True)
         removed += 1
     return removed

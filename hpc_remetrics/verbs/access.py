@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from ..config import parse_pairs, registry_settings
+from ..config import access_settings, parse_pairs
 from ..registry.access import Access, Patience
 
 WAIT = 86_400.0
@@ -60,4 +60,5 @@ def access_of(arguments: argparse.Namespace, rate: float = 0.0) -> Access:
         "realms": arguments.realm,
         **parse_pairs("--patience", arguments.patience, "idle=120"),
     }
-    return registry_settings(flags, Access(requests_per_second=rate, patience=_PATIENCE), arguments)
+    config = getattr(arguments, "config", None)
+    return access_settings(flags, Access(requests_per_second=rate, patience=_PATIENCE), config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..config import analyze_options, parse_limits
+from ..config import analyze_options, parse_limits, parse_share
 from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
@@ -47,6 +47,11 @@ def add(verbs: Verbs) -> None:
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
     add_access_options(parser)
+    parser.add_argument(
+        "--share",
+        metavar="K/N",
+        help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
@@ -64,6 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
             "access": access_of(arguments, 0.0),
+            "share": parse_share(arguments.share),
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
     from ..analyze import analyze

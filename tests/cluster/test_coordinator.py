@@ -21,7 +21,7 @@ class RecordingComm(SerialComm):
 
 
 def layers(count: int) -> list[Layer]:
-    return [Layer(Digest(hashlib.sha256(bytes([n])).digest()), n * 10**6, "oci_tar_gzip") for n in range(count)]
+    return [Layer(Digest(hashlib.sha256(str(n).encode()).digest()), n * 10**6, "oci_tar_gzip") for n in range(count)]
 
 
 def make(count=100, workers=(1, 2, 3)):
@@ -31,11 +31,20 @@ def make(count=100, workers=(1, 2, 3)):
 
 def test_shares_and_tail_hold_every_layer_once():
     comm, coordinator = make()
-    for turn in range(300):
-        coordinator.handle(1 + turn % 3, ASK, None)
+    for turn in range(600):
+        coordinator.handle(1 + turn % 3, ASK, 0.0)
     dealt = [layer for _, tag, message in comm.sent if tag in (SHARE, DEAL) for layer in message]
     assert sorted(layer.digest for layer in dealt) == sorted(layer.digest for layer in layers(100))
     assert comm.sent[-1][2] == []
+
+
+def test_who_has_much_in_hand_gets_one_layer_and_who_has_nothing_a_chunk():
+    comm, coordinator = make(1000)
+    coordinator.handle(1, ASK, 1e6)
+    coordinator.handle(2, ASK, 0.0)
+    (_, _, one), (_, _, chunk) = comm.sent[-2:]
+    assert len(one) == 1
+    assert len(chunk) > 10
 
 
 def test_it_is_finished_when_all_said_goodbye():
@@ -61,7 +70,7 @@ def test_the_error_of_one_rank_stops_the_others():
     coordinator.handle(2, BYE, OutputError("the disk is full"))
     assert {dest for dest, tag, _ in comm.sent if tag == STOP} == {1, 3}
     assert str(coordinator.errors[2]) == "the disk is full"
-    coordinator.handle(1, ASK, None)
+    coordinator.handle(1, ASK, 0.0)
     assert comm.sent[-1] == (1, DEAL, [])
 
 

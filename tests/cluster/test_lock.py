@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hpc_remetrics.cluster.lock import OutputLock
+from hpc_remetrics.cluster.lock import OutputLock, holders
 from hpc_remetrics.errors import OutputError, OutputLockedError
 
 HOLD = (
@@ -94,3 +94,44 @@ def test_the_heartbeat_changes(tmp_path, monkeypatch):
     assert before != after
     assert after.split()[:2] == [socket.gethostname(), str(os.getpid())]
     lock.release()
+
+
+def hold(output, share):
+    """Hold a share in a process of its own, since a process bears its own locks."""
+    code = HOLD.replace("Path(sys.argv[1])", "Path(sys.argv[1]), int(sys.argv[2])")
+    process = subprocess.Popen([sys.executable, "-c", code, output, str(share)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_shares_bear_each_other_and_nobody_bears_the_whole(tmp_path):
+    output = tmp_path / "out.h5"
+    processes = [hold(output, share) for share in (1, 2, 7)]
+    try:
+        for share in (0, 2):
+            with pytest.raises(OutputLockedError, match=f"process {processes[min(share, 1)].pid} on"):
+                OutputLock(output, share)
+        assert [(share, process) for share, _, process in holders(output)] == [
+            (share, str(process.pid)) for share, process in zip((1, 2, 7), processes, strict=True)
+        ]
+        OutputLock(output, 3).release()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert holders(output) == []
+    OutputLock(output, 2).release()
+    OutputLock(output).release()
+
+
+def test_a_share_is_refused_while_the_whole_is_held(holder, tmp_path):
+    with pytest.raises(OutputLockedError, match=f"process {holder.pid} on"):
+        OutputLock(tmp_path / "out.h5", 4)
+
+
+def test_who_holds_an_output_is_seen_from_outside_and_not_disturbed(holder, tmp_path):
+    assert holders(tmp_path / "out.h5") == [(0, socket.gethostname(), str(holder.pid))]
+    with pytest.raises(OutputLockedError):
+        OutputLock(tmp_path / "out.h5")
+    assert holders(tmp_path / "none.h5") == []

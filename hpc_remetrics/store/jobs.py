@@ -1,0 +1,121 @@
+"""What each job on a dataset did: one small JSON file a job, beside the parts.
+
+Only what people are shown depends on them: `status` reads them from outside, and gather copies them to
+`/run`. A job writes its own anew now and then; one that can't be written or read is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .publish import temporary_name
+
+_FORMAT = 1
+_EVERY = 5.0
+_RANKS_A_SECOND = 100
+"""A job of many ranks writes its note less often."""
+
+
+@dataclass
+class JobNote:
+    """One job on an output.
+
+    :ivar job: its word in the names of parts.
+    :ivar share: `K/N` of a job that took a share of the layers, else "".
+    :ivar host: of its rank 0, and `process` its number there.
+    :ivar started: Unix time, as is `updated`, that of this note.
+    :ivar ended: "" while it lasts (and after it was killed), else how it ended.
+    :ivar layers: of the dataset, and `bytes` of those, compressed; `todo_…`: what was left for this job.
+    :ivar seconds: since its profiling began.
+    :ivar ranks: what each profiling rank did so far, a row a rank.
+    """
+
+    job: str
+    share: str
+    host: str
+    process: int
+    started: float
+    layers: int
+    bytes: int
+    todo_layers: int
+    todo_bytes: int
+    updated: float = 0.0
+    ended: str = ""
+    seconds: float = 0.0
+    ranks: list[dict[str, Any]] = field(default_factory=list)
+
+    def sum(self, name: str) -> Any:
+        """Return what all ranks did together."""
+        return sum(rank[name] for rank in self.ranks)
+
+
+class Notebook:
+    """Keeps the note of a running job beside its parts."""
+
+    def __init__(self, folder: Path, note: JobNote) -> None:
+        self.note = note
+        self._path = folder / f"job-{note.job}.json"
+        self._begun = time.monotonic()
+        self._every = max(_EVERY, len(note.ranks) / _RANKS_A_SECOND)
+        self._due = 0.0
+
+    def update(self, tallies: Mapping[int, Any]) -> None:
+        """Take what the ranks did so far, a dataclass for each, and write the note if it is time."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + self._every
+        self._write(tallies)
+
+    def close(self, tallies: Mapping[int, Any], ended: str) -> None:
+        """Write the last note."""
+        self.note.ended = ended
+        self._write(tallies)
+
+    def _write(self, tallies: Mapping[int, Any]) -> None:
+        note, seconds = self.note, time.monotonic() - self._begun
+        note.updated, note.seconds = time.time(), round(seconds, 3)
+        for row in note.ranks:
+            if (tally := tallies.get(row["rank"])) is not None:
+                row.update(asdict(tally))
+            row["idle_seconds"] = round(max(seconds - row.get("busy_seconds", 0.0), 0.0), 3)
+        temporary = temporary_name(self._path)
+        with contextlib.suppress(OSError):  # a full disk must not end the run here
+            temporary.write_text(json.dumps({"format": _FORMAT, **asdict(note)}))
+            os.replace(temporary, self._path)
+
+
+def read_notes(folder: Path) -> list[JobNote]:
+    """Return the notes of all jobs on an output, in the order in which they began."""
+    notes = filter(None, map(_read, folder.glob("job-*.json")))
+    return sorted(notes, key=lambda note: (note.started, note.job))
+
+
+def _read(path: Path) -> JobNote | None:
+    try:
+        values = json.loads(path.read_text())
+        if values.pop("format") != _FORMAT:
+            return None
+        return JobNote(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+_JOB_COLUMNS = ("job", "share", "host", "started", "updated", "ended", "seconds", "todo_layers", "todo_bytes")
+
+
+def job_tables(notes: Sequence[JobNote]) -> dict[str, dict[str, list[Any]]]:
+    """Return the tables `jobs` and `job_ranks` of `/run`: columns of one value a job, and one a job and rank."""
+    jobs = {name: [getattr(note, name) for note in notes] for name in _JOB_COLUMNS}
+    jobs["ranks"] = [len(note.ranks) for note in notes]
+    rows = [(note.job, row) for note in notes for row in note.ranks]
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    ranks = {name: [row.get(name, 0) for _, row in rows] for name in names}
+    return {"jobs": jobs, "job_ranks": {"job": [job for job, _ in rows], **ranks}}

@@ -89,7 +89,8 @@ class _Run:
         self.stop.install()
         on_root(self.comm, self._lock_output)
         try:
-            return self._run()
+            code = self._run()
+            return int(on_root(self.comm, lambda: self._judged(code)))
         finally:
             if self.lock:
                 with contextlib.suppress(OSError):
@@ -109,6 +110,16 @@ class _Run:
             if left:
                 return self._stopped(len(layers), left)
         return self._gather(layers) if not self.options.share else self._share_is_done()
+
+    def _judged(self, code: int) -> int:
+        """Return a run's exit code, which tells too whether manifests are missing that another start may find."""
+        catalog = self.catalog
+        if catalog is None or not catalog.passing:
+            return code
+        missing = [one for one in catalog.skipped if one.cause == "missing_manifest"]
+        self._say(f"{len(missing)} manifests can't be had now, such as {missing[0].image}: {missing[0].message}")
+        self._say("start again to ask for them once more")
+        return code or 3
 
     def _lock_output(self) -> None:
         if self.options.output.is_dir():

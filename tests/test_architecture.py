@@ -13,7 +13,7 @@ ROWS = [
     {"analyze", "doctor", "crawl", "mirror"},
     {"account"},
     {"worker"},
-    {"fetch"},
+    {"fetch", "single"},
     {"report"},
     {"resolving"},
     {"metrics"},

@@ -9,8 +9,10 @@ from pathlib import Path
 import h5py
 import pytest
 from support import faulty_proxy as faults
+from support import small_images
 from support.compare import same
 from support.faulty_proxy import FaultyProxy
+from support.layouts import Layout
 from support.registry import PASSWORD, USER, Registry, skopeo
 
 from .conftest import NAMES, renamed
@@ -27,12 +29,14 @@ def described(registry: Registry, name: str, **more) -> dict:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory, layout):
-    """A registry with schema 2, OCI, zstd, an index, a list, and what `skopeo sync` puts there; and the images' names."""
+    """A registry with schema 2, OCI, zstd, an index, a list, and what `skopeo sync` puts there; and the names."""
     folder = tmp_path_factory.mktemp("corpus")
     registry = Registry(folder / "registry")
     registry.copy(f"oci:{layout}:one:1", "forms:oci", "--preserve-digests")
     registry.copy(f"oci:{layout}:two:1", "forms:arm", "--preserve-digests")
-    registry.copy(f"oci:{layout}:one:1", "forms:v2s2", "--format", "v2s2")
+    gzip = Layout(folder / "gzip")
+    gzip.image("gzip:1", [gzip.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")])
+    registry.copy(f"oci:{gzip.finish()}:gzip:1", "forms:v2s2", "--format", "v2s2")
     # Straight to the registry skopeo would use the gzip blobs that are there.
     skopeo("copy", "-q", "--dest-compress-format=zstd", "--dest-compress", f"oci:{layout}:one:1", f"dir:{folder}/zstd")
     registry.copy(f"dir:{folder}/zstd", "forms:zstd")
@@ -185,10 +189,11 @@ def test_a_run_over_a_network_that_breaks_gives_the_same(registry, layout, runs,
     with FaultyProxy(registry.host) as proxy:
         runs.run(runs.analyze(f"oci:{renamed(layout, runs.folder / 'renamed', names_at(proxy))}", "oci.h5"))
         for fault in (faults.cut(5000), faults.wrong_bytes, faults.status(503), faults.stall(9000), faults.html):
-            proxy.on("/blobs/", fault, times=2)
+            proxy.on("/blobs/", fault)
         for fault in (faults.cut(10), faults.status(429, ("Retry-After", "1")), faults.wrong_bytes):
             proxy.on("/manifests/", fault)
-        sources, patience = sources_at(proxy), ("--patience", "idle=2")
+        # More tries than faults, whoever meets them.
+        sources, patience = sources_at(proxy), ("--patience", "idle=2", "--patience", "tries=20")
         runs.run(runs.analyze(sources[0], "docker.h5", *sources[1:], *patience, ranks=ranks))
         same(runs.folder / "oci.h5", runs.folder / "docker.h5")
 

@@ -249,7 +249,7 @@ def test_a_foreign_host_gets_no_login_even_if_it_sends_back_or_asks(registry):
         assert count
         proxy.on("/tags/", faults.redirect(f"http://{other.host}{{path}}"))
         other.on("/tags/", faults.redirect(f"http://{proxy.host}{{path}}"))
-        assert list(client.tags("one")) == ["1"]
+        assert "1" in list(client.tags("one"))
         assert len(heard(proxy)) == count + 1  # that which was redirected
         proxy.on("/tags/", faults.redirect(f"http://{other.host}{{path}}"), times=9)
         other.on("/tags/", faults.status(401, CHALLENGE), times=9)

@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import OutputError, UsageError
 from .limits import Limits
+from .registry.access import Access
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,6 +45,7 @@ class AnalyzeOptions:
     publish_seconds: float | None = None
     retry_failed: bool = False
     warm_types: Path | None = None
+    access: Access = field(default_factory=Access)
     quiet: bool = False
 
 
@@ -56,6 +58,7 @@ class PlanOptions:
     json: bool = False
     platforms: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
 
 
 def settings(

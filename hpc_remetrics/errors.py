@@ -68,11 +68,10 @@ class RegistryError(BlobError):
     :param status: the HTTP status it answered with, 0 if it gave none.
     """
 
-    exit_code = 3
-
     def __init__(self, cause: str, message: str, hint: str = "", status: int = 0) -> None:
         super().__init__(cause, message, hint)
         self.status = status
+        self.exit_code = 4 if cause == "rate_limited" else 3
 
 
 class DatasetError(RemetricsError):

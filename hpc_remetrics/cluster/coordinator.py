@@ -7,6 +7,7 @@ It profiles nothing and holds nothing that a restart could not rebuild. The mess
     DEAL   0 -> r  layers of the tail; none: nothing is left
     TALLY  r -> 0  what was done since the last tally
     STOP   0 -> r  end now: publish what is whole
+    PAUSE  r -> 0  pauses that registries told this rank to make; 0 -> r  those that another rank was told
     BYE    r -> 0  everything is published; or the error that kept it from that
 """
 
@@ -21,7 +22,7 @@ from ..plan import Plan, next_chunk
 from ..records import Layer
 from .comm import Comm
 
-SHARE, ASK, DEAL, TALLY, STOP, BYE = range(10, 16)
+SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE = range(10, 17)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Coordinator:
         elif tag == TALLY:
             assert isinstance(message, Tally)
             self.tally += message
+        elif tag == PAUSE:
+            for worker in self._active - {source}:
+                self._comm.send(message, worker, PAUSE)
         elif tag == BYE:
             self._active.discard(source)
             if isinstance(message, RemetricsError):

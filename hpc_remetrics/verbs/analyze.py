@@ -6,6 +6,7 @@ import argparse
 
 from ..config import analyze_options, parse_limits
 from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
+from .access import access_of, add_access_options
 
 _EXAMPLES = """
 examples:
@@ -45,6 +46,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
+    add_access_options(parser)
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
@@ -61,6 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
+            "access": access_of(arguments, 0.0),
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
     from ..analyze import analyze

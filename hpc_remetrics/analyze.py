@@ -12,19 +12,20 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
-from .cluster.coordinator import ASK, BYE, TALLY, Coordinator, Tally
+from .cluster.coordinator import ASK, BYE, PAUSE, TALLY, Coordinator, Tally
 from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
 from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
+from .fetch import Fetcher
 from .log import set_rank
 from .plan import Plan, make_plan, share_of, total_size, unique_layers
 from .profile import filetype
@@ -32,9 +33,10 @@ from .profile.process import Child
 from .profile.typetable import TypeTable
 from .progress import Progress
 from .records import TRANSIENT_CAUSES, Catalog, Digest, Layer
+from .registry.pool import Registries
+from .resolving import Resolver
 from .sources import open_source
 from .sources.base import Source
-from .sources.manifests import resolve
 from .store.jobs import Notebook
 from .store.ledger import Ledger
 from .store.parts import finished, parts_folder, scan, sweep_temporaries
@@ -95,13 +97,14 @@ class _Run:
                 self.lock.release()
 
     def _run(self) -> int:
-        sources = on_root(self.comm, self._open_catalog)
+        sources, registries = on_root(self.comm, self._open_sources)
+        self.catalog = self._resolver().resolve(self.comm, sources, registries)
         layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
             return int(code)
         if todo:
-            self._profile(sources, todo, signature)
+            self._profile(sources, registries, todo, signature)
             left = self._left(layers, signature)
             if left:
                 return self._stopped(len(layers), left)
@@ -119,19 +122,22 @@ class _Run:
         except OSError as error:
             raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
 
-    def _open_catalog(self) -> list[Source]:
-        """Resolve all manifests; return the sources, with what they have listed, for every rank."""
+    def _open_sources(self) -> tuple[list[Source], Registries]:
+        """Open the sources and list what they must have listed, for every rank."""
         references = list(self.options.sources)
         if not references:
             self._say(f"no source named: taking {DEMO}, images assembled from this Python installation")
             references = [DEMO]
-        catalog, sources = Catalog(), [open_source(reference) for reference in references]
+        registries = Registries(replace(self.options.access, ranks=self.comm.size))
+        sources = [open_source(reference, registries) for reference in references]
         for source in sources:
             source.prepare()
             self._beat()
-            catalog += resolve(source, self.options.platforms, self.options.limits)
-        self.catalog = catalog
-        return sources
+        return sources, registries
+
+    def _resolver(self) -> Resolver:
+        options = self.options
+        return Resolver(options.platforms, options.limits, self.parts, self.stop, self._beat, options.quiet)
 
     def _planned(self) -> dict[Digest, Layer]:
         assert self.catalog is not None
@@ -216,14 +222,17 @@ class _Run:
         rows = sorted(map(repr, [*self.catalog.images, *self.catalog.skipped]))
         return hashlib.sha256(repr((sorted(self._signature().items()), rows)).encode()).hexdigest()
 
-    def _profile(self, sources: list[Source], todo: list[Layer], signature: dict[str, str]) -> None:
+    def _profile(
+        self, sources: list[Source], registries: Registries, todo: list[Layer], signature: dict[str, str]
+    ) -> None:
         """Profile what is left and publish it."""
         comm = self.comm
         self.job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = together(comm, lambda: Scratch(self.job, comm.rank, self.options.scratch))
         try:
             if self.child is not None:
-                self.worker = self._new_worker(sources, scratch, self.child, signature)
+                fetcher = Fetcher(sources, registries, scratch)
+                self.worker = self._new_worker(fetcher, scratch, self.child, signature)
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
             if self.is_root:
@@ -243,7 +252,7 @@ class _Run:
         """Return the profiling ranks: rank 0 is none if there are others."""
         return range(1, self.comm.size) if self.comm.size > 1 else range(1)
 
-    def _new_worker(self, sources: list[Source], scratch: Scratch, child: Child, signature: dict[str, str]) -> Worker:
+    def _new_worker(self, fetcher: Fetcher, scratch: Scratch, child: Child, signature: dict[str, str]) -> Worker:
         comm, options = self.comm, self.options
         types = scratch.shared(signature["types"])
         child.set_up(options.types, types, scratch.path / "watch")
@@ -252,7 +261,7 @@ class _Run:
             _warm(table, options.warm_types)
         seconds = options.publish_seconds or min(max(30.0, 0.25 * comm.size), 1200.0)
         publish = publisher(comm, self.parts, self.job, table, signature, scratch.path)
-        return Worker(comm, sources, child, scratch, publish, seconds)
+        return Worker(comm, fetcher, child, scratch, publish, seconds)
 
     def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
         """Exchange messages until every rank has said goodbye; return, on the root, their errors."""
@@ -267,8 +276,7 @@ class _Run:
             while (received := comm.poll()) is not None:
                 source, tag, message = received
                 moved = True
-                if tag in (ASK, TALLY, BYE):
-                    assert coordinator is not None
+                if coordinator and tag in (ASK, TALLY, BYE, PAUSE):
                     coordinator.handle(source, tag, message)
                 elif worker is not None:
                     worker.handle(source, tag, message)

@@ -16,6 +16,7 @@ from typing import Any
 
 from .errors import OutputError, UsageError
 from .limits import Limits
+from .registry.access import Access
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -48,6 +49,7 @@ class AnalyzeOptions:
     retry_failed: bool = False
     warm_types: Path | None = None
     share: tuple[int, int] | None = None
+    access: Access = field(default_factory=Access)
     quiet: bool = False
 
 
@@ -60,6 +62,7 @@ class PlanOptions:
     json: bool = False
     platforms: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
 
 
 def settings(

@@ -62,6 +62,18 @@ class BlobError(RemetricsError):
         self.cause = cause
 
 
+class RegistryError(BlobError):
+    """A registry did not give what it was asked for, and asking again would not help now.
+
+    :param status: the HTTP status it answered with, 0 if it gave none.
+    """
+
+    def __init__(self, cause: str, message: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(cause, message, hint)
+        self.status = status
+        self.exit_code = 4 if cause == "rate_limited" else 3
+
+
 class DatasetError(RemetricsError):
     """A file is not a dataset or part of this program, or of another schema version."""
 

@@ -12,6 +12,54 @@ _ON_TERMINAL, _ELSEWHERE = 0.2, 60.0
 """Seconds between two lines."""
 
 
+class StatusLine:
+    """One line that is shown again and again; `update` may be called at any rate.
+
+    :param text: makes the line.
+    """
+
+    def __init__(
+        self,
+        text: Callable[[], str],
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        quiet: bool = False,
+    ) -> None:
+        self._text, self._stream, self._clock, self._quiet = text, stream or sys.stderr, clock, quiet
+        self._terminal = self._stream.isatty()
+        self._next = clock() + (0 if self._terminal else _ELSEWHERE)
+
+    def update(self) -> None:
+        """Show the line if it is time."""
+        if not self._quiet and (now := self._clock()) >= self._next:
+            self._next = now + (_ON_TERMINAL if self._terminal else _ELSEWHERE)
+            self._show("")
+
+    def finish(self) -> None:
+        """Show the last line."""
+        if not self._quiet:
+            self._show("\n")
+
+    def _show(self, end: str) -> None:
+        try:
+            if self._terminal:
+                width = self._width()
+                self._stream.write("\r" + self._text()[:width].ljust(width) + end)
+            else:
+                self._stream.write(self._text() + "\n")
+            self._stream.flush()
+        except OSError:
+            # The terminal has gone (a lost connection); the run has not.
+            self._quiet = True
+
+    def _width(self) -> int:
+        """Return the columns to fill: one less than there are, as some terminals wrap at the last."""
+        try:
+            return (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
+        except OSError:
+            return 79
+
+
 class Progress:
     """Shows layers, files, bytes, rate, time left and failures; `update` may be called at any rate.
 
@@ -26,43 +74,19 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         quiet: bool = False,
     ) -> None:
-        self._total_layers, self._total_bytes = total_layers, total_bytes
-        self._stream, self._clock, self._quiet = stream or sys.stderr, clock, quiet
-        self._terminal = self._stream.isatty()
+        self._total_layers, self._total_bytes, self._clock = total_layers, total_bytes, clock
         self._started = clock()
-        self._next = self._started + (0 if self._terminal else _ELSEWHERE)
         self._now = (0, 0, 0, 0)
+        self._status = StatusLine(self.line, stream, clock, quiet)
 
     def update(self, layers: int, files: int, bytes_: int, failures: int) -> None:
         """Take the totals so far, and show them if it is time."""
         self._now = (layers, files, bytes_, failures)
-        if not self._quiet and (now := self._clock()) >= self._next:
-            self._next = now + (_ON_TERMINAL if self._terminal else _ELSEWHERE)
-            self._show("")
+        self._status.update()
 
     def finish(self) -> None:
         """Show the last line."""
-        if not self._quiet:
-            self._show("\n")
-
-    def _show(self, end: str) -> None:
-        try:
-            if self._terminal:
-                width = self._width()
-                self._stream.write("\r" + self.line()[:width].ljust(width) + end)
-            else:
-                self._stream.write(self.line() + "\n")
-            self._stream.flush()
-        except OSError:
-            # The terminal has gone (a lost connection); the run has not.
-            self._quiet = True
-
-    def _width(self) -> int:
-        """Return the columns to fill: one less than there are, as some terminals wrap at the last."""
-        try:
-            return (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
-        except OSError:
-            return 79
+        self._status.finish()
 
     def line(self) -> str:
         """Return the line for now."""

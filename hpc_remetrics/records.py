@@ -49,12 +49,15 @@ class Layer:
     :param size: bytes of the blob as the descriptor says, -1 where it does not say (schema 1).
     :param media_type: a member of :data:`MEDIA_TYPES`.
     :param diff_id: of the uncompressed tar as the image's config says, or None.
+    :param origin: where it is fetched from, `HOST/REPOSITORY` of a registry; "" for what is read in place. It is
+        no part of what the layer is.
     """
 
     digest: Digest
     size: int
     media_type: str
     diff_id: Digest | None = None
+    origin: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -125,15 +128,40 @@ class Failure:
     host: str = ""
 
 
+@dataclass(frozen=True)
+class Popularity:
+    """What a crawl says of a repository, -1 for what it doesn't."""
+
+    stars: int = -1
+    pulls: int = -1
+
+    def __or__(self, other: Popularity) -> Popularity:
+        """Join what two rows say of one repository; the greater number is the later one.
+
+        >>> Popularity(3, -1) | Popularity(2, 10)
+        Popularity(stars=3, pulls=10)
+        """
+        return Popularity(max(self.stars, other.stars), max(self.pulls, other.pulls))
+
+
 @dataclass
 class Catalog:
-    """What sources hold: images with their layers, and what is counted apart."""
+    """What sources hold: images with their layers, what is counted apart, and what is known of repositories.
+
+    :param passing: whether something is missing that another start may find.
+    """
 
     images: list[Image] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    repositories: dict[str, Popularity] = field(default_factory=dict)
+    passing: bool = False
 
     def __add__(self, other: Catalog) -> Catalog:
-        return Catalog(self.images + other.images, self.skipped + other.skipped)
+        repositories = dict(self.repositories)
+        for name, popularity in other.repositories.items():
+            repositories[name] = repositories.get(name, Popularity()) | popularity
+        passing = self.passing or other.passing
+        return Catalog(self.images + other.images, self.skipped + other.skipped, repositories, passing)
 
 
 def _enum(*words: str) -> dict[str, int]:
@@ -210,10 +238,23 @@ CAUSES = _enum(
     "no_room",
     "unsupported",
     "internal",
+    "denied",
+    "rate_limited",
 )
 
 TRANSIENT_CAUSES = frozenset(
-    {"io_error", "limit_time", "limit_memory", "killed", "crashed", "no_room", "missing", "internal"}
+    {
+        "io_error",
+        "limit_time",
+        "limit_memory",
+        "killed",
+        "crashed",
+        "no_room",
+        "missing",
+        "internal",
+        "denied",
+        "rate_limited",
+    }
 )
 """Causes that another start may not meet again: such layers are tried anew."""
 

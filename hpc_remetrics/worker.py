@@ -7,22 +7,21 @@ that a rank that is alone can be coordinator and worker in turns.
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cluster.comm import Comm
-from .cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Tally, tally_seconds
+from .cluster.coordinator import ASK, BYE, DEAL, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
 from .cluster.intake import Intake
-from .cluster.scratch import Scratch, room
+from .cluster.scratch import Scratch
 from .columns import LayerProfile
 from .errors import BlobError, RemetricsError
+from .fetch import Brought, Fetcher
 from .profile.process import Child, Job
 from .profile.typetable import TypeTable
 from .records import STATUSES, Failure, Layer
-from .sources.base import Extent, Source
 from .store.parts import SpillError, write_part
 
 log = logging.getLogger(__name__)
@@ -51,17 +50,16 @@ class Worker:
     def __init__(
         self,
         comm: Comm,
-        sources: Sequence[Source],
+        fetcher: Fetcher,
         child: Child,
         scratch: Scratch,
         publish: Callable[[_Unpublished], None],
         publish_seconds: float,
     ) -> None:
-        self._comm, self._sources, self._child, self._scratch = comm, sources, child, scratch
+        self._comm, self._fetcher, self._child, self._scratch = comm, fetcher, child, scratch
         self._publish, self._publish_seconds = publish, publish_seconds
         self._intake = Intake()
-        self._current: Layer | None = None
-        self._fetched: Path | None = None
+        self._current: Brought | None = None
         self._spills = 0
         self._stopping = False
         self._unpublished = _Unpublished()
@@ -76,6 +74,8 @@ class Worker:
         if tag in (SHARE, DEAL):
             layers: Sequence[Layer] = message  # type: ignore[assignment]
             self._intake.take(layers, last=tag == DEAL and not layers)
+        elif tag == PAUSE:
+            self._fetcher.budget.hear(message)  # type: ignore[arg-type]
         elif tag == STOP:
             self.stop()
 
@@ -99,74 +99,51 @@ class Worker:
             self._flush()
             self._end(None)
             return True
-        moved = self._collect() | self._begin()
-        if (in_hand := self._intake.ask(self._current)) is not None:
+        moved = self._collect() | self._fetcher.take(self._intake.queue) | self._begin()
+        if (in_hand := self._intake.ask(self._ahead())) is not None:
             self._comm.send(in_hand, self._comm.root, ASK)
+        if news := self._fetcher.budget.news():
+            self._comm.send(news, self._comm.root, PAUSE)
         self._send_tally(self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds)
         if self._is_time_to_publish():
             self._flush()
-        if self._intake.ended and self._current is None:
+        if self._intake.ended and not self._ahead():
             self._flush()
             self._end(None)
             moved = True
         return moved
 
+    def _ahead(self) -> list[Layer]:
+        """Return the layers that left the intake and aren't done: fetched, under way, or with the child."""
+        return [*self._fetcher.layers, *([self._current.layer] if self._current else [])]
+
     def _begin(self) -> bool:
-        """Hand the next layer to the idle child."""
-        if self._current is not None or not self._intake:
+        """Hand the next layer that is at hand to the idle child."""
+        if self._current is not None or (brought := self._fetcher.poll()) is None:
             return False
-        layer = self._intake.next()
-        self._spills += 1
-        spill = self._scratch.path / f"{self._spills}.spill"
-        begun = time.monotonic()
-        try:
-            extent = self._fetch(layer)
-        except BlobError as error:
-            stage = "open" if error.cause == "missing" else "fetch"
-            self._done(layer, LayerProfile(stage=stage, cause=error.cause, message=str(error)[:500]), None)
+        layer, extent = brought.layer, brought.extent
+        self._tally += Tally(fetch_seconds=brought.seconds)
+        if extent is None:
+            self._done(layer, _unfetched(brought.error), None)
             return True
-        self._current, self._spill, self._begun = layer, spill, time.monotonic()
-        self._tally += Tally(fetch_seconds=self._begun - begun)
-        self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, spill))
+        self._spills += 1
+        self._spill = self._scratch.path / f"{self._spills}.spill"
+        self._current, self._begun = brought, time.monotonic()
+        self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, self._spill))
         return True
-
-    def _fetch(self, layer: Layer) -> Extent:
-        """Return where the layer's bytes lie: in place, or fetched to scratch."""
-        missing: BlobError | None = None
-        for source in self._sources:
-            try:
-                return source.locate(layer.digest, layer.size) or self._copy(source, layer)
-            except BlobError as error:
-                missing = missing if missing and missing.cause != "missing" else error
-        raise missing or BlobError("missing", f"no source holds {layer.digest}")
-
-    def _copy(self, source: Source, layer: Layer) -> Extent:
-        path = self._scratch.path / "blob"
-        if room(path.parent) < layer.size:
-            raise BlobError("no_room", f"{path.parent} has no room for the {layer.size} bytes of {layer.digest}")
-        try:
-            with source.open(layer.digest) as stream, open(path, "wb") as file:
-                shutil.copyfileobj(stream, file, 1 << 20)
-                self._fetched = path
-                return Extent(path, 0, file.tell())
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise BlobError("io_error", f"fetching {layer.digest} failed: {error}") from None
 
     def _collect(self) -> bool:
         """Take the layer that the child is done with, if it is."""
         profile = self._child.poll()
         if profile is None or self._current is None:
             return False
-        layer, self._current = self._current, None
+        brought, self._current = self._current, None
         self._tally += Tally(busy_seconds=time.monotonic() - self._begun)
         self.cpu_seconds += profile.cpu_seconds
-        if self._fetched:
-            self._fetched.unlink(missing_ok=True)
-            self._fetched = None
+        self._fetcher.release(brought)
         if not profile.entries:
             self._spill.unlink(missing_ok=True)
-        self._done(layer, profile, self._spill if profile.entries else None)
+        self._done(brought.layer, profile, self._spill if profile.entries else None)
         return True
 
     def _done(self, layer: Layer, profile: LayerProfile, spill: Path | None) -> None:
@@ -222,6 +199,7 @@ class Worker:
 
     def _end(self, error: RemetricsError | None) -> None:
         self._child.abandon()
+        self._fetcher.close()
         self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
         self.finished = True
@@ -249,6 +227,12 @@ def publisher(
                 failures = [failure for failure in failures if failure.digest != error.digest]
 
     return publish
+
+
+def _unfetched(error: BlobError | None) -> LayerProfile:
+    assert error is not None
+    stage = "open" if error.cause == "missing" else "fetch"
+    return LayerProfile(stage=stage, cause=error.cause, message=str(error)[:500])
 
 
 def _damaged(error: SpillError) -> LayerProfile:

@@ -7,6 +7,7 @@ It profiles nothing and holds nothing that a restart could not rebuild. The mess
     DEAL   0 -> r  layers of the tail; none: nothing is left
     TALLY  r -> 0  what was done since the last tally
     STOP   0 -> r  end now: publish what is whole
+    PAUSE  r -> 0  pauses that registries told this rank to make; 0 -> r  those that another rank was told
     BYE    r -> 0  everything is published; or the error that kept it from that
 """
 
@@ -23,7 +24,7 @@ from .comm import Comm
 
 _TALLIES_A_SECOND = 500
 
-SHARE, ASK, DEAL, TALLY, STOP, BYE = range(10, 16)
+SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE = range(10, 17)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,9 @@ class Coordinator:
             assert isinstance(message, Tally)
             self.tally += message
             self.by_rank[source] += message
+        elif tag == PAUSE:
+            for worker in self._active - {source}:
+                self._comm.send(message, worker, PAUSE)
         elif tag == BYE:
             self._active.discard(source)
             if isinstance(message, RemetricsError):

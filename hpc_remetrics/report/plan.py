@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..cluster.comm import SerialComm
 from ..config import PlanOptions
 from ..plan import Plan, cost, divide, make_plan, unique_layers
 from ..records import Catalog, Layer
+from ..registry.pool import Registries
+from ..resolving import Resolver
 from ..sources import open_source
-from ..sources.manifests import resolve
 
 _MOST_ROWS = 20
 """Ranks that are shown one by one."""
@@ -17,11 +19,11 @@ _MOST_ROWS = 20
 
 def plan_command(options: PlanOptions) -> int:
     """Print what there is to profile in the sources and how it would be dealt out; return the exit code."""
-    catalog = Catalog()
-    for reference in options.sources:
-        source = open_source(reference)
+    registries = Registries(options.access)
+    sources = [open_source(reference, registries) for reference in options.sources]
+    for source in sources:
         source.prepare()
-        catalog += resolve(source, options.platforms, options.limits)
+    catalog = Resolver(options.platforms, options.limits).resolve(SerialComm(), sources, registries) or Catalog()
     layers = unique_layers(catalog)
     # Rank 0 of several profiles nothing.
     plan = make_plan(layers.values(), max(options.ranks - 1, 1))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import RemetricsError, SourceError, UsageError
+from ..registry.pool import Registries
+from ..registry.reference import Reference
 from .archive import Archive
 from .base import Extent, Root, Source
 from .demo import DemoSource
@@ -15,17 +17,22 @@ from .docker_archive import DockerArchiveSource
 from .local import Folder
 from .manifests import merge, resolve, resolve_root
 from .oci import OciSource
+from .remote import DockerSource, ReposSource
 from .seed2017 import Seed2017Source
 
 __all__ = ["Extent", "Root", "Source", "merge", "open_source", "resolve", "resolve_root"]
 
-FORMS = "oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:REF], dir:DIR, seed2017:DIR, demo:[DIR]"
+FORMS = (
+    "docker://HOST/NAME[:TAG|@DIGEST], repos:FILE.csv, oci:DIR[:REF], oci-archive:FILE[:REF], "
+    "docker-archive:FILE[:REF], dir:DIR, seed2017:DIR, demo:[DIR]"
+)
 """The references that there are, for messages and help."""
 
 
-def open_source(reference: str) -> Source:
+def open_source(reference: str, registries: Registries | None = None) -> Source:
     """Open the place that a reference names; nothing is read before it is asked for.
 
+    :param registries: by which registries are asked.
     :raises UsageError: if there is no such transport, or the reference is none.
     :raises SourceError: if there is nothing of the right kind at its path.
     """
@@ -33,7 +40,21 @@ def open_source(reference: str) -> Source:
     opener = _OPENERS.get(transport) if colon else None
     if opener is None:
         raise UsageError(f"not a source: {reference!r}", _suggest(reference))
-    return opener(reference, rest)
+    return opener(reference, rest, registries or Registries())
+
+
+def _open_docker(reference: str, rest: str, registries: Registries) -> Source:
+    if not rest.startswith("//"):
+        raise UsageError(f"not a source: {reference[:300]!r}", "write docker://HOST/NAME[:TAG|@DIGEST]")
+    return DockerSource(reference, registries, Reference.parse(reference))
+
+
+def _open_repos(reference: str, rest: str, registries: Registries) -> Source:
+    return ReposSource(reference, registries, _file(reference, rest))
+
+
+def _local(opener: Callable[[str, str], Source]) -> Callable[[str, str, Registries], Source]:
+    return lambda reference, rest, _: opener(reference, rest)
 
 
 def _open_oci(reference: str, rest: str) -> Source:
@@ -63,13 +84,15 @@ def _open_demo(reference: str, rest: str) -> Source:
     return DemoSource(reference, Path(_expand(rest)) if rest else None)
 
 
-_OPENERS: dict[str, Callable[[str, str], Source]] = {
-    "oci": _open_oci,
-    "oci-archive": _open_oci_archive,
-    "docker-archive": _open_docker_archive,
-    "dir": _open_directory,
-    "seed2017": _open_seed2017,
-    "demo": _open_demo,
+_OPENERS: dict[str, Callable[[str, str, Registries], Source]] = {
+    "docker": _open_docker,
+    "repos": _open_repos,
+    "oci": _local(_open_oci),
+    "oci-archive": _local(_open_oci_archive),
+    "docker-archive": _local(_open_docker_archive),
+    "dir": _local(_open_directory),
+    "seed2017": _local(_open_seed2017),
+    "demo": _local(_open_demo),
 }
 
 

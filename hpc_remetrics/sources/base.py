@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import BlobError
-from ..records import Digest
+from ..records import Digest, Layer, Popularity
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Root:
     :param manifest_type: set where the bytes were made up by the source (docker-archive).
     :param descriptor: the entry of an index just as its JSON says, where the source has not read the
         manifest yet: the walk reads it by digest, and judges the descriptor as it judges any other.
+    :param popularity: what a crawl says of the image's repository.
+    :param place: where the source finds the manifest, for those that read it when the root is entered.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Root:
     platform: str = ""
     manifest_type: str = ""
     descriptor: Any = None
+    popularity: Popularity | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Source(ABC):
     """Images and blobs of one place; `reference` is what the user wrote, such as `oci:DIR`."""
 
     reference: str
+    is_remote = False
+    """Whether reading it waits for a network, so that all ranks should take a share of the roots."""
+
+    origin = ""
+    """What `Layer.origin` is of the layers that are met here."""
 
     def prepare(self) -> None:  # noqa: B027 (most sources have nothing to make)
         """Make what the source needs on disk; one rank calls it, before any other opens the source."""
@@ -66,6 +75,14 @@ class Source(ABC):
     @abstractmethod
     def roots(self) -> Iterator[Root]:
         """Yield the named manifests; raise `SourceError` if the place is not what it should be."""
+
+    def enter(self, root: Root) -> tuple[Root, Source]:
+        """Return a root with its manifest, and the source that what it names is read from.
+
+        :raises BlobError: the manifest can't be had, which costs this root.
+        :raises RemetricsError: anything else ends the run.
+        """
+        return root, self
 
     @abstractmethod
     def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
@@ -77,6 +94,23 @@ class Source(ABC):
         :param size: bytes that the manifest says, for places that have several files of a blob (-1: unknown).
         """
         return None
+
+    def fetch(self, layer: Layer, path: Path) -> None:
+        """Bring a layer that can't be read in place into a file, verified; `BlobError` if it can't be had."""
+        raise BlobError("missing", f"{self.reference} fetches nothing")
+
+    def holds(self, layer: Layer) -> bool:
+        """Tell whether `fetch` knows where to look for a layer."""
+        return layer.origin == self.origin
+
+    def size_of(self, digest: Digest) -> int:
+        """Return the size of a blob whose descriptor doesn't say it, -1 if the source doesn't know."""
+        extent = self.locate(digest)
+        return extent.size if extent else -1
+
+    def read_manifest(self, digest: Digest, limit: int) -> bytes:
+        """Return a manifest or an index, as `read` returns any blob."""
+        return self.read(digest, limit)
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """Return a small blob whole; `BlobError` if it is missing, longer than `limit`, or not what its digest says."""

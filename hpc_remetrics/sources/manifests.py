@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import BlobError
+from ..errors import BlobError, RegistryError
 from ..limits import Limits
-from ..records import Catalog, Digest, Image, Layer, Skipped
+from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
 from . import documents, platforms, schema1
 from .base import Root, Source
 from .documents import Descriptor, Malformed, get_list, get_media_type, get_object, get_text, shown
@@ -41,10 +41,11 @@ LAYER_MEDIA_TYPES = {
 }
 """The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
 
-_FOREIGN_PREFIXES = (
+FOREIGN_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
+"""How the media types of layers begin that registries don't keep."""
 
 _STATEMENT = "application/vnd.in-toto+json"
 
@@ -62,7 +63,9 @@ _VAGUE = frozenset({"", "application/json", "application/octet-stream", "text/pl
 
 _IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG}) | _VAGUE
 _MEMBERS = {"index": "manifests", "docker_schema1": "fsLayers", "oci": "layers", "docker_schema2": "layers"}
-_CAUSE_OF_BLOB_ERROR = {"missing": "missing_manifest", "io_error": "missing_manifest"}
+_CAUSE_OF_BLOB_ERROR = dict.fromkeys(("missing", "io_error", "denied", "limit_time"), "missing_manifest")
+_PASSING = frozenset({"io_error", "denied", "limit_time", "rate_limited"})
+"""Why a registry does not give a blob that it may give another time."""
 
 
 def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
@@ -77,8 +80,17 @@ def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None
 
 def resolve_root(source: Source, root: Root, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
     """Walk what stands under one root: a share of :func:`resolve`'s work, for ranks that divide the roots."""
-    walk = _Walk(source, shown(root.name, 4096), platforms, limits or Limits())
+    name = shown(root.name, 4096)
+    try:
+        root, place = source.enter(root)
+    except BlobError as error:
+        walk = _Walk(source, name, platforms, limits or Limits())
+        walk.miss(Descriptor(str(root.digest or ""), -1, ""), error)
+        return walk.catalog
+    walk = _Walk(place, name, platforms, limits or Limits())
     walk.start(root)
+    if root.popularity and walk.catalog.images:
+        walk.catalog.repositories[walk.catalog.images[0].repository] = root.popularity
     return walk.catalog
 
 
@@ -86,11 +98,16 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
     """Join catalogs in their order; what is there twice (same name, same digest) is taken once."""
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
+    repositories: dict[str, Popularity] = {}
+    passing = False
     for catalog in catalogs:
         for image in catalog.images:
             images.setdefault((image.name, image.digest), image)
         skipped.update(dict.fromkeys(catalog.skipped))
-    return Catalog(list(images.values()), list(skipped))
+        for name, popularity in catalog.repositories.items():
+            repositories[name] = repositories.get(name, Popularity()) | popularity
+        passing |= catalog.passing
+    return Catalog(list(images.values()), list(skipped), repositories, passing)
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,13 @@ class _Walk:
             Skipped(self._name, shown(item.digest), item.size, shown(item.media_type), cause, shown(message, 500))
         )
 
+    def miss(self, item: Descriptor, error: BlobError) -> None:
+        """Count apart a manifest that can't be had."""
+        if error.cause == "rate_limited":
+            raise error  # so would be all that follow: the run stops, and goes on with another start
+        self.catalog.passing |= isinstance(error, RegistryError) and error.cause in _PASSING
+        self._skip(item, _CAUSE_OF_BLOB_ERROR.get(error.cause, "bad_manifest"), str(error))
+
     def _skip_document(self, document: _Document, cause: str, message: str) -> None:
         item = Descriptor(str(document.digest), len(document.data), document.media_type)
         self._skip(item, cause, message)
@@ -158,9 +182,9 @@ class _Walk:
             return
         self._seen.add(digest)
         try:
-            data = self._source.read(digest, self._limits.manifest_bytes)
+            data = self._source.read_manifest(digest, self._limits.manifest_bytes)
         except BlobError as error:
-            return self._skip(item, _CAUSE_OF_BLOB_ERROR.get(error.cause, "bad_manifest"), str(error))
+            return self.miss(item, error)
         if item.size not in (-1, len(data)):
             return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
         self._judge(_Document(data, item.media_type, item.platform, digest, depth))
@@ -181,7 +205,7 @@ class _Walk:
         """Decide what a document is, and take it as that."""
         try:
             value = documents.parse(document.data)
-            kind = _kind(value, document.media_type)
+            kind = kind_of(value, document.media_type)
             media_type = get_media_type(value) or document.media_type
             if media_type != document.media_type:
                 document = replace(document, media_type=media_type)
@@ -199,6 +223,8 @@ class _Walk:
                 self._take_manifest(document, value, kind)
         except Malformed as error:
             self._skip_document(document, "bad_manifest", str(error))
+        except RegistryError as error:
+            self.miss(Descriptor(str(document.digest), len(document.data), document.media_type), error)
 
     def _take_index(self, document: _Document, value: dict[str, Any]) -> None:
         if get_text(value, "artifactType"):
@@ -242,7 +268,8 @@ class _Walk:
                 self._skip(layer, cause, message)
                 continue
             digest = Digest.parse(layer.digest)
-            taken.append(Layer(digest, self._size(digest, layer.size), LAYER_MEDIA_TYPES[layer.media_type], diff_id))
+            size, media_type = self._size(digest, layer.size), LAYER_MEDIA_TYPES[layer.media_type]
+            taken.append(Layer(digest, size, media_type, diff_id, self._source.origin))
         return tuple(taken)
 
     def _take_schema1(self, document: _Document, value: dict[str, Any]) -> None:
@@ -264,7 +291,10 @@ class _Walk:
             value = documents.parse(self._source.read(digest, self._limits.manifest_bytes))
             diff_ids = get_list(get_object(value, "rootfs"), "diff_ids")
             return documents.get_platform(value), [_digest_or_none(text) for text in diff_ids]
-        except (ValueError, BlobError):
+        except (ValueError, BlobError) as error:
+            # Rows must not depend on how a registry was on that day.
+            if isinstance(error, RegistryError) and error.cause in _PASSING:
+                raise
             return "", []
 
     def _size(self, digest: Digest, size: int) -> int:
@@ -272,13 +302,12 @@ class _Walk:
         if size >= 0:
             return size
         try:
-            extent = self._source.locate(digest)
+            return self._source.size_of(digest)
         except BlobError:
             return -1
-        return extent.size if extent else -1
 
 
-def _kind(value: dict[str, Any], media_type: str) -> str:
+def kind_of(value: dict[str, Any], media_type: str) -> str:
     """Return what a document is: its manifest type, `index`, `artifact` or `unknown`.
 
     `Malformed` if it could be two things, since tools would take it as either.
@@ -316,7 +345,7 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
     """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
     if layer.media_type.endswith("+encrypted"):
         return "encrypted", "an encrypted layer"
-    if layer.has_urls or layer.media_type.startswith(_FOREIGN_PREFIXES):
+    if layer.has_urls or layer.media_type.startswith(FOREIGN_PREFIXES):
         return "foreign", "a layer that is kept elsewhere"
     if layer.media_type == _STATEMENT:
         return "attestation", "a statement about an image"

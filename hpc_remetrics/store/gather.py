@@ -36,6 +36,7 @@ from ..records import (
     STATUSES,
     Catalog,
     Image,
+    Popularity,
 )
 from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
@@ -272,8 +273,7 @@ class _Gather:
             "contents": numbers.total,
             "types": len(numbers.types),
         }
-        unknown = np.full(len(repositories), -1)
-        write_table(file, "repositories", {"name": repositories, "stars": unknown, "pulls": unknown}, rows)
+        write_table(file, "repositories", _repository_columns(catalog, repositories), rows)
         write_table(file, "images", _image_columns(images, repositories), rows)
         write_table(file, "image_layers", {"layer": self._image_layers(images)}, rows)
         write_table(file, "layers", self._layer_columns(images), rows)
@@ -401,6 +401,11 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
 
 def _raw(digests: list[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(digests), "V32")
+
+
+def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
+    known = [catalog.repositories.get(name, Popularity()) for name in names]
+    return {"name": names, "stars": [one.stars for one in known], "pulls": [one.pulls for one in known]}
 
 
 def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:

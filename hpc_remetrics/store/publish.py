@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 _COPY_BYTES = 4 << 20
@@ -28,6 +30,23 @@ def publish_copy(source: Path, target: Path) -> None:
         os.unlink(temporary)
         raise
     sync_directory(target.parent)
+
+
+def write_whole(path: Path, pieces: Iterable[bytes | str]) -> None:
+    """Write a file that has its name only when it is whole and on disk; one of that name is replaced."""
+    temporary = temporary_name(path)
+    try:
+        with open(temporary, "wb") as file:
+            for piece in pieces:
+                file.write(piece.encode() if isinstance(piece, str) else piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
 
 
 def rename_new(temporary: Path, target: Path) -> None:

@@ -18,6 +18,8 @@ from ..limits import Limits
 
 SOURCES = """
 sources (as containers-transports(5) writes them):
+  docker://HOST/NAME[:TAG|@DIGEST]  an image at a registry (without HOST: Docker Hub)
+  repos:FILE.csv             the images that a crawl's list names
   oci:DIR[:REF]              an OCI image layout
   oci-archive:FILE[:REF]     the same in a tar
   docker-archive:FILE[:REF]  what `docker save` and `podman save` write

@@ -7,6 +7,7 @@ import argparse
 from ..config import PlanOptions, parse_limits, settings
 from ..errors import UsageError
 from . import SOURCES, Verbs, add_source_options, add_verb
+from .access import access_of, add_access_options
 
 _EXAMPLES = """
 examples:
@@ -23,6 +24,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--ranks", type=int, default=4, metavar="N", help="ranks, rank 0 included (default: 4)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_source_options(parser)
+    add_access_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -40,4 +42,5 @@ def _run(arguments: argparse.Namespace) -> int:
 
     platforms = tuple(merged.get("platforms", ()))
     sources = tuple(merged["sources"])
-    return plan_command(PlanOptions(sources, arguments.ranks, arguments.json, platforms, merged["limits"]))
+    access = access_of(arguments, 0.0)
+    return plan_command(PlanOptions(sources, arguments.ranks, arguments.json, platforms, merged["limits"], access))

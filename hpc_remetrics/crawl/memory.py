@@ -1,0 +1,102 @@
+"""What a crawl knows: every answer it ever got, in a journal beside its output."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..journal import Journal
+from .pages import Ask, Page
+from .sorting import sorted_lines
+
+VERSION = 1
+
+_NAMES = ("search", "namespace", "repository", "catalog")
+_TAGS = ("tags", "tag_list")
+
+
+class Memory:
+    """The answers of a crawl, also of the starts before this one.
+
+    :ivar failures: key of an ask -> why it has no answer and never will have.
+    :ivar seen: rows of repositories, one that was seen twice counted twice.
+    :ivar refused: rows that were none.
+    :ivar begun: when the first answer came, Unix time; `ended`: the last.
+    """
+
+    def __init__(self, path: Path, target: str) -> None:
+        self._journal = Journal(path, {"format": "hpc_remetrics crawl", "version": VERSION, "target": target})
+        self._pages: dict[str, Page] = {}
+        self.failures: dict[str, str] = {}
+        self.seen = self.refused = 0
+        self.begun = self.ended = 0.0
+        for record in self._journal:
+            self._learn(record)
+
+    def __contains__(self, ask: Ask) -> bool:
+        return ask.key in self._pages
+
+    def __getitem__(self, ask: Ask) -> Page:
+        """Return what is known of a page, without its rows."""
+        return self._pages[ask.key]
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def add(self, ask: Ask, page: Page) -> None:
+        """Keep an answer."""
+        self._append(
+            {"k": ask.key, "c": page.count, "m": page.more, "n": page.narrow, "d": page.dropped, "r": page.rows}
+        )
+
+    def fail(self, ask: Ask, reason: str) -> None:
+        """Keep that a page can't be had, now or later."""
+        self._append({"k": ask.key, "f": reason})
+
+    def _append(self, record: dict[str, Any]) -> None:
+        record["t"] = round(time.time(), 3)
+        self._journal.append(record)
+        self._learn(record)
+
+    def _learn(self, record: dict[str, Any]) -> None:
+        key = record["k"]
+        self.begun, self.ended = self.begun or record["t"], record["t"]
+        if "f" in record:
+            self.failures[key] = record["f"]
+            self._pages[key] = Page([])
+        else:
+            self._pages[key] = Page([], record["c"], record["m"], record["n"])
+            self.refused += record["d"]
+            self.seen += len(record["r"]) if key.partition(" ")[0] in _NAMES else 0
+
+    def names(self) -> Iterator[tuple[float, list[Any]]]:
+        """Yield every repository that was seen, as often as it was: (Unix time, row)."""
+        for record in self._journal:
+            if "r" in record and record["k"].partition(" ")[0] in _NAMES:
+                for row in record["r"]:
+                    yield record["t"], row
+
+    def tags(self, numbers: Mapping[str, int], folder: Path) -> Iterator[tuple[int, list[Any]]]:
+        """Yield the tags of some repositories in order of their numbers: (number, row), as the listings order them.
+
+        :param numbers: name -> number.
+        :param folder: for what doesn't fit into memory.
+        """
+        for line in sorted_lines(self._tag_lines(numbers), folder):
+            number, _, row = line.split(" ", 2)
+            yield int(number), json.loads(row)
+
+    def _tag_lines(self, numbers: Mapping[str, int]) -> Iterator[str]:
+        place = 0
+        for record in self._journal:
+            kind, name, _ = record["k"].split(" ", 2)
+            if kind in _TAGS and "r" in record and name in numbers:
+                for row in record["r"]:
+                    place += 1
+                    yield f"{numbers[name]:012} {place:015} {json.dumps(row)}"
+
+    def close(self) -> None:
+        self._journal.close()

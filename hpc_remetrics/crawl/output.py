@@ -1,0 +1,108 @@
+"""The files of a crawl: the list, what it is (about), and the journal; a list has its name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..sources.repositories import Repository, csv_lines
+from ..store.publish import write_whole
+from .memory import Memory
+from .options import CrawlOptions
+from .sample import Stratum
+from .table import iso_time
+
+
+class Output:
+    """The files beside `options.output`."""
+
+    def __init__(self, options: CrawlOptions) -> None:
+        self._options, self._path = options, options.output
+        self.journal = self._path.with_name(f"{self._path.name}.journal")
+        self._about = self._path.with_name(f"{self._path.name}.about.json")
+
+    def finished(self) -> int | None:
+        """Return the exit code if the list is there, of the same wishes; else None."""
+        try:
+            about = json.loads(self._about.read_text())
+            if self._path.is_file() and about["wishes"] == self._wishes():
+                return 3 if about["failures"] else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return None
+
+    def _wishes(self) -> dict[str, Any]:
+        options = self._options
+        return {
+            "target": str(options.target),
+            "tags": options.tags,
+            "sample": options.sample,
+            "seed": options.seed,
+            "namespaces": options.list_namespaces,
+        }
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Give a folder for what doesn't fit into memory; those that a kill left are removed."""
+        prefix = f".{self._path.name}.sort-"
+        for left in self._path.parent.glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=prefix) as folder:
+                yield Path(folder)
+        except OSError as error:
+            raise OutputError(
+                f"can't write beside {self._path}: {error.strerror}", "make room and start again"
+            ) from None
+
+    def write(
+        self,
+        rows: Iterable[Repository],
+        memory: Memory,
+        strata: Mapping[str, Stratum],
+        facts: Mapping[str, Any],
+    ) -> int:
+        """Give the list its name, then what is known about it; return the exit code.
+
+        :param facts: more that is to be known about it.
+        """
+        names, count = set[str](), 0
+
+        def counted() -> Iterator[Repository]:
+            nonlocal count
+            for row in rows:
+                names.add(row.name)
+                count += 1
+                yield row
+
+        about = {
+            "format": "hpc_remetrics repositories",
+            "wishes": self._wishes(),
+            "begun": iso_time(memory.begun),
+            "ended": iso_time(memory.ended),
+            "answers": len(memory),
+            "names_seen": memory.seen,
+            "names_refused": memory.refused,
+            **facts,
+        }
+        try:
+            write_whole(self._path, csv_lines(counted()))
+            about |= {"repositories_listed": len(names), "rows": count, "strata": _weights(strata)}
+            about["failures"] = memory.failures
+            write_whole(self._about, [json.dumps(about, indent=1) + "\n"])
+        except OSError as error:
+            raise OutputError(f"can't write {self._path}: {error.strerror}", "make room and start again") from None
+        return 3 if memory.failures else 0
+
+
+def _weights(strata: Mapping[str, Stratum]) -> dict[str, Any]:
+    return {
+        name: {"population": stratum.population, "drawn": stratum.drawn, "weight": stratum.weight}
+        for name, stratum in strata.items()
+    }

@@ -1,0 +1,199 @@
+"""The pages of listings: what to ask for, and what the answer says. Nothing in an answer is trusted.
+
+Docker Hub has an API that its documentation describes (namespaces, tags) and one that it doesn't (search);
+a registry has `_catalog` and `tags/list`, which continue by a `Link` header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from ..sources.documents import Malformed, get_list, get_text, parse
+
+PAGE_SIZE = 100
+"""What Docker Hub gives at most."""
+
+_CATALOG_SIZE = 1000
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_LINK = re.compile(r'\s*<([^>]*)>\s*;[^,]*\brel="?next"?')
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One page to ask for.
+
+    :param kind: a member of :data:`KINDS`.
+    :param name: what is asked about: a query, a namespace, a repository; "" for a catalog.
+    :param page: from 1 on; for the listings of a registry the name after which it begins.
+    """
+
+    kind: str
+    name: str
+    page: int | str = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {self.name} {self.page}"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What came back.
+
+    :param rows: `search`, `namespace` and `repository`: [name, stars, pulls, official]; `catalog`: [name];
+        `tags` and `tag_list`: [tag, digest, bytes, updated].
+    :param count: how many there are in all, as the answer says (at most 10,000 for a search).
+    :param more: what :class:`Ask` has as the next page; None if this is the last.
+    :param narrow: whether the rows have the query in their names, so that a longer one would find less.
+    :param dropped: rows that were none, such as names that no registry can have.
+    """
+
+    rows: list[list[Any]]
+    count: int = 0
+    more: int | str | None = None
+    narrow: bool = False
+    dropped: int = 0
+
+
+def path_of(ask: Ask) -> str:
+    """Return the path and query of a page's URL at its host."""
+    return KINDS[ask.kind][0](ask)
+
+
+def parse_page(ask: Ask, body: bytes, link: str = "") -> Page:
+    """Read an answer; `Malformed` if it is none.
+
+    :param link: its `Link` header.
+    """
+    return KINDS[ask.kind][1](ask, parse(body), link)
+
+
+def _search_path(ask: Ask) -> str:
+    return "/v2/search/repositories/?" + urlencode({"query": ask.name, "page": ask.page, "page_size": PAGE_SIZE})
+
+
+def _namespace_path(ask: Ask) -> str:
+    return f"/v2/namespaces/{quote(ask.name)}/repositories?page={ask.page}&page_size={PAGE_SIZE}"
+
+
+def _repository_path(ask: Ask) -> str:
+    namespace, _, name = ask.name.partition("/")
+    return f"/v2/namespaces/{quote(namespace)}/repositories/{quote(name)}"
+
+
+def _tags_path(ask: Ask) -> str:
+    return f"{_repository_path(ask)}/tags?page={ask.page}&page_size={PAGE_SIZE}"
+
+
+def _catalog_path(ask: Ask) -> str:
+    return f"/v2/_catalog?{_after(ask)}"
+
+
+def _tag_list_path(ask: Ask) -> str:
+    return f"/v2/{quote(ask.name)}/tags/list?{_after(ask)}"
+
+
+def _after(ask: Ask) -> str:
+    return urlencode({"n": _CATALOG_SIZE, **({} if ask.page == 1 else {"last": ask.page})})
+
+
+def _parse_search(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    found = _listed(ask, answer, lambda item: _hub_row(item, get_text(item, "repo_name"), item.get("is_official")))
+    narrow = any(ask.name in row[0].removeprefix("library/") for row in found.rows)
+    return Page(found.rows, found.count, found.more, narrow, found.dropped)
+
+
+def _parse_namespace(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    return _listed(ask, answer, _documented_row)
+
+
+def _parse_repository(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    row = _documented_row(answer)
+    return Page([row] if row else [], 1, dropped=int(row is None))
+
+
+def _parse_tags(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    return _listed(ask, answer, _tag_row)
+
+
+def _parse_catalog(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    names = get_list(answer, "repositories")
+    rows = [[name] for name in names if isinstance(name, str) and is_name(name)]
+    return Page(rows, len(names), _next(ask, link), dropped=len(names) - len(rows))
+
+
+def _parse_tag_list(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+    tags = get_list(answer, "tags")
+    rows = [[tag, "", None, ""] for tag in tags if isinstance(tag, str) and _TAG.match(tag)]
+    return Page(rows, len(tags), _next(ask, link), dropped=len(tags) - len(rows))
+
+
+KINDS: dict[str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], str], Page]]] = {
+    "search": (_search_path, _parse_search),
+    "namespace": (_namespace_path, _parse_namespace),
+    "repository": (_repository_path, _parse_repository),
+    "tags": (_tags_path, _parse_tags),
+    "catalog": (_catalog_path, _parse_catalog),
+    "tag_list": (_tag_list_path, _parse_tag_list),
+}
+"""How each kind of page is asked for, and read."""
+
+
+def is_name(name: str) -> bool:
+    """Say whether a registry can have a repository of this name."""
+    return len(name) <= 255 and _NAME.match(name) is not None
+
+
+def _listed(ask: Ask, answer: dict[str, Any], row: Callable[[dict[str, Any]], list[Any] | None]) -> Page:
+    """Read a page of one of Docker Hub's listings."""
+    results = get_list(answer, "results")
+    rows = [made for item in results if isinstance(item, dict) and (made := row(item))]
+    assert isinstance(ask.page, int)
+    more = ask.page + 1 if results and get_text(answer, "next") else None
+    return Page(rows, _whole(answer, "count") or 0, more, dropped=len(results) - len(rows))
+
+
+def _documented_row(item: dict[str, Any]) -> list[Any] | None:
+    namespace = get_text(item, "namespace")
+    return _hub_row(item, f"{namespace}/{get_text(item, 'name')}", namespace == "library")
+
+
+def _hub_row(item: dict[str, Any], name: str, official: Any) -> list[Any] | None:
+    name = name if "/" in name else f"library/{name}"
+    if not is_name(name):
+        return None
+    return [name, _whole(item, "star_count"), _whole(item, "pull_count"), bool(official)]
+
+
+def _tag_row(item: dict[str, Any]) -> list[Any] | None:
+    tag = get_text(item, "name")
+    if not _TAG.match(tag):
+        return None
+    return [tag, get_text(item, "digest")[:200], _whole(item, "full_size"), get_text(item, "last_updated")[:40]]
+
+
+def _whole(item: dict[str, Any], key: str) -> int | None:
+    """Return a member that is a count, None if it is missing; `Malformed` if it can't be one."""
+    value = item.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise Malformed(f"{key!r} is no count")
+    return value
+
+
+def _next(ask: Ask, link: str) -> str | None:
+    """Return where a `Link` header says that the listing goes on; only its `last` is taken, never its host."""
+    found = _LINK.match(link)
+    last = parse_qs(urlsplit(found[1]).query).get("last", [""])[0] if found else ""
+    if found and not last:
+        raise Malformed(f"the Link header names no `last`: {link[:200]!r}")
+    if last and last == ask.page:
+        raise Malformed(f"the listing goes on where it began: {last[:100]!r}")
+    return last or None

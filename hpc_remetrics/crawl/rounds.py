@@ -1,0 +1,103 @@
+"""Handing out the asks of a walk: what is known already is not asked, and what is learned is kept first."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from ..progress import StatusLine
+from . import cost
+from .asking import Answer
+from .memory import Memory
+from .pages import Ask, Page
+from .walks import Walk
+
+log = logging.getLogger(__name__)
+
+_GIVE_UP = 20
+"""Asks in a row without an answer, after which the host is taken to be out of order."""
+
+
+class Round:
+    """The walk that is under way; a `Crew` works it off.
+
+    :param budget: requests that this start may make; None: as many as there are.
+    :param per_second: requests that the user allows, for the estimate; 0: all.
+    :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are back).
+    """
+
+    def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
+        self._memory, self._budget, self._per_second, self._quiet = memory, budget, per_second, quiet
+        self._asked = self._missed = self._in_row = 0
+        self.limit: tuple[int, int, float] | None = None
+
+    def begin(self, walk: Walk) -> None:
+        """Take up a walk."""
+        self._walk, self._told = walk, walk.surveyed
+        self._begun, self._asked_before = time.monotonic(), self._asked
+        self._status = StatusLine(self._line, quiet=self._quiet)
+
+    def next(self) -> Ask | None:
+        while not self.obstacle and (ask := self._walk.next()) is not None:
+            if ask not in self._memory:
+                self._asked += 1
+                return ask
+            self._walk.take(ask, self._memory[ask])
+        return None
+
+    def take(self, ask: Ask, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        self.limit = answer.limit or self.limit
+        page = answer.page or Page([])
+        self._in_row = 0 if answer.page else self._in_row + 1
+        if answer.page:
+            self._memory.add(ask, page)
+        else:
+            log.warning("%s", answer.reason)
+            if answer.passing:
+                self._missed += 1
+            else:
+                self._memory.fail(ask, answer.reason)
+        self._walk.take(ask, page)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing more is asked in this start, "" if nothing is in the way."""
+        if self._in_row >= _GIVE_UP:
+            return f"the last {self._in_row} requests had no answer"
+        if self._budget is not None and self._asked >= self._budget:
+            return f"the {self._budget:,} requests that --budget allows are made"
+        return ""
+
+    @property
+    def lacking(self) -> str:
+        """Why the walk is not whole, "" if it is; to be asked when nothing is under way."""
+        if self.obstacle and self._walk.next() is not None:
+            return self.obstacle
+        return f"{self._missed:,} requests had no answer" if self._missed else ""
+
+    def cost_of(self, walk: Walk) -> str:
+        """Return in words what a walk still costs."""
+        return cost.in_words(walk.waiting, self._per_second, self.limit)
+
+    def show(self) -> str:
+        """Show how far the walk is; return its cost, once, when all of it has become known."""
+        self._status.update()
+        if not self._told and self._walk.surveyed:
+            self._told = True
+            return self.cost_of(self._walk)
+        return ""
+
+    def finish(self) -> None:
+        """Show the last line of the walk."""
+        if self._asked > self._asked_before:
+            self._status.finish()
+
+    def _line(self) -> str:
+        rate = (self._asked - self._asked_before) / max(time.monotonic() - self._begun, 1e-9)
+        left = self._walk.waiting
+        parts = [f"{self._asked:,} requests, {left:,} to come", f"{self._memory.seen:,} rows", f"{rate:.1f} a second"]
+        if self._missed or self._memory.failures:
+            parts.append(f"{self._missed + len(self._memory.failures):,} failed")
+        return ", ".join(parts)

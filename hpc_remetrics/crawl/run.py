@@ -1,0 +1,194 @@
+"""The crawl on one page: the names, the sample, the tags, the list.
+
+Rank 0 decides what is asked, and keeps every answer before it acts on it; the threads of all ranks ask.
+Nothing is asked twice, whatever ended the start before: what the journal knows is not handed out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..cluster.comm import Comm
+from ..cluster.crew import Crew, lead
+from ..cluster.lock import OutputLock
+from ..cluster.signals import StopRequest
+from ..registry.pool import Registries
+from ..sources.repositories import Repository, csv_lines, read_repositories
+from ..store.publish import write_whole
+from . import sample
+from .asking import Asker
+from .memory import Memory
+from .options import CrawlOptions
+from .output import Output
+from .pages import Ask
+from .rounds import Round
+from .table import by_pulls
+from .versions import newest
+from .walks import First, Pages, Search, Walk
+
+
+def crawl(comm: Comm, options: CrawlOptions) -> int:
+    """Make the list of a registry's repositories; return the exit code. Run again, it goes on."""
+    registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
+    stop.install()
+    asker = Asker(registries, options.target.api, comm.size * options.threads)
+    crew = Crew(comm, asker, options.threads, registries)
+
+    def part() -> int:
+        lock = OutputLock(options.output)
+        try:
+            return _Crawl(crew, options, stop, lock).run()
+        finally:
+            lock.release()
+
+    return lead(comm, crew, part)
+
+
+class _Stopped(Exception):
+    """The crawl can't go on now; `str()` says why."""
+
+
+class _Crawl:
+    """The root's part of one start."""
+
+    def __init__(self, crew: Crew, options: CrawlOptions, stop: StopRequest, lock: OutputLock) -> None:
+        self._crew, self._options, self._stop, self._lock = crew, options, stop, lock
+        self._output = Output(options)
+        self._memory = Memory(self._output.journal, str(options.target))
+        rate = options.access.requests_per_second
+        self._round = Round(self._memory, options.budget, rate, options.quiet)
+
+    def run(self) -> int:
+        try:
+            return self._run()
+        except _Stopped as reason:
+            known = f"{len(self._memory):,} answers are kept in {self._output.journal}"
+            self._say(f"stopped: {reason}; {known}; start again to go on")
+            return 4
+        finally:
+            self._memory.close()
+
+    def _run(self) -> int:
+        if (code := self._output.finished()) is not None:
+            self._say(f"all is done: {self._options.output} is whole")
+            return code
+        walk = self._names()
+        self._go(First(walk))
+        self._tell_cost(walk)
+        if self._options.estimate:
+            return 0
+        self._go(walk)
+        if self._options.list_namespaces:
+            self._go(self._namespaces())
+        with self._output.folder() as folder:
+            kept = self._keep(folder)
+            self._go(self._tags(kept))
+            facts = {"repositories": kept.population, "queries_cut": walk.cut if isinstance(walk, Search) else []}
+            code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts)
+        self._say(f"{self._options.output}: {kept.population:,} repositories, {len(kept):,} of them in the list")
+        return code
+
+    def _names(self) -> Walk:
+        target = self._options.target
+        if not target.is_hub:
+            return Pages([Ask("catalog", "")], 1)
+        if target.namespaces:
+            return Pages([Ask("namespace", name) for name in target.namespaces], len(target.namespaces))
+        return Search()
+
+    def _namespaces(self) -> Walk:
+        """Return the walk over every namespace that a name has."""
+        names = sorted({row[0].partition("/")[0] for _, row in self._memory.names()})
+        return Pages((Ask("namespace", name) for name in names), len(names))
+
+    def _keep(self, folder: Path) -> _Kept:
+        """Sort the names into `folder`, and draw the sample."""
+        names, options = folder / "names.csv", self._options
+        write_whole(names, csv_lines(by_pulls(self._memory.names(), options.target.registry, folder)))
+        return _Kept(names, options.sample, options.seed)
+
+    def _tags(self, kept: _Kept) -> Walk:
+        tags, hub = self._options.tags, self._options.target.is_hub
+        if tags == "latest":
+            return Pages([], 0)
+        asks = (Ask("tags" if hub else "tag_list", repository.name) for repository in kept)
+        return Pages(asks, len(kept), tags if hub and isinstance(tags, int) else None)
+
+    def _rows(self, kept: _Kept, folder: Path) -> Iterator[Repository]:
+        """Yield the rows of the list: a repository, or a tag of one."""
+        tags = self._options.tags
+        if tags == "latest":
+            yield from (replace(repository, tag="latest") for repository in kept)
+            return
+        for repository, found in self._with_tags(kept, folder):
+            for tag, digest, size, updated in newest(found, tags) if isinstance(tags, int) else found:
+                yield replace(repository, tag=tag, digest=digest, bytes=size, updated=updated)
+
+    def _with_tags(self, kept: _Kept, folder: Path) -> Iterator[tuple[Repository, list[list[Any]]]]:
+        """Yield each repository with its tags, each once."""
+        numbers = {repository.name: number for number, repository in enumerate(kept)}
+        listed = self._memory.tags(numbers, folder)
+        item = next(listed, None)
+        for number, repository in enumerate(kept):
+            rows: dict[str, list[Any]] = {}
+            while item is not None and item[0] == number:
+                rows.setdefault(item[1][0], item[1])
+                item = next(listed, None)
+            yield repository, list(rows.values())
+
+    def _tell_cost(self, walk: Walk) -> None:
+        self._say(f"{self._options.target}: {self._round.cost_of(walk)}")
+        if not walk.surveyed:
+            self._say("how many more the repositories take is known when these are answered")
+
+    def _go(self, walk: Walk) -> None:
+        """Ask for all pages of a walk; `_Stopped` if some are left."""
+        self._round.begin(walk)
+        finished = self._crew.work_off(self._round, self._stop, self._beat)
+        self._round.finish()
+        if not finished:
+            raise _Stopped(f"on {self._stop.reason}")
+        if lacking := self._round.lacking:
+            raise _Stopped(lacking)
+
+    def _beat(self) -> None:
+        self._lock.beat()
+        if cost := self._round.show():
+            self._say(f"left are {cost}")
+
+    def _say(self, text: str) -> None:
+        if not self._options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+class _Kept:
+    """The repositories that the list is to have, most pulls first; iterated as often as needed.
+
+    :param names: the list of all of them.
+    :param size: of the sample; None: all are kept.
+    :ivar population: how many there are.
+    """
+
+    def __init__(self, names: Path, size: int | None, seed: int) -> None:
+        self._names = names
+        self._drawn: set[str] | None = None
+        self.population = sum(1 for _ in read_repositories(names))
+        self.strata: dict[str, sample.Stratum] = {}
+        if size is not None:
+            self.strata = sample.strata(read_repositories(names), size)
+            self._drawn = sample.draw(read_repositories(names), self.strata, seed)
+
+    def __len__(self) -> int:
+        return self.population if self._drawn is None else len(self._drawn)
+
+    def __iter__(self) -> Iterator[Repository]:
+        for repository in read_repositories(self._names):
+            if self._drawn is None:
+                yield repository
+            elif f"{repository.registry}/{repository.name}" in self._drawn:
+                name = sample.stratum_of(repository)
+                yield replace(repository, stratum=name, weight=self.strata[name].weight)

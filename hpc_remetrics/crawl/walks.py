@@ -1,0 +1,160 @@
+"""In which order pages are asked for, and which ones an answer makes necessary. No requests are made here.
+
+A walk hands out asks and takes pages; given the same pages it hands out the same asks, so a crawl that was
+killed goes through its journal first and then knows what is left.
+"""
+
+from __future__ import annotations
+
+import string
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from .pages import PAGE_SIZE, Ask, Page, is_name
+
+CAP = 10_000
+"""What Docker Hub's search gives at most for a query."""
+
+_LONGEST = 255
+_LETTERS = string.ascii_lowercase + string.digits
+_SIGNS = "-_./"
+
+
+class Walk(ABC):
+    """Asks that wait, oldest first. Those that tell how much there is stand before those that fetch it.
+
+    :ivar surveyed: whether the number of asks that wait is all that is left.
+    """
+
+    surveyed = True
+
+    def __init__(self) -> None:
+        self._waiting: deque[Ask] = deque()
+
+    def next(self) -> Ask | None:
+        """Return the next page to ask for, None if there is none (yet)."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def back(self, ask: Ask) -> None:
+        """Take back an ask that got no answer."""
+        self._waiting.appendleft(ask)
+
+    @property
+    def waiting(self) -> int:
+        """How many asks wait, as far as is known."""
+        return len(self._waiting)
+
+    @abstractmethod
+    def take(self, ask: Ask, page: Page) -> None:
+        """Take a page, and see what it makes necessary."""
+
+
+class Search(Walk):
+    """All repositories by Docker Hub's search: two letters, and one more wherever a query reaches the cap.
+
+    :ivar cut: queries that reach the cap and that no longer query divides.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = deque(Ask("search", a + b) for a in _LETTERS for b in _LETTERS + _SIGNS)
+        self._probes: deque[Ask] = deque()
+        self._open = len(self._first)
+        self.cut: list[str] = []
+
+    def next(self) -> Ask | None:
+        for asks in (self._first, self._probes):
+            if asks:
+                return asks.popleft()
+        return super().next() if self.surveyed else None
+
+    def back(self, ask: Ask) -> None:
+        (self._first if ask.page == 1 else self._waiting).appendleft(ask)
+
+    @property
+    def surveyed(self) -> bool:  # type: ignore[override]
+        return not self._open
+
+    @property
+    def waiting(self) -> int:
+        return len(self._first) + len(self._probes) + len(self._waiting)
+
+    def take(self, ask: Ask, page: Page) -> None:
+        if ask.kind != "search" or ask.page != 1:
+            return
+        self._open -= 1
+        if page.count < CAP:
+            self._fetch(ask.name, page.count)
+        elif page.narrow and len(ask.name) < _LONGEST:
+            self._divide(ask.name)
+        else:
+            self.cut.append(ask.name)
+            self._fetch(ask.name, CAP)
+
+    def _fetch(self, query: str, count: int) -> None:
+        pages = -(-count // PAGE_SIZE)
+        self._waiting.extend(Ask("search", query, page) for page in range(2, pages + 1))
+
+    def _divide(self, query: str) -> None:
+        """Ask for every longer query, and for the repository that is called just like this one."""
+        longer = [Ask("search", query + letter) for letter in _LETTERS + _SIGNS if _can_begin(query + letter)]
+        self._first.extend(longer)
+        self._open += len(longer)
+        whole = query if "/" in query else f"library/{query}"
+        if is_name(whole):
+            self._probes.append(Ask("repository", whole))
+
+
+def _can_begin(query: str) -> bool:
+    """Say whether a name of Docker Hub can begin like this.
+
+    >>> _can_begin("a/b"), _can_begin("a/b/"), _can_begin("a-/"), _can_begin("a..")
+    (True, False, False, False)
+    """
+    return query.count("/") <= 1 and not any(pair in query for pair in ("..", "/-", "/_", "/.", "-/", "_/", "./"))
+
+
+class Pages(Walk):
+    """Listings that are read from their first page to their last: namespaces, tags, a catalog.
+
+    :param asks: their first pages; taken one by one, so they may be many.
+    :param total: how many these are.
+    :param enough: rows of a listing after which its other pages are left.
+    """
+
+    def __init__(self, asks: Iterable[Ask], total: int, enough: int | None = None) -> None:
+        super().__init__()
+        self._asks: Iterator[Ask] = iter(asks)
+        self._left, self._enough = total, enough
+
+    def next(self) -> Ask | None:
+        if (waiting := super().next()) is not None:
+            return waiting
+        ask = next(self._asks, None)
+        self._left -= ask is not None
+        return ask
+
+    @property
+    def waiting(self) -> int:
+        return super().waiting + self._left
+
+    def take(self, ask: Ask, page: Page) -> None:
+        if page.more is None:
+            return
+        if self._enough is not None and isinstance(ask.page, int) and ask.page * PAGE_SIZE >= self._enough:
+            return
+        self._waiting.append(Ask(ask.kind, ask.name, page.more))
+
+
+class First(Walk):
+    """The first page of another walk, for what its answer tells of limits; the other walk finds it known."""
+
+    def __init__(self, walk: Walk) -> None:
+        super().__init__()
+        if (ask := walk.next()) is not None:
+            walk.back(ask)
+            self._waiting.append(ask)
+
+    def take(self, ask: Ask, page: Page) -> None:
+        pass

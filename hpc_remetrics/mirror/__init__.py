@@ -1,0 +1,1 @@
+"""A copy of images at registries as an OCI image layout on disk: `download`."""

@@ -1,0 +1,45 @@
+"""Registries by HTTP, as the distribution specification has them; `requests` and urllib3 carry it.
+
+What others use, from the top down:
+
+    registry = Registry("127.0.0.1:5000", Access(...))           one thread's; see `Registries` for many
+    registry.manifest("a/b", "latest")    -> Manifest            data, media_type, digest, size, headers (a pull)
+    registry.head_manifest("a/b", "1")    -> Manifest            the same without data (no pull)
+    registry.read_blob("a/b", digest, limit)   -> bytes          verified
+    registry.fetch_blob("a/b", digest, size, path) -> size       resumed from what `path` holds, verified
+    registry.tags("a/b"), registry.catalog()   -> names          `Link` headers followed
+    registry.pages("/v2/_catalog?n=100")       -> Page           document, headers, next: to resume from
+    registry.client.get(url)                   -> Small          status, headers, data, json(): any URL of that host
+    Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")       what is no registry
+
+Each call keeps to the deadlines, tries and limits of `Access.patience`, asks the `Budget` before each request,
+sends credentials to the registry's own origin alone, and raises `RegistryError` (a `BlobError`) with a `cause`
+of `records.CAUSES` and an HTTP `status`; what a passing fault was is retried within.
+
+`Budget` is one process's share of what the job may ask. Ranks tell each other of a registry's pauses: what
+`budget.news()` returns here goes to `budget.hear(…)` there, by whatever way messages go.
+"""
+
+from .access import Access, Patience
+from .answers import Small
+from .budget import Budget, Pause, PullLimit
+from .client import Client
+from .pool import Registries
+from .reference import Reference
+from .registry import ACCEPT, Manifest, Page, Registry
+
+__all__ = [
+    "ACCEPT",
+    "Access",
+    "Budget",
+    "Client",
+    "Manifest",
+    "Page",
+    "Patience",
+    "Pause",
+    "PullLimit",
+    "Reference",
+    "Registries",
+    "Registry",
+    "Small",
+]

@@ -1,0 +1,152 @@
+"""What a server gave: an answer read whole or still to be read, and in words what went wrong.
+
+No text here holds credentials, the query of a URL (it may be signed), or words of the server's own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from ..errors import RegistryError
+from ..limits import KiB
+from .connections import Timer
+from .retry import PassingError
+
+ERROR_BYTES = 64 * KiB
+"""Limit of the body of an error."""
+
+FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What an exchange may raise; `fault` says what it means."""
+
+_READ = 256 * KiB
+_CODE = re.compile(r"[A-Z_]{2,40}\Z")
+
+
+@dataclass(frozen=True)
+class Small:
+    """An answer that was read whole; `headers` take names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+    url: str
+
+    def json(self) -> Any:
+        """Return the JSON of the body; `RegistryError` if it is none."""
+        try:
+            return json.loads(self.data)
+        except (ValueError, RecursionError):
+            raise RegistryError("io_error", f"{shown(self.url)} gave no JSON", status=self.status) from None
+
+
+class Answer:
+    """An answer whose body is still to be read, as it is on the wire: once, by `read` or `chunks`."""
+
+    def __init__(self, response: requests.Response, url: str, timer: Timer) -> None:
+        self._response, self._timer = response, timer
+        self.url, self.status, self.headers = url, response.status_code, response.headers
+
+    @property
+    def length(self) -> int:
+        """The bytes that the body is said to have, -1 if that isn't said."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isdecimal() and len(text) < 20 else -1
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body; `PassingError` where it breaks off."""
+        try:
+            while data := self._response.raw.read(_READ, decode_content=False):
+                yield data
+        except FAULTS as error:
+            raise fault(error, self.url, self._timer) from None
+        finally:
+            self.close()
+
+    def read(self, limit: int) -> bytes:
+        """Return the body whole; `RegistryError` if it is longer than `limit` bytes."""
+        parts, size = [], 0
+        for chunk in self.chunks() if self.length <= limit else ():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                break
+        if size > limit or self.length > limit:
+            self.close()
+            raise RegistryError("limit_size", f"{shown(self.url)} gave more than {limit} bytes", status=self.status)
+        return b"".join(parts)
+
+    def discard(self) -> None:
+        """Let go of the body; a short one is read, so that the connection can be used again."""
+        if 0 <= self.length <= ERROR_BYTES:
+            try:
+                self.read(ERROR_BYTES)
+            except RegistryError:
+                pass
+        self.close()
+
+    def close(self) -> None:
+        """Hang up, unless the body was read to its end."""
+        if not self._response.raw.isclosed():
+            self._response.raw.close()
+        self._response.close()
+
+
+def shown(url: str) -> str:
+    """Return what may be told of a URL: no query, which may be signed, and no user.
+
+    >>> shown("https://u:p@cdn/blob?signature=secret")
+    'https://cdn/blob'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
+
+
+def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
+    """Return what a failed exchange means; the library's own text is left out, as it has whole URLs in it."""
+    where, reason = shown(url), _reason(error)
+    if timer.broken or timer.left() <= 0:
+        text = f"{where}: {timer.broken or 'no time left'}"
+        # A slow connection may be followed by a fast one, an end of all time by none.
+        kind = RegistryError if timer.left() <= 0 else PassingError
+        return kind("limit_time", text)
+    if isinstance(error, requests.exceptions.SSLError):
+        hint = "name the certificate's authority in SSL_CERT_FILE, or allow plain HTTP with --plain-http HOST"
+        return RegistryError("denied", f"{where}: {reason}", hint)
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | ValueError):
+        return RegistryError("io_error", f"{where}: {type(error).__name__}")
+    timed_out = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
+    return PassingError("limit_time" if timed_out else "io_error", f"{where}: {reason}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return in words what lies beneath a library's error."""
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen and len(seen) < 16:
+        seen.append(found)
+        found = found.__cause__ or found.__context__
+    system = next((one for one in reversed(seen) if isinstance(one, OSError) and one.strerror), None)
+    if system is not None and system.strerror:
+        return str(system.strerror)
+    names = {"ReadTimeoutError": "no answer in time", "ConnectTimeoutError": "no connection in time"}
+    name = type(seen[-1]).__name__
+    return names.get(name, "the answer broke off" if "IncompleteRead" in name else name)
+
+
+def codes(answer: Answer) -> str:
+    """Return the error codes in an answer, as the distribution specification has them; other words are not repeated."""
+    try:
+        errors = json.loads(answer.read(ERROR_BYTES)).get("errors")
+        codes = [error.get("code") for error in errors]
+    except (RegistryError, ValueError, AttributeError, TypeError, RecursionError):
+        return ""
+    known = [code for code in codes[:4] if isinstance(code, str) and _CODE.match(code)]
+    return f" ({', '.join(known)})" if known else ""

@@ -1,0 +1,175 @@
+"""How a registry is told who asks: challenges, tokens for a scope, names and passwords.
+
+What a registry answers decides where credentials would go, so its challenge is judged before they do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from ..errors import RegistryError
+from . import credentials
+from .access import Access
+from .credentials import Credentials
+from .reference import HUB, endpoint_of
+
+_TOKEN_SECONDS = 60
+"""How long a token holds that does not say it."""
+
+_USED = 0.8
+"""Share of its life in which a token is used, so that none ends on its way."""
+
+_REALMS = {HUB: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+"""Token servers that are known to belong to a registry of another name."""
+
+_SCHEME = re.compile(r"\s*([A-Za-z]+)\s+")
+_PARAMETER = re.compile(r'\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*))\s*,?')
+
+Fetch = Callable[[str, str, dict[str, str], bytes | None], dict[str, Any]]
+"""Sends (method, URL, headers, body) to a token server, and returns the JSON of its answer."""
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """One way in that a 401 offers; the scheme in lower case."""
+
+    scheme: str
+    realm: str = ""
+    service: str = ""
+    scope: str = ""
+
+    @classmethod
+    def parse(cls, header: str) -> list[Challenge]:
+        """Read the value of a WWW-Authenticate header.
+
+        >>> Challenge.parse('Bearer realm="https://a/token",service="a",scope="repository:x:pull"')[0].service
+        'a'
+        """
+        found, place = [], 0
+        while start := _SCHEME.match(header, place):
+            values, place = {}, start.end()
+            while parameter := _PARAMETER.match(header, place):
+                values[parameter[1].lower()] = parameter[2] if parameter[2] is not None else parameter[3]
+                place = parameter.end()
+            known = {name: values.get(name, "") for name in ("realm", "service", "scope")}
+            found.append(cls(start[1].lower(), **known))
+        return found
+
+
+@dataclass(frozen=True)
+class _Token:
+    value: str
+    end: float
+
+
+class Keyring:
+    """What opens one registry: its credentials, and the tokens that were got with them; threads may share it."""
+
+    def __init__(self, host: str, access: Access) -> None:
+        self._host, self._access = host, access
+        self._lock = threading.Lock()
+        self._tokens: dict[str, _Token] = {}
+        self._credentials: dict[str, Credentials | None] = {}
+        self._challenge: Challenge | None = None
+
+    def header(self, scope: str, fetch: Fetch) -> str:
+        """Return the Authorization header for a request, as far as is known what the registry wants; "" for none.
+
+        :param scope: `repository:NAME:pull`, or "" for what belongs to no repository.
+        """
+        challenge = self._challenge
+        if challenge is None:
+            return ""
+        if challenge.scheme == "basic":
+            login = self._login(scope)
+            return login.basic if login else ""
+        return "Bearer " + self._token(challenge, scope or challenge.scope, fetch)
+
+    def answer(self, scope: str, header: str, fetch: Fetch) -> str:
+        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none to give."""
+        offers = Challenge.parse(header)
+        for challenge in offers:
+            if challenge.scheme == "bearer":
+                self._check_realm(challenge.realm)
+                self._challenge = challenge
+                self._tokens.pop(scope or challenge.scope, None)
+                return self.header(scope, fetch)
+            if challenge.scheme == "basic" and self._login(scope):
+                self._challenge = challenge
+                return self.header(scope, fetch)
+        what = "a login" if any(one.scheme == "basic" for one in offers) else "a kind of login that is not known here"
+        raise RegistryError("denied", f"{self._host} asks for {what}", "see docs/registries.md on logins", 401)
+
+    def _login(self, scope: str) -> Credentials | None:
+        """Return the user's credentials for the repository of a scope."""
+        access, repository = self._access, scope.partition(":")[2].rpartition(":")[0]
+        with self._lock:
+            if repository not in self._credentials:
+                self._credentials[repository] = self._find(access, repository)
+            return self._credentials[repository]
+
+    def _find(self, access: Access, repository: str) -> Credentials | None:
+        if access.username:
+            return Credentials(access.username, access.password) if access.login_host == self._host else None
+        if not access.auth_file and (text := os.environ.get("DOCKER_AUTH_CONFIG")):
+            return credentials.from_environment(text, self._host, repository)
+        return credentials.find(self._host, repository, access.auth_file)
+
+    def _check_realm(self, realm: str) -> None:
+        """Refuse a token server that is not the registry's own or a trusted one, or that anybody could listen to."""
+        parts = urlsplit(realm)
+        own = urlsplit(f"//{endpoint_of(self._host)}").hostname
+        trusted = {own, _REALMS.get(self._host), *self._access.realms} - {None}
+        plain = self._access.scheme(self._host) == "http" and parts.hostname == own
+        if parts.scheme != "https" and not (parts.scheme == "http" and plain):
+            raise RegistryError(
+                "denied", f"{self._host} wants tokens to be got by {parts.scheme or 'no'} URL, not https"
+            )
+        if parts.username is not None or parts.hostname not in trusted:
+            raise RegistryError(
+                "denied",
+                f"{self._host} wants tokens to be got from {parts.hostname}, which is not its own host",
+                f"allow it with --realm {parts.hostname} if you trust it",
+            )
+
+    def _token(self, challenge: Challenge, scope: str, fetch: Fetch) -> str:
+        with self._lock:
+            known = self._tokens.get(scope)
+        if known and known.end > time.monotonic():
+            return known.value
+        login = self._login(scope)
+        asked = time.monotonic()
+        answer = fetch(*_question(challenge, scope, login))
+        value = answer.get("token") or answer.get("access_token")
+        if not isinstance(value, str) or not value.isprintable() or not value.isascii():
+            raise RegistryError("denied", f"the token server of {self._host} gave no token")
+        with self._lock:
+            self._tokens[scope] = _Token(value, asked + _USED * _lifetime(answer))
+        return value
+
+
+def _question(
+    challenge: Challenge, scope: str, login: Credentials | None
+) -> tuple[str, str, dict[str, str], bytes | None]:
+    """Return the request for a token as the distribution specification writes it, with an identity token as OAuth 2."""
+    words = {name: value for name, value in (("service", challenge.service), ("scope", scope)) if value}
+    if login and login.identity_token:
+        form = {"grant_type": "refresh_token", "client_id": "hpc-remetrics", "refresh_token": login.identity_token}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return "POST", challenge.realm, headers, urlencode({**words, **form}).encode()
+    headers = {"Authorization": login.basic} if login else {}
+    return "GET", f"{challenge.realm}{'&' if '?' in challenge.realm else '?'}{urlencode(words)}", headers, None
+
+
+def _lifetime(answer: dict[str, Any]) -> float:
+    seconds = answer.get("expires_in")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
+        return _TOKEN_SECONDS
+    return float(seconds)

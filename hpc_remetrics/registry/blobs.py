@@ -1,0 +1,163 @@
+"""A blob into a file: verified while it is read, resumed where it broke off, fetched once more if it is wrong."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BlobError, RegistryError
+from ..records import Digest
+from .answers import Answer, shown
+from .client import Client
+from .retry import PassingError
+
+_READ = 1 << 20
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
+
+
+class Fetch:
+    """One blob on its way into a file; `run` brings it there whole, or raises why it can't be had.
+
+    :param size: bytes as a descriptor says, -1 where nothing says it.
+    :ivar received: bytes that came over the network, those that had to be thrown away included.
+    """
+
+    def __init__(self, client: Client, url: str, scope: str, digest: Digest, size: int) -> None:
+        self._client, self._url, self._scope = client, url, scope
+        self._digest, self._size = digest, size
+        self._total = size
+        self._ranges = True
+        self._wrong = ""
+        self.received = 0
+
+    def run(self, path: Path) -> int:
+        """Fetch the blob into `path` and return its size; what the file holds already is taken as its beginning.
+
+        :raises BlobError: `missing`, `size_mismatch`, `digest_mismatch`, `no_room`, `limit_time` …
+        """
+        try:
+            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0) as self._file:
+                self._client.timer.start(self._client.access.patience.for_blob(self._size))
+                self._take_up()
+                self._run()
+                return self._have
+        except OSError as error:
+            cause = "no_room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io_error"
+            raise BlobError(cause, f"writing {self._digest} to {path.parent} failed: {error.strerror}") from None
+
+    def _run(self) -> None:
+        failures, again = 0, False
+        while not self._is_whole():
+            before = self._have
+            try:
+                self._try()
+            except PassingError as error:
+                # What brought something new may go on for as long as there is time.
+                failures = 1 if self._have > before else failures + 1
+                self._client.recover(error, failures)
+                continue
+            if not self._is_whole():
+                if again:
+                    raise self._mismatch()
+                again = True
+                self._restart()
+
+    def _take_up(self) -> None:
+        """Hash what the file holds."""
+        self._hash, self._have = hashlib.sha256(), 0
+        length = os.fstat(self._file.fileno()).st_size
+        if self._size >= 0 and length > self._size:
+            return self._restart()
+        while data := self._file.read(_READ):
+            self._hash.update(data)
+            self._have += len(data)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self._have = hashlib.sha256(), 0
+
+    def _is_whole(self) -> bool:
+        return self._total in (-1, self._have) and self._hash.digest() == self._digest.raw
+
+    def _try(self) -> None:
+        """Ask for what is missing, and take it as far as it comes."""
+        self._wrong = ""
+        if self._have and not (self._ranges and self._total > self._have):
+            self._restart()
+        headers = {"Range": f"bytes={self._have}-{self._total - 1}"} if self._have else {}
+        try:
+            answer = self._client.send("GET", self._url, headers, self._scope)
+        except RegistryError as error:
+            if error.status != 416 or not headers:
+                raise
+            return self._without_range()
+        if headers and answer.status == 206:
+            if not self._continues(answer):
+                answer.close()
+                return self._without_range()
+        elif answer.status != 200:
+            answer.close()
+            raise PassingError(
+                "io_error", f"{shown(answer.url)} answered {answer.status} to a plain GET", answer.status
+            )
+        elif not self._begins(answer):
+            return
+        self._receive(answer)
+
+    def _without_range(self) -> None:
+        """Start anew, after a server that can't be trusted with ranges."""
+        self._ranges = False
+        self._restart()
+        self._try()
+
+    def _continues(self, answer: Answer) -> bool:
+        """Tell whether a 206 holds what was asked for."""
+        found = _CONTENT_RANGE.match(answer.headers.get("content-range", "").strip())
+        if found is None or int(found[1]) != self._have or int(found[2]) >= self._total:
+            return False
+        return found[3] in ("*", str(self._total))
+
+    def _begins(self, answer: Answer) -> bool:
+        """Prepare for a whole blob; say no to one of another length."""
+        self._restart()
+        if self._size < 0:
+            self._total = answer.length
+        elif answer.length not in (-1, self._size):
+            kind = answer.headers.get("content-type", "")[:80]
+            self._wrong = f"{answer.length} bytes of {kind or 'no type'}"
+            answer.close()
+            return False
+        return True
+
+    def _receive(self, answer: Answer) -> None:
+        for chunk in answer.chunks():
+            self.received += len(chunk)
+            if 0 <= self._total < self._have + len(chunk):
+                self._wrong = f"more than {self._total} bytes"
+                answer.close()
+                return
+            self._write(chunk)
+        if self._have < self._total:
+            text = f"{shown(answer.url)} ended at byte {self._have} of {self._total}"
+            raise PassingError("io_error", text, answer.status)
+
+    def _write(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self._have += len(chunk)
+
+    def _mismatch(self) -> RegistryError:
+        where = f"{self._client.host} has {self._digest} with"
+        if self._wrong:
+            return RegistryError("size_mismatch", f"{where} {self._wrong}, its descriptor says {self._size}")
+        return RegistryError("digest_mismatch", f"{where} other bytes: sha256:{self._hash.hexdigest()}")
+
+    _file: BinaryIO
+    _have: int

@@ -1,0 +1,146 @@
+"""A list of repositories as CSV: what `crawl` writes, and what `download` and `repos:` read.
+
+The first three columns are those of the 2017 tool (stars, pulls, name); it knew no others, and no head
+line. Its own lists are read too: three columns, or a name a line.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import SourceError, UsageError
+from ..registry.reference import HUB, Reference
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A row: a repository, or one of its tags. What is not known is None or "".
+
+    :param name: such as `library/redis`.
+    :param registry: host and port as references write them; `docker.io` is Docker Hub.
+    :param tag: or a digest; "" stands for `latest`.
+    :param official: whether Docker Hub calls it that.
+    :param digest: of the manifest or index that the tag names, as a listing says.
+    :param bytes: compressed size of the tag's image as a listing says.
+    :param updated: when the tag was last pushed, as a listing says.
+    :param crawled: when this row was learned (UTC, ISO 8601).
+    :param stratum: of the sample that the row is part of.
+    :param weight: repositories that the row's repository stands for.
+    """
+
+    stars: int | None
+    pulls: int | None
+    name: str
+    registry: str = HUB
+    tag: str = ""
+    official: bool | None = None
+    digest: str = ""
+    bytes: int | None = None
+    updated: str = ""
+    crawled: str = ""
+    stratum: str = ""
+    weight: float | None = None
+
+    @property
+    def reference(self) -> str:
+        """The image that the row stands for, in full.
+
+        >>> Repository(0, 0, "library/redis").reference, Repository(0, 0, "a/b", "localhost:5000", "1").reference
+        ('docker.io/library/redis:latest', 'localhost:5000/a/b:1')
+        """
+        sign = "@" if self.tag.startswith("sha256:") else ":"
+        return f"{self.registry}/{self.name}{sign}{self.tag or 'latest'}"
+
+
+COLUMNS = tuple(field.name for field in fields(Repository))
+
+
+class _Echo:
+    def write(self, text: str) -> str:
+        return text
+
+
+def csv_lines(rows: Iterable[Repository]) -> Iterator[str]:
+    """Yield a head line and a line for each row."""
+    # A CSV writer returns what its file does.
+    writer = csv.writer(_Echo(), lineterminator="\n")
+    yield str(writer.writerow(COLUMNS))
+    for row in rows:
+        yield str(writer.writerow([_text(getattr(row, name)) for name in COLUMNS]))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def read_repositories(path: Path) -> Iterator[Repository]:
+    """Yield the rows of a list: of this program, of the 2017 tool (stars, pulls, name), or a name a line.
+
+    :raises SourceError: the file can't be read, or a line is none of these; it says which.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            yield from _rows(path, csv.reader(file))
+    except OSError as error:
+        raise SourceError(f"can't read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path} is no list of repositories: {error}") from None
+
+
+def _rows(path: Path, reader: Any) -> Iterator[Repository]:
+    names: list[str] | None = None
+    for cells in reader:
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            continue
+        if names is None:
+            if "name" in cells[:3]:
+                names = cells
+                continue
+            names = list(COLUMNS[:3] if len(cells) > 1 else ("name",))
+        try:
+            yield _row(dict(zip(names, cells, strict=False)))
+        except ValueError as error:
+            raise SourceError(
+                f"{path}, line {reader.line_num}: {error}", "a line is: stars, pulls, name; or a name"
+            ) from None
+
+
+def _row(cells: dict[str, str]) -> Repository:
+    name = cells.get("name", "")
+    if not name:
+        raise ValueError("no name")
+    official, weight = cells.get("official"), cells.get("weight")
+    try:
+        # A line that is a name alone may be any reference.
+        found = Reference.parse(name, cells.get("registry", ""))
+    except UsageError as error:
+        raise ValueError(error.args[0]) from None
+    return Repository(
+        _number(cells, "stars"),
+        _number(cells, "pulls"),
+        found.repository,
+        found.host,
+        cells.get("tag") or ("" if found.tag == "latest" else found.version),
+        official == "1" if official else None,
+        cells.get("digest", ""),
+        _number(cells, "bytes"),
+        cells.get("updated", ""),
+        cells.get("crawled", ""),
+        cells.get("stratum", ""),
+        float(weight) if weight else None,
+    )
+
+
+def _number(cells: dict[str, str], name: str) -> int | None:
+    text = cells.get(name, "")
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise ValueError(f"{name} is {text[:40]!r}, not a number") from None

@@ -1,0 +1,83 @@
+"""`crawl`: which repositories there are."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UsageError
+from . import Verbs, add_verb, on_every_rank
+from .access import access_of, add_access_options
+
+_EXAMPLES = """
+targets:
+  hub                        all of Docker Hub, by its search
+  hub:NAMESPACE[,…]          the repositories of some namespaces of Docker Hub
+  catalog:HOST               a registry's catalog
+
+examples:
+  hpc-remetrics crawl hub:library,bitnami -o repos.csv
+  hpc-remetrics crawl hub -o hub.csv --estimate            what would it cost?
+  hpc-remetrics crawl hub -o hub.csv --sample 10000 --seed 7 --tags 3
+  hpc-remetrics crawl catalog:localhost:5000 -o local.csv
+  mpirun -n 4 python -m hpc_remetrics crawl hub -o hub.csv --rate 10
+
+The list begins with the 2017 tool's columns: stars, pulls, name. Beside it stand FILE.journal, every answer
+that was ever got, and FILE.about.json, what the list is. Run it again with the same output and it goes on
+where it was, whatever ended it; what the journal knows is not asked again. Read Docker's terms before
+you crawl Docker Hub; docs/crawling.md has what to know.
+
+exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some listings can't be had,
+4 stopped early (start again), 5 output not writable, 6 another job holds this output
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command line."""
+    parser = add_verb(verbs, "crawl", "list the repositories of a registry, by pulls", _EXAMPLES, _run)
+    parser.add_argument("target", metavar="TARGET", help="hub, hub:NAMESPACE[,…] or catalog:HOST")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="the list (default: repos.csv)")
+    parser.add_argument(
+        "--tags",
+        metavar="latest|all|N",
+        help="which tags: latest costs no request, all and the N newest one a repository or more "
+        "(default: latest; of a catalog: all)",
+    )
+    parser.add_argument("--sample", type=int, metavar="N", help="draw N repositories, stratified by pulls")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    parser.add_argument("--budget", type=int, metavar="N", help="stop after N requests (start again to go on)")
+    parser.add_argument(
+        "--namespaces", action="store_true", help="also list each namespace that a search of Docker Hub met"
+    )
+    parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
+    parser.add_argument("--api", default="", metavar="HOST", help="a host that answers in place of hub.docker.com")
+    add_access_options(parser)
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ..cluster.comm import AbortOnError, connect
+    from ..crawl.options import CrawlOptions, parse_tags, parse_target
+    from ..crawl.run import crawl
+
+    with on_every_rank():
+        target = parse_target(arguments.target, arguments.api)
+        for name in ("sample", "budget"):
+            if (value := getattr(arguments, name)) is not None and value < 1:
+                raise UsageError(f"--{name} {value} is not above 0")
+        options = CrawlOptions(
+            target,
+            arguments.output or Path("repos.csv"),
+            parse_tags(arguments.tags or ("latest" if target.is_hub else "all")),
+            arguments.sample,
+            arguments.seed,
+            arguments.budget,
+            arguments.namespaces,
+            arguments.estimate,
+            quiet=arguments.quiet,
+            access=access_of(arguments, 5.0 if target.is_hub else 50.0),
+        )
+    comm = connect()
+    with AbortOnError(comm):
+        return crawl(comm, options)

@@ -137,6 +137,10 @@ class Fetch:
     def _receive(self, answer: Answer) -> None:
         for chunk in answer.chunks():
             self.received += len(chunk)
+            if self._client.is_stopped:
+                self._write(chunk)
+                answer.close()
+                raise RegistryError("io_error", f"{self._digest} was broken off at byte {self._have}")
             if 0 <= self._total < self._have + len(chunk):
                 self._wrong = f"more than {self._total} bytes"
                 answer.close()

@@ -238,6 +238,11 @@ class Client:
             # Ranks that waited for the same moment should not come as one.
             self._sleep(wait + random.uniform(0, min(0.1 * wait, 1.0)))
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the job was told to stop."""
+        return self._stopped.is_set()
+
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
             raise RegistryError("io_error", "stopped while it waited for a registry")

@@ -1,0 +1,118 @@
+"""What a download still has to do, on rank 0: images to resolve, blobs to bring, and who waits for which.
+
+Images are resolved just ahead of the blobs, so that a registry's limit on manifests and its bytes are used
+side by side, and memory doesn't depend on the length of the list. A blob that several images need is
+brought once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ..records import Digest
+from ..registry.reference import Reference
+from .state import State
+from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
+
+
+@dataclass
+class Counts:
+    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has."""
+
+    images: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    absent: int = 0
+    elsewhere: int = 0
+
+
+@dataclass
+class _Open:
+    """An image that waits for blobs."""
+
+    resolved: Resolved
+    lacking: set[Digest] = field(default_factory=set)
+
+
+class Mirror:
+    """Hands out tasks for a `Crew`.
+
+    :param images: to be resolved, in this order.
+    :param counted: whether a registry counts GETs of manifests.
+    :param workers: threads of all ranks.
+    :ivar failures: why images are not whole.
+    """
+
+    def __init__(self, images: Iterator[Reference], state: State, counted: Callable[[str], bool], workers: int) -> None:
+        self._images, self._state, self._counted = images, state, counted
+        self._ahead, self._most = 2 * workers, max(workers // 2, 1)
+        self._resolving = 0
+        self._blobs: deque[BlobTask] = deque()
+        self._waiting: dict[Digest, list[Reference]] = {}
+        self._open: dict[Reference, _Open] = {}
+        self.failures: dict[Reference, Failed] = {}
+        self.counts = Counts()
+
+    def next(self) -> ImageTask | BlobTask | None:
+        is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
+        image = None if is_enough else next(self._images, None)
+        if image is None:
+            return self._blobs.popleft() if self._blobs else None
+        self._resolving += 1
+        return ImageTask(image, self._counted(image.host) or image in self._state)
+
+    def take(self, task: ImageTask | BlobTask, value: Resolved | Brought | Failed | None) -> None:
+        if isinstance(task, ImageTask):
+            self._resolving -= 1
+            if isinstance(value, Failed):
+                self.failures[task.reference] = value
+            elif isinstance(value, Resolved):
+                self._begin(task.reference, value)
+        elif isinstance(value, Failed):
+            self._missed(task, value)
+        elif isinstance(value, Brought):
+            self._came(task, value)
+
+    @property
+    def backlog(self) -> int:
+        """Blobs that wait."""
+        return len(self._blobs)
+
+    def _begin(self, image: Reference, resolved: Resolved) -> None:
+        """Have an image wait for the blobs that it lacks."""
+        lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
+        self.counts.elsewhere += len(resolved.lacking) - len(lacking)
+        self.counts.absent += resolved.absent
+        self._open[image] = _Open(resolved, lacking)
+        for digest in resolved.lacking:
+            if digest not in lacking:
+                continue
+            if digest not in self._waiting:
+                self._blobs.append(BlobTask(digest, resolved.blobs[digest], image))
+            self._waiting.setdefault(digest, []).append(image)
+        if not lacking:
+            self._finish(image)
+
+    def _came(self, task: BlobTask, brought: Brought) -> None:
+        self.counts.bytes += brought.size
+        self.counts.blobs += brought.size > 0
+        for image in self._waiting.pop(task.digest):
+            if image in self._open:
+                self._open[image].lacking.discard(task.digest)
+                if not self._open[image].lacking:
+                    self._finish(image)
+
+    def _missed(self, task: BlobTask, failed: Failed) -> None:
+        """Give up the image whose repository doesn't give a blob, and ask that of the next one that waits for it."""
+        self._open.pop(task.image, None)
+        self.failures[task.image] = failed
+        waiting = [image for image in self._waiting.pop(task.digest) if image in self._open]
+        if waiting:
+            self._waiting[task.digest] = waiting
+            self._blobs.appendleft(BlobTask(task.digest, task.size, waiting[0]))
+
+    def _finish(self, image: Reference) -> None:
+        self._state.finish(image, self._open.pop(image).resolved)
+        self.counts.images += 1

@@ -1,0 +1,134 @@
+"""The download on one page: what is wanted, what is finished, what it costs, the rest.
+
+Rank 0 plans and keeps count; the threads of all ranks ask registries and write blobs, each of which has its
+name only when it is whole. So a kill at any moment costs what was between a socket and a file, no more.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..cluster.comm import Comm
+from ..cluster.crew import Crew, lead
+from ..cluster.lock import OutputLock
+from ..cluster.signals import StopRequest
+from ..errors import OutputError
+from ..progress import StatusLine
+from ..registry.pool import Registries
+from . import cost
+from .layout import Layout
+from .options import DownloadOptions, Wish, read_wishes
+from .plan import Mirror
+from .state import State
+from .tasks import Tasks
+
+
+def download(comm: Comm, options: DownloadOptions) -> int:
+    """Copy images into an OCI layout; return the exit code. Run again, it goes on."""
+    registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
+    stop.install()
+    layout = Layout(options.output)
+    crew = Crew(comm, Tasks(registries, layout, options.platforms), options.threads, registries)
+
+    def part() -> int:
+        wishes = read_wishes(options.wishes)
+        if options.output.exists() and not options.output.is_dir():
+            raise OutputError(f"{options.output} is no folder", "choose another with -o")
+        lock = OutputLock(options.output)
+        try:
+            layout.prepare()
+            state = State(layout, options.layers, options.repositories)
+            try:
+                return _Download(crew, options, registries, state, lock, stop, comm.size).run(wishes)
+            finally:
+                state.close()
+        finally:
+            lock.release()
+
+    return lead(comm, crew, part)
+
+
+class _Download:
+    """The root's part of one start."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        options: DownloadOptions,
+        registries: Registries,
+        state: State,
+        lock: OutputLock,
+        stop: StopRequest,
+        ranks: int,
+    ) -> None:
+        self._crew, self._options, self._registries = crew, options, registries
+        self._state, self._lock, self._stop, self._ranks = state, lock, stop, ranks
+
+    def run(self, wishes: Sequence[Wish]) -> int:
+        """Bring what is wanted and not finished."""
+        open_ = [wish for wish in wishes if self._is_open(wish)]
+        self._state.write_index(at_once=True)
+        self._say(f"{len(wishes):,} images, {len(wishes) - len(open_):,} of them finished before")
+        if not open_:
+            return 0
+        limits = cost.Limits(self._registries)
+        for line in limits.lines(open_):
+            self._say(line)
+        if self._options.estimate:
+            return 0
+        self._wanted, self._begun = len(open_), time.monotonic()
+        workers = self._ranks * self._options.threads
+        self._mirror = Mirror((wish.image for wish in open_), self._state, limits.counts_pulls, workers)
+        self._status = StatusLine(self._line, quiet=self._options.quiet)
+        try:
+            finished = self._crew.work_off(self._mirror, self._stop, self._beat)
+        finally:
+            self._state.write_index(at_once=True)
+        self._status.finish()
+        return self._ended(finished)
+
+    def _is_open(self, wish: Wish) -> bool:
+        if self._state.is_listed(wish.image):
+            return False
+        return self._options.update or wish.image not in self._state
+
+    def _ended(self, finished: bool) -> int:
+        mirror, options = self._mirror, self._options
+        if mirror.counts.elsewhere:
+            self._say(f"{mirror.counts.elsewhere:,} blobs were left out, since {options.layers} has them")
+        if mirror.counts.absent:
+            self._say(f"{mirror.counts.absent:,} manifests that indexes name are not at their registries")
+        path = self._state.write_failures(mirror.failures)
+        if mirror.failures:
+            self._say(f"{len(mirror.failures):,} images can't be had whole: {path} says why")
+        if not finished:
+            done = f"{mirror.counts.images:,} of {self._wanted:,} images were finished"
+            self._say(f"stopped on {self._stop.reason}: {done}; start again to go on")
+            return 4
+        return 3 if mirror.failures else 0
+
+    def _beat(self) -> None:
+        self._lock.beat()
+        self._status.update()
+        self._state.write_index()
+
+    def _line(self) -> str:
+        counts, failures = self._mirror.counts, len(self._mirror.failures)
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        parts = [
+            f"{counts.images:,}/{self._wanted:,} images",
+            f"{counts.blobs:,} blobs",
+            f"{counts.bytes / 1e9:.2f} GB",
+            f"{counts.bytes / seconds / 1e6:.1f} MB/s",
+            f"{self._mirror.backlog:,} blobs wait",
+        ]
+        if failures:
+            parts.append(f"{failures:,} failed")
+        return ", ".join(parts)
+
+    def _say(self, text: str) -> None:
+        if not self._options.quiet:
+            print(text, file=sys.stderr, flush=True)

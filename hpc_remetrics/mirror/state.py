@@ -1,0 +1,121 @@
+"""Which images of a layout are finished: its journal, its index, and the lists of the 2017 tool."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..journal import Journal
+from ..registry.reference import HUB, Reference
+from ..store.publish import write_whole
+from .layout import REF_NAME, Layout
+from .lists import Finished
+from .tasks import Failed, Resolved
+
+_EVERY = 10.0
+"""Seconds between two index files, at least; longer where writing one takes long."""
+
+_SHARE = 0.02
+"""Of a run's time that may go into writing index files."""
+
+
+class State:
+    """What is finished, on rank 0.
+
+    The journal is what counts; the index follows it, in steps, and at each start and end.
+
+    :param layers: the 2017 tool's list of finished layers, None if there is none; `repositories`: of repositories.
+    """
+
+    def __init__(self, layout: Layout, layers: Path | None, repositories: Path | None) -> None:
+        self._layout = layout
+        self._journal = Journal(layout.state / "journal", {"format": "hpc_remetrics download", "version": 1})
+        self._finished = {record["image"]: json.dumps(record["roots"]) for record in self._journal}
+        self.layers, self.repositories = Finished(layers), Finished(repositories)
+        self._others = [entry for entry in layout.read_index() if _name(entry) not in self._names()]
+        self._dirty, self._written, self._took = True, 0.0, 0.0
+
+    def _names(self) -> set[str]:
+        return {name_of(Reference.parse(image)) for image in self._finished}
+
+    def __contains__(self, image: Reference) -> bool:
+        return str(image) in self._finished
+
+    def is_listed(self, image: Reference) -> bool:
+        """Say whether the 2017 tool's list has the image's repository."""
+        return list_name(image) in self.repositories
+
+    def finish(self, image: Reference, resolved: Resolved) -> None:
+        """Note that all of an image is in the layout."""
+        # The lists first: what is in the journal is not looked at again.
+        for digest in resolved.blobs:
+            self.layers.add(str(digest))
+        self.repositories.add(list_name(image))
+        roots = [{**root, "annotations": {REF_NAME: name_of(image)}} for root in resolved.roots]
+        text = json.dumps(roots)
+        if self._finished.get(str(image)) != text:
+            self._journal.append({"image": str(image), "roots": roots, "time": round(time.time())})
+            self._finished[str(image)] = text
+            self._dirty = True
+
+    def write_index(self, at_once: bool = False) -> None:
+        """Bring the index up to date, if it is time."""
+        wait = max(_EVERY, self._took / _SHARE)
+        if not self._dirty or not (at_once or time.monotonic() - self._written > wait):
+            return
+        begun = time.monotonic()
+        self._journal.sync()
+        own = (root for _, roots in sorted(self._finished.items()) for root in json.loads(roots))
+        self._layout.write_index(itertools.chain(self._others, own))
+        self._dirty, self._written = False, time.monotonic()
+        self._took = self._written - begun
+
+    def write_failures(self, failures: Mapping[Reference, Failed]) -> Path:
+        """Write which images are not whole, and why; return where."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("image", "cause", "message"))
+        writer.writerows((str(image), failed.cause, failed.message) for image, failed in _by_name(failures))
+        path = self._layout.state / "failures.csv"
+        try:
+            write_whole(path, [text.getvalue()])
+        except OSError as error:
+            raise OutputError(f"can't write {path}: {error.strerror}", "make room and start again") from None
+        return path
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, Failed]]:
+    return sorted(failures.items(), key=lambda item: str(item[0]))
+
+
+def _name(entry: Any) -> str:
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
+
+
+def name_of(image: Reference) -> str:
+    """Return what an image is called in the layout, as in a dataset: Docker Hub's own name, elsewhere with the host.
+
+    >>> name_of(Reference.parse("docker://redis")), name_of(Reference.parse("quay.io/a/b:1"))
+    ('library/redis:latest', 'quay.io/a/b:1')
+    """
+    return image.path if image.host == HUB else str(image)
+
+
+def list_name(image: Reference) -> str:
+    """Return what an image is called in the 2017 tool's list: it knew `latest` only, and named the repository.
+
+    >>> list_name(Reference.parse("redis")), list_name(Reference.parse("redis:7"))
+    ('library/redis', 'library/redis:7')
+    """
+    return name_of(image).removesuffix(":latest")

@@ -1,0 +1,198 @@
+"""What the threads of a download do: resolve an image, bring a blob."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BlobError, OutputError, RegistryError
+from ..records import Digest
+from ..registry.pool import Registries
+from ..registry.reference import Reference
+from ..registry.registry import Registry
+from ..sources import documents
+from ..sources.documents import Malformed
+from .layout import Layout
+from .references import References, digest_of, references
+
+log = logging.getLogger(__name__)
+
+_MANIFEST_BYTES = 4 << 20
+_DEPTH = 4
+"""Indexes within indexes."""
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """Resolve an image: bring its manifests, and say which blobs it needs.
+
+    :param head: ask with HEAD first, since the root may be here already, or GETs are counted there.
+    """
+
+    reference: Reference
+    head: bool = False
+
+
+@dataclass(frozen=True)
+class BlobTask:
+    """Bring a blob out of a repository; `size` is -1 where no descriptor says it."""
+
+    digest: Digest
+    size: int
+    image: Reference
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a task could not be done: a member of `records.CAUSES`, and a sentence."""
+
+    cause: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What an image is.
+
+    :param roots: descriptors for the layout's index.
+    :param blobs: digest -> size of every blob it refers to, manifests left out.
+    :param lacking: those that are not in the layout.
+    :param absent: manifests that an index names and the registry doesn't have.
+    """
+
+    roots: tuple[dict[str, Any], ...]
+    blobs: dict[Digest, int]
+    lacking: tuple[Digest, ...]
+    absent: int = 0
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A blob that is in the layout now; `size` is 0 if it was there before."""
+
+    size: int
+
+
+class Tasks:
+    """Does the tasks; called in many threads at once. None comes back when the job was told to stop.
+
+    :param platforms: in lower case; empty: all.
+    """
+
+    def __init__(self, registries: Registries, layout: Layout, platforms: tuple[str, ...]) -> None:
+        self._registries, self._layout, self._platforms = registries, layout, platforms
+
+    def __call__(self, task: ImageTask | BlobTask) -> Resolved | Brought | Failed | None:
+        try:
+            if self._registries.stopped.is_set():
+                return None
+            return self._resolve(task) if isinstance(task, ImageTask) else self._bring(task)
+        except Malformed as error:
+            return Failed("bad_manifest", str(error))
+        except BlobError as error:
+            if self._registries.stopped.is_set():
+                return None
+            if not isinstance(error, RegistryError):
+                raise OutputError(str(error), "make room and start again, or choose another folder with -o") from None
+            return Failed(error.cause, str(error))
+
+    def _bring(self, task: BlobTask) -> Brought:
+        layout, digest = self._layout, task.digest
+        if layout.has(digest, task.size):
+            return Brought(0)
+        registry = self._registries.get(task.image.host)
+        try:
+            size = registry.fetch_blob(task.image.repository, digest, task.size, layout.partial(digest))
+        except RegistryError as error:
+            if error.cause in ("digest_mismatch", "size_mismatch"):
+                layout.partial(digest).unlink(missing_ok=True)
+            raise
+        layout.keep(digest)
+        return Brought(size)
+
+    def _resolve(self, task: ImageTask) -> Resolved:
+        walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
+        roots = tuple(walk.walk(task))
+        lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
+        return Resolved(roots, walk.blobs, lacking, walk.absent)
+
+
+class _Walk:
+    """The walk from an image's name over its indexes and manifests, each of which is kept as it is met."""
+
+    def __init__(self, registry: Registry, image: Reference, layout: Layout, platforms: tuple[str, ...]) -> None:
+        self._registry, self._image, self._layout, self._platforms = registry, image, layout, platforms
+        self._seen: set[Digest] = set()
+        self.blobs: dict[Digest, int] = {}
+        self.absent = 0
+
+    def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
+        """Walk everything; yield the descriptors of the roots.
+
+        With platforms named, each manifest for one of them is a root, since the index names others too.
+        """
+        data, media_type = self._root(task)
+        root, found = self._take(data, media_type)
+        if not (self._platforms and found.kind == "index"):
+            yield root
+        stack = [(child, 1) for child in reversed(found.manifests)]
+        while stack:
+            child, depth = stack.pop()
+            if depth > _DEPTH:
+                raise Malformed(f"more than {_DEPTH} indexes within each other")
+            if (taken := self._child(child)) is None:
+                continue
+            descriptor, found = taken
+            stack.extend((grandchild, depth + 1) for grandchild in reversed(found.manifests))
+            if self._platforms and found.kind != "index":
+                yield {**descriptor, **{key: child[key] for key in ("platform",) if key in child}}
+
+    def _root(self, task: ImageTask) -> tuple[bytes, str]:
+        """Return the first document and its media type, without a pull where what is there is still right."""
+        if task.head:
+            head = self._registry.head_manifest(self._image.repository, self._image.version)
+            if head.digest and (data := self._kept(head.digest)):
+                return data, head.media_type
+        manifest = self._registry.manifest(self._image.repository, self._image.version, _MANIFEST_BYTES)
+        return manifest.data, manifest.media_type
+
+    def _kept(self, digest: Digest) -> bytes | None:
+        """Return a manifest that is in the layout."""
+        try:
+            data = self._layout.blob(digest).read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).digest() == digest.raw else None
+
+    def _child(self, child: dict[str, Any]) -> tuple[dict[str, Any], References] | None:
+        """Take a manifest that an index names; None if it was met before or isn't there."""
+        descriptor = documents.Descriptor.parse(child)
+        digest = digest_of(descriptor)
+        if digest in self._seen:
+            return None
+        data = self._kept(digest)
+        if data is None:
+            try:
+                data = self._registry.manifest(self._image.repository, str(digest), _MANIFEST_BYTES).data
+            except RegistryError as error:
+                if error.cause != "missing":
+                    raise
+                log.warning("%s: %s", self._image, error)
+                self.absent += 1
+                return None
+        return self._take(data, descriptor.media_type)
+
+    def _take(self, data: bytes, media_type: str) -> tuple[dict[str, Any], References]:
+        """Keep a document, and note what it refers to; return its descriptor."""
+        found = references(data, media_type, self._platforms)
+        digest = Digest(hashlib.sha256(data).digest())
+        self._seen.add(digest)
+        self._layout.keep_bytes(digest, data)
+        for blob in found.blobs:
+            self.blobs.setdefault(digest_of(blob), blob.size)
+        named = documents.get_media_type(json.loads(data)) or media_type
+        return {"mediaType": named, "digest": str(digest), "size": len(data)}, found

@@ -187,13 +187,13 @@ class Simulation:
             rank.current, rank.done = None, rank.done + 1
             if now - rank.tallied > rank.every:
                 self._tally(rank, now)
-        if rank.current is None and rank.intake.queue:
-            rank.current = layer = rank.intake.queue.popleft()
+        if rank.current is None and rank.intake:
+            rank.current = layer = rank.intake.next()
             seconds = cost(layer) * self.factors[layer.digest] / rank.speed
             self.longest = max(self.longest, seconds)
             rank.busy += seconds
             self._post(now + seconds, rank.number, -1, None)
-        if (in_hand := rank.intake.ask([rank.current] if rank.current else [])) is not None:
+        if (in_hand := rank.intake.ask(rank.current)) is not None:
             self._post(now + LATENCY + LOOK, 0, ASK, in_hand, rank.number)
         if rank.intake.ended and rank.current is None and not rank.ended:
             rank.ended = now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -96,15 +96,33 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
 
 
+def access_settings(
+    flags: Mapping[str, Any], base: Access, config: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Access:
+    """Return how registries are asked: `base`, changed by the file's table `registries`, the environment, the flags.
+
+    The password is in REMETRICS_PASSWORD alone: command lines are seen by others, and are kept in datasets.
+    """
+    file, environment = _from_file(_find(config, environ)), _from_environment(environ)
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    options = {**file.get("registries", {}), **environment["registries"], **given}
+    return base.changed({**options, "password": environ.get("REMETRICS_PASSWORD", "")}).checked()
+
+
 def parse_limits(texts: list[str] | None) -> dict[str, str]:
-    """Split `NAME=VALUE` flags."""
-    limits = {}
+    """Split the values of `--limit`."""
+    return parse_pairs("--limit", texts, "entries=1000000")
+
+
+def parse_pairs(flag: str, texts: list[str] | None, example: str) -> dict[str, str]:
+    """Split the `NAME=VALUE` values of a flag."""
+    pairs = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--limit {text!r} is not NAME=VALUE", "for example --limit entries=1000000")
-        limits[name] = value
-    return limits
+            raise UsageError(f"{flag} {text!r} is not NAME=VALUE", f"for example {flag} {example}")
+        pairs[name] = value
+    return pairs
 
 
 def parse_share(text: str | None) -> tuple[int, int] | None:
@@ -122,7 +140,8 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
 
 
 _LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds",)
-_KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, "limits")
+_TABLES: dict[str, Callable[[Any], object]] = {"limits": Limits.from_options, "registries": Access().changed}
+_KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_TABLES)
 
 
 def _find(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -153,9 +172,9 @@ def _checked(name: str, value: Any, where: str) -> Any:
     """Return a value that is not a flag's, or say where it is wrong."""
     if name == "types" and value not in TYPES:
         raise UsageError(f"{where} is {value!r}", f"choose from {', '.join(TYPES)}")
-    if name == "limits":
+    if name in _TABLES:
         try:
-            Limits.from_options(value)
+            _TABLES[name](value)
         except UsageError as error:
             raise UsageError(f"{where}: {error.args[0]}", error.hint) from None
     return _positive(where, value) if name in _NUMBERS else value
@@ -170,8 +189,8 @@ def _check(name: str, value: Any, path: Path) -> None:
         raise UsageError(f"{path}: {name} must be a text")
     if name in _NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise UsageError(f"{path}: {name} must be a number")
-    if name == "limits" and not isinstance(value, dict):
-        raise UsageError(f"{path}: limits must be a table", "begin it with [limits]")
+    if name in _TABLES and not isinstance(value, dict):
+        raise UsageError(f"{path}: {name} must be a table", f"begin it with [{name}]")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -183,9 +202,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         variable = f"REMETRICS_{name.upper()}"
         if text := environ.get(variable):
             values[name] = _checked(name, text, variable)
-    prefix = "REMETRICS_LIMIT_"
-    limits = {name[len(prefix) :].lower(): value for name, value in environ.items() if name.startswith(prefix)}
-    return {**values, "limits": _checked("limits", limits, f"{prefix}…")}
+    for name, prefix in (("limits", "REMETRICS_LIMIT_"), ("registries", "REMETRICS_REGISTRY_")):
+        table = {key[len(prefix) :].lower(): value for key, value in environ.items() if key.startswith(prefix)}
+        values[name] = _checked(name, table, f"{prefix}…")
+    return values
 
 
 def _path(text: str | Path) -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cluster.intake import Intake
 from .cluster.scratch import Scratch, room
 from .errors import BlobError
 from .records import Layer
@@ -32,15 +33,15 @@ AHEAD_BYTES = 1 << 30
 class Brought:
     """A layer whose bytes are at hand, or the reason why they aren't.
 
+    :ivar seconds: that fetching took.
     :ivar fetched: the file on scratch that is removed when the layer is done; None if it is read in place.
-    :ivar seconds: how long fetching it took.
     """
 
     layer: Layer
     extent: Extent | None = None
+    seconds: float = 0.0
     error: BlobError | None = None
     fetched: Path | None = None
-    seconds: float = 0.0
 
 
 class Fetcher:
@@ -58,20 +59,23 @@ class Fetcher:
         self._todo: queue.SimpleQueue[tuple[Source, Brought] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Brought, BaseException | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._next: Layer | None = None
         self._under_way: list[Layer] = []
         self._bytes = self._held = self._number = 0
 
     @property
-    def layers(self) -> list[Layer]:
-        """The layers that are ready or under way."""
-        return [*(brought.layer for brought in self._ready), *self._under_way]
+    def begun(self) -> list[Layer]:
+        """The layers that were taken and not yet given back by `poll`."""
+        return [*self._under_way, *(brought.layer for brought in self._ready), *([self._next] if self._next else [])]
 
-    def take(self, layers: deque[Layer]) -> bool:
+    def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while layers and len(self._ready) + len(self._under_way) < _AHEAD_LAYERS and self._bring(layers[0]):
-            layers.popleft()
-            moved = True
+        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or intake):
+            self._next = self._next or intake.next()
+            if not self._bring(self._next):
+                break
+            self._next, moved = None, True
         return moved
 
     def poll(self) -> Brought | None:

@@ -99,36 +99,35 @@ class Worker:
             self._flush()
             self._end(None)
             return True
-        moved = self._collect() | self._fetcher.take(self._intake.queue) | self._begin()
-        if (in_hand := self._intake.ask(self._ahead())) is not None:
+        moved = self._collect() | self._fetcher.take(self._intake) | self._begin()
+        if (in_hand := self._intake.ask(*self._begun())) is not None:
             self._comm.send(in_hand, self._comm.root, ASK)
         if news := self._fetcher.budget.news():
             self._comm.send(news, self._comm.root, PAUSE)
         self._send_tally(self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds)
         if self._is_time_to_publish():
             self._flush()
-        if self._intake.ended and not self._ahead():
+        if self._intake.ended and not self._begun():
             self._flush()
             self._end(None)
             moved = True
         return moved
 
-    def _ahead(self) -> list[Layer]:
-        """Return the layers that left the intake and aren't done: fetched, under way, or with the child."""
-        return [*self._fetcher.layers, *([self._current.layer] if self._current else [])]
+    def _begun(self) -> list[Layer]:
+        """Return the layers that are fetched, wait for the child, or are with it."""
+        return [*([self._current.layer] if self._current else []), *self._fetcher.begun]
 
     def _begin(self) -> bool:
         """Hand the next layer that is at hand to the idle child."""
         if self._current is not None or (brought := self._fetcher.poll()) is None:
             return False
         layer, extent = brought.layer, brought.extent
-        self._tally += Tally(fetch_seconds=brought.seconds)
         if extent is None:
             self._done(layer, _unfetched(brought.error), None)
             return True
         self._spills += 1
         self._spill = self._scratch.path / f"{self._spills}.spill"
-        self._current, self._begun = brought, time.monotonic()
+        self._current, self._since = brought, time.monotonic()
         self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, self._spill))
         return True
 
@@ -138,7 +137,7 @@ class Worker:
         if profile is None or self._current is None:
             return False
         brought, self._current = self._current, None
-        self._tally += Tally(busy_seconds=time.monotonic() - self._begun)
+        self._tally += Tally(busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds)
         self.cpu_seconds += profile.cpu_seconds
         self._fetcher.release(brought)
         if not profile.entries:

@@ -13,31 +13,32 @@ _LOW = 2
 
 
 class Intake:
-    """Layers wait here for their turn; the answer to one `ask` is awaited before the next.
-
-    :ivar queue: those that wait, in order; who brings them takes them from the left.
-    """
+    """Layers wait here for their turn; the answer to one `ask` is awaited before the next."""
 
     def __init__(self) -> None:
-        self.queue: deque[Layer] = deque()
+        self._queue: deque[Layer] = deque()
         self._asked, self._no_more = True, False
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
 
     def take(self, layers: Sequence[Layer], last: bool) -> None:
         """Take what was dealt; `last` says that nothing is left after it."""
         self._asked, self._no_more = False, last
-        self.queue.extend(layers)
+        self._queue.extend(layers)
 
-    def ask(self, ahead: Sequence[Layer]) -> float | None:
-        """Return the estimated seconds in hand if it is time to ask.
+    def next(self) -> Layer:
+        """Return the layer whose turn it is; `IndexError` if there is none."""
+        return self._queue.popleft()
 
-        :param ahead: layers that were taken from the queue and aren't done.
-        """
-        if self._asked or self._no_more or len(self.queue) + max(len(ahead) - 1, 0) >= _LOW:
+    def ask(self, *begun: Layer | None) -> float | None:
+        """Return the estimated seconds in hand, with those of the layers that are begun, if it is time to ask."""
+        if self._asked or self._no_more or len(self._queue) + max(len(begun) - 1, 0) >= _LOW:
             return None
         self._asked = True
-        return float(sum(map(cost, [*self.queue, *ahead])))
+        return sum(map(cost, self._queue)) + sum(cost(layer) for layer in begun if layer)
 
     @property
     def ended(self) -> bool:
         """Whether every layer had its turn and none will come."""
-        return self._no_more and not self.queue
+        return self._no_more and not self._queue

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .reference import host_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,34 @@ class Access:
     ranks: int = 1
     patience: Patience = field(default_factory=Patience)
 
+    def changed(self, options: Mapping[str, object]) -> Access:
+        """Return the same with some things otherwise, by the names that settings have; `UsageError` says what is wrong.
+
+        >>> Access().changed({"rate": "2.5", "idle": 5}).patience.idle
+        5.0
+        """
+        values: dict[str, Any] = {}
+        patience: dict[str, Any] = {}
+        for name, value in options.items():
+            if name in _PATIENCE:
+                patience[name] = _number(name, value, _PATIENCE[name])
+            elif name in _SETTINGS:
+                field_name, kind = _SETTINGS[name]
+                values[field_name] = kind(name, value)
+            else:
+                raise UsageError(
+                    f"nothing about registries is called {name!r}", f"choose from {', '.join((*_SETTINGS, *_PATIENCE))}"
+                )
+        return replace(self, **values, patience=replace(self.patience, **patience))
+
+    def checked(self) -> Access:
+        """Return it, unless its login would go nowhere or anywhere: `UsageError`."""
+        if self.username and not (self.login_host and self.password):
+            raise UsageError(
+                "a user name for a registry needs a host and a password", "set --login-host HOST and REMETRICS_PASSWORD"
+            )
+        return self
+
     def scheme(self, host: str) -> str:
         """Return `http` or `https` for a registry.
 
@@ -70,3 +104,49 @@ def is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return name == "localhost" or name.endswith(".localhost")
+
+
+def _number(name: str, value: object, kind: Callable[[Any], Any] = float) -> Any:
+    try:
+        number = kind(str(value))
+    except ValueError:
+        number = -1
+    least = 0 if name in _MAY_BE_0 else 1e-9
+    if isinstance(value, bool) or not least <= number < float("inf"):
+        raise UsageError(f"{name} is {value!r}, not a number above 0")
+    return number
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be a text")
+    return value
+
+
+def _host(name: str, value: object) -> str:
+    return host_of(_text(name, value)) if value else ""
+
+
+def _hosts(name: str, value: object) -> tuple[str, ...]:
+    """Read a list, or a text with spaces between, as variables have it."""
+    items = value.split() if isinstance(value, str) else value
+    if not (isinstance(items, list) and all(isinstance(item, str) for item in items)):
+        raise UsageError(f"{name} must be a list of hosts")
+    return tuple(map(host_of, items))
+
+
+def _file(name: str, value: object) -> Path:
+    return Path(os.path.expanduser(_text(name, value)))
+
+
+_MAY_BE_0 = frozenset({"rate", "least_rate"})
+_SETTINGS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
+    "rate": ("requests_per_second", _number),
+    "auth_file": ("auth_file", _file),
+    "username": ("username", _text),
+    "password": ("password", _text),
+    "login_host": ("login_host", _host),
+    "plain_http": ("plain_http", _hosts),
+    "realms": ("realms", _hosts),
+}
+_PATIENCE: dict[str, Callable[[Any], Any]] = {one.name: type(one.default) for one in fields(Patience)}

@@ -45,7 +45,7 @@ def open_source(reference: str, registries: Registries | None = None) -> Source:
 
 def _open_docker(reference: str, rest: str, registries: Registries) -> Source:
     if not rest.startswith("//"):
-        raise UsageError(f"not a source: {reference[:300]!r}", "write docker://HOST/NAME[:TAG|@DIGEST]")
+        raise UsageError("what follows docker: is no image", "write docker://HOST/NAME[:TAG|@DIGEST]")
     return DockerSource(reference, registries, Reference.parse(reference))
 
 

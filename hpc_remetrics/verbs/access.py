@@ -3,49 +3,62 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
+from dataclasses import asdict
 
-from ..errors import UsageError
+from ..config import access_settings, parse_pairs
 from ..registry.access import Access, Patience
-from ..registry.reference import host_of
 
-_WAIT = 86_400.0
+WAIT = 86_400.0
 """Seconds that a job may wait for one answer: registries with limits want hours of silence."""
+
+_PATIENCE = Patience(deadline=WAIT, blob_deadline=WAIT)
 
 
 def add_access_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     group = parser.add_argument_group("registries")
-    group.add_argument("--rate", type=float, metavar="N", help="requests a second, of all ranks together (0: no bound)")
-    group.add_argument("--auth-file", type=Path, metavar="FILE", help="logins (default: what docker login keeps)")
-    group.add_argument("--username", default="", help="at --login-host; its password is in REMETRICS_PASSWORD")
-    group.add_argument("--login-host", default="", metavar="HOST", help="the registry that --username is for")
     group.add_argument(
-        "--plain-http", action="append", default=[], metavar="HOST", help="speak to this registry without TLS (repeat)"
+        "--rate", metavar="N", help="requests a second, of all ranks together (default: 0, no bound; crawl: 5 or 50)"
+    )
+    group.add_argument("--auth-file", metavar="FILE", help="logins (default: what docker login and podman login keep)")
+    group.add_argument(
+        "--username", metavar="NAME", help="at --login-host, with the password in REMETRICS_PASSWORD (default: none)"
+    )
+    group.add_argument("--login-host", metavar="HOST", help="the registry that --username is for (default: none)")
+    group.add_argument(
+        "--plain-http",
+        action="append",
+        metavar="HOST",
+        help="speak to this registry without TLS (repeat; default: those on this machine)",
     )
     group.add_argument(
-        "--realm", action="append", default=[], metavar="HOST", help="trust this host to give tokens (repeat)"
+        "--realm",
+        action="append",
+        metavar="HOST",
+        help="trust this host to give tokens (repeat; default: the registry's own)",
+    )
+    names = ", ".join(f"{name}={value:g}" for name, value in asdict(_PATIENCE).items())
+    group.add_argument(
+        "--patience",
+        action="append",
+        metavar="NAME=N",
+        help=f"how long a registry may take, in seconds, and how often something is tried (repeat; default: {names})",
     )
 
 
-def access_of(arguments: argparse.Namespace, rate: float) -> Access:
+def access_of(arguments: argparse.Namespace, rate: float = 0.0) -> Access:
     """Return how registries are asked.
 
-    :param rate: requests a second where --rate doesn't say it.
+    :param rate: requests a second where nothing else says it.
     """
-    if arguments.rate is not None and not 0 <= arguments.rate < float("inf"):
-        raise UsageError(f"--rate is {arguments.rate}, not a number from 0 on")
-    password = os.environ.get("REMETRICS_PASSWORD", "")
-    if arguments.username and not (arguments.login_host and password):
-        raise UsageError("--username needs --login-host HOST and a password", "set REMETRICS_PASSWORD")
-    return Access(
-        arguments.username,
-        password if arguments.username else "",
-        host_of(arguments.login_host) if arguments.login_host else "",
-        arguments.auth_file,
-        tuple(map(host_of, arguments.plain_http)),
-        tuple(arguments.realm),
-        rate if arguments.rate is None else arguments.rate,
-        patience=Patience(deadline=_WAIT, blob_deadline=_WAIT),
-    )
+    flags = {
+        "rate": arguments.rate,
+        "auth_file": arguments.auth_file,
+        "username": arguments.username,
+        "login_host": arguments.login_host,
+        "plain_http": arguments.plain_http,
+        "realms": arguments.realm,
+        **parse_pairs("--patience", arguments.patience, "idle=120"),
+    }
+    config = getattr(arguments, "config", None)
+    return access_settings(flags, Access(requests_per_second=rate, patience=_PATIENCE), config)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.config import AnalyzeOptions, analyze_options, parse_limits
+from hpc_remetrics.config import AnalyzeOptions, access_settings, analyze_options, parse_limits
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.limits import Limits
+from hpc_remetrics.registry.access import Access, Patience
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -150,7 +151,41 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch, name, value):
         options()
 
 
-def test_the_example_names_every_setting_and_is_taken_whole(here):
+def test_how_registries_are_asked(here, monkeypatch):
+    text = '[registries]\nrate = 1\nidle = 2\nconnect = 3\nplain_http = ["a"]\nusername = "file"\nlogin_host = "h"'
+    Path("remetrics.toml").write_text(text)
+    monkeypatch.setenv("REMETRICS_PASSWORD", "secret")
+    monkeypatch.setenv("REMETRICS_REGISTRY_IDLE", "20")
+    monkeypatch.setenv("REMETRICS_REGISTRY_CONNECT", "30")
+    monkeypatch.setenv("REMETRICS_REGISTRY_PLAIN_HTTP", "b c:5000")
+    found = access_settings({"connect": "300", "username": "flag", "rate": None}, Access(), environ=os.environ)
+    patience = found.patience
+    assert (found.requests_per_second, patience.idle, patience.connect) == (1.0, 20.0, 300.0)
+    assert (found.username, found.password, found.login_host) == ("flag", "secret", "h")
+    assert found.plain_http == ("b", "c:5000")
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"speed": 1}, "speed"),
+        ({"idle": "long"}, "idle is 'long'"),
+        ({"tries": 0}, "tries is 0"),
+        ({"tries": 1.5}, "tries is 1.5"),
+        ({"plain_http": [1]}, "list of hosts"),
+        ({"realms": ["a b"]}, "host of a registry"),
+        ({"username": "me"}, "needs a host and a password"),
+        ({"username": "me", "login_host": "h"}, "REMETRICS_PASSWORD"),
+    ],
+)
+def test_what_is_wrong_about_registries_is_named(here, options, words):
+    with pytest.raises(UsageError) as caught:
+        access_settings(options, Access())
+    assert words in str(caught.value)
+
+
+def test_the_example_names_every_setting_and_is_taken_whole(here, monkeypatch):
     example = (Path(__file__).resolve().parents[2] / "remetrics.example.toml").read_text()
     assert options().limits == Limits()
     lines = [line.removeprefix("# ").partition("   #")[0] for line in example.splitlines()]
@@ -161,4 +196,11 @@ def test_the_example_names_every_setting_and_is_taken_whole(here):
     assert set(values["limits"]) == {field.name for field in dataclasses.fields(Limits)}
     assert found.limits == Limits()
     assert found.platforms == ("linux/amd64",)
-    assert set(values) == {"sources", "output", "scratch", "platforms", "types", "publish_seconds", "limits"}
+    assert set(values) == {
+        *("sources", "output", "scratch", "platforms", "types", "publish_seconds"),
+        *("limits", "registries"),
+    }
+    base = Access(patience=Patience(deadline=86_400.0, blob_deadline=86_400.0))
+    monkeypatch.setenv("REMETRICS_PASSWORD", "x")
+    assert access_settings({}, base).patience == base.patience
+    assert set(values["registries"]) >= {field.name for field in dataclasses.fields(Patience)}

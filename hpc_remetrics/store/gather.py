@@ -45,7 +45,7 @@ from .parts import scan
 from .placement import PartReader, Placement, place, sorted_images
 from .publish import sync_directory, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
-from .shuffle import Shuffle, share
+from .shuffle import Shuffle, rounds, share
 from .tables import create_table, describe_file, write_run, write_table
 
 _BUCKET_ROWS = 1 << 19
@@ -111,7 +111,7 @@ class _Gather:
         comm = self.comm
         buckets = self._buckets
         outward = Shuffle(comm, self.scratch, "digests", CARRIED, buckets)
-        for block in self._rounds(len(self.blocks)):
+        for block in rounds(self.comm, len(self.blocks)):
             rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
             head = np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64)
             outward.exchange(rows, head * buckets >> 16)
@@ -120,11 +120,6 @@ class _Gather:
         first = sum(count for count, _ in everyone[: comm.rank])
         types = np.unique(np.concatenate([used for _, used in everyone]))
         return self._send_back(counts, first, sum(count for count, _ in everyone), types)
-
-    def _rounds(self, mine: int) -> Iterator[int | None]:
-        """Count to the greatest number of rounds of any rank; None when this rank has no more of its own."""
-        for turn in range(max(self.comm.allgather(mine))):
-            yield turn if turn < mine else None
 
     def _carried(self, block: int) -> np.ndarray:
         """Return the distinct contents of a block's layers; where each entry's stands among them stays on scratch."""
@@ -177,7 +172,7 @@ class _Gather:
         homes = share(comm.rank, comm.size, self._buckets)
         to_entries = Shuffle(comm, self.scratch, "entries", _NUMBERED, self.placement.blocks)
         to_contents = Shuffle(comm, self.scratch, "contents-of", _PLACED, -(-total // CHUNK_ROWS))
-        for turn in self._rounds(len(counts)):
+        for turn in rounds(self.comm, len(counts)):
             numbered, placed = np.empty(0, _NUMBERED), np.empty(0, _PLACED)
             if turn is not None:
                 numbered, placed = self._load(homes.start + turn, first)

@@ -10,7 +10,7 @@ ROWS = [
     {"__main__"},
     {"cli"},
     {"verbs"},
-    {"analyze", "doctor"},
+    {"analyze", "reduce", "doctor"},
     {"account"},
     {"worker"},
     {"report"},

@@ -30,6 +30,17 @@ def publish_copy(source: Path, target: Path) -> None:
     sync_directory(target.parent)
 
 
+def publish_whole(temporary: Path, target: Path) -> None:
+    """Sync a finished file and give it the target's name, in place of what had it."""
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, target)
+    sync_directory(target.parent)
+
+
 def rename_new(temporary: Path, target: Path) -> None:
     """Rename unless the target exists. (Names are unique and the output is locked; this guards against a fault.)"""
     if os.path.lexists(target):

@@ -12,6 +12,7 @@ import numpy as np
 from ..records import NOTES
 from .chunks import rows_of_chunk
 from .hdf5 import text_array
+from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES, TITLE, Column, Table, row_dtype
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
@@ -40,6 +41,17 @@ def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[s
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
     """Write a small table whole, from arrays or, for texts, lists of them."""
     write_columns(file, TABLES[name], columns, rows)
+
+
+def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write `/metrics`, in place of those that are there."""
+    if "metrics" in file:
+        del file["metrics"]
+    group = file.create_group("metrics")
+    group.attrs["version"], group.attrs["description"] = METRICS_VERSION, "every figure's numbers, ready to draw"
+    rows = {name: file[name]["row"].shape[0] for name in TABLES}
+    for name, form in METRICS.items():
+        write_columns(group, form, tables[name], rows)
 
 
 def write_columns(parent: Any, form: Table, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:

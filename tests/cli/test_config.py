@@ -161,4 +161,4 @@ def test_the_example_names_every_setting_and_is_taken_whole(here):
     assert set(values["limits"]) == {field.name for field in dataclasses.fields(Limits)}
     assert found.limits == Limits()
     assert found.platforms == ("linux/amd64",)
-    assert set(values) == {"sources", "output", "scratch", "platforms", "types", "publish_seconds", "limits"}
+    assert set(values) == {"sources", "output", "scratch", "platforms", "types", "publish_seconds", "memory", "limits"}

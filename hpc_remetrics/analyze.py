@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ class _Run:
             return None
         try:
             with Dataset(output) as dataset:
-                if dataset.fingerprint != self._fingerprint():
+                if dataset.fingerprint != self._fingerprint() or not dataset.has_metrics:
                     return None
                 ledger = dataset.ledger
         except DatasetError as error:
@@ -325,6 +326,7 @@ class _Run:
 
     def _gather(self, layers: Mapping[Digest, Layer]) -> int:
         """Make one dataset of the parts; return the exit code of its ledger."""
+        from .metrics.store import add_metrics
         from .store.gather import gather
 
         comm, options = self.comm, self.options
@@ -335,7 +337,8 @@ class _Run:
         try:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
-            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run)
+            finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
+            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish)
         finally:
             scratch.close()
         self._say(f"{options.output}: {ledger}")

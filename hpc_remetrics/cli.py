@@ -12,7 +12,19 @@ from collections.abc import Sequence
 from . import __version__
 from .errors import RemetricsError
 from .log import escape, set_up
-from .verbs import STYLE, Parser, analyze, crawl, doctor, download, on_every_rank, plan, report, status
+from .verbs import (
+    STYLE,
+    Parser,
+    analyze,
+    crawl,
+    doctor,
+    download,
+    on_every_rank,
+    plan,
+    reduce,
+    report,
+    status,
+)
 
 PROGRAM = "hpc-remetrics"
 
@@ -28,7 +40,7 @@ examples:
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (crawl, download, analyze, status, plan, report, doctor)
+_VERBS = (crawl, download, plan, analyze, status, reduce, report, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,6 +24,9 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "remetrics.toml"
+MEMORY = 1000.0
+"""MB that a rank may take for rows on their way, by default."""
+
 TYPES = ("plain", "none")
 DEMO = "demo:"
 MOST_SHARES = 1_000_000
@@ -36,6 +39,7 @@ class AnalyzeOptions:
     :param sources: references; none named: the caller takes `demo:`.
     :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
     :param warm_types: a dataset whose contents' types are taken over.
+    :param memory: MB that each rank may take for rows on their way while the metrics are computed.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
@@ -50,6 +54,17 @@ class AnalyzeOptions:
     warm_types: Path | None = None
     share: tuple[int, int] | None = None
     access: Access = field(default_factory=Access)
+    memory: float = MEMORY
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class ReduceOptions:
+    """What `reduce` is asked to do; `memory` as for `analyze`."""
+
+    dataset: Path
+    scratch: tuple[Path, ...] = ()
+    memory: float = MEMORY
     quiet: bool = False
 
 
@@ -77,8 +92,9 @@ def settings(
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
     merged = {**file, **environment, **given, "limits": Limits.from_options(limits)}
-    if "publish_seconds" in given:
-        merged["publish_seconds"] = _positive("--publish-seconds", given["publish_seconds"])
+    for name in _NUMBERS:
+        if name in given:
+            merged[name] = _positive(f"--{name.replace('_', '-')}", given[name])
     return merged
 
 
@@ -94,6 +110,13 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
         raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
     known = {f.name for f in fields(AnalyzeOptions)}
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
+
+
+def reduce_options(dataset: Path, flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> ReduceOptions:
+    """Return the options of `reduce`."""
+    merged = settings(flags, config)
+    scratch = tuple(map(_path, merged.get("scratch", ())))
+    return ReduceOptions(dataset, scratch, merged.get("memory", MEMORY), quiet)
 
 
 def access_settings(
@@ -139,7 +162,7 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
     return int(k), int(n)
 
 
-_LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds",)
+_LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds", "memory")
 _TABLES: dict[str, Callable[[Any], object]] = {"limits": Limits.from_options, "registries": Access().changed}
 _KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_TABLES)
 

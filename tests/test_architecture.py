@@ -10,7 +10,7 @@ ROWS = [
     {"__main__"},
     {"cli"},
     {"verbs"},
-    {"analyze", "doctor", "crawl", "mirror"},
+    {"analyze", "reduce", "doctor", "crawl", "mirror"},
     {"account"},
     {"worker"},
     {"fetch"},

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..errors import DatasetError
 from .ledger import Ledger
+from .metrics import Metrics
+from .metrics_schema import METRICS_VERSION
 from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES
 from .schema import Table as Format
 
@@ -146,6 +148,16 @@ class Dataset:
         """How the layers ended."""
         counts = np.bincount(self.layers["status"], minlength=3).tolist()
         return Ledger(*counts[:3])
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether the file holds metrics that this program reads."""
+        return "metrics" in self._file and self._file["metrics"].attrs.get("version") == METRICS_VERSION
+
+    @property
+    def metrics(self) -> Metrics:
+        """Every figure's numbers, as `analyze` or `reduce` left them; `DatasetError` if neither did."""
+        return Metrics(self.path, self._file.get("metrics"))
 
     @property
     def run(self) -> dict[str, Any]:

@@ -39,14 +39,22 @@ def write_whole(path: Path, pieces: Iterable[bytes | str]) -> None:
         with open(temporary, "wb") as file:
             for piece in pieces:
                 file.write(piece.encode() if isinstance(piece, str) else piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        publish_whole(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_directory(path.parent)
+
+
+def publish_whole(temporary: Path, target: Path) -> None:
+    """Sync a finished file and give it the target's name, in place of what had it."""
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, target)
+    sync_directory(target.parent)
 
 
 def rename_new(temporary: Path, target: Path) -> None:

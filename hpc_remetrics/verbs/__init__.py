@@ -29,6 +29,8 @@ sources (as containers-transports(5) writes them):
 """
 """What the help of every verb that takes sources says of them."""
 
+MEMORY_HELP = "memory of each rank for rows on their way while metrics are computed (default: 1000)"
+
 STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
-from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
+from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -51,6 +51,7 @@ def add(verbs: Verbs) -> None:
         metavar="K/N",
         help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
     )
+    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
     add_access_options(parser)
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
@@ -68,6 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
+            "memory": arguments.memory,
             "share": parse_share(arguments.share),
             "access": access_of(arguments, 0.0),
         }

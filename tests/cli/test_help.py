@@ -8,7 +8,7 @@ import pytest
 
 from hpc_remetrics import __version__, cli
 
-VERBS = ("crawl", "download", "analyze", "status", "plan", "report", "doctor")
+VERBS = ("crawl", "download", "plan", "analyze", "status", "reduce", "report", "doctor")
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

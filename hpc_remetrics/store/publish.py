@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _COPY_BYTES = 4 << 20
@@ -34,16 +34,10 @@ def publish_copy(source: Path, target: Path) -> None:
 
 def write_whole(path: Path, pieces: Iterable[bytes | str]) -> None:
     """Write a file that has its name only when it is whole and on disk; one of that name is replaced."""
-    temporary = temporary_name(path)
-    try:
-        with open(temporary, "wb") as file:
-            for piece in pieces:
-                file.write(piece.encode() if isinstance(piece, str) else piece)
-        publish_whole(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        for piece in pieces:
+            file.write(piece.encode() if isinstance(piece, str) else piece)
+        file.flush()
 
 
 def publish_whole(temporary: Path, target: Path) -> None:
@@ -55,6 +49,17 @@ def publish_whole(temporary: Path, target: Path) -> None:
         os.close(descriptor)
     os.replace(temporary, target)
     sync_directory(target.parent)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary name beside `target` to write; when that went well, the file gets the target's name."""
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+        publish_whole(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def rename_new(temporary: Path, target: Path) -> None:

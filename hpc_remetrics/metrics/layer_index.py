@@ -43,7 +43,9 @@ class LayerIndex:
         rows = np.flatnonzero(~marks)
         paths, kind = read_paths(inputs, first, stop, rows), kind[rows]
         hashes = paths.hashes(1)[0]
-        self.entries, self.others = np.unique(hashes), np.unique(hashes[kind != KINDS["directory"]])
+        self.entries = np.unique(hashes)
+        # Nothing can stand in place of the root, whatever a tar says.
+        self.others = np.unique(hashes[(kind != KINDS["directory"]) & (paths.length > 0)])
         content = inputs.dataset.entries.column("content", first, stop)[rows]
         files = np.flatnonzero((kind == _FILE) & (content >= 0))
         self.sizes = np.asarray(inputs.sizes[content[files]]) if len(files) else np.empty(0, np.int64)
@@ -92,8 +94,8 @@ class Tree:
         self.hashes = np.concatenate([hashes for hashes, _ in found])
         self.above, self.parent = np.zeros(len(self.hashes), np.int32), np.zeros(len(names), np.int32)
         for level, (_, rows) in enumerate(found):
-            here = slice(int(self.levels[level]), int(self.levels[level + 1]))
-            self.above[here] = self._places(paths, max(level - 1, 0), rows)
+            if level:
+                self.above[self.levels[level] : self.levels[level + 1]] = self._places(paths, level - 1, rows)
             mine = np.flatnonzero(depth == level)
             self.parent[mine] = self._places(paths, level, names[mine])
         self.order = np.argsort(self.hashes, kind="stable").astype(np.int32)
@@ -121,8 +123,8 @@ def _marks(inputs: Inputs, first: int, stop: int, kind: np.ndarray) -> tuple[np.
         directory, slash, name = paths[number].rpartition(b"/") if paths else (b"", b"", b"")
         if mark == _OPAQUE:
             opaque.append(directory)
-        else:
-            removed.append(directory + slash + name[len(WHITEOUT) :])
+        elif (gone := name[len(WHITEOUT) :]) not in (b"", b".", b".."):
+            removed.append(directory + slash + gone)
     return np.unique(hashed(removed)), np.unique(hashed(opaque))
 
 

@@ -51,7 +51,8 @@ class Paths:
         before = before[(after == _SLASH) | (after == _DOT)]
         # A slash belongs to the path that begins before it, if that has not ended.
         row = np.searchsorted(self.start, before, "right") - 1
-        within = (row >= 0) & (before < stop[row])
+        row, before = row[row >= 0], before[row >= 0]
+        within = before < stop[row]
         row, begin = row[within], before[within] + 1
         first = np.flatnonzero(np.isin(self.data[self.start], (_SLASH, _DOT)) & (self.length > 0))
         row, begin = np.append(row, first), np.append(begin, self.start[first])

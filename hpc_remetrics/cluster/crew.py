@@ -29,7 +29,7 @@ TASK, RESULT, NEWS, STOP, QUIT = range(20, 25)
 _AHEAD = 2
 """Tasks that a thread may have in hand, so that it need not wait for the root."""
 
-_GRACE = 10.0
+_GRACE = 5.0
 """Seconds that threads have to end what they were told to break off."""
 
 _SHORT, _LONG = 0.001, 0.02

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cluster.comm import Comm
-from .cluster.coordinator import ASK, BYE, DEAL, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
+from .cluster.coordinator import ASK, BYE, DEAL, END, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
 from .cluster.intake import Intake
 from .cluster.scratch import Scratch
 from .columns import LayerProfile
@@ -61,7 +61,7 @@ class Worker:
         self._intake = Intake()
         self._current: Brought | None = None
         self._spills = 0
-        self._stopping = False
+        self._stopping = self._ended = False
         self._unpublished = _Unpublished()
         self._tally, self._tallied = Tally(), time.monotonic()
         self._tally_seconds = tally_seconds(comm.size)
@@ -78,6 +78,8 @@ class Worker:
             self._fetcher.budget.hear(message)  # type: ignore[arg-type]
         elif tag == STOP:
             self.stop()
+        elif tag == END:
+            self.finished = True
 
     def stop(self) -> None:
         """End with the next step: publish what is whole."""
@@ -85,7 +87,7 @@ class Worker:
 
     def step(self) -> bool:
         """Do what there is to do; return whether anything was."""
-        if self.finished:
+        if self._ended:
             return False
         try:
             return self._step()
@@ -201,7 +203,7 @@ class Worker:
         self._fetcher.close()
         self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
-        self.finished = True
+        self._ended = True
 
 
 def publisher(

@@ -77,6 +77,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    def fileno(self) -> int:
+        """Return the file that can be read when `poll` has something to take."""
+        return self._socket.fileno()
+
     @property
     def busy(self) -> bool:
         return self._job is not None

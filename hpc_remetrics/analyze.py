@@ -108,7 +108,12 @@ class _Run:
 
     def _run(self) -> int:
         sources, registries = on_root(self.comm, self._open_sources)
+        if any(source.is_remote for source in sources):
+            self.stop.at_once = None  # who asks registries looks at the request
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
+        self.stop.at_once = self._leave
+        if self.stop:
+            self._leave()
         layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:

@@ -243,7 +243,7 @@ class _Run:
         """Profile what is left and publish it."""
         comm = self.comm
         self.job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = self.scratch = together(comm, lambda: Scratch(self.job, comm.rank, self.options.scratch))
+        scratch = self._enter_scratch(self.job)
         try:
             if self.child is not None:
                 fetcher = Fetcher(sources, registries, scratch)
@@ -337,6 +337,12 @@ class _Run:
             time.sleep(2 * _LEAVE)
         self.comm.abort(4)
 
+    def _enter_scratch(self, job: str) -> Scratch:
+        rank, options = self.comm.rank, self.options
+        arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
+        self.scratch = together(self.comm, lambda: Scratch(*arguments))
+        return self.scratch
+
     def _close_scratch(self) -> None:
         if self.scratch is not None:
             scratch, self.scratch = self.scratch, None
@@ -364,7 +370,7 @@ class _Run:
         self._say(f"gathering into {options.output}")
         ranks = comm.allgather(about_rank(comm, self.worker, self.exchange_seconds))
         job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = self.scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+        scratch = self._enter_scratch(job)
         try:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None

@@ -13,10 +13,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from .cluster.intake import Intake
-from .cluster.scratch import Scratch, room
+from .cluster.scratch import Grant, Scratch
 from .errors import BlobError
 from .records import Layer
 from .registry.pool import Registries
@@ -34,14 +33,14 @@ class Brought:
     """A layer whose bytes are at hand, or the reason why they aren't.
 
     :ivar seconds: that fetching took.
-    :ivar fetched: the file on scratch that is removed when the layer is done; None if it is read in place.
+    :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in place.
     """
 
     layer: Layer
     extent: Extent | None = None
     seconds: float = 0.0
     error: BlobError | None = None
-    fetched: Path | None = None
+    grant: Grant | None = None
 
 
 class Fetcher:
@@ -61,7 +60,7 @@ class Fetcher:
         self._thread: threading.Thread | None = None
         self._next: Layer | None = None
         self._under_way: list[Layer] = []
-        self._bytes = self._held = self._number = 0
+        self._bytes = self._held = 0
 
     @property
     def begun(self) -> list[Layer]:
@@ -93,9 +92,9 @@ class Fetcher:
 
     def release(self, brought: Brought) -> None:
         """Give back what a layer took of scratch."""
-        if brought.fetched:
-            brought.fetched.unlink(missing_ok=True)
-            brought.fetched = None
+        if brought.grant:
+            brought.grant.release()
+            brought.grant = None
             self._bytes -= max(brought.layer.size, 0)
             self._held -= 1
 
@@ -136,39 +135,32 @@ class Fetcher:
         size = max(layer.size, 0)
         if self._held and self._bytes + size > self._ahead:
             return False
-        path = self._grant(size)
-        if path is None:
-            if self._held:
-                return False
-            folder = self._scratch.path
-            error = BlobError("no_room", f"{folder} has no room for the {size} bytes of {layer.digest}")
+        try:
+            grant = self._scratch.grant(size)
+        except BlobError as error:
             self._ready.append(Brought(layer, error=error))
             return True
+        if grant is None:
+            return False
         source = next(source for source in self._sources if source.is_remote and source.holds(layer))
         self._bytes, self._held = self._bytes + size, self._held + 1
         self._under_way.append(layer)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._thread.start()
-        self._todo.put((source, Brought(layer, fetched=path)))
+        self._todo.put((source, Brought(layer, grant=grant)))
         return True
-
-    def _grant(self, size: int) -> Path | None:
-        """Return where a blob of `size` bytes may be written on scratch, None if there is no room now."""
-        if room(self._scratch.path) < self._bytes + size:
-            return None
-        self._number += 1
-        return self._scratch.path / f"{self._number}.blob"
 
     def _run(self) -> None:
         """Fetch one layer after the other, in the thread."""
         while (item := self._todo.get()) is not None:
             source, brought = item
-            assert brought.fetched is not None
+            assert brought.grant is not None
+            path = brought.grant.path
             begun = time.monotonic()
             try:
-                source.fetch(brought.layer, brought.fetched)
-                brought.extent = Extent(brought.fetched, 0, brought.fetched.stat().st_size)
+                source.fetch(brought.layer, path)
+                brought.extent = Extent(path, 0, path.stat().st_size)
             except BlobError as error:
                 brought.error = error
             except BaseException as error:

@@ -7,6 +7,9 @@ from typing import Any
 
 from .errors import UsageError
 
+NODE_LAYERS = (60, 20, 5, 5)
+"""Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had workers for each."""
+
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
 

@@ -33,8 +33,13 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--scratch",
         action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+        metavar="DIR[=SIZE]",
+        help="node-local folder, fastest first, and what layers may take of it (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--node-layers",
+        metavar="A,B,C,D",
+        help="layers up to 50 MB, 1 GB, 2 GB and above on a node's scratch at once (default: 60,20,5,5)",
     )
     parser.add_argument(
         "--publish-seconds",
@@ -66,6 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "limits": parse_limits(arguments.limit),
             "types": arguments.types,
             "scratch": arguments.scratch,
+            "node_layers": arguments.node_layers,
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,

@@ -175,7 +175,7 @@ class _Run:
         limits = {
             name: str(value)
             for name, value in asdict(self.options.limits).items()
-            if name not in ("layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
+            if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
         }
         return {"types": types, **limits}
 
@@ -246,7 +246,7 @@ class _Run:
         scratch = self._enter_scratch(self.job)
         try:
             if self.child is not None:
-                fetcher = Fetcher(sources, registries, scratch)
+                fetcher = Fetcher(sources, registries, scratch, unpack=self.options.extract or bool(self.options.exec))
                 self.worker = self._new_worker(fetcher, scratch, self.child, signature)
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
@@ -278,7 +278,7 @@ class _Run:
             _warm(table, options.warm_types)
         seconds = options.publish_seconds or min(max(30.0, 0.25 * comm.size), 1200.0)
         publish = publisher(comm, self.parts, self.job, table, signature, scratch.path)
-        return Worker(comm, fetcher, child, scratch, publish, seconds)
+        return Worker(comm, fetcher, child, scratch, publish, seconds, options)
 
     def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
         """Exchange messages until every rank has said goodbye; return, on the root, their errors."""

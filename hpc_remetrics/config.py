@@ -43,6 +43,8 @@ class AnalyzeOptions:
     :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
     :param warm_types: a dataset whose contents' types are taken over.
     :param memory: MB that each rank may take for rows on their way while the metrics are computed.
+    :param extract: unpack each layer on scratch and profile what was unpacked.
+    :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
@@ -58,6 +60,8 @@ class AnalyzeOptions:
     retry_failed: bool = False
     warm_types: Path | None = None
     share: tuple[int, int] | None = None
+    extract: bool = False
+    exec: str | None = None
     access: Access = field(default_factory=Access)
     memory: float = MEMORY
     quiet: bool = False
@@ -116,6 +120,8 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
     for name in ("output", "warm_types"):
         if merged.get(name) is not None:
             merged[name] = _path(merged[name])
+    if merged.get("exec") and "{dir}" not in merged["exec"]:
+        raise UsageError(f"--exec {merged['exec']!r} names no {{dir}}", "for example --exec 'du -s {dir}'")
     if "output" in merged and not merged["output"].name:
         raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
     known = {f.name for f in fields(AnalyzeOptions)}

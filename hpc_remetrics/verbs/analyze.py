@@ -13,6 +13,7 @@ examples:
   hpc-remetrics analyze                                     the demo images, in one process
   mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
+  hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 
 Run it again with the same output and it goes on where it was, whatever ended it.
@@ -51,6 +52,12 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
+    parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
+    parser.add_argument(
+        "--exec",
+        metavar="'CMD {dir}'",
+        help="run a command of yours on each unpacked layer; {digest} is its name (default: none)",
+    )
     parser.add_argument(
         "--share",
         metavar="K/N",
@@ -76,6 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
             "memory": arguments.memory,
+            "extract": arguments.extract or None,
+            "exec": arguments.exec,
             "share": parse_share(arguments.share),
             "access": access_of(arguments, 0.0),
         }

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
@@ -45,12 +45,17 @@ from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
 
+_LEAVE = 0.5
+"""Seconds that the root gives the others to clear their scratch before it ends the job."""
+
 
 def analyze(options: AnalyzeOptions) -> int:
     """Profile the layers of all images of the sources into one dataset; return the exit code.
 
     Run again with the same output it resumes, whatever ended the run before.
     """
+    stop = StopRequest()
+    stop.install()
     child = Child(options.limits) if launched_size() == 1 or launched_rank() != 0 else None
     comm: Comm | None = None
     try:
@@ -59,23 +64,25 @@ def analyze(options: AnalyzeOptions) -> int:
         if child is None and comm.size == 1:
             child = Child(options.limits)
         with AbortOnError(comm):
-            return _Run(comm, options, child).run()
+            code = _Run(comm, options, child, stop).run()
+        stop.ignore()
     except RemetricsError as error:
-        if comm is not None and comm.rank != comm.root and error.shared:
-            return error.exit_code
+        if comm is not None and error.shared and (code := comm.leave(error.exit_code)) == 0:
+            return code
         raise
     finally:
         if child is not None:
             child.close()
+    return comm.leave(code)
 
 
 class _Run:
     """One run of this process: what it was asked for, and what it holds."""
 
-    def __init__(self, comm: Comm, options: AnalyzeOptions, child: Child | None) -> None:
-        self.comm, self.options, self.child = comm, options, child
+    def __init__(self, comm: Comm, options: AnalyzeOptions, child: Child | None, stop: StopRequest) -> None:
+        self.comm, self.options, self.child, self.stop = comm, options, child, stop
         self.parts = parts_folder(options.output)
-        self.stop = StopRequest()
+        self.scratch: Scratch | None = None
         self.lock: OutputLock | None = None
         self.catalog: Catalog | None = None
         self.worker: Worker | None = None
@@ -87,7 +94,9 @@ class _Run:
         return self.comm.rank == self.comm.root
 
     def run(self) -> int:
-        self.stop.install()
+        self.stop.at_once = self._leave
+        if self.stop:
+            self._leave()
         on_root(self.comm, self._lock_output)
         try:
             return self._run()
@@ -99,7 +108,12 @@ class _Run:
 
     def _run(self) -> int:
         sources, registries = on_root(self.comm, self._open_sources)
+        if any(source.is_remote for source in sources):
+            self.stop.at_once = None  # who asks registries looks at the request
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
+        self.stop.at_once = self._leave
+        if self.stop:
+            self._leave()
         layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
@@ -161,7 +175,7 @@ class _Run:
         limits = {
             name: str(value)
             for name, value in asdict(self.options.limits).items()
-            if name not in ("layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
+            if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
         }
         return {"types": types, **limits}
 
@@ -229,10 +243,10 @@ class _Run:
         """Profile what is left and publish it."""
         comm = self.comm
         self.job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(self.job, comm.rank, self.options.scratch))
+        scratch = self._enter_scratch(self.job)
         try:
             if self.child is not None:
-                fetcher = Fetcher(sources, registries, scratch)
+                fetcher = Fetcher(sources, registries, scratch, unpack=self.options.extract or bool(self.options.exec))
                 self.worker = self._new_worker(fetcher, scratch, self.child, signature)
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
@@ -240,9 +254,11 @@ class _Run:
                 ranks = [(rank, hosts[rank]) for rank in self._workers()]
                 note = new_note(self.job, self.options.share, self.started, self.whole, todo, ranks)
                 self.notebook = Notebook(self.parts, note)
+            self.stop.at_once = None
             errors = comm.bcast(self._exchange(plan))
         finally:
-            scratch.close()
+            self.stop.at_once = self._leave
+            self._close_scratch()
         self.worker_ran = True
         if errors:
             error = errors[min(errors)]
@@ -262,7 +278,7 @@ class _Run:
             _warm(table, options.warm_types)
         seconds = options.publish_seconds or min(max(30.0, 0.25 * comm.size), 1200.0)
         publish = publisher(comm, self.parts, self.job, table, signature, scratch.path)
-        return Worker(comm, fetcher, child, scratch, publish, seconds)
+        return Worker(comm, fetcher, child, scratch, publish, seconds, options)
 
     def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
         """Exchange messages until every rank has said goodbye; return, on the root, their errors."""
@@ -272,7 +288,7 @@ class _Run:
             coordinator = Coordinator(comm, plan, self._workers())
             every = [layer for share in (*plan.shares, plan.tail) for layer in share]
             progress = Progress(len(every), total_size(every), quiet=self.options.quiet)
-        while not (coordinator.finished if coordinator else worker is None or worker.finished):
+        while not all(one is None or one.finished for one in (coordinator, worker)):
             moved = worker.step() if worker else False
             while (received := comm.poll()) is not None:
                 source, tag, message = received
@@ -290,7 +306,7 @@ class _Run:
             if moved:
                 backoff.reset()
             else:
-                backoff.sleep()
+                backoff.sleep(worker and self.child)
         if progress:
             progress.finish()
         comm.flush()
@@ -310,6 +326,27 @@ class _Run:
             coordinator.stop()
         if self.worker:
             self.worker.stop()
+
+    def _leave(self) -> NoReturn:
+        """End the job where no rank could wait for the others; a start goes on from the parts."""
+        self._close_scratch()
+        if self.is_root:
+            time.sleep(_LEAVE if self.comm.size > 1 else 0)
+            self._say(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
+        else:
+            time.sleep(2 * _LEAVE)
+        self.comm.abort(4)
+
+    def _enter_scratch(self, job: str) -> Scratch:
+        rank, options = self.comm.rank, self.options
+        arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
+        self.scratch = together(self.comm, lambda: Scratch(*arguments))
+        return self.scratch
+
+    def _close_scratch(self) -> None:
+        if self.scratch is not None:
+            scratch, self.scratch = self.scratch, None
+            scratch.close()
 
     def _beat(self) -> None:
         if self.lock:
@@ -333,14 +370,14 @@ class _Run:
         self._say(f"gathering into {options.output}")
         ranks = comm.allgather(about_rank(comm, self.worker, self.exchange_seconds))
         job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+        scratch = self._enter_scratch(job)
         try:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
             finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
             ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish)
         finally:
-            scratch.close()
+            self._close_scratch()
         self._say(f"{options.output}: {ledger}")
         return int(ledger.exit_code)
 

@@ -215,7 +215,7 @@ SKIP_CAUSES = _enum(
     "too_deep",
 )
 
-STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish")
+STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
 
 CAUSES = _enum(
     "missing",
@@ -240,6 +240,7 @@ CAUSES = _enum(
     "internal",
     "denied",
     "rate_limited",
+    "exec_failed",
 )
 
 TRANSIENT_CAUSES = frozenset(

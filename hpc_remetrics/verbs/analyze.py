@@ -13,6 +13,7 @@ examples:
   hpc-remetrics analyze                                     the demo images, in one process
   mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
+  hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 
 Run it again with the same output and it goes on where it was, whatever ended it.
@@ -33,8 +34,13 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--scratch",
         action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+        metavar="DIR[=SIZE]",
+        help="node-local folder, fastest first, and what layers may take of it (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--node-layers",
+        metavar="A,B,C,D",
+        help="layers up to 50 MB, 1 GB, 2 GB and above on a node's scratch at once (default: 60,20,5,5)",
     )
     parser.add_argument(
         "--publish-seconds",
@@ -45,6 +51,12 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="try every failed layer again")
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
+    )
+    parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
+    parser.add_argument(
+        "--exec",
+        metavar="'CMD {dir}'",
+        help="run a command of yours on each unpacked layer; {digest} is its name (default: none)",
     )
     parser.add_argument(
         "--share",
@@ -66,10 +78,13 @@ def _run(arguments: argparse.Namespace) -> int:
             "limits": parse_limits(arguments.limit),
             "types": arguments.types,
             "scratch": arguments.scratch,
+            "node_layers": arguments.node_layers,
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
             "memory": arguments.memory,
+            "extract": arguments.extract or None,
+            "exec": arguments.exec,
             "share": parse_share(arguments.share),
             "access": access_of(arguments, 0.0),
         }

@@ -164,7 +164,6 @@ def run(data: Path, work: Path, copies: int, rounds: int) -> dict[str, Any]:
             "ratio": round(best["skopeo copy"].wall / cost.wall, 2),
             "wall_seconds": round(cost.wall, 2),
             "cpu_seconds": round(cost.cpu, 2),
-            "peak_bytes": cost.peak,
         }
         for name, cost in best.items()
     ]
@@ -173,10 +172,10 @@ def run(data: Path, work: Path, copies: int, rounds: int) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Return the figures as a table for people."""
-    lines = [f"{'':<20}{'MB/s':>8}{'x copy':>8}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}"]
+    lines = [f"{'':<20}{'MB/s':>8}{'x copy':>8}{'wall s':>8}{'CPU s':>8}"]
     lines += [
         f"{row['name']:<20}{row['mb_per_second']:>8.0f}{row['ratio']:>8.2f}{row['wall_seconds']:>8.2f}"
-        f"{row['cpu_seconds']:>8.2f}{row['peak_bytes'] / 1e6:>9.0f}"
+        f"{row['cpu_seconds']:>8.2f}"
         for row in result["rows"]
     ]
     about = result["machine"]

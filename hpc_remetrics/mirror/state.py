@@ -40,11 +40,9 @@ class State:
         self._journal = Journal(layout.state / "journal", {"format": "hpc_remetrics download", "version": 1})
         self._finished = {record["image"]: json.dumps(record["roots"]) for record in self._journal}
         self.layers, self.repositories = Finished(layers), Finished(repositories)
-        self._others = [entry for entry in layout.read_index() if _name(entry) not in self._names()]
+        own = {name_of(Reference.parse(image)) for image in self._finished}
+        self._others = [entry for entry in layout.read_index() if _name(entry) not in own]
         self._dirty, self._written, self._took = True, 0.0, 0.0
-
-    def _names(self) -> set[str]:
-        return {name_of(Reference.parse(image)) for image in self._finished}
 
     def __contains__(self, image: Reference) -> bool:
         return str(image) in self._finished

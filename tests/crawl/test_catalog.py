@@ -42,7 +42,9 @@ def test_the_newest_tags_of_a_registry_are_its_highest_versions(crawl, registry)
     assert {(row["stratum"], row["weight"]) for row in rows} == {("pulls unknown", str(COUNT // 5))}
 
 
-def test_a_registry_without_a_catalog_says_so(crawl, start_hub):
-    said = crawl(f"catalog:{start_hub([]).host}", code=3).stderr
-    assert "404" in said
-    assert crawl.rows() == []
+def test_a_place_that_cannot_be_crawled_says_so_in_a_line(crawl, start_hub):
+    said = crawl(f"catalog:{start_hub([]).host}", code=2).stderr
+    assert said.splitlines()[-1].startswith("hpc-remetrics: error: catalog:")
+    assert "404" in said and not crawl.output.exists()
+    said = crawl("catalog:127.0.0.1:9", "--patience", "tries=1", code=2, ranks=2).stderr
+    assert "Connection refused" in said and said.count("error:") == 1

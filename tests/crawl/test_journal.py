@@ -40,6 +40,15 @@ def test_a_cut_at_any_byte_loses_only_what_it_cut(tmp_path):
         assert list(Journal(path, HEAD)) == [*VALUES[:whole], "next"]
 
 
+def test_a_run_that_learned_nothing_leaves_the_name_to_others(tmp_path):
+    Journal(tmp_path / "journal", HEAD).close()
+    other = Journal(tmp_path / "journal", {"format": "other"})
+    other.append(1)
+    other.close()
+    with pytest.raises(OutputError, match="another run"):
+        Journal(tmp_path / "journal", HEAD)
+
+
 def test_a_damaged_byte_is_never_taken_for_a_value(tmp_path):
     data = write(tmp_path / "journal")
     start = data.index(b"\n") + 1

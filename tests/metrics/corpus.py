@@ -90,6 +90,7 @@ def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
     """A layer that hides and changes some of what other layers have."""
     data = io.BytesIO()
     paths = [name for layer in (names[0], names[2], rng.choice(names)) for name in rng.sample(layer, 60)]
+    paths = list(dict.fromkeys(paths))
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for place, path in enumerate(paths):
             folder, _, name = path.rpartition("/")
@@ -102,7 +103,7 @@ def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
                 _add(tar, f"{folder.rpartition('/')[0]}/.wh.{folder.rpartition('/')[2]}", b"")
             elif kind == 6:
                 _add(tar, f"{folder}/.wh..wh..opq", b"")
-            elif kind == 7 and folder.count("/") > 4:
+            elif kind == 7 and sum(other.startswith(f"{folder}/") for other in paths) == 1:
                 _add(tar, folder, b"", tarfile.SYMTYPE, "/elsewhere")
             else:
                 _add(tar, f"srv/data{number}/{place}.bin", bytes(place))

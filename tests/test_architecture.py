@@ -13,7 +13,7 @@ ROWS = [
     {"analyze", "reduce", "doctor"},
     {"account"},
     {"worker"},
-    {"report"},
+    {"report", "export"},
     {"metrics"},
     {"store"},
     {"profile"},

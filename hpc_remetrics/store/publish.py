@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _COPY_BYTES = 4 << 20
@@ -39,6 +41,17 @@ def publish_whole(temporary: Path, target: Path) -> None:
         os.close(descriptor)
     os.replace(temporary, target)
     sync_directory(target.parent)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary name beside `target` to write; when that went well, the file gets the target's name."""
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+        publish_whole(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def rename_new(temporary: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from hpc_remetrics import __version__, cli
 
-VERBS = ("analyze", "status", "plan", "reduce", "report", "doctor")
+VERBS = ("analyze", "status", "reduce", "plan", "report", "export", "doctor")
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

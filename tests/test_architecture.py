@@ -10,7 +10,7 @@ ROWS = [
     {"__main__"},
     {"cli"},
     {"verbs"},
-    {"analyze", "reduce", "doctor"},
+    {"analyze", "merge", "reduce", "doctor"},
     {"account"},
     {"worker"},
     {"report", "export"},

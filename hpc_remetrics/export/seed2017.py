@@ -150,7 +150,7 @@ def _images(dataset: Dataset) -> Iterator[tuple[str, str, list[int], str]]:
 def _write_profiles(dataset: Dataset, names: _Names, folder: Path) -> int:
     """Write a file a layer; return how many."""
     with tempfile.TemporaryDirectory(prefix=".contents-", dir=folder) as scratch:
-        contents = FlatContents(dataset.contents, Path(scratch, "contents"))
+        contents = FlatContents.write(dataset.contents, Path(scratch, "contents"))
         types = dataset.types.readable("description")
         rows = np.flatnonzero(~names.failed).tolist()
         for row in rows:

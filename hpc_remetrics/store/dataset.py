@@ -228,13 +228,23 @@ class Dataset:
 
     @property
     def ranks(self) -> dict[str, np.ndarray]:
-        """What each rank did and took, column by column, a value a rank."""
+        """What each rank did and took, column by column, a value a rank; empty if the file does not say."""
         return self.run_table("ranks")
 
     def run_table(self, name: str) -> dict[str, np.ndarray]:
         """Return a table of `/run` column by column (`ranks`, `jobs`, `job_ranks`), empty if it is not there."""
         group = self._file["run"].get(name, {})
         return {name: np.asarray(column[:]) for name, column in group.items()}
+
+    @property
+    def failed_on(self) -> dict[bytes, tuple[int, str]]:
+        """Digest of a partial or failed layer -> the rank and host that had it."""
+        group = self._file["run/failures"]
+        digests, hosts = group["digest"][:].tobytes(), group["host"][:].tolist()
+        return {
+            digests[32 * n : 32 * n + 32]: (int(rank), host.decode("utf-8", "replace"))
+            for n, (rank, host) in enumerate(zip(group["rank"][:], hosts, strict=True))
+        }
 
     @property
     def fingerprint(self) -> str:

@@ -21,7 +21,15 @@ class FlatContents:
     what there is room for.
     """
 
-    def __init__(self, contents: Table, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
+        self._rows = np.memmap(path, FLAT, "r") if path.stat().st_size else np.empty(0, FLAT)
+
+    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(self._rows[numbers])
+
+    @classmethod
+    def write(cls, contents: Table, path: Path) -> FlatContents:
+        """Write the file, which must not be there, and open it."""
         with open(path, "xb") as file:
             for start in range(0, len(contents), CHUNK_ROWS):
                 stop = min(start + CHUNK_ROWS, len(contents))
@@ -29,7 +37,4 @@ class FlatContents:
                 for name in FLAT.names or ():
                     rows[name] = contents.column(name, start, stop)
                 file.write(rows.data)
-        self._rows = np.memmap(path, FLAT, "r") if len(contents) else np.empty(0, FLAT)
-
-    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
-        return np.asarray(self._rows[numbers])
+        return cls(path)

@@ -35,13 +35,14 @@ from ..records import (
     STATUSES,
     Catalog,
     Image,
+    Skipped,
 )
 from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, collapse, number
 from .parts import scan
-from .placement import PartReader, Placement, place, sorted_images
+from .placement import PartReader, PlacedReader, Placement, place, sorted_images
 from .publish import publish_whole, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
@@ -78,16 +79,16 @@ def gather(
     placement: Placement = comm.bcast(place(found.parts, images) if comm.rank == comm.root else None)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
-    return _Gather(comm, placement, scratch).run(catalog, images, output, run, finish)
+    return Gather(comm, placement, PartReader(placement), scratch).run(catalog, images, output, run, finish)
 
 
-class _Gather:
-    """One gather on one rank."""
+class Gather:
+    """One gather on one rank: rows that `reader` gives come to where `placement` says."""
 
-    def __init__(self, comm: Comm, placement: Placement, scratch: Path) -> None:
+    def __init__(self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path) -> None:
         self.comm, self.placement, self.scratch = comm, placement, scratch
         self.blocks = share(comm.rank, comm.size, placement.blocks)
-        self.reader = PartReader(placement)
+        self.reader = reader
 
     def run(
         self,
@@ -352,7 +353,7 @@ class _Numbers:
 class _Offsets:
     """Where paths and links begin, block after block."""
 
-    def __init__(self, placement: Placement, reader: PartReader) -> None:
+    def __init__(self, placement: Placement, reader: PlacedReader) -> None:
         self._placement, self._reader = placement, reader
         self._next: dict[str, tuple[int, int]] = {}
 
@@ -441,8 +442,12 @@ def _failure_columns(placement: Placement) -> dict[str, Any]:
     }
 
 
+def _in_order(one: Skipped) -> tuple[str | int, ...]:
+    return one.image, one.digest, one.cause, one.media_type, one.size, one.message
+
+
 def _skipped_columns(catalog: Catalog) -> dict[str, Any]:
-    skipped = sorted(set(catalog.skipped), key=lambda one: (one.image, one.digest, one.cause, one.media_type, one.size))
+    skipped = sorted(set(catalog.skipped), key=_in_order)
     return {
         "image": [one.image for one in skipped],
         "digest": [one.digest for one in skipped],

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, RemetricsError
 
 
 class Sink:
@@ -106,6 +106,8 @@ def _through_sink(path: Path, flags: int, mode: str) -> Iterator[tuple[Any, Sink
         try:
             with h5py.File(sink, mode, libver=("earliest", "v110")) as file:
                 yield file, sink
+        except RemetricsError:
+            raise
         except Exception:
             # What HDF5 makes of a write that went nowhere is not the reason.
             sink.check()

@@ -12,7 +12,21 @@ from collections.abc import Sequence
 from . import __version__
 from .errors import RemetricsError
 from .log import escape, set_up
-from .verbs import STYLE, Parser, analyze, compare, doctor, export, merge, on_every_rank, plan, reduce, report, status
+from .verbs import (
+    STYLE,
+    Parser,
+    analyze,
+    compare,
+    doctor,
+    export,
+    merge,
+    on_every_rank,
+    plan,
+    plot,
+    reduce,
+    report,
+    status,
+)
 
 PROGRAM = "hpc-remetrics"
 
@@ -28,7 +42,7 @@ examples:
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (analyze, status, reduce, plan, report, export, compare, merge, doctor)
+_VERBS = (analyze, status, reduce, plan, report, plot, export, compare, merge, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,18 +8,15 @@ import numpy as np
 
 from ..store.dataset import Dataset
 
-_SECONDS = {
-    "busy_seconds": "profiling, by the clock",
-    "profile_cpu_seconds": "profiling, CPU",
-    "cpu_seconds": "fetching, publishing, messages: CPU",
-}
+_STAGES = {"busy": "profiling", "fetch": "fetching", "publish": "publishing", "idle": "idle"}
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks that profiled anything; arrays have one value a rank and are empty where the dataset does not say.
+    """Profiling ranks of all jobs on a dataset; a value a rank of a job, none where the dataset does not say.
 
-    :ivar seconds: what for -> seconds.
+    :ivar layers_per_second: while the rank had a layer, as is `bytes_per_second`, of compressed bytes.
+    :ivar seconds: stage -> seconds by the clock; fetching and publishing go on beside the others.
     """
 
     rank: np.ndarray
@@ -29,16 +26,16 @@ class Ranks:
 
 
 def ranks(dataset: Dataset) -> Ranks:
-    """Return the rates of a dataset's ranks over the time in which they had a layer; bytes are compressed ones."""
-    table = dataset.ranks
+    """Return what the ranks did; those that never had a layer are left out."""
+    table = dataset.run_table("job_ranks")
     if not table:
         none = np.empty(0)
         return Ranks(none, none, none, {})
-    busy = table["busy_seconds"] > 0
-    seconds = table["busy_seconds"][busy]
+    chosen = {name: column[table["busy_seconds"] > 0] for name, column in table.items()}
+    layers = chosen["ok"] + chosen["partial"] + chosen["failed"]
     return Ranks(
-        table["rank"][busy],
-        table["layers"][busy] / seconds,
-        table["bytes"][busy] / seconds,
-        {label: table[name][busy] for name, label in _SECONDS.items() if name in table},
+        chosen["rank"],
+        layers / chosen["busy_seconds"],
+        chosen["bytes"] / chosen["busy_seconds"],
+        {label: chosen[f"{name}_seconds"] for name, label in _STAGES.items()},
     )

@@ -8,7 +8,7 @@ import pytest
 
 from hpc_remetrics import __version__, cli
 
-VERBS = ("analyze", "status", "reduce", "plan", "report", "export", "compare", "merge", "doctor")
+VERBS = ("analyze", "status", "reduce", "plan", "report", "plot", "export", "compare", "merge", "doctor")
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

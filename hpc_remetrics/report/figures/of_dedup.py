@@ -8,7 +8,7 @@ import numpy as np
 
 from ..numbers import Numbers
 from ..references import DUPHUNTER_RATIO, TOTALS
-from .panels import DECADES, bars, cdf, empty, legend, line, logarithmic, mark, short, units
+from .panels import DECADES, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
 from .style import GREY
 
 
@@ -70,7 +70,6 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     if layers[-1] > DECADES:
         logarithmic(axes, 1, layers[-1])
     units(axes.xaxis, "count")
-    axes.set_ylim(0.95)
     axes.set_xlabel("layers, in random order (number)")
     axes.set_ylabel(f"deduplication ratio by {name} (1)")
 
@@ -81,18 +80,18 @@ def by_type(figure: Any, numbers: Numbers) -> None:
         (("classes", "class"), ("groups", "group"), ("types", "type")),
         strict=True,
     ):
-        table = numbers.metrics[name]
-        _ratio_and_share(row, table.readable(column), table, f"{name}, most bytes first")
+        _ratio_and_share(row, numbers.metrics[name], column, f"{name}, most redundant bytes first")
         legend(row)
 
 
-def _ratio_and_share(row: Any, names: Any, table: Any, title: str) -> None:
+def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
     left, right = row.subplots(1, 2)
-    labels = [short(name, 30) for name in names]
-    series = {"by count": table["dedup_count"], "by capacity": table["dedup_capacity"]}
+    rows = largest(table, "redundant_bytes")
+    labels = [short(name, 30) for name in table.readable(column)[rows]]
+    series = {"by count": table["dedup_count"][rows], "by capacity": table["dedup_capacity"][rows]}
     bars(left, labels, series, "deduplication ratio (1)", "ratio", none="no file")
     left.set_title(title, loc="left")
-    series = {"of all redundant bytes": table["share_of_redundant_bytes"]}
+    series = {"of all redundant bytes": table["share_of_redundant_bytes"][rows]}
     bars(right, labels, series, "share of all redundant bytes (%)", none="no file")
 
 

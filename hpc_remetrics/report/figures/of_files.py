@@ -8,7 +8,7 @@ import numpy as np
 
 from ..numbers import Numbers
 from ..references import CLASS_BYTES, CLASS_FILES
-from .panels import bars, cdf, cdf_and_histogram, legend, mark, short, words
+from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, words
 
 
 def sizes(figure: Any, numbers: Numbers) -> None:
@@ -42,11 +42,11 @@ def types(figure: Any, numbers: Numbers) -> None:
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.2, 1.1])
     _classes(top, numbers)
     left, right = middle.subplots(1, 2)
-    _shares(left, metrics["groups"], "group", "groups")
-    _shares(right, metrics["types"], "type", "types")
+    _shares(left, metrics["groups"], "group", "bytes", "groups")
+    _shares(right, metrics["types"], "type", "bytes", "types")
     legend(middle)
     left, right = bottom.subplots(1, 2)
-    _shares(left, metrics["extensions"], "extension", "extensions")
+    _shares(left, metrics["extensions"], "extension", "files", "extensions")
     words(right, metrics, "kind", "entries (number)")
     right.set_title("kinds of entries", loc="left")
     legend(bottom)
@@ -63,7 +63,7 @@ def _classes(row: Any, numbers: Numbers) -> None:
             if name in known:
                 mark(left, known[name].value, place + offset, known[name], number)
     left.set_title("classes", loc="left")
-    bars(right, names, {"": table["mean_size"]}, "mean size of a file (bytes)", "byte", True, none="no file")
+    bars(right, names, {"": table["mean_size"]}, "mean size of a file (bytes)", "byte", none="no file")
     right.set_title("classes, mean size", loc="left")
     _one_mark_each(row)
 
@@ -80,14 +80,15 @@ def _one_mark_each(row: Any) -> None:
     legend(row)
 
 
-def _shares(axes: Any, table: Any, column: str, title: str) -> None:
-    """Draw the shares of a table's first rows; the rest, where it is a row of its own, stands last."""
-    names = [name or "none" for name in table.readable(column)]
+def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
+    """Draw the shares of the rows of a table with the most files or bytes."""
+    rows = largest(table, by)
+    names = [name or "none" for name in table.readable(column)[rows]]
     if "rest" in table.columns:
-        names = ["all others" if rest else name for name, rest in zip(names, table["rest"], strict=True)]
-    series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
+        names = ["all others" if rest else name for name, rest in zip(names, table["rest"][rows], strict=True)]
+    series = {f"share of {name}": table[f"share_of_{name}"][rows] for name in ("files", "bytes")}
     bars(axes, names, series, "share (%)", none="no file")
-    axes.set_title(f"{title}, most {'files' if column == 'extension' else 'bytes'} first", loc="left")
+    axes.set_title(f"{title}, most {by} first", loc="left")
 
 
 def paths(figure: Any, numbers: Numbers) -> None:

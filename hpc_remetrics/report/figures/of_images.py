@@ -48,7 +48,6 @@ def popularity(figure: Any, numbers: Numbers) -> None:
         series,
         "pulls (number)",
         "count",
-        True,
         none="no repository with known pulls",
     )
     right.set_title("most pulled repositories", loc="right")

@@ -109,10 +109,11 @@ def bars(
     series: Mapping[str, Iterable[float]],
     xlabel: str,
     kind: str = "share",
-    log: bool = False,
     none: str = "no data",
 ) -> None:
     """Draw horizontal bars, the first on top, for each label one of each series.
+
+    Counts and bytes that span decades stand on a logarithmic axis.
 
     :param kind: what the values are: share, count, ratio, byte, byte/s or s.
     """
@@ -121,8 +122,8 @@ def bars(
         empty(axes, none)
         return
     height = 0.8 / len(series)
-    for number, (name, values) in enumerate(series.items()):
-        shown = np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float))
+    drawn = {name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float)) for name, values in series.items()}
+    for number, (name, shown) in enumerate(drawn.items()):
         places = np.arange(len(labels)) + height * (number - (len(series) - 1) / 2)
         face = "#dddddd" if number else "#555555"
         hatch = {"hatch": HATCHES[number], "facecolor": face, "edgecolor": "black", "linewidth": 0.5}
@@ -131,10 +132,14 @@ def bars(
     axes.set_yticks(range(len(labels)), [short(label) for label in labels])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
-    if log:
+    if kind in ("count", "byte") and _spans_decades(np.concatenate(list(drawn.values()))):
         logarithmic(axes, 0, max(axes.get_xlim()))
     percent(axes.xaxis) if kind == "share" else units(axes.xaxis, kind)
     axes.set_xlabel(xlabel)
+
+
+def _spans_decades(values: np.ndarray) -> bool:
+    return bool(values.max() > DECADES**2 and values.max() > DECADES * values[values > 0].min())
 
 
 def words(axes: Any, metrics: Metrics, what: str, xlabel: str) -> None:
@@ -142,8 +147,12 @@ def words(axes: Any, metrics: Metrics, what: str, xlabel: str) -> None:
     table = metrics["words"]
     chosen = table.readable("what") == what
     names = [name or "not said" for name in table.readable("word")[chosen]]
-    log = len(names) > 1
-    bars(axes, names, {"": table["count"][chosen]}, xlabel, "count", log, none=f"no {xlabel.partition(' ')[0]}")
+    bars(axes, names, {"": table["count"][chosen]}, xlabel, "count", none=f"no {xlabel.partition(' ')[0]}")
+
+
+def largest(table: Any, column: str) -> np.ndarray:
+    """Return the rows of a table that have the most of something, the greatest first."""
+    return np.argsort(-table[column], kind="stable")[:MOST_BARS]
 
 
 def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -> None:

@@ -84,8 +84,9 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
 
 
 def _stacked(tables: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return tables one below the other, with the columns that all have."""
-    common = [name for name in tables[0] if all(name in table for table in tables)]
+    """Return those tables that have a row one below the other, with the columns that all of them have."""
+    tables = [table for table in tables if any(map(len, table.values()))]
+    common = [name for name in (tables[0] if tables else {}) if all(name in table for table in tables)]
     return {name: [_plain(value) for table in tables for value in table[name].tolist()] for name in common}
 
 

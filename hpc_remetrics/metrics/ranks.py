@@ -28,7 +28,7 @@ class Ranks:
 def ranks(dataset: Dataset) -> Ranks:
     """Return what the ranks did; those that never had a layer are left out."""
     table = dataset.run_table("job_ranks")
-    if not table:
+    if not any(map(len, table.values())):
         none = np.empty(0)
         return Ranks(none, none, none, {})
     chosen = {name: column[table["busy_seconds"] > 0] for name, column in table.items()}

@@ -18,20 +18,28 @@ from ..columns import NO_CONTENT, NO_TYPE
 from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Skipped
 from .dataset import Dataset, Table
 from .flat import FlatContents
-from .gather import Gather, disk_errors
+from .gather import Finish, Gather, disk_errors
 from .ledger import Ledger
 from .parts import ENTRY_COLUMNS, LAYER, PartIndex
 from .placement import PlacedReader, Placement, place, sorted_images
 from .schema import CHUNK_ROWS
 
 
-def merge(comm: Comm, datasets: Sequence[Dataset], output: Path, scratch: Path, run: dict[str, Any]) -> Ledger:
+def merge(
+    comm: Comm,
+    datasets: Sequence[Dataset],
+    output: Path,
+    scratch: Path,
+    run: dict[str, Any],
+    finish: Finish | None = None,
+) -> Ledger:
     """Make the dataset `output` of others, replacing what is there; all ranks call it.
 
     Of a layer that stands in several the best row counts: ok, partial, failed; then the first dataset's.
 
     :param scratch: this rank's folder on node-local disk, in one that the ranks of the node share.
     :param run: what goes to `/run`: values, and mappings from column to list.
+    :param finish: what all ranks do with the file when all is in it, before it has its name.
     :raises OutputError: the output or scratch can't be written; what was there before is still there.
     """
     catalog = _catalog(datasets) if comm.rank == comm.root else None
@@ -40,7 +48,7 @@ def merge(comm: Comm, datasets: Sequence[Dataset], output: Path, scratch: Path, 
     with Together(comm), disk_errors(scratch, "scratch"):
         _lay_out(comm, datasets, scratch)
     reader = _DatasetReader(placement, datasets, scratch.parent)
-    return Gather(comm, placement, reader, scratch).run(catalog, images, output, run)
+    return Gather(comm, placement, reader, scratch).run(catalog, images, output, run, finish)
 
 
 def _catalog(datasets: Sequence[Dataset]) -> Catalog:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config import reduce_options
 from ..errors import UsageError
-from . import Verbs, add_verb, on_every_rank
+from . import MEMORY_HELP, Verbs, add_verb, on_every_rank
 
 _EXAMPLES = """
 A layer or image that stands in several datasets is in the result once. The result is what `analyze` of all
-sources at once would have made, but for /run. Of a layer the best outcome counts (ok, partial, failed), then the
-first dataset's. Large datasets merge faster under mpirun.
+sources at once would have made, metrics included, but for /run. Of a layer the best outcome counts (ok,
+partial, failed), then the first dataset's. Large datasets merge faster under mpirun.
 
 examples:
   hpc-remetrics merge monday.h5 tuesday.h5 -o week.h5
@@ -26,15 +27,25 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"
     )
+    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
     parser.add_argument(
-        "--scratch", action="append", type=Path, metavar="DIR", help="node-local folder (default: /dev/shm, $TMPDIR)"
+        "--scratch",
+        action="append",
+        metavar="DIR",
+        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
     )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     with on_every_rank():
         if not arguments.output:
             raise UsageError("no output named", "for example `-o all.h5`")
+        flags = {"scratch": arguments.scratch, "memory": arguments.memory}
+        options = reduce_options(arguments.output, flags, arguments.config, arguments.quiet)
     from ..merge import merge_command
 
-    return merge_command(arguments.datasets, arguments.output, arguments.scratch or ())
+    return merge_command(arguments.datasets, options)

@@ -46,3 +46,11 @@ def dataset(odd):
 @pytest.fixture
 def runs(tmp_path):
     return Runs(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory, odd_layout) -> Path:
+    """The dataset of a second crawl, of one of the images."""
+    runs = Runs(tmp_path_factory.mktemp("other"))
+    runs.run(runs.analyze(f"oci:{odd_layout}:a/two:1", runs.folder / "other.h5"), code=3)
+    return runs.folder / "other.h5"

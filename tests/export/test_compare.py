@@ -9,16 +9,6 @@ from hpc_remetrics.metrics import compare as module
 from hpc_remetrics.metrics.compare import compare
 
 
-@pytest.fixture(scope="session")
-def other(tmp_path_factory, odd_layout):
-    """A second crawl, of half of the images."""
-    from support.runs import Runs
-
-    runs = Runs(tmp_path_factory.mktemp("other"))
-    runs.run(runs.analyze(f"oci:{odd_layout}:a/two:1", runs.folder / "other.h5"), code=3)
-    return runs.folder / "other.h5"
-
-
 def rows(dataset, table, *columns):
     frame = dataset.table(table).frame(list(columns))
     return {row[0]: row[1:] for row in frame.itertuples(index=False)}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.same import assert_same
 from support.tools import need
 
 import hpc_remetrics
@@ -96,7 +97,7 @@ def test_the_command_under_mpi(tmp_path):
     files = pieces(corpus, 3)
     command = [sys.executable, "-m", "hpc_remetrics", "merge", *files, "-o", tmp_path / "m.h5", "--scratch", tmp_path]
     subprocess.run([need("mpirun"), "-n", "3", *command], check=True, timeout=300)
-    same(corpus.gather("whole"), tmp_path / "m.h5")
+    assert_same(corpus.gather("whole"), tmp_path / "m.h5", "/metrics")
     assert not list(tmp_path.glob("hpc-remetrics-*"))
 
 

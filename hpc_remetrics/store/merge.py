@@ -15,7 +15,7 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..cluster.together import Together
 from ..columns import NO_CONTENT, NO_TYPE
-from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Skipped
+from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
 from .dataset import Dataset, Table
 from .flat import FlatContents
 from .gather import Finish, Gather, disk_errors
@@ -52,11 +52,15 @@ def merge(
 
 
 def _catalog(datasets: Sequence[Dataset]) -> Catalog:
-    """Return the images of all datasets, and what they counted apart."""
-    return Catalog(
-        [image for dataset in datasets for image in _images(dataset)],
-        [skipped for dataset in datasets for skipped in _skipped(dataset)],
-    )
+    """Return the images of all datasets, what they counted apart, and what they know of repositories."""
+    catalogs = (Catalog(list(_images(one)), list(_skipped(one)), _repositories(one)) for one in datasets)
+    return sum(catalogs, Catalog())
+
+
+def _repositories(dataset: Dataset) -> dict[str, Popularity]:
+    table = dataset.repositories
+    columns = (table.readable("name"), table["stars"].tolist(), table["pulls"].tolist())
+    return {name: Popularity(stars, pulls) for name, stars, pulls in zip(*columns, strict=True)}
 
 
 def _images(dataset: Dataset) -> Iterator[Image]:

@@ -13,7 +13,7 @@ from support.tools import need
 
 import hpc_remetrics
 from hpc_remetrics.cluster.comm import SerialComm
-from hpc_remetrics.records import Catalog
+from hpc_remetrics.records import Catalog, Popularity
 from hpc_remetrics.store import gather as gather_module
 from hpc_remetrics.store.merge import merge
 
@@ -48,6 +48,20 @@ def test_like_one_gather_of_all(tmp_path, seed):
     found = merged(pieces(corpus, 1 + seed % 4), tmp_path)
     corpus.check(found)
     same(corpus.gather("whole"), found)
+
+
+def test_stars_and_pulls_are_kept(tmp_path):
+    """What a later crawl says of a repository counts; one dataset may know of it what the other doesn't."""
+    corpus = Corpus(tmp_path, 24, [20, 30])
+    names = sorted({image.repository for image in corpus.catalog.images})
+    files = []
+    for n, known in enumerate([Popularity(3, 5), Popularity(-1, 8)]):
+        corpus.catalog.repositories = {name: known for name in names[n:]}
+        files.append(corpus.gather(f"crawl{n}"))
+    with hpc_remetrics.open(merged(files, tmp_path)) as dataset:
+        table = dataset.repositories
+        found = list(zip(table.readable("name"), table["stars"].tolist(), table["pulls"].tolist(), strict=True))
+    assert found == [(name, 3, 8 if n else 5) for n, name in enumerate(names)]
 
 
 def test_small_buckets(tmp_path, monkeypatch):

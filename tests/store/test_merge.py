@@ -56,7 +56,7 @@ def test_stars_and_pulls_are_kept(tmp_path):
     names = sorted({image.repository for image in corpus.catalog.images})
     files = []
     for n, known in enumerate([Popularity(3, 5), Popularity(-1, 8)]):
-        corpus.catalog.repositories = {name: known for name in names[n:]}
+        corpus.catalog.repositories = dict.fromkeys(names[n:], known)
         files.append(corpus.gather(f"crawl{n}"))
     with hpc_remetrics.open(merged(files, tmp_path)) as dataset:
         table = dataset.repositories

@@ -215,6 +215,9 @@ SKIP_CAUSES = _enum(
     "too_deep",
 )
 
+LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep"})
+"""Causes for which an image, or part of one, isn't in the dataset though it should be."""
+
 STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
 
 CAUSES = _enum(

@@ -18,7 +18,7 @@ examples:
 
 Run it again with the same output and it goes on where it was, whatever ended it.
 
-exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done with failed or partial layers,
+exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some layers or images are not whole,
 4 stopped early (start again), 5 output not writable, 6 another job holds this output
 """
 

@@ -32,7 +32,7 @@ def canvas(datasets, monkeypatch, scale, number):
         return draw(self, renderer, *args, **kwargs)
 
     with hpc_remetrics.open(datasets[scale]) as dataset, style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        warnings.simplefilter("error")
         canvas = drawn(FIGURES[number], numbers_of(dataset))
         monkeypatch.setattr(Text, "draw", record)
         canvas.draw_without_rendering()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("compare", "gather")
+ALL = ("compare", "gather", "download")
 
 
 def main() -> int:

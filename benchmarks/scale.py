@@ -37,7 +37,7 @@ from hpc_remetrics.records import Digest, Layer
 
 from .measure import machine
 
-MEDIAN, NINE_TENTHS, MEAN, BIGGEST = 4e6, 63e6, 47e12 / 1_792_609, 10**10
+MEDIAN, NINE_TENTHS, MEAN = 4e6, 63e6, 47e12 / 1_792_609
 LATENCY = 50e-6
 """Seconds of a message on its way."""
 
@@ -47,28 +47,28 @@ LOOK = 0.01
 MESSAGES = 20_000
 
 
-def sizes(count: int, rng: Any) -> np.ndarray:
+def sizes(count: int, biggest: float, rng: Any) -> np.ndarray:
     """Return made-up sizes: lognormal up to 90 %, then a power law cut at the biggest that gives the mean."""
     quantile = (np.arange(count) + 0.5) / count
     sigma = np.log(NINE_TENTHS / MEDIAN) / 1.2815515655
     low = quantile[quantile < 0.9]
     below = MEDIAN * np.exp(sigma * _normal(low))
     rest = (quantile[quantile >= 0.9] - 0.9) / 0.1
-    steep, flat = 5.0, 0.3
+    steep, flat = 5.0, -2.0
     for _ in range(60):
         exponent = (steep + flat) / 2
-        above = _power_law(rest, exponent)
+        above = _power_law(rest, exponent, biggest)
         if below.sum() + above.sum() > MEAN * count:
             flat = exponent
         else:
             steep = exponent
     found = np.concatenate([below, above]).astype(np.int64)
-    found[-1] = BIGGEST
+    found[-1] = biggest
     return rng.permutation(found)
 
 
-def _power_law(quantile: np.ndarray, exponent: float) -> np.ndarray:
-    bound = (NINE_TENTHS / BIGGEST) ** exponent
+def _power_law(quantile: np.ndarray, exponent: float, biggest: float) -> np.ndarray:
+    bound = (NINE_TENTHS / biggest) ** exponent
     return NINE_TENTHS * (1 - quantile * (1 - bound)) ** (-1 / exponent)
 
 
@@ -79,10 +79,10 @@ def _normal(quantile: np.ndarray) -> np.ndarray:
     return np.array([inverse(q) for q in quantile.tolist()])
 
 
-def made_up(count: int, rng: Any) -> list[Layer]:
+def made_up(count: int, biggest: float) -> list[Layer]:
     return [
         Layer(Digest(hashlib.sha256(b"%d" % n).digest()), size, "docker_tar_gzip")
-        for n, size in enumerate(sizes(count, rng).tolist())
+        for n, size in enumerate(sizes(count, biggest, np.random.default_rng(1)).tolist())
     ]
 
 
@@ -231,7 +231,7 @@ def simulate(layers: list[Layer], ranks: int, unequal: bool, message_seconds: fl
 
 def planning(count: int, ranks: int) -> dict[str, Any]:
     """Plan in this process and return its CPU seconds and memory, the layers included."""
-    layers = made_up(count, np.random.default_rng(1))
+    layers = made_up(count, 1e10)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     begun = time.process_time()
     make_plan(layers, ranks - 1)
@@ -242,7 +242,7 @@ def planning(count: int, ranks: int) -> dict[str, Any]:
 def message_cost() -> float:
     """Return the CPU seconds that a message costs rank 0 under MPI, between this rank 0 and rank 1."""
     comm = connect()
-    layers = made_up(10_000, np.random.default_rng(1))
+    layers = made_up(10_000, 1e10)
     if comm.rank:
         for _ in range(MESSAGES):
             comm.send(0.0, 0, ASK)
@@ -318,6 +318,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=1_800_000, metavar="N")
     parser.add_argument("--ranks", default="64,512,4096", metavar="N,…")
+    parser.add_argument("--biggest", type=float, default=1e10, metavar="BYTES", help="of a layer (default: 1e10)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--figure", type=Path, metavar="FILE.png")
     parser.add_argument("--part", choices=("plan", "message", "simulate"), help=argparse.SUPPRESS)
@@ -331,7 +332,7 @@ def main() -> int:
         if seconds := message_cost():
             print(json.dumps(seconds))
     elif options.part == "simulate":
-        layers = made_up(options.layers, np.random.default_rng(1))
+        layers = made_up(options.layers, options.biggest)
         print(json.dumps(asdict(simulate(layers, ranks[0], options.unequal, options.message_seconds))))
     else:
         _all(options, ranks)
@@ -351,7 +352,17 @@ def _all(options: argparse.Namespace, ranks: list[int]) -> None:
     results = []
     for unequal in (False, True):
         for number in ranks:
-            words = [*count, "--ranks", number, "--part", "simulate", "--message-seconds", seconds]
+            words = [
+                *count,
+                "--biggest",
+                options.biggest,
+                "--ranks",
+                number,
+                "--part",
+                "simulate",
+                "--message-seconds",
+                seconds,
+            ]
             results.append(Result(**_in_a_process(*words, *(["--unequal"] if unequal else []))))
     print(table(results))
     if options.json:

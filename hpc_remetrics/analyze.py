@@ -11,10 +11,12 @@ import logging
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
@@ -32,7 +34,7 @@ from .profile import filetype
 from .profile.process import Child
 from .profile.typetable import TypeTable
 from .progress import Progress
-from .records import TRANSIENT_CAUSES, Catalog, Digest, Layer
+from .records import LOST_CAUSES, TRANSIENT_CAUSES, Catalog, Digest, Layer
 from .registry.pool import Registries
 from .resolving import Resolver
 from .sources import open_source
@@ -44,12 +46,19 @@ from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
 
+_MOST_SAID = 5
+
+_LEAVE = 0.5
+"""Seconds that the root gives the others to clear their scratch before it ends the job."""
+
 
 def analyze(options: AnalyzeOptions) -> int:
     """Profile the layers of all images of the sources into one dataset; return the exit code.
 
     Run again with the same output it resumes, whatever ended the run before.
     """
+    stop = StopRequest()
+    stop.install()
     child = Child(options.limits) if launched_size() == 1 or launched_rank() != 0 else None
     comm: Comm | None = None
     try:
@@ -58,39 +67,43 @@ def analyze(options: AnalyzeOptions) -> int:
         if child is None and comm.size == 1:
             child = Child(options.limits)
         with AbortOnError(comm):
-            return _Run(comm, options, child).run()
+            code = _Run(comm, options, child, stop).run()
+        stop.ignore()
     except RemetricsError as error:
-        if comm is not None and comm.rank != comm.root and error.shared:
-            return error.exit_code
+        if comm is not None and error.shared and (code := comm.leave(error.exit_code)) == 0:
+            return code
         raise
     finally:
         if child is not None:
             child.close()
+    return comm.leave(code)
 
 
 class _Run:
     """One run of this process: what it was asked for, and what it holds."""
 
-    def __init__(self, comm: Comm, options: AnalyzeOptions, child: Child | None) -> None:
-        self.comm, self.options, self.child = comm, options, child
+    def __init__(self, comm: Comm, options: AnalyzeOptions, child: Child | None, stop: StopRequest) -> None:
+        self.comm, self.options, self.child, self.stop = comm, options, child, stop
         self.parts = parts_folder(options.output)
-        self.stop = StopRequest()
+        self.scratch: Scratch | None = None
         self.lock: OutputLock | None = None
         self.catalog: Catalog | None = None
         self.worker: Worker | None = None
         self.started = time.time()
         self.exchange_seconds = 0.0
+        self.lost = 0
 
     @property
     def is_root(self) -> bool:
         return self.comm.rank == self.comm.root
 
     def run(self) -> int:
-        self.stop.install()
+        self.stop.at_once = self._leave
+        if self.stop:
+            self._leave()
         on_root(self.comm, self._lock_output)
         try:
-            code = self._run()
-            return int(on_root(self.comm, lambda: self._judged(code)))
+            return self._run()
         finally:
             if self.lock:
                 with contextlib.suppress(OSError):
@@ -99,8 +112,15 @@ class _Run:
 
     def _run(self) -> int:
         sources, registries = on_root(self.comm, self._open_sources)
+        if any(source.is_remote for source in sources):
+            self.stop.at_once = None  # who asks registries looks at the request
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
-        layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
+        self.stop.at_once = self._leave
+        if self.stop:
+            self._leave()
+        layers, signature, self.lost = on_root(
+            self.comm, lambda: (self._planned(), self._signature(), self._count_lost())
+        )
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
             return int(code)
@@ -111,15 +131,20 @@ class _Run:
                 return self._stopped(len(layers), left)
         return self._gather(layers) if not self.options.share else self._share_is_done()
 
-    def _judged(self, code: int) -> int:
-        """Return a run's exit code, which tells too whether manifests are missing that another start may find."""
-        catalog = self.catalog
-        if catalog is None or not catalog.passing:
-            return code
-        missing = [one for one in catalog.skipped if one.cause == "missing_manifest"]
-        self._say(f"{len(missing)} manifests can't be had now, such as {missing[0].image}: {missing[0].message}")
-        self._say("start again to ask for them once more")
-        return code or 3
+    def _count_lost(self) -> int:
+        """Return how many things that should be in the dataset can't be; say why of the first ones."""
+        assert self.catalog is not None
+        lost = [skipped for skipped in self.catalog.skipped if skipped.cause in LOST_CAUSES]
+        for skipped in lost[:_MOST_SAID]:
+            log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
+        if len(lost) > _MOST_SAID:
+            log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+        if self.catalog.passing:
+            log.warning("a registry may have some of that another time: start again to ask once more")
+        return len(lost)
+
+    def _exit_code(self, ledger: Ledger) -> int:
+        return ledger.exit_code or (3 if self.lost else 0)
 
     def _lock_output(self) -> None:
         if self.options.output.is_dir():
@@ -154,9 +179,14 @@ class _Run:
         assert self.catalog is not None
         layers = unique_layers(self.catalog)
         size = total_size(layers.values())
+        apart = Counter(skipped.cause for skipped in self.catalog.skipped)
         self._say(
             f"{len(self.catalog.images)} images, {len(layers)} layers, {size / 1e9:.2f} GB compressed"
-            + (f"; {len(self.catalog.skipped)} things counted apart" if self.catalog.skipped else "")
+            + (
+                f"; counted apart: {', '.join(f'{count} {cause}' for cause, count in sorted(apart.items()))}"
+                if apart
+                else ""
+            )
         )
         self.whole = len(layers), size
         if self.options.share:
@@ -171,7 +201,7 @@ class _Run:
         limits = {
             name: str(value)
             for name, value in asdict(self.options.limits).items()
-            if name not in ("layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
+            if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
         }
         return {"types": types, **limits}
 
@@ -217,13 +247,13 @@ class _Run:
             return None
         try:
             with Dataset(output) as dataset:
-                if dataset.fingerprint != self._fingerprint():
+                if dataset.fingerprint != self._fingerprint() or not dataset.has_metrics:
                     return None
                 ledger = dataset.ledger
         except DatasetError as error:
             raise OutputError(f"{output} is in the way: {error}", "move it, or choose another output with -o") from None
         self._say(f"all is done: {output} holds {ledger}")
-        return int(ledger.exit_code)
+        return self._exit_code(ledger)
 
     def _fingerprint(self) -> str:
         """Return a digest of all that the dataset's rows depend on."""
@@ -239,10 +269,10 @@ class _Run:
         """Profile what is left and publish it."""
         comm = self.comm
         self.job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(self.job, comm.rank, self.options.scratch))
+        scratch = self._enter_scratch(self.job)
         try:
             if self.child is not None:
-                fetcher = Fetcher(sources, registries, scratch)
+                fetcher = Fetcher(sources, registries, scratch, unpack=self.options.extract or bool(self.options.exec))
                 self.worker = self._new_worker(fetcher, scratch, self.child, signature)
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
@@ -250,9 +280,11 @@ class _Run:
                 ranks = [(rank, hosts[rank]) for rank in self._workers()]
                 note = new_note(self.job, self.options.share, self.started, self.whole, todo, ranks)
                 self.notebook = Notebook(self.parts, note)
+            self.stop.at_once = None
             errors = comm.bcast(self._exchange(plan))
         finally:
-            scratch.close()
+            self.stop.at_once = self._leave
+            self._close_scratch()
         self.worker_ran = True
         if errors:
             error = errors[min(errors)]
@@ -272,7 +304,7 @@ class _Run:
             _warm(table, options.warm_types)
         seconds = options.publish_seconds or min(max(30.0, 0.25 * comm.size), 1200.0)
         publish = publisher(comm, self.parts, self.job, table, signature, scratch.path)
-        return Worker(comm, fetcher, child, scratch, publish, seconds)
+        return Worker(comm, fetcher, child, scratch, publish, seconds, options)
 
     def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
         """Exchange messages until every rank has said goodbye; return, on the root, their errors."""
@@ -282,7 +314,7 @@ class _Run:
             coordinator = Coordinator(comm, plan, self._workers())
             every = [layer for share in (*plan.shares, plan.tail) for layer in share]
             progress = Progress(len(every), total_size(every), quiet=self.options.quiet)
-        while not (coordinator.finished if coordinator else worker is None or worker.finished):
+        while not all(one is None or one.finished for one in (coordinator, worker)):
             moved = worker.step() if worker else False
             while (received := comm.poll()) is not None:
                 source, tag, message = received
@@ -300,7 +332,7 @@ class _Run:
             if moved:
                 backoff.reset()
             else:
-                backoff.sleep()
+                backoff.sleep(worker and self.child)
         if progress:
             progress.finish()
         comm.flush()
@@ -321,6 +353,27 @@ class _Run:
         if self.worker:
             self.worker.stop()
 
+    def _leave(self) -> NoReturn:
+        """End the job where no rank could wait for the others; a start goes on from the parts."""
+        self._close_scratch()
+        if self.is_root:
+            time.sleep(_LEAVE if self.comm.size > 1 else 0)
+            self._say(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
+        else:
+            time.sleep(2 * _LEAVE)
+        self.comm.abort(4)
+
+    def _enter_scratch(self, job: str) -> Scratch:
+        rank, options = self.comm.rank, self.options
+        arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
+        self.scratch = together(self.comm, lambda: Scratch(*arguments))
+        return self.scratch
+
+    def _close_scratch(self) -> None:
+        if self.scratch is not None:
+            scratch, self.scratch = self.scratch, None
+            scratch.close()
+
     def _beat(self) -> None:
         if self.lock:
             self.lock.beat()
@@ -336,21 +389,23 @@ class _Run:
 
     def _gather(self, layers: Mapping[Digest, Layer]) -> int:
         """Make one dataset of the parts; return the exit code of its ledger."""
+        from .metrics.store import add_metrics
         from .store.gather import gather
 
         comm, options = self.comm, self.options
         self._say(f"gathering into {options.output}")
         ranks = comm.allgather(about_rank(comm, self.worker, self.exchange_seconds))
         job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+        scratch = self._enter_scratch(job)
         try:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
-            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run)
+            finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
+            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish)
         finally:
-            scratch.close()
+            self._close_scratch()
         self._say(f"{options.output}: {ledger}")
-        return int(ledger.exit_code)
+        return self._exit_code(ledger)
 
     def _say(self, text: str) -> None:
         """Tell the person, once."""

@@ -12,7 +12,24 @@ from collections.abc import Sequence
 from . import __version__
 from .errors import RemetricsError
 from .log import escape, set_up
-from .verbs import STYLE, Parser, analyze, crawl, doctor, download, fetch, on_every_rank, plan, report, status
+from .verbs import (
+    STYLE,
+    Parser,
+    analyze,
+    compare,
+    crawl,
+    doctor,
+    download,
+    export,
+    fetch,
+    merge,
+    on_every_rank,
+    plan,
+    plot,
+    reduce,
+    report,
+    status,
+)
 
 PROGRAM = "hpc-remetrics"
 
@@ -28,7 +45,7 @@ examples:
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (crawl, download, fetch, analyze, status, plan, report, doctor)
+_VERBS = (crawl, download, fetch, plan, analyze, status, reduce, report, plot, export, compare, merge, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,12 +102,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line; sources may stand before, between and after options, which argparse alone can't do."""
+    """Parse a command line; sources and datasets may stand before, between and after options.
+
+    argparse alone can't do that.
+    """
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    unknown = [word for word in rest if word.startswith("-") or "sources" not in arguments]
+    many = next((name for name in ("sources", "datasets") if name in arguments), None)
+    unknown = [word for word in rest if word.startswith("-") or many is None]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if rest:
-        arguments.sources = [*arguments.sources, *rest]
+    if rest and many:
+        found = getattr(arguments, many)
+        setattr(arguments, many, [*found, *map(type(found[0]) if found else str, rest)])
     return arguments

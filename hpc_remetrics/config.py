@@ -8,6 +8,7 @@ on the command line.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, UsageError
-from .limits import Limits
+from .limits import NODE_LAYERS, Limits
 from .registry.access import Access
 
 if sys.version_info >= (3, 11):
@@ -24,6 +25,9 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "remetrics.toml"
+MEMORY = 1000.0
+"""MB that a rank may take for rows on their way, by default."""
+
 TYPES = ("plain", "none")
 DEMO = "demo:"
 MOST_SHARES = 1_000_000
@@ -34,8 +38,13 @@ class AnalyzeOptions:
     """What `analyze` is asked to do.
 
     :param sources: references; none named: the caller takes `demo:`.
+    :param scratch: node-local folders, fastest first, and `scratch_rooms`: most bytes of those that have a limit.
+    :param node_layers: layers of each size bucket that take scratch on a node at once.
     :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
     :param warm_types: a dataset whose contents' types are taken over.
+    :param memory: MB that each rank may take for rows on their way while the metrics are computed.
+    :param extract: unpack each layer on scratch and profile what was unpacked.
+    :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
@@ -45,11 +54,26 @@ class AnalyzeOptions:
     types: str = "plain"
     limits: Limits = field(default_factory=Limits)
     scratch: tuple[Path, ...] = ()
+    scratch_rooms: Mapping[Path, int] = field(default_factory=dict)
+    node_layers: tuple[int, ...] = NODE_LAYERS
     publish_seconds: float | None = None
     retry_failed: bool = False
     warm_types: Path | None = None
-    access: Access = field(default_factory=Access)
     share: tuple[int, int] | None = None
+    extract: bool = False
+    exec: str | None = None
+    access: Access = field(default_factory=Access)
+    memory: float = MEMORY
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class ReduceOptions:
+    """What `reduce` is asked to do; `memory` as for `analyze`."""
+
+    dataset: Path
+    scratch: tuple[Path, ...] = ()
+    memory: float = MEMORY
     quiet: bool = False
 
 
@@ -77,23 +101,38 @@ def settings(
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
     merged = {**file, **environment, **given, "limits": Limits.from_options(limits)}
-    if "publish_seconds" in given:
-        merged["publish_seconds"] = _positive("--publish-seconds", given["publish_seconds"])
+    for name in _NUMBERS:
+        if name in given:
+            merged[name] = _positive(f"--{name.replace('_', '-')}", given[name])
     return merged
 
 
 def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> AnalyzeOptions:
     """Return the options of `analyze`."""
     merged = settings(flags, config)
-    for name, kind in (("sources", str), ("platforms", str), ("scratch", _path)):
-        merged[name] = tuple(map(kind, merged.get(name, ())))
+    for name in ("sources", "platforms"):
+        merged[name] = tuple(map(str, merged.get(name, ())))
+    tiers = [parse_tier(text) for text in merged.get("scratch", ())]
+    merged["scratch"] = tuple(path for path, _ in tiers)
+    merged["scratch_rooms"] = {path: room for path, room in tiers if room is not None}
+    if merged.get("node_layers") is not None:
+        merged["node_layers"] = _node_layers(merged["node_layers"])
     for name in ("output", "warm_types"):
         if merged.get(name) is not None:
             merged[name] = _path(merged[name])
+    if merged.get("exec") and "{dir}" not in merged["exec"]:
+        raise UsageError(f"--exec {merged['exec']!r} names no {{dir}}", "for example --exec 'du -s {dir}'")
     if "output" in merged and not merged["output"].name:
         raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
     known = {f.name for f in fields(AnalyzeOptions)}
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
+
+
+def reduce_options(dataset: Path, flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> ReduceOptions:
+    """Return the options of `reduce`."""
+    merged = settings(flags, config)
+    scratch = tuple(map(_path, merged.get("scratch", ())))
+    return ReduceOptions(dataset, scratch, merged.get("memory", MEMORY), quiet)
 
 
 def access_settings(
@@ -139,7 +178,29 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
     return int(k), int(n)
 
 
-_LISTS, _TEXTS, _NUMBERS = ("sources", "scratch", "platforms"), ("output", "types"), ("publish_seconds",)
+def parse_tier(text: str | Path) -> tuple[Path, int | None]:
+    """Read `DIR` or `DIR=SIZE`, a scratch folder and the most bytes that layers may take there.
+
+    >>> parse_tier("/dev/shm=8G")[1], parse_tier("/local")[1]
+    (8000000000, None)
+    """
+    folder, _, size = str(text).rpartition("=")
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGT]?)B?", size)
+    if not folder or not found:
+        return _path(text), None
+    return _path(folder), int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+
+
+def _node_layers(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(word) if word.strip().isdecimal() else 0 for word in text.split(","))
+    if len(numbers) != len(NODE_LAYERS) or min(numbers) < 1:
+        default = ",".join(map(str, NODE_LAYERS))
+        raise UsageError(f"node layers {text!r} are not four numbers above 0", f"for example {default}")
+    return numbers
+
+
+_LISTS, _NUMBERS = ("sources", "scratch", "platforms"), ("publish_seconds", "memory")
+_TEXTS = ("output", "types", "node_layers")
 _TABLES: dict[str, Callable[[Any], object]] = {"limits": Limits.from_options, "registries": Access().changed}
 _KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_TABLES)
 

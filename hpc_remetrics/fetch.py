@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cluster.intake import Intake
-from .cluster.scratch import Scratch, room
+from .cluster.scratch import Grant, Scratch
 from .errors import BlobError
-from .records import Layer
+from .records import Digest, Layer
 from .registry.pool import Registries
 from .sources.base import Extent, Source
 
@@ -29,29 +29,52 @@ AHEAD_BYTES = 1 << 30
 """Bytes of fetched layers that may lie ready or be under way; a single layer may be longer."""
 
 
+_UNPACKED, _MORE, _LEAST = 4, 8, 1 << 20
+"""Room for an unpacked layer: times its compressed bytes, times more when that was too little, and a least."""
+
+
 @dataclass
 class Brought:
     """A layer whose bytes are at hand, or the reason why they aren't.
 
     :ivar seconds: that fetching took.
-    :ivar fetched: the file on scratch that is removed when the layer is done; None if it is read in place.
+    :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in place.
+    :ivar quota: bytes of the grant that are for the unpacked layer; 0: it is not unpacked.
     """
 
     layer: Layer
     extent: Extent | None = None
     seconds: float = 0.0
     error: BlobError | None = None
-    fetched: Path | None = None
+    grant: Grant | None = None
+    quota: int = 0
+
+    @property
+    def tree(self) -> Path | None:
+        """The folder into which it is to be unpacked."""
+        return self.grant.path / "tree" if self.grant and self.quota else None
+
+    @property
+    def blob(self) -> Path:
+        """The file to which it is fetched."""
+        assert self.grant is not None
+        return self.grant.path / "blob" if self.quota else self.grant.path
 
 
 class Fetcher:
     """Brings layers in the background; one rank's, asked by its one thread.
 
+    :param unpack: grant room for the unpacked layers too.
     :ivar budget: what this rank may ask of registries.
     """
 
     def __init__(
-        self, sources: Sequence[Source], registries: Registries, scratch: Scratch, ahead: int = AHEAD_BYTES
+        self,
+        sources: Sequence[Source],
+        registries: Registries,
+        scratch: Scratch,
+        ahead: int = AHEAD_BYTES,
+        unpack: bool = False,
     ) -> None:
         self.budget, self._stopped = registries.budget, registries.stopped
         self._sources, self._scratch, self._ahead = sources, scratch, ahead
@@ -60,19 +83,21 @@ class Fetcher:
         self._done: queue.SimpleQueue[tuple[Brought, BaseException | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._next: Layer | None = None
+        self._unpack, self._factors, self._again = unpack, dict[Digest, int](), deque[Layer]()
         self._under_way: list[Layer] = []
-        self._bytes = self._held = self._number = 0
+        self._bytes = self._held = 0
 
     @property
     def begun(self) -> list[Layer]:
         """The layers that were taken and not yet given back by `poll`."""
-        return [*self._under_way, *(brought.layer for brought in self._ready), *([self._next] if self._next else [])]
+        waiting = [*self._again, *([self._next] if self._next else [])]
+        return [*self._under_way, *(brought.layer for brought in self._ready), *waiting]
 
     def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or intake):
-            self._next = self._next or intake.next()
+        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or self._again or intake):
+            self._next = self._next or (self._again.popleft() if self._again else intake.next())
             if not self._bring(self._next):
                 break
             self._next, moved = None, True
@@ -93,11 +118,18 @@ class Fetcher:
 
     def release(self, brought: Brought) -> None:
         """Give back what a layer took of scratch."""
-        if brought.fetched:
-            brought.fetched.unlink(missing_ok=True)
-            brought.fetched = None
-            self._bytes -= max(brought.layer.size, 0)
+        if brought.grant:
+            self._bytes -= brought.grant.size
+            brought.grant.release()
+            brought.grant = None
             self._held -= 1
+
+    def again(self, brought: Brought) -> None:
+        """Bring a layer once more, with more room to be unpacked in: what it was granted was too little."""
+        self.release(brought)
+        layer = brought.layer
+        self._factors[layer.digest] = self._factors.get(layer.digest, _UNPACKED) * _MORE
+        self._again.append(layer)
 
     def close(self) -> None:
         """Bring no more; what is under way goes with the scratch folder."""
@@ -111,10 +143,10 @@ class Fetcher:
         except BlobError as error:
             self._ready.append(Brought(layer, error=error))
             return True
-        if extent:
+        if extent and not self._unpack:
             self._ready.append(Brought(layer, extent))
             return True
-        return self._begin(layer)
+        return self._begin(layer, extent)
 
     def _locate(self, layer: Layer) -> Extent | None:
         """Return where a layer can be read in place, None if it must be fetched; `BlobError` if no source has it."""
@@ -131,44 +163,54 @@ class Fetcher:
             return None
         raise error or BlobError("missing", f"no source holds {layer.digest}")
 
-    def _begin(self, layer: Layer) -> bool:
-        """Have the thread fetch a layer, if its bytes have room."""
-        size = max(layer.size, 0)
+    def _begin(self, layer: Layer, extent: Extent | None) -> bool:
+        """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
+        quota = self._quota(layer)
+        size = quota + (0 if extent else max(layer.size, 0))
         if self._held and self._bytes + size > self._ahead:
             return False
-        path = self._grant(size)
-        if path is None:
-            if self._held:
+        brought = Brought(layer, extent, quota=quota)
+        try:
+            brought.grant = self._scratch.grant(size)
+            if brought.grant is None:
                 return False
-            folder = self._scratch.path
-            error = BlobError("no_room", f"{folder} has no room for the {size} bytes of {layer.digest}")
-            self._ready.append(Brought(layer, error=error))
+            if quota:
+                brought.grant.path.mkdir()
+        except (BlobError, OSError) as error:
+            cause = error if isinstance(error, BlobError) else BlobError("no_room", f"on scratch: {error}")
+            self._ready.append(Brought(layer, error=cause))
             return True
-        source = next(source for source in self._sources if source.is_remote and source.holds(layer))
         self._bytes, self._held = self._bytes + size, self._held + 1
+        if extent:
+            self._ready.append(brought)
+        else:
+            self._fetch(brought)
+        return True
+
+    def _quota(self, layer: Layer) -> int:
+        """Return the bytes that an unpacked layer may take, 0 if it is not unpacked."""
+        if not self._unpack:
+            return 0
+        return max(layer.size, 0) * self._factors.get(layer.digest, _UNPACKED) + _LEAST
+
+    def _fetch(self, brought: Brought) -> None:
+        layer = brought.layer
+        source = next(source for source in self._sources if source.is_remote and source.holds(layer))
         self._under_way.append(layer)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._thread.start()
-        self._todo.put((source, Brought(layer, fetched=path)))
-        return True
-
-    def _grant(self, size: int) -> Path | None:
-        """Return where a blob of `size` bytes may be written on scratch, None if there is no room now."""
-        if room(self._scratch.path) < self._bytes + size:
-            return None
-        self._number += 1
-        return self._scratch.path / f"{self._number}.blob"
+        self._todo.put((source, brought))
 
     def _run(self) -> None:
         """Fetch one layer after the other, in the thread."""
         while (item := self._todo.get()) is not None:
             source, brought = item
-            assert brought.fetched is not None
+            path = brought.blob
             begun = time.monotonic()
             try:
-                source.fetch(brought.layer, brought.fetched)
-                brought.extent = Extent(brought.fetched, 0, brought.fetched.stat().st_size)
+                source.fetch(brought.layer, path)
+                brought.extent = Extent(path, 0, path.stat().st_size)
             except BlobError as error:
                 brought.error = error
             except BaseException as error:

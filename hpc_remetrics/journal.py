@@ -6,6 +6,7 @@ the last one; what stands behind the first line that is not whole is cut off by 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -36,9 +37,9 @@ class Journal:
             raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
         self._synced = time.monotonic()
         found = next(_lines(path), None)
-        if found is None:
-            self.append(head)
-        elif found != head:
+        # A run that learned nothing leaves no claim on the name.
+        self._head = _line(head) if found is None else b""
+        if found not in (None, head):
             os.close(self._file)
             raise OutputError(f"{path} is of another run: it says {found}, not {head}", "choose another output with -o")
 
@@ -50,11 +51,11 @@ class Journal:
 
     def append(self, value: Any) -> None:
         """Append a JSON value; a kill can't take it from now on, a crash of the machine for a second more."""
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
-        line = b"%08x %b\n" % (zlib.crc32(text), text)
+        data = self._head + _line(value)
         try:
-            if os.write(self._file, line) != len(line):
+            if os.write(self._file, data) != len(data):
                 raise OSError(28, "no space left on the device")
+            self._head = b""
             if time.monotonic() - self._synced > _SYNC_SECONDS:
                 self.sync()
         except OSError as error:
@@ -69,28 +70,24 @@ class Journal:
         os.close(self._file)
 
 
+def _line(value: Any) -> bytes:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
 def _lines(path: Path) -> Iterator[Any]:
     with open(path, "rb") as file:
         for line in file:
-            value = _value(line)
-            if value is None:
+            if not _is_whole(line):
                 return
-            yield value
+            yield json.loads(line[9:])
 
 
-def _value(line: bytes) -> Any:
-    """Return what a line says, None if it is not whole."""
-    if not line.endswith(b"\n") or line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:-1]):
-        return None
-    return json.loads(line[9:])
+def _is_whole(line: bytes) -> bool:
+    return line.endswith(b"\n") and line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:-1])
 
 
 def _whole_bytes(path: Path) -> int:
     """Return how many bytes of a file are whole lines."""
-    size = 0
     with open(path, "rb") as file:
-        for line in file:
-            if _value(line) is None:
-                break
-            size += len(line)
-    return size
+        return sum(map(len, itertools.takewhile(_is_whole, file)))

@@ -7,6 +7,9 @@ from typing import Any
 
 from .errors import UsageError
 
+NODE_LAYERS = (60, 20, 5, 5)
+"""Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had workers for each."""
+
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -28,6 +31,7 @@ class Limits:
     type_seconds: float = _limit(5.0, "libmagic on one file, CPU seconds")
     layer_seconds: float = _limit(60.0, "a layer, seconds, before the share of its size")
     layer_bytes_per_second: int = _limit(2_000_000, "compressed bytes that earn a layer one more second")
+    exec_seconds: float = _limit(3600.0, "the tool of --exec on a layer, seconds")
     child_bytes: int = _limit(2 * GiB, "memory of the child process, bytes")
     manifest_bytes: int = _limit(4 * MiB, "a manifest or a config, bytes")
     index_depth: int = _limit(4, "indexes within indexes")

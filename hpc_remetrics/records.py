@@ -215,7 +215,10 @@ SKIP_CAUSES = _enum(
     "too_deep",
 )
 
-STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish")
+LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep"})
+"""Causes for which an image, or part of one, isn't in the dataset though it should be."""
+
+STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
 
 CAUSES = _enum(
     "missing",
@@ -240,6 +243,7 @@ CAUSES = _enum(
     "internal",
     "denied",
     "rate_limited",
+    "exec_failed",
 )
 
 TRANSIENT_CAUSES = frozenset(

@@ -9,17 +9,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .cluster.comm import Comm
-from .cluster.coordinator import ASK, BYE, DEAL, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
+from .cluster.coordinator import ASK, BYE, DEAL, END, PAUSE, SHARE, STOP, TALLY, Tally, tally_seconds
 from .cluster.intake import Intake
 from .cluster.scratch import Scratch
 from .columns import LayerProfile
+from .config import AnalyzeOptions
 from .errors import BlobError, RemetricsError
 from .fetch import Brought, Fetcher
 from .profile.process import Child, Job
+from .profile.tool import Tool
 from .profile.typetable import TypeTable
 from .records import STATUSES, Failure, Layer
 from .store.parts import SpillError, write_part
@@ -45,6 +47,7 @@ class Worker:
 
     :param publish: writes a part of (layers, failures); see `publisher`.
     :param publish_seconds: how long a whole layer may wait for its part.
+    :param options: says what is done with unpacked layers.
     """
 
     def __init__(
@@ -55,13 +58,15 @@ class Worker:
         scratch: Scratch,
         publish: Callable[[_Unpublished], None],
         publish_seconds: float,
+        options: AnalyzeOptions,
     ) -> None:
         self._comm, self._fetcher, self._child, self._scratch = comm, fetcher, child, scratch
-        self._publish, self._publish_seconds = publish, publish_seconds
+        self._publish, self._publish_seconds, self._options = publish, publish_seconds, options
         self._intake = Intake()
         self._current: Brought | None = None
+        self._tool: Tool | None = None
         self._spills = 0
-        self._stopping = False
+        self._stopping = self._ended = False
         self._unpublished = _Unpublished()
         self._tally, self._tallied = Tally(), time.monotonic()
         self._tally_seconds = tally_seconds(comm.size)
@@ -78,6 +83,8 @@ class Worker:
             self._fetcher.budget.hear(message)  # type: ignore[arg-type]
         elif tag == STOP:
             self.stop()
+        elif tag == END:
+            self.finished = True
 
     def stop(self) -> None:
         """End with the next step: publish what is whole."""
@@ -85,7 +92,7 @@ class Worker:
 
     def step(self) -> bool:
         """Do what there is to do; return whether anything was."""
-        if self.finished:
+        if self._ended:
             return False
         try:
             return self._step()
@@ -95,6 +102,8 @@ class Worker:
 
     def _step(self) -> bool:
         if self._stopping:
+            if self._tool is not None:
+                self._tool.kill()
             self._child.abandon()
             self._flush()
             self._end(None)
@@ -128,22 +137,53 @@ class Worker:
         self._spills += 1
         self._spill = self._scratch.path / f"{self._spills}.spill"
         self._current, self._since = brought, time.monotonic()
-        self._child.begin(Job(layer.digest, layer.size, extent.path, extent.offset, extent.size, self._spill))
+        place = extent.path, extent.offset, extent.size
+        self._child.begin(Job(layer.digest, layer.size, *place, self._spill, brought.tree, brought.quota))
         return True
 
     def _collect(self) -> bool:
-        """Take the layer that the child is done with, if it is."""
+        """Take the layer that the child, and then the tool if there is one, is done with."""
+        if self._tool is not None:
+            return self._collect_from_tool(self._tool)
         profile = self._child.poll()
         if profile is None or self._current is None:
             return False
-        brought, self._current = self._current, None
-        self._tally += Tally(busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds)
         self.cpu_seconds += profile.cpu_seconds
-        self._fetcher.release(brought)
-        if not profile.entries:
-            self._spill.unlink(missing_ok=True)
-        self._done(brought.layer, profile, self._spill if profile.entries else None)
+        tree, layer = self._current.tree, self._current.layer
+        if tree and (profile.stage, profile.cause) == ("unpack", "no_room"):
+            self._fetcher.again(self._current)
+            self._leave(profile)
+        elif tree and self._options.exec and profile.status != "failed":
+            self._profile = profile
+            self._tool = Tool(self._options.exec, tree, layer.digest, self._options.limits.exec_seconds)
+        else:
+            self._finish(profile)
         return True
+
+    def _collect_from_tool(self, tool: Tool) -> bool:
+        message = tool.poll()
+        if message is None:
+            return False
+        self._tool, profile = None, self._profile
+        if message and not profile.cause:
+            profile = replace(profile, status="partial", stage="exec", cause="exec_failed", message=message)
+        self._finish(profile)
+        return True
+
+    def _finish(self, profile: LayerProfile) -> None:
+        brought, spill = self._leave(profile)
+        self._fetcher.release(brought)
+        self._done(brought.layer, profile, spill)
+
+    def _leave(self, profile: LayerProfile) -> tuple[Brought, Path | None]:
+        """Have no layer in hand any more; return the one that was, and its spill if there are entries."""
+        brought, self._current = self._current, None
+        assert brought is not None
+        self._tally += Tally(busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds)
+        if profile.entries:
+            return brought, self._spill
+        self._spill.unlink(missing_ok=True)
+        return brought, None
 
     def _done(self, layer: Layer, profile: LayerProfile, spill: Path | None) -> None:
         waiting = self._unpublished
@@ -201,7 +241,7 @@ class Worker:
         self._fetcher.close()
         self._send_tally(self._tally != Tally())
         self._comm.send(error, self._comm.root, BYE)
-        self.finished = True
+        self._ended = True
 
 
 def publisher(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import socket
 import sys
 import time
@@ -15,7 +16,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import MissingComponentError, UsageError
 
@@ -44,8 +45,12 @@ class Backoff:
     def reset(self) -> None:
         self.seconds = 50e-6
 
-    def sleep(self) -> None:
-        time.sleep(self.seconds)
+    def sleep(self, wake: Any = None) -> None:
+        """Sleep, no longer than until the file `wake` can be read."""
+        if wake is None:
+            time.sleep(self.seconds)
+        else:
+            select.select([wake], [], [], self.seconds)
         self.seconds = min(2 * self.seconds, self.longest)
 
 
@@ -85,7 +90,10 @@ class SerialComm:
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
         return [memoryview(buffers[0]).cast("B")]
 
-    def abort(self, code: int = 1) -> None:
+    def leave(self, code: int) -> int:
+        return code
+
+    def abort(self, code: int = 1) -> NoReturn:
         os._exit(code)
 
 
@@ -167,9 +175,22 @@ class MPIComm:
         whole, starts = memoryview(received), _starts(sizes)
         return [whole[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
-    def abort(self, code: int = 1) -> None:
+    def leave(self, code: int) -> int:
+        """Finish MPI and return the exit code of this process: `code` on the root, which ends last, 0 elsewhere.
+
+        A launcher kills the ranks that are left when one ends with another code than 0, and tells that kill's code.
+        """
+        self._mpi.Finalize()
+        if self.rank != self.root:
+            return 0
+        if code:
+            time.sleep(_SAID)
+        return code
+
+    def abort(self, code: int = 1) -> NoReturn:
         """End every rank of the job at once."""
         self._comm.Abort(code)
+        os._exit(code)
 
     def _wait(self, request: Any) -> None:
         """Wait for other ranks, which may be busy for long."""

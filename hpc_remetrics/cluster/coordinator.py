@@ -9,6 +9,7 @@ It profiles nothing and holds nothing that a restart could not rebuild. The mess
     STOP   0 -> r  end now: publish what is whole
     PAUSE  r -> 0  pauses that registries told this rank to make; 0 -> r  those that another rank was told
     BYE    r -> 0  everything is published; or the error that kept it from that
+    END    0 -> r  the last message: MPI does not finish while one has not been received
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .comm import Comm
 
 _TALLIES_A_SECOND = 500
 
-SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE = range(10, 17)
+SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE, END = range(10, 18)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Coordinator:
                 self._comm.send(message, worker, PAUSE)
         elif tag == BYE:
             self._active.discard(source)
+            self._comm.send(None, source, END)
             if isinstance(message, RemetricsError):
                 self.errors[source] = message
                 self.stop()

@@ -29,7 +29,7 @@ TASK, RESULT, NEWS, STOP, QUIT = range(20, 25)
 _AHEAD = 2
 """Tasks that a thread may have in hand, so that it need not wait for the root."""
 
-_GRACE = 10.0
+_GRACE = 5.0
 """Seconds that threads have to end what they were told to break off."""
 
 _SHORT, _LONG = 0.001, 0.02
@@ -144,6 +144,13 @@ class Crew:
 
         :param beat: called some fifty times a second.
         """
+        try:
+            return self._work_off(plan, stop, beat)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _work_off(self, plan: Plan, stop: object, beat: Callable[[], None]) -> bool:
         wait = _LONG if self._comm.size == 1 else 2 * _SHORT
         while not stop:
             while self.free > 0 and (task := plan.next()) is not None:

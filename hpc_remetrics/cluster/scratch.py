@@ -1,6 +1,7 @@
 """Node-local folders of a job: where they are, how much room they have, and what dead jobs left there.
 
-Two tiers: `tmpfs` (memory) for the small table that the ranks of a node share, `disk` for the rest.
+Tiers, fastest first: memory (tmpfs) for the table that the ranks of a node share and for blobs up to its room, disk
+for blobs beyond that and for all else. What a layer takes is granted, and one account a node keeps count.
 Every rank shares a lock on the file beside its job's folder; who can have that lock alone knows that the
 job is dead on this node, and that nobody enters its folder meanwhile.
 """
@@ -12,10 +13,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import BlobError, OutputError
+from ..limits import NODE_LAYERS
+from ..plan import bucket_of
+from .account import Account
 
 _TMPFS = Path("/dev/shm")
 _TABLE_ROOM = 64 << 20
@@ -28,11 +32,22 @@ class Scratch:
     :param job: a word that all ranks of the job share and no other job has.
     :param tiers: folders to use, the first with room for the table for it, the last for files;
         empty: /dev/shm and the system's folder for temporary files.
+    :param rooms: most bytes that may be granted in a tier, by its folder; else what is free there now (of memory
+        half of that, since the ranks need some too).
+    :param most: layers of each size bucket that may hold a grant on a node at once.
     :raises OutputError: none of them can be written.
     """
 
-    def __init__(self, job: str, rank: int, tiers: Sequence[Path] = ()) -> None:
-        self._bases = [base for tier in tiers or default_tiers() if (base := _base(tier))]
+    def __init__(
+        self,
+        job: str,
+        rank: int,
+        tiers: Sequence[Path] = (),
+        rooms: Mapping[Path, int] | None = None,
+        most: Sequence[int] = NODE_LAYERS,
+    ) -> None:
+        found = {base: tier for tier in tiers or default_tiers() if (base := _base(tier))}
+        self._bases = list(found)
         if not self._bases:
             raise OutputError(
                 f"no scratch folder can be written: {', '.join(map(str, tiers or default_tiers()))}",
@@ -40,8 +55,13 @@ class Scratch:
             )
         sweep(self._bases)
         self.job, self._locks = job, [(_enter(base, job), base) for base in self._bases]
-        self.path = self._folder(self._bases[-1]) / f"rank-{rank}"
-        self.path.mkdir()
+        self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
+        for path in self._mine:
+            path.mkdir()
+        self.path = self._mine[-1]
+        self._grants = 0
+        free = [(rooms or {}).get(tier, _grantable(base)) for base, tier in found.items()]
+        self._account = Account(self._folder(self._bases[0]) / "account", free, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"
@@ -53,15 +73,68 @@ class Scratch:
         path.mkdir(exist_ok=True)
         return path
 
+    def grant(self, size: int) -> Grant | None:
+        """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if there is none now.
+
+        :raises BlobError: with cause `no_room`: no tier could ever hold it.
+        """
+        if size > max(self._account.rooms):
+            raise BlobError("no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})")
+        taken = self._account.take(size, bucket_of(size))
+        if taken is None:
+            return None
+        slot, tier = taken
+        self._grants += 1
+        return Grant(self._mine[tier] / f"grant-{self._grants}", size, self._account, slot)
+
+    def _about_rooms(self) -> str:
+        rooms = zip(self._bases, self._account.rooms, strict=True)
+        return ", ".join(f"{base.parent}: {room}" for base, room in rooms)
+
     def close(self) -> None:
         """Remove what this rank made; the last rank of a node removes what they shared."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in self._mine:
+            shutil.rmtree(path, ignore_errors=True)
+        self._account.close()
         for lock, base in self._locks:
             if _alone(lock):
                 _remove(self._folder(base))
             os.close(lock)
             with contextlib.suppress(OSError):
                 base.rmdir()
+
+
+class Grant:
+    """Room for one layer: `path` is there to be made a file or a folder; `release` removes it and gives the room back.
+
+    :ivar size: bytes that were granted.
+    """
+
+    def __init__(self, path: Path, size: int, account: Account, slot: int) -> None:
+        self.path, self.size = path, size
+        self._account, self._slot = account, slot
+        self._held = True
+
+    def release(self) -> None:
+        """Remove what lies at `path`, and give the room back; a second call does nothing."""
+        if not self._held:
+            return
+        self._held = False
+        if self.path.is_dir():
+            _remove_tree(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+        self._account.give_back(self._slot)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a tree whose folders may forbid it."""
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            inner = os.path.join(folder, name)
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def default_tiers() -> list[Path]:
@@ -73,6 +146,44 @@ def room(path: Path) -> int:
     """Return the free bytes of a file system."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
+
+
+def _grantable(base: Path) -> int:
+    """Return the bytes of a tier that layers may take: what is free, of memory half of that or of the job's limit."""
+    if not _is_memory(base):
+        return room(base)
+    return min([room(base), *_memory_limits()]) // 2
+
+
+def _is_memory(path: Path) -> bool:
+    """Say whether a folder lies in memory."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return False
+    over = [(place, kind) for place, kind in mounts if path.is_relative_to(place)]
+    return bool(over) and max(reversed(over), key=lambda one: len(one[0]))[1] in ("tmpfs", "ramfs")
+
+
+def _memory_limits() -> list[int]:
+    """Return the limits on memory that hold for this process, as SLURM sets them by control groups."""
+    found = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    for number, kinds, place in (line.split(":", 2) for line in lines):
+        if number == "0":
+            top, name = Path("/sys/fs/cgroup"), "memory.max"
+        elif "memory" in kinds.split(","):
+            top, name = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        group = top / place.lstrip("/")
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int((folder / name).read_text()))
+    return found
 
 
 def _base(tier: Path) -> Path | None:

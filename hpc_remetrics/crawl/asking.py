@@ -10,11 +10,13 @@ from ..errors import RegistryError
 from ..registry.budget import Budget
 from ..registry.pool import Registries
 from ..registry.registry import scope_of
-from ..registry.retry import PASSING
 from ..sources.documents import Malformed
 from .pages import Ask, Page, parse_page, path_of
 
 _PAGE_BYTES = 16 << 20
+
+_FINAL = frozenset({400, 404, 410, 422})
+"""Statuses that another start would meet again; a 403 may be a server that has had enough for today."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class Asker:
         except RegistryError as error:
             if error.status == 404 and (ask.kind == "repository" or ask.page != 1):
                 return Answer(Page([]))  # there is none of that name; the listing has become shorter meanwhile
-            passing = not 400 <= error.status < 500 or error.status in PASSING
-            return self._failed(ask, str(error), passing)
+            return self._failed(ask, str(error), ask.kind == "catalog" or error.status not in _FINAL)
 
     def _failed(self, ask: Ask, reason: str, passing: bool) -> Answer | None:
         return None if self._registries.stopped.is_set() else Answer(None, f"{ask.kind} {ask.name}: {reason}", passing)

@@ -16,6 +16,7 @@ VERSION = 1
 
 _NAMES = ("search", "namespace", "repository", "catalog")
 _TAGS = ("tags", "tag_list")
+_NOTHING = Page([])
 
 
 class Memory:
@@ -66,9 +67,11 @@ class Memory:
         self.begun, self.ended = self.begun or record["t"], record["t"]
         if "f" in record:
             self.failures[key] = record["f"]
-            self._pages[key] = Page([])
+            self._pages[key] = _NOTHING
         else:
-            self._pages[key] = Page([], record["c"], record["m"], record["n"])
+            page = Page([], record["c"], record["m"], record["n"])
+            # There may be millions, and most have nothing that a walk asks for.
+            self._pages[key] = page if page.more or (key.endswith(" 1") and key.startswith("search ")) else _NOTHING
             self.refused += record["d"]
             self.seen += len(record["r"]) if key.partition(" ")[0] in _NAMES else 0
 

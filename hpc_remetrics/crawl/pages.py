@@ -155,7 +155,7 @@ def _listed(ask: Ask, answer: dict[str, Any], row: Callable[[dict[str, Any]], li
     results = get_list(answer, "results")
     rows = [made for item in results if isinstance(item, dict) and (made := row(item))]
     assert isinstance(ask.page, int)
-    more = ask.page + 1 if results and get_text(answer, "next") else None
+    more = ask.page + 1 if get_text(answer, "next") and results else None
     return Page(rows, _whole(answer, "count") or 0, more, dropped=len(results) - len(rows))
 
 

@@ -24,12 +24,14 @@ class Round:
     :param budget: requests that this start may make; None: as many as there are.
     :param per_second: requests that the user allows, for the estimate; 0: all.
     :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are back).
+    :ivar reason: why the last ask had no answer, "" if it had.
     """
 
     def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
         self._memory, self._budget, self._per_second, self._quiet = memory, budget, per_second, quiet
         self._asked = self._missed = self._in_row = 0
         self.limit: tuple[int, int, float] | None = None
+        self.reason = ""
 
     def begin(self, walk: Walk) -> None:
         """Take up a walk."""
@@ -51,6 +53,7 @@ class Round:
         self.limit = answer.limit or self.limit
         page = answer.page or Page([])
         self._in_row = 0 if answer.page else self._in_row + 1
+        self.reason = answer.reason
         if answer.page:
             self._memory.add(ask, page)
         else:
@@ -91,7 +94,7 @@ class Round:
 
     def finish(self) -> None:
         """Show the last line of the walk."""
-        if self._asked > self._asked_before:
+        if self._asked > self._asked_before + 1:
             self._status.finish()
 
     def _line(self) -> str:

@@ -16,6 +16,7 @@ from ..cluster.comm import Comm
 from ..cluster.crew import Crew, lead
 from ..cluster.lock import OutputLock
 from ..cluster.signals import StopRequest
+from ..errors import SourceError
 from ..registry.pool import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
 from ..store.publish import write_whole
@@ -77,7 +78,7 @@ class _Crawl:
             self._say(f"all is done: {self._options.output} is whole")
             return code
         walk = self._names()
-        self._go(First(walk))
+        self._begin(walk)
         self._tell_cost(walk)
         if self._options.estimate:
             return 0
@@ -91,6 +92,15 @@ class _Crawl:
             code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts)
         self._say(f"{self._options.output}: {kept.population:,} repositories, {len(kept):,} of them in the list")
         return code
+
+    def _begin(self, walk: Walk) -> None:
+        """Ask for one page; that a place can't be asked at all is an error of its own."""
+        try:
+            self._go(First(walk))
+        except _Stopped:
+            if not len(self._memory) and self._round.reason:
+                raise SourceError(f"{self._options.target} can't be crawled: {self._round.reason}") from None
+            raise
 
     def _names(self) -> Walk:
         target = self._options.target

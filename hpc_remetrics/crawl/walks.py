@@ -127,6 +127,7 @@ class Pages(Walk):
         super().__init__()
         self._asks: Iterator[Ask] = iter(asks)
         self._left, self._enough = total, enough
+        self._seen: set[str] = set()
 
     def next(self) -> Ask | None:
         if (waiting := super().next()) is not None:
@@ -140,11 +141,20 @@ class Pages(Walk):
         return super().waiting + self._left
 
     def take(self, ask: Ask, page: Page) -> None:
-        if page.more is None:
+        if page.more is None or self._is_circle(ask, page.more):
             return
         if self._enough is not None and isinstance(ask.page, int) and ask.page * PAGE_SIZE >= self._enough:
             return
         self._waiting.append(Ask(ask.kind, ask.name, page.more))
+
+    def _is_circle(self, ask: Ask, more: int | str) -> bool:
+        """Say whether a listing that continues by names leads back to where it was."""
+        if isinstance(more, int):
+            return False
+        key = f"{ask.name} {more}"
+        is_known = key in self._seen
+        self._seen.add(key)
+        return is_known
 
 
 class First(Walk):

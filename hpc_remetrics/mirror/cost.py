@@ -50,7 +50,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     """Return what a limit means for so many pulls.
 
     >>> in_words(PullLimit(100, 21600, 76), 276)
-    'it allows 100 pulls in 6:00:00, 76 are left: at least 12:00:00 h:m:s'
+    'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 hours'
     """
     if limit is None:
         return "it states no limit"
@@ -58,7 +58,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     left = limit.limit if limit.remaining < 0 else limit.remaining
     text += f", {left:,} are left"
     if limit.limit and limit.window:
-        text += f": at least {clock_time(max(count - left, 0) * limit.window / limit.limit)} h:m:s"
+        text += f": at least {max(count - left, 0) * limit.window / limit.limit / 3600:.1f} hours"
     return text
 
 

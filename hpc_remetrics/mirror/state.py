@@ -13,7 +13,8 @@ from typing import Any
 
 from ..errors import OutputError
 from ..journal import Journal
-from ..registry.reference import HUB, Reference
+from ..registry.reference import Reference
+from ..sources.remote import name_of
 from ..store.publish import write_whole
 from .layout import REF_NAME, Layout
 from .lists import Finished
@@ -39,11 +40,9 @@ class State:
         self._journal = Journal(layout.state / "journal", {"format": "hpc_remetrics download", "version": 1})
         self._finished = {record["image"]: json.dumps(record["roots"]) for record in self._journal}
         self.layers, self.repositories = Finished(layers), Finished(repositories)
-        self._others = [entry for entry in layout.read_index() if _name(entry) not in self._names()]
+        own = {name_of(Reference.parse(image)) for image in self._finished}
+        self._others = [entry for entry in layout.read_index() if _name(entry) not in own]
         self._dirty, self._written, self._took = True, 0.0, 0.0
-
-    def _names(self) -> set[str]:
-        return {name_of(Reference.parse(image)) for image in self._finished}
 
     def __contains__(self, image: Reference) -> bool:
         return str(image) in self._finished
@@ -58,7 +57,7 @@ class State:
         for digest in resolved.blobs:
             self.layers.add(str(digest))
         self.repositories.add(list_name(image))
-        roots = [{**root, "annotations": {REF_NAME: name_of(image)}} for root in resolved.roots]
+        roots = [_named(root, name_of(image)) for root in resolved.roots]
         text = json.dumps(roots)
         if self._finished.get(str(image)) != text:
             self._journal.append({"image": str(image), "roots": roots, "time": round(time.time())})
@@ -98,18 +97,13 @@ def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, 
     return sorted(failures.items(), key=lambda item: str(item[0]))
 
 
+def _named(root: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**root, "annotations": {REF_NAME: name, **root.get("annotations", {})}}
+
+
 def _name(entry: Any) -> str:
     annotations = entry.get("annotations") if isinstance(entry, dict) else None
     return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
-
-
-def name_of(image: Reference) -> str:
-    """Return what an image is called in the layout, as in a dataset: Docker Hub's own name, elsewhere with the host.
-
-    >>> name_of(Reference.parse("docker://redis")), name_of(Reference.parse("quay.io/a/b:1"))
-    ('library/redis:latest', 'quay.io/a/b:1')
-    """
-    return image.path if image.host == HUB else str(image)
 
 
 def list_name(image: Reference) -> str:

@@ -16,6 +16,7 @@ from ..registry.reference import Reference
 from ..registry.registry import Registry
 from ..sources import documents
 from ..sources.documents import Malformed
+from .convert import to_oci
 from .layout import Layout
 from .references import References, digest_of, references
 
@@ -116,7 +117,7 @@ class Tasks:
 
     def _resolve(self, task: ImageTask) -> Resolved:
         walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
-        roots = tuple(walk.walk(task))
+        roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
         lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
         return Resolved(roots, walk.blobs, lacking, walk.absent)
 

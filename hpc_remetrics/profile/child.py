@@ -25,6 +25,7 @@ from .filetype import Typer
 from .layer import profile_layer
 from .spill import Spill
 from .typetable import TypeTable
+from .unpack import Tree
 
 PACKET = 1 << 16
 """Bytes of the longest message."""
@@ -71,6 +72,7 @@ class _Worker:
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
         spill = Spill(Path(job["spill"]))
+        tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
             with open(job["path"], "rb", buffering=0) as stream:
                 if job["offset"]:
@@ -83,12 +85,15 @@ class _Worker:
                     spill,
                     self.limits,
                     self.typer,
+                    tree,
                 )
         except OSError as error:
             missing = isinstance(error, FileNotFoundError)
             return _failed("missing" if missing else "io_error", f"opening the blob failed: {error}", "open")
         finally:
             spill.close()
+            if tree:
+                tree.close()
 
 
 def _failed(cause: str, message: str, stage: str = "child") -> LayerProfile:

@@ -20,6 +20,7 @@ from .paths import OPAQUE, WHITEOUT, Directories, clean
 from .spill import NOTHING, Spill
 from .stream import Stream
 from .tar import Member, Reader
+from .unpack import ZEROS, Tree
 
 _KIND_OF_TYPE = {
     b"0": KINDS["file"],
@@ -34,8 +35,10 @@ _KIND_OF_TYPE = {
 }
 _FILE, _DIRECTORY, _OTHER = KINDS["file"], KINDS["directory"], KINDS["other"]
 _WHITEOUT, _OPAQUE = KINDS["whiteout"], KINDS["opaque"]
+_EMPTIES = frozenset(("io_error", "no_room"))
+"""Causes that are the machine's, not the layer's: nothing of the layer is kept, so that it is tried anew."""
+
 _HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
-_ZEROS = bytes(1 << 20)
 
 
 class Typer(Protocol):
@@ -57,16 +60,18 @@ def profile_layer(
     spill: Spill,
     limits: Limits,
     typer: Typer | None = None,
+    tree: Tree | None = None,
 ) -> LayerProfile:
     """Profile one layer and leave its entries in `spill`.
 
     :param stream: the compressed bytes; `size` of them belong to the layer (-1: all).
     :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to verify.
+    :param tree: where the layer is unpacked, and its files are read from; the rows are the same.
     :returns: the layer's row; with status `failed` the spill is empty, with `partial` it holds the
         entries before the fault.
     """
     started = time.process_time()
-    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes())
+    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree)
     layer.run()
     layer.verify(expected, expected_size)
     layer.profile.cpu_seconds = round(time.process_time() - started, 6)
@@ -76,8 +81,8 @@ def profile_layer(
 class _Pass:
     """The state of one pass: what was counted so far, and the fault that ended it, if any."""
 
-    def __init__(self, blob: Blob, spill: Spill, limits: Limits, typer: Typer) -> None:
-        self.blob, self.spill, self.limits, self.typer = blob, spill, limits, typer
+    def __init__(self, blob: Blob, spill: Spill, limits: Limits, typer: Typer, tree: Tree | None) -> None:
+        self.blob, self.spill, self.limits, self.typer, self.tree = blob, spill, limits, typer, tree
         self.profile = LayerProfile()
         self.counts = [0] * len(KINDS)
         self.directories = Directories(spill.path.with_suffix(".directories"))
@@ -115,10 +120,10 @@ class _Pass:
 
     def _fault(self, fault: LayerFault, offset: int) -> None:
         profile = self.profile
-        if fault.cause == "io_error" or not profile.cause:
+        if fault.cause in _EMPTIES or not profile.cause:
             profile.stage, profile.cause, profile.message = fault.stage, fault.cause, fault.message[:500]
             profile.offset = offset
-        if profile.cause != "io_error" and fault.stage == "decompress":
+        if profile.cause not in _EMPTIES and fault.stage == "decompress":
             try:
                 self.blob.drain()
             except LayerFault as worse:
@@ -127,7 +132,7 @@ class _Pass:
     def _walk(self, reader: Reader, stream: Stream) -> None:
         add, counts, directories = self.spill.add, self.counts, self.directories
         profile, limit = self.profile, self.limits.entries
-        kind_of, type_of, sha256 = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256
+        kind_of, type_of, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256, self.tree
         entries = 0
         for member in reader:
             entries += 1
@@ -141,7 +146,10 @@ class _Pass:
             content = NOTHING
             if kind == _FILE:
                 size, position = member.size, stream.position
-                if member.fragments is None and position + size <= len(stream.buffer):
+                if tree is not None:
+                    mode = member.mode & 0o7777
+                    digest, data = tree.write(cleaned, mode, size, self._expanded(member, stream), HEAD_BYTES)
+                elif member.fragments is None and position + size <= len(stream.buffer):
                     data = stream.buffer[position : position + size]
                     stream.position = position + size
                     digest = sha256(data).digest()
@@ -154,6 +162,8 @@ class _Pass:
                     stream.skip(member.stored)
                 if kind == _DIRECTORY:
                     directories.add(cleaned)
+                if tree is not None:
+                    _plant(tree, kind, cleaned, member)
             counts[kind] += 1
             directories.add_parents(cleaned)
             if cleaned and (depth := cleaned.count(b"/") + 1) > profile.depth:
@@ -195,7 +205,7 @@ class _Pass:
         if self.holes > self.limits.sparse_bytes:
             raise LayerFault("tar", "limit_sparse", f"holes of more than {self.limits.sparse_bytes} bytes")
         while size:
-            piece = _ZEROS[:size]
+            piece = ZEROS[:size]
             size -= len(piece)
             yield piece
 
@@ -220,7 +230,7 @@ class _Pass:
         profile, blob = self.profile, self.blob
         profile.CLS = blob.size
         wrong = ""
-        if profile.cause == "io_error":
+        if profile.cause in _EMPTIES:
             wrong = profile.cause
         elif expected_size >= 0 and blob.size != expected_size:
             wrong, message = "size_mismatch", f"the blob has {blob.size} bytes, the manifest says {expected_size}"
@@ -229,7 +239,7 @@ class _Pass:
         if not wrong:
             return
         self.spill.empty()
-        if wrong != "io_error":
+        if wrong not in _EMPTIES:
             profile.stage, profile.cause, profile.message, profile.offset = "verify", wrong, message, -1
         self.profile = LayerProfile(
             compression=profile.compression,
@@ -239,6 +249,18 @@ class _Pass:
             message=profile.message,
             offset=profile.offset,
         )
+
+
+def _plant(tree: Tree, kind: int, path: bytes, member: Member) -> None:
+    """Make an entry without content in the tree."""
+    if kind == _DIRECTORY:
+        tree.folder(path, member.mode)
+    elif kind == KINDS["symlink"]:
+        tree.symlink(path, member.link)
+    elif kind == KINDS["hardlink"]:
+        tree.hardlink(path, clean(member.link))
+    elif kind in (_WHITEOUT, _OPAQUE):
+        tree.empty(path, member.mode)
 
 
 def _whiteout(cleaned: bytes, kind: int) -> int:

@@ -33,7 +33,10 @@ _MOST_TIMEOUTS = 16
 
 @dataclass(frozen=True)
 class Job:
-    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to `spill`."""
+    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to `spill`.
+
+    :ivar tree: a folder to be made, in which the layer is unpacked; it may take `quota` bytes. None: it is not.
+    """
 
     digest: Digest
     expected_size: int
@@ -41,6 +44,8 @@ class Job:
     offset: int
     size: int
     spill: Path
+    tree: Path | None = None
+    quota: int = 0
 
 
 class Child:
@@ -76,6 +81,10 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def fileno(self) -> int:
+        """Return the file that can be read when `poll` has something to take."""
+        return self._socket.fileno()
 
     @property
     def busy(self) -> bool:
@@ -113,6 +122,8 @@ class Child:
             "offset": job.offset,
             "size": job.size,
             "spill": str(job.spill),
+            "tree": str(job.tree or ""),
+            "quota": job.quota,
         }
         self._send(json.dumps(message).encode())
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-LISTING_BYTES = 32 << 20
+LISTING_BYTES = 256 << 20
 """Limit of the file in which a place lists its images."""
 
 

@@ -14,6 +14,9 @@ from .local import LISTING_BYTES, Files, LocalSource
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 
+ORIGINAL = "hpc-remetrics.original."
+"""How annotations begin that `download` gives to an entry which it translated: `type`, `digest` and `size` follow."""
+
 
 class OciSource(LocalSource):
     """The images of an OCI layout in a folder or an archive.
@@ -33,7 +36,7 @@ class OciSource(LocalSource):
         if self._ref and not chosen:
             raise SourceError(f"{self._files.place} has no image {self._ref!r}", _offer(entries))
         for entry in chosen:
-            yield Root(self._name(entry), descriptor=entry)
+            yield Root(self._name(entry), descriptor=self._original(entry) or entry)
 
     def find(self, digest: Digest, size: int = -1) -> Extent | None:
         return self._files.find(f"blobs/sha256/{digest.hex}")
@@ -46,6 +49,17 @@ class OciSource(LocalSource):
             return [{} if entry is None else entry for entry in documents.get_list(documents.parse(data), "manifests")]
         except documents.Malformed as error:
             raise SourceError(f"{self._files.place}: index.json is no OCI index: {error}") from None
+
+    def _original(self, entry: Any) -> dict[str, Any] | None:
+        """Return the descriptor of what an entry was translated from, if that is here."""
+        annotations = _annotations(entry)
+        media_type, digest, size = (annotations.get(f"{ORIGINAL}{name}", "") for name in ("type", "digest", "size"))
+        try:
+            is_here = self.find(Digest.parse(digest)) is not None
+        except ValueError:
+            return None
+        found = {"mediaType": media_type, "digest": digest, "size": int(size) if size.isdecimal() else None}
+        return {**found, "platform": entry.get("platform")} if is_here else None
 
     def _name(self, entry: Any) -> str:
         annotations = _annotations(entry)

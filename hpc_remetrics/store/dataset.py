@@ -12,46 +12,81 @@ import h5py
 import numpy as np
 
 from ..errors import DatasetError
+from . import arrow
 from .ledger import Ledger
-from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES
+from .metrics import Metrics
+from .metrics_schema import METRICS_VERSION
+from .readable import digest_texts, note_texts, path_texts
+from .schema import CHUNK_ROWS, ENUMS, FORMAT, SCHEMA_VERSION, TABLES
 from .schema import Table as Format
 
 _CHUNK = 1 << 17
 
 
 class Table:
-    """One table of a dataset: `table["size"]` is a column, `len(table)` its rows.
+    """One table of a dataset: `table["size"]` is a column, `len(table)` its rows; what is asked for is read.
 
+    `column` gives values as they are stored, `readable` as people write them; `frame` and `arrow` give
+    whole tables, `batches` a large one piece by piece.
+
+    :ivar form: the table's columns as the schema describes them.
     :raises KeyError: there is no such column; the message names those that there are.
     """
 
     def __init__(self, group: Any, form: Format) -> None:
-        self._group, self._format = group, form
+        self._group, self.form = group, form
 
     def __len__(self) -> int:
         return int(self._group["row"].shape[0])
 
+    def __repr__(self) -> str:
+        return f"</{self.form.name}: {len(self):,} rows of {', '.join(self.columns)}>"
+
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that have one value a row (blobs come by `Dataset.paths` and `links`)."""
-        return [name for name, column in self._format.columns.items() if column.type not in ("bytes", "offset")]
+        """Names of the columns that have one value a row."""
+        return [name for name, column in self.form.columns.items() if column.type != "offset"]
+
+    @property
+    def keys(self) -> list[str]:
+        """Names of the row numbers that frames have besides the columns, to join tables by."""
+        return ["row", *({"entries": ["layer"], "image_layers": ["image"]}.get(self.form.name, []))]
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.column(name)
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return values of a column as they are stored: enums as numbers, texts as bytes, digests as 32 raw bytes."""
-        if name not in self._format.columns:
-            raise KeyError(f"/{self._format.name} has no column {name!r}, it has {', '.join(self._format.columns)}")
+        if name not in self.form.columns:
+            raise KeyError(f"/{self.form.name} has no column {name!r}, it has {', '.join(self.form.columns)}")
         return np.asarray(self._group[name][start:stop])
+
+    def key(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the row number itself (`row`), or that of the layer or image that has the row, as i8."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        rows = np.arange(start, stop)
+        if name == "row":
+            return rows
+        owner, first = {"layer": ("layers", "first_entry"), "image": ("images", "first_layer")}[name]
+        return np.searchsorted(self._group.parent[owner][first][...], rows, "right") - 1
+
+    def blob(self, name: str, start: int = 0, stop: int | None = None) -> tuple[bytes, np.ndarray]:
+        """Return the bytes of a column of paths or links, and the bounds of its values: one more than rows."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        bounds = self.column(f"{name}_offset", start, max(stop, start) + 1)
+        return self.column(name, int(bounds[0]), int(bounds[-1])).tobytes(), bounds
 
     def words(self, name: str) -> dict[int, str]:
         """Return the words of an enum column by number."""
-        return {number: word for word, number in ENUMS[self._format.columns[name].argument].items()}
+        return {number: word for word, number in ENUMS[self.form.columns[name].argument].items()}
 
     def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return values of a column for people: enums as words, texts as str, digests as hex."""
-        column, values = self._format.columns[name], self.column(name, start, stop)
+        """Return values of a column for people: enums as words, texts as str, paths as text, digests as hex."""
+        if name in self.form.columns and self.form.columns[name].type == "bytes":
+            data, bounds = self.blob(name, start, stop)
+            return np.array(path_texts(data, (bounds - bounds[0]).tolist()), object)
+        values = self.column(name, start, stop)
+        column = self.form.columns[name]
         if column.type == "enum":
             words = self.words(name)
             return np.array([words.get(number, "?") for number in range(max(words) + 1)], object)[values]
@@ -61,17 +96,39 @@ class Table:
             return np.array([value.tobytes().hex() for value in values], object)
         return values
 
-    def frame(self, columns: Sequence[str] | None = None) -> Any:
-        """Return the table, or some columns of it, as a pandas frame of readable values."""
+    def frame(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return rows of the table as a pandas frame, indexed by row number.
+
+        Enums are categories, digests `sha256:…`, paths text; row numbers that point nowhere stay -1.
+        """
         import pandas
 
-        return pandas.DataFrame({name: self.readable(name) for name in columns or self.columns})
+        names = columns or [*self.keys[1:], *self.columns]
+        index = pandas.RangeIndex(*slice(start, stop).indices(len(self))[:2], name="row")
+        return pandas.DataFrame({name: self._framed(name, start, stop) for name in names}, index)
 
-    def arrow(self, columns: Sequence[str] | None = None) -> Any:
-        """Return the table, or some columns of it, as an Arrow table of readable values."""
-        import pyarrow
+    def _framed(self, name: str, start: int, stop: int | None) -> Any:
+        column = self.form.columns.get(name)
+        if column is None and name in self.keys:
+            return self.key(name, start, stop)
+        if column is not None and column.type == "enum":
+            import pandas
 
-        return pyarrow.table({name: pyarrow.array(self.readable(name)) for name in columns or self.columns})
+            return pandas.Categorical.from_codes(self.column(name, start, stop), list(ENUMS[column.argument]))
+        if column is not None and column.type == "digest":
+            return digest_texts(self.column(name, start, stop))
+        if name == "notes":
+            return note_texts(self.column(name, start, stop))
+        return self.readable(name, start, stop)
+
+    def arrow(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+        """Return rows of the table as an Arrow table; what is in it is said in `store/arrow.py`."""
+        pieces = list(arrow.batches(self, columns, start, stop))
+        return arrow.import_pyarrow().Table.from_batches(pieces, arrow.schema_of(self, columns))
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS) -> Iterator[Any]:
+        """Yield the table as Arrow record batches of at most `rows` rows, each read when it is its turn."""
+        return arrow.batches(self, columns, rows=rows)
 
 
 class Dataset:
@@ -112,6 +169,17 @@ class Dataset:
     def close(self) -> None:
         self._file.close()
 
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables."""
+        return list(TABLES)
+
+    def table(self, name: str) -> Table:
+        """Return a table by its name."""
+        if name not in TABLES:
+            raise KeyError(f"there is no table {name!r}, there are {', '.join(TABLES)}")
+        return getattr(self, name)
+
     def paths(self, start: int = 0, stop: int | None = None) -> list[bytes]:
         """Return the paths of the entries `start` to `stop`."""
         return self._blobs("path", start, stop)
@@ -121,12 +189,8 @@ class Dataset:
         return self._blobs("link", start, stop)
 
     def _blobs(self, name: str, start: int, stop: int | None) -> list[bytes]:
-        stop = len(self.entries) if stop is None else min(stop, len(self.entries))
-        if start >= stop:
-            return []
-        bounds = self.entries.column(f"{name}_offset", start, stop + 1).tolist()
-        data = self.entries.column(name, bounds[0], bounds[-1]).tobytes()
-        return [data[low - bounds[0] : high - bounds[0]] for low, high in pairwise(bounds)]
+        data, bounds = self.entries.blob(name, start, stop)
+        return [data[low:high] for low, high in pairwise((bounds - bounds[0]).tolist())]
 
     def entries_of(self, layer: int) -> slice:
         """Return the rows in /entries of a row of /layers."""
@@ -148,19 +212,39 @@ class Dataset:
         return Ledger(*counts[:3])
 
     @property
+    def has_metrics(self) -> bool:
+        """Whether the file holds metrics that this program reads."""
+        return "metrics" in self._file and self._file["metrics"].attrs.get("version") == METRICS_VERSION
+
+    @property
+    def metrics(self) -> Metrics:
+        """Every figure's numbers, as `analyze` or `reduce` left them; `DatasetError` if neither did."""
+        return Metrics(self.path, self._file.get("metrics"))
+
+    @property
     def run(self) -> dict[str, Any]:
         """What made the file, by name; nothing in it is part of the result."""
         return dict(self._file["run"].attrs)
 
     @property
     def ranks(self) -> dict[str, np.ndarray]:
-        """What each rank did and took, column by column, a value a rank."""
+        """What each rank did and took, column by column, a value a rank; empty if the file does not say."""
         return self.run_table("ranks")
 
     def run_table(self, name: str) -> dict[str, np.ndarray]:
         """Return a table of `/run` column by column (`ranks`, `jobs`, `job_ranks`), empty if it is not there."""
         group = self._file["run"].get(name, {})
         return {name: np.asarray(column[:]) for name, column in group.items()}
+
+    @property
+    def failed_on(self) -> dict[bytes, tuple[int, str]]:
+        """Digest of a partial or failed layer -> the rank and host that had it."""
+        group = self._file["run/failures"]
+        digests, hosts = group["digest"][:].tobytes(), group["host"][:].tolist()
+        return {
+            digests[32 * n : 32 * n + 32]: (int(rank), host.decode("utf-8", "replace"))
+            for n, (rank, host) in enumerate(zip(group["rank"][:], hosts, strict=True))
+        }
 
     @property
     def fingerprint(self) -> str:

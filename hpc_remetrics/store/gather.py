@@ -12,11 +12,10 @@ Every number is a function of the parts alone, so any number of ranks makes the 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -37,33 +36,43 @@ from ..records import (
     Catalog,
     Image,
     Popularity,
+    Skipped,
 )
 from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, collapse, number
 from .parts import scan
-from .placement import PartReader, Placement, place, sorted_images
-from .publish import sync_directory, temporary_name
+from .placement import PartReader, PlacedReader, Placement, place, sorted_images
+from .publish import publish_whole, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
-from .shuffle import Shuffle, share
+from .shuffle import Shuffle, rounds, share
 from .tables import create_table, describe_file, write_run, write_table
 
 _BUCKET_ROWS = 1 << 19
 """Rows with content that a bucket of digests holds on average."""
+
+Finish: TypeAlias = Callable[[Path], None]
 
 _NUMBERED = np.dtype([("row", "<i8"), ("content", "<i8")])
 _PLACED = np.dtype([("row", "<i8"), *CONTENT.descr])
 
 
 def gather(
-    comm: Comm, directory: Path, catalog: Catalog | None, output: Path, scratch: Path, run: Mapping[str, Any] | None
+    comm: Comm,
+    directory: Path,
+    catalog: Catalog | None,
+    output: Path,
+    scratch: Path,
+    run: Mapping[str, Any] | None,
+    finish: Finish | None = None,
 ) -> Ledger:
     """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks call it.
 
     :param catalog: on the root, the images whose layers belong to the dataset; all must stand in parts.
     :param scratch: a folder on node-local disk for the rows on their way.
     :param run: on the root, what goes to `/run`: values, and mappings from column to list.
+    :param finish: what all ranks do with the file when all is in it, before it has its name.
     :raises OutputError: the output or scratch can't be written; what was there before is still there.
     """
     found = scan(directory, comm)
@@ -71,26 +80,33 @@ def gather(
     placement: Placement = comm.bcast(place(found.parts, images) if comm.rank == comm.root else None)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
-    return _Gather(comm, placement, scratch).run(catalog, images, output, run)
+    return Gather(comm, placement, PartReader(placement), scratch).run(catalog, images, output, run, finish)
 
 
-class _Gather:
-    """One gather on one rank."""
+class Gather:
+    """One gather on one rank: rows that `reader` gives come to where `placement` says."""
 
-    def __init__(self, comm: Comm, placement: Placement, scratch: Path) -> None:
+    def __init__(self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path) -> None:
         self.comm, self.placement, self.scratch = comm, placement, scratch
         self.blocks = share(comm.rank, comm.size, placement.blocks)
-        self.reader = PartReader(placement)
+        self.reader = reader
 
-    def run(self, catalog: Catalog | None, images: list[Image], output: Path, run: Mapping[str, Any] | None) -> Ledger:
+    def run(
+        self,
+        catalog: Catalog | None,
+        images: list[Image],
+        output: Path,
+        run: Mapping[str, Any] | None,
+        finish: Finish | None = None,
+    ) -> Ledger:
         """Number, then write under a temporary name, which becomes the dataset's when it is whole."""
         comm, temporary = self.comm, temporary_name(output)
-        with Together(comm), _disk_errors(self.scratch, "scratch"):
+        with Together(comm), disk_errors(self.scratch, "scratch"):
             numbers = self._number()
         try:
             with contextlib.ExitStack() as opened:
                 file = None
-                with Together(comm), _disk_errors(output, "the dataset"):
+                with Together(comm), disk_errors(output, "the dataset"):
                     if catalog is not None and run is not None:
                         temporary.unlink(missing_ok=True)
                         file, sink = opened.enter_context(new_file(temporary))
@@ -98,10 +114,13 @@ class _Gather:
                         self._write_small(file, numbers, catalog, images, run)
                         sink.check()
                 self._write(file, numbers)
-                with Together(comm), _disk_errors(output, "the dataset"):
+                with Together(comm), disk_errors(output, "the dataset"):
                     opened.close()
-                    if file is not None:
-                        _give_name(temporary, output)
+            if finish is not None:
+                finish(temporary)
+            with Together(comm), disk_errors(output, "the dataset"):
+                if comm.rank == comm.root:
+                    publish_whole(temporary, output)
         finally:
             if comm.rank == comm.root:
                 temporary.unlink(missing_ok=True)
@@ -112,7 +131,7 @@ class _Gather:
         comm = self.comm
         buckets = self._buckets
         outward = Shuffle(comm, self.scratch, "digests", CARRIED, buckets)
-        for block in self._rounds(len(self.blocks)):
+        for block in rounds(self.comm, len(self.blocks)):
             rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
             head = np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64)
             outward.exchange(rows, head * buckets >> 16)
@@ -121,11 +140,6 @@ class _Gather:
         first = sum(count for count, _ in everyone[: comm.rank])
         types = np.unique(np.concatenate([used for _, used in everyone]))
         return self._send_back(counts, first, sum(count for count, _ in everyone), types)
-
-    def _rounds(self, mine: int) -> Iterator[int | None]:
-        """Count to the greatest number of rounds of any rank; None when this rank has no more of its own."""
-        for turn in range(max(self.comm.allgather(mine))):
-            yield turn if turn < mine else None
 
     def _carried(self, block: int) -> np.ndarray:
         """Return the distinct contents of a block's layers; where each entry's stands among them stays on scratch."""
@@ -178,7 +192,7 @@ class _Gather:
         homes = share(comm.rank, comm.size, self._buckets)
         to_entries = Shuffle(comm, self.scratch, "entries", _NUMBERED, self.placement.blocks)
         to_contents = Shuffle(comm, self.scratch, "contents-of", _PLACED, -(-total // CHUNK_ROWS))
-        for turn in self._rounds(len(counts)):
+        for turn in rounds(self.comm, len(counts)):
             numbered, placed = np.empty(0, _NUMBERED), np.empty(0, _PLACED)
             if turn is not None:
                 numbered, placed = self._load(homes.start + turn, first)
@@ -339,7 +353,7 @@ class _Numbers:
 class _Offsets:
     """Where paths and links begin, block after block."""
 
-    def __init__(self, placement: Placement, reader: PartReader) -> None:
+    def __init__(self, placement: Placement, reader: PlacedReader) -> None:
         self._placement, self._reader = placement, reader
         self._next: dict[str, tuple[int, int]] = {}
 
@@ -365,22 +379,12 @@ class _Offsets:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path, what: str) -> Iterator[None]:
+def disk_errors(path: Path, what: str) -> Iterator[None]:
     """Turn an error of the disk into one line."""
     try:
         yield
     except OSError as error:
         raise output_error(error, path, what) from error
-
-
-def _give_name(temporary: Path, output: Path) -> None:
-    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(temporary, output)
-    sync_directory(output.parent)
 
 
 def _digests(layers: np.ndarray) -> list[bytes]:
@@ -443,8 +447,12 @@ def _failure_columns(placement: Placement) -> dict[str, Any]:
     }
 
 
+def _in_order(one: Skipped) -> tuple[str | int, ...]:
+    return one.image, one.digest, one.cause, one.media_type, one.size, one.message
+
+
 def _skipped_columns(catalog: Catalog) -> dict[str, Any]:
-    skipped = sorted(set(catalog.skipped), key=lambda one: (one.image, one.digest, one.cause, one.media_type, one.size))
+    skipped = sorted(set(catalog.skipped), key=_in_order)
     return {
         "image": [one.image for one in skipped],
         "digest": [one.digest for one in skipped],

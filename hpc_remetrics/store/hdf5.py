@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, RemetricsError
 
 
 class Sink:
@@ -87,12 +87,27 @@ def new_file(path: Path) -> Iterator[tuple[Any, Sink]]:
 
     The file stays on disk whatever happens: its maker removes it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with _through_sink(path, os.O_CREAT | os.O_EXCL, "w") as opened:
+        yield opened
+
+
+@contextmanager
+def file_to_change(path: Path) -> Iterator[Any]:
+    """Give an HDF5 file that only its maker knows yet, to add to it; as `new_file`."""
+    with _through_sink(path, 0, "r+") as (file, _):
+        yield file
+
+
+@contextmanager
+def _through_sink(path: Path, flags: int, mode: str) -> Iterator[tuple[Any, Sink]]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o644)
     try:
         sink = Sink(descriptor)
         try:
-            with h5py.File(sink, "w", libver=("earliest", "v110")) as file:
+            with h5py.File(sink, mode, libver=("earliest", "v110")) as file:
                 yield file, sink
+        except RemetricsError:
+            raise
         except Exception:
             # What HDF5 makes of a write that went nowhere is not the reason.
             sink.check()

@@ -123,17 +123,14 @@ def sorted_images(catalog: Catalog) -> list[Image]:
     return [unique[key] for key in sorted(unique)]
 
 
-class PartReader:
-    """Reads entries of the dataset-to-be from the parts, with few files open."""
+class PlacedReader:
+    """Reads entries of the dataset-to-be from wherever they lie: a subclass says how."""
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
-        self._files: dict[int, int] = {}
 
     def close(self) -> None:
-        for file in self._files.values():
-            os.close(file)
-        self._files.clear()
+        """Give back what is open."""
 
     def spans(self, start: int, stop: int, unit: str = "entries") -> Iterator[tuple[int, int, int]]:
         """Yield (layer, first, end) of the pieces of layers that rows or bytes `start` to `stop` consist of."""
@@ -149,12 +146,12 @@ class PartReader:
     def column(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return a column of the entries `start` to `stop` of the dataset."""
         dtype = ENTRY_COLUMNS[name]
-        data = b"".join(self._read(layer, name, "entries", low, high) for layer, low, high in self.spans(start, stop))
+        data = b"".join(self._at(layer, name, "entries", low, high) for layer, low, high in self.spans(start, stop))
         return np.frombuffer(data, dtype)
 
     def blob(self, name: str, start: int, stop: int) -> bytes:
         """Return the bytes `start` to `stop` of all paths or of all links."""
-        return b"".join(self._read(layer, name, name, low, high) for layer, low, high in self.spans(start, stop, name))
+        return b"".join(self._at(layer, name, name, low, high) for layer, low, high in self.spans(start, stop, name))
 
     def layers(self, start: int, stop: int) -> np.ndarray:
         """Return the layer of each of these entries."""
@@ -162,16 +159,35 @@ class PartReader:
         counts = [high - low for _, low, high in spans]
         return np.repeat(np.array([layer for layer, _, _ in spans], np.uint32), counts)
 
-    def _read(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
+    def _at(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
         placement = self._placement
-        part = int(placement.part[layer])
-        width = 1 if unit == name else ENTRY_COLUMNS[name].itemsize
         field_name = {"entries": "first_entry", "path": "first_path_byte", "link": "first_link_byte"}[unit]
         begin = int(placement.layers[field_name][layer]) + start - int(placement.first[unit][layer])
-        size = (stop - start) * width
-        data = os.pread(self._file(part), size, placement.offsets[part][name] + begin * width)
+        return self._read(int(placement.part[layer]), name, begin, stop - start)
+
+    def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
+        """Return `count` values of a column, or bytes of a blob, from the `begin`-th of a part on."""
+        raise NotImplementedError
+
+
+class PartReader(PlacedReader):
+    """Reads from the parts of a run, with few files open."""
+
+    def __init__(self, placement: Placement) -> None:
+        super().__init__(placement)
+        self._files: dict[int, int] = {}
+
+    def close(self) -> None:
+        for file in self._files.values():
+            os.close(file)
+        self._files.clear()
+
+    def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
+        width = ENTRY_COLUMNS[name].itemsize if name in ENTRY_COLUMNS else 1
+        size = count * width
+        data = os.pread(self._file(part), size, self._placement.offsets[part][name] + begin * width)
         if len(data) != size:
-            raise RuntimeError(f"{placement.paths[part]} ends within column {name}")
+            raise RuntimeError(f"{self._placement.paths[part]} ends within column {name}")
         return data
 
     def _file(self, part: int) -> int:

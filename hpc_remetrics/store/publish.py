@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _COPY_BYTES = 4 << 20
@@ -34,19 +34,32 @@ def publish_copy(source: Path, target: Path) -> None:
 
 def write_whole(path: Path, pieces: Iterable[bytes | str]) -> None:
     """Write a file that has its name only when it is whole and on disk; one of that name is replaced."""
-    temporary = temporary_name(path)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        for piece in pieces:
+            file.write(piece.encode() if isinstance(piece, str) else piece)
+        file.flush()
+
+
+def publish_whole(temporary: Path, target: Path) -> None:
+    """Sync a finished file and give it the target's name, in place of what had it."""
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with open(temporary, "wb") as file:
-            for piece in pieces:
-                file.write(piece.encode() if isinstance(piece, str) else piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    sync_directory(path.parent)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, target)
+    sync_directory(target.parent)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary name beside `target` to write; when that went well, the file gets the target's name."""
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+        publish_whole(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def rename_new(temporary: Path, target: Path) -> None:

@@ -192,7 +192,8 @@ def row_dtype(rows: int) -> str:
     return "<i4" if rows < 1 << 31 else "<i8"
 
 
-def _parse(text: str) -> Iterator[Table]:
+def parse(text: str) -> Iterator[Table]:
+    """Yield the tables of a text in the form that the head of this module describes."""
     for block in text.strip().split("\n\n"):
         head, *lines = block.splitlines()
         name, _, description = head.partition(": ")
@@ -207,4 +208,4 @@ def _parse(text: str) -> Iterator[Table]:
         yield Table(name, description, columns)
 
 
-TABLES = {table.name: table for table in _parse(SCHEMA)}
+TABLES = {table.name: table for table in parse(SCHEMA)}

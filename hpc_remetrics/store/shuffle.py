@@ -31,6 +31,12 @@ def homes(items: int, size: int) -> np.ndarray:
     return owner
 
 
+def rounds(comm: Comm, mine: int) -> Iterator[int | None]:
+    """Count to the greatest number of rounds of any rank; None when this rank has no more of its own."""
+    for turn in range(max(comm.allgather(mine))):
+        yield turn if turn < mine else None
+
+
 class Shuffle:
     """A journey of rows of one dtype to `buckets` buckets.
 
@@ -44,7 +50,8 @@ class Shuffle:
 
     def exchange(self, rows: np.ndarray, buckets: np.ndarray) -> None:
         """Send each row to the home of its bucket, and take in what other ranks send here."""
-        order = np.argsort(buckets, kind="stable")
+        # Sixteen bits are sorted by radix.
+        order = np.argsort(buckets.astype(np.uint16) if len(self._home) <= 1 << 16 else buckets, kind="stable")
         rows, buckets = rows[order], buckets[order].astype(np.int32)
         bounds = np.searchsorted(self._home[buckets], np.arange(self._comm.size + 1)) if len(rows) else None
         sent = []
@@ -68,12 +75,26 @@ class Shuffle:
     def buckets(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (bucket, rows) of this rank's buckets in order, and remove their files."""
         for bucket in self.mine:
-            path = self._file(bucket)
-            if path.exists():
-                yield bucket, np.fromfile(path, self._dtype)
-                path.unlink()
-            else:
-                yield bucket, np.empty(0, self._dtype)
+            yield bucket, self.take(bucket)
+
+    def take(self, bucket: int) -> np.ndarray:
+        """Return the rows of one of this rank's buckets, and remove its file."""
+        path = self._file(bucket)
+        if not path.exists():
+            return np.empty(0, self._dtype)
+        rows = np.fromfile(path, self._dtype)
+        path.unlink()
+        return rows
+
+    def pieces(self, bucket: int, rows: int) -> Iterator[np.ndarray]:
+        """Yield the rows of one of this rank's buckets, at most `rows` at a time, and remove its file."""
+        path = self._file(bucket)
+        if not path.exists():
+            return
+        with open(path, "rb") as file:
+            while len(piece := np.fromfile(file, self._dtype, rows)):
+                yield piece
+        path.unlink()
 
     def _file(self, bucket: int) -> Path:
         return self._folder / f"{self._name}-{bucket}"

@@ -12,7 +12,8 @@ import numpy as np
 from ..records import NOTES
 from .chunks import rows_of_chunk
 from .hdf5 import text_array
-from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES, TITLE, Column, row_dtype
+from .metrics_schema import METRICS, METRICS_VERSION
+from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES, TITLE, Column, Table, row_dtype
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
 
@@ -28,19 +29,36 @@ def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[s
     :param sizes: dimension -> its length: `row`, and for blobs `path_byte` and so on.
     :param rows: table -> its rows, for the width of row numbers.
     """
-    group = _group(file, name)
-    for column in TABLES[name].columns.values():
+    form = TABLES[name]
+    group = _group(file, form)
+    for column in form.columns.values():
         size = _size(column, sizes)
         dtype = _dtype(column, rows)
         _create(group, column, size, dtype)
-    _scales(group, name, sizes)
+    _scales(group, form, sizes)
 
 
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
     """Write a small table whole, from arrays or, for texts, lists of them."""
-    group = _group(file, name)
+    write_columns(file, TABLES[name], columns, rows)
+
+
+def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write `/metrics`, in place of those that are there."""
+    if "metrics" in file:
+        del file["metrics"]
+    group = file.create_group("metrics")
+    group.attrs["version"], group.attrs["description"] = METRICS_VERSION, "every figure's numbers, ready to draw"
+    rows = {name: file[name]["row"].shape[0] for name in TABLES}
+    for name, form in METRICS.items():
+        write_columns(group, form, tables[name], rows)
+
+
+def write_columns(parent: Any, form: Table, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
+    """Write a table of any form whole into a group, as `write_table` does."""
+    group = _group(parent, form)
     count = len(next(iter(columns.values())))
-    for column in TABLES[name].columns.values():
+    for column in form.columns.values():
         values = columns[column.name]
         if column.type == "text":
             values = text_array(list(values), int(column.argument))
@@ -49,12 +67,12 @@ def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[
         dataset = _create(group, column, count, values.dtype)
         if count:
             dataset[...] = values
-    _scales(group, name, {"row": count})
+    _scales(group, form, {"row": count})
 
 
-def _group(file: Any, name: str) -> Any:
-    group = file.create_group(name)
-    group.attrs["description"] = TABLES[name].description
+def _group(parent: Any, form: Table) -> Any:
+    group = parent.create_group(form.name)
+    group.attrs["description"] = form.description
     return group
 
 
@@ -93,9 +111,9 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
     return dataset
 
 
-def _scales(group: Any, name: str, sizes: Mapping[str, int]) -> None:
+def _scales(group: Any, form: Table, sizes: Mapping[str, int]) -> None:
     """Attach netCDF-4 dimensions; they take no room."""
-    columns = TABLES[name].columns.values()
+    columns = form.columns.values()
     lengths = {column.dimension: _size(column, sizes) for column in columns}
     for dimension, length in lengths.items():
         scale = group.create_dataset(dimension, (length,), ">f4")

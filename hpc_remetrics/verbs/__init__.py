@@ -29,6 +29,8 @@ sources (as containers-transports(5) writes them):
 """
 """What the help of every verb that takes sources says of them."""
 
+MEMORY_HELP = "memory of each rank for rows on their way while metrics are computed (default: 1000)"
+
 STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
@@ -75,6 +77,11 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat; default: {limits})"
     )
+    add_config_option(parser)
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the file of settings."""
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
     )

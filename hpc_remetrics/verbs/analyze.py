@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
-from . import SOURCES, Verbs, add_source_options, add_verb, on_every_rank
+from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -13,11 +13,12 @@ examples:
   hpc-remetrics analyze                                     the demo images, in one process
   mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
+  hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 
 Run it again with the same output and it goes on where it was, whatever ended it.
 
-exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done with failed or partial layers,
+exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some layers or images are not whole,
 4 stopped early (start again), 5 output not writable, 6 another job holds this output
 """
 
@@ -33,8 +34,13 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--scratch",
         action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+        metavar="DIR[=SIZE]",
+        help="node-local folder, fastest first, and what layers may take of it (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--node-layers",
+        metavar="A,B,C,D",
+        help="layers up to 50 MB, 1 GB, 2 GB and above on a node's scratch at once (default: 60,20,5,5)",
     )
     parser.add_argument(
         "--publish-seconds",
@@ -46,12 +52,19 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
-    add_access_options(parser)
+    parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
+    parser.add_argument(
+        "--exec",
+        metavar="'CMD {dir}'",
+        help="run a command of yours on each unpacked layer; {digest} is its name (default: none)",
+    )
     parser.add_argument(
         "--share",
         metavar="K/N",
         help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
     )
+    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
+    add_access_options(parser)
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
@@ -65,11 +78,15 @@ def _run(arguments: argparse.Namespace) -> int:
             "limits": parse_limits(arguments.limit),
             "types": arguments.types,
             "scratch": arguments.scratch,
+            "node_layers": arguments.node_layers,
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
-            "access": access_of(arguments, 0.0),
+            "memory": arguments.memory,
+            "extract": arguments.extract or None,
+            "exec": arguments.exec,
             "share": parse_share(arguments.share),
+            "access": access_of(arguments, 0.0),
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
     from ..analyze import analyze

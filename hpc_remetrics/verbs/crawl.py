@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from . import Verbs, add_verb, on_every_rank
+from . import Verbs, add_config_option, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -43,15 +43,16 @@ def add(verbs: Verbs) -> None:
         help="which tags: latest costs no request, all and the N newest one a repository or more "
         "(default: latest; of a catalog: all)",
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="draw N repositories, stratified by pulls")
+    parser.add_argument("--sample", type=int, metavar="N", help="draw N of them, stratified by pulls (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
-    parser.add_argument("--budget", type=int, metavar="N", help="stop after N requests (start again to go on)")
+    parser.add_argument("--budget", type=int, metavar="N", help="stop after N requests (default: none needed)")
     parser.add_argument(
         "--namespaces", action="store_true", help="also list each namespace that a search of Docker Hub met"
     )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
-    parser.add_argument("--api", default="", metavar="HOST", help="a host that answers in place of hub.docker.com")
+    parser.add_argument("--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)")
     add_access_options(parser)
+    add_config_option(parser)
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 

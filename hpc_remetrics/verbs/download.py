@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from . import Verbs, add_verb, on_every_rank
+from . import Verbs, add_config_option, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -42,13 +42,14 @@ def add(verbs: Verbs) -> None:
         metavar="OS/ARCH[/VARIANT]",
         help="of images that have several (repeat; default: all)",
     )
-    text = "finished {}, {} a line: left out, and appended to"
+    text = "finished {}, {} a line: left out, and appended to (default: none)"
     parser.add_argument("-l", "--layers", type=Path, metavar="FILE", help=text.format("layers", "a digest"))
     parser.add_argument("-r", "--repositories", type=Path, metavar="FILE", help=text.format("repositories", "a name"))
     parser.add_argument("--update", action="store_true", help="look whether the tags of finished images have moved")
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
     parser.add_argument("--threads", type=int, default=4, metavar="N", help="of each rank (default: 4)")
     add_access_options(parser)
+    add_config_option(parser)
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 

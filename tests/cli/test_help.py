@@ -8,7 +8,10 @@ import pytest
 
 from hpc_remetrics import __version__, cli
 
-VERBS = ("crawl", "download", "fetch", "analyze", "status", "plan", "report", "doctor")
+VERBS = (
+    *("crawl", "download", "fetch", "plan", "analyze", "status", "reduce"),
+    *("report", "plot", "export", "compare", "merge", "doctor"),
+)
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

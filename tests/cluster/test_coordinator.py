@@ -3,7 +3,7 @@
 import hashlib
 
 from hpc_remetrics.cluster.comm import SerialComm
-from hpc_remetrics.cluster.coordinator import ASK, BYE, DEAL, SHARE, STOP, TALLY, Coordinator, Tally
+from hpc_remetrics.cluster.coordinator import ASK, BYE, DEAL, END, SHARE, STOP, TALLY, Coordinator, Tally
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.plan import make_plan
 from hpc_remetrics.records import Digest, Layer
@@ -48,13 +48,14 @@ def test_who_has_much_in_hand_gets_one_layer_and_who_has_nothing_a_chunk():
 
 
 def test_it_is_finished_when_all_said_goodbye():
-    _, coordinator = make()
+    comm, coordinator = make()
     for worker in (1, 2):
         coordinator.handle(worker, BYE, None)
     assert not coordinator.finished
     coordinator.handle(3, BYE, None)
     assert coordinator.finished
     assert coordinator.errors == {}
+    assert [(dest, tag) for dest, tag, _ in comm.sent[-3:]] == [(1, END), (2, END), (3, END)]
 
 
 def test_tallies_add_up():

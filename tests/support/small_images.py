@@ -29,7 +29,7 @@ def build(folder: Path) -> Path:
     layout = Layout(folder / "layout")
     packers = list(PACKERS)
     layers = [layout.layer(tar_of(parts), packers[number % 3]) for number, parts in enumerate(PARTS.values())]
-    layers.append(layout.layer(_tar_of_odd_things(folder / "odd"), "gzip"))
+    layers.append(layout.layer(tar_of_odd_things(folder / "odd"), "gzip"))
     layout.image("one:1", layers[:6])
     layout.image("two:1", layers[3:9])
     layout.image("three:latest", [layers[0], *layers[8:]])
@@ -42,7 +42,7 @@ def tar_of(parts: list[str]) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
-def _tar_of_odd_things(tree: Path) -> bytes:
+def tar_of_odd_things(tree: Path) -> bytes:
     """A layer with links, a whiteout, an opaque marker, a FIFO, an empty file, odd names and copies."""
     (tree / "a" / "b").mkdir(parents=True)
     (tree / "a" / "file").write_text("some text\n")

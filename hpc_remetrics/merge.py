@@ -1,0 +1,101 @@
+"""The merge on one page: several datasets in, one out, by all ranks."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .cluster.comm import AbortOnError, Comm, connect
+from .cluster.lock import OutputLock
+from .cluster.scratch import Scratch
+from .cluster.together import on_root, together
+from .config import ReduceOptions
+from .errors import OutputError, RemetricsError
+from .log import set_rank
+from .metrics.store import add_metrics
+from .store.dataset import Dataset
+from .store.ledger import Ledger
+from .store.merge import merge
+
+log = logging.getLogger(__name__)
+
+_TABLES = ("ranks", "jobs", "job_ranks")
+"""Tables of `/run` that are taken over."""
+
+
+def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
+    """Make one dataset, `options.dataset`, of several, each layer once, with its metrics; return the exit code."""
+    comm: Comm | None = None
+    try:
+        comm = connect()
+        set_rank(comm.rank, comm.host)
+        with AbortOnError(comm), ExitStack() as stack:
+            _merge(comm, paths, options, stack)
+        return 0
+    except RemetricsError as error:
+        if comm is not None and comm.rank != comm.root and error.shared:
+            return error.exit_code
+        raise
+
+
+def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
+    output = options.dataset
+    datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
+    on_root(comm, lambda: _lock(output, stack))
+    job = comm.bcast(uuid.uuid4().hex[:12])
+    scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+    stack.callback(scratch.close)
+    finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
+    ledger = merge(comm, datasets, output, scratch.path, _about(datasets, comm), finish)
+    if comm.rank == comm.root and not options.quiet:
+        _tell(datasets, output, ledger)
+
+
+def _lock(output: Path, stack: ExitStack) -> None:
+    """Hold the output until the end."""
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder", "name a file with -o, such as dataset.h5")
+    stack.callback(OutputLock(output).release)
+
+
+def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
+    """Return what `/run` says of a merged dataset: how it came about, and what the ranks of all runs did."""
+    runs = [dataset.run for dataset in datasets]
+    tables = {name: _stacked([dataset.run_table(name) for dataset in datasets]) for name in _TABLES}
+    return {
+        "version": __version__,
+        "command": " ".join(sys.argv),
+        "merged": " ".join(str(dataset.path) for dataset in datasets),
+        "started": min(float(run.get("started", time.time())) for run in runs),
+        "gather_started": time.time(),
+        "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
+        "sources": " ".join(dict.fromkeys(str(run.get("sources", "")) for run in runs)),
+        "rank_count": comm.size,
+        **{name: table for name, table in tables.items() if table},
+    }
+
+
+def _stacked(tables: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return those tables that have a row one below the other, with the columns that all of them have."""
+    tables = [table for table in tables if any(map(len, table.values()))]
+    common = [name for name in (tables[0] if tables else {}) if all(name in table for table in tables)]
+    return {name: [_plain(value) for table in tables for value in table[name].tolist()] for name in common}
+
+
+def _plain(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _tell(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
+    if len({str(dataset.run.get("types", "")) for dataset in datasets}) > 1:
+        log.warning("the datasets were made with different versions of libmagic or options: types may differ by that")
+    layers = sum(len(dataset.layers) for dataset in datasets)
+    print(f"{output}: {ledger}; {layers - ledger.layers} stood in several", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""The pass over /contents: sizes, copies, types, and where duplicates are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .distribution import Tally
+from .inputs import Inputs
+
+MOST = 100
+"""Contents in each of the two lists of the most repeated ones."""
+
+TOP = np.dtype([("key", "<i8"), ("content", "<i8")])
+
+
+class ContentPass:
+    """Counts this rank's share of the contents.
+
+    :ivar types: contents, files, content_bytes, bytes -> an array by row of /types.
+    :ivar levels: within_layers, across_layers -> (files, bytes) that could go.
+    :ivar tallies: distribution -> its values.
+    :ivar top: copies, bytes -> the contents with the most copies or redundant bytes.
+    """
+
+    _COLUMNS = ("size", "type", "copies", "layers", "images")
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        types = len(inputs.dataset.types)
+        self.types = {name: np.zeros(types, np.int64) for name in ("contents", "files", "content_bytes", "bytes")}
+        self.levels = np.zeros((2, 2), np.int64)
+        """Rows: within layers, across layers; columns: files, bytes."""
+        names = ("size", "size_once", "size_repeated", "copies", "layers", "images")
+        self.tallies = {f"contents/{name}": Tally() for name in names} | {"files/size": Tally()}
+        self.empty_files = 0
+        self.top = {"copies": np.empty(0, TOP), "bytes": np.empty(0, TOP)}
+
+    def run(self) -> None:
+        for start, stop in self.inputs.my_blocks(self.inputs.contents):
+            columns = {name: self.inputs.dataset.contents.column(name, start, stop) for name in self._COLUMNS}
+            self._add(start, {name: values.astype(np.int64) for name, values in columns.items()})
+
+    def _add(self, start: int, columns: dict[str, np.ndarray]) -> None:
+        size, copies, layers = columns["size"], columns["copies"], columns["layers"]
+        self._tally(columns)
+        by_type = {"contents": np.ones_like(size), "files": copies, "content_bytes": size, "bytes": copies * size}
+        for name, values in by_type.items():
+            np.add.at(self.types[name], columns["type"], values)
+        for level, files in enumerate((copies - layers, layers - 1)):
+            self.levels[level] += int(files.sum()), int((files * size).sum())
+        self.empty_files += int(copies[size == 0].sum())
+        row = np.arange(start, start + len(size))
+        self.top["copies"] = top_contents(np.concatenate([self.top["copies"], _keyed(copies, row)]))
+        self.top["bytes"] = top_contents(np.concatenate([self.top["bytes"], _keyed((copies - 1) * size, row)]))
+
+    def _tally(self, columns: dict[str, np.ndarray]) -> None:
+        size, copies = columns["size"], columns["copies"]
+        for name in ("copies", "layers", "images"):
+            self.tallies[f"contents/{name}"].add(columns[name])
+        chosen = {"size": slice(None), "size_once": copies == 1, "size_repeated": copies > 1}
+        for name, rows in chosen.items():
+            self.tallies[f"contents/{name}"].add(size[rows])
+        self.tallies["files/size"].add(size, copies)
+
+
+def _keyed(keys: np.ndarray, row: np.ndarray) -> np.ndarray:
+    rows = np.empty(len(keys), TOP)
+    rows["key"], rows["content"] = keys, row
+    return rows
+
+
+def top_contents(rows: np.ndarray) -> np.ndarray:
+    """Return the contents with the greatest keys, of equals the first in /contents."""
+    if len(rows) > 10 * MOST:
+        rows = rows[rows["key"] >= np.partition(rows["key"], -MOST)[-MOST]]
+    return rows[np.lexsort((rows["content"], -rows["key"]))][:MOST]

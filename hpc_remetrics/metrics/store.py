@@ -1,0 +1,30 @@
+"""Metrics into the file whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..cluster.comm import Comm
+from ..cluster.together import Together, on_root
+from ..store.dataset import Dataset
+from ..store.gather import disk_errors
+from ..store.hdf5 import file_to_change
+from ..store.tables import write_metrics
+from .reduce import DEFAULT_MEMORY, reduce
+
+
+def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEMORY) -> None:
+    """Compute the metrics of a dataset that nobody else knows yet, and write them into it; all ranks call it.
+
+    :param scratch: a folder of this rank's own on node-local disk.
+    :param memory: bytes that each rank may take for rows on their way.
+    :raises OutputError: the file or scratch can't be written.
+    """
+    with Together(comm), disk_errors(scratch, "scratch"), Dataset(path) as dataset:
+        tables = reduce(comm, dataset, scratch, memory)
+
+    def write() -> None:
+        with disk_errors(path, "the dataset"), file_to_change(path) as file:
+            write_metrics(file, tables)
+
+    on_root(comm, write)

@@ -1,0 +1,81 @@
+"""Docker's manifests in OCI's words, since tools that read OCI layouts (umoci, older skopeo) know no others.
+
+Only media types change, as containerd does it: configs and layers are the same blobs. The original stays
+beside its translation, and the index says which it is, so that nothing of what the registry had is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ..records import Digest
+from ..sources import documents
+from ..sources.manifests import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+)
+from ..sources.oci import ORIGINAL
+from .layout import Layout
+
+_WORDS = {
+    DOCKER_LIST: OCI_INDEX,
+    DOCKER_MANIFEST: OCI_MANIFEST,
+    DOCKER_CONFIG: OCI_CONFIG,
+    DOCKER_LAYER: OCI_LAYER,
+    f"{DOCKER_LAYER}.gzip": f"{OCI_LAYER}+gzip",
+    f"{DOCKER_LAYER}.zstd": f"{OCI_LAYER}+zstd",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    ),
+}
+_MEMBERS = ("config", "layers", "manifests")
+
+
+def to_oci(layout: Layout, root: dict[str, Any]) -> dict[str, Any]:
+    """Return the descriptor that the layout's index is to have for a root; its translation is kept in the layout.
+
+    What is OCI's already, and what has no translation (Docker's schema 1), is returned as it is.
+    """
+    translated = _translate(layout, root)
+    if translated["digest"] == root["digest"]:
+        return root
+    original = {f"{ORIGINAL}{name}": str(root[key]) for name, key in _ORIGINAL_KEYS.items()}
+    return {**root, **translated, "annotations": original}
+
+
+_ORIGINAL_KEYS = {"type": "mediaType", "digest": "digest", "size": "size"}
+
+
+def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
+    """Return a descriptor in OCI's words, after what it names has been translated; others are returned as they are."""
+    kind = item.get("mediaType")
+    if kind not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
+        return {**item, "mediaType": _WORDS.get(str(kind), kind)} if "mediaType" in item else item
+    try:
+        data = layout.blob(Digest.parse(item["digest"])).read_bytes()
+    except OSError:
+        return item  # a manifest that is not at the registry, or for a platform that wasn't asked for
+    value = documents.parse(data)
+    changed = {key: _each(layout, value[key]) for key in _MEMBERS if value.get(key)}
+    if "mediaType" in value:
+        changed["mediaType"] = _WORDS.get(value["mediaType"], value["mediaType"])
+    if {**value, **changed} == value:
+        return item
+    text = json.dumps({**value, **changed}, separators=(",", ":")).encode()
+    digest = Digest(hashlib.sha256(text).digest())
+    layout.keep_bytes(digest, text)
+    return {**item, "mediaType": _WORDS.get(str(kind), kind), "digest": str(digest), "size": len(text)}
+
+
+def _each(layout: Layout, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_each(layout, item) for item in value]
+    return _translate(layout, value) if isinstance(value, dict) else value

@@ -1,0 +1,276 @@
+"""The figures of a dataset, drawn from its metrics alone; matplotlib is loaded when the first is drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...log import escape
+from ..numbers import Numbers
+from . import of_dedup, of_files, of_images, of_layers, of_run
+
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    :ivar number: as in the documentation; `slug` makes the file's name.
+    :ivar caption: what it shows, for people who see it for the first time.
+    :ivar tables: tables of `/metrics` behind it; `distributions` likewise.
+    :ivar height: inches.
+    """
+
+    number: int
+    slug: str
+    title: str
+    caption: str
+    draw: Callable[[Any, Numbers], None]
+    height: float = 3.4
+    distributions: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Return the file's name without its format.
+
+        >>> FIGURES[14].file
+        'figure-14-file-deduplication'
+        """
+        return f"figure-{self.number:02d}-{self.slug}"
+
+
+_SIZES = ("CLS", "TLS", "FLS")
+
+_ALL = (
+    Figure(
+        1,
+        "layer-sizes",
+        "Sizes of layers",
+        "CDF and histogram of the size of a layer: its blob (CLS), its uncompressed tar (TLS), and the regular files "
+        "in it (FLS). Every layer counts once, however many images use it.",
+        of_layers.sizes,
+        distributions=tuple(f"layers/{name}" for name in _SIZES),
+    ),
+    Figure(
+        2,
+        "layer-compression",
+        "Compression of layers",
+        "CDF and histogram of the compression ratio of a layer, for the bytes of its files (FLS / CLS) and of its tar "
+        "(TLS / CLS). Small files make the second larger, since a tar pads each to 512 bytes.",
+        of_layers.ratios,
+        distributions=("layers/FLS_CLS", "layers/TLS_CLS"),
+    ),
+    Figure(
+        3,
+        "layer-files",
+        "Files, directories and depth of layers",
+        "CDF and histogram of the regular files and of the distinct directories in a layer, and of the number of parts "
+        "of its deepest path.",
+        of_layers.files,
+        6.4,
+        distributions=("layers/files", "layers/directories", "layers/depth"),
+    ),
+    Figure(
+        4,
+        "layer-references",
+        "How many images use a layer",
+        "CDF of the number of images that use a layer, and the layers that most images use, by the first image that "
+        "has them.",
+        of_layers.references,
+        3.8,
+        distributions=("layers/images",),
+        tables=("top_layers",),
+    ),
+    Figure(
+        5,
+        "image-sizes",
+        "Sizes of images",
+        "CDF and histogram of the sums over an image's layers: compressed (CLS), as tar (TLS), regular files (FLS), "
+        "and of both compression ratios.",
+        of_images.sizes,
+        6.6,
+        distributions=(*(f"images/{name}" for name in _SIZES), "images/FLS_CLS", "images/TLS_CLS"),
+    ),
+    Figure(
+        6,
+        "image-layers",
+        "Layers, files and directories of images",
+        "CDF and histogram of the layers of an image as its manifest lists them, and of the files and directories in "
+        "them.",
+        of_images.layers,
+        6.4,
+        distributions=("images/layers", "images/files", "images/directories"),
+    ),
+    Figure(
+        7,
+        "manifests",
+        "Manifests, platforms, media types",
+        "How many images have which version of manifest and which platform, and how many layers which media type "
+        "and which compression (by their first bytes).",
+        of_images.kinds,
+        4.6,
+        tables=("words",),
+    ),
+    Figure(
+        8,
+        "popularity",
+        "Popularity of repositories",
+        "CDF of the pulls, stars and images of a repository, and the most pulled ones. Pulls and stars are those of "
+        "the crawl; a registry other than Docker Hub has none.",
+        of_images.popularity,
+        3.8,
+        distributions=("repositories/pulls", "repositories/stars", "repositories/images"),
+        tables=("top_repositories",),
+    ),
+    Figure(
+        9,
+        "file-sizes",
+        "Sizes of files",
+        "CDF and histogram of the size of a regular file: of all files, of contents that one file carries, and of "
+        "contents that several carry.",
+        of_files.sizes,
+        distributions=("files/size", "contents/size_once", "contents/size_repeated"),
+    ),
+    Figure(
+        10,
+        "file-copies",
+        "Copies of contents",
+        "CDF of the number of files, layers and images that carry a content, and the contents that most files carry.",
+        of_files.copies,
+        3.8,
+        distributions=("contents/copies", "contents/layers", "contents/images"),
+        tables=("top_contents",),
+    ),
+    Figure(
+        11,
+        "file-types",
+        "Types of files",
+        "Shares of files and of bytes by class, group and type of content and by extension of the name, the mean size "
+        "by class, and the kinds of entries. At most twelve rows are drawn.",
+        of_files.types,
+        9.6,
+        tables=("classes", "groups", "types", "extensions", "words"),
+    ),
+    Figure(
+        12,
+        "paths",
+        "Paths and contents",
+        "How many different contents stand at one path over all layers, and at how many paths one content stands: "
+        "CDFs, their shares, and the paths with the most contents.",
+        of_files.paths,
+        6.2,
+        distributions=("paths/contents", "contents/paths"),
+        tables=("same_path", "top_paths"),
+    ),
+    Figure(
+        13,
+        "layer-sharing",
+        "Layer sharing",
+        "Compressed bytes that a registry stores if every image has its layers for itself, and if each layer is there "
+        "once.",
+        of_dedup.sharing,
+        2.4,
+        tables=("what_if",),
+    ),
+    Figure(
+        14,
+        "file-deduplication",
+        "Deduplication of files",
+        "How many files are distinct and how many bytes redundant; the ratio by count (files / contents) and by "
+        "capacity (bytes of files / bytes of contents); how much of it lies within one layer and how much between "
+        "layers; and for each image the share of its files and bytes that are in another image too.",
+        of_dedup.levels,
+        6.0,
+        distributions=("images/shared_files", "images/shared_bytes"),
+        tables=("dedup_levels",),
+    ),
+    Figure(
+        15,
+        "deduplication-growth",
+        "Growth of deduplication",
+        "The deduplication ratio of the first layers of several random orders against their number: each order, "
+        "the mean, and the range. Where a curve still rises, a larger crawl would find a higher ratio.",
+        of_dedup.growth,
+        tables=("growth_spread",),
+    ),
+    Figure(
+        16,
+        "deduplication-by-type",
+        "Deduplication by type",
+        "The ratio by count and by capacity of each class, group and type, and what share of all redundant bytes it "
+        "carries. At most twelve rows are drawn.",
+        of_dedup.by_type,
+        8.4,
+        tables=("classes", "groups", "types"),
+    ),
+    Figure(
+        17,
+        "deduplication-by-directory",
+        "Deduplication by directory",
+        "Shares of all redundant bytes and of all bytes by the first one to four parts of a file's directory.",
+        of_dedup.by_directory,
+        6.4,
+        tables=("directories",),
+    ),
+    Figure(
+        18,
+        "run",
+        "The run",
+        "Layers and compressed bytes per second of each rank while it had work, where its time went, and why "
+        "layers failed.",
+        of_run.run,
+        5.6,
+        tables=("words",),
+    ),
+    Figure(
+        19,
+        "hidden-bytes",
+        "Hidden bytes",
+        "Bytes that images ship and that nobody sees, because a later layer overwrites or removes the file: their "
+        "share of an image, their number, what hides them, and the images with most of them.",
+        of_dedup.hidden,
+        6.0,
+        distributions=("images/hidden_share", "images/hidden_bytes", "layers/hidden_most"),
+        tables=("hidden", "top_hidden"),
+    ),
+    Figure(
+        20,
+        "what-if",
+        "What a registry would store",
+        "Bytes stored with no sharing, with layers shared, and with each content or chunk once; estimates have their "
+        "95 % confidence interval. Compressed bytes are compared with compressed ones, plain with plain.",
+        of_dedup.what_if,
+        3.6,
+        tables=("what_if", "pulls", "samples", "chunks", "estimates"),
+    ),
+)
+
+FIGURES = {figure.number: figure for figure in _ALL}
+"""All figures by number: 1 to 18 are those of the papers, the rest what users asked for since."""
+
+
+def drawn(figure: Figure, numbers: Numbers) -> Any:
+    """Return matplotlib's figure; call it, and save what it returns, within `style.style()`."""
+    from .style import new_figure
+
+    canvas = new_figure(figure.height, f"{figure.number} · {figure.title} · {escape(numbers.name)[:60]}")
+    figure.draw(canvas, numbers)
+    return canvas
+
+
+def images(figure: Figure, numbers: Numbers, formats: Sequence[str]) -> dict[str, bytes]:
+    """Return a figure as the bytes of files, by format."""
+    from .style import save, style
+
+    found = {}
+    with style():
+        canvas = drawn(figure, numbers)
+        for form in formats:
+            file = io.BytesIO()
+            save(canvas, file, form)
+            found[form] = file.getvalue()
+    return found

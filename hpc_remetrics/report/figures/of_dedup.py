@@ -1,0 +1,153 @@
+"""Figures 13 to 17, 19 and 20: what stands more than once, and what a registry could save."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..numbers import Numbers
+from ..references import DUPHUNTER_RATIO, TOTALS
+from .panels import DECADES, MOST_BARS, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
+from .style import GREY
+
+
+def sharing(figure: Any, numbers: Numbers) -> None:
+    left, right = figure.subplots(1, 2)
+    table = numbers.metrics["what_if"]
+    names = table.readable("scenario").tolist()
+    chosen = [names.index(name) for name in ("no_sharing", "layer_sharing") if name in names]
+    labels = ["no layer sharing", "layers shared"][: len(chosen)]
+    bars(
+        left, labels, {"": table["bytes"][chosen]}, "compressed bytes in the registry (bytes)", "byte", none="no layer"
+    )
+    bars(right, labels, {"": table["ratio"][chosen]}, "times less than without sharing (1)", "ratio", none="no layer")
+
+
+def levels(figure: Any, numbers: Numbers) -> None:
+    metrics, totals = numbers.metrics, numbers.totals
+    top, bottom = figure.subfigures(2, 1, height_ratios=[0.7, 1.3])
+    left, right = top.subplots(1, 2)
+    there = bool(totals["files"])
+    shares = [totals[name] for name in ("unique_share", "redundant_share")] if there else []
+    bars(left, ["distinct contents, of files", "redundant bytes, of bytes"][: len(shares)], {"": shares}, "share (%)")
+    for place, name in enumerate(("unique_share", "redundant_share")[: len(shares)]):
+        mark(left, TOTALS[name].value, place, TOTALS[name], place)
+    ratios = [totals[name] for name in ("dedup_count", "dedup_capacity")] if there else []
+    bars(right, ["by count", "by capacity"][: len(ratios)], {"": ratios}, "deduplication ratio (1)", "ratio")
+    legend(top)
+    left, right = bottom.subplots(1, 2)
+    table = metrics["dedup_levels"]
+    names = [name.replace("_", " ") for name in table.readable("level")] if there else []
+    series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
+    bars(left, names, series, "share that could go (%)")
+    curves = {"images/shared_files": "files", "images/shared_bytes": "bytes"}
+    cdf(right, metrics, curves, "share in other images too (%)", "share of images")
+    legend(bottom)
+
+
+def growth(figure: Any, numbers: Numbers) -> None:
+    row = figure.subfigures(1, 1)
+    axes = row.subplots(1, 2)
+    spread, orders = numbers.metrics["growth_spread"], numbers.metrics["growth"]
+    for one, name in zip(axes, ("count", "capacity"), strict=True):
+        _growth(one, spread, orders, name)
+    legend(row)
+
+
+def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
+    layers = spread["layers"]
+    if not len(layers):
+        empty(axes, "no layer with a file")
+        return
+    number, x, y = orders["order"], orders["layers"], orders[f"dedup_{name}"]
+    for order in np.unique(number):
+        axes.plot(x[number == order], y[number == order], color=GREY, linewidth=0.4)
+    least, greatest = spread[f"{name}_least"], spread[f"{name}_greatest"]
+    axes.fill_between(layers, least, greatest, color="#cccccc", linewidth=0, label="least to greatest of all orders")
+    points = {"marker": ".", "markersize": 5} if len(layers) < 4 else {}
+    axes.plot(layers, spread[f"{name}_mean"], color="black", label="mean of the random orders", **points)
+    if layers[-1] > DECADES:
+        logarithmic(axes, 1, layers[-1])
+    units(axes.xaxis, "count")
+    axes.set_xlabel("layers, in random order (number)")
+    axes.set_ylabel(f"deduplication ratio by {name} (1)")
+
+
+def by_type(figure: Any, numbers: Numbers) -> None:
+    for row, (name, column) in zip(
+        figure.subfigures(3, 1, height_ratios=[1, 1.3, 1.3]),
+        (("classes", "class"), ("groups", "group"), ("types", "type")),
+        strict=True,
+    ):
+        _ratio_and_share(row, numbers.metrics[name], column, f"{name}, most redundant bytes first")
+        legend(row)
+
+
+def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
+    left, right = row.subplots(1, 2)
+    rows = largest(table, "redundant_bytes")
+    labels = [short(name, 30) for name in table.readable(column)[rows]]
+    series = {"by count": table["dedup_count"][rows], "by capacity": table["dedup_capacity"][rows]}
+    bars(left, labels, series, "deduplication ratio (1)", "ratio", none="no file")
+    left.set_title(title, loc="left")
+    series = {"of all redundant bytes": table["share_of_redundant_bytes"][rows]}
+    bars(right, labels, series, "share of all redundant bytes (%)", none="no file")
+
+
+def by_directory(figure: Any, numbers: Numbers) -> None:
+    row = figure.subfigures(1, 1)
+    for depth, axes in enumerate(row.subplots(2, 2).flat, 1):
+        _directories(axes, numbers.metrics["directories"], depth)
+        axes.set_title(f"first {depth} part{'s' if depth > 1 else ''} of the directory", loc="left")
+    legend(row)
+
+
+def _directories(axes: Any, table: Any, depth: int) -> None:
+    order = largest(table, "redundant_bytes", len(table))
+    rows = order[table["depth"][order] == depth][:MOST_BARS]
+    names = np.where(table["rest"][rows], "all others", table.readable("directory")[rows])
+    labels = [short(name or "/", 30) for name in names]
+    series = {"redundant": "share_of_redundant_bytes", "all": "share_of_bytes"}
+    values = {f"of {name} bytes": table[column][rows] for name, column in series.items()}
+    bars(axes, labels, values, "share (%)", none="no file")
+
+
+def hidden(figure: Any, numbers: Numbers) -> None:
+    metrics = numbers.metrics
+    top, bottom = figure.subfigures(2, 1)
+    left, right = top.subplots(1, 2)
+    cdf(
+        left,
+        metrics,
+        {"images/hidden_share": "of images"},
+        "share of an image's bytes that it hides (%)",
+        "share of images",
+    )
+    curves = {"images/hidden_bytes": "of images", "layers/hidden_most": "of layers"}
+    cdf(right, metrics, curves, "hidden bytes (bytes)", "share of images or layers")
+    legend(top)
+    left, right = bottom.subplots(1, 2)
+    table = metrics["hidden"]
+    names = [name.replace("_", " ") for name in table.readable("how")]
+    bars(left, names, {"": table["share_of_bytes"]}, "share of all images' bytes (%)", none="nothing is hidden")
+    left.set_title("what hides them", loc="left")
+    table = metrics["top_hidden"]
+    labels = [short(name, 30) for name in table.readable("name")]
+    bars(right, labels, {"": table["hidden_bytes"]}, "hidden bytes (bytes)", "byte", none="nothing is hidden")
+    right.set_title("images that hide most", loc="right")
+
+
+def what_if(figure: Any, numbers: Numbers) -> None:
+    row = figure.subfigures(1, 1)
+    left, right = row.subplots(1, 2)
+    table = numbers.metrics["what_if"]
+    names = [name.replace("_", " ") for name in table.readable("scenario")]
+    bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")
+    for place, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
+        if table["estimated"][place]:
+            left.plot([low, high], [place, place], color="#B00020", linewidth=2, label="95 % confidence interval")
+    bars(right, names, {"": table["ratio"]}, "times less than without sharing (1)", "ratio", none="no layer")
+    if names:
+        line(right, DUPHUNTER_RATIO.value, DUPHUNTER_RATIO)
+    legend(row)

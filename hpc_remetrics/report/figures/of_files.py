@@ -1,0 +1,118 @@
+"""Figures 9 to 12: files, their contents, types and paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..numbers import Numbers
+from ..references import CLASS_BYTES, CLASS_FILES
+from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, words
+
+_SAME = {
+    "paths_one_content": "paths with one content",
+    "paths_more_contents": "paths with several",
+    "contents_one_path": "contents at one path",
+    "contents_more_paths": "contents at several",
+}
+
+
+def sizes(figure: Any, numbers: Numbers) -> None:
+    curves = {
+        "files/size": "all files",
+        "contents/size_once": "contents seen once",
+        "contents/size_repeated": "contents seen more than once",
+    }
+    cdf_and_histogram(figure.subfigures(1, 1), numbers.metrics, curves, "size of a file (bytes)", "files or contents")
+
+
+def copies(figure: Any, numbers: Numbers) -> None:
+    row = figure.subfigures(1, 1)
+    left, right = row.subplots(1, 2)
+    curves = {
+        "contents/copies": "files with it",
+        "contents/layers": "layers with it",
+        "contents/images": "images with it",
+    }
+    cdf(left, numbers.metrics, curves, "files, layers, images with a content (number)", "share of contents")
+    table = numbers.metrics["top_contents"]
+    chosen = table.readable("by") == "copies"
+    labels = [short(path or "?", 34) for path in table.readable("path")[chosen]]
+    bars(right, labels, {"": table["copies"][chosen]}, "copies (number)", "count", none="no file")
+    right.set_title("most repeated contents, by their first path", loc="right")
+    legend(row)
+
+
+def types(figure: Any, numbers: Numbers) -> None:
+    metrics = numbers.metrics
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.2, 1.1])
+    _classes(top, numbers)
+    left, right = middle.subplots(1, 2)
+    _shares(left, metrics["groups"], "group", "bytes", "groups")
+    _shares(right, metrics["types"], "type", "bytes", "types")
+    legend(middle)
+    left, right = bottom.subplots(1, 2)
+    _shares(left, metrics["extensions"], "extension", "files", "extensions")
+    words(right, metrics, "kind", "entries (number)")
+    right.set_title("kinds of entries", loc="left")
+    legend(bottom)
+
+
+def _classes(row: Any, numbers: Numbers) -> None:
+    left, right = row.subplots(1, 2)
+    table = numbers.metrics["classes"]
+    names = table.readable("class").tolist()
+    series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
+    bars(left, names, series, "share (%)", none="no file")
+    for place, name in enumerate(names):
+        for number, (known, offset) in enumerate(((CLASS_FILES, -0.2), (CLASS_BYTES, 0.2))):
+            if name in known:
+                mark(left, known[name].value, place + offset, known[name], number)
+    left.set_title("classes", loc="left")
+    bars(right, names, {"": table["mean_size"]}, "mean size of a file (bytes)", "byte", none="no file")
+    right.set_title("classes, mean size", loc="left")
+    _one_mark_each(row)
+
+
+def _one_mark_each(row: Any) -> None:
+    """Give a row its legend, with one label for the marks of files and one for those of bytes."""
+    for axes in row.axes:
+        for one in axes.lines:
+            source = one.get_label().rpartition("(")[2]
+            if "of files" in one.get_label():
+                one.set_label(f"2017: share of files ({source}")
+            elif "of bytes" in one.get_label():
+                one.set_label(f"2017: share of bytes ({source}")
+    legend(row)
+
+
+def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
+    """Draw the shares of the rows of a table with the most files or bytes."""
+    rows = largest(table, by)
+    names = [name or "none" for name in table.readable(column)[rows]]
+    if "rest" in table.columns:
+        names = ["all others" if rest else name for name, rest in zip(names, table["rest"][rows], strict=True)]
+    series = {f"share of {name}": table[f"share_of_{name}"][rows] for name in ("files", "bytes")}
+    bars(axes, names, series, "share (%)", none="no file")
+    axes.set_title(f"{title}, most {by} first", loc="left")
+
+
+def paths(figure: Any, numbers: Numbers) -> None:
+    metrics = numbers.metrics
+    top, bottom = figure.subfigures(2, 1)
+    left, right = top.subplots(1, 2)
+    cdf(left, metrics, {"paths/contents": "contents at a path"}, "contents at a path (number)", "share of paths")
+    cdf(right, metrics, {"contents/paths": "paths of a content"}, "paths of a content (number)", "share of contents")
+    left.set_title("same path, different content", loc="left")
+    right.set_title("same content, different path", loc="left")
+    left, right = bottom.subplots(1, 2)
+    table = metrics["same_path"]
+    names = [_SAME.get(name, name) for name in table.readable("what")]
+    series = {"share of paths or contents": table["share"], "share of files": table["share_of_files"]}
+    bars(left, names, series, "share (%)", none="no file")
+    table = metrics["top_paths"]
+    labels = [short(path, 34) for path in table.readable("path")]
+    bars(right, labels, {"": np.asarray(table["contents"])}, "contents (number)", "count", none="no file")
+    right.set_title("paths with most contents", loc="right")
+    legend(bottom)

@@ -1,0 +1,54 @@
+"""Figures 5 to 8: images and repositories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..numbers import Numbers
+from .panels import bars, cdf, cdf_and_histogram, legend, words
+
+
+def sizes(figure: Any, numbers: Numbers) -> None:
+    top, bottom = figure.subfigures(2, 1)
+    curves = {"images/CLS": "CLS (compressed)", "images/TLS": "TLS (tar)", "images/FLS": "FLS (files)"}
+    cdf_and_histogram(top, numbers.metrics, curves, "size of an image (bytes)", "images")
+    curves = {"images/FLS_CLS": "FLS / CLS", "images/TLS_CLS": "TLS / CLS"}
+    cdf_and_histogram(bottom, numbers.metrics, curves, "compression ratio (1)", "images")
+
+
+def layers(figure: Any, numbers: Numbers) -> None:
+    top, bottom = figure.subfigures(2, 1)
+    cdf_and_histogram(top, numbers.metrics, {"images/layers": "layers"}, "layers of an image (number)", "images")
+    curves = {"images/files": "files", "images/directories": "directories"}
+    cdf_and_histogram(bottom, numbers.metrics, curves, "files or directories in an image (number)", "images")
+
+
+def kinds(figure: Any, numbers: Numbers) -> None:
+    axes = figure.subplots(2, 2)
+    words(axes[0, 0], numbers.metrics, "manifest_type", "images (number)")
+    axes[0, 0].set_title("manifest version", loc="left")
+    words(axes[0, 1], numbers.metrics, "platform", "images (number)")
+    axes[0, 1].set_title("platform", loc="left")
+    words(axes[1, 0], numbers.metrics, "media_type", "layers (number)")
+    axes[1, 0].set_title("media type", loc="left")
+    words(axes[1, 1], numbers.metrics, "compression", "layers (number)")
+    axes[1, 1].set_title("compression by first bytes", loc="left")
+
+
+def popularity(figure: Any, numbers: Numbers) -> None:
+    row = figure.subfigures(1, 1)
+    left, right = row.subplots(1, 2)
+    curves = {"repositories/pulls": "pulls", "repositories/stars": "stars", "repositories/images": "images"}
+    cdf(left, numbers.metrics, curves, "pulls, stars, images of a repository (number)", "share of repositories")
+    table = numbers.metrics["top_repositories"]
+    series = {"": table["pulls"]}
+    bars(
+        right,
+        table.readable("name").tolist(),
+        series,
+        "pulls (number)",
+        "count",
+        none="no repository with known pulls",
+    )
+    right.set_title("most pulled repositories", loc="right")
+    legend(row)

@@ -1,0 +1,75 @@
+"""One style for all figures: readable in black and white, fonts that print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+WIDTH = 7.5
+"""Inches: the text of an A4 or letter page."""
+
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
+LINES = ("-", "--", ":", "-.")
+HATCHES = ("", "////", "....", "xxxx")
+MARKERS = ("D", "s", "^", "v", "o")
+"""Colours differ for the colour-blind too; what they tell, line styles, hatches and markers tell as well."""
+
+GREY = "#767676"
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.3,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "figure.titlesize": 10,
+    "figure.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    # A path may hold a dollar sign, which is no formula.
+    "text.parse_math": False,
+    # TrueType outlines: printers and publishers refuse Type 3 fonts.
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hpc_remetrics",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the one style, whatever the user's own settings are; matplotlib's state is the same afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def new_figure(height: float, title: str) -> Any:
+    """Return an empty figure of the page's width, with a title; nothing global knows of it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH, height))
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+def save(figure: Any, file: Any, form: str) -> None:
+    """Write a figure, with no date in the file."""
+    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
+    figure.savefig(file, format=form, dpi=160, metadata=metadata)

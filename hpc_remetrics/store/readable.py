@@ -1,0 +1,98 @@
+"""Values of a dataset as text that people and other tools read, and back, with nothing lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ..records import NOTES
+
+_PLAIN = re.compile(rb"[ -\[\]-~]*")
+_ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2})")
+_PREFIX = b"sha256:"
+DIGEST_CHARS = len(_PREFIX) + 64
+
+
+def path_text(path: bytes) -> str:
+    r"""Return a path or link as text: UTF-8 as it is, a backslash doubled, any other byte as `\xNN`.
+
+    Control characters and all else that can't be printed are such bytes, so a path is one line.
+
+    >>> path_text(b"usr/lib"), path_text("ü\n".encode()), path_text(b"a\xff\\b")
+    ('usr/lib', 'ü\\x0a', 'a\\xff\\\\b')
+    """
+    if _PLAIN.fullmatch(path):
+        return path.decode("ascii")
+    return "".join(map(_shown, path.decode("utf-8", "surrogateescape")))
+
+
+def _shown(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+def path_bytes(text: str) -> bytes:
+    r"""Return the path that :func:`path_text` was given.
+
+    >>> path_bytes('a\\xff\\\\b')
+    b'a\xff\\b'
+    """
+    return _ESCAPE.sub(_unescaped, text.encode())
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return b"\\" if found[1] == b"\\" else bytes([int(found[1][1:], 16)])
+
+
+def path_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
+    """Return the texts of the paths that lie between consecutive bounds of a blob."""
+    if is_plain(data):
+        text = data.decode("ascii")
+        return [text[low:high] for low, high in pairwise(bounds)]
+    return [path_text(data[low:high]) for low, high in pairwise(bounds)]
+
+
+def is_plain(data: bytes) -> bool:
+    """Return whether the paths in a blob are their own text."""
+    return _PLAIN.fullmatch(data) is not None
+
+
+def digest_chars(digests: np.ndarray) -> np.ndarray:
+    """Return `sha256:` and hex digits of 32-byte digests as an array of bytes, a row a digest.
+
+    >>> digest_chars(np.frombuffer(bytes(32), "V32")).tobytes()[:10]
+    b'sha256:000'
+    """
+    chars = np.empty((len(digests), DIGEST_CHARS), np.uint8)
+    chars[:, : len(_PREFIX)] = np.frombuffer(_PREFIX, np.uint8)
+    chars[:, len(_PREFIX) :] = np.frombuffer(digests.tobytes().hex().encode(), np.uint8).reshape(len(digests), 64)
+    return chars
+
+
+def is_digest(digests: np.ndarray) -> np.ndarray:
+    """Return which of the digests are there (those that are not are all zero)."""
+    return np.frombuffer(digests.tobytes(), "<u8").reshape(-1, 4).max(axis=1) > 0
+
+
+def digest_texts(digests: np.ndarray) -> list[str]:
+    """Return `sha256:…` of digests, "" for those that are not there."""
+    text = digest_chars(digests).tobytes().decode("ascii")
+    there = is_digest(digests).tolist()
+    return [text[DIGEST_CHARS * n : DIGEST_CHARS * (n + 1)] if known else "" for n, known in enumerate(there)]
+
+
+def note_texts(notes: np.ndarray) -> list[str]:
+    """Return the words of the bits of `/layers/notes`, with a space in between.
+
+    >>> note_texts(np.array([0, 3], "u4"))
+    ['', 'missing_end_marker trailing_data']
+    """
+    distinct, inverse = np.unique(notes, return_inverse=True)
+    texts = [" ".join(word for word, bit in NOTES.items() if value & bit) for value in distinct.tolist()]
+    return [texts[place] for place in inverse.tolist()]

@@ -1,0 +1,45 @@
+"""`reduce`: the metrics of a dataset."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..config import reduce_options
+from . import MEMORY_HELP, Verbs, add_verb, on_every_rank
+
+_EXAMPLES = """
+examples:
+  hpc-remetrics reduce hub.h5                               in one process
+  mpirun -n 64 python -m hpc_remetrics reduce hub.h5 --memory 4000
+
+`analyze` does this at its end; reduce it is for datasets of older versions. The metrics are put into a copy,
+which takes the dataset's place when it is whole. docs/metrics.md defines every one of them.
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command line."""
+    text = "compute every figure's numbers of a dataset and store them in it"
+    parser = add_verb(verbs, "reduce", text, _EXAMPLES, _run)
+    parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
+    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
+    parser.add_argument(
+        "--scratch",
+        action="append",
+        metavar="DIR",
+        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with on_every_rank():
+        flags = {"scratch": arguments.scratch, "memory": arguments.memory}
+        options = reduce_options(arguments.dataset, flags, arguments.config, arguments.quiet)
+    from ..reduce import reduce_command
+
+    return reduce_command(options)

@@ -1,0 +1,59 @@
+"""What moved between two datasets, as sets in plain Python say it."""
+
+import json
+
+import pytest
+
+import hpc_remetrics
+from hpc_remetrics.metrics import compare as module
+from hpc_remetrics.metrics.compare import compare
+
+
+def rows(dataset, table, *columns):
+    frame = dataset.table(table).frame(list(columns))
+    return {row[0]: row[1:] for row in frame.itertuples(index=False)}
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 17])
+@pytest.mark.parametrize("turned", [False, True])
+def test_against_sets(odd, other, monkeypatch, chunk, turned):
+    monkeypatch.setattr(module, "CHUNK_ROWS", chunk)
+    first, second = (other, odd) if turned else (odd, other)
+    with hpc_remetrics.open(first) as one, hpc_remetrics.open(second) as two:
+        found = compare(one, two)
+        for table, size, moved in (("layers", "CLS", found.layers), ("contents", "size", found.contents)):
+            a, b = rows(one, table, "digest", size), rows(two, table, "digest", size)
+            for names, amount in ((b.keys() - a, moved.came), (a.keys() - b, moved.went), (a.keys() & b, moved.stayed)):
+                assert amount.count == len(names)
+                assert amount.bytes == sum((a | b)[name][0] for name in names)
+            assert (moved.before.count, moved.after.count) == (len(a), len(b))
+        a, b = (rows(data, "images", "name", "digest") for data in (one, two))
+        images = found.images
+        assert (images.came, images.went, images.stayed) == (len(b.keys() - a), len(a.keys() - b), len(a.keys() & b))
+        assert found.retyped == images.changed == 0
+        for n, data in enumerate((one, two)):
+            frame = data.contents.frame(["type", "size", "copies"])
+            by_type = (frame["size"] * frame.copies).groupby(frame.type).sum()
+            names = data.types.readable("description")
+            sums = {names[row]: total for row, total in by_type.items()}
+            for moved in found.types:
+                assert moved.bytes[n] == sums.get(moved.name, 0)
+            assert found.numbers["FLS"][n] == sum(sums.values())
+            assert found.numbers["dedup_count"][n] == data.layers["files"].sum() / len(data.contents)
+        for level in (found.types, found.groups, found.classes):
+            assert sum(one.moved for one in level) == found.numbers["FLS"][1] - found.numbers["FLS"][0]
+
+
+def test_nothing_moved(odd):
+    with hpc_remetrics.open(odd) as one, hpc_remetrics.open(odd) as two:
+        found = compare(one, two)
+    assert found.types == found.classes == []
+    assert found.layers.came.count == found.layers.went.count == 0
+
+
+def test_the_command(runs, odd, other):
+    page = runs.run(runs.command("compare", odd, other)).stdout
+    assert "types that moved" in page and max(map(len, page.splitlines()[1:])) <= 80
+    numbers = json.loads(runs.run(runs.command("compare", odd, other, "--json")).stdout)
+    assert numbers["layers"]["went"]["count"] > 0
+    assert "is not there" in runs.run(runs.command("compare", odd, "no.h5"), code=2).stderr

@@ -1,0 +1,181 @@
+"""DuckDB, pandas and plain readers find in the exported files what the dataset holds, every value of it."""
+
+import csv
+import json
+from itertools import pairwise
+
+import duckdb
+import h5py
+import numpy as np
+import pandas
+import pyarrow.parquet
+import pytest
+
+from hpc_remetrics.records import KINDS, NOTES
+from hpc_remetrics.store import arrow
+from hpc_remetrics.store.readable import path_bytes
+from hpc_remetrics.store.schema import ENUMS, TABLES
+
+FORMATS = ("parquet", "csv", "json")
+
+
+@pytest.fixture(scope="session")
+def exported(odd, tmp_path_factory):
+    from hpc_remetrics.export import export_command
+
+    folder = tmp_path_factory.mktemp("exported")
+    for form in FORMATS:
+        assert export_command(odd, form, folder / form, ()) == 0
+    return folder
+
+
+def truth(path, table):
+    """What a table's columns are, from the HDF5 file by h5py alone."""
+    with h5py.File(path) as file:
+        group = file[table]
+        found = {}
+        for name, column in TABLES[table].columns.items():
+            values = group[name][:]
+            if column.type == "enum":
+                words = {number: word for word, number in ENUMS[column.argument].items()}
+                found[name] = [words[value] for value in values.tolist()]
+            elif column.type == "digest":
+                texts = [value.tobytes().hex() for value in values]
+                found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
+            elif column.type == "text":
+                found[name] = [value.decode() for value in values.tolist()]
+            elif name == "notes":
+                found[name] = [" ".join(word for word, bit in NOTES.items() if value & bit) for value in values]
+            elif column.type == "bytes":
+                bounds = group[f"{name}_offset"][:].tolist()
+                found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
+            elif column.type != "offset":
+                found[name] = [None if column.type == "row" and value < 0 else value for value in values.tolist()]
+        return found
+
+
+def read(folder, form, table):
+    """The same, from an exported file."""
+    path = folder / form / f"{table}.{form}"
+    if form == "parquet":
+        return pyarrow.parquet.read_table(path).to_pydict()
+    if form == "json":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else None
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = {name for name, one in TABLES[table].columns.items() if one.type in ("row", "u2", "u4", "i4", "i8")}
+    keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
+    numbers = (numbers | keys) - {"notes"}
+    return {
+        name: [(int(row[name]) if row[name] else None) if name in numbers else row[name] for row in rows]
+        for name in (rows[0] if rows else ())
+    } or None
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("table", list(TABLES))
+def test_every_value_of_every_column(odd, exported, form, table):
+    want, got = truth(odd, table), read(exported, form, table)
+    if got is None:
+        assert not any(want.values())
+        return
+    assert got["row"] == list(range(len(got["row"])))
+    for name, values in want.items():
+        if name.endswith("_offset"):
+            continue
+        found = got[name]
+        if TABLES[table].columns[name].type == "bytes":
+            assert [path_bytes(text) for text in found] == values
+        elif form == "csv":
+            assert found == ["" if value is None and isinstance(found[0], str) else value for value in values], name
+        else:
+            assert found == values, name
+
+
+def test_the_dataset_is_odd_enough(odd):
+    """Or the test above says little."""
+    entries, layers = truth(odd, "entries"), truth(odd, "layers")
+    assert set(layers["status"]) == {"ok", "partial", "failed"}
+    assert None in layers["diff_id"]
+    assert any(b"\xff" in path and b"\n" in path for path in entries["path"])
+    assert {"hardlink", "symlink", "whiteout", "opaque", "fifo"} <= set(entries["kind"])
+
+
+def test_duckdb_joins_the_tables(odd, exported):
+    folder = exported / "parquet"
+    database = duckdb.connect()
+    for table in TABLES:
+        database.execute(f"CREATE VIEW {table} AS SELECT * FROM '{folder / table}.parquet'")
+    kinds = dict(database.sql("SELECT kind, count(*) FROM entries GROUP BY kind").fetchall())
+    with h5py.File(odd) as file:
+        counts = np.bincount(file["entries/kind"][:])
+        assert kinds == {word: counts[number] for word, number in KINDS.items() if counts[number : number + 1].any()}
+        fls = dict(enumerate(file["layers/FLS"][:].tolist()))
+        copies = file["contents/copies"][:].tolist()
+    by_layer = database.sql(
+        "SELECT e.layer, sum(c.size) FROM entries e JOIN contents c ON e.content = c.row WHERE kind = 'file' GROUP BY 1"
+    ).fetchall()
+    assert {layer: size for layer, size in by_layer if size} == {layer: size for layer, size in fls.items() if size}
+    counted = database.sql(
+        "SELECT c.row, count(e.row) FILTER (kind = 'file') FROM contents c JOIN entries e ON e.content = c.row "
+        "GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert [count for _, count in counted] == copies
+    per_image = database.sql(
+        "SELECT i.name, coalesce(sum(l.CLS), 0)::BIGINT FROM images i LEFT JOIN image_layers s ON s.image = i.row "
+        "LEFT JOIN layers l ON l.row = s.layer GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    want = truth(odd, "images")
+    layer, sizes = truth(odd, "image_layers")["layer"], truth(odd, "layers")["CLS"]
+    rows = zip(want["name"], want["first_layer"], want["layers"], strict=True)
+    assert per_image == [(name, sum(sizes[one] for one in layer[a : a + n])) for name, a, n in rows]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_duckdb_and_pandas_read_every_format(exported, form):
+    path = exported / form / f"layers.{form}"
+    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "json": lambda p: pandas.read_json(p, lines=True)}
+    frame = read[form](path)
+    total = duckdb.sql(f"SELECT count(*), sum(CLS)::BIGINT, min(digest) FROM '{path}'").fetchall()[0]
+    assert total == (len(frame), frame.CLS.sum(), frame.digest.min())
+
+
+def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path, monkeypatch):
+    field = pyarrow.parquet.read_schema(exported / "parquet" / "layers.parquet").field("CLS")
+    assert field.metadata[b"unit"] == b"byte"
+    from hpc_remetrics.export import tables
+    from hpc_remetrics.store.dataset import Dataset
+
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 500)
+    with Dataset(odd) as dataset:
+        tables.write_table(dataset.entries, tmp_path / "entries.parquet", "parquet")
+    small, large = (
+        pyarrow.parquet.ParquetFile(path)
+        for path in (tmp_path / "entries.parquet", exported / "parquet/entries.parquet")
+    )
+    assert small.num_row_groups > large.num_row_groups == 1
+    assert small.read().equals(large.read())
+
+
+def test_mistakes_are_one_line(runs, odd, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = runs.run(runs.command("export", odd, "-o", tmp_path / "file"), code=5)
+    assert result.stderr.count("\n") == 1 and "is a file" in result.stderr
+    result = runs.run(runs.command("export", tmp_path / "no.h5"), code=2)
+    assert result.stderr.count("\n") == 1 and "is not there" in result.stderr
+
+
+def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('no such library')")
+    command = runs.command("export", odd, "-o", "out")
+    result = runs.run(["env", f"PYTHONPATH={tmp_path}", *command], code=2)
+    assert "pip install 'hpc-remetrics[export]'" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
+    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *runs.command("export", odd, "-o", runs.folder / "out")]
+    result = runs.run(command, code=5)
+    assert "can't be written" in result.stderr and result.stderr.count("error") == 1
+    assert not (runs.folder / "out" / "contents.parquet").exists()
+    assert not list((runs.folder / "out").glob(".*"))

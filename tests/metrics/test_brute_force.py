@@ -1,0 +1,164 @@
+"""Hidden bytes, growth, names and paths of random small datasets are what plain Python works out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+
+import hpc_remetrics
+from hpc_remetrics.metrics.growth import ORDERS
+
+from . import brute_force as brute
+from .made import Entry, Made
+
+# Few names, so that layers meet: each other's files, directories above them, and themselves.
+PARTS = st.sampled_from([b"a", b"b", b"c.txt", b".d", b"e.tar.gz", b"\xff"])
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map(b"/".join)
+ODD_PATHS = st.builds(
+    lambda before, path, after: before + path + after,
+    st.sampled_from([b"", b"./", b"/", b"../", b"x/../", b".//"]),
+    PATHS,
+    st.sampled_from([b"", b"/", b"/.", b"//"]),
+)
+ENTRIES = st.one_of(
+    st.builds(Entry, st.just("file"), st.one_of(PATHS, ODD_PATHS), st.integers(0, 12)),
+    st.builds(Entry, st.just("file"), PATHS, st.integers(0, 12)),
+    st.builds(Entry, st.sampled_from(["directory", "symlink", "fifo", "other"]), st.one_of(PATHS, st.just(b"./"))),
+    st.builds(lambda path, link: Entry("hardlink", path, link=link), PATHS, PATHS),
+    st.builds(lambda path: Entry("whiteout", _mark(path)), PATHS),
+    st.builds(
+        lambda path: Entry("opaque", path + b".wh..wh..opq"), st.one_of(PATHS.map(lambda p: p + b"/"), st.just(b""))
+    ),
+)
+LAYERS = st.lists(st.lists(ENTRIES, max_size=14), min_size=1, max_size=5)
+
+
+def _mark(path: bytes) -> bytes:
+    directory, slash, name = path.rpartition(b"/")
+    return directory + slash + b".wh." + name
+
+
+@st.composite
+def datasets(draw) -> Made:
+    layers = draw(LAYERS)
+    # A layer may stand in an image twice; every layer is in one.
+    images = draw(st.lists(st.lists(st.integers(0, len(layers) - 1), max_size=6), max_size=4))
+    return Made(layers, [*images, list(range(len(layers)))])
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(datasets())
+def test_random_datasets(made):
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
+        hpc_remetrics.open(made.write(Path(folder), brute.links)) as dataset,
+    ):
+        check_hidden(made, dataset)
+        check_growth(made, dataset)
+        check_files(made, dataset)
+        check_layers(made, dataset)
+
+
+def rows_of_layers(made, dataset) -> list[int]:
+    """Return the row of each made layer in /layers."""
+    digests = [value.tobytes() for value in dataset.layers["digest"]]
+    return [digests.index(made.digest(layer).raw) for layer in range(len(made.layers))]
+
+
+def check_hidden(made, dataset):
+    row = rows_of_layers(made, dataset)
+    how, least, most, hides = Counter(), {}, Counter(), Counter()
+    want = []
+    for image in made.images:
+        found = brute.hidden_in([made.layers[layer] for layer in image])
+        want.append((len(found), sum(size for _, size, _, _ in found)))
+        for _, size, _, cause in found:
+            how[cause] += size
+            how[cause, "files"] += 1
+        for position, layer in enumerate(image):
+            hidden = sum(size for at, size, _, _ in found if at == position)
+            least[row[layer]] = min(least.get(row[layer], hidden), hidden)
+            most[row[layer]] = max(most[row[layer]], hidden)
+            hides[row[layer]] = max(hides[row[layer]], sum(size for _, size, upper, _ in found if upper == position))
+    images, layers, table = dataset.metrics["images"], dataset.metrics["layers"], dataset.metrics["hidden"]
+    assert list(zip(images["hidden_files"].tolist(), images["hidden_bytes"].tolist(), strict=True)) == want
+    assert table["bytes"].tolist() == [how[n] for n in range(4)]
+    assert table["files"].tolist() == [how[n, "files"] for n in range(4)]
+    for place in row:
+        got = [int(layers[name][place]) for name in ("hidden_least", "hidden_most", "hides_most")]
+        assert got == [least.get(place, 0), most[place], hides[place]]
+
+
+def check_growth(made, dataset):
+    row = rows_of_layers(made, dataset)
+    by_row = [made.layers[row.index(place)] for place in range(len(row))]
+    digests = [value.tobytes() for value in dataset.layers["digest"]]
+    orders = [brute.order_of(digests, order) for order in range(ORDERS)]
+    table = dataset.metrics["growth"]
+    names = ("order", "layers", "files", "contents", "bytes", "content_bytes")
+    got = list(zip(*(table[name].tolist() for name in names), strict=True))
+    assert got == brute.growth(by_row, orders, list(range(1, len(row) + 1)))
+    spread = dataset.metrics["growth_spread"]
+    counts = defaultdict(list)
+    for _, layers, files, contents, _, _ in got:
+        counts[layers].append(files / contents if contents else np.nan)
+    for at, layers in enumerate(spread["layers"].tolist()):
+        np.testing.assert_allclose(spread["count_mean"][at], np.mean(counts[layers]), rtol=1e-12)
+        np.testing.assert_allclose(spread["count_deviation"][at], np.std(counts[layers], ddof=1), atol=1e-12)
+        np.testing.assert_array_equal(spread["count_least"][at], np.min(counts[layers]))
+
+
+def check_files(made, dataset):
+    files = [entry for layer in made.layers for entry in layer if entry.kind == "file"]
+    metrics, columns = dataset.metrics, ("files", "contents", "bytes", "content_bytes")
+    for name, want in (
+        ("extensions", brute.by_extension(files)),
+        *((d, brute.by_directory(files, d)) for d in (1, 2, 3, 4)),
+    ):
+        table = metrics["extensions" if name == "extensions" else "directories"]
+        texts = table.readable("extension" if name == "extensions" else "directory").tolist()
+        rows = [n for n in range(len(table)) if name == "extensions" or table["depth"][n] == name]
+        got = {texts[n]: tuple(int(table[column][n]) for column in columns) for n in rows}
+        assert got == {text.decode("utf-8", "backslashreplace"): numbers for text, numbers in want.items()}
+        assert len(rows) == len(want)
+    table = metrics["same_path"]
+    got = zip(table.readable("what").tolist(), table["count"].tolist(), table["files"].tolist(), strict=True)
+    assert {what: (count, n) for what, count, n in got} == brute.same_path(files)
+    assert metrics.totals["paths"] == len({brute.clean(entry.path) for entry in files})
+    assert metrics.totals["path_contents"] == len({(brute.clean(entry.path), entry.digest) for entry in files})
+    for top, path in zip(
+        metrics["top_contents"].readable("digest"), metrics["top_contents"].readable("path"), strict=True
+    ):
+        assert path.encode() in {
+            brute.clean(e.path).decode("utf-8", "backslashreplace").encode()
+            for e in files
+            if e.digest.hex() == top[-64:]
+        }
+
+
+def check_layers(made, dataset):
+    users = defaultdict(set)
+    for number, image in enumerate(made.images):
+        for layer in image:
+            users[layer].add(number)
+    carriers, images_of = defaultdict(set), defaultdict(set)
+    for number, layer in enumerate(made.layers):
+        for entry in layer:
+            if entry.kind == "file":
+                carriers[entry.digest].add(number)
+                images_of[entry.digest] |= users[number]
+    table, row = dataset.metrics["layers"], rows_of_layers(made, dataset)
+    for number, layer in enumerate(made.layers):
+        files = [entry for entry in layer if entry.kind == "file"]
+        shared = [entry for entry in files if len(images_of[entry.digest]) > 1]
+        alone = {entry.digest: entry.size for entry in files if len(carriers[entry.digest]) == 1}
+        distinct = {entry.digest: entry.size for entry in files}
+        want = {"contents": len(distinct), "content_bytes": sum(distinct.values()), "shared_files": len(shared)}
+        want |= {"shared_bytes": sum(entry.size for entry in shared)}
+        want |= {"alone_contents": len(alone), "alone_bytes": sum(alone.values())}
+        assert {name: int(table[name][row[number]]) for name in want} == want

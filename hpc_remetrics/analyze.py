@@ -139,6 +139,8 @@ class _Run:
             log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
         if len(lost) > _MOST_SAID:
             log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+        if self.catalog.passing:
+            log.warning("a registry may have some of that another time: start again to ask once more")
         return len(lost)
 
     def _exit_code(self, ledger: Ledger) -> int:

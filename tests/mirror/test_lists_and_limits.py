@@ -143,6 +143,15 @@ def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
         subprocess.run(["umount", str(mirror.folder)], check=True)
 
 
+def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):
+    names = [f"127.0.0.1:9/some/repo-{number}:1" for number in range(200)]
+    (tmp_path / "names.lst").write_text("\n".join(names))
+    said = mirror(tmp_path / "names.lst", "--patience", "tries=1", code=4).stderr
+    assert "requests had no answer" in said and "start again to go on" in said
+    assert 50 <= len(failures(mirror)) < 100
+    assert set(failures(mirror).values()) == {"io_error"}
+
+
 def test_mistakes_give_one_line(registry, mirror, tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "bad.csv").write_text("stars,pulls,name\n1,many,a/b\n")

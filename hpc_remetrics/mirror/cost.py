@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import RegistryError
-from ..progress import clock_time
+from ..progress import clock_time, rough_time
 from ..registry.access import Access, Patience
 from ..registry.budget import PullLimit
 from ..registry.pool import Registries
@@ -53,7 +53,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     """Return what a limit means for so many pulls.
 
     >>> in_words(PullLimit(100, 21600, 76), 276)
-    'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 hours'
+    'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 h'
     """
     if limit is None:
         return "it states no limit"
@@ -61,7 +61,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     left = limit.limit if limit.remaining < 0 else limit.remaining
     text += f", {left:,} are left"
     if limit.limit and limit.window:
-        text += f": at least {max(count - left, 0) * limit.window / limit.limit / 3600:.1f} hours"
+        text += f": at least {rough_time(max(count - left, 0) * limit.window / limit.limit)}"
     return text
 
 

@@ -188,5 +188,5 @@ def test_an_estimate_asks_once_and_the_crawl_not_again(crawl, start_hub):
     hub = start_hub(repositories(200), limit=1000, window=60)
     said = crawl("hub", "--estimate", "--rate", 2, hub=hub).stderr
     assert sum(hub.asked.values()) == 1
-    assert "1,440 requests at 2 a second: 0.2 hours; the host allows 1,000, 999 are left" in said
+    assert "1,440 requests at 2 a second: 12 min; the host allows 1,000, 999 are left" in said
     crawl("hub:library", hub=hub, code=5)

@@ -26,13 +26,15 @@ _GIVE_UP = 50
 
 @dataclass
 class Counts:
-    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has."""
+    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has,
+    `empty` images that have nothing for the platforms wanted."""
 
     images: int = 0
     blobs: int = 0
     bytes: int = 0
     absent: int = 0
     elsewhere: int = 0
+    empty: int = 0
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Mirror:
         lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
+        self.counts.empty += not resolved.roots
         self._open[image] = _Open(resolved, lacking)
         for digest in resolved.lacking:
             if digest not in lacking:

@@ -40,7 +40,7 @@ def download(comm: Comm, options: DownloadOptions) -> int:
         lock = OutputLock(options.output)
         try:
             layout.prepare()
-            state = State(layout, options.layers, options.repositories)
+            state = State(layout, options.platforms, options.layers, options.repositories)
             try:
                 return _Download(crew, options, state, lock, stop, comm.size).run(wishes)
             finally:
@@ -100,6 +100,9 @@ class _Download:
             self._say(f"{mirror.counts.elsewhere:,} blobs were left out, since {options.layers} has them")
         if mirror.counts.absent:
             self._say(f"{mirror.counts.absent:,} manifests that indexes name are not at their registries")
+        if mirror.counts.empty:
+            wanted = ", ".join(options.platforms)
+            self._say(f"{mirror.counts.empty:,} images have nothing for {wanted}")
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
             self._say(f"{len(mirror.failures):,} images can't be had whole: {path} says why")

@@ -74,8 +74,10 @@ def test_a_crawls_list_is_downloaded(registry, mirror, tmp_path):
     runs = mirror.runs
     runs.run(runs.command("crawl", f"catalog:{registry.host}", "-o", tmp_path / "repos.csv", "--rate", 0))
     mirror(tmp_path / "repos.csv")
-    assert {f"{registry.host}/{name}" for name in TRIO} < mirror.names()
-    assert len(mirror.names()) == 12
+    with open(tmp_path / "repos.csv", newline="") as file:
+        listed = {f"{registry.host}/{row['name']}:{row['tag']}" for row in csv.DictReader(file)}
+    assert {f"{registry.host}/{name}" for name in TRIO} < listed == mirror.names()
+    assert len(listed) >= 12
 
 
 def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
@@ -141,6 +143,15 @@ def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
         assert mirror.names() == {name}
     finally:
         subprocess.run(["umount", str(mirror.folder)], check=True)
+
+
+def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):
+    names = [f"127.0.0.1:9/some/repo-{number}:1" for number in range(200)]
+    (tmp_path / "names.lst").write_text("\n".join(names))
+    said = mirror(tmp_path / "names.lst", "--patience", "tries=1", code=4).stderr
+    assert "requests had no answer" in said and "start again to go on" in said
+    assert 50 <= len(failures(mirror)) < 100
+    assert set(failures(mirror).values()) == {"io_error"}
 
 
 def test_mistakes_give_one_line(registry, mirror, tmp_path):

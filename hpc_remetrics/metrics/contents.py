@@ -37,7 +37,7 @@ class ContentPass:
 
     def run(self) -> None:
         for start, stop in self.inputs.my_blocks(self.inputs.contents):
-            columns = {name: self.inputs.dataset.contents.column(name, start, stop) for name in self._COLUMNS}
+            columns = {name: self.inputs.content.column(name, start, stop) for name in self._COLUMNS}
             self._add(start, {name: values.astype(np.int64) for name, values in columns.items()})
 
     def _add(self, start: int, columns: dict[str, np.ndarray]) -> None:

@@ -35,6 +35,7 @@ from .growth import ratio, spread
 from .hidden import HiddenPass
 from .inputs import Inputs, combined
 from .paths import PathPass, top_paths
+from .sorting import distinct
 
 Tables = dict[str, dict[str, Any]]
 """Table of `/metrics` -> column -> values."""
@@ -89,7 +90,7 @@ class _Reduction:
         }
 
     def _files(self) -> None:
-        comm, wanted = self.comm, np.unique(np.concatenate(list(self.top.values())))
+        comm, wanted = self.comm, distinct(np.concatenate(list(self.top.values())))
         files = FilePass(self.inputs, wanted)
         files.run()
         common = CommonNames(comm, files.names)

@@ -49,9 +49,10 @@ class ContentPass:
         for level, files in enumerate((copies - layers, layers - 1)):
             self.levels[level] += int(files.sum()), int((files * size).sum())
         self.empty_files += int(copies[size == 0].sum())
-        row = np.arange(start, start + len(size))
-        self.top["copies"] = top_contents(np.concatenate([self.top["copies"], _keyed(copies, row)]))
-        self.top["bytes"] = top_contents(np.concatenate([self.top["bytes"], _keyed((copies - 1) * size, row)]))
+        rows = np.arange(start, start + len(size))
+        for by, keys in (("copies", copies - 1), ("bytes", (copies - 1) * size)):
+            more = _keyed(keys[keys > 0], rows[keys > 0])
+            self.top[by] = top_contents(np.concatenate([self.top[by], more]))
 
     def _tally(self, columns: dict[str, np.ndarray]) -> None:
         size, copies = columns["size"], columns["copies"]

@@ -116,7 +116,9 @@ def combined(comm: Comm, values: np.ndarray, how: np.ufunc = np.add) -> np.ndarr
     """
     if comm.size == 1:
         return values
-    cuts = [share(rank, comm.size, len(values)) for rank in range(comm.size)]
-    received = comm.alltoall([values[cut.start : cut.stop].tobytes() for cut in cuts])
-    mine = how.reduce([np.frombuffer(part, values.dtype) for part in received], axis=0)
-    return np.concatenate([np.frombuffer(part, values.dtype) for part in comm.alltoall([mine.tobytes()] * comm.size)])
+    flat = values.reshape(-1)
+    cuts = [share(rank, comm.size, len(flat)) for rank in range(comm.size)]
+    received = comm.alltoall([flat[cut.start : cut.stop].tobytes() for cut in cuts])
+    mine = how.reduce([np.frombuffer(part, values.dtype) for part in received], axis=0).tobytes()
+    parts = [np.frombuffer(part, values.dtype) for part in comm.alltoall([mine] * comm.size)]
+    return np.concatenate(parts).reshape(values.shape)

@@ -165,7 +165,9 @@ class Worker:
         if message is None:
             return False
         self._tool, profile = None, self._profile
-        if message and not profile.cause:
+        if tool.killed:
+            profile = LayerProfile(stage="exec", cause="killed", message=message)
+        elif message and not profile.cause:
             profile = replace(profile, status="partial", stage="exec", cause="exec_failed", message=message)
         self._finish(profile)
         return True

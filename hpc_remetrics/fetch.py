@@ -125,9 +125,13 @@ class Fetcher:
             self._held -= 1
 
     def again(self, brought: Brought) -> None:
-        """Bring a layer once more, with more room to be unpacked in: what it was granted was too little."""
+        """Bring a layer once more, with more room to be unpacked in; it fails where it had all that there is."""
+        size, layer = brought.grant.size if brought.grant else 0, brought.layer
         self.release(brought)
-        layer = brought.layer
+        if size >= self._scratch.most:
+            error = BlobError("no_room", f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few")
+            self._ready.append(Brought(layer, error=error))
+            return
         self._factors[layer.digest] = self._factors.get(layer.digest, _UNPACKED) * _MORE
         self._again.append(layer)
 
@@ -165,8 +169,9 @@ class Fetcher:
 
     def _begin(self, layer: Layer, extent: Extent | None) -> bool:
         """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
-        quota = self._quota(layer)
-        size = quota + (0 if extent else max(layer.size, 0))
+        blob = 0 if extent else max(layer.size, 0)
+        quota = self._quota(layer, blob)
+        size = blob + quota
         if self._held and self._bytes + size > self._ahead:
             return False
         brought = Brought(layer, extent, quota=quota)
@@ -187,11 +192,12 @@ class Fetcher:
             self._fetch(brought)
         return True
 
-    def _quota(self, layer: Layer) -> int:
-        """Return the bytes that an unpacked layer may take, 0 if it is not unpacked."""
+    def _quota(self, layer: Layer, blob: int) -> int:
+        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked."""
         if not self._unpack:
             return 0
-        return max(layer.size, 0) * self._factors.get(layer.digest, _UNPACKED) + _LEAST
+        wanted = max(layer.size, 0) * self._factors.get(layer.digest, _UNPACKED) + _LEAST
+        return min(wanted, max(self._scratch.most - blob, _LEAST))
 
     def _fetch(self, brought: Brought) -> None:
         layer = brought.layer

@@ -54,14 +54,25 @@ class Scratch:
                 "name one with --scratch or REMETRICS_SCRATCH",
             )
         sweep(self._bases)
-        self.job, self._locks = job, [(_enter(base, job), base) for base in self._bases]
+        try:
+            self._enter(job, rank, [(rooms or {}).get(tier, _grantable(base)) for base, tier in found.items()], most)
+        except OSError as error:
+            self.close()
+            raise OutputError(
+                f"scratch can't be written: {error.strerror} ({error.filename or self._bases[0].parent})",
+                "make room, or name another folder with --scratch",
+            ) from None
+
+    def _enter(self, job: str, rank: int, rooms: Sequence[int], most: Sequence[int]) -> None:
+        self.job, self._grants = job, 0
+        self._locks: list[tuple[int, Path]] = []
         self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
-        for path in self._mine:
-            path.mkdir()
         self.path = self._mine[-1]
-        self._grants = 0
-        free = [(rooms or {}).get(tier, _grantable(base)) for base, tier in found.items()]
-        self._account = Account(self._folder(self._bases[0]) / "account", free, most)
+        self._account: Account | None = None
+        for base, path in zip(self._bases, self._mine, strict=True):
+            self._locks.append((_enter(base, job), base))
+            path.mkdir()
+        self._account = Account(self._folder(self._bases[0]) / "account", rooms, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"
@@ -73,12 +84,18 @@ class Scratch:
         path.mkdir(exist_ok=True)
         return path
 
+    @property
+    def most(self) -> int:
+        """The bytes that a single layer may be granted."""
+        return max(self._account.rooms) if self._account else 0
+
     def grant(self, size: int) -> Grant | None:
         """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if there is none now.
 
         :raises BlobError: with cause `no_room`: no tier could ever hold it.
         """
-        if size > max(self._account.rooms):
+        assert self._account is not None
+        if size > self.most:
             raise BlobError("no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})")
         taken = self._account.take(size, bucket_of(size))
         if taken is None:
@@ -88,14 +105,15 @@ class Scratch:
         return Grant(self._mine[tier] / f"grant-{self._grants}", size, self._account, slot)
 
     def _about_rooms(self) -> str:
-        rooms = zip(self._bases, self._account.rooms, strict=True)
+        rooms = zip(self._bases, self._account.rooms if self._account else (), strict=True)
         return ", ".join(f"{base.parent}: {room}" for base, room in rooms)
 
     def close(self) -> None:
         """Remove what this rank made; the last rank of a node removes what they shared."""
         for path in self._mine:
             shutil.rmtree(path, ignore_errors=True)
-        self._account.close()
+        if self._account:
+            self._account.close()
         for lock, base in self._locks:
             if _alone(lock):
                 _remove(self._folder(base))

@@ -54,8 +54,13 @@ class Scratch:
                 "name one with --scratch or REMETRICS_SCRATCH",
             )
         sweep(self._bases)
+        self.job, self._grants = job, 0
+        self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
+        self.path = self._mine[-1]
+        self._locks: list[tuple[int, Path]] = []
+        self._account: Account | None = None
         try:
-            self._enter(job, rank, [(rooms or {}).get(tier, _grantable(base)) for base, tier in found.items()], most)
+            self._enter([(rooms or {}).get(tier) for tier in found.values()], most)
         except OSError as error:
             self.close()
             raise OutputError(
@@ -63,16 +68,13 @@ class Scratch:
                 "make room, or name another folder with --scratch",
             ) from None
 
-    def _enter(self, job: str, rank: int, rooms: Sequence[int], most: Sequence[int]) -> None:
-        self.job, self._grants = job, 0
-        self._locks: list[tuple[int, Path]] = []
-        self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
-        self.path = self._mine[-1]
-        self._account: Account | None = None
+    def _enter(self, rooms: Sequence[int | None], most: Sequence[int]) -> None:
+        """Make this rank's folder in each tier, and open the account of the node."""
         for base, path in zip(self._bases, self._mine, strict=True):
-            self._locks.append((_enter(base, job), base))
+            self._locks.append((_enter(base, self.job), base))
             path.mkdir()
-        self._account = Account(self._folder(self._bases[0]) / "account", rooms, most)
+        granted = [_grantable(base) if given is None else given for base, given in zip(self._bases, rooms, strict=True)]
+        self._account = Account(self._folder(self._bases[0]) / "account", granted, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"

@@ -44,7 +44,7 @@ def steps(count: int) -> list[int]:
 
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_a_full_output_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, ranks):
-    for size in steps(sweep(5)):
+    for size in steps(sweep(3)):
         folder = small(size)
         output = folder / "out.h5"
         command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
@@ -70,7 +70,7 @@ def test_a_full_output_ends_with_5_and_room_ends_it_well(runs, layout, truth, sm
 
 @pytest.mark.parametrize("how", [(), ("--extract",)])
 def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, how):
-    for size in steps(sweep(5)):
+    for size in steps(sweep(3)):
         folder = small(size)
         output = runs.folder / "out.h5"
         words = ["analyze", f"oci:{layout}", "-o", output, "--publish-seconds", "0.05", "--scratch", folder, *how]

@@ -18,19 +18,13 @@ from pathlib import Path
 from .cluster.intake import Intake
 from .cluster.scratch import Grant, Scratch
 from .errors import BlobError
+from .limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
 from .records import Digest, Layer
 from .registry.pool import Registries
 from .sources.base import Extent, Source
 
-_AHEAD_LAYERS = 3
-"""Layers that may be under way or lie ready at once."""
-
-AHEAD_BYTES = 1 << 30
-"""Bytes of fetched layers that may lie ready or be under way; a single layer may be longer."""
-
-
-_UNPACKED, _MORE, _LEAST = 4, 8, 1 << 20
-"""Room for an unpacked layer: times its compressed bytes, times more when that was too little, and a least."""
+_MORE, _LEAST = 8, 1 << 20
+"""Room for an unpacked layer: times more when that was too little, and a least, bytes."""
 
 
 @dataclass
@@ -96,7 +90,7 @@ class Fetcher:
     def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or self._again or intake):
+        while len(self._under_way) + len(self._ready) < AHEAD_LAYERS and (self._next or self._again or intake):
             self._next = self._next or (self._again.popleft() if self._again else intake.next())
             if not self._bring(self._next):
                 break
@@ -132,7 +126,7 @@ class Fetcher:
             error = BlobError("no_room", f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few")
             self._ready.append(Brought(layer, error=error))
             return
-        self._factors[layer.digest] = self._factors.get(layer.digest, _UNPACKED) * _MORE
+        self._factors[layer.digest] = self._factors.get(layer.digest, UNPACKED) * _MORE
         self._again.append(layer)
 
     def close(self) -> None:
@@ -196,7 +190,7 @@ class Fetcher:
         """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked."""
         if not self._unpack:
             return 0
-        wanted = max(layer.size, 0) * self._factors.get(layer.digest, _UNPACKED) + _LEAST
+        wanted = max(layer.size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
         return min(wanted, max(self._scratch.most - blob, _LEAST))
 
     def _fetch(self, brought: Brought) -> None:

@@ -74,6 +74,10 @@ class Worker:
         self.total = Tally()
         self.cpu_seconds = 0.0
 
+    @property
+    def child_peak_memory(self) -> int:
+        return self._child.peak_memory
+
     def handle(self, source: int, tag: int, message: object) -> None:
         """Take one message of the coordinator."""
         if tag in (SHARE, DEAL):

@@ -39,6 +39,7 @@ from .registry.pool import Registries
 from .resolving import Resolver
 from .sources import open_source
 from .sources.base import Source
+from .store.hdf5 import output_error
 from .store.jobs import Notebook
 from .store.ledger import Ledger
 from .store.parts import finished, parts_folder, scan, sweep_temporaries
@@ -271,9 +272,7 @@ class _Run:
         self.job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = self._enter_scratch(self.job)
         try:
-            if self.child is not None:
-                fetcher = Fetcher(sources, registries, scratch, unpack=self.options.extract or bool(self.options.exec))
-                self.worker = self._new_worker(fetcher, scratch, self.child, signature)
+            self.worker = together(comm, lambda: self._new_worker(sources, registries, scratch, signature))
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
             if self.is_root:
@@ -295,10 +294,19 @@ class _Run:
         """Return the profiling ranks: rank 0 is none if there are others."""
         return range(1, self.comm.size) if self.comm.size > 1 else range(1)
 
-    def _new_worker(self, fetcher: Fetcher, scratch: Scratch, child: Child, signature: dict[str, str]) -> Worker:
-        comm, options = self.comm, self.options
-        types = scratch.shared(signature["types"])
-        child.set_up(options.types, types, scratch.path / "watch")
+    def _new_worker(
+        self, sources: list[Source], registries: Registries, scratch: Scratch, signature: dict[str, str]
+    ) -> Worker | None:
+        """Return this rank's worker, None where there is no child; `OutputError` if scratch is full already."""
+        comm, options, child = self.comm, self.options, self.child
+        if child is None:
+            return None
+        fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
+        try:
+            types = scratch.shared(signature["types"])
+            child.set_up(options.types, types, scratch.path / "watch")
+        except OSError as error:
+            raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)
         if options.warm_types:
             _warm(table, options.warm_types)
@@ -366,8 +374,16 @@ class _Run:
     def _enter_scratch(self, job: str) -> Scratch:
         rank, options = self.comm.rank, self.options
         arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
-        self.scratch = together(self.comm, lambda: Scratch(*arguments))
-        return self.scratch
+
+        def enter() -> Scratch:
+            self.scratch = Scratch(*arguments)
+            return self.scratch
+
+        try:
+            return together(self.comm, enter)
+        except RemetricsError:
+            self._close_scratch()
+            raise
 
     def _close_scratch(self) -> None:
         if self.scratch is not None:

@@ -299,7 +299,7 @@ class Gather:
         write_table(file, "types", _type_columns(numbers.types), rows)
         write_table(file, "failures", _failure_columns(placement), rows)
         write_table(file, "skipped", _skipped_columns(catalog), rows)
-        write_run(file, run, placement.failures)
+        write_run(file, run, placement.failures, placement.layers["cpu_seconds"])
 
     def _image_layers(self, images: list[Image]) -> np.ndarray:
         row = {digest: n for n, digest in enumerate(_digests(self.placement.layers))}

@@ -59,7 +59,7 @@ class Totals:
 
 
 def totals(dataset: Dataset) -> Totals:
-    """Return the totals: of entries and contents by the metrics, or, where there are none, by reading them in pieces."""
+    """Return the totals: of entries and contents by the metrics, or, without these, by reading them in pieces."""
     layers, known = dataset.layers, dataset.metrics if dataset.has_metrics else None
     files, fls = int(layers["files"].sum()), int(layers["FLS"].sum())
     content_bytes = (

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("parquet", "csv", "json", "seed2017")
 
+METRICS = "metrics/"
+"""How the names of tables of metrics begin, and the folder that they are written to."""
+
 
 def export_command(path: Path, form: str, folder: Path, tables: Sequence[str]) -> int:
     """Write a dataset to a folder, a file a table, and say what was written; return the exit code.
@@ -46,6 +49,10 @@ def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> 
         return
     from .tables import write_table
 
-    for name in tables or dataset.tables:
-        rows = write_table(dataset.table(name), folder / f"{name}.{form}", form)
-        print(f"{folder / name}.{form}: {rows:,} rows", file=sys.stderr)
+    metrics = dataset.metrics if dataset.has_metrics else None
+    every = [*dataset.tables, *(f"{METRICS}{name}" for name in (metrics.tables if metrics else ()))]
+    for name in tables or every:
+        target = folder / f"{name}.{form}"
+        target.parent.mkdir(exist_ok=True)
+        table = dataset.metrics[name.removeprefix(METRICS)] if name.startswith(METRICS) else dataset.table(name)
+        print(f"{target}: {write_table(table, target, form):,} rows", file=sys.stderr)

@@ -158,6 +158,19 @@ def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path,
     assert small.read().equals(large.read())
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_metrics_are_tables_too(dataset, exported, form):
+    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "json": lambda p: pandas.read_json(p, lines=True)}
+    folder = exported / form / "metrics"
+    assert {path.stem for path in folder.iterdir()} == set(dataset.metrics.tables)
+    for name in ("growth_spread", "totals"):
+        frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
+        for column in table.columns:
+            assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (name, column)
+    if form == "json":
+        assert "NaN" not in (folder / "growth.json").read_text()
+
+
 def test_mistakes_are_one_line(runs, odd, tmp_path):
     (tmp_path / "file").write_text("")
     result = runs.run(runs.command("export", odd, "-o", tmp_path / "file"), code=5)

@@ -1,0 +1,114 @@
+"""libmagic's answers for less: it is asked with the rules alone that can say something about the file."""
+
+from __future__ import annotations
+
+from .binding import Magic, data_base_path
+from .conditions import Need, need_of
+from .outcomes import NotKnownError, Outcomes
+from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
+from .records import Base, find_base
+from .screen import Screen
+
+_MOST_BYTES = 48 << 20
+_MOST_PARTS = 4096
+
+
+class Exact:
+    """Describes files as libmagic does, with all its rules, byte for byte.
+
+    :param plain: libmagic with all its rules.
+    :raises ValueError: its data base isn't understood.
+    """
+
+    def __init__(self, plain: Magic) -> None:
+        self._plain, self._most = plain, plain.most
+        self._base = find_base(data_base_path())
+        needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
+        try:
+            self._screen = Screen(needs, True)
+        except ImportError:
+            self._screen = Screen(needs, False)
+        self._parts = _Parts(self._base)
+
+    def ask(self, data: bytes) -> bytes | None:
+        """Return libmagic's words for a content, or None if it gives an error."""
+        if len(data) < 2:
+            return self._plain.ask(data)
+        text = text_of(data)
+        if text is UNKNOWN:
+            return self._plain.ask(data)
+        if isinstance(text, str):
+            return self._asked(data, self._screen.of_bytes(data))
+        return self._of_text(data, text)
+
+    def _of_text(self, data: bytes, text: Text) -> bytes | None:
+        found, matches = self._screen.of_both(text.utf8)
+        if not text.whole:
+            found = self._screen.of_bytes(data) + [need for need in found if need.text]
+        needs = _needed(found)
+        known = matches is not None and not any(need.binary for need in needs)
+        if known and has_rules(data, text, self._most):
+            try:
+                printed = Outcomes(text.utf8, matches, text.looks).of(needs)
+            except NotKnownError:
+                pass
+            else:
+                return words_of(text, printed.decode()).encode()
+        return self._asked(data, needs)
+
+    def _asked(self, data: bytes, found: list[Need]) -> bytes | None:
+        part = self._parts.of(tuple(need.rule for need in _needed(found)))
+        return (part or self._plain).ask(data)
+
+
+def _needed(found: list[Need]) -> list[Need]:
+    """Return the rules to ask, in libmagic's order: none behind one that ends its walk."""
+    needs: dict[int, Need] = {}
+    text_ends = False
+    for need in sorted(found, key=_rule):
+        if need.binary:
+            needs[need.rule] = need
+            if need.ends:
+                break  # text comes after all bytes
+        elif not text_ends:
+            needs[need.rule] = need
+            text_ends = need.ends
+    return list(needs.values())
+
+
+def _rule(need: Need) -> int:
+    return need.rule
+
+
+class _Parts:
+    """Data bases of a few rules each, as many as there is room for."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._parts: dict[tuple[int, ...], Magic | None] = {}
+        self._bytes = 0
+
+    def of(self, rules: tuple[int, ...]) -> Magic | None:
+        """Return libmagic with these rules alone, or None if that may differ from libmagic with all."""
+        try:
+            return self._parts[rules]
+        except KeyError:
+            return self._made(rules)
+
+    def _made(self, rules: tuple[int, ...]) -> Magic | None:
+        if not self._base.entangled.isdisjoint(rules):
+            self._parts[rules] = None
+            return None
+        records = self._base.part(list(rules))
+        if self._bytes + len(records) > _MOST_BYTES or len(self._parts) >= _MOST_PARTS:
+            self._clear()
+        self._bytes += len(records)
+        made = self._parts[rules] = Magic([records])
+        return made
+
+    def _clear(self) -> None:
+        for part in self._parts.values():
+            if part is not None:
+                part.close()
+        self._parts.clear()
+        self._bytes = 0

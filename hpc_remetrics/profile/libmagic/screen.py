@@ -1,0 +1,154 @@
+"""Find the rules of libmagic that can say something about a file, without asking them one by one.
+
+Nearly all need certain bytes at a fixed place. There are some 130 such places: the pair of bytes at each
+is looked up in a table, at all of them at once. Of the others, most need a pattern somewhere, and all
+patterns are sought in one pass. The few rules that come of it are then tested one by one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .conditions import Need
+from .matcher import Matcher
+from .tree import NEAR, Pattern
+
+_FAR = 1 << 16  # patterns that may lie further in a file are sought one by one
+
+
+class Screen:
+    """Rules, indexed by what they need.
+
+    :param needs: of all rules that can print at all.
+    :param seek: seek patterns by a matcher; without one, rules for text that need a pattern stay in.
+    :raises ImportError: there is no matcher.
+    """
+
+    def __init__(self, needs: Sequence[Need], seek: bool) -> None:
+        self._places = _Places([need for need in needs if need.places])
+        loose = [need for need in needs if not need.places]
+        binary = [need for need in loose if need.binary]
+        sought = [need for need in binary if seek and _is_within(need, _FAR)]
+        text = [need for need in loose if need.text and not need.binary]
+        self._tested = [need for need in binary if need not in sought]
+        self._always = [need for need in text if not (seek and need.triggers)]
+        self._of_bytes, self._of_text = _Sought(sought), _Sought([*sought, *(n for n in text if seek and n.triggers)])
+        self._seek = seek
+        if seek:
+            in_bytes = self._of_bytes.patterns()
+            in_text = [*self._of_text.patterns(), *(one for need in needs if need.text for one in need.node.patterns())]
+            self._in_bytes = Matcher(in_bytes, strict=False)
+            self._reach = max((pattern.reach or 0 for pattern in in_bytes), default=0)
+            self._near = Matcher(in_text, strict=True)
+            self._far = Matcher([one for one in in_text if not one.is_near], strict=False)
+
+    def of_bytes(self, data: bytes) -> list[Need]:
+        """Return the rules for bytes that may print of a file."""
+        found = [need for need in self._places.find(data, None) if need.binary]
+        found += [need for need in self._tested if need.prints(data, None)]
+        if self._seek:
+            found += self._of_bytes.find(data, self._in_bytes.find(data[: self._reach]))
+        return found
+
+    def of_both(self, data: bytes) -> tuple[list[Need], Mapping[str, int] | None]:
+        """Return the rules that may print of a file that is the text that libmagic makes of it.
+
+        Return also the patterns that match, and where.
+        """
+        matches = self._matches(data) if self._seek else None
+        found = self._places.find(data, matches)
+        found += [need for need in self._tested if need.prints(data, None)]
+        found += [need for need in self._always if need.prints(data, None)]
+        if matches is not None:
+            found += self._of_text.find(data, matches)
+        return found, matches
+
+    def _matches(self, data: bytes) -> dict[str, int]:
+        """Return the patterns that match in a text, and where the first match of each ends, if that is known."""
+        matches = self._near.find(data[:NEAR])
+        if len(data) > NEAR:
+            for key in self._far.find(data):
+                matches.setdefault(key, len(data))
+        return matches
+
+
+def _is_within(need: Need, limit: int) -> bool:
+    return bool(need.triggers) and all((pattern.reach or limit) < limit for pattern in need.triggers)
+
+
+class _Sought:
+    """Rules by the patterns that they need one of."""
+
+    def __init__(self, needs: Sequence[Need]) -> None:
+        self._needs: dict[str, list[Need]] = {}
+        # Of rules for bytes only the triggers are sought: what is below may look far into a file.
+        self._patterns = [one for need in needs for one in (need.triggers if need.binary else need.node.patterns())]
+        for need in needs:
+            for trigger in need.triggers:
+                self._needs.setdefault(trigger.key, []).append(need)
+
+    def patterns(self) -> list[Pattern]:
+        return self._patterns
+
+    def find(self, data: bytes, matches: Mapping[str, int]) -> list[Need]:
+        """Return the rules that have a pattern that they need, and may print."""
+        found = []
+        for key in matches.keys() & self._needs.keys():
+            found += [need for need in self._needs[key] if need.prints(data, None if need.binary else matches)]
+        return found
+
+
+class _Places:
+    """Rules by the pair of bytes that they need at a place.
+
+    The place 0, where most look, has a dictionary. Of the others a small table tells by a hash of the pair
+    whether one of the place's can be it, so that it stays in the processor's cache.
+    """
+
+    def __init__(self, needs: Iterable[Need]) -> None:
+        rows: dict[int, dict[int, list[Need]]] = {}
+        for need in needs:
+            for offset, pairs in need.places:
+                row = rows.setdefault(offset, {})
+                for pair in pairs:
+                    row.setdefault(pair, []).append(need)
+        self._at_zero = {pair.to_bytes(2, "little"): found for pair, found in rows.pop(0, {}).items()}
+        self._offsets = sorted(rows)
+        self._needs = [rows[offset] for offset in self._offsets]
+        self._at = np.array(self._offsets, np.intp)
+        self._base = np.arange(len(rows), dtype=np.uint32) << _BITS
+        self._table = np.zeros(len(rows) << _BITS, np.bool_)
+        for base, row in zip(self._base, self._needs, strict=True):
+            self._table[base + _hash(np.fromiter(row, np.uint16))] = True
+
+    def find(self, data: bytes, matches: Mapping[str, int] | None) -> list[Need]:
+        """Return the rules that have what they need at a place, and may print."""
+        last = len(data) - 1
+        found = [
+            need for need in self._at_zero.get(data[:2], ()) if need.prints(data, None if need.binary else matches)
+        ]
+        places = bisect_left(self._offsets, last)
+        pairs = np.ndarray((last,), "<u2", data, 0, (1,))[self._at[:places]]
+        maybe = self._table[self._base[:places] + _hash(pairs)]
+        for row in maybe.nonzero()[0].tolist():
+            for need in self._needs[row].get(int(pairs[row]), ()):
+                if need.prints(data, None if need.binary else matches):
+                    found.append(need)
+        if places < len(self._offsets) and self._offsets[places] == last:
+            # At the last byte there is no pair to look up, so all are tested.
+            every = {need.rule: need for needs in self._needs[places].values() for need in needs}
+            found += [need for need in every.values() if need.prints(data, None)]
+        return found
+
+
+_BITS = 10
+_FACTOR = np.uint16(0x9E37)
+_SHIFT = np.uint16(16 - _BITS)
+
+
+def _hash(pairs: np.ndarray[Any, np.dtype[np.uint16]]) -> np.ndarray[Any, np.dtype[np.uint16]]:
+    return (pairs * _FACTOR) >> _SHIFT

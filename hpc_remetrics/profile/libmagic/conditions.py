@@ -7,7 +7,7 @@ prints nothing changes nothing (docs/filetype.md), so it can be left out for thi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -19,6 +19,7 @@ from .records import (
     GUID,
     INDIR,
     LESTRING16,
+    OFFADD,
     OFFNEGATIVE,
     PSTRING,
     REGEX,
@@ -33,8 +34,8 @@ from .tree import EQUAL, MOVED, Node, Pattern, tree
 _ADD = 3
 _MOST_TRIGGERS = 8
 
-Found = Container[str] | None
-"""Keys of the patterns that match in a file; None where that isn't known."""
+Found = Mapping[str, int] | None
+"""Keys of patterns -> where the first match of each ends in a file, -1 if there is none; None where that isn't known."""
 
 Prints = Callable[[bytes, Found], bool]
 
@@ -111,9 +112,15 @@ def prints(node: Node) -> Prints:
 def _passes(node: Node) -> Prints:
     """Return a function that tells whether a test may pass."""
     record, test = node.record, place_test(node.record)
+    if test is not None and record.level == 1 and record.flag & MOVED == OFFADD and _is_search(node.top):
+        return _behind(record, test, node.top)
+    if record.level and record.type == SEARCH and is_exact(record):
+        # Somewhere in a text is cheap to ask, and in a file of any size isn't.
+        word = record.word
+        return lambda data, found: found is None or word in data
     if record.type in (SEARCH, REGEX) and node.pattern is not None and (record.level or test is None):
         key = node.pattern.key
-        return lambda data, found: found is None or key in found
+        return lambda data, found: found is None or found[key] >= 0
     if test is None:
         return lambda data, found: True
     if record.type == DER and not record.level and not record.offset:
@@ -127,6 +134,28 @@ def _passes(node: Node) -> Prints:
     if record.flag & MOVED != INDIR or record.in_operator not in (0, _ADD) or record.in_type not in WIDTHS:
         return lambda data, found: True
     return _indirect(record, test)
+
+
+def _is_search(record: Record) -> bool:
+    return record.type == SEARCH and is_exact(record) and not record.flag & MOVED and not record.level
+
+
+def _behind(record: Record, test: Test, top: Record) -> Prints:
+    """Return a test at a place behind what the search above found."""
+    word, offset = top.word, top.offset
+    end = offset + reach_of(top) if top.range else None
+    more = record.offset + (0 if top.modifiers & patterns.START else len(word))
+
+    def passes(data: bytes, found: Found) -> bool:
+        at = data.find(word, offset, end)
+        return at >= 0 and at + more >= 0 and test(data, at + more)
+
+    return passes
+
+
+def reach_of(record: Record) -> int:
+    """Return how far a search with a range looks: without modifiers one place further (magiccheck)."""
+    return record.range + len(record.word) - bool(record.modifiers)
 
 
 def _bytes_of(record: Record) -> bytes | None:
@@ -172,8 +201,7 @@ def place_test(record: Record) -> Test | None:
         return lambda data, offset: data.startswith(word, offset)
     if not record.range:
         return lambda data, offset: data.find(word, offset) >= 0
-    # Without modifiers libmagic looks one place further (magiccheck).
-    reach = record.range + len(word) - bool(record.modifiers)
+    reach = reach_of(record)
     return lambda data, offset: data.find(word, offset, offset + reach) >= 0
 
 
@@ -263,9 +291,11 @@ _ANY = bytes(range(256))
 
 def _triggers(node: Node) -> list[Pattern] | None:
     """Return patterns of which one must match before the rule prints, the rarer the better; None if none need to."""
-    if not node.effects:
-        below = [_triggers(one) for one in node.below if one.matters]
-        found = [pattern for one in below for pattern in one or ()]
-        if all(below) and len(found) <= _MOST_TRIGGERS:
-            return found
-    return [node.pattern] if node.pattern is not None else None
+    own = [node.pattern] if node.pattern is not None else None
+    if node.effects:
+        return own
+    below = [_triggers(one) for one in node.below if one.matters]
+    found = [pattern for one in below for pattern in one or ()]
+    if not all(below) or len(found) > _MOST_TRIGGERS:
+        return own
+    return found if own is None or min(one.weight for one in found) >= own[0].weight else own

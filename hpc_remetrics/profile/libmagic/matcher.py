@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
-from .tree import Pattern
+from .tree import NEAR, Pattern
 
 
 class Matcher:
@@ -42,3 +43,55 @@ class Matcher:
 
 def _note(number: int, start: int, end: int, flags: int, context: dict[int, int]) -> None:
     context[number] = end
+
+
+class _Pair:
+    """The same patterns, strict for the beginning of a text, and loose for the whole of one that is longer."""
+
+    def __init__(self, patterns: list[Pattern]) -> None:
+        self._near = Matcher(patterns, strict=True)
+        self._far = Matcher([pattern for pattern in patterns if not pattern.is_near], strict=False)
+
+    def find(self, text: bytes) -> dict[str, int]:
+        """Return the patterns that match in a text, and where the first match of each ends, its size if unknown."""
+        found = self._near.find(text[:NEAR])
+        if len(text) > NEAR:
+            for key in self._far.find(text):
+                found.setdefault(key, len(text))
+        return found
+
+
+class Matches(dict[str, int]):
+    """The patterns that match in a text: key -> where the first match ends, -1 for those that don't.
+
+    Those that no rule is found by are sought when the first of them is asked for.
+    """
+
+    def __init__(self, layered: Layered, text: bytes) -> None:
+        super().__init__(layered.first.find(text))
+        self._layered, self._text = layered, text
+        self._all = False
+
+    def __missing__(self, key: str) -> int:
+        if not self._all and key not in self._layered.triggers:
+            self._all = True
+            self.update(self._layered.second.find(self._text))
+            return self[key]
+        self[key] = -1
+        return -1
+
+
+class Layered:
+    """Two layers of patterns: those that rules are found by, and what else the rules ask for."""
+
+    def __init__(self, triggers: list[Pattern], others: Iterable[Pattern]) -> None:
+        self.triggers = {pattern.key for pattern in triggers}
+        self._others = [pattern for pattern in others if pattern.key not in self.triggers]
+        self.first = _Pair(triggers)
+
+    @cached_property
+    def second(self) -> _Pair:
+        return _Pair(self._others)
+
+    def find(self, text: bytes) -> Matches:
+        return Matches(self, text)

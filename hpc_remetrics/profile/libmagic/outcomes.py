@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import patterns
-from .conditions import Need, is_exact, place_test, prints
+from .conditions import Need, is_exact, place_test, prints, reach_of
 from .numeric import WIDTHS
 from .records import CLEAR, DEFAULT, NOSPACE, OFFADD, REGEX, SEARCH, STRING, USE, Record
 from .tree import EQUAL, MOVED, NEAR, Node
 
 Ends = Mapping[str, int]
-"""Keys of the patterns that match -> where the first match of each ends; a large number where that isn't known."""
+"""Keys of patterns -> where the first match of each ends, the text's size if that isn't known, -1 if there is none."""
 
 _MOST = 8
 _FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS))
@@ -83,7 +83,10 @@ class Outcomes:
     def _passes(self, node: Node, base: int | None) -> tuple[bool | None, int | None]:
         """Tell whether a test passes, None if that isn't known, and where its match ends, None if that isn't."""
         record, pattern = node.record, node.pattern
-        if pattern is not None and pattern.key not in self._ends:
+        plain = record.type == SEARCH and is_exact(record)
+        if plain and record.word not in self._text:
+            return False, None
+        if pattern is not None and not plain and self._ends[pattern.key] < 0:
             return False, None
         if not record.level and self._is_passed_over(record):
             return False, None
@@ -122,7 +125,7 @@ class Outcomes:
 
     def _search(self, record: Record, place: int) -> tuple[bool, int | None]:
         word = record.word
-        reach = record.range + len(word) - bool(record.modifiers) if record.range else len(self._text)
+        reach = reach_of(record) if record.range else len(self._text)
         at = self._text.find(word, place, place + reach)
         if at < 0:
             return False, None

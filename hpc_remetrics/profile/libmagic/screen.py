@@ -8,14 +8,14 @@ patterns are sought in one pass. The few rules that come of it are then tested o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .conditions import Need
-from .matcher import Matcher
-from .tree import NEAR, Pattern
+from .matcher import Layered, Matcher, Matches
+from .tree import Pattern
 
 _FAR = 1 << 16  # patterns that may lie further in a file are sought one by one
 
@@ -36,44 +36,33 @@ class Screen:
         text = [need for need in loose if need.text and not need.binary]
         self._tested = [need for need in binary if need not in sought]
         self._always = [need for need in text if not (seek and need.triggers)]
-        self._of_bytes, self._of_text = _Sought(sought), _Sought([*sought, *(n for n in text if seek and n.triggers)])
+        self._of_bytes, self._of_text = _Sought(sought), _Sought([*sought, *(one for one in text if seek and one.triggers)])
         self._seek = seek
         if seek:
-            in_bytes = self._of_bytes.patterns()
-            in_text = [*self._of_text.patterns(), *(one for need in needs if need.text for one in need.node.patterns())]
+            in_bytes = self._of_bytes.triggers()
             self._in_bytes = Matcher(in_bytes, strict=False)
             self._reach = max((pattern.reach or 0 for pattern in in_bytes), default=0)
-            self._near = Matcher(in_text, strict=True)
-            self._far = Matcher([one for one in in_text if not one.is_near], strict=False)
+            triggers = self._of_text.triggers()
+            others = [one for need in needs if need.text for one in need.node.patterns()]
+            self._in_text = Layered(triggers, others)
 
     def of_bytes(self, data: bytes) -> list[Need]:
         """Return the rules for bytes that may print of a file."""
         found = [need for need in self._places.find(data, None) if need.binary]
         found += [need for need in self._tested if need.prints(data, None)]
         if self._seek:
-            found += self._of_bytes.find(data, self._in_bytes.find(data[: self._reach]))
+            found += self._of_bytes.find(data, self._in_bytes.find(data[: self._reach]), None)
         return found
 
-    def of_both(self, data: bytes) -> tuple[list[Need], Mapping[str, int] | None]:
-        """Return the rules that may print of a file that is the text that libmagic makes of it.
-
-        Return also the patterns that match, and where.
-        """
-        matches = self._matches(data) if self._seek else None
+    def of_both(self, data: bytes) -> tuple[list[Need], Matches | None]:
+        """Return the rules that may print of a file that is the text that libmagic makes of it, and the matches in it."""
+        matches = self._in_text.find(data) if self._seek else None
         found = self._places.find(data, matches)
         found += [need for need in self._tested if need.prints(data, None)]
         found += [need for need in self._always if need.prints(data, None)]
         if matches is not None:
-            found += self._of_text.find(data, matches)
+            found += self._of_text.find(data, matches, matches)
         return found, matches
-
-    def _matches(self, data: bytes) -> dict[str, int]:
-        """Return the patterns that match in a text, and where the first match of each ends, if that is known."""
-        matches = self._near.find(data[:NEAR])
-        if len(data) > NEAR:
-            for key in self._far.find(data):
-                matches.setdefault(key, len(data))
-        return matches
 
 
 def _is_within(need: Need, limit: int) -> bool:
@@ -83,22 +72,24 @@ def _is_within(need: Need, limit: int) -> bool:
 class _Sought:
     """Rules by the patterns that they need one of."""
 
-    def __init__(self, needs: Sequence[Need]) -> None:
+    def __init__(self, needs: Iterable[Need]) -> None:
         self._needs: dict[str, list[Need]] = {}
-        # Of rules for bytes only the triggers are sought: what is below may look far into a file.
-        self._patterns = [one for need in needs for one in (need.triggers if need.binary else need.node.patterns())]
+        self._triggers: dict[str, Pattern] = {}
         for need in needs:
             for trigger in need.triggers:
+                self._triggers[trigger.key] = trigger
                 self._needs.setdefault(trigger.key, []).append(need)
 
-    def patterns(self) -> list[Pattern]:
-        return self._patterns
+    def triggers(self) -> list[Pattern]:
+        return list(self._triggers.values())
 
-    def find(self, data: bytes, matches: Mapping[str, int]) -> list[Need]:
+    def find(self, data: bytes, triggers: Iterable[str], matches: Matches | None) -> list[Need]:
         """Return the rules that have a pattern that they need, and may print."""
         found = []
-        for key in matches.keys() & self._needs.keys():
-            found += [need for need in self._needs[key] if need.prints(data, None if need.binary else matches)]
+        for key in list(triggers):
+            for need in self._needs.get(key, ()):
+                if need.prints(data, None if need.binary else matches):
+                    found.append(need)
         return found
 
 
@@ -125,7 +116,7 @@ class _Places:
         for base, row in zip(self._base, self._needs, strict=True):
             self._table[base + _hash(np.fromiter(row, np.uint16))] = True
 
-    def find(self, data: bytes, matches: Mapping[str, int] | None) -> list[Need]:
+    def find(self, data: bytes, matches: Matches | None) -> list[Need]:
         """Return the rules that have what they need at a place, and may print."""
         last = len(data) - 1
         found = [

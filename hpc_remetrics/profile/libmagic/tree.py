@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -50,6 +51,11 @@ class Pattern(NamedTuple):
         return f"{self.reach} {self.strict}"
 
     @property
+    def weight(self) -> int:
+        """How many characters it names: the more, the rarer it is."""
+        return re.sub(r"\[[^]]*\]", "", self.loose).count("\\x")
+
+    @property
     def is_near(self) -> bool:
         """Tell whether what libmagic searches is within the first :data:`NEAR` bytes."""
         return self.reach is not None and self.reach <= NEAR
@@ -58,8 +64,9 @@ class Pattern(NamedTuple):
 class Node:
     """A test, the pattern it needs if it needs one, and the tests of the next level below it."""
 
-    def __init__(self, record: Record, pattern: Pattern | None) -> None:
-        self.record, self.pattern = record, pattern
+    def __init__(self, record: Record, top: Record) -> None:
+        self.record, self.top = record, top
+        self.pattern = _pattern_of(record, top)
         self.below: list[Node] = []
         self.followed = False  # a call whose block is below
 
@@ -108,12 +115,12 @@ def tree(base: Base, records: list[Record]) -> Node:
 
 
 def _grown(base: Base, records: list[Record], top: Record, nested: int) -> Node:
-    root = Node(records[0], _pattern_of(records[0], top))
+    root = Node(records[0], top)
     line = [root]
     for record in records[1:]:
         # A level may be left out: libmagic then never comes to the test, unless one of that level passed.
         del line[max(record.level, 1) :]
-        node = Node(record, _pattern_of(record, top))
+        node = Node(record, top)
         if record.type == USE:
             _follow(base, node, top, nested)
         line[-1].below.append(node)

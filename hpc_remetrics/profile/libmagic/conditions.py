@@ -35,7 +35,7 @@ _ADD = 3
 _MOST_TRIGGERS = 8
 
 Found = Mapping[str, int] | None
-"""Keys of patterns -> where the first match of each ends in a file, -1 if there is none; None where that isn't known."""
+"""Keys of patterns -> where the first match of each ends in a file, -1 if there is none; None: not known."""
 
 Prints = Callable[[bytes, Found], bool]
 
@@ -47,6 +47,7 @@ class Need:
     :ivar node: the rule.
     :ivar places: pairs of bytes at places, of which it needs one.
     :ivar triggers: patterns of which it needs one to match; none where it needs something else.
+    :ivar returns: libmagic may go on with the next rules although this one printed.
     :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
     """
 
@@ -54,7 +55,7 @@ class Need:
         record = node.record
         self.rule, self.node = rule, node
         self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
-        self.returns = rule in base.returning
+        self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
         self.places = _best_places(list(node.path()))
         self.triggers: list[Pattern] = [] if self.places else _triggers(node) or []
         self.ends = (
@@ -73,14 +74,28 @@ class Need:
 
 
 def need_of(base: Base, rule: int) -> Need | None:
-    """Return what a rule needs, or None if it can't print for a buffer of bytes."""
+    """Return what a rule needs to print, or None if it can't for a buffer of bytes."""
     top = base.top(rule)
     # What is below a binary test that has words isn't asked for: it prints whatever that says.
     node = tree(base, [top] if top.description and top.flag & BINTEST else base.records(rule))
-    # A buffer has no end that libmagic would look at (buffer_fill), so tests from the end never pass.
-    if top.flag & OFFNEGATIVE or not node.matters:
-        return None
-    return Need(base, rule, node)
+    return Need(base, rule, node) if node.matters and not _is_from_end(top) else None
+
+
+def need_to_pass(base: Base, rule: int) -> Need | None:
+    """Return what a rule needs for its first test to pass, or None if that can't for a buffer of bytes."""
+    node = tree(base, [base.top(rule)])
+    node.effects = True
+    return None if _is_from_end(node.record) else Need(base, rule, node)
+
+
+def _is_from_end(record: Record) -> bool:
+    """Tell whether a test looks at a file's end: a buffer has none, and it never passes (msetoffset, buffer_fill)."""
+    return bool(record.flag & OFFNEGATIVE)
+
+
+def _may_be_left(record: Record) -> bool:
+    """Tell whether libmagic may find no place behind a first test that passed, and leave the rule (moffset)."""
+    return record.relation == ord("!") or record.type not in (STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS)
 
 
 def _is_for_all(record: Record) -> bool:
@@ -127,9 +142,9 @@ def _passes(node: Node) -> Prints:
         return _sequence_with(node)
     offset = record.offset
     if not record.flag & MOVED:
-        word = _bytes_of(record)
-        if word is not None:
-            return lambda data, found: data.startswith(word, offset)
+        begins = _bytes_of(record)
+        if begins is not None:
+            return lambda data, found: data.startswith(begins, offset)
         return lambda data, found: test(data, offset)
     if record.flag & MOVED != INDIR or record.in_operator not in (0, _ADD) or record.in_type not in WIDTHS:
         return lambda data, found: True
@@ -219,7 +234,7 @@ _TAGS = {b"int": 2, b"obj_id": 6, b"seq": 16, b"set": 17}
 
 
 def _sequence_with(node: Node) -> Prints:
-    """Return the test of a DER sequence, and of the tag of its first element, which one of the tests below must know."""
+    """Return the test of a DER sequence, and of its first element's tag, which one of the tests below must know."""
     names = [[tag for name, tag in _TAGS.items() if one.record.value.startswith(name)] for one in node.below]
     known = all(names) and all(one.record.type == DER for one in node.below)
     first = {tag for name in names for tag in name} if known and names else set(range(32))

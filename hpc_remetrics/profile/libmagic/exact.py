@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from importlib.util import find_spec
+
 from .binding import Magic, data_base_path
-from .conditions import Need, need_of
+from .conditions import Need, need_of, need_to_pass
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
 from .records import Base, find_base
+from .samples import SAMPLES
 from .screen import Screen
 
 _MOST_BYTES = 48 << 20
@@ -24,10 +28,8 @@ class Exact:
         self._plain, self._most = plain, plain.most
         self._base = find_base(data_base_path())
         needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
-        try:
-            self._screen = Screen(needs, True)
-        except ImportError:
-            self._screen = Screen(needs, False)
+        self._seeks = find_spec("hyperscan") is not None
+        self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
 
     def ask(self, data: bytes) -> bytes | None:
@@ -38,16 +40,42 @@ class Exact:
         if text is UNKNOWN:
             return self._plain.ask(data)
         if isinstance(text, str):
-            return self._asked(data, self._screen.of_bytes(data))
+            return self._of_bytes(data)
         return self._of_text(data, text)
+
+    def check(self) -> None:
+        """Compare the answers with libmagic's plain ones for a file of each kind.
+
+        :raises ValueError: one differs.
+        """
+        for data in SAMPLES:
+            want, have = self._plain.ask(data), self.ask(data)
+            if want != have:
+                raise ValueError(f"this libmagic says {want!r} of a sample, not {have!r}")
+
+    def _of_bytes(self, data: bytes) -> bytes | None:
+        needs = _needed(self._screen.of_bytes(data))
+        if any(need.returns for need in needs):
+            # Behind a rule that libmagic leaves after it printed, the next that passes ends the walk, silent or not.
+            needs = _needed(self._passing.of_bytes(data))
+        return self._asked(data, needs)
+
+    @cached_property
+    def _passing(self) -> Screen:
+        """Rules by what their first test needs."""
+        base = self._base
+        needs = [need for rule in range(base.rules) if (need := need_to_pass(base, rule)) is not None]
+        return Screen([need for need in needs if need.binary], self._seeks)
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         found, matches = self._screen.of_both(text.utf8)
         if not text.whole:
             found = self._screen.of_bytes(data) + [need for need in found if need.text]
         needs = _needed(found)
-        known = matches is not None and not any(need.binary for need in needs)
-        if known and has_rules(data, text, self._most):
+        if any(need.returns for need in needs):
+            return self._plain.ask(data)
+        told = not any(need.binary for need in needs) and has_rules(data, text, self._most)
+        if matches is not None and told:
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
             except NotKnownError:
@@ -56,8 +84,8 @@ class Exact:
                 return words_of(text, printed.decode()).encode()
         return self._asked(data, needs)
 
-    def _asked(self, data: bytes, found: list[Need]) -> bytes | None:
-        part = self._parts.of(tuple(need.rule for need in _needed(found)))
+    def _asked(self, data: bytes, needs: list[Need]) -> bytes | None:
+        part = self._parts.of(tuple(need.rule for need in needs))
         return (part or self._plain).ask(data)
 
 

@@ -44,7 +44,7 @@ def of_word(word: bytes, modifiers: int) -> str:
 
 def _of_character(character: int, modifiers: int) -> str:
     one = bytes([character])
-    if modifiers & IGNORE_LOWER and one.islower() or modifiers & IGNORE_UPPER and one.isupper():
+    if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
         return _of_set(set(one.lower() + one.upper()))
     # Blanks in a row: libmagic is greedy, an expression is not bound to be: it matches that and more.
     if character in _SPACES and modifiers & COMPACT:
@@ -81,7 +81,7 @@ def _first(character: int, modifiers: int) -> bytes | None:
         return None
     if character in _SPACES and modifiers & COMPACT:
         return _SPACES
-    if modifiers & IGNORE_LOWER and one.islower() or modifiers & IGNORE_UPPER and one.isupper():
+    if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
         return bytes(sorted({*one.lower(), *one.upper()}))
     return one
 

@@ -133,7 +133,7 @@ def _long(longest: int) -> str:
 
 
 def _longest_of_quiet(text: bytes) -> int:
-    """Return the length of the longest line, or some length that isn't long: from line feed to line feed in long steps."""
+    """Return the length of the longest line, or one that isn't long: from line feed to line feed in long steps."""
     at, size = 0, len(text)
     while size - at > _LONG:
         end = text.rfind(b"\n", at, at + _LONG + 1)

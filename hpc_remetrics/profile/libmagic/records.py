@@ -106,7 +106,7 @@ class Base:
 
     def _record(self, number: int) -> Record:
         fields = _FIELDS.unpack_from(self._data, self.size * (1 + number))
-        return Record(*fields[:-1], fields[-1].partition(b"\0")[0])
+        return Record._make((*fields[:-1], fields[-1].partition(b"\0")[0]))
 
     def _has(self, marks: np.ndarray) -> np.ndarray:
         """Tell for each rule and named block whether one of its records is marked."""

@@ -36,7 +36,10 @@ class Screen:
         text = [need for need in loose if need.text and not need.binary]
         self._tested = [need for need in binary if need not in sought]
         self._always = [need for need in text if not (seek and need.triggers)]
-        self._of_bytes, self._of_text = _Sought(sought), _Sought([*sought, *(one for one in text if seek and one.triggers)])
+        self._of_bytes, self._of_text = (
+            _Sought(sought),
+            _Sought([*sought, *(one for one in text if seek and one.triggers)]),
+        )
         self._seek = seek
         if seek:
             in_bytes = self._of_bytes.triggers()
@@ -49,17 +52,17 @@ class Screen:
     def of_bytes(self, data: bytes) -> list[Need]:
         """Return the rules for bytes that may print of a file."""
         found = [need for need in self._places.find(data, None) if need.binary]
-        found += [need for need in self._tested if need.prints(data, None)]
+        found += _printing(self._tested, data, None)
         if self._seek:
             found += self._of_bytes.find(data, self._in_bytes.find(data[: self._reach]), None)
         return found
 
     def of_both(self, data: bytes) -> tuple[list[Need], Matches | None]:
-        """Return the rules that may print of a file that is the text that libmagic makes of it, and the matches in it."""
+        """Return the rules that may print of a file that is the text that libmagic makes of it, and its matches."""
         matches = self._in_text.find(data) if self._seek else None
         found = self._places.find(data, matches)
-        found += [need for need in self._tested if need.prints(data, None)]
-        found += [need for need in self._always if need.prints(data, None)]
+        found += _printing(self._tested, data, None)
+        found += _printing(self._always, data, None)
         if matches is not None:
             found += self._of_text.find(data, matches, matches)
         return found, matches
@@ -85,12 +88,13 @@ class _Sought:
 
     def find(self, data: bytes, triggers: Iterable[str], matches: Matches | None) -> list[Need]:
         """Return the rules that have a pattern that they need, and may print."""
-        found = []
-        for key in list(triggers):
-            for need in self._needs.get(key, ()):
-                if need.prints(data, None if need.binary else matches):
-                    found.append(need)
-        return found
+        needs = self._needs
+        return _printing([need for key in triggers if key in needs for need in needs[key]], data, matches)
+
+
+def _printing(needs: Iterable[Need], data: bytes, matches: Matches | None) -> list[Need]:
+    """Return those that may print; of rules for bytes it isn't known what matches below."""
+    return [need for need in needs if need.prints(data, None if need.binary else matches)]
 
 
 class _Places:
@@ -119,21 +123,16 @@ class _Places:
     def find(self, data: bytes, matches: Matches | None) -> list[Need]:
         """Return the rules that have what they need at a place, and may print."""
         last = len(data) - 1
-        found = [
-            need for need in self._at_zero.get(data[:2], ()) if need.prints(data, None if need.binary else matches)
-        ]
+        needs = list(self._at_zero.get(data[:2], ()))
         places = bisect_left(self._offsets, last)
         pairs = np.ndarray((last,), "<u2", data, 0, (1,))[self._at[:places]]
         maybe = self._table[self._base[:places] + _hash(pairs)]
         for row in maybe.nonzero()[0].tolist():
-            for need in self._needs[row].get(int(pairs[row]), ()):
-                if need.prints(data, None if need.binary else matches):
-                    found.append(need)
+            needs += self._needs[row].get(int(pairs[row]), ())
         if places < len(self._offsets) and self._offsets[places] == last:
             # At the last byte there is no pair to look up, so all are tested.
-            every = {need.rule: need for needs in self._needs[places].values() for need in needs}
-            found += [need for need in every.values() if need.prints(data, None)]
-        return found
+            needs += {need.rule: need for some in self._needs[places].values() for need in some}.values()
+        return _printing(needs, data, matches)
 
 
 _BITS = 10

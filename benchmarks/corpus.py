@@ -37,9 +37,10 @@ xarray zope.interface
 """
 NPM = """
 @angular/core @babel/core @mui/material antd axios bootstrap chart.js commander core-js d3 date-fns
-electron-to-chromium ember-source eslint express fontawesome-free handlebars highlight.js jquery katex
-leaflet less lodash mathjax mocha moment monaco-editor next npm pdfjs-dist prettier prismjs puppeteer-core
-react react-dom react-native rollup rxjs sass semantic-ui-css socket.io svelte swagger-ui-dist terser three tinymce typescript underscore video.js vue webpack
+electron-to-chromium ember-source eslint express fontawesome-free handlebars highlight.js jquery katex leaflet less
+lodash mathjax mocha moment monaco-editor next npm pdfjs-dist prettier prismjs puppeteer-core react react-dom
+react-native rollup rxjs sass semantic-ui-css socket.io svelte swagger-ui-dist terser three tinymce typescript
+underscore video.js vue webpack
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib.util import find_spec
 
 from .binding import Magic, data_base_path
@@ -31,6 +30,7 @@ class Exact:
         self._seeks = find_spec("hyperscan") is not None
         self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
+        self._behind: dict[int, Screen] = {}
 
     def ask(self, data: bytes) -> bytes | None:
         """Return libmagic's words for a content, or None if it gives an error."""
@@ -55,17 +55,29 @@ class Exact:
 
     def _of_bytes(self, data: bytes) -> bytes | None:
         needs = _needed(self._screen.of_bytes(data))
-        if any(need.returns for need in needs):
-            # Behind a rule that libmagic leaves after it printed, the next that passes ends the walk, silent or not.
-            needs = _needed(self._passing.of_bytes(data))
-        return self._asked(data, needs)
+        for need in needs:
+            if need.returns:
+                return self._returning(data, needs, need.rule)
+        return self._asked(data, _rules(needs))
 
-    @cached_property
-    def _passing(self) -> Screen:
-        """Rules by what their first test needs."""
-        base = self._base
-        needs = [need for rule in range(base.rules) if (need := need_to_pass(base, rule)) is not None]
-        return Screen([need for need in needs if need.binary], self._seeks)
+    def _returning(self, data: bytes, needs: list[Need], first: int) -> bytes | None:
+        """Ask of a file that libmagic may go on with after a rule printed.
+
+        The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
+        """
+        rules = _rules(needs)
+        for need in self._passing(first).of_bytes(data):
+            if need.rule not in rules:
+                rules[need.rule] = need.rule in self._base.returning
+        return self._asked(data, dict(sorted(rules.items())))
+
+    def _passing(self, first: int) -> Screen:
+        """Return the rules behind one, by what their first test needs."""
+        if first not in self._behind:
+            base = self._base
+            needs = [need for rule in range(first + 1, base.rules) if (need := need_to_pass(base, rule)) is not None]
+            self._behind[first] = Screen([need for need in needs if need.binary], self._seeks)
+        return self._behind[first]
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         found, matches = self._screen.of_both(text.utf8)
@@ -82,11 +94,10 @@ class Exact:
                 pass
             else:
                 return words_of(text, printed.decode()).encode()
-        return self._asked(data, needs)
+        return self._asked(data, _rules(needs))
 
-    def _asked(self, data: bytes, needs: list[Need]) -> bytes | None:
-        part = self._parts.of(tuple(need.rule for need in needs))
-        return (part or self._plain).ask(data)
+    def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:
+        return (self._parts.of(tuple(rules.items())) or self._plain).ask(data)
 
 
 def _needed(found: list[Need]) -> list[Need]:
@@ -104,8 +115,17 @@ def _needed(found: list[Need]) -> list[Need]:
     return list(needs.values())
 
 
+def _rules(needs: list[Need]) -> dict[int, bool]:
+    """Return the rules in order, each whole."""
+    return {need.rule: True for need in needs}
+
+
 def _rule(need: Need) -> int:
     return need.rule
+
+
+_Rules = tuple[tuple[int, bool], ...]
+"""Rules, and whether each is wanted whole or without what is below its first test."""
 
 
 class _Parts:
@@ -113,21 +133,22 @@ class _Parts:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        self._parts: dict[tuple[int, ...], Magic | None] = {}
+        self._parts: dict[_Rules, Magic | None] = {}
         self._bytes = 0
 
-    def of(self, rules: tuple[int, ...]) -> Magic | None:
+    def of(self, rules: _Rules) -> Magic | None:
         """Return libmagic with these rules alone, or None if that may differ from libmagic with all."""
         try:
             return self._parts[rules]
         except KeyError:
             return self._made(rules)
 
-    def _made(self, rules: tuple[int, ...]) -> Magic | None:
-        if not self._base.entangled.isdisjoint(rules):
+    def _made(self, rules: _Rules) -> Magic | None:
+        base = self._base
+        if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
             self._parts[rules] = None
             return None
-        records = self._base.part(list(rules))
+        records = base.part(rules)
         if self._bytes + len(records) > _MOST_BYTES or len(self._parts) >= _MOST_PARTS:
             self._clear()
         self._bytes += len(records)

@@ -17,21 +17,11 @@ class Matcher:
     """
 
     def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
-        import hyperscan
-
         distinct = {pattern.key: pattern for pattern in patterns}
         self._keys = list(distinct)
-        expressions = [pattern.strict if strict else pattern.loose for pattern in distinct.values()]
-        limit = hyperscan.HS_EXT_FLAG_MAX_OFFSET
-        self._data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._data_base.compile(
-            expressions=[expression.encode() for expression in expressions],
-            ids=list(range(len(expressions))),
-            elements=len(expressions),
-            flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
-            ext=[(limit if one.reach else 0, 0, one.reach or 0, 0, 0, 0) for one in distinct.values()],
-        )
-        self._scan: Any = self._data_base.scan
+        self._scan: Any = _nothing
+        if distinct:
+            self._scan = _compiled(list(distinct.values()), strict)
 
     def find(self, text: bytes) -> dict[str, int]:
         """Return the keys of the patterns that match somewhere in a text, and where the first match of each ends."""
@@ -39,6 +29,27 @@ class Matcher:
         self._scan(text, match_event_handler=_note, context=found)
         keys = self._keys
         return {keys[number]: end for number, end in found.items()}
+
+
+def _compiled(patterns: list[Pattern], strict: bool) -> Any:
+    """Return Hyperscan's function that scans a text; it numbers the patterns as they stand."""
+    import hyperscan
+
+    expressions = [pattern.strict if strict else pattern.loose for pattern in patterns]
+    limit = hyperscan.HS_EXT_FLAG_MAX_OFFSET
+    data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    data_base.compile(
+        expressions=[expression.encode() for expression in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
+        ext=[(limit if one.reach else 0, 0, one.reach or 0, 0, 0, 0) for one in patterns],
+    )
+    return data_base.scan
+
+
+def _nothing(text: bytes, **options: object) -> None:
+    """Stand for a scan where there is nothing to seek."""
 
 
 def _note(number: int, start: int, end: int, flags: int, context: dict[int, int]) -> None:
@@ -86,8 +97,12 @@ class Layered:
 
     def __init__(self, triggers: list[Pattern], others: Iterable[Pattern]) -> None:
         self.triggers = {pattern.key for pattern in triggers}
+        self._triggers = triggers
         self._others = [pattern for pattern in others if pattern.key not in self.triggers]
-        self.first = _Pair(triggers)
+
+    @cached_property
+    def first(self) -> _Pair:
+        return _Pair(self._triggers)
 
     @cached_property
     def second(self) -> _Pair:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from struct import Struct
@@ -161,18 +162,29 @@ class Base:
         )
 
     @cached_property
+    def entangled_tops(self) -> frozenset[int]:
+        """The rules whose first test may depend on others."""
+        tops = self._types[self._starts[: self.rules]]
+        return frozenset(np.flatnonzero(np.isin(tops, [INDIRECT, USE, BESTRING16, LESTRING16])).tolist())
+
+    @cached_property
     def returning(self) -> frozenset[int]:
         """The rules that libmagic may leave after it printed, to go on with the next: they look at a file's end."""
         marked = self._has((self._flags & OFFNEGATIVE > 0) & (self._levels > 0))
         return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
 
-    def part(self, rules: list[int]) -> bytes:
-        """Return a data base of some rules, in order, with the named blocks that they reach."""
-        blocks = self._reached(rules)
-        size, starts, ends, data = self.size, self._starts, self._ends, self._data
-        counts = [sum(ends[one] - starts[one] for one in part) for part in (rules, blocks)]
-        header = data[:8] + Struct("<2I").pack(*counts)
-        records = [data[size * (1 + starts[one]) : size * (1 + ends[one])] for one in (*rules, *blocks)]
+    def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:
+        """Return a data base of some rules, in order, with the named blocks that they reach.
+
+        :param rules: each with whether it is wanted whole, or without what is below its first test.
+        """
+        starts, ends = self._starts, self._ends
+        parts = [(starts[rule], ends[rule] if whole else starts[rule] + 1) for rule, whole in rules]
+        blocks = [(starts[one], ends[one]) for one in self._reached([rule for rule, whole in rules if whole])]
+        counts = [sum(end - start for start, end in some) for some in (parts, blocks)]
+        header = self._data[:8] + Struct("<2I").pack(*counts)
+        size, data = self.size, self._data
+        records = [data[size * (1 + start) : size * (1 + end)] for start, end in (*parts, *blocks)]
         return b"".join([header.ljust(size, b"\0"), *records])
 
 

@@ -75,38 +75,39 @@ class _Pair:
 class Matches(dict[str, int]):
     """The patterns that match in a text: key -> where the first match ends, -1 for those that don't.
 
-    Those that no rule is found by are sought when the first of them is asked for.
+    Those that no rule is found by are sought when they are asked for.
     """
 
     def __init__(self, layered: Layered, text: bytes) -> None:
-        super().__init__(layered.first.find(text))
+        super().__init__(layered.triggers.find(text))
         self._layered, self._text = layered, text
-        self._all = False
 
     def __missing__(self, key: str) -> int:
-        if not self._all and key not in self._layered.triggers:
-            self._all = True
-            self.update(self._layered.second.find(self._text))
-            return self[key]
-        self[key] = -1
-        return -1
+        other = self._layered.other(key)
+        end = -1 if other is None else other.find(self._text).get(key, -1)
+        self[key] = end
+        return end
 
 
 class Layered:
-    """Two layers of patterns: those that rules are found by, and what else the rules ask for."""
+    """Two layers of patterns: those that rules are found by, all at once, and others, one by one."""
 
     def __init__(self, triggers: list[Pattern], others: Iterable[Pattern]) -> None:
-        self.triggers = {pattern.key for pattern in triggers}
-        self._triggers = triggers
-        self._others = [pattern for pattern in others if pattern.key not in self.triggers]
+        self._triggers = {pattern.key: pattern for pattern in triggers}
+        self._others = {pattern.key: pattern for pattern in others}
+        self._compiled: dict[str, _Pair] = {}
 
     @cached_property
-    def first(self) -> _Pair:
-        return _Pair(self._triggers)
+    def triggers(self) -> _Pair:
+        return _Pair(list(self._triggers.values()))
 
-    @cached_property
-    def second(self) -> _Pair:
-        return _Pair(self._others)
+    def other(self, key: str) -> _Pair | None:
+        """Return a matcher of one pattern; few are ever asked for. None for one of the first layer."""
+        if key in self._triggers:
+            return None
+        if key not in self._compiled:
+            self._compiled[key] = _Pair([self._others[key]])
+        return self._compiled[key]
 
     def find(self, text: bytes) -> Matches:
         return Matches(self, text)

@@ -6,7 +6,7 @@ Only what is common is followed; of the rest the answer is None, and libmagic is
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import AnyStr, NamedTuple
 
 MOST = 64 << 10
 """Bytes of a file that libmagic looks at to see whether it is text, and in what encoding (FILE_ENCODING_MAX)."""
@@ -98,9 +98,9 @@ def words_of(text: Text, printed: str) -> str:
     """Return libmagic's words for text of which its rules print so much."""
     kind = _kind(text.encoding, printed)
     if text.characters is None:
-        return kind + _long(_longest_of_quiet(text.utf8)) + ("" if b"\n" in text.utf8 else _NO_ENDS)
+        return kind + _long(_longest(text.utf8, b"\n")) + ("" if b"\n" in text.utf8 else _NO_ENDS)
     characters = text.characters
-    longest = max(map(len, _ENDS.split(characters)))
+    longest = _longest(characters.replace("\r", "\n").replace("\x85", "\n"), "\n")
     escapes = ", with escape sequences" if "\x1b" in characters else ""
     strikes = ", with overstriking" if "\b" in characters else ""
     return f"{kind}{_long(longest)}{_ends(characters)}{escapes}{strikes}"
@@ -125,21 +125,20 @@ def has_rules(data: bytes, text: Text, most: int) -> bool:
 
 
 _NO_ENDS = ", with no line terminators"
-_ENDS = re.compile("[\n\r\x85]")
 
 
 def _long(longest: int) -> str:
     return f", with very long lines ({longest})" if longest > _LONG else ""
 
 
-def _longest_of_quiet(text: bytes) -> int:
-    """Return the length of the longest line, or one that isn't long: from line feed to line feed in long steps."""
+def _longest(text: AnyStr, end: AnyStr) -> int:
+    """Return the length of the longest line, or 0 if none is long: from end to end in steps as long as may be."""
     at, size = 0, len(text)
     while size - at > _LONG:
-        end = text.rfind(b"\n", at, at + _LONG + 1)
-        if end < 0:
-            return max(map(len, text.split(b"\n")))
-        at = end + 1
+        found = text.rfind(end, at, at + _LONG + 1)
+        if found < 0:
+            return max(map(len, text.split(end)))
+        at = found + 1
     return 0
 
 

@@ -7,6 +7,7 @@ a fault of libmagic costs a layer and not the rank; it imports nothing heavy.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterable
 from struct import Struct
@@ -112,13 +113,18 @@ class _Libmagic:
         if mode == "exact":
             from .libmagic.exact import Exact
 
+            # What is made here lives as long as the process: the collector need not walk over it.
+            gc.disable()
             try:
                 exact = Exact(plain)
                 exact.check()
+                gc.freeze()
             except ValueError as error:
                 if table.is_first("plain"):
                     _log.warning("types are asked of libmagic plainly, which takes longer: %s", error)
                 return
+            finally:
+                gc.enable()
             self._ask = exact.ask
 
     def describe(self, head: bytes | memoryview) -> str | None:

@@ -225,9 +225,9 @@ def _is_sequence(data: bytes, offset: int) -> bool:
 
 
 def _may_be_tag(data: bytes, offset: int, tags: Container[int]) -> bool:
-    """Tell whether a DER tag may be one of these: five bits hold it, or more bytes, which can overflow into any."""
-    tag = data[offset : offset + 1]
-    return bool(tag) and (tag[0] & 31 in tags or tag[0] & 31 == 31)
+    """Tell whether a DER tag may be one of these: five bits hold it, or 32 bits that overflow, so five more bytes."""
+    tag = data[offset : offset + 6]
+    return bool(tag) and (tag[0] & 31 in tags or (tag[0] & 31 == 31 and len(tag) == 6 and min(tag[1:]) >= 128))
 
 
 _TAGS = {b"int": 2, b"obj_id": 6, b"seq": 16, b"set": 17}
@@ -274,7 +274,12 @@ def _best_places(path: list[Record]) -> list[tuple[int, Pairs]]:
         if pairs is not None:
             offset, allowed = pairs
             found[offset] = sorted({*found[offset]} & {*allowed}) if offset in found else allowed
-    return [min(found.items(), key=lambda one: len(one[1]))] if found else []
+    return [min(found.items(), key=_rarity)] if found else []
+
+
+def _rarity(place: tuple[int, Pairs]) -> tuple[bool, int]:
+    """Order places by how many files have one of the pairs: two zeros are common."""
+    return 0 in place[1], len(place[1])
 
 
 def _pairs(record: Record) -> tuple[int, Pairs] | None:

@@ -80,20 +80,20 @@ class Exact:
         return self._behind[first]
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
-        found, matches = self._screen.of_both(text.utf8)
+        binary, needs, matches = self._screen.of_both(text.utf8)
         if not text.whole:
-            found = self._screen.of_bytes(data) + [need for need in found if need.text]
-        needs = _needed(found)
-        if any(need.returns for need in needs):
-            return self._plain.ask(data)
-        told = not any(need.binary for need in needs) and has_rules(data, text, self._most)
-        if matches is not None and told:
+            binary = self._screen.of_bytes(data)
+        needs.sort(key=_rule)
+        if matches is not None and not binary and has_rules(data, text, self._most):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
             except NotKnownError:
                 pass
             else:
                 return words_of(text, printed.decode()).encode()
+        needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
+        if any(need.returns for need in needs):
+            return self._plain.ask(data)
         return self._asked(data, _rules(needs))
 
     def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:

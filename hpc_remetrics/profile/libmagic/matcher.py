@@ -36,14 +36,12 @@ def _compiled(patterns: list[Pattern], strict: bool) -> Any:
     import hyperscan
 
     expressions = [pattern.strict if strict else pattern.loose for pattern in patterns]
-    limit = hyperscan.HS_EXT_FLAG_MAX_OFFSET
     data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     data_base.compile(
         expressions=[expression.encode() for expression in expressions],
         ids=list(range(len(expressions))),
         elements=len(expressions),
         flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
-        ext=[(limit if one.reach else 0, 0, one.reach or 0, 0, 0, 0) for one in patterns],
     )
     return data_base.scan
 
@@ -60,8 +58,12 @@ class _Pair:
     """The same patterns, strict for the beginning of a text, and loose for the whole of one that is longer."""
 
     def __init__(self, patterns: list[Pattern]) -> None:
+        self._patterns = patterns
         self._near = Matcher(patterns, strict=True)
-        self._far = Matcher([pattern for pattern in patterns if not pattern.is_near], strict=False)
+
+    @cached_property
+    def _far(self) -> Matcher:
+        return Matcher([pattern for pattern in self._patterns if not pattern.is_near], strict=False)
 
     def find(self, text: bytes) -> dict[str, int]:
         """Return the patterns that match in a text, and where the first match of each ends, its size if unknown."""

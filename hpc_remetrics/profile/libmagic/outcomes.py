@@ -42,11 +42,13 @@ class Outcomes:
     def of(self, needs: list[Need]) -> bytes:
         """Return what libmagic prints, b"" for nothing.
 
-        :param needs: the rules for text that may print, in libmagic's order.
+        :param needs: the rules for text that may be found to print, in libmagic's order.
         :raises NotKnownError: it may be one thing or another.
         """
         possible: set[bytes] = set()
         for need in needs:
+            if not need.prints(self._text, self._ends):
+                continue
             if need.returns:
                 raise NotKnownError
             printed = self._of(need.node, 0)

@@ -15,6 +15,7 @@ import numpy as np
 
 from .conditions import Need
 from .matcher import Layered, Matcher, Matches
+from .numeric import Pairs
 from .tree import Pattern
 
 _FAR = 1 << 16  # patterns that may lie further in a file are sought one by one
@@ -51,21 +52,26 @@ class Screen:
 
     def of_bytes(self, data: bytes) -> list[Need]:
         """Return the rules for bytes that may print of a file."""
-        found = [need for need in self._places.find(data, None) if need.binary]
-        found += _printing(self._tested, data, None)
+        found = [*self._places.having(data), *self._tested]
         if self._seek:
-            found += self._of_bytes.find(data, self._in_bytes.find(data[: self._reach]), None)
-        return found
+            found += self._of_bytes.having(self._in_bytes.find(data[: self._reach]))
+        return [need for need in found if need.binary and need.prints(data, None)]
 
-    def of_both(self, data: bytes) -> tuple[list[Need], Matches | None]:
-        """Return the rules that may print of a file that is the text that libmagic makes of it, and its matches."""
+    def of_both(self, data: bytes) -> tuple[list[Need], list[Need], Matches | None]:
+        """Return the rules that may print of a file that is the text that libmagic makes of it.
+
+        :returns: those for bytes; those for text alone that have what they are found by, of which `prints` is
+            still to be asked; and the matches in the text.
+        """
         matches = self._in_text.find(data) if self._seek else None
-        found = self._places.find(data, matches)
-        found += _printing(self._tested, data, None)
-        found += _printing(self._always, data, None)
+        found = [*self._places.having(data), *self._tested, *self._always]
         if matches is not None:
-            found += self._of_text.find(data, matches, matches)
-        return found, matches
+            found += self._of_text.having(matches)
+        return (
+            [need for need in found if need.binary and need.prints(data, None)],
+            [need for need in found if not need.binary],
+            matches,
+        )
 
 
 def _is_within(need: Need, limit: int) -> bool:
@@ -86,15 +92,10 @@ class _Sought:
     def triggers(self) -> list[Pattern]:
         return list(self._triggers.values())
 
-    def find(self, data: bytes, triggers: Iterable[str], matches: Matches | None) -> list[Need]:
-        """Return the rules that have a pattern that they need, and may print."""
+    def having(self, triggers: Iterable[str]) -> list[Need]:
+        """Return the rules that have a pattern that they need."""
         needs = self._needs
-        return _printing([need for key in triggers if key in needs for need in needs[key]], data, matches)
-
-
-def _printing(needs: Iterable[Need], data: bytes, matches: Matches | None) -> list[Need]:
-    """Return those that may print; of rules for bytes it isn't known what matches below."""
-    return [need for need in needs if need.prints(data, None if need.binary else matches)]
+        return [need for key in triggers if key in needs for need in needs[key]]
 
 
 class _Places:
@@ -106,12 +107,16 @@ class _Places:
 
     def __init__(self, needs: Iterable[Need]) -> None:
         rows: dict[int, dict[int, list[Need]]] = {}
+        self._first: dict[int, list[Need]] = {}
         for need in needs:
             for offset, pairs in need.places:
+                firsts = [] if offset else _firsts(pairs)
+                for first in firsts:
+                    self._first.setdefault(first, []).append(need)
                 row = rows.setdefault(offset, {})
-                for pair in pairs:
+                for pair in () if firsts else pairs:
                     row.setdefault(pair, []).append(need)
-        self._at_zero = {pair.to_bytes(2, "little"): found for pair, found in rows.pop(0, {}).items()}
+        self._at_zero = rows.pop(0, {})
         self._offsets = sorted(rows)
         self._needs = [rows[offset] for offset in self._offsets]
         self._at = np.array(self._offsets, np.intp)
@@ -120,10 +125,10 @@ class _Places:
         for base, row in zip(self._base, self._needs, strict=True):
             self._table[base + _hash(np.fromiter(row, np.uint16))] = True
 
-    def find(self, data: bytes, matches: Matches | None) -> list[Need]:
-        """Return the rules that have what they need at a place, and may print."""
+    def having(self, data: bytes) -> list[Need]:
+        """Return the rules that have what they need at a place."""
         last = len(data) - 1
-        needs = list(self._at_zero.get(data[:2], ()))
+        needs = [*self._first.get(data[0], ()), *self._at_zero.get(data[0] | data[1] << 8, ())]
         places = bisect_left(self._offsets, last)
         pairs = np.ndarray((last,), "<u2", data, 0, (1,))[self._at[:places]]
         maybe = self._table[self._base[:places] + _hash(pairs)]
@@ -132,7 +137,13 @@ class _Places:
         if places < len(self._offsets) and self._offsets[places] == last:
             # At the last byte there is no pair to look up, so all are tested.
             needs += {need.rule: need for some in self._needs[places].values() for need in some}.values()
-        return _printing(needs, data, matches)
+        return needs
+
+
+def _firsts(pairs: Pairs) -> list[int]:
+    """Return the first bytes of pairs that have each with any second, none if they aren't such."""
+    firsts = {pair & 0xFF for pair in pairs}
+    return sorted(firsts) if len(pairs) == len(firsts) << 8 else []
 
 
 _BITS = 10

@@ -28,7 +28,7 @@ FILE_NAME = "remetrics.toml"
 MEMORY = 1000.0
 """MB that a rank may take for rows on their way, by default."""
 
-TYPES = ("plain", "none")
+TYPES = ("exact", "plain", "none")
 DEMO = "demo:"
 MOST_SHARES = 1_000_000
 
@@ -51,7 +51,7 @@ class AnalyzeOptions:
     sources: tuple[str, ...] = ()
     output: Path = Path("remetrics.h5")
     platforms: tuple[str, ...] = ()
-    types: str = "plain"
+    types: str = "exact"
     limits: Limits = field(default_factory=Limits)
     scratch: tuple[Path, ...] = ()
     scratch_rooms: Mapping[Path, int] = field(default_factory=dict)

@@ -7,13 +7,14 @@ a fault of libmagic costs a layer and not the rank; it imports nothing heavy.
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections.abc import Iterable
-from importlib import import_module
 from struct import Struct
-from types import ModuleType
 
-from ..errors import MissingComponentError, UsageError
+from ..errors import UsageError
 from .heads import RULE, head_of
+from .libmagic.binding import Magic, libmagic_version
 from .typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "warm",
 ]
 
-MODES = ("plain", "none")
-"""Ways to type: ask libmagic, or call everything "untyped"."""
+MODES = ("exact", "plain", "none")
+"""Ways to type: ask libmagic for less, ask it with all its rules, or call everything "untyped"; the first two agree."""
 
 HEAD_BYTES = 7 << 20
 """Bytes of a content's beginning that a `Typer` wants to see: what `file` 5.44 reads."""
+
+_log = logging.getLogger(__name__)
 
 # The watch: a sequence number, which is 0 when libmagic isn't running, and the digest that it works on.
 _SEQUENCE = Struct("=Q")
@@ -80,7 +83,7 @@ class Typer:
 
     def _ask(self, digest: bytes, head: bytes | memoryview) -> int:
         if self._libmagic is None:
-            self._libmagic = _Libmagic()
+            self._libmagic = _Libmagic(self._mode, self._table)
         # The digest stands before the number that vouches for it; the parent reads in the other order.
         self._sequence += 1
         self._watch[_DIGEST_AT:WATCH_BYTES] = digest
@@ -102,79 +105,45 @@ class Typer:
 
 
 class _Libmagic:
-    """One open magic data base, with the parameters and the flags of `file` without options."""
+    """libmagic, with the parameters and the flags of `file` without options."""
 
-    def __init__(self) -> None:
-        # Not magic.Magic: it raises the limit of named rules above that of `file`.
-        self._magic = _magic()
-        try:
-            self._cookie = self._magic.magic_open(self._magic.MAGIC_NONE)
-            self._magic.magic_load(self._cookie, None)
-        except self._magic.MagicException as error:
-            raise MissingComponentError(f"libmagic can't load its data base: {error.message!r}", _INSTALL) from None
-        try:
-            self._most = self._magic.magic_getparam(self._cookie, self._magic.MAGIC_PARAM_BYTES_MAX)
-        except (NotImplementedError, self._magic.MagicException):
-            self._most = 1 << 20
+    def __init__(self, mode: str, table: TypeTable) -> None:
+        plain = Magic()
+        self._most, self._ask = plain.most, plain.ask
+        if mode == "exact":
+            from .libmagic.exact import Exact
+
+            # What is made here lives as long as the process: the collector need not walk over it.
+            gc.disable()
+            try:
+                exact = Exact(plain)
+                exact.check()
+                gc.freeze()
+            except ValueError as error:
+                if table.is_first("plain"):
+                    _log.warning("types are asked of libmagic plainly, which takes longer: %s", error)
+                return
+            finally:
+                gc.enable()
+            self._ask = exact.ask
 
     def describe(self, head: bytes | memoryview) -> str | None:
         """Return libmagic's words for a content that begins with `head`, or None if it gives an error."""
-        # The binding wants bytes; a slice of bytes that cuts nothing is no copy.
+        # libmagic wants bytes; a slice of bytes that cuts nothing is no copy.
         data = head[: self._most] if isinstance(head, bytes) else bytes(head[: self._most])
-        try:
-            answer = self._magic.magic_buffer(self._cookie, data)
-        except self._magic.MagicException:
-            return None
-        return str(answer.decode("utf-8", "backslashreplace"))
+        answer = self._ask(data)
+        return None if answer is None else answer.decode("utf-8", "backslashreplace")
 
 
-_INSTALL = "install libmagic (Debian: libmagic1, Fedora: file-libs, Alpine: libmagic) or `pip install pylibmagic`"
-
-
-def _magic() -> ModuleType:
-    """Import the binding when the first file is typed: a run without types needs no libmagic."""
-    try:
-        magic = _import_magic()
-    except (ImportError, OSError) as error:
-        raise MissingComponentError(f"libmagic can't be used: {error}", f"{_INSTALL}, or choose --types none") from None
-    if not hasattr(magic, "magic_buffer"):
-        raise MissingComponentError(
-            "the module `magic` is not python-magic", "`pip uninstall file-magic`, `pip install python-magic`"
-        )
-    return magic
-
-
-def _import_magic() -> ModuleType:
-    """Import the binding with the system's libmagic, or with the one of pylibmagic, which must come first."""
-    try:
-        return import_module("magic")
-    except ImportError as error:
-        try:
-            import_module("pylibmagic")
-        except ImportError:
-            raise error from None
-        return import_module("magic")
-
-
-def libmagic_version() -> int:
-    """Return the version of libmagic, 544 for 5.44.
-
-    :raises MissingComponentError: libmagic is not installed.
-    """
-    try:
-        return int(_magic().version())
-    except NotImplementedError:
-        return 0  # before 5.13
-
-
-def signature(mode: str = "plain") -> str:
+def signature(mode: str = "exact") -> str:
     """Return what a table's types depend on, as a name: `magic-544-plain-1`.
 
-    The last number is the version of the rule of :func:`head_of`.
+    The last number is the version of the rule of :func:`head_of`. It is the same for "exact" and "plain":
+    their answers are, so that one may go on where the other stopped.
 
     :raises MissingComponentError: libmagic is needed and not installed.
     """
-    return "magic-none" if mode == "none" else f"magic-{libmagic_version()}-{mode}-{RULE}"
+    return "magic-none" if mode == "none" else f"magic-{libmagic_version()}-plain-{RULE}"
 
 
 def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | None:

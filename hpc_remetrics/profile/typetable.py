@@ -58,6 +58,7 @@ class TypeTable:
     def __init__(self, directory: Path, slots: int = SLOTS) -> None:
         if slots < 1 or slots > _MOST_SLOTS or slots & (slots - 1):
             raise ValueError(f"slots must be a power of two up to 2**28, got {slots}")
+        self._directory = directory
         self._slot_mask = slots - 1
         self._slot_bits = slots.bit_length() - 1
         self._descriptions = list(FIXED)
@@ -126,6 +127,14 @@ class TypeTable:
         """Return all descriptions that the node knows by now; a type's number is its index."""
         self._read_names()
         return list(self._descriptions)
+
+    def is_first(self, what: str) -> bool:
+        """Tell whether this is the first process of the node to say a thing that should be said once."""
+        try:
+            os.close(os.open(self._directory / f"said.{what}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of both files; they stay for the node's other processes."""

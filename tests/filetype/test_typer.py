@@ -17,6 +17,7 @@ from hpc_remetrics.profile.filetype import (
     signature,
     warm,
 )
+from hpc_remetrics.profile.libmagic.binding import Magic
 from hpc_remetrics.profile.typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
@@ -56,7 +57,7 @@ def test_mode_none_asks_nothing(table, monkeypatch):
 
 
 def test_no_other_mode(table):
-    with pytest.raises(UsageError, match="choose from plain, none"):
+    with pytest.raises(UsageError, match="choose from exact, plain, none"):
         Typer("fast", table)
 
 
@@ -69,7 +70,7 @@ def test_a_known_content_is_not_asked_again(table, monkeypatch):
 
 
 def test_no_more_is_looked_at_than_file_looks_at(table):
-    limit = filetype._Libmagic()._most
+    limit = filetype._Libmagic("plain", table)._most
     assert limit <= HEAD_BYTES
     typer = Typer("plain", table)
     assert type_of(typer, table, b"a" * limit + b"\0" * 10) == type_of(typer, table, b"a" * limit) == "ASCII text"
@@ -98,27 +99,19 @@ def test_the_watch_shows_the_content_while_libmagic_has_it(table):
 
 
 def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
-    import magic
-
-    def fail(cookie, data):
-        raise magic.MagicException(b"regex error 17")
-
-    monkeypatch.setattr(magic, "magic_buffer", fail)
+    monkeypatch.setattr(Magic, "ask", lambda self, data: None)
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == UNREADABLE
 
 
 @pytest.mark.parametrize("answer", [b"\xff\xfe\n \0", b"", b"'", "Größe, x".encode("latin-1"), b"x" * 9000])
 def test_odd_answers_are_types_too(table, monkeypatch, answer):
-    import magic
-
-    monkeypatch.setattr(magic, "_magic_buffer", lambda cookie, data, length: answer)
-    monkeypatch.setattr(magic, "magic_buffer", lambda cookie, data: answer)
+    monkeypatch.setattr(Magic, "ask", lambda self, data: answer)
     assert type_of(Typer("plain", table), table, b"abc")
 
 
 def test_the_signature_names_what_the_types_depend_on():
     assert libmagic_version() > 500
-    assert signature() == f"magic-{libmagic_version()}-plain-{filetype.RULE}"
+    assert signature() == signature("plain") == f"magic-{libmagic_version()}-plain-{filetype.RULE}"
     assert signature("none") == "magic-none"
 
 

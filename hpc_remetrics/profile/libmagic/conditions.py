@@ -1,0 +1,321 @@
+"""What a rule needs of a file before it can print a word, as far as that is understood.
+
+A rule prints if its first test passes and it has words, or if one of the tests below does. A rule that
+prints nothing changes nothing (docs/filetype.md), so it can be left out for this file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Mapping
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from . import patterns
+from .numeric import WIDTHS, Pairs, Test, bytes_of, pairs_from, pairs_of, test_of
+from .records import (
+    BINTEST,
+    DER,
+    GUID,
+    INDIR,
+    LESTRING16,
+    OFFADD,
+    OFFNEGATIVE,
+    PSTRING,
+    REGEX,
+    SEARCH,
+    STRING,
+    TEXTTEST,
+    Base,
+    Record,
+)
+from .tree import EQUAL, MOVED, Node, Pattern, tree
+
+_ADD = 3
+_MOST_TRIGGERS = 8
+
+Found = Mapping[str, int] | None
+"""Keys of patterns -> where the first match of each ends in a file, -1 if there is none; None: not known."""
+
+Prints = Callable[[bytes, Found], bool]
+
+
+class Need:
+    """What one rule needs.
+
+    :ivar binary: it is tried on the bytes; `text`: on text.
+    :ivar node: the rule.
+    :ivar places: pairs of bytes at places, of which it needs one.
+    :ivar triggers: patterns of which it needs one to match; none where it needs something else.
+    :ivar returns: libmagic may go on with the next rules although this one printed.
+    :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
+    """
+
+    def __init__(self, base: Base, rule: int, node: Node) -> None:
+        record = node.record
+        self.rule, self.node = rule, node
+        self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
+        self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
+        self.places = _best_places(list(node.path()))
+        self.triggers: list[Pattern] = [] if self.places else _triggers(node) or []
+        self.ends = (
+            bool(record.description)
+            and not self.returns
+            and record.relation == EQUAL
+            and not record.flag & MOVED
+            and _is_for_all(record)
+            and is_exact(record)
+        )
+
+    @cached_property
+    def prints(self) -> Prints:
+        """Tell of a file's bytes, and the patterns found in it, whether the rule may print: False is sure."""
+        return prints(self.node)
+
+
+def need_of(base: Base, rule: int) -> Need | None:
+    """Return what a rule needs to print, or None if it can't for a buffer of bytes."""
+    top = base.top(rule)
+    # What is below a binary test that has words isn't asked for: it prints whatever that says.
+    node = tree(base, [top] if top.description and top.flag & BINTEST else base.records(rule))
+    return Need(base, rule, node) if node.matters and not _is_from_end(top) else None
+
+
+def need_to_pass(base: Base, rule: int) -> Need | None:
+    """Return what a rule needs for its first test to pass, or None if that can't for a buffer of bytes."""
+    node = tree(base, [base.top(rule)])
+    node.effects = True
+    return None if _is_from_end(node.record) else Need(base, rule, node)
+
+
+def _is_from_end(record: Record) -> bool:
+    """Tell whether a test looks at a file's end: a buffer has none, and it never passes (msetoffset, buffer_fill)."""
+    return bool(record.flag & OFFNEGATIVE)
+
+
+def _may_be_left(record: Record) -> bool:
+    """Tell whether libmagic may find no place behind a first test that passed, and leave the rule (moffset)."""
+    return record.relation == ord("!") or record.type not in (STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS)
+
+
+def _is_for_all(record: Record) -> bool:
+    """Tell whether a first test is for files that look like text and for others, and of plain ASCII."""
+    both = patterns.TEXT | patterns.BINARY
+    if record.type in WIDTHS:
+        return True
+    return record.modifiers & both in (0, both) and record.word.isascii()
+
+
+def is_exact(record: Record) -> bool:
+    """Tell whether :func:`place_test` is the very test."""
+    if record.type in WIDTHS:
+        return test_of(record) is not None
+    plain = record.type in (STRING, SEARCH) and not record.modifiers & ~patterns.PLAIN
+    return plain and bool(record.length) and record.relation == EQUAL
+
+
+@lru_cache(None)
+def prints(node: Node) -> Prints:
+    """Return a function that tells whether a test, or one below, may print."""
+    passes = _passes(node)
+    if node.effects:
+        return passes
+    below = [prints(one) for one in node.below if one.matters]
+    return lambda data, found: passes(data, found) and any(may(data, found) for may in below)
+
+
+def _passes(node: Node) -> Prints:
+    """Return a function that tells whether a test may pass."""
+    record, test = node.record, place_test(node.record)
+    if test is not None and record.level == 1 and record.flag & MOVED == OFFADD and _is_search(node.top):
+        return _behind(record, test, node.top)
+    if record.level and record.type == SEARCH and is_exact(record):
+        # Somewhere in a text is cheap to ask, and in a file of any size isn't.
+        word = record.word
+        return lambda data, found: found is None or word in data
+    if record.type in (SEARCH, REGEX) and node.pattern is not None and (record.level or test is None):
+        key = node.pattern.key
+        return lambda data, found: found is None or found[key] >= 0
+    if test is None:
+        return lambda data, found: True
+    if record.type == DER and not record.level and not record.offset:
+        return _sequence_with(node)
+    offset = record.offset
+    if not record.flag & MOVED:
+        begins = _bytes_of(record)
+        if begins is not None:
+            return lambda data, found: data.startswith(begins, offset)
+        return lambda data, found: test(data, offset)
+    if record.flag & MOVED != INDIR or record.in_operator not in (0, _ADD) or record.in_type not in WIDTHS:
+        return lambda data, found: True
+    return _indirect(record, test)
+
+
+def _is_search(record: Record) -> bool:
+    return record.type == SEARCH and is_exact(record) and not record.flag & MOVED and not record.level
+
+
+def _behind(record: Record, test: Test, top: Record) -> Prints:
+    """Return a test at a place behind what the search above found."""
+    word, offset = top.word, top.offset
+    end = offset + reach_of(top) if top.range else None
+    more = record.offset + (0 if top.modifiers & patterns.START else len(word))
+
+    def passes(data: bytes, found: Found) -> bool:
+        at = data.find(word, offset, end)
+        return at >= 0 and at + more >= 0 and test(data, at + more)
+
+    return passes
+
+
+def reach_of(record: Record) -> int:
+    """Return how far a search with a range looks: without modifiers one place further (magiccheck)."""
+    return record.range + len(record.word) - bool(record.modifiers)
+
+
+def _bytes_of(record: Record) -> bytes | None:
+    """Return the bytes that are all that a test asks for at its place."""
+    if record.type == STRING and not record.modifiers & ~patterns.PLAIN and record.relation == EQUAL:
+        return record.word
+    return bytes_of(record)
+
+
+def _indirect(record: Record, test: Test) -> Prints:
+    """Return a test at the place that a number in the file names."""
+    offset, width, more = record.offset, WIDTHS[record.in_type], record.in_offset if record.in_operator else 0
+    order: Literal["big", "little"] = "big" if record.in_type in (7, 8, 26) else "little"
+    absent = record.relation == ord("!")
+
+    def passes(data: bytes, found: Found) -> bool:
+        number = data[offset : offset + width]
+        place = int.from_bytes(number, order) + more
+        # A place beyond 32 bits fails, as one beyond the file does.
+        return absent if len(number) < width or place < 0 else test(data, place)
+
+    return passes
+
+
+def place_test(record: Record) -> Test | None:
+    """Return a test as a function of the file's bytes and a place; None if it may pass for all that is known.
+
+    For strings and searches without modifiers, and for numbers, it is the very test; for others it may
+    pass more. What would take long isn't tried.
+    """
+    if record.type in WIDTHS:
+        return test_of(record)
+    if record.relation != EQUAL:
+        return None
+    if record.type == DER:
+        return _is_sequence if record.value.startswith(b"seq\0") else None
+    word = record.word
+    if record.type not in (STRING, SEARCH) or record.modifiers & ~patterns.UNDERSTOOD or not word:
+        return None
+    if record.modifiers & ~patterns.PLAIN:
+        return _folded(record)
+    if record.type == STRING:
+        return lambda data, offset: data.startswith(word, offset)
+    if not record.range:
+        return lambda data, offset: data.find(word, offset) >= 0
+    reach = reach_of(record)
+    return lambda data, offset: data.find(word, offset, offset + reach) >= 0
+
+
+def _is_sequence(data: bytes, offset: int) -> bool:
+    return _may_be_tag(data, offset, (16,))
+
+
+def _may_be_tag(data: bytes, offset: int, tags: Container[int]) -> bool:
+    """Tell whether a DER tag may be one of these: five bits hold it, or 32 bits that overflow, so five more bytes."""
+    tag = data[offset : offset + 6]
+    return bool(tag) and (tag[0] & 31 in tags or (tag[0] & 31 == 31 and len(tag) == 6 and min(tag[1:]) >= 128))
+
+
+_TAGS = {b"int": 2, b"obj_id": 6, b"seq": 16, b"set": 17}
+
+
+def _sequence_with(node: Node) -> Prints:
+    """Return the test of a DER sequence, and of its first element's tag, which one of the tests below must know."""
+    names = [[tag for name, tag in _TAGS.items() if one.record.value.startswith(name)] for one in node.below]
+    known = all(names) and all(one.record.type == DER for one in node.below)
+    first = {tag for name in names for tag in name} if known and names else set(range(32))
+
+    def passes(data: bytes, found: Found) -> bool:
+        if not _is_sequence(data, 0):
+            return False
+        # A length of one byte stands between.
+        return data[0] & 31 == 31 or data[1:2] >= b"\x80" or _may_be_tag(data, 2, first)
+
+    return passes
+
+
+def _folded(record: Record) -> Test | None:
+    """Return the test of a word with modifiers at its place; elsewhere a matcher of many does it."""
+    if record.type != STRING and record.range != 1:
+        return None
+    expression = patterns.of_word(record.word, record.modifiers)
+    return lambda data, offset: _compiled(expression).match(data, offset) is not None
+
+
+@lru_cache(None)
+def _compiled(expression: str) -> re.Pattern[bytes]:
+    return re.compile(expression.encode())
+
+
+def _best_places(path: list[Record]) -> list[tuple[int, Pairs]]:
+    """Return the place on the way where the fewest pairs of bytes will do, or two of which one is needed."""
+    top = path[0]
+    if top.type == SEARCH and top.range == 1 and not top.modifiers and top.length and top.relation == EQUAL:
+        # It may begin at the next byte too.
+        allowed = pairs_from(*patterns.first_pairs(top.word, 0) or (_ANY, _ANY))
+        return [(top.offset, allowed), (top.offset + 1, allowed)]
+    found: dict[int, Pairs] = {}
+    for record in path:
+        pairs = None if record.flag & MOVED else _pairs(record)
+        if pairs is not None:
+            offset, allowed = pairs
+            found[offset] = sorted({*found[offset]} & {*allowed}) if offset in found else allowed
+    return [min(found.items(), key=_rarity)] if found else []
+
+
+def _rarity(place: tuple[int, Pairs]) -> tuple[bool, int]:
+    """Order places by how many files have one of the pairs: two zeros are common."""
+    return 0 in place[1], len(place[1])
+
+
+def _pairs(record: Record) -> tuple[int, Pairs] | None:
+    """Return a place, and the pairs of bytes there of which the test needs one."""
+    if record.type in WIDTHS:
+        return pairs_of(record)
+    if record.relation != EQUAL:
+        return None
+    if record.type == GUID:
+        return record.offset, pairs_from(record.value[:1], record.value[1:2])
+    if record.type == DER and not record.level and record.value.startswith(b"seq\0"):
+        # The tag is the low five bits, or in the next bytes if all are set.
+        return record.offset, pairs_from(bytes(one for one in range(256) if one & 31 in (16, 31)), _ANY)
+    if record.type == LESTRING16 and record.length and record.value[0]:
+        return record.offset, pairs_from(record.value[:1], _ANY)
+    if record.type == PSTRING and record.length and record.value[0]:
+        # The first character stands behind a length of one byte.
+        short = record.modifiers & ~patterns.PLAIN == _ONE_BYTE_LENGTH
+        return (record.offset, pairs_from(_ANY, record.value[:1])) if short else None
+    if record.type == STRING or (record.type == SEARCH and record.range == 1 and record.modifiers):
+        first = patterns.first_pairs(record.word, record.modifiers)
+        return (record.offset, pairs_from(*first)) if first else None
+    return None
+
+
+_ONE_BYTE_LENGTH = 1 << 7
+_ANY = bytes(range(256))
+
+
+def _triggers(node: Node) -> list[Pattern] | None:
+    """Return patterns of which one must match before the rule prints, the rarer the better; None if none need to."""
+    own = [node.pattern] if node.pattern is not None else None
+    if node.effects:
+        return own
+    below = [_triggers(one) for one in node.below if one.matters]
+    found = [pattern for one in below for pattern in one or ()]
+    if not all(below) or len(found) > _MOST_TRIGGERS:
+        return own
+    return found if own is None or min(one.weight for one in found) >= own[0].weight else own

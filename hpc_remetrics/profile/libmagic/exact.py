@@ -1,0 +1,163 @@
+"""libmagic's answers for less: it is asked with the rules alone that can say something about the file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from .binding import Magic, data_base_path
+from .conditions import Need, need_of, need_to_pass
+from .outcomes import NotKnownError, Outcomes
+from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
+from .records import Base, find_base
+from .samples import SAMPLES
+from .screen import Screen
+
+_MOST_BYTES = 48 << 20
+_MOST_PARTS = 4096
+
+
+class Exact:
+    """Describes files as libmagic does, with all its rules, byte for byte.
+
+    :param plain: libmagic with all its rules.
+    :raises ValueError: its data base isn't understood.
+    """
+
+    def __init__(self, plain: Magic) -> None:
+        self._plain, self._most = plain, plain.most
+        self._base = find_base(data_base_path())
+        needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
+        self._seeks = find_spec("hyperscan") is not None
+        self._screen = Screen(needs, self._seeks)
+        self._parts = _Parts(self._base)
+        self._behind: dict[int, Screen] = {}
+
+    def ask(self, data: bytes) -> bytes | None:
+        """Return libmagic's words for a content, or None if it gives an error."""
+        if len(data) < 2:
+            return self._plain.ask(data)
+        text = text_of(data)
+        if text is UNKNOWN:
+            return self._plain.ask(data)
+        if isinstance(text, str):
+            return self._of_bytes(data)
+        return self._of_text(data, text)
+
+    def check(self) -> None:
+        """Compare the answers with libmagic's plain ones for a file of each kind.
+
+        :raises ValueError: one differs.
+        """
+        for data in SAMPLES:
+            want, have = self._plain.ask(data), self.ask(data)
+            if want != have:
+                raise ValueError(f"this libmagic says {want!r} of a sample, not {have!r}")
+
+    def _of_bytes(self, data: bytes) -> bytes | None:
+        needs = _needed(self._screen.of_bytes(data))
+        for need in needs:
+            if need.returns:
+                return self._returning(data, needs, need.rule)
+        return self._asked(data, _rules(needs))
+
+    def _returning(self, data: bytes, needs: list[Need], first: int) -> bytes | None:
+        """Ask of a file that libmagic may go on with after a rule printed.
+
+        The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
+        """
+        rules = _rules(needs)
+        for need in self._passing(first).of_bytes(data):
+            if need.rule not in rules:
+                rules[need.rule] = need.rule in self._base.returning
+        return self._asked(data, dict(sorted(rules.items())))
+
+    def _passing(self, first: int) -> Screen:
+        """Return the rules behind one, by what their first test needs."""
+        if first not in self._behind:
+            base = self._base
+            needs = [need for rule in range(first + 1, base.rules) if (need := need_to_pass(base, rule)) is not None]
+            self._behind[first] = Screen([need for need in needs if need.binary], self._seeks)
+        return self._behind[first]
+
+    def _of_text(self, data: bytes, text: Text) -> bytes | None:
+        binary, needs, matches = self._screen.of_both(text.utf8)
+        if not text.whole:
+            binary = self._screen.of_bytes(data)
+        needs.sort(key=_rule)
+        if matches is not None and not binary and has_rules(data, text, self._most):
+            try:
+                printed = Outcomes(text.utf8, matches, text.looks).of(needs)
+            except NotKnownError:
+                pass
+            else:
+                return words_of(text, printed.decode()).encode()
+        needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
+        if any(need.returns for need in needs):
+            return self._plain.ask(data)
+        return self._asked(data, _rules(needs))
+
+    def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:
+        return (self._parts.of(tuple(rules.items())) or self._plain).ask(data)
+
+
+def _needed(found: list[Need]) -> list[Need]:
+    """Return the rules to ask, in libmagic's order: none behind one that ends its walk."""
+    needs: dict[int, Need] = {}
+    text_ends = False
+    for need in sorted(found, key=_rule):
+        if need.binary:
+            needs[need.rule] = need
+            if need.ends:
+                break  # text comes after all bytes
+        elif not text_ends:
+            needs[need.rule] = need
+            text_ends = need.ends
+    return list(needs.values())
+
+
+def _rules(needs: list[Need]) -> dict[int, bool]:
+    """Return the rules in order, each whole."""
+    return {need.rule: True for need in needs}
+
+
+def _rule(need: Need) -> int:
+    return need.rule
+
+
+_Rules = tuple[tuple[int, bool], ...]
+"""Rules, and whether each is wanted whole or without what is below its first test."""
+
+
+class _Parts:
+    """Data bases of a few rules each, as many as there is room for."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._parts: dict[_Rules, Magic | None] = {}
+        self._bytes = 0
+
+    def of(self, rules: _Rules) -> Magic | None:
+        """Return libmagic with these rules alone, or None if that may differ from libmagic with all."""
+        try:
+            return self._parts[rules]
+        except KeyError:
+            return self._made(rules)
+
+    def _made(self, rules: _Rules) -> Magic | None:
+        base = self._base
+        if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
+            self._parts[rules] = None
+            return None
+        records = base.part(rules)
+        if self._bytes + len(records) > _MOST_BYTES or len(self._parts) >= _MOST_PARTS:
+            self._clear()
+        self._bytes += len(records)
+        made = self._parts[rules] = Magic([records])
+        return made
+
+    def _clear(self) -> None:
+        for part in self._parts.values():
+            if part is not None:
+                part.close()
+        self._parts.clear()
+        self._bytes = 0

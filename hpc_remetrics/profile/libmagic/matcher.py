@@ -1,0 +1,115 @@
+"""Many expressions sought in one pass over a text, by Hyperscan, where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from .tree import NEAR, Pattern
+
+
+class Matcher:
+    """Finds the patterns that match.
+
+    :param strict: in texts of which no more than :data:`tree.NEAR` bytes are shown.
+    :raises ImportError: there is no Hyperscan.
+    """
+
+    def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
+        distinct = {pattern.key: pattern for pattern in patterns}
+        self._keys = list(distinct)
+        self._scan: Any = _nothing
+        if distinct:
+            self._scan = _compiled(list(distinct.values()), strict)
+
+    def find(self, text: bytes) -> dict[str, int]:
+        """Return the keys of the patterns that match somewhere in a text, and where the first match of each ends."""
+        found: dict[int, int] = {}
+        self._scan(text, match_event_handler=_note, context=found)
+        keys = self._keys
+        return {keys[number]: end for number, end in found.items()}
+
+
+def _compiled(patterns: list[Pattern], strict: bool) -> Any:
+    """Return Hyperscan's function that scans a text; it numbers the patterns as they stand."""
+    import hyperscan
+
+    expressions = [pattern.strict if strict else pattern.loose for pattern in patterns]
+    data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    data_base.compile(
+        expressions=[expression.encode() for expression in expressions],
+        ids=list(range(len(expressions))),
+        elements=len(expressions),
+        flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
+    )
+    return data_base.scan
+
+
+def _nothing(text: bytes, **options: object) -> None:
+    """Stand for a scan where there is nothing to seek."""
+
+
+def _note(number: int, start: int, end: int, flags: int, context: dict[int, int]) -> None:
+    context[number] = end
+
+
+class _Pair:
+    """The same patterns, strict for the beginning of a text, and loose for the whole of one that is longer."""
+
+    def __init__(self, patterns: list[Pattern]) -> None:
+        self._patterns = patterns
+        self._near = Matcher(patterns, strict=True)
+
+    @cached_property
+    def _far(self) -> Matcher:
+        return Matcher([pattern for pattern in self._patterns if not pattern.is_near], strict=False)
+
+    def find(self, text: bytes) -> dict[str, int]:
+        """Return the patterns that match in a text, and where the first match of each ends, its size if unknown."""
+        found = self._near.find(text[:NEAR])
+        if len(text) > NEAR:
+            for key in self._far.find(text):
+                found.setdefault(key, len(text))
+        return found
+
+
+class Matches(dict[str, int]):
+    """The patterns that match in a text: key -> where the first match ends, -1 for those that don't.
+
+    Those that no rule is found by are sought when they are asked for.
+    """
+
+    def __init__(self, layered: Layered, text: bytes) -> None:
+        super().__init__(layered.triggers.find(text))
+        self._layered, self._text = layered, text
+
+    def __missing__(self, key: str) -> int:
+        other = self._layered.other(key)
+        end = -1 if other is None else other.find(self._text).get(key, -1)
+        self[key] = end
+        return end
+
+
+class Layered:
+    """Two layers of patterns: those that rules are found by, all at once, and others, one by one."""
+
+    def __init__(self, triggers: list[Pattern], others: Iterable[Pattern]) -> None:
+        self._triggers = {pattern.key: pattern for pattern in triggers}
+        self._others = {pattern.key: pattern for pattern in others}
+        self._compiled: dict[str, _Pair] = {}
+
+    @cached_property
+    def triggers(self) -> _Pair:
+        return _Pair(list(self._triggers.values()))
+
+    def other(self, key: str) -> _Pair | None:
+        """Return a matcher of one pattern; few are ever asked for. None for one of the first layer."""
+        if key in self._triggers:
+            return None
+        if key not in self._compiled:
+            self._compiled[key] = _Pair([self._others[key]])
+        return self._compiled[key]
+
+    def find(self, text: bytes) -> Matches:
+        return Matches(self, text)

@@ -1,0 +1,79 @@
+"""A file of each kind, by which the screened answers are compared with libmagic's own when a run starts."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+import zlib
+
+_PYTHON = b'''#!/usr/bin/env python3
+"""A module."""
+import os
+from sys import argv
+
+
+class One(object):
+    def __init__(self, name):
+        self.name = name
+
+
+def main():
+    try:
+        print(os.getcwd())
+    finally:
+        pass
+'''
+_JAVASCRIPT = b"'use strict';\nconst fs = require('fs');\nmodule.exports = function (a) { return typeof a === 'b'; };\n"
+_C = b"#include <stdio.h>\n\nint main(int argc, char **argv)\n{\n\tstruct one { char a; };\n\treturn 0;\n}\n"
+_HTML = b"<!DOCTYPE html>\n<html><head><title>A page</title></head><body><p>text</p></body></html>\n"
+_XML = b'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>\n'
+_RUBY = b"require 'set'\n\nclass One\n  def two\n    3\n  end\nend\n"
+_TEXT = b"Some words, and others.\nA second line: import, class, package.\n" * 40
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
+_ELF = b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\x3e\0\1" + bytes(200)
+_CATALOGUE = b"\xde\x12\4\x95\0\0\0\0\2\0\0\0\x1c\0\0\0\x2c\0\0\0" + bytes(60)
+
+
+def _tar() -> bytes:
+    with io.BytesIO() as target:
+        with tarfile.open(fileobj=target, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo("a"))
+        return target.getvalue()
+
+
+def _zip() -> bytes:
+    with io.BytesIO() as target:
+        with zipfile.ZipFile(target, "w") as archive:
+            archive.writestr("a", "b")
+        return target.getvalue()
+
+
+SAMPLES = (
+    *(_PYTHON, _JAVASCRIPT, _C, _HTML, _XML, _RUBY, _TEXT, b"#!/bin/sh -e\necho a\n", b".TH a 1\n.SH b\n", b"x", b"xy"),
+    *(b'{"a": [1, 2]}\n', b"a,b\n1,2\n3,4\n5,6\n", b"-----BEGIN CERTIFICATE-----\nMII\n", b"%PDF-1.4\n%\xe2\xe3\n"),
+    *(_TEXT.replace(b"words", "Größe".encode()), _TEXT.replace(b"words", "Größe".encode("latin-1"))),
+    *(
+        b"\xef\xbb\xbf" + _XML,
+        _TEXT.decode().encode("utf-16"),
+        _TEXT.replace(b"\n", b"\r\n"),
+        b"a" * 400,
+        _TEXT + bytes(9),
+    ),
+    *(_PNG, _ELF, _CATALOGUE, gzip.compress(_TEXT, mtime=0), zlib.compress(_TEXT), _tar(), _zip()),
+    *(
+        b"\x1a\1" + bytes(40),
+        b"\xa7\r\r\n" + bytes(12) + b"\xe3",
+        b"TZif2" + bytes(60),
+        bytes(300),
+        bytes(range(256)) * 40,
+    ),
+    *(
+        b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1" + bytes(60),
+        b"GIF89a" + bytes(20),
+        b"BZh91AY&SY" + bytes(20),
+        b"MZ" + bytes(200),
+    ),
+)
+"""Contents: text of many kinds and encodings, and files known by bytes at the beginning or elsewhere, or not at all."""

@@ -127,6 +127,14 @@ def test_a_limit_on_pulls_is_told_kept_and_not_used_up_by_what_is_here(start_fro
     assert {method for method, _ in front.asked} == {"HEAD"}
 
 
+def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
+    front = start_front(pulls=2, window=2)
+    names = [f"{front.host}/{name}" for name in (*TRIO, "forms/big:1", "forms/index:1")]
+    mirror(*names, "--patience", "tries=1", ranks=2)
+    assert mirror.names() == set(names)
+    assert failures(mirror) == {}
+
+
 def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
     mirror.folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(mirror.folder)]

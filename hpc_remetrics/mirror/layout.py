@@ -33,12 +33,15 @@ class Layout:
 
     def prepare(self) -> None:
         """Make the folders and the file that says what this is, and clear away what a kill left."""
+        mark = self.folder / "oci-layout"
         try:
-            for folder in (self._blobs, self._partial):
+            if not mark.exists() and self.folder.is_dir() and any(self.folder.iterdir()) and not self.state.exists():
+                raise OutputError(f"{self.folder} is no OCI layout and not empty", "choose another folder with -o")
+            # The state first: it tells the next start whose folder this is.
+            for folder in (self._partial, self._blobs):
                 folder.mkdir(parents=True, exist_ok=True)
             for left in self._partial.glob("*.*"):
                 left.unlink()
-            mark = self.folder / "oci-layout"
             if not mark.exists():
                 write_whole(mark, [json.dumps({"imageLayoutVersion": "1.0.0"})])
             if not (self.folder / "index.json").exists():

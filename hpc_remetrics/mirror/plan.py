@@ -59,6 +59,7 @@ class Mirror:
         self._ahead, self._most = 2 * workers, max(workers // 2, 1)
         self._resolving = self._in_row = 0
         self._blobs: deque[BlobTask] = deque()
+        self._later: deque[Reference] = deque()
         self._waiting: dict[Digest, list[Reference]] = {}
         self._open: dict[Reference, _Open] = {}
         self.failures: dict[Reference, Failed] = {}
@@ -68,18 +69,25 @@ class Mirror:
         if self.obstacle:
             return None
         is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
-        image = None if is_enough else next(self._images, None)
+        image = None if is_enough else self._next_image()
         if image is None:
             return self._blobs.popleft() if self._blobs else None
         self._resolving += 1
         return ImageTask(image, self._counted(image.host) or image in self._state)
 
+    def _next_image(self) -> Reference | None:
+        image = next(self._images, None)
+        return self._later.popleft() if image is None and self._later else image
+
     def take(self, task: ImageTask | BlobTask, value: Resolved | Brought | Failed | None) -> None:
-        if value is not None:
-            is_out = isinstance(value, Failed) and value.cause in _OUT_OF_ORDER
-            self._in_row = self._in_row + 1 if is_out else 0
-        if isinstance(task, ImageTask):
-            self._resolving -= 1
+        if value is None:
+            return
+        cause = value.cause if isinstance(value, Failed) else ""
+        self._in_row = self._in_row + 1 if cause in _OUT_OF_ORDER else 0
+        self._resolving -= isinstance(task, ImageTask)
+        if cause == "rate_limited":
+            self._put_off(task)
+        elif isinstance(task, ImageTask):
             if isinstance(value, Failed):
                 self._fail(task.reference, value)
             elif isinstance(value, Resolved):
@@ -88,6 +96,13 @@ class Mirror:
             self._missed(task, value)
         elif isinstance(value, Brought):
             self._came(task, value)
+
+    def _put_off(self, task: ImageTask | BlobTask) -> None:
+        """Ask once more, after what has not been asked for yet: being asked for less is no failure."""
+        if isinstance(task, ImageTask):
+            self._later.append(task.reference)
+        else:
+            self._blobs.append(task)
 
     @property
     def obstacle(self) -> str:

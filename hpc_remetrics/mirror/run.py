@@ -16,7 +16,7 @@ from ..cluster.crew import Crew, lead
 from ..cluster.lock import OutputLock
 from ..cluster.signals import StopRequest
 from ..errors import OutputError
-from ..progress import StatusLine
+from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
 from . import cost
 from .layout import Layout
@@ -128,6 +128,9 @@ class _Download:
             f"{counts.bytes / seconds / 1e6:.1f} MB/s",
             f"{self._mirror.backlog:,} blobs wait",
         ]
+        done = counts.images + failures
+        if 0 < done < self._wanted:
+            parts.append(f"{clock_time((self._wanted - done) * seconds / done)} left")
         if failures:
             parts.append(f"{failures:,} failed")
         return ", ".join(parts)

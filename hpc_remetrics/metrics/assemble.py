@@ -16,6 +16,7 @@ from ..store.readable import path_text
 from . import small
 from .amounts import Whole, by_type
 from .distribution import Distributions
+from .estimates import estimates
 from .growth import ratio
 from .inputs import Inputs
 
@@ -88,7 +89,8 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
         "dedup_levels": _dedup_levels(found),
         "hidden": _how(found, totals["image_FLS"]),
         "what_if": _what_if(totals),
-        **{name: {column: [] for column in METRICS[name].columns} for name in ("samples", "chunks", "estimates")},
+        "estimates": estimates(inputs, images),
+        **{name: {column: [] for column in METRICS[name].columns} for name in ("samples", "chunks")},
     }
 
 

@@ -53,6 +53,11 @@ class Table:
         """Names of the row numbers that frames have besides the columns, to join tables by."""
         return ["row", *({"entries": ["layer"], "image_layers": ["image"]}.get(self.form.name, []))]
 
+    @property
+    def stored(self) -> frozenset[str]:
+        """Names of the columns that the file has; one of an earlier program may lack some."""
+        return frozenset(self.form.columns) & frozenset(self._group)
+
     def __getitem__(self, name: str) -> np.ndarray:
         return self.column(name)
 

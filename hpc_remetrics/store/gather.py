@@ -409,7 +409,8 @@ def _raw(digests: list[bytes]) -> np.ndarray:
 
 def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
     known = [catalog.repositories.get(name, Popularity()) for name in names]
-    return {"name": names, "stars": [one.stars for one in known], "pulls": [one.pulls for one in known]}
+    columns = ("stars", "pulls", "stratum", "weight", "drawn")
+    return {"name": names, **{column: [getattr(one, column) for one in known] for column in columns}}
 
 
 def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from datetime import datetime, timezone
 from html import escape as quoted
 from typing import Any
 
+import numpy as np
+
 from ..log import escape
 from ..store.dataset import Dataset, Table
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
+from .figures.panels import largest
 from .numbers import Numbers, numbers_of
 from .page_style import STYLE
 from .references import SOURCES, TOTALS
@@ -128,9 +131,11 @@ def _distributions(figure: Figure, numbers: Numbers) -> str:
 
 
 def _metrics(name: str, table: Table) -> str:
-    """Return the first rows of a table of the metrics."""
+    """Return the first rows of a table of the metrics, or, where they are of files, those with most bytes."""
     columns = [table.form.columns[one] for one in table.columns]
-    values = [table.readable(column.name, 0, _MOST_ROWS).tolist() for column in columns]
+    by_bytes = "redundant_bytes" in table.columns and "bytes" in table.columns
+    chosen = largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
+    values = [table.readable(column.name)[chosen].tolist() for column in columns]
     rows = [
         [shown(value, column) for value, column in zip(row, columns, strict=True)] for row in zip(*values, strict=True)
     ]

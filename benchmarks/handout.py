@@ -52,7 +52,7 @@ def measured(base: Path | None, layers: int) -> dict[str, Any]:
             f"export {form}": ["export", one, "--format", form, "-o", folder / form] for form in _FORMATS
         }
         commands["compare"] = ["compare", one, other, "--json"]
-        commands["merge, with metrics"] = ["merge", one, other, "-o", folder / "all.h5", "--scratch", folder]
+        commands["merge, with metrics"] = ["merge", one, other, "-o", folder / "all.h5", "--memory", 100]
         costs = {what: _measured(words, folder / "said") for what, words in commands.items()}
     rows = layers * 3 // 4 * LAYER_ROWS
     return {"rows": rows, "costs": {what: vars(cost) for what, cost in costs.items()}}

@@ -49,10 +49,13 @@ def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> 
         return
     from .tables import write_table
 
-    metrics = dataset.metrics if dataset.has_metrics else None
-    every = [*dataset.tables, *(f"{METRICS}{name}" for name in (metrics.tables if metrics else ()))]
-    for name in tables or every:
+    for name in tables or dataset.tables:
         target = folder / f"{name}.{form}"
         target.parent.mkdir(exist_ok=True)
         table = dataset.metrics[name.removeprefix(METRICS)] if name.startswith(METRICS) else dataset.table(name)
         print(f"{target}: {write_table(table, target, form):,} rows", file=sys.stderr)
+    if dataset.has_metrics and not tables:
+        (folder / METRICS).mkdir(exist_ok=True)
+        for name in dataset.metrics.tables:
+            write_table(dataset.metrics[name], folder / METRICS / f"{name}.{form}", form)
+        print(f"{folder / METRICS}: {len(dataset.metrics.tables)} tables of metrics", file=sys.stderr)

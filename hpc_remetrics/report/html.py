@@ -6,16 +6,18 @@ import base64
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from html import escape as quoted
-from typing import Any
+
+import numpy as np
 
 from ..log import escape
 from ..store.dataset import Dataset, Table
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
+from .figures.panels import largest
 from .numbers import Numbers, numbers_of
 from .page_style import STYLE
 from .references import SOURCES, TOTALS
-from .values import number, shown, unit_of
+from .values import number, shown
 
 _MOST_ROWS = 25
 """Rows of a table on the page; `--json` and `export` have all."""
@@ -128,21 +130,19 @@ def _distributions(figure: Figure, numbers: Numbers) -> str:
 
 
 def _metrics(name: str, table: Table) -> str:
-    """Return the first rows of a table of the metrics."""
+    """Return the first rows of a table of the metrics, or, where they are of files, those with most bytes."""
     columns = [table.form.columns[one] for one in table.columns]
-    values = [table.readable(column.name, 0, _MOST_ROWS).tolist() for column in columns]
+    by_bytes = "redundant_bytes" in table.columns and "bytes" in table.columns
+    chosen = largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
+    values = [table.readable(column.name)[chosen].tolist() for column in columns]
     rows = [
         [shown(value, column) for value, column in zip(row, columns, strict=True)] for row in zip(*values, strict=True)
     ]
-    heads = [_head(column) for column in columns]
+    heads = [column.name.replace("_", " ") for column in columns]
+    texts = [place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")]
     more = len(table) - len(rows)
     rest = f"<p>{more:,} rows more are in the dataset (--json, export).</p>" if more > 0 else ""
-    return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows)}{rest}"
-
-
-def _head(column: Any) -> str:
-    unit = unit_of(column)
-    return column.name.replace("_", " ") + (f" ({unit})" if unit in ("s",) else "")
+    return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
 
 
 def _failures(numbers: Numbers) -> str:
@@ -160,17 +160,21 @@ def _definitions(texts: dict[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{quoted(word)}</dt><dd>{quoted(text)}</dd>" for word, text in texts.items()) + "</dl>"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column is a head of rows; it scrolls by itself where it is too wide."""
-    head = "".join(f'<th scope="col">{quoted(text)}</th>' for text in heads)
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = (0,)) -> str:
+    """Return a table whose first column is a head of rows; it scrolls by itself where it is too wide.
+
+    :param texts: places of the columns that are texts, which stand to the left.
+    """
+    kinds = [" class=text" if place in texts else "" for place in range(len(heads))]
+    head = "".join(f'<th scope="col"{kind}>{quoted(text)}</th>' for text, kind in zip(heads, kinds, strict=True))
     lines = []
     for first, *others in rows:
-        cells = "".join(map(_cell, others))
-        lines.append(f'<tr><th scope="row">{quoted(first)}</th>{cells}</tr>')
-    body = "".join(lines) or f'<tr><td colspan="{len(heads)}">no rows</td></tr>'
+        cells = "".join(map(_cell, others, kinds[1:]))
+        lines.append(f'<tr><th scope="row"{kinds[0]}>{quoted(first)}</th>{cells}</tr>')
+    body = "".join(lines) or f'<tr><td colspan="{len(heads)}" class=text>no rows</td></tr>'
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, kind: str) -> str:
     """Return a cell; a long text may break anywhere."""
-    return f"<td{' class=long' if len(text) > _LONG else ''}>{quoted(text)}</td>"
+    return f"<td{' class=long' if len(text) > _LONG else kind}>{quoted(text)}</td>"

@@ -23,8 +23,9 @@ table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tab
 th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th, td { overflow-wrap: normal; }
 td { white-space: nowrap; }
-.long { overflow-wrap: anywhere; white-space: normal; min-width: 14rem; text-align: left; }
-th[scope=row] { text-align: left; font-weight: normal; min-width: 9rem; }
+.text, .long { text-align: left; }
+.long { overflow-wrap: anywhere; white-space: normal; min-width: 14rem; }
+th[scope=row] { font-weight: normal; min-width: 9rem; }
 thead th { background: var(--soft); }
 dt { font-weight: bold; margin-top: 0.5rem; }
 summary { cursor: pointer; color: var(--link); padding: 0.5rem 0; }

@@ -33,7 +33,7 @@ def number(value: float, unit: str) -> str:
     >>> number(2.6047, "1"), number(7, "1"), number(0.0123, "share")
     ('2.6', '7', '1.23 %')
     """
-    if isinstance(value, float) and math.isnan(value):
+    if math.isnan(value) or (unit == "byte" and value < 0):
         return NOTHING
     if unit == "byte":
         return size(int(value))

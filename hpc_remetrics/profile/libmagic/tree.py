@@ -64,9 +64,9 @@ class Pattern(NamedTuple):
 class Node:
     """A test, the pattern it needs if it needs one, and the tests of the next level below it."""
 
-    def __init__(self, record: Record, top: Record) -> None:
+    def __init__(self, record: Record, top: Record, above: Record | None = None) -> None:
         self.record, self.top = record, top
-        self.pattern = _pattern_of(record, top)
+        self.pattern = _pattern_of(record, top, above)
         self.below: list[Node] = []
         self.followed = False  # a call whose block is below
 
@@ -120,7 +120,7 @@ def _grown(base: Base, records: list[Record], top: Record, nested: int) -> Node:
     for record in records[1:]:
         # A level may be left out: libmagic then never comes to the test, unless one of that level passed.
         del line[max(record.level, 1) :]
-        node = Node(record, top)
+        node = Node(record, top, line[-1].record)
         if record.type == USE:
             _follow(base, node, top, nested)
         line[-1].below.append(node)
@@ -153,14 +153,14 @@ def _base_of(record: Record, top: Record) -> int | None:
     return top.offset + top.range + top.length if bounded else None
 
 
-def _pattern_of(record: Record, top: Record) -> Pattern | None:
+def _pattern_of(record: Record, top: Record, above: Record | None) -> Pattern | None:
     """Return what must match somewhere in the file if a test passes."""
     if record.relation != EQUAL or record.type not in (REGEX, SEARCH):
         return None
     base = _base_of(record, top)
     begin = None if base is None else base + record.offset
     if record.type == REGEX:
-        return _pattern_of_expression(record, begin)
+        return _pattern_of_expression(record, begin, above)
     word, spaced = record.word, record.modifiers & (patterns.COMPACT | patterns.OPTIONAL_SPACE)
     if spaced and top.flag & BINTEST and not word[:1].isspace():
         # What stands before a blank, which may stand for any number of them, has a known length.
@@ -173,13 +173,27 @@ def _pattern_of(record: Record, top: Record) -> Pattern | None:
     return Pattern(expression, expression, reach)
 
 
-def _pattern_of_expression(record: Record, begin: int | None) -> Pattern | None:
+def _pattern_of_expression(record: Record, begin: int | None, above: Record | None) -> Pattern | None:
     # What is searched ends where the file does, unless it is limited.
     strict, loose = _expression(record, not record.range), _expression(record, False)
     if strict is None or loose is None:
         return None
     exact = begin == 0 and not record.range and patterns.is_kept(record.value)
+    if above is not None and above.type == REGEX and record.flag & MOVED == OFFADD and not record.offset:
+        # It is searched from where a match of the expression above ends: there, or at the beginning of a line.
+        behind = _expression(above, False)
+        strict, loose = (_begun(one, behind, record, end) for one, end in ((strict, not record.range), (loose, False)))
     return Pattern(strict, loose, None if begin is None else begin + REGEX_BYTES, exact)
+
+
+def _begun(expression: str, behind: str | None, record: Record, at_end: bool) -> str:
+    """Return an expression moved behind another one, with what it asks of the beginning of a line."""
+    value = record.value.partition(b"\0")[0]
+    begins = value[:1] == b"^" and b"|" not in value and b"^" not in value[1:]
+    if behind is None or not begins:
+        return expression
+    of_line = _expression(record._replace(flag=record.flag & ~MOVED), at_end)
+    return f"(?:{of_line})|(?:{behind})(?:{expression})"
 
 
 def _expression(record: Record, at_end: bool) -> str | None:

@@ -58,13 +58,13 @@ def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
     if item.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
         return item
     try:
-        data = layout.blob(Digest.parse(item["digest"])).read_bytes()
-    except OSError:
+        data = layout.blob(Digest.parse(str(item.get("digest")))).read_bytes()
+    except (OSError, ValueError):
         return item  # a manifest that is not at the registry, or for a platform that wasn't asked for
     value = documents.parse(data)
-    changed = {key: _worded(value[key]) for key in ("config", "layers") if key in value}
-    if "manifests" in value:
-        changed["manifests"] = [_translate(layout, child) for child in value["manifests"]]
+    changed: dict[str, Any] = {key: _worded(value[key]) for key in ("config", "layers") if key in value}
+    if isinstance(children := value.get("manifests"), list):
+        changed["manifests"] = [_translate(layout, one) if isinstance(one, dict) else one for one in children]
     changed = _worded({**value, **changed})
     if changed == value:
         return item

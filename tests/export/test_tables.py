@@ -66,9 +66,10 @@ def read(folder, form, table):
         rows = list(csv.DictReader(file))
     numbers = {name for name, one in TABLES[table].columns.items() if one.type in ("row", "u2", "u4", "i4", "i8")}
     keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
-    numbers = (numbers | keys) - {"notes"}
+    kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
+    kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
     return {
-        name: [(int(row[name]) if row[name] else None) if name in numbers else row[name] for row in rows]
+        name: [(kinds[name](row[name]) if row[name] else None) if name in kinds else row[name] for row in rows]
         for name in (rows[0] if rows else ())
     } or None
 

@@ -49,7 +49,6 @@ def test_a_job_through_a_night_gives_the_dataset_of_a_quiet_run(slurm, layout, t
     same(truth, output)
     found = status(slurm, output)
     assert found["state"] == "done"
-    assert sum(one["layers"] for one in found["jobs"]) >= 13
     assert len(found["jobs"]) >= 3
 
 
@@ -60,7 +59,11 @@ def test_scancel_stops_in_order_and_nothing_starts_again(slurm, layout, truth, t
     launch = "--export=ALL,REMETRICS_LAUNCH=srun --mpi=pmi2 --kill-on-bad-exit=1"
     job = slurm.sbatch("-n", 3, launch, SCRIPTS / "analyze.sbatch", *words, *slow, folder=tmp_path)
     log = tmp_path / f"remetrics-{job}.log"
-    slurm.wait_for(lambda: output.with_name("out.h5.parts").exists() and status(slurm, output)["jobs"], 60)
+    slurm.wait_for(
+        lambda: output.with_name("out.h5.parts").exists() and status(slurm, output)["jobs"],
+        60,
+        lambda: log.read_text() if log.exists() else "no log",
+    )
     slurm.run("scancel", job)
     slurm.wait_for(lambda: slurm.show(job)["JobState"] == "CANCELLED", 30)
     slurm.wait_for(lambda: status(slurm, output)["state"] == "stopped", 30)

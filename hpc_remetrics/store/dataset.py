@@ -36,6 +36,7 @@ class Table:
 
     def __init__(self, group: Any, form: Format) -> None:
         self._group, self.form = group, form
+        self._opened: dict[str, Any] = {}  # an open column keeps the chunk that it read last
 
     def __len__(self) -> int:
         return int(self._group["row"].shape[0])
@@ -65,7 +66,9 @@ class Table:
         """Return values of a column as they are stored: enums as numbers, texts as bytes, digests as 32 raw bytes."""
         if name not in self.form.columns:
             raise KeyError(f"/{self.form.name} has no column {name!r}, it has {', '.join(self.form.columns)}")
-        return np.asarray(self._group[name][start:stop])
+        if (opened := self._opened.get(name)) is None:
+            opened = self._opened[name] = self._group[name]
+        return np.asarray(opened[start:stop])
 
     def key(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the row number itself (`row`), or that of the layer or image that has the row, as i8."""

@@ -9,11 +9,6 @@ from support.runs import Runs
 
 
 @pytest.fixture
-def runs(tmp_path):
-    return Runs(tmp_path)
-
-
-@pytest.fixture
 def start_hub():
     """Return a function that starts a stand-in over repositories."""
     hubs = []

@@ -43,11 +43,6 @@ def dataset(odd):
         yield dataset
 
 
-@pytest.fixture
-def runs(tmp_path):
-    return Runs(tmp_path)
-
-
 @pytest.fixture(scope="session")
 def other(tmp_path_factory, odd_layout) -> Path:
     """The dataset of a second crawl, of one of the images."""

@@ -92,11 +92,6 @@ def stored(registry: Registry, digest: str) -> Path:
 
 
 @pytest.fixture
-def runs(tmp_path):
-    return Runs(tmp_path)
-
-
-@pytest.fixture
 def start_front(registry):
     """Return a function that starts a server in front of the registry."""
     fronts = []

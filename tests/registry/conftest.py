@@ -6,9 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import small_images
 from support.registry import Registry, htpasswd_auth
-from support.runs import Runs
 from support.token_server import TokenServer
 
 from hpc_remetrics.registry import Access, Patience
@@ -31,17 +29,6 @@ def no_login_of_this_machine(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def access() -> Access:
     return Access(patience=SOON)
-
-
-@pytest.fixture
-def runs(tmp_path):
-    return Runs(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def layout(tmp_path_factory) -> Path:
-    """An OCI layout of real files: three images that share layers, in gzip, zstd and plain tar."""
-    return small_images.build(tmp_path_factory.mktemp("registry-layout"))
 
 
 def fill(registry: Registry, layout: Path, login: bool = False) -> None:

@@ -57,8 +57,3 @@ def _fifty(layout: Layout, folder: Path) -> None:
     for number in range(49):
         name = f"{NAMES[number % len(NAMES)]}:{number}"
         layout.image(name, [layers[0], *rng.sample(layers[1:], rng.randrange(1, 9))])
-
-
-@pytest.fixture
-def runs(tmp_path):
-    return Runs(tmp_path)

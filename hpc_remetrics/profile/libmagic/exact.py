@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from importlib.util import find_spec
+from locale import CODESET, nl_langinfo
 
-from .binding import Magic, data_base_path
+from .binding import Magic, data_base_path, libmagic_version
 from .conditions import Need, need_of, need_to_pass
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
@@ -12,6 +14,10 @@ from .records import Base, find_base
 from .samples import SAMPLES
 from .screen import Screen
 
+LIBRARIES = frozenset((544,))
+"""Versions of libmagic whose way through its rules, and whose view of text, is followed."""
+
+_CODES = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
 _MOST_BYTES = 48 << 20
 _MOST_PARTS = 4096
 
@@ -20,10 +26,17 @@ class Exact:
     """Describes files as libmagic does, with all its rules, byte for byte.
 
     :param plain: libmagic with all its rules.
-    :raises ValueError: its data base isn't understood.
+    :raises ValueError: it, or its data base, isn't understood.
     """
 
     def __init__(self, plain: Magic) -> None:
+        version = libmagic_version()
+        if version not in LIBRARIES:
+            raise ValueError(f"libmagic {version // 100}.{version % 100:02} isn't one of those understood (5.44)")
+        if nl_langinfo(CODESET).upper().replace("-", "") not in _CODES:
+            raise ValueError(
+                f"the locale's characters, {nl_langinfo(CODESET)}, may have blanks and letters beyond ASCII"
+            )
         self._plain, self._most = plain, plain.most
         self._base = find_base(data_base_path())
         needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
@@ -31,6 +44,7 @@ class Exact:
         self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
         self._behind: dict[int, Screen] = {}
+        self._to_pass = lru_cache(None)(partial(need_to_pass, self._base))
 
     def ask(self, data: bytes) -> bytes | None:
         """Return libmagic's words for a content, or None if it gives an error."""
@@ -74,8 +88,7 @@ class Exact:
     def _passing(self, first: int) -> Screen:
         """Return the rules behind one, by what their first test needs."""
         if first not in self._behind:
-            base = self._base
-            needs = [need for rule in range(first + 1, base.rules) if (need := need_to_pass(base, rule)) is not None]
+            needs = [need for rule in range(first + 1, self._base.rules) if (need := self._to_pass(rule)) is not None]
             self._behind[first] = Screen([need for need in needs if need.binary], self._seeks)
         return self._behind[first]
 

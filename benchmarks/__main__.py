@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("compare", "gather", "download")
+ALL = ("compare", "gather", "download", "scale", "ranks")
 
 
 def main() -> int:

@@ -53,10 +53,7 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
             isfile = rng.random(rows) > 0.125
             # A few contents are in most layers, most are in few.
             chosen = (contents * rng.random(rows) ** 4).astype(np.int64)
-            paths = [
-                b"usr/lib/python3/dist-packages/package%d/module%d.py" % (row // 64, row)
-                for row in range(start, start + rows)
-            ]
+            paths = [made_path(number, row) for row in range(start, start + rows)]
             digest = np.zeros((rows, 4), "<u8")
             for word in range(4):
                 digest[:, word] = _mixed(chosen + (word << 40))
@@ -85,6 +82,14 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
             profile.path_bytes += len(blob)
     profile.entries, profile.directories, profile.files = LAYER_ROWS, directories, LAYER_ROWS - directories
     return profile
+
+
+def made_path(layer: int, row: int) -> bytes:
+    """Return a path: every second folder is in all layers, the others in one only."""
+    package = row // 64
+    if package % 2:
+        package += (layer + 1) * LAYER_ROWS
+    return b"usr/lib/python3/dist-packages/package%d/module%d.py" % (package, row)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -13,12 +13,34 @@ __version__ = "0.1.0"
 
 
 def open(path: str | Path) -> Dataset:
-    """Open a dataset for reading: tables as numpy, pandas or Arrow, lazily.
+    """Open a dataset for reading: tables as numpy, pandas or Arrow, read when they are asked for.
 
-    Use it as `with hpc_remetrics.open("hub.h5") as data: data.layers["CLS"].sum()`.
+    >>> with open("remetrics.h5") as data:
+    ...     names = data.images.readable("name")
+    ...     sizes = data.layers["CLS"]
+    ...     first = data.entries.frame(["layer", "kind", "path"], stop=2)
+    ...     contents = data.contents.arrow(["digest", "size"])
+    ...     totals = data.metrics.totals
+    >>> names[0], sizes.dtype, bool(sizes.sum() == totals["CLS"])
+    ('demo/all:1', dtype('int64'), True)
+    >>> first.kind.tolist()
+    ['directory', 'directory']
+    >>> contents.column_names, contents["digest"][0].as_py()[:7]
+    (['digest', 'size'], 'sha256:')
 
     :raises DatasetError: the file is missing, damaged, or no dataset of this version.
     """
     from .store.dataset import Dataset
 
     return Dataset(path)
+
+
+def path_bytes(text: str) -> bytes:
+    r"""Return the bytes of a path that frames, Arrow tables and exports show as text.
+
+    >>> path_bytes(r"caf\xe9\\n")
+    b'caf\xe9\\n'
+    """
+    from .store.readable import path_bytes
+
+    return path_bytes(text)

@@ -53,7 +53,7 @@ def new_note(
 def about_rank(comm: Comm, worker: Worker | None, seconds: float) -> dict[str, Any]:
     """Return what this rank did and took, for `/run/ranks`; `seconds` of profiling by all."""
     total = worker.total if worker else Tally()
-    usage, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "rank": comm.rank,
         "host": comm.host,
@@ -67,7 +67,7 @@ def about_rank(comm: Comm, worker: Worker | None, seconds: float) -> dict[str, A
         "profile_cpu_seconds": worker.cpu_seconds if worker else 0.0,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "peak_memory": 1024 * usage.ru_maxrss,
-        "child_peak_memory": 1024 * children.ru_maxrss,
+        "child_peak_memory": worker.child_peak_memory if worker else 0,
     }
 
 

@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,17 +34,20 @@ from .profile import filetype
 from .profile.process import Child
 from .profile.typetable import TypeTable
 from .progress import Progress
-from .records import TRANSIENT_CAUSES, Catalog, Digest, Layer
+from .records import LOST_CAUSES, TRANSIENT_CAUSES, Catalog, Digest, Layer
 from .registry.pool import Registries
 from .resolving import Resolver
 from .sources import open_source
 from .sources.base import Source
+from .store.hdf5 import output_error
 from .store.jobs import Notebook
 from .store.ledger import Ledger
 from .store.parts import finished, parts_folder, scan, sweep_temporaries
 from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
+
+_MOST_SAID = 5
 
 _LEAVE = 0.5
 """Seconds that the root gives the others to clear their scratch before it ends the job."""
@@ -88,6 +92,7 @@ class _Run:
         self.worker: Worker | None = None
         self.started = time.time()
         self.exchange_seconds = 0.0
+        self.lost = 0
 
     @property
     def is_root(self) -> bool:
@@ -114,7 +119,9 @@ class _Run:
         self.stop.at_once = self._leave
         if self.stop:
             self._leave()
-        layers, signature = on_root(self.comm, lambda: (self._planned(), self._signature()))
+        layers, signature, self.lost = on_root(
+            self.comm, lambda: (self._planned(), self._signature(), self._count_lost())
+        )
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
             return int(code)
@@ -124,6 +131,21 @@ class _Run:
             if left:
                 return self._stopped(len(layers), left)
         return self._gather(layers) if not self.options.share else self._share_is_done()
+
+    def _count_lost(self) -> int:
+        """Return how many things that should be in the dataset can't be; say why of the first ones."""
+        assert self.catalog is not None
+        lost = [skipped for skipped in self.catalog.skipped if skipped.cause in LOST_CAUSES]
+        for skipped in lost[:_MOST_SAID]:
+            log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
+        if len(lost) > _MOST_SAID:
+            log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+        if self.catalog.passing:
+            log.warning("a registry may have some of that another time: start again to ask once more")
+        return len(lost)
+
+    def _exit_code(self, ledger: Ledger) -> int:
+        return ledger.exit_code or (3 if self.lost else 0)
 
     def _lock_output(self) -> None:
         if self.options.output.is_dir():
@@ -158,9 +180,14 @@ class _Run:
         assert self.catalog is not None
         layers = unique_layers(self.catalog)
         size = total_size(layers.values())
+        apart = Counter(skipped.cause for skipped in self.catalog.skipped)
         self._say(
             f"{len(self.catalog.images)} images, {len(layers)} layers, {size / 1e9:.2f} GB compressed"
-            + (f"; {len(self.catalog.skipped)} things counted apart" if self.catalog.skipped else "")
+            + (
+                f"; counted apart: {', '.join(f'{count} {cause}' for cause, count in sorted(apart.items()))}"
+                if apart
+                else ""
+            )
         )
         self.whole = len(layers), size
         if self.options.share:
@@ -227,7 +254,7 @@ class _Run:
         except DatasetError as error:
             raise OutputError(f"{output} is in the way: {error}", "move it, or choose another output with -o") from None
         self._say(f"all is done: {output} holds {ledger}")
-        return int(ledger.exit_code)
+        return self._exit_code(ledger)
 
     def _fingerprint(self) -> str:
         """Return a digest of all that the dataset's rows depend on."""
@@ -245,9 +272,7 @@ class _Run:
         self.job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = self._enter_scratch(self.job)
         try:
-            if self.child is not None:
-                fetcher = Fetcher(sources, registries, scratch, unpack=self.options.extract or bool(self.options.exec))
-                self.worker = self._new_worker(fetcher, scratch, self.child, signature)
+            self.worker = together(comm, lambda: self._new_worker(sources, registries, scratch, signature))
             plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
             if self.is_root:
@@ -269,10 +294,19 @@ class _Run:
         """Return the profiling ranks: rank 0 is none if there are others."""
         return range(1, self.comm.size) if self.comm.size > 1 else range(1)
 
-    def _new_worker(self, fetcher: Fetcher, scratch: Scratch, child: Child, signature: dict[str, str]) -> Worker:
-        comm, options = self.comm, self.options
-        types = scratch.shared(signature["types"])
-        child.set_up(options.types, types, scratch.path / "watch")
+    def _new_worker(
+        self, sources: list[Source], registries: Registries, scratch: Scratch, signature: dict[str, str]
+    ) -> Worker | None:
+        """Return this rank's worker, None where there is no child; `OutputError` if scratch is full already."""
+        comm, options, child = self.comm, self.options, self.child
+        if child is None:
+            return None
+        fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
+        try:
+            types = scratch.shared(signature["types"])
+            child.set_up(options.types, types, scratch.path / "watch")
+        except OSError as error:
+            raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)
         if options.warm_types:
             _warm(table, options.warm_types)
@@ -340,8 +374,16 @@ class _Run:
     def _enter_scratch(self, job: str) -> Scratch:
         rank, options = self.comm.rank, self.options
         arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
-        self.scratch = together(self.comm, lambda: Scratch(*arguments))
-        return self.scratch
+
+        def enter() -> Scratch:
+            self.scratch = Scratch(*arguments)
+            return self.scratch
+
+        try:
+            return together(self.comm, enter)
+        except RemetricsError:
+            self._close_scratch()
+            raise
 
     def _close_scratch(self) -> None:
         if self.scratch is not None:
@@ -379,7 +421,7 @@ class _Run:
         finally:
             self._close_scratch()
         self._say(f"{options.output}: {ledger}")
-        return int(ledger.exit_code)
+        return self._exit_code(ledger)
 
     def _say(self, text: str) -> None:
         """Tell the person, once."""

@@ -21,6 +21,7 @@ from .verbs import (
     doctor,
     download,
     export,
+    fetch,
     merge,
     on_every_rank,
     plan,
@@ -44,7 +45,7 @@ examples:
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (crawl, download, plan, analyze, status, reduce, report, plot, export, compare, merge, doctor)
+_VERBS = (crawl, download, fetch, plan, analyze, status, reduce, report, plot, export, compare, merge, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -79,7 +79,12 @@ class ReduceOptions:
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What `plan` is asked to do."""
+    """What `plan` is asked to do.
+
+    :param nodes: on which the ranks run.
+    :param calibration: a dataset by whose times the run's are predicted; None: they are not.
+    :param extract: with the room that unpacked layers take.
+    """
 
     sources: tuple[str, ...]
     ranks: int = 4
@@ -87,6 +92,9 @@ class PlanOptions:
     platforms: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
+    nodes: int = 1
+    calibration: Path | None = None
+    extract: bool = False
 
 
 def settings(

@@ -18,19 +18,13 @@ from pathlib import Path
 from .cluster.intake import Intake
 from .cluster.scratch import Grant, Scratch
 from .errors import BlobError
+from .limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
 from .records import Digest, Layer
 from .registry.pool import Registries
 from .sources.base import Extent, Source
 
-_AHEAD_LAYERS = 3
-"""Layers that may be under way or lie ready at once."""
-
-AHEAD_BYTES = 1 << 30
-"""Bytes of fetched layers that may lie ready or be under way; a single layer may be longer."""
-
-
-_UNPACKED, _MORE, _LEAST = 4, 8, 1 << 20
-"""Room for an unpacked layer: times its compressed bytes, times more when that was too little, and a least."""
+_MORE, _LEAST = 8, 1 << 20
+"""Room for an unpacked layer: times more when that was too little, and a least, bytes."""
 
 
 @dataclass
@@ -96,7 +90,7 @@ class Fetcher:
     def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while len(self._under_way) + len(self._ready) < _AHEAD_LAYERS and (self._next or self._again or intake):
+        while len(self._under_way) + len(self._ready) < AHEAD_LAYERS and (self._next or self._again or intake):
             self._next = self._next or (self._again.popleft() if self._again else intake.next())
             if not self._bring(self._next):
                 break
@@ -125,10 +119,14 @@ class Fetcher:
             self._held -= 1
 
     def again(self, brought: Brought) -> None:
-        """Bring a layer once more, with more room to be unpacked in: what it was granted was too little."""
+        """Bring a layer once more, with more room to be unpacked in; it fails where it had all that there is."""
+        size, layer = brought.grant.size if brought.grant else 0, brought.layer
         self.release(brought)
-        layer = brought.layer
-        self._factors[layer.digest] = self._factors.get(layer.digest, _UNPACKED) * _MORE
+        if size >= self._scratch.most:
+            error = BlobError("no_room", f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few")
+            self._ready.append(Brought(layer, error=error))
+            return
+        self._factors[layer.digest] = self._factors.get(layer.digest, UNPACKED) * _MORE
         self._again.append(layer)
 
     def close(self) -> None:
@@ -165,8 +163,9 @@ class Fetcher:
 
     def _begin(self, layer: Layer, extent: Extent | None) -> bool:
         """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
-        quota = self._quota(layer)
-        size = quota + (0 if extent else max(layer.size, 0))
+        blob = 0 if extent else max(layer.size, 0)
+        quota = self._quota(layer, blob)
+        size = blob + quota
         if self._held and self._bytes + size > self._ahead:
             return False
         brought = Brought(layer, extent, quota=quota)
@@ -187,11 +186,12 @@ class Fetcher:
             self._fetch(brought)
         return True
 
-    def _quota(self, layer: Layer) -> int:
-        """Return the bytes that an unpacked layer may take, 0 if it is not unpacked."""
+    def _quota(self, layer: Layer, blob: int) -> int:
+        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked."""
         if not self._unpack:
             return 0
-        return max(layer.size, 0) * self._factors.get(layer.digest, _UNPACKED) + _LEAST
+        wanted = max(layer.size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
+        return min(wanted, max(self._scratch.most - blob, _LEAST))
 
     def _fetch(self, brought: Brought) -> None:
         layer = brought.layer

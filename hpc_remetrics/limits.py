@@ -10,6 +10,15 @@ from .errors import UsageError
 NODE_LAYERS = (60, 20, 5, 5)
 """Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had workers for each."""
 
+AHEAD_LAYERS = 3
+"""Layers of a rank that may be under way to scratch or lie ready at once."""
+
+AHEAD_BYTES = 1 << 30
+"""Bytes that those may take; a single layer may be longer."""
+
+UNPACKED = 4
+"""Bytes that an unpacked layer may take for each compressed one, before it is tried with more."""
+
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
 

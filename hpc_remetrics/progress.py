@@ -105,6 +105,19 @@ class Progress:
         return ", ".join(parts)
 
 
+def rough_time(seconds: float) -> str:
+    """Return a duration as an estimate gives it.
+
+    >>> rough_time(4), rough_time(720), rough_time(43200), rough_time(2160000)
+    ('4 s', '12 min', '12.0 h', '25.0 d')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
+
+
 def clock_time(seconds: float) -> str:
     """Return a duration as people read it.
 

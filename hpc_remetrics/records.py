@@ -7,7 +7,7 @@ and never change meaning (new words are appended).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
@@ -130,18 +130,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Popularity:
-    """What a crawl says of a repository, -1 for what it doesn't."""
+    """What a crawl says of a repository, -1 for what it doesn't.
+
+    :param stratum: of the sample that it was drawn for, "" if it was not.
+    :param weight: repositories that it stands for, 0 unknown.
+    :param drawn: repositories drawn in its stratum, those without an image among them, 0 unknown.
+    """
 
     stars: int = -1
     pulls: int = -1
+    stratum: str = ""
+    weight: float = 0.0
+    drawn: int = 0
 
     def __or__(self, other: Popularity) -> Popularity:
         """Join what two rows say of one repository; the greater number is the later one.
 
         >>> Popularity(3, -1) | Popularity(2, 10)
-        Popularity(stars=3, pulls=10)
+        Popularity(stars=3, pulls=10, stratum='', weight=0.0, drawn=0)
         """
-        return Popularity(max(self.stars, other.stars), max(self.pulls, other.pulls))
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Popularity(*(max(mine, its) for mine, its in pairs))
 
 
 @dataclass
@@ -214,6 +223,9 @@ SKIP_CAUSES = _enum(
     "other_platform",
     "too_deep",
 )
+
+LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep"})
+"""Causes for which an image, or part of one, isn't in the dataset though it should be."""
 
 STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
 

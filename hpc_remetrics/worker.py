@@ -74,6 +74,10 @@ class Worker:
         self.total = Tally()
         self.cpu_seconds = 0.0
 
+    @property
+    def child_peak_memory(self) -> int:
+        return self._child.peak_memory
+
     def handle(self, source: int, tag: int, message: object) -> None:
         """Take one message of the coordinator."""
         if tag in (SHARE, DEAL):
@@ -165,7 +169,9 @@ class Worker:
         if message is None:
             return False
         self._tool, profile = None, self._profile
-        if message and not profile.cause:
+        if tool.killed:
+            profile = LayerProfile(stage="exec", cause="killed", message=message)
+        elif message and not profile.cause:
             profile = replace(profile, status="partial", stage="exec", cause="exec_failed", message=message)
         self._finish(profile)
         return True

@@ -13,7 +13,7 @@ ROWS = [
     {"analyze", "merge", "reduce", "doctor", "crawl", "mirror"},
     {"account"},
     {"worker"},
-    {"fetch"},
+    {"fetch", "single"},
     {"report", "export"},
     {"resolving"},
     {"metrics"},

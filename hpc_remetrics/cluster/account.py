@@ -7,6 +7,7 @@ dies. What a dead rank took is given back by whoever looks next; the file goes w
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -50,16 +51,23 @@ class Account:
             raise ValueError(f"an account has at most {MOST_TIERS} tiers, got {len(rooms)}")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         size = _HEAD.size + _SLOTS * _ROW.size
-        with self._locked() as ours:
-            if not ours:
-                raise OSError(f"{path} stays locked")
-            if os.fstat(self._file).st_size < size:
-                os.ftruncate(self._file, size)
-                os.pwrite(self._file, _HEAD.pack(*rooms, *[0] * (MOST_TIERS - len(rooms))), 0)
+        try:
+            self._begin(path, size, rooms)
+        except OSError:
+            os.close(self._file)
+            raise
         self._map = mmap.mmap(self._file, size)
         self._most = tuple(most)
         self.rooms = _HEAD.unpack_from(self._map)[: len(rooms)]
         self._me = os.getpid(), _began(os.getpid())
+
+    def _begin(self, path: Path, size: int, rooms: Sequence[int]) -> None:
+        with self._locked() as ours:
+            if not ours:
+                raise OSError(errno.EAGAIN, "the account of the node stays locked", str(path))
+            if os.fstat(self._file).st_size < size:
+                os.posix_fallocate(self._file, 0, size)  # a hole on a full tmpfs would be a SIGBUS later
+                os.pwrite(self._file, _HEAD.pack(*rooms, *[0] * (MOST_TIERS - len(rooms))), 0)
 
     def take(self, size: int, bucket: int) -> tuple[int, int] | None:
         """Return (slot, tier) of the first tier with room for `size` bytes more, or None if there is no room now."""

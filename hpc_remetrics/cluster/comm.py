@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from ..errors import MissingComponentError, UsageError
+from .segments import remove_stale_segments
 
 ANY = -1
 
@@ -253,6 +254,7 @@ def connect() -> Comm:
         import mpi4py
 
         mpi4py.rc.thread_level = "funneled"
+        remove_stale_segments()
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise MissingComponentError(

@@ -144,6 +144,13 @@ class Crew:
 
         :param beat: called some fifty times a second.
         """
+        try:
+            return self._work_off(plan, stop, beat)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _work_off(self, plan: Plan, stop: object, beat: Callable[[], None]) -> bool:
         wait = _LONG if self._comm.size == 1 else 2 * _SHORT
         while not stop:
             while self.free > 0 and (task := plan.next()) is not None:

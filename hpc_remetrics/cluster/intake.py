@@ -36,7 +36,7 @@ class Intake:
         if self._asked or self._no_more or len(self._queue) + max(len(begun) - 1, 0) >= _LOW:
             return None
         self._asked = True
-        return sum(map(cost, self._queue)) + sum(cost(layer) for layer in begun if layer)
+        return sum((cost(layer) for layer in (*self._queue, *begun) if layer), 0.0)
 
     @property
     def ended(self) -> bool:

@@ -54,14 +54,27 @@ class Scratch:
                 "name one with --scratch or REMETRICS_SCRATCH",
             )
         sweep(self._bases)
-        self.job, self._locks = job, [(_enter(base, job), base) for base in self._bases]
+        self.job, self._grants = job, 0
         self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
-        for path in self._mine:
-            path.mkdir()
         self.path = self._mine[-1]
-        self._grants = 0
-        free = [(rooms or {}).get(tier, _grantable(base)) for base, tier in found.items()]
-        self._account = Account(self._folder(self._bases[0]) / "account", free, most)
+        self._locks: list[tuple[int, Path]] = []
+        self._account: Account | None = None
+        try:
+            self._enter([(rooms or {}).get(tier) for tier in found.values()], most)
+        except OSError as error:
+            self.close()
+            raise OutputError(
+                f"scratch can't be written: {error.strerror} ({error.filename or self._bases[0].parent})",
+                "make room, or name another folder with --scratch",
+            ) from None
+
+    def _enter(self, rooms: Sequence[int | None], most: Sequence[int]) -> None:
+        """Make this rank's folder in each tier, and open the account of the node."""
+        for base, path in zip(self._bases, self._mine, strict=True):
+            self._locks.append((_enter(base, self.job), base))
+            path.mkdir()
+        granted = [_grantable(base) if given is None else given for base, given in zip(self._bases, rooms, strict=True)]
+        self._account = Account(self._folder(self._bases[0]) / "account", granted, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"
@@ -73,12 +86,18 @@ class Scratch:
         path.mkdir(exist_ok=True)
         return path
 
+    @property
+    def most(self) -> int:
+        """The bytes that a single layer may be granted."""
+        return max(self._account.rooms) if self._account else 0
+
     def grant(self, size: int) -> Grant | None:
         """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if there is none now.
 
         :raises BlobError: with cause `no_room`: no tier could ever hold it.
         """
-        if size > max(self._account.rooms):
+        assert self._account is not None
+        if size > self.most:
             raise BlobError("no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})")
         taken = self._account.take(size, bucket_of(size))
         if taken is None:
@@ -88,14 +107,15 @@ class Scratch:
         return Grant(self._mine[tier] / f"grant-{self._grants}", size, self._account, slot)
 
     def _about_rooms(self) -> str:
-        rooms = zip(self._bases, self._account.rooms, strict=True)
+        rooms = zip(self._bases, self._account.rooms if self._account else (), strict=True)
         return ", ".join(f"{base.parent}: {room}" for base, room in rooms)
 
     def close(self) -> None:
         """Remove what this rank made; the last rank of a node removes what they shared."""
         for path in self._mine:
             shutil.rmtree(path, ignore_errors=True)
-        self._account.close()
+        if self._account:
+            self._account.close()
         for lock, base in self._locks:
             if _alone(lock):
                 _remove(self._folder(base))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from ..progress import rough_time
+
 
 def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float) -> float:
     """Return the requests a second that a crawl can count on, 0.0 if nothing bounds them.
@@ -23,7 +25,7 @@ def in_words(requests: int, per_second: float, limit: tuple[int, int, float] | N
     now = time.time()
     rate = rate_of(per_second, limit, now)
     text = f"{requests:,} requests"
-    text += f" at {rate:.3g} a second: {requests / rate / 3600:.1f} hours" if rate else ", as fast as they go"
+    text += f" at {rate:.3g} a second: {rough_time(requests / rate)}" if rate else ", as fast as they go"
     if limit:
         text += f"; the host allows {limit[0]:,}, {limit[1]:,} are left for the next {max(limit[2] - now, 0):.0f} s"
     else:

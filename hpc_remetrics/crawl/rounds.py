@@ -30,6 +30,7 @@ class Round:
     def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
         self._memory, self._budget, self._per_second, self._quiet = memory, budget, per_second, quiet
         self._asked = self._missed = self._in_row = 0
+        self._put_off: set[str] = set()
         self.limit: tuple[int, int, float] | None = None
         self.reason = ""
 
@@ -56,13 +57,19 @@ class Round:
         self.reason = answer.reason
         if answer.page:
             self._memory.add(ask, page)
+        elif answer.passing and ask.key not in self._put_off:
+            self._put_off.add(ask.key)
+            return self._walk.put_off(ask)
         else:
-            log.warning("%s", answer.reason)
-            if answer.passing:
-                self._missed += 1
-            else:
-                self._memory.fail(ask, answer.reason)
+            self._fail(ask, answer)
         self._walk.take(ask, page)
+
+    def _fail(self, ask: Ask, answer: Answer) -> None:
+        log.warning("%s", answer.reason)
+        if answer.passing:
+            self._missed += 1
+        else:
+            self._memory.fail(ask, answer.reason)
 
     @property
     def obstacle(self) -> str:

@@ -7,7 +7,7 @@ Nothing is asked twice, whatever ended the start before: what the journal knows 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,8 +118,15 @@ class _Crawl:
     def _keep(self, folder: Path) -> _Kept:
         """Sort the names into `folder`, and draw the sample."""
         names, options = folder / "names.csv", self._options
-        write_whole(names, csv_lines(by_pulls(self._memory.names(), options.target.registry, folder)))
-        return _Kept(names, options.sample, options.seed)
+        rows = by_pulls(self._memory.names(), options.target.registry, folder)
+        write_whole(names, csv_lines(self._beating(rows)))
+        return _Kept(lambda: self._beating(read_repositories(names)), options.sample, options.seed)
+
+    def _beating(self, rows: Iterable[Repository]) -> Iterator[Repository]:
+        """Keep the lock alive while many rows pass."""
+        for row in rows:
+            self._lock.beat()
+            yield row
 
     def _tags(self, kept: _Kept) -> Walk:
         tags, hub = self._options.tags, self._options.target.is_hub
@@ -178,25 +185,25 @@ class _Crawl:
 class _Kept:
     """The repositories that the list is to have, most pulls first; iterated as often as needed.
 
-    :param names: the list of all of them.
+    :param every: reads all of them.
     :param size: of the sample; None: all are kept.
     :ivar population: how many there are.
     """
 
-    def __init__(self, names: Path, size: int | None, seed: int) -> None:
-        self._names = names
+    def __init__(self, every: Callable[[], Iterator[Repository]], size: int | None, seed: int) -> None:
+        self._every = every
         self._drawn: set[str] | None = None
-        self.population = sum(1 for _ in read_repositories(names))
+        self.population = sum(1 for _ in every())
         self.strata: dict[str, sample.Stratum] = {}
         if size is not None:
-            self.strata = sample.strata(read_repositories(names), size)
-            self._drawn = sample.draw(read_repositories(names), self.strata, seed)
+            self.strata = sample.strata(every(), size)
+            self._drawn = sample.draw(every(), self.strata, seed)
 
     def __len__(self) -> int:
         return self.population if self._drawn is None else len(self._drawn)
 
     def __iter__(self) -> Iterator[Repository]:
-        for repository in read_repositories(self._names):
+        for repository in self._every():
             if self._drawn is None:
                 yield repository
             elif f"{repository.registry}/{repository.name}" in self._drawn:

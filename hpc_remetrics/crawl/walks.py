@@ -37,8 +37,12 @@ class Walk(ABC):
         return self._waiting.popleft() if self._waiting else None
 
     def back(self, ask: Ask) -> None:
-        """Take back an ask that got no answer."""
+        """Take back an ask that was not asked."""
         self._waiting.appendleft(ask)
+
+    def put_off(self, ask: Ask) -> None:
+        """Take back an ask that got no answer, to be asked after the others."""
+        self._waiting.append(ask)
 
     @property
     def waiting(self) -> int:
@@ -71,6 +75,9 @@ class Search(Walk):
 
     def back(self, ask: Ask) -> None:
         (self._first if ask.page == 1 else self._waiting).appendleft(ask)
+
+    def put_off(self, ask: Ask) -> None:
+        (self._first if ask.page == 1 else self._waiting).append(ask)
 
     @property
     def surveyed(self) -> bool:  # type: ignore[override]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("parquet", "csv", "json", "seed2017")
 
+METRICS = "metrics/"
+"""How the names of tables of metrics begin, and the folder that they are written to."""
+
 
 def export_command(path: Path, form: str, folder: Path, tables: Sequence[str]) -> int:
     """Write a dataset to a folder, a file a table, and say what was written; return the exit code.
@@ -47,5 +50,12 @@ def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> 
     from .tables import write_table
 
     for name in tables or dataset.tables:
-        rows = write_table(dataset.table(name), folder / f"{name}.{form}", form)
-        print(f"{folder / name}.{form}: {rows:,} rows", file=sys.stderr)
+        target = folder / f"{name}.{form}"
+        target.parent.mkdir(exist_ok=True)
+        table = dataset.metrics[name.removeprefix(METRICS)] if name.startswith(METRICS) else dataset.table(name)
+        print(f"{target}: {write_table(table, target, form):,} rows", file=sys.stderr)
+    if dataset.has_metrics and not tables:
+        (folder / METRICS).mkdir(exist_ok=True)
+        for name in dataset.metrics.tables:
+            write_table(dataset.metrics[name], folder / METRICS / f"{name}.{form}", form)
+        print(f"{folder / METRICS}: {len(dataset.metrics.tables)} tables of metrics", file=sys.stderr)

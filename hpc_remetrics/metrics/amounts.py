@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..store.dataset import Dataset
+from ..store.readable import path_text
 from .common_names import CODES, MOST
 from .files import DEPTHS, EXTENSION
 from .growth import ratio
@@ -90,17 +91,8 @@ def _names(texts: dict[tuple[int, int], bytes], sums: Sums, kind: int) -> dict[s
     found = {name: values[mine] for name, values in sums.items()}
     numbers = [number for number in range(MOST) if (kind, number) in texts]
     numbers.sort(key=lambda number: (-int(found["files"][number]), texts[kind, number]))
-    names = [shown(texts[kind, number]) for number in numbers]
+    names = [path_text(texts[kind, number]) for number in numbers]
     rest = bool(found["files"][MOST])
     rows = np.array([*numbers, *[MOST] * rest], np.int64)
     flags = np.array([0] * len(numbers) + [1] * rest, np.uint8)
     return {"text": [*names, *[""] * rest], "rest": flags, **{name: values[rows] for name, values in found.items()}}
-
-
-def shown(path: bytes) -> str:
-    """Return a path as text; bytes that are no UTF-8 are written `\\\\xNN`.
-
-    >>> shown(b"usr/\\xff")
-    'usr/\\\\xff'
-    """
-    return path.decode("utf-8", "backslashreplace")

@@ -15,6 +15,7 @@ from .files import NAME_KINDS, FilePass, buckets_for
 from .growth import Growth
 from .inputs import Inputs
 from .paths import OF_CONTENT, content_bounds
+from .sorting import distinct
 
 CARRIED = np.dtype([("content", "<u4"), ("layer", "<u4"), ("codes", "<u2", (NAME_KINDS,))])
 """A file on its way to the home of its content, whose number is counted from the bucket's first."""
@@ -71,14 +72,14 @@ class Carriers:
         rows = self.paths_of.take(bucket)
         paths = np.zeros(end - first, np.int64)
         np.add.at(paths, rows["content"] - first, rows["paths"])
-        copies = self.inputs.dataset.contents.column("copies", first, end)
+        copies = self.inputs.content.column("copies", first, end)
         self.paths.add(paths[paths > 0])
         for more in (0, 1):
             chosen = (paths > 1) if more else (paths == 1)
             self.same[more] += int(chosen.sum()), int(copies[chosen].sum())
 
     def _count_files(self, bucket: int, first: int, end: int, sizes: np.ndarray) -> None:
-        contents = self.inputs.dataset.contents
+        contents = self.inputs.content
         shared = contents.column("images", first, end) > 1
         alone = contents.column("layers", first, end) == 1
         in_layers, in_names = np.empty(0, np.uint64), np.empty(0, np.uint64)
@@ -86,9 +87,9 @@ class Carriers:
             content, layer = rows["content"], rows["layer"]
             self._add_files(rows, sizes[content], shared[content])
             wide = content.astype(np.uint64)
-            in_layers = np.unique(np.append(in_layers, wide << _LAYER_BITS | layer))
+            in_layers = distinct(np.append(in_layers, wide << _LAYER_BITS | layer))
             codes = (wide[:, None] << _CODE_BITS | rows["codes"]).reshape(-1)
-            in_names = np.unique(np.append(in_names, np.unique(codes)))
+            in_names = distinct(np.append(in_names, distinct(codes)))
         content, layer = _split(in_layers, _LAYER_BITS)
         self._add("layers", "contents", "content_bytes", layer, sizes[content])
         chosen = alone[content]

@@ -37,7 +37,7 @@ class ContentPass:
 
     def run(self) -> None:
         for start, stop in self.inputs.my_blocks(self.inputs.contents):
-            columns = {name: self.inputs.dataset.contents.column(name, start, stop) for name in self._COLUMNS}
+            columns = {name: self.inputs.content.column(name, start, stop) for name in self._COLUMNS}
             self._add(start, {name: values.astype(np.int64) for name, values in columns.items()})
 
     def _add(self, start: int, columns: dict[str, np.ndarray]) -> None:
@@ -49,9 +49,10 @@ class ContentPass:
         for level, files in enumerate((copies - layers, layers - 1)):
             self.levels[level] += int(files.sum()), int((files * size).sum())
         self.empty_files += int(copies[size == 0].sum())
-        row = np.arange(start, start + len(size))
-        self.top["copies"] = top_contents(np.concatenate([self.top["copies"], _keyed(copies, row)]))
-        self.top["bytes"] = top_contents(np.concatenate([self.top["bytes"], _keyed((copies - 1) * size, row)]))
+        rows = np.arange(start, start + len(size))
+        for by, keys in (("copies", copies - 1), ("bytes", (copies - 1) * size)):
+            more = _keyed(keys[keys > 0], rows[keys > 0])
+            self.top[by] = top_contents(np.concatenate([self.top[by], more]))
 
     def _tally(self, columns: dict[str, np.ndarray]) -> None:
         size, copies = columns["size"], columns["copies"]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..cluster.comm import Comm
 from ..store.metrics_schema import DISTRIBUTIONS
+from .sorting import counted, merged
 
 _TAILS = [0, 1, 2, 5, *range(10, 100, 10), *range(9900, 10000, 10), 9995, 9998, 9999, 10000]
 PROBABILITIES = np.array(sorted([*_TAILS, *range(100, 9900, 50)]))
@@ -39,10 +40,9 @@ class Tally:
     def add(self, values: np.ndarray, counts: np.ndarray | None = None) -> None:
         """Count values, each once or `counts` times."""
         if counts is None:
-            unique, counts = np.unique(values, return_counts=True)
-            self._append(unique, counts)
+            self._append(*counted(values))
         else:
-            self._append(*_merged(values, counts))
+            self._append(*merged(values, counts))
 
     def _append(self, values: np.ndarray, counts: np.ndarray) -> None:
         self._values.append(values.astype(self._dtype))
@@ -56,7 +56,7 @@ class Tally:
         """Return the values, rising, each once, and their counts."""
         if not self._values:
             return np.empty(0, self._dtype), np.empty(0, np.int64)
-        return _merged(np.concatenate(self._values), np.concatenate(self._counts))
+        return merged(np.concatenate(self._values), np.concatenate(self._counts))
 
     def merged(self, comm: Comm) -> tuple[np.ndarray, np.ndarray]:
         """Return this rank's range of the values that any rank counted; ranges of higher ranks are higher."""
@@ -72,13 +72,6 @@ class Tally:
             half = received.nbytes // 2
             taken._append(np.frombuffer(received[:half], self._dtype), np.frombuffer(received[half:], np.int64))
         return taken.pairs()
-
-
-def _merged(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(values, kind="stable")
-    values, counts = values[order], counts[order]
-    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, np.int64)
-    return values[starts], np.add.reduceat(counts, starts) if len(starts) else counts
 
 
 @dataclass

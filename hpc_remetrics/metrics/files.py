@@ -117,7 +117,7 @@ class FilePass:
 
     def _block(self, turn: int) -> tuple[np.ndarray, np.ndarray]:
         start, stop = self._blocks[turn]
-        entries = self.inputs.dataset.entries
+        entries = self.inputs.entry
         kind, content = entries.column("kind", start, stop), entries.column("content", start, stop)
         self.kinds += np.bincount(kind, minlength=len(self.kinds))
         chosen = np.flatnonzero((kind == KINDS["file"]) & (content >= 0))
@@ -141,10 +141,10 @@ class FilePass:
 
 def read_paths(inputs: Inputs, start: int, stop: int, chosen: np.ndarray) -> Paths:
     """Return the paths of some of the rows `start` to `stop` of /entries, given by their places there."""
-    entries = inputs.dataset.entries
+    entries = inputs.entry
     bounds = entries.column("path_offset", start, stop + 1)
     data = entries.column("path", int(bounds[0]), int(bounds[-1]))
-    bounds -= bounds[0]
+    bounds = bounds - bounds[0]
     return Paths(data, bounds[:-1][chosen], bounds[1:][chosen])
 
 

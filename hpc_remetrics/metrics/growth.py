@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .inputs import Inputs, summed_by
+from .sorting import distinct
 
 ORDERS = 16
 _POINTS = 60
@@ -36,7 +37,7 @@ def checkpoints(layers: int) -> np.ndarray:
     if not layers:
         return np.empty(0, np.int64)
     even = np.linspace(1, layers, _POINTS)
-    return np.unique(np.concatenate([even, np.geomspace(1, layers, _POINTS)]).round().astype(np.int64))
+    return distinct(np.concatenate([even, np.geomspace(1, layers, _POINTS)]).round().astype(np.int64))
 
 
 class Growth:

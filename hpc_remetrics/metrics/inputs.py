@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cluster.comm import Comm
 from ..records import STATUSES
+from ..store.chunk_reader import ChunkReader
 from ..store.dataset import Dataset
 from ..store.schema import CHUNK_ROWS
 from ..store.shuffle import share
@@ -35,6 +36,16 @@ class Inputs:
     @cached_property
     def _layers(self) -> dict[str, np.ndarray]:
         return {}
+
+    @cached_property
+    def entry(self) -> ChunkReader:
+        """The columns of /entries."""
+        return self.dataset.chunks_of("entries")
+
+    @cached_property
+    def content(self) -> ChunkReader:
+        """The columns of /contents."""
+        return self.dataset.chunks_of("contents")
 
     @cached_property
     def read(self) -> np.ndarray:
@@ -81,7 +92,7 @@ class Inputs:
         if path.parent == self.scratch:
             with open(path, "wb") as file:
                 for start, stop in _pieces(self.contents):
-                    self.dataset.contents.column("size", start, stop).tofile(file)
+                    self.content.column("size", start, stop).tofile(file)
         self.comm.barrier()
         return np.memmap(path, np.int64, "r") if self.contents else np.empty(0, np.int64)
 
@@ -105,7 +116,9 @@ def combined(comm: Comm, values: np.ndarray, how: np.ufunc = np.add) -> np.ndarr
     """
     if comm.size == 1:
         return values
-    cuts = [share(rank, comm.size, len(values)) for rank in range(comm.size)]
-    received = comm.alltoall([values[cut.start : cut.stop].tobytes() for cut in cuts])
-    mine = how.reduce([np.frombuffer(part, values.dtype) for part in received], axis=0)
-    return np.concatenate([np.frombuffer(part, values.dtype) for part in comm.alltoall([mine.tobytes()] * comm.size)])
+    flat = values.reshape(-1)
+    cuts = [share(rank, comm.size, len(flat)) for rank in range(comm.size)]
+    received = comm.alltoall([flat[cut.start : cut.stop].tobytes() for cut in cuts])
+    mine = how.reduce([np.frombuffer(part, values.dtype) for part in received], axis=0).tobytes()
+    parts = [np.frombuffer(part, values.dtype) for part in comm.alltoall([mine] * comm.size)]
+    return np.concatenate(parts).reshape(values.shape)

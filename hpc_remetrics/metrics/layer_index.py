@@ -13,6 +13,7 @@ from .files import read_paths
 from .hashing import PADDING, hash_slices
 from .inputs import Inputs
 from .names import Paths
+from .sorting import distinct
 
 _LONGEST = 4096
 """Bytes of the longest directory that is looked at; no Linux file system takes a longer one."""
@@ -37,16 +38,16 @@ class LayerIndex:
     def __init__(self, inputs: Inputs, layer: int) -> None:
         first = int(inputs.layer("first_entry")[layer])
         stop = first + int(inputs.layer("entries")[layer])
-        kind = inputs.dataset.entries.column("kind", first, stop)
+        kind = inputs.entry.column("kind", first, stop)
         marks = np.isin(kind, _MARKS)
         self.whiteouts, self.opaque = _marks(inputs, first, stop, kind)
         rows = np.flatnonzero(~marks)
         paths, kind = read_paths(inputs, first, stop, rows), kind[rows]
         hashes = paths.hashes(1)[0]
-        self.entries = np.unique(hashes)
+        self.entries = distinct(hashes)
         # Nothing can stand in place of the root, whatever a tar says.
-        self.others = np.unique(hashes[(kind != KINDS["directory"]) & (paths.length > 0)])
-        content = inputs.dataset.entries.column("content", first, stop)[rows]
+        self.others = distinct(hashes[(kind != KINDS["directory"]) & (paths.length > 0)])
+        content = inputs.entry.column("content", first, stop)[rows]
         files = np.flatnonzero((kind == _FILE) & (content >= 0))
         self.sizes = np.asarray(inputs.sizes[content[files]]) if len(files) else np.empty(0, np.int64)
         links = _resolved(inputs, first + rows, kind, hashes, files)
@@ -125,7 +126,7 @@ def _marks(inputs: Inputs, first: int, stop: int, kind: np.ndarray) -> tuple[np.
             opaque.append(directory)
         elif (gone := name[len(WHITEOUT) :]) not in (b"", b".", b".."):
             removed.append(directory + slash + gone)
-    return np.unique(hashed(removed)), np.unique(hashed(opaque))
+    return distinct(hashed(removed)), distinct(hashed(opaque))
 
 
 def _resolved(

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..profile.paths import clean
 from .hashing import PADDING, hash_slices
+from .sorting import distinct
 
 _SLASH, _DOT = 0x2F, 0x2E
 
@@ -56,7 +57,7 @@ class Paths:
         row, begin = row[within], before[within] + 1
         first = np.flatnonzero(np.isin(self.data[self.start], (_SLASH, _DOT)) & (self.length > 0))
         row, begin = np.append(row, first), np.append(begin, self.start[first])
-        return np.unique(row[self._needless(begin, stop[row])])
+        return distinct(row[self._needless(begin, stop[row])])
 
     def _needless(self, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:
         """Say of parts, by where they begin and their paths end, if they are (or may be) empty, `.` or `..`."""

@@ -7,6 +7,7 @@ import numpy as np
 from ..store.shuffle import Shuffle, rounds
 from .distribution import Tally
 from .inputs import Inputs
+from .sorting import counted, distinct_pairs, grouped
 
 MOST = 100
 """Paths with the most contents that are listed."""
@@ -57,9 +58,9 @@ class PathPass:
             chosen = (contents > 1) == bool(more)
             self.counts[more] += int(chosen.sum()), int(files[chosen].sum())
         self._keep_top(contents, files, np.minimum.reduceat(rows["row"][order], starts))
-        found = np.unique(content, return_counts=True)
-        sent = np.empty(len(found[0]), OF_CONTENT)
-        sent["content"], sent["paths"] = found
+        found, counts = counted(content)
+        sent = np.empty(len(found), OF_CONTENT)
+        sent["content"], sent["paths"] = found, counts
         return sent
 
     def _keep_top(self, contents: np.ndarray, files: np.ndarray, row: np.ndarray) -> None:
@@ -74,28 +75,6 @@ def top_paths(rows: np.ndarray) -> np.ndarray:
         least = np.partition(rows["contents"], -MOST)[-MOST]
         rows = rows[rows["contents"] >= least]
     return rows[np.lexsort((rows["row"], -rows["files"], -rows["contents"]))][:MOST]
-
-
-def grouped(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return an order in which equal 128-bit hashes are neighbours, and where each distinct one begins in it."""
-    order = np.argsort(one)
-    first, second = one[order], two[order]
-    same = first[1:] == first[:-1]
-    if (second[1:] != second[:-1])[same].any():  # two hashes that have the same first half
-        order = np.lexsort((two, one))
-        first, second = one[order], two[order]
-        same = first[1:] == first[:-1]
-    same &= second[1:] == second[:-1]
-    return order, np.flatnonzero(np.append(True, ~same))
-
-
-def distinct_pairs(first: np.ndarray, second: np.ndarray, seconds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct pairs of two whole numbers, the second ones below `seconds`, in order."""
-    bits = np.uint64(max(int(seconds - 1).bit_length(), 1))
-    if len(first) and int(first.max()).bit_length() + int(bits) > 64:
-        raise RuntimeError("a bucket is too large; take less memory")
-    keys = np.unique(first.astype(np.uint64) << bits | second.astype(np.uint64))
-    return (keys >> bits).astype(np.int64), (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
 
 
 def content_bounds(contents: int, buckets: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..store.dataset import Dataset, Table
 from ..store.ledger import Ledger
+from ..store.metrics import Metrics
 
 _ROWS = 1 << 20
 _MOST = 12
@@ -58,12 +59,16 @@ class Totals:
 
 
 def totals(dataset: Dataset) -> Totals:
-    """Compute the totals; columns of entries and contents are read in pieces."""
-    layers = dataset.layers
+    """Return the totals: of entries and contents by the metrics, or, without these, by reading them in pieces."""
+    layers, known = dataset.layers, dataset.metrics if dataset.has_metrics else None
     files, fls = int(layers["files"].sum()), int(layers["FLS"].sum())
-    content_bytes = sum(int(part.sum()) for part in _pieces(dataset.contents, "size"))
+    content_bytes = (
+        int(known.totals["content_bytes"])
+        if known
+        else sum(int(one.sum()) for one in _pieces(dataset.contents, "size"))
+    )
     without = _bytes_without_sharing(dataset)
-    types = _types(dataset)
+    types = _known_types(dataset, known) if known else _types(dataset)
     cls = int(layers["CLS"].sum())
     return Totals(
         images=len(dataset.images),
@@ -75,7 +80,7 @@ def totals(dataset: Dataset) -> Totals:
         bytes_without_sharing=without,
         sharing_ratio=_ratio(without, cls),
         entries=len(dataset.entries),
-        kinds=_words(dataset.entries, "kind"),
+        kinds=_known_words(known, "kind") if known else _words(dataset.entries, "kind"),
         files=files,
         directories=int(layers["directories"].sum()),
         contents=len(dataset.contents),
@@ -108,6 +113,22 @@ def _words(table: Table, name: str) -> dict[str, int]:
         counts += np.bincount(part, minlength=len(counts))
     found = {words[number]: int(count) for number, count in enumerate(counts.tolist()) if count}
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _known_words(metrics: Metrics, what: str) -> dict[str, int]:
+    """Return the same from the metrics."""
+    table = metrics["words"]
+    chosen = table.readable("what") == what
+    found = dict(zip(table.readable("word")[chosen].tolist(), table["count"][chosen].tolist(), strict=True))
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _known_types(dataset: Dataset, metrics: Metrics) -> list[TypeTotal]:
+    """Return the totals of every type, in the order of /types, from the metrics."""
+    names, table = dataset.types.readable("description").tolist(), metrics["types"]
+    place = {name: row for row, name in enumerate(table.readable("type").tolist())}
+    rows = [place[name] for name in names]
+    return _shared(names, table["contents"][rows], table["files"][rows], table["bytes"][rows])
 
 
 def _bytes_without_sharing(dataset: Dataset) -> int:

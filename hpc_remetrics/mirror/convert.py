@@ -36,7 +36,6 @@ _WORDS = {
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
     ),
 }
-_MEMBERS = ("config", "layers", "manifests")
 
 
 def to_oci(layout: Layout, root: dict[str, Any]) -> dict[str, Any]:
@@ -56,26 +55,29 @@ _ORIGINAL_KEYS = {"type": "mediaType", "digest": "digest", "size": "size"}
 
 def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
     """Return a descriptor in OCI's words, after what it names has been translated; others are returned as they are."""
-    kind = item.get("mediaType")
-    if kind not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
-        return {**item, "mediaType": _WORDS.get(str(kind), kind)} if "mediaType" in item else item
+    if item.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
+        return item
     try:
-        data = layout.blob(Digest.parse(item["digest"])).read_bytes()
-    except OSError:
+        data = layout.blob(Digest.parse(str(item.get("digest")))).read_bytes()
+    except (OSError, ValueError):
         return item  # a manifest that is not at the registry, or for a platform that wasn't asked for
     value = documents.parse(data)
-    changed = {key: _each(layout, value[key]) for key in _MEMBERS if value.get(key)}
-    if "mediaType" in value:
-        changed["mediaType"] = _WORDS.get(value["mediaType"], value["mediaType"])
-    if {**value, **changed} == value:
+    changed: dict[str, Any] = {key: _worded(value[key]) for key in ("config", "layers") if key in value}
+    if isinstance(children := value.get("manifests"), list):
+        changed["manifests"] = [_translate(layout, one) if isinstance(one, dict) else one for one in children]
+    changed = _worded({**value, **changed})
+    if changed == value:
         return item
-    text = json.dumps({**value, **changed}, separators=(",", ":")).encode()
+    text = json.dumps(changed, separators=(",", ":")).encode()
     digest = Digest(hashlib.sha256(text).digest())
     layout.keep_bytes(digest, text)
-    return {**item, "mediaType": _WORDS.get(str(kind), kind), "digest": str(digest), "size": len(text)}
+    return _worded({**item, "digest": str(digest), "size": len(text)})
 
 
-def _each(layout: Layout, value: Any) -> Any:
+def _worded(value: Any) -> Any:
+    """Return descriptors, or whatever has a media type, in OCI's words."""
     if isinstance(value, list):
-        return [_each(layout, item) for item in value]
-    return _translate(layout, value) if isinstance(value, dict) else value
+        return [_worded(item) for item in value]
+    if not isinstance(value, dict) or not isinstance(kind := value.get("mediaType"), str):
+        return value
+    return {**value, "mediaType": _WORDS.get(kind, kind)}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ..errors import RegistryError
-from ..progress import clock_time
+from ..progress import clock_time, rough_time
+from ..registry.access import Access, Patience
 from ..registry.budget import PullLimit
 from ..registry.pool import Registries
 from .options import Wish
 
+_PATIENCE = Patience(deadline=20.0, tries=2)
 _HOSTS = 8
 """Registries that are asked for their limits."""
 
@@ -18,13 +21,13 @@ _HOSTS = 8
 class Limits:
     """What registries say of their limits on pulls; each is asked once, with a HEAD, which none counts."""
 
-    def __init__(self, registries: Registries) -> None:
-        self._registries = registries
+    def __init__(self, access: Access) -> None:
+        self._registries = Registries(replace(access, patience=_PATIENCE))
         self._limits: dict[str, PullLimit | None] = {}
 
     def counts_pulls(self, host: str) -> bool:
         """Say whether a registry counts GETs of manifests, as far as is known."""
-        return self._limits.get(host) is not None or host in self._registries.budget.limits
+        return self._limits.get(host) is not None
 
     def lines(self, wishes: Sequence[Wish]) -> Iterator[str]:
         """Yield the cost in words, a line a registry."""
@@ -50,7 +53,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     """Return what a limit means for so many pulls.
 
     >>> in_words(PullLimit(100, 21600, 76), 276)
-    'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 hours'
+    'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 h'
     """
     if limit is None:
         return "it states no limit"
@@ -58,7 +61,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     left = limit.limit if limit.remaining < 0 else limit.remaining
     text += f", {left:,} are left"
     if limit.limit and limit.window:
-        text += f": at least {max(count - left, 0) * limit.window / limit.limit / 3600:.1f} hours"
+        text += f": at least {rough_time(max(count - left, 0) * limit.window / limit.limit)}"
     return text
 
 

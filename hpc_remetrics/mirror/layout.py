@@ -1,15 +1,15 @@
 """The OCI image layout that is being filled: what has its name there is whole.
 
-oci-layout, index.json        as the specification has them; index.json is replaced in one step
-blobs/sha256/HEX              whole, verified, synced
-.remetrics/partial/HEX        what has come of a blob so far, in order
-.remetrics/journal            which images are finished
+`oci-layout` and `index.json` are as the specification has them; the index is replaced in one step. A blob in
+`blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a blob so far, in order,
+`HEX.RANDOM` there a manifest on its way; `.remetrics/journal` says which images are finished.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import OutputError
 from ..records import Digest
 from ..sources import documents
-from ..store.publish import sync_directory, write_whole
+from ..store.publish import publish_whole, write_whole
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -32,11 +32,16 @@ class Layout:
         self._partial = self.state / "partial"
 
     def prepare(self) -> None:
-        """Make the folders and the file that says what this is; `OutputError` if something else is there."""
+        """Make the folders and the file that says what this is, and clear away what a kill left."""
+        mark = self.folder / "oci-layout"
         try:
-            for folder in (self._blobs, self._partial):
+            if not mark.exists() and self.folder.is_dir() and any(self.folder.iterdir()) and not self.state.exists():
+                raise OutputError(f"{self.folder} is no OCI layout and not empty", "choose another folder with -o")
+            # The state first: it tells the next start whose folder this is.
+            for folder in (self._partial, self._blobs):
                 folder.mkdir(parents=True, exist_ok=True)
-            mark = self.folder / "oci-layout"
+            for left in self._partial.glob("*.*"):
+                left.unlink()
             if not mark.exists():
                 write_whole(mark, [json.dumps({"imageLayoutVersion": "1.0.0"})])
             if not (self.folder / "index.json").exists():
@@ -63,10 +68,7 @@ class Layout:
     def keep(self, digest: Digest) -> None:
         """Give a blob its name, whose verified bytes are in its partial file."""
         try:
-            with open(self.partial(digest), "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(self.partial(digest), self.blob(digest))
-            sync_directory(self._blobs)
+            publish_whole(self.partial(digest), self.blob(digest))
         except OSError as error:
             raise _output_error(error, self.blob(digest)) from None
 
@@ -74,8 +76,11 @@ class Layout:
         """Write a small blob, such as a manifest."""
         if self.has(digest, len(data)):
             return
+        # Two images that share a manifest may be resolved at once, on two nodes.
+        temporary = self._partial / f"{digest.hex}.{uuid.uuid4().hex}"
         try:
-            write_whole(self.blob(digest), [data])
+            temporary.write_bytes(data)
+            publish_whole(temporary, self.blob(digest))
         except OSError as error:
             raise _output_error(error, self.blob(digest)) from None
 

@@ -7,6 +7,7 @@ brought once.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,16 +17,24 @@ from ..registry.reference import Reference
 from .state import State
 from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
 
+log = logging.getLogger(__name__)
+
+_OUT_OF_ORDER = frozenset({"io_error", "limit_time", "rate_limited"})
+_GIVE_UP = 50
+"""Failures of these causes in a row, after which registries or the network are taken to be out of order."""
+
 
 @dataclass
 class Counts:
-    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has."""
+    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has,
+    `empty` images that have nothing for the platforms wanted."""
 
     images: int = 0
     blobs: int = 0
     bytes: int = 0
     absent: int = 0
     elsewhere: int = 0
+    empty: int = 0
 
 
 @dataclass
@@ -48,32 +57,57 @@ class Mirror:
     def __init__(self, images: Iterator[Reference], state: State, counted: Callable[[str], bool], workers: int) -> None:
         self._images, self._state, self._counted = images, state, counted
         self._ahead, self._most = 2 * workers, max(workers // 2, 1)
-        self._resolving = 0
+        self._resolving = self._in_row = 0
         self._blobs: deque[BlobTask] = deque()
+        self._later: deque[Reference] = deque()
         self._waiting: dict[Digest, list[Reference]] = {}
         self._open: dict[Reference, _Open] = {}
         self.failures: dict[Reference, Failed] = {}
         self.counts = Counts()
 
     def next(self) -> ImageTask | BlobTask | None:
+        if self.obstacle:
+            return None
         is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
-        image = None if is_enough else next(self._images, None)
+        image = None if is_enough else self._next_image()
         if image is None:
             return self._blobs.popleft() if self._blobs else None
         self._resolving += 1
         return ImageTask(image, self._counted(image.host) or image in self._state)
 
+    def _next_image(self) -> Reference | None:
+        image = next(self._images, None)
+        return self._later.popleft() if image is None and self._later else image
+
     def take(self, task: ImageTask | BlobTask, value: Resolved | Brought | Failed | None) -> None:
-        if isinstance(task, ImageTask):
-            self._resolving -= 1
+        if value is None:
+            return
+        cause = value.cause if isinstance(value, Failed) else ""
+        self._in_row = self._in_row + 1 if cause in _OUT_OF_ORDER else 0
+        self._resolving -= isinstance(task, ImageTask)
+        if cause == "rate_limited":
+            self._put_off(task)
+        elif isinstance(task, ImageTask):
             if isinstance(value, Failed):
-                self.failures[task.reference] = value
+                self._fail(task.reference, value)
             elif isinstance(value, Resolved):
                 self._begin(task.reference, value)
         elif isinstance(value, Failed):
             self._missed(task, value)
         elif isinstance(value, Brought):
             self._came(task, value)
+
+    def _put_off(self, task: ImageTask | BlobTask) -> None:
+        """Ask once more, after what has not been asked for yet: being asked for less is no failure."""
+        if isinstance(task, ImageTask):
+            self._later.append(task.reference)
+        else:
+            self._blobs.append(task)
+
+    @property
+    def obstacle(self) -> str:
+        """Why nothing more is asked in this start, "" if nothing is in the way."""
+        return f"the last {self._in_row} requests had no answer" if self._in_row >= _GIVE_UP else ""
 
     @property
     def backlog(self) -> int:
@@ -85,6 +119,7 @@ class Mirror:
         lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
+        self.counts.empty += not resolved.roots
         self._open[image] = _Open(resolved, lacking)
         for digest in resolved.lacking:
             if digest not in lacking:
@@ -107,11 +142,15 @@ class Mirror:
     def _missed(self, task: BlobTask, failed: Failed) -> None:
         """Give up the image whose repository doesn't give a blob, and ask that of the next one that waits for it."""
         self._open.pop(task.image, None)
-        self.failures[task.image] = failed
+        self._fail(task.image, failed)
         waiting = [image for image in self._waiting.pop(task.digest) if image in self._open]
         if waiting:
             self._waiting[task.digest] = waiting
             self._blobs.appendleft(BlobTask(task.digest, task.size, waiting[0]))
+
+    def _fail(self, image: Reference, failed: Failed) -> None:
+        log.warning("%s: %s", image, failed.message)
+        self.failures[image] = failed
 
     def _finish(self, image: Reference) -> None:
         self._state.finish(image, self._open.pop(image).resolved)

@@ -16,7 +16,7 @@ from ..cluster.crew import Crew, lead
 from ..cluster.lock import OutputLock
 from ..cluster.signals import StopRequest
 from ..errors import OutputError
-from ..progress import StatusLine
+from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
 from . import cost
 from .layout import Layout
@@ -40,9 +40,9 @@ def download(comm: Comm, options: DownloadOptions) -> int:
         lock = OutputLock(options.output)
         try:
             layout.prepare()
-            state = State(layout, options.layers, options.repositories)
+            state = State(layout, options.platforms, options.layers, options.repositories)
             try:
-                return _Download(crew, options, registries, state, lock, stop, comm.size).run(wishes)
+                return _Download(crew, options, state, lock, stop, comm.size).run(wishes)
             finally:
                 state.close()
         finally:
@@ -58,13 +58,12 @@ class _Download:
         self,
         crew: Crew,
         options: DownloadOptions,
-        registries: Registries,
         state: State,
         lock: OutputLock,
         stop: StopRequest,
         ranks: int,
     ) -> None:
-        self._crew, self._options, self._registries = crew, options, registries
+        self._crew, self._options = crew, options
         self._state, self._lock, self._stop, self._ranks = state, lock, stop, ranks
 
     def run(self, wishes: Sequence[Wish]) -> int:
@@ -74,7 +73,7 @@ class _Download:
         self._say(f"{len(wishes):,} images, {len(wishes) - len(open_):,} of them finished before")
         if not open_:
             return 0
-        limits = cost.Limits(self._registries)
+        limits = cost.Limits(self._options.access)
         for line in limits.lines(open_):
             self._say(line)
         if self._options.estimate:
@@ -101,12 +100,16 @@ class _Download:
             self._say(f"{mirror.counts.elsewhere:,} blobs were left out, since {options.layers} has them")
         if mirror.counts.absent:
             self._say(f"{mirror.counts.absent:,} manifests that indexes name are not at their registries")
+        if mirror.counts.empty:
+            wanted = ", ".join(options.platforms)
+            self._say(f"{mirror.counts.empty:,} images have nothing for {wanted}")
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
             self._say(f"{len(mirror.failures):,} images can't be had whole: {path} says why")
-        if not finished:
+        if not finished or mirror.obstacle:
+            why = mirror.obstacle if finished else f"on {self._stop.reason}"
             done = f"{mirror.counts.images:,} of {self._wanted:,} images were finished"
-            self._say(f"stopped on {self._stop.reason}: {done}; start again to go on")
+            self._say(f"stopped: {why}; {done}; start again to go on")
             return 4
         return 3 if mirror.failures else 0
 
@@ -125,6 +128,9 @@ class _Download:
             f"{counts.bytes / seconds / 1e6:.1f} MB/s",
             f"{self._mirror.backlog:,} blobs wait",
         ]
+        done = counts.images + failures
+        if 0 < done < self._wanted:
+            parts.append(f"{clock_time((self._wanted - done) * seconds / done)} left")
         if failures:
             parts.append(f"{failures:,} failed")
         return ", ".join(parts)

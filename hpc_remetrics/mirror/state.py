@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,32 @@ class State:
 
     The journal is what counts; the index follows it, in steps, and at each start and end.
 
+    :param platforms: what is wanted of images; one that was finished for others is open again.
     :param layers: the 2017 tool's list of finished layers, None if there is none; `repositories`: of repositories.
     """
 
-    def __init__(self, layout: Layout, layers: Path | None, repositories: Path | None) -> None:
+    def __init__(
+        self, layout: Layout, platforms: Sequence[str], layers: Path | None, repositories: Path | None
+    ) -> None:
         self._layout = layout
         self._journal = Journal(layout.state / "journal", {"format": "hpc_remetrics download", "version": 1})
-        self._finished = {record["image"]: json.dumps(record["roots"]) for record in self._journal}
+        self._platforms = sorted(platforms)
+        self._finished: dict[str, str] = {}
+        self._current: set[str] = set()
+        for record in self._journal:
+            self._learn(record)
         self.layers, self.repositories = Finished(layers), Finished(repositories)
         own = {name_of(Reference.parse(image)) for image in self._finished}
         self._others = [entry for entry in layout.read_index() if _name(entry) not in own]
         self._dirty, self._written, self._took = True, 0.0, 0.0
 
+    def _learn(self, record: dict[str, Any]) -> None:
+        image = record["image"]
+        self._finished[image] = json.dumps(record["roots"])
+        (self._current.add if record["platforms"] == self._platforms else self._current.discard)(image)
+
     def __contains__(self, image: Reference) -> bool:
-        return str(image) in self._finished
+        return str(image) in self._current
 
     def is_listed(self, image: Reference) -> bool:
         """Say whether the 2017 tool's list has the image's repository."""
@@ -58,10 +70,10 @@ class State:
             self.layers.add(str(digest))
         self.repositories.add(list_name(image))
         roots = [_named(root, name_of(image)) for root in resolved.roots]
-        text = json.dumps(roots)
-        if self._finished.get(str(image)) != text:
-            self._journal.append({"image": str(image), "roots": roots, "time": round(time.time())})
-            self._finished[str(image)] = text
+        if image not in self or self._finished[str(image)] != json.dumps(roots):
+            record = {"image": str(image), "platforms": self._platforms, "roots": roots, "time": round(time.time())}
+            self._journal.append(record)
+            self._learn(record)
             self._dirty = True
 
     def write_index(self, at_once: bool = False) -> None:

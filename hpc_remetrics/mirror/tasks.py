@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BlobError, OutputError, RegistryError
+from ..errors import BlobError, OutputError, RegistryError, RemetricsError
 from ..records import Digest
 from ..registry.pool import Registries
 from ..registry.reference import Reference
@@ -100,6 +100,12 @@ class Tasks:
             if not isinstance(error, RegistryError):
                 raise OutputError(str(error), "make room and start again, or choose another folder with -o") from None
             return Failed(error.cause, str(error))
+        except RemetricsError:
+            raise
+        except Exception as error:
+            # Whatever a registry holds costs an image, and not the job, which would meet it again.
+            log.exception("this is a fault of the program; please report it")
+            return Failed("internal", f"{type(error).__name__}: {error}")
 
     def _bring(self, task: BlobTask) -> Brought:
         layout, digest = self._layout, task.digest

@@ -35,7 +35,8 @@ def main(argv: list[str]) -> int:
     """Serve the rank at the other end of the socket `argv[1]` until it hangs up."""
     parent, server = int(argv[2]), socket.socket(fileno=int(argv[1]))
     _die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C goes to the whole group; the rank decides
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # they go to all processes of a terminal or a job; the rank decides
     setup = _receive(server)
     if setup is None:
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -81,6 +82,16 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes of memory that the child, or one before it, had at once; 0 where the system does not tell."""
+        ended = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        try:
+            lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        except OSError:
+            return ended
+        return max(ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
 
     def fileno(self) -> int:
         """Return the file that can be read when `poll` has something to take."""

@@ -25,6 +25,8 @@ class Tool:
 
     def __init__(self, command: str, tree: Path, digest: Digest, seconds: float) -> None:
         text = command.replace("{dir}", shlex.quote(str(tree))).replace("{digest}", digest.hex)
+        self.killed = False
+        """Whether it ended by a signal, as when a job is stopped: it may be tried anew."""
         self._seconds, self._begun = seconds, time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-E", "-c", _TIE, text],
@@ -42,6 +44,8 @@ class Tool:
             self.kill()
             return f"the tool was ended after {self._seconds:.0f} s"
         self._kill_group()
+        # As a shell says it of what it called.
+        self.killed = code < 0 or code > 128
         return f"the tool ended with {'signal' if code < 0 else 'exit code'} {abs(code)}" if code else ""
 
     def kill(self) -> None:

@@ -63,7 +63,8 @@ class Answer:
     def chunks(self) -> Iterator[bytes]:
         """Yield the body; `PassingError` where it breaks off."""
         try:
-            while data := self._response.raw.read(_READ, decode_content=False):
+            # One system call a chunk, so that what came before a break is not lost with it.
+            while data := self._response.raw.read1(_READ, decode_content=False):
                 yield data
         except FAULTS as error:
             raise fault(error, self.url, self._timer) from None

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,12 +53,13 @@ class Fetch:
     def _run(self) -> None:
         failures, again = 0, False
         while not self._is_whole():
-            before = self._have
+            before, begun = self._have, time.monotonic()
             try:
                 self._try()
             except PassingError as error:
-                # What brought something new may go on for as long as there is time.
-                failures = 1 if self._have > before else failures + 1
+                # What brings something new, and not too slowly, may go on for as long as there is time.
+                due = self._client.access.patience.least_rate * (time.monotonic() - begun)
+                failures = 1 if self._have - before > due else failures + 1
                 self._client.recover(error, failures)
                 continue
             if not self._is_whole():
@@ -72,7 +74,7 @@ class Fetch:
         length = os.fstat(self._file.fileno()).st_size
         if self._size >= 0 and length > self._size:
             return self._restart()
-        while data := self._file.read(_READ):
+        while data := self._file.read(min(_READ, length - self._have)):
             self._hash.update(data)
             self._have += len(data)
 
@@ -93,8 +95,10 @@ class Fetch:
         try:
             answer = self._client.send("GET", self._url, headers, self._scope)
         except RegistryError as error:
-            if error.status != 416 or not headers:
+            if error.status != 416:
                 raise
+            if not headers:
+                raise PassingError(error.cause, str(error), error.status) from None
             return self._without_range()
         if headers and answer.status == 206:
             if not self._continues(answer):

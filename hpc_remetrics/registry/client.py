@@ -133,18 +133,20 @@ class Client:
         url = urljoin(self.endpoint + "/", url)
         own, challenged, hops = self._is_own(url), False, 0
         self._wait_for_leave(kind)
+        auth = self._keyring.header(scope, self._ask_token) if own else ""
         while True:
-            auth = self._keyring.header(scope, self._ask_token) if own else ""
             answer = self._exchange(method, url, {**(headers or {}), **({"Authorization": auth} if auth else {})})
             if answer.status == 401 and own and not challenged:
                 challenged = True
                 answer.discard()
-                self._keyring.answer(scope, answer.headers.get("www-authenticate", ""), self._ask_token)
+                auth = self._keyring.answer(scope, answer.headers.get("www-authenticate", ""), self._ask_token)
             elif answer.status in _MOVED and "location" in answer.headers:
                 answer.discard()
                 hops += 1
                 url = self._next_hop(url, answer.headers["location"], hops)
+                # Once away it stays away: who was led to may lead back to what it likes.
                 own = own and self._is_own(url)
+                auth = auth if own else ""
             else:
                 return self._judged(answer, own, method, kind)
 

@@ -12,7 +12,7 @@ from ..errors import RegistryError
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that another try may not meet again."""
 
-_FIRST, _LONGEST = 0.5, 30.0
+_FIRST, _GROWTH, _LONGEST = 0.2, 4, 30.0
 _UNIX_TIMES = 10**9
 """From here on a number is a time and not a count of seconds."""
 
@@ -56,6 +56,6 @@ def _until_date(text: str) -> float | None:
 
 
 def pause_before(number: int) -> float:
-    """Return the seconds to wait before another try when nobody says: doubling with `number`, half of it chance."""
-    longest = min(_FIRST * 2 ** (number - 1), _LONGEST)
+    """Return the seconds to wait before another try when nobody says: growing with `number`, half of it chance."""
+    longest = min(_FIRST * _GROWTH ** (number - 1), _LONGEST)
     return longest * random.uniform(0.5, 1.0)

@@ -4,21 +4,58 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-
-def report_command(path: Path, as_json: bool) -> int:
-    """Print the totals of a dataset as a page or as JSON; return the exit code."""
-    from ..metrics.run import run_totals
-    from ..metrics.totals import totals
+if TYPE_CHECKING:
     from ..store.dataset import Dataset
-    from .run import section
-    from .text import page
+
+
+def report_command(path: Path, as_json: bool, html: Path | None = None) -> int:
+    """Print the numbers of a dataset as a page or as JSON; return the exit code. Without metrics it has totals only.
+
+    :param html: write them to this file instead, with the figures, as an HTML page.
+    """
+    from ..store.dataset import Dataset
 
     with Dataset(path) as dataset:
-        found, run = totals(dataset), run_totals(dataset)
-    if as_json:
-        print(json.dumps({**dataclasses.asdict(found), "run": dataclasses.asdict(run)}, indent=2))
-    else:
-        print("\n".join([page(found, str(path)), *section(run)]))
+        if html is not None:
+            _write_html(dataset, html)
+        elif as_json:
+            print(json.dumps(_numbers(dataset), indent=2, allow_nan=False))
+        else:
+            print(_page(dataset, str(path)))
     return 0
+
+
+def _write_html(dataset: Dataset, target: Path) -> None:
+    from ..store.hdf5 import output_error
+    from ..store.publish import replacing
+    from .html import html
+
+    page = html(dataset)
+    try:
+        with replacing(target) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise output_error(error, target, "the page") from error
+    print(f"{target}: {len(page) / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _numbers(dataset: Dataset) -> dict[str, Any]:
+    from ..metrics.run import run_totals
+    from ..metrics.totals import totals
+    from .as_json import metrics_as_json
+
+    found = {**dataclasses.asdict(totals(dataset)), "run": dataclasses.asdict(run_totals(dataset))}
+    return found | ({"metrics": metrics_as_json(dataset.metrics)} if dataset.has_metrics else {})
+
+
+def _page(dataset: Dataset, name: str) -> str:
+    from ..metrics.run import run_totals
+    from ..metrics.totals import totals
+    from . import run, summary
+    from .text import page
+
+    return "\n".join([page(totals(dataset), name), *summary.section(dataset), *run.section(run_totals(dataset))])

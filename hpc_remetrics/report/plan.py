@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ..cluster.comm import SerialComm
 from ..config import PlanOptions
+from ..log import escape
+from ..metrics.forecast import Forecast, forecast, rates_of
 from ..plan import Plan, cost, divide, make_plan, unique_layers
+from ..progress import clock_time
 from ..records import Catalog, Layer
 from ..registry.pool import Registries
 from ..resolving import Resolver
 from ..sources import open_source
+from ..sources.base import Source
+from .text import line, size
 
 _MOST_ROWS = 20
 """Ranks that are shown one by one."""
@@ -28,8 +36,39 @@ def plan_command(options: PlanOptions) -> int:
     # Rank 0 of several profiles nothing.
     plan = make_plan(layers.values(), max(options.ranks - 1, 1))
     numbers = _numbers(catalog, list(layers.values()), plan, options.ranks)
-    print(json.dumps(numbers, indent=2) if options.json else _page(numbers))
+    found = _forecast(options, sources, list(layers.values()))
+    if options.json:
+        print(json.dumps(numbers | ({"forecast": asdict(found)} if found else {}), indent=2))
+    else:
+        print("\n".join([_page(numbers), *(_times(found, options) if found else [])]))
     return 0
+
+
+def _forecast(options: PlanOptions, sources: Sequence[Source], layers: Sequence[Layer]) -> Forecast | None:
+    if options.calibration is None:
+        return None
+    remote = any(source.is_remote for source in sources)
+    sizes = [layer.size for layer in layers]
+    rates = rates_of(options.calibration)
+    return forecast(rates, sizes, sizes if remote else [0] * len(sizes), options.ranks, options.nodes, options.extract)
+
+
+def _times(found: Forecast, options: PlanOptions) -> list[str]:
+    """Return the forecast, and the line that submits the job."""
+    limit = f"{found.limit_seconds // 3600}:{found.limit_seconds % 3600 // 60:02}:00"
+    memory = -(-found.rank_memory_bytes // 10**6)
+    words = shlex.join([*options.sources, *(["--extract"] if options.extract else [])])
+    return [
+        "",
+        f"forecast for {found.ranks} ranks on {found.nodes} nodes, by the times of {escape(str(options.calibration))}",
+        line("profiling", clock_time(found.profile_seconds), f"the longest layer {clock_time(found.longest_seconds)}"),
+        line("gathering", clock_time(found.gather_seconds), f"{found.entries:,} entries"),
+        line("scratch", size(found.scratch_bytes), "of the fullest node"),
+        line("memory", size(found.memory_bytes), "of the fullest node, without what tmpfs holds"),
+        "",
+        f"sbatch -N {found.nodes} -n {found.ranks} --time={limit} --mem-per-cpu={memory}M \\",
+        f"    slurm/analyze.sbatch {words} -o hub.h5",
+    ]
 
 
 def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> dict[str, Any]:

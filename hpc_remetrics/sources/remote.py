@@ -5,7 +5,9 @@ Only rank 0 reads a list; a root holds no manifest until somebody enters it, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,16 +101,24 @@ class ReposSource(RemoteSource):
         self._path = path
 
     def roots(self) -> Iterator[Root]:
+        drawn = _drawn(read_repositories(self._path))
         for row in read_repositories(self._path):
             try:
                 image = _image_of(row)
             except UsageError as error:
                 raise SourceError(f"{self._path}: {error.args[0]}") from None
-            popularity = Popularity(_known(row.stars), _known(row.pulls))
+            sample = (row.stratum, row.weight, drawn[row.stratum]) if row.stratum and row.weight else ()
+            popularity = Popularity(_known(row.stars), _known(row.pulls), *sample)
             yield Root(name_of(image), place=str(image), popularity=popularity)
 
     def holds(self, layer: Layer) -> bool:
         return layer.origin != ""
+
+
+def _drawn(rows: Iterable[Repository]) -> Counter[str]:
+    """Count the repositories of each stratum of a sample; of a list that is none nothing is counted."""
+    sampled = itertools.takewhile(lambda row: row.stratum, rows)
+    return Counter(stratum for stratum, _, _ in {(row.stratum, row.registry, row.name) for row in sampled})
 
 
 def name_of(image: Reference) -> str:

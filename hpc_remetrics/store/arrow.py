@@ -105,9 +105,10 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
 
 
 def _numbers(pa: Any, values: np.ndarray, column: Column) -> Any:
-    """Return integers; a row number that points nowhere is null."""
+    """Return numbers; a row number that points nowhere is null, and so is NaN."""
     values = values.astype(column.dtype, copy=False)
-    return pa.array(values, mask=values < 0 if column.type == "row" else None)
+    nothing = values < 0 if column.type == "row" else np.isnan(values) if column.type == "f8" else None
+    return pa.array(values, mask=nothing)
 
 
 def _paths(pa: Any, data: bytes, bounds: np.ndarray) -> Any:

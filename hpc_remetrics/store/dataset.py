@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from . import arrow
+from .chunk_reader import ChunkReader
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
@@ -51,6 +52,11 @@ class Table:
     def keys(self) -> list[str]:
         """Names of the row numbers that frames have besides the columns, to join tables by."""
         return ["row", *({"entries": ["layer"], "image_layers": ["image"]}.get(self.form.name, []))]
+
+    @property
+    def stored(self) -> frozenset[str]:
+        """Names of the columns that the file has; one of an earlier program may lack some."""
+        return frozenset(self.form.columns) & frozenset(self._group)
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.column(name)
@@ -191,6 +197,10 @@ class Dataset:
     def _blobs(self, name: str, start: int, stop: int | None) -> list[bytes]:
         data, bounds = self.entries.blob(name, start, stop)
         return [data[low:high] for low, high in pairwise((bounds - bounds[0]).tolist())]
+
+    def chunks_of(self, table: str) -> ChunkReader:
+        """Return a fast reader of slices of a table's columns, for passes over all of it."""
+        return ChunkReader(self._file[table])
 
     def entries_of(self, layer: int) -> slice:
         """Return the rows in /entries of a row of /layers."""

@@ -299,7 +299,7 @@ class Gather:
         write_table(file, "types", _type_columns(numbers.types), rows)
         write_table(file, "failures", _failure_columns(placement), rows)
         write_table(file, "skipped", _skipped_columns(catalog), rows)
-        write_run(file, run, placement.failures)
+        write_run(file, run, placement.failures, placement.layers["cpu_seconds"])
 
     def _image_layers(self, images: list[Image]) -> np.ndarray:
         row = {digest: n for n, digest in enumerate(_digests(self.placement.layers))}
@@ -409,7 +409,8 @@ def _raw(digests: list[bytes]) -> np.ndarray:
 
 def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
     known = [catalog.repositories.get(name, Popularity()) for name in names]
-    return {"name": names, "stars": [one.stars for one in known], "pulls": [one.pulls for one in known]}
+    columns = ("stars", "pulls", "stratum", "weight", "drawn")
+    return {"name": names, **{column: [getattr(one, column) for one in known] for column in columns}}
 
 
 def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def _catalog(datasets: Sequence[Dataset]) -> Catalog:
 
 def _repositories(dataset: Dataset) -> dict[str, Popularity]:
     table = dataset.repositories
-    columns = (table.readable("name"), table["stars"].tolist(), table["pulls"].tolist())
-    return {name: Popularity(stars, pulls) for name, stars, pulls in zip(*columns, strict=True)}
+    columns = (table.readable(name).tolist() for name in ("name", "stars", "pulls", "stratum", "weight", "drawn"))
+    return {name: Popularity(*known) for name, *known in zip(*columns, strict=True)}
 
 
 def _images(dataset: Dataset) -> Iterator[Image]:

@@ -53,8 +53,11 @@ def publish_whole(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary name beside `target` to write; when that went well, the file gets the target's name."""
-    temporary = temporary_name(target)
+    """Give a temporary name beside `target` to write; when that went well, the file gets the target's name.
+
+    Two processes that write the same file, as the ranks of a launcher would, don't meet.
+    """
+    temporary = temporary_name(target.with_name(f"{target.name}.{os.getpid()}"))
     try:
         yield temporary
         publish_whole(temporary, target)

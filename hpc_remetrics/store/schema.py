@@ -4,7 +4,7 @@ A line that ends in a colon opens a table (an HDF5 group), the lines below it ar
 (one-dimensional datasets): name, type, unit, description. Columns of one table have one value a row and
 are joined to other tables by row numbers, from 0. Types:
 
-- `u1` … `u4`, `i4`, `i8`: little-endian integers; `row`: i4, or i8 where the table pointed at has 2**31
+- `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles; `row`: i4, or i8 where the table pointed at has 2**31
   rows or more; -1 points nowhere;
 - `digest`: 32 raw bytes, HDF5 opaque; all zero where there is none;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
@@ -38,6 +38,9 @@ repositories: the repositories that the images are of, sorted by name
     name            text 1024           1       name without tag or digest
     stars           i8                  1       stars when it was crawled, -1 unknown
     pulls           i8                  1       pulls when it was crawled, -1 unknown
+    stratum         text 255            1       stratum of the sample that it was drawn for, empty where it was not
+    weight          f8                  1       repositories that it stands for, 0 unknown
+    drawn           i4                  1       repositories drawn in its stratum, with and without images, 0 unknown
 
 images: manifests under a name, for one platform each, sorted by name and digest
     name            text 1024           1       name as the source has it

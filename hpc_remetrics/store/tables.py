@@ -122,8 +122,11 @@ def _scales(group: Any, form: Table, sizes: Mapping[str, int]) -> None:
         group[column.name].dims[0].attach_scale(group[column.dimension])
 
 
-def write_run(file: Any, run: Mapping[str, Any], failures: Sequence[Any]) -> None:
-    """Write what may differ from run to run: attributes, and columns for what there is of each rank."""
+def write_run(file: Any, run: Mapping[str, Any], failures: Sequence[Any], seconds: np.ndarray) -> None:
+    """Write what may differ from run to run: attributes, and columns for what there is of each rank.
+
+    :param seconds: that the pass over each layer took, by row of `/layers`.
+    """
     group = file.create_group("run")
     group.attrs["description"] = "what made this file; everything that may differ between runs on the same images"
     for name, value in run.items():
@@ -134,6 +137,7 @@ def write_run(file: Any, run: Mapping[str, Any], failures: Sequence[Any]) -> Non
                 table[column] = text_array(values, 1024) if texts else np.asarray(values)
         else:
             group.attrs[name] = value
+    group.create_group("layers")["cpu_seconds"] = seconds.astype("<f4")
     table = group.create_group("failures")
     table["digest"] = np.array([failure.digest.raw for failure in failures], "V32")
     table["rank"] = np.array([failure.rank for failure in failures], np.int32)

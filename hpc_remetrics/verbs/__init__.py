@@ -80,6 +80,12 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
 
 
+def add_talk_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how much a run tells."""
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+
+
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the file of settings."""
     parser.add_argument(

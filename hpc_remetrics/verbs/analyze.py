@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
-from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_verb, on_every_rank
+from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -18,7 +18,7 @@ examples:
 
 Run it again with the same output and it goes on where it was, whatever ended it.
 
-exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done with failed or partial layers,
+exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some layers or images are not whole,
 4 stopped early (start again), 5 output not writable, 6 another job holds this output
 """
 
@@ -69,8 +69,7 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
     add_access_options(parser)
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+    add_talk_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from . import Verbs, add_config_option, add_verb, on_every_rank
+from . import Verbs, add_config_option, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -53,8 +53,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)")
     add_access_options(parser)
     add_config_option(parser)
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+    add_talk_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ formats:
   seed2017   the files of the 2017 tool: layer_db_json/, image_mapper.json, list_less_50m.json …
 
 Tables and columns have the dataset's names, enums are words, digests `sha256:…`, paths text with \\xNN for
-what is no printable UTF-8. `row` is what other tables' row numbers mean.
+what is no printable UTF-8. `row` is what other tables' row numbers mean. Metrics are in a folder of their own.
 
 examples:
   hpc-remetrics export hub.h5 --format parquet -o hub
@@ -27,6 +27,8 @@ examples:
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     from ..export import FORMATS
+    from ..export import METRICS as FOLDER
+    from ..store.metrics_schema import METRICS
     from ..store.schema import TABLES
 
     text = "write a dataset as Parquet, CSV or JSON, or as the 2017 tool's files"
@@ -37,7 +39,11 @@ def add(verbs: Verbs) -> None:
         "-o", "--output", type=Path, metavar="DIR", help="the folder (default: the dataset's name and format)"
     )
     parser.add_argument(
-        "--table", action="append", choices=list(TABLES), metavar="NAME", help="only this table (repeat; default: all)"
+        "--table",
+        action="append",
+        choices=[*TABLES, *(f"{FOLDER}{name}" for name in METRICS)],
+        metavar="NAME",
+        help="only this table, such as layers or metrics/growth (repeat; default: all)",
     )
 
 

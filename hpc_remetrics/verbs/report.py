@@ -1,4 +1,4 @@
-"""`report`: the totals of a dataset."""
+"""`report`: the numbers of a dataset."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from . import Verbs, add_verb
 _EXAMPLES = """
 examples:
   hpc-remetrics report hub.h5
-  hpc-remetrics report hub.h5 --json | jq .layers
+  hpc-remetrics report hub.h5 --html hub.html               one page with all figures, to hand on
+  hpc-remetrics report hub.h5 --json | jq .metrics.growth_spread
 """
 
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
-    parser = add_verb(verbs, "report", "show the totals of a dataset", _EXAMPLES, _run)
+    parser = add_verb(verbs, "report", "show the numbers of a dataset", _EXAMPLES, _run)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print every number as JSON")
+    form.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with figures, tables, definitions (default: print text)"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..report import report_command
 
-    return report_command(arguments.dataset, arguments.json)
+    return report_command(arguments.dataset, arguments.json, arguments.html)

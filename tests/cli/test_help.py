@@ -9,7 +9,7 @@ import pytest
 from hpc_remetrics import __version__, cli
 
 VERBS = (
-    *("crawl", "download", "plan", "analyze", "status", "reduce"),
+    *("crawl", "download", "fetch", "plan", "analyze", "status", "reduce"),
     *("report", "plot", "export", "compare", "merge", "doctor"),
 )
 

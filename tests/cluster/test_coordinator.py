@@ -4,6 +4,7 @@ import hashlib
 
 from hpc_remetrics.cluster.comm import SerialComm
 from hpc_remetrics.cluster.coordinator import ASK, BYE, DEAL, END, SHARE, STOP, TALLY, Coordinator, Tally
+from hpc_remetrics.cluster.intake import Intake
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.plan import make_plan
 from hpc_remetrics.records import Digest, Layer
@@ -80,3 +81,13 @@ def test_a_stop_is_ordered_once():
     coordinator.stop()
     coordinator.stop()
     assert [tag for _, tag, _ in comm.sent].count(STOP) == 3
+
+
+def test_a_rank_with_nothing_in_hand_asks_with_no_seconds():
+    comm, coordinator = make(1000)
+    intake = Intake()
+    assert intake.ask() is None  # its share is still to come
+    intake.take([], last=False)
+    coordinator.handle(1, ASK, intake.ask())
+    assert len(comm.sent[-1][2]) > 10
+    assert intake.ask() is None

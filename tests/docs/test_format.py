@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from support.runs import Runs
 from support.tools import need
 
+import hpc_remetrics
 from hpc_remetrics.store.schema import SCHEMA, SCHEMA_VERSION
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text()
@@ -28,7 +30,7 @@ def test_the_page_shows_the_schema():
     assert f"`schema_version` is {SCHEMA_VERSION}." in PAGE
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["reader", "h5py", "duckdb"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["reader", "h5py", "duckdb", "xarray", "pandas"])
 def test_an_example_runs(folder, example):
     result = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -38,7 +40,24 @@ def test_an_example_runs(folder, example):
 def test_the_listing_is_what_h5dump_prints(folder):
     command = [need("h5dump"), "-H", "-d", "/entries/kind", "-d", "/contents/digest", "remetrics.h5"]
     printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-    (shown,) = re.findall(r"\$ h5dump .*?\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"\$ h5dump -H .*?\n(.*?)```", PAGE, re.DOTALL)
     for line in shown.splitlines():
         if line.strip() != "…" and "DATASPACE" not in line:
             assert line in printed
+
+
+def test_commands_of_other_tools(folder):
+    """The column's values and every name are in what h5dump prints, and DuckDB reads what export writes."""
+    dumped = subprocess.run([need("h5dump"), "-d", "/layers/CLS", "remetrics.h5"], cwd=folder, capture_output=True)
+    names = subprocess.run([need("h5dump"), "-n", "remetrics.h5"], cwd=folder, capture_output=True, text=True)
+    assert "$ h5dump -d /layers/CLS remetrics.h5" in PAGE and "$ h5dump -n remetrics.h5" in PAGE
+    (command,) = re.findall(r"^\$ hpc-remetrics (.*)$", PAGE, re.MULTILINE)
+    (query,) = re.findall(r'^\$ duckdb -c "(.*)"$', PAGE, re.MULTILINE)
+    subprocess.run([sys.executable, "-m", "hpc_remetrics", *command.split()], cwd=folder, check=True)
+    with hpc_remetrics.open(folder / "remetrics.h5") as data:
+        numbers = [int(text) for text in re.findall(rb"\d+(?=[,\s])", dumped.stdout.partition(b"DATA {")[2])]
+        assert set(data.layers["CLS"].tolist()) <= set(numbers)
+        assert all(f" /{name}/row\n" in names.stdout for name in data.tables)
+        kinds = data.entries.readable("kind").tolist()
+    counts = dict(duckdb.sql(query.replace("tables/", f"{folder}/tables/")).fetchall())
+    assert counts == {kind: kinds.count(kind) for kind in set(kinds)}

@@ -66,9 +66,10 @@ def read(folder, form, table):
         rows = list(csv.DictReader(file))
     numbers = {name for name, one in TABLES[table].columns.items() if one.type in ("row", "u2", "u4", "i4", "i8")}
     keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
-    numbers = (numbers | keys) - {"notes"}
+    kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
+    kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
     return {
-        name: [(int(row[name]) if row[name] else None) if name in numbers else row[name] for row in rows]
+        name: [(kinds[name](row[name]) if row[name] else None) if name in kinds else row[name] for row in rows]
         for name in (rows[0] if rows else ())
     } or None
 
@@ -156,6 +157,19 @@ def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path,
     )
     assert small.num_row_groups > large.num_row_groups == 1
     assert small.read().equals(large.read())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_metrics_are_tables_too(dataset, exported, form):
+    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "json": lambda p: pandas.read_json(p, lines=True)}
+    folder = exported / form / "metrics"
+    assert {path.stem for path in folder.iterdir()} == set(dataset.metrics.tables)
+    for name in ("growth_spread", "totals"):
+        frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
+        for column in table.columns:
+            assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (name, column)
+    if form == "json":
+        assert "NaN" not in (folder / "growth.json").read_text()
 
 
 def test_mistakes_are_one_line(runs, odd, tmp_path):

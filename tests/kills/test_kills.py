@@ -52,7 +52,7 @@ def test_kills_lose_nothing_and_count_nothing_twice(runs, layout, truth, sweep, 
     seconds = whole_run(runs, layout, ranks)
     kills = finished = 0
     done: set[str] = set()
-    while kills < sweep(8):
+    while kills < sweep(6):
         output, job = start(runs, layout, ranks)
         left = LAYERS - len(done)
         time.sleep(rng.uniform(0.05, 1.0) * seconds)
@@ -84,7 +84,7 @@ def test_a_stop_at_any_moment_ends_soon_with_4_and_loses_nothing(runs, layout, t
     rng = random.Random(10 + ranks)
     seconds = whole_run(runs, layout, ranks)
     done: set[str] = set()
-    for _ in range(sweep(6)):
+    for _ in range(sweep(5)):
         output, job = start(runs, layout, ranks)
         lock = output.with_name("out.h5.lock")
         wait_until(lambda lock=lock, job=job: job.process.poll() is not None or lock.read_text().strip("\0 \n"))

@@ -32,6 +32,8 @@ def sql(dataset):
     files(layer, content, path, size, type), pairs(image, layer) as manifests list them, layers, images, types.
     """
     duckdb, pa = pytest.importorskip("duckdb"), pytest.importorskip("pyarrow")
+    from hpc_remetrics.store.readable import path_text
+
     from .brute_force import clean
 
     database = duckdb.connect()
@@ -43,7 +45,7 @@ def sql(dataset):
             "layer": (first.searchsorted(rows, "right") - 1).tolist(),
             "content": dataset.entries["content"],
             "kind": dataset.entries.readable("kind").tolist(),
-            "path": [clean(path).decode("utf-8", "backslashreplace") for path in dataset.paths()],
+            "path": [path_text(clean(path)) for path in dataset.paths()],
         },
         "contents": {
             "content": list(range(len(dataset.contents))),

@@ -9,7 +9,7 @@ from pathlib import Path
 from hpc_remetrics.cluster.comm import SerialComm
 from hpc_remetrics.columns import LayerProfile
 from hpc_remetrics.metrics.store import add_metrics
-from hpc_remetrics.records import Catalog, Digest, Image, Layer
+from hpc_remetrics.records import Catalog, Digest, Image, Layer, Popularity
 from hpc_remetrics.store import parts
 from hpc_remetrics.store.gather import gather
 
@@ -48,6 +48,7 @@ class Made:
     layers: list[list[Entry]]
     images: list[list[int]]
     output: Path = field(default_factory=Path)
+    repositories: dict[str, Popularity] = field(default_factory=dict)
 
     def digest(self, layer: int) -> Digest:
         return digest_of("made", layer)
@@ -69,12 +70,14 @@ class Made:
         def finish(path: Path) -> None:
             add_metrics(SerialComm(), path, folder / "scratch", 1 << 20)
 
-        gather(SerialComm(), folder / "parts", Catalog(images), self.output, folder / "scratch", {}, finish)
+        catalog = Catalog(images, repositories=self.repositories)
+        gather(SerialComm(), folder / "parts", catalog, self.output, folder / "scratch", {}, finish)
         return self.output
 
     def _image(self, number: int) -> Image:
         layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
-        return Image(f"made:{number:04}", digest_of("image", number), "", "oci", layers)
+        name = f"made{number:04}:1" if self.repositories else f"made:{number:04}"
+        return Image(name, digest_of("image", number), "", "oci", layers)
 
 
 def _profile(entries: list[Entry]) -> LayerProfile:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 import hpc_remetrics
 from hpc_remetrics.metrics.growth import ORDERS
+from hpc_remetrics.store.readable import path_text
 
 from . import brute_force as brute
 from .made import Entry, Made
@@ -124,21 +125,16 @@ def check_files(made, dataset):
         texts = table.readable("extension" if name == "extensions" else "directory").tolist()
         rows = [n for n in range(len(table)) if name == "extensions" or table["depth"][n] == name]
         got = {texts[n]: tuple(int(table[column][n]) for column in columns) for n in rows}
-        assert got == {text.decode("utf-8", "backslashreplace"): numbers for text, numbers in want.items()}
+        assert got == {path_text(text): numbers for text, numbers in want.items()}
         assert len(rows) == len(want)
     table = metrics["same_path"]
     got = zip(table.readable("what").tolist(), table["count"].tolist(), table["files"].tolist(), strict=True)
     assert {what: (count, n) for what, count, n in got} == brute.same_path(files)
     assert metrics.totals["paths"] == len({brute.clean(entry.path) for entry in files})
     assert metrics.totals["path_contents"] == len({(brute.clean(entry.path), entry.digest) for entry in files})
-    for top, path in zip(
-        metrics["top_contents"].readable("digest"), metrics["top_contents"].readable("path"), strict=True
-    ):
-        assert path.encode() in {
-            brute.clean(e.path).decode("utf-8", "backslashreplace").encode()
-            for e in files
-            if e.digest.hex() == top[-64:]
-        }
+    top = metrics["top_contents"]
+    for digest, path in zip(top.readable("digest"), top.readable("path"), strict=True):
+        assert path in {path_text(brute.clean(e.path)) for e in files if e.digest.hex() == digest[-64:]}
 
 
 def check_layers(made, dataset):

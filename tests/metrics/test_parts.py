@@ -13,7 +13,7 @@ from hpc_remetrics.metrics.distribution import PROBABILITIES, Tally, summary
 from hpc_remetrics.metrics.growth import checkpoints
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
 from hpc_remetrics.metrics.names import Paths
-from hpc_remetrics.metrics.paths import distinct_pairs, grouped
+from hpc_remetrics.metrics.sorting import distinct_pairs, grouped
 from hpc_remetrics.profile.paths import clean
 
 PATHS = st.lists(

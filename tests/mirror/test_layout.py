@@ -9,7 +9,7 @@ import pytest
 from support.registry import skopeo
 from support.tools import need
 
-from .conftest import MANY, SINGLE, stored
+from .conftest import MANY, SINGLE, registry_manifest, stored
 
 
 @pytest.mark.parametrize("ranks", [0, 3])
@@ -59,6 +59,37 @@ def test_one_platform_can_be_had_alone_and_is_read_by_its_name(registry, mirror)
         assert len(json.loads(skopeo(*command))["Layers"]) == 2
     index = json.loads((mirror.folder / "index.json").read_text())
     assert [entry["platform"] for entry in index["manifests"]] == [{"os": "linux", "architecture": "arm64"}] * 2
+
+
+def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
+    name = f"{registry.host}/forms/index:1"
+
+    def platforms():
+        index = json.loads((mirror.folder / "index.json").read_text())
+        return [entry.get("platform", {}).get("architecture") for entry in index["manifests"]]
+
+    for options, wanted in (
+        (["--platform", "linux/arm64"], ["arm64"]),
+        (["--platform", "linux/amd64", "--platform", "linux/arm64"], ["amd64", "arm64"]),
+        (["--platform", "linux/s390x"], []),
+        ([], [None]),
+    ):
+        said = mirror(name, *options).stderr
+        assert platforms() == wanted
+        assert ("1 images have nothing for linux/s390x" in said) == (not wanted)
+        assert mirror(name, *options).stderr.strip() == "1 images, 1 of them finished before"
+        assert mirror.names() <= {name}
+
+
+def test_images_that_share_everything_are_resolved_at_once(registry, mirror):
+    """Forty names of one index, by many threads: its manifests are written by several at a time."""
+    data, _ = registry_manifest(registry, "forms/index", "1")
+    names = [f"{registry.host}/forms/index:copy-{number}" for number in range(40)]
+    for number in range(40):
+        registry.put_manifest("forms/index", f"copy-{number}", json.loads(data))
+    mirror(*names, "--threads", 12, ranks=2)
+    assert mirror.names() == set(names)
+    assert not list((mirror.folder / ".remetrics" / "partial").iterdir())
 
 
 def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(registry, mirror):

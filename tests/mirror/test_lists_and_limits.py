@@ -63,6 +63,16 @@ def test_the_2017_lists_are_read_and_appended_to(registry, mirror, tmp_path, ran
     assert all(len(line) == 71 for line in lines if line != lines[1])
 
 
+def test_images_with_most_pulls_come_first(start_front, mirror, tmp_path):
+    front = start_front()
+    pulls = {"forms/one:1": 10, "forms/two:1": 1000, "forms/three:latest": 100}
+    rows = "".join(f"1,{number},{front.host}/{name}\n" for name, number in pulls.items())
+    (tmp_path / "repos.csv").write_text(rows)
+    mirror(tmp_path / "repos.csv", f"{front.host}/forms/big:1", "--threads", 1)
+    asked = [path.split("/")[3] for method, path in front.asked if method == "GET" and "/manifests/" in path]
+    assert asked == ["two", "three", "one", "big"]
+
+
 def test_a_list_of_names_alone_is_read(registry, mirror, tmp_path):
     names = [f"{registry.host}/{name}" for name in TRIO]
     (tmp_path / "names.lst").write_text("\n".join(names) + "\n\n")
@@ -74,8 +84,10 @@ def test_a_crawls_list_is_downloaded(registry, mirror, tmp_path):
     runs = mirror.runs
     runs.run(runs.command("crawl", f"catalog:{registry.host}", "-o", tmp_path / "repos.csv", "--rate", 0))
     mirror(tmp_path / "repos.csv")
-    assert {f"{registry.host}/{name}" for name in TRIO} < mirror.names()
-    assert len(mirror.names()) == 12
+    with open(tmp_path / "repos.csv", newline="") as file:
+        listed = {f"{registry.host}/{row['name']}:{row['tag']}" for row in csv.DictReader(file)}
+    assert {f"{registry.host}/{name}" for name in TRIO} < listed == mirror.names()
+    assert len(listed) >= 12
 
 
 def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
@@ -125,6 +137,14 @@ def test_a_limit_on_pulls_is_told_kept_and_not_used_up_by_what_is_here(start_fro
     assert {method for method, _ in front.asked} == {"HEAD"}
 
 
+def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
+    front = start_front(pulls=2, window=2)
+    names = [f"{front.host}/{name}" for name in (*TRIO, "forms/big:1", "forms/index:1")]
+    mirror(*names, "--patience", "tries=1", ranks=2)
+    assert mirror.names() == set(names)
+    assert failures(mirror) == {}
+
+
 def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
     mirror.folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(mirror.folder)]
@@ -143,6 +163,15 @@ def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
         subprocess.run(["umount", str(mirror.folder)], check=True)
 
 
+def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):
+    names = [f"127.0.0.1:9/some/repo-{number}:1" for number in range(200)]
+    (tmp_path / "names.lst").write_text("\n".join(names))
+    said = mirror(tmp_path / "names.lst", "--patience", "tries=1", code=4).stderr
+    assert "requests had no answer" in said and "start again to go on" in said
+    assert 50 <= len(failures(mirror)) < 100
+    assert set(failures(mirror).values()) == {"io_error"}
+
+
 def test_mistakes_give_one_line(registry, mirror, tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "bad.csv").write_text("stars,pulls,name\n1,many,a/b\n")
@@ -155,6 +184,7 @@ def test_mistakes_give_one_line(registry, mirror, tmp_path):
         ([f"{registry.host}/a", "--platform", "arm"], 2),
         ([f"{registry.host}/a", "-l", tmp_path / "no" / "list"], 5),
         ([f"{registry.host}/a", "-o", tmp_path / "file"], 5),
+        ([f"{registry.host}/a", "-o", tmp_path], 5),
         ([f"{registry.host}/a", "-o", tmp_path / "file" / "x"], 5),
     ]
     for arguments, code in cases:

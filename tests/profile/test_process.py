@@ -79,7 +79,7 @@ def test_a_layer_comes_back_with_its_entries(child, blob, tmp_path):
     assert sum(block.rows for block in read_blocks(tmp_path / "spill")) == 301
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(child, blob, endless, tmp_path, number):
     assert profile(child, blob, tmp_path).status == "ok"
     child.begin(job(endless, tmp_path))
@@ -89,6 +89,15 @@ def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(child, blob, endle
     assert (row.status, row.stage) == ("failed", "child")
     assert row.cause == ("killed" if number == signal.SIGKILL else "crashed")
     assert profile(child, blob, tmp_path).status == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_stop_of_the_whole_job_is_the_rank_s_to_decide(child, blob, tmp_path, number):
+    assert profile(child, blob, tmp_path).status == "ok"
+    pid = child.pid
+    os.kill(pid, number)
+    assert profile(child, blob, tmp_path).status == "ok"
+    assert child.pid == pid
 
 
 def test_a_child_killed_between_layers_costs_nothing(child, blob, tmp_path):

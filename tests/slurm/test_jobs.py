@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from support.compare import same
 
@@ -39,3 +40,48 @@ def test_a_mistake_fails_the_job_with_its_code_and_is_not_tried_again(slurm, tmp
     job = slurm.sbatch("-n", 2, SCRIPTS / "analyze.sbatch", "oci:/not/there", "-o", tmp_path / "x.h5", folder=tmp_path)
     assert slurm.wait(job)["ExitCode"] == "2:0"
     assert said(tmp_path).count("there is no /not/there") == 1
+
+
+def test_a_requeued_job_starts_where_a_killed_one_left_its_shared_memory(slurm, layout, truth, tmp_path):
+    """Steps of a requeued job have the numbers, and MPICH's segments the names, of those before."""
+    output, calm = tmp_path / "out.h5", tmp_path / "calm"
+    words = ["-n", 3, "-w", "n1", "--export=ALL,REMETRICS_LAUNCH=srun --mpi=pmi2 --kill-on-bad-exit=1"]
+    tool = f"test -e {calm} || sleep 600; : {{dir}}"
+    job = slurm.sbatch(
+        *words,
+        SCRIPTS / "analyze.sbatch",
+        f"oci:{layout}",
+        "-o",
+        output,
+        "--scratch",
+        tmp_path,
+        "--exec",
+        tool,
+        folder=tmp_path,
+    )
+    for step in range(2):
+        ranks = slurm.wait_for(lambda step=step: running(slurm, job, step), 60, lambda: said(tmp_path))
+        assert [path for rank in ranks for path in segments(rank)]
+        for one in [*tools(ranks), *ranks]:  # as SLURM does where it tracks processes by cgroups
+            one.kill()
+    slurm.wait_for(lambda: slurm.show(job)["Restarts"] == "1", 60, lambda: said(tmp_path))
+    calm.touch()
+    assert slurm.wait(job)["JobState"] == "COMPLETED", said(tmp_path)
+    same(truth, output)
+
+
+def running(slurm, job, step):
+    """The ranks of a step, once their tools run."""
+    words = {"PMI_JOBID": f"{job}.{step}", "SLURM_CONF": slurm.environment["SLURM_CONF"]}.items()
+    found = psutil.process_iter(["cmdline", "environ"])
+    found = [one for one in found if words <= (one.info["environ"] or {}).items()]
+    ranks = [one for one in found if "analyze" in one.info["cmdline"] and "python" in one.info["cmdline"][0]]
+    return ranks if len(ranks) == 3 and all(segments(one) for one in ranks) and tools(ranks) else []
+
+
+def tools(ranks):
+    return [one for rank in ranks for one in rank.children(recursive=True) if one.name() == "sleep"]
+
+
+def segments(rank):
+    return [one.path for one in rank.memory_maps() if "mpich_shm" in one.path]

@@ -64,7 +64,7 @@ class Registry:
         """Copy an image to the registry by skopeo."""
         creds = ["--dest-creds", f"{USER}:{PASSWORD}"] if login else []
         target = f"docker://{self.host}/{name}"
-        skopeo("copy", "-q", "--preserve-digests", "--dest-tls-verify=false", *creds, *options, source, target)
+        skopeo("copy", "-q", "--dest-tls-verify=false", *creds, *options, source, target)
 
     def put_manifest(self, name: str, tag: str, document: dict) -> None:
         """Put a manifest or an index just as it is, since skopeo changes what it copies."""

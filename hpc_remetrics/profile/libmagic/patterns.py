@@ -87,7 +87,7 @@ def _first(character: int, modifiers: int) -> bytes | None:
 
 
 def of_expression(value: bytes, at_start: bool, at_end: bool) -> str:
-    """Translate a POSIX extended regular expression as glibc and musl read it with REG_NEWLINE.
+    r"""Translate a POSIX extended regular expression as glibc and musl read it with REG_NEWLINE.
 
     :param at_start: it is applied to the beginning of what is searched; elsewhere what `^` asks for isn't known.
     :param at_end: it is applied to the end of it, but for the last byte, which libmagic cuts; the same for `$`.

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..numbers import Numbers
 from ..references import DUPHUNTER_RATIO, TOTALS
-from .panels import DECADES, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
+from .panels import DECADES, MOST_BARS, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
 from .style import GREY
 
 
@@ -96,18 +96,21 @@ def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
 
 
 def by_directory(figure: Any, numbers: Numbers) -> None:
-    table = numbers.metrics["directories"]
-    depth, rest = table["depth"], table["rest"].astype(bool)
-    names = np.where(rest, "all others", table.readable("directory"))
-    axes = figure.subfigures(1, 1).subplots(2, 2)
+    row = figure.subfigures(1, 1)
+    for depth, axes in enumerate(row.subplots(2, 2).flat, 1):
+        _directories(axes, numbers.metrics["directories"], depth)
+        axes.set_title(f"first {depth} part{'s' if depth > 1 else ''} of the directory", loc="left")
+    legend(row)
+
+
+def _directories(axes: Any, table: Any, depth: int) -> None:
+    order = largest(table, "redundant_bytes", len(table))
+    rows = order[table["depth"][order] == depth][:MOST_BARS]
+    names = np.where(table["rest"][rows], "all others", table.readable("directory")[rows])
+    labels = [short(name or "/", 30) for name in names]
     series = {"redundant": "share_of_redundant_bytes", "all": "share_of_bytes"}
-    for number, one in enumerate(axes.flat, 1):
-        chosen = depth == number
-        labels = [short(name or "/", 30) for name in names[chosen]]
-        values = {f"of {name} bytes": table[column][chosen] for name, column in series.items()}
-        bars(one, labels, values, "share (%)", none="no file")
-        one.set_title(f"first {number} part{'s' if number > 1 else ''} of the directory", loc="left")
-    legend(axes[0, 0].figure)
+    values = {f"of {name} bytes": table[column][rows] for name, column in series.items()}
+    bars(axes, labels, values, "share (%)", none="no file")
 
 
 def hidden(figure: Any, numbers: Numbers) -> None:

@@ -10,6 +10,13 @@ from ..numbers import Numbers
 from ..references import CLASS_BYTES, CLASS_FILES
 from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, words
 
+_SAME = {
+    "paths_one_content": "paths with one content",
+    "paths_more_contents": "paths with several",
+    "contents_one_path": "contents at one path",
+    "contents_more_paths": "contents at several",
+}
+
 
 def sizes(figure: Any, numbers: Numbers) -> None:
     curves = {
@@ -101,7 +108,7 @@ def paths(figure: Any, numbers: Numbers) -> None:
     right.set_title("same content, different path", loc="left")
     left, right = bottom.subplots(1, 2)
     table = metrics["same_path"]
-    names = [name.replace("_", " ") for name in table.readable("what")]
+    names = [_SAME.get(name, name) for name in table.readable("what")]
     series = {"share of paths or contents": table["share"], "share of files": table["share_of_files"]}
     bars(left, names, series, "share (%)", none="no file")
     table = metrics["top_paths"]

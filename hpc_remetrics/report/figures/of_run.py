@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..numbers import Numbers
-from ..references import ANALYZE_RATE, DOWNLOAD_RATE
+from ..references import ANALYZE_RATE, DOWNLOAD_RATE, Reference
 from .panels import empty, legend, line, units, words
 from .style import COLORS, MARKERS
 
@@ -18,11 +18,8 @@ def run(figure: Any, numbers: Numbers) -> None:
     top, bottom = figure.subfigures(2, 1)
     left, right = top.subplots(1, 2)
     ranks = numbers.ranks
-    _by_rank(left, ranks.rank, {"": ranks.layers_per_second}, "layers (1/s)", "count")
-    _by_rank(right, ranks.rank, {"": ranks.bytes_per_second}, "compressed (bytes/s)", "byte/s")
-    if len(ranks.rank):
-        line(left, ANALYZE_RATE.value, ANALYZE_RATE, vertical=False)
-        line(right, DOWNLOAD_RATE.value, DOWNLOAD_RATE, vertical=False)
+    _by_rank(left, ranks.rank, {"": ranks.layers_per_second}, "layers (1/s)", "count", ANALYZE_RATE)
+    _by_rank(right, ranks.rank, {"": ranks.bytes_per_second}, "compressed (bytes/s)", "byte/s", DOWNLOAD_RATE, ":")
     legend(top)
     left, right = bottom.subplots(1, 2)
     _by_rank(left, ranks.rank, ranks.seconds, "time (s)", "s")
@@ -31,7 +28,15 @@ def run(figure: Any, numbers: Numbers) -> None:
     legend(bottom)
 
 
-def _by_rank(axes: Any, rank: Iterable[int], series: Mapping[str, Iterable[float]], ylabel: str, kind: str) -> None:
+def _by_rank(
+    axes: Any,
+    rank: Iterable[int],
+    series: Mapping[str, Iterable[float]],
+    ylabel: str,
+    kind: str,
+    reference: Reference | None = None,
+    dashes: str = "--",
+) -> None:
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     rank = list(rank)
@@ -42,6 +47,8 @@ def _by_rank(axes: Any, rank: Iterable[int], series: Mapping[str, Iterable[float
     for number, (name, values) in enumerate(series.items()):
         style = {"color": COLORS[number], "fillstyle": "full" if not number else "none", "linestyle": "none"}
         axes.plot(rank, list(values), MARKERS[number], markersize=4, label=name or None, **style)
+    if reference:
+        line(axes, reference.value, reference, vertical=False, dashes=dashes)
     axes.set_ylim(0)
     axes.set_xlim(min(rank) - 0.5, max(rank) + 0.5)
     axes.xaxis.set_major_locator(FixedLocator(rank) if len(rank) <= _FEW else MaxNLocator(_FEW, integer=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -150,9 +151,9 @@ def words(axes: Any, metrics: Metrics, what: str, xlabel: str) -> None:
     bars(axes, names, {"": table["count"][chosen]}, xlabel, "count", none=f"no {xlabel.partition(' ')[0]}")
 
 
-def largest(table: Any, column: str) -> np.ndarray:
+def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
     """Return the rows of a table that have the most of something, the greatest first."""
-    return np.argsort(-table[column], kind="stable")[:MOST_BARS]
+    return np.argsort(-table[column], kind="stable")[:most]
 
 
 def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -> None:
@@ -162,12 +163,11 @@ def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -
     axes.plot([x], [y], MARKERS[number % len(MARKERS)], markersize=5, label=label, zorder=5, clip_on=False, **style)
 
 
-def line(axes: Any, value: float, reference: Reference, vertical: bool = True) -> None:
+def line(axes: Any, value: float, reference: Reference, vertical: bool = True, dashes: str = "--") -> None:
     """Mark a value of 2017 that belongs to the whole panel."""
     draw = axes.axvline if vertical else axes.axhline
-    draw(
-        value, color="#B00020", linestyle=(0, (6, 2)), linewidth=1, label=f"2017: {reference.text} ({reference.source})"
-    )
+    style = {"color": "#B00020", "linestyle": dashes, "linewidth": 1}
+    draw(value, label=f"2017: {reference.text} ({reference.source})", **style)
 
 
 def percent(axis: Any) -> None:
@@ -221,13 +221,21 @@ def logarithmic(axes: Any, least: float, greatest: float) -> None:
 
 
 def short(text: str, most: int = _LABEL) -> str:
-    """Return a label that fits: printable, and cut in its middle.
+    """Return a label that fits: what the font can print, and cut in its middle.
 
-    >>> short("library/python", 9)
-    'libr…thon'
+    >>> short("library/python", 9), short("a\\n日")
+    ('libr…thon', 'a\\\\n\\\\u65e5')
     """
-    text = escape(text)
+    text = "".join(char if ord(char) in _glyphs() else ascii(char)[1:-1] for char in escape(text))
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-((most - 1) // 2) :]}"
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that the figures' font has."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str, Distribution]]:

@@ -1,4 +1,4 @@
-"""One style for all figures: readable in black and white, fonts that print, the same file for the same numbers."""
+"""One style for all figures: readable in black and white, fonts that print."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def new_figure(height: float, title: str) -> Any:
 
 
 def save(figure: Any, file: Any, form: str) -> None:
-    """Write a figure, with nothing in the file that differs from day to day."""
+    """Write a figure, with no date in the file."""
     metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
     figure.savefig(file, format=form, dpi=160, metadata=metadata)

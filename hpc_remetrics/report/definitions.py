@@ -1,0 +1,21 @@
+"""What the words in reports mean; docs/metrics.md has all of it."""
+
+from __future__ import annotations
+
+DEFINITIONS = {
+    "layer": "One blob, named by the SHA-256 of its compressed bytes. A layer counts once, however many images use it.",
+    "CLS": "Compressed layer size: bytes of the blob.",
+    "TLS": "Tar layer size: bytes of the uncompressed tar.",
+    "FLS": "Files layer size: sum of the sizes of the regular files in it.",
+    "entry": "One member of a layer's tar: file, directory, link, device, whiteout or opaque marker.",
+    "file": "An entry that is a regular file. A hard link counts no bytes; whiteouts are no files.",
+    "content": "The bytes of a file, known by their SHA-256. Its copies are the file entries that carry it, over all "
+    "layers; all but one of them are redundant.",
+    "deduplication ratio": "By count: files / contents. By capacity: bytes of all files / bytes of each content once.",
+    "depth": "Parts of an entry's path: ./usr/bin/env has three.",
+    "type, group, class": "What libmagic says of a content, reduced to its stable head; types are gathered in groups, "
+    "and those in classes, by one table. Every type is in exactly one.",
+    "hidden bytes": "Files that an image ships and that a later layer of it overwrites or removes.",
+    "quantiles": "By nearest rank: the least value that at least this share of all values does not exceed.",
+}
+"""Word -> a sentence."""

@@ -1,0 +1,180 @@
+"""The report as one HTML page that needs nothing else: no script, no font, no request leaves it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from html import escape as quoted
+
+import numpy as np
+
+from ..log import escape
+from ..store.dataset import Dataset, Table
+from .definitions import DEFINITIONS
+from .figures import FIGURES, Figure, images
+from .figures.panels import largest
+from .numbers import Numbers, numbers_of
+from .page_style import STYLE
+from .references import SOURCES, TOTALS
+from .values import number, shown
+
+_MOST_ROWS = 25
+"""Rows of a table on the page; `--json` and `export` have all."""
+
+_LONG = 30
+
+_SUMMARY = (
+    ("repositories", "repositories"),
+    ("images", "images"),
+    ("layers", "distinct layers"),
+    ("CLS", "their compressed bytes"),
+    ("TLS", "their bytes as tar"),
+    ("FLS", "bytes of their files"),
+    ("files", "files"),
+    ("contents", "distinct contents"),
+    ("content_bytes", "bytes of each content once"),
+    ("sharing_ratio", "times less by layer sharing"),
+    ("compression_FLS", "compression ratio FLS / CLS"),
+    ("dedup_count", "deduplication ratio by count"),
+    ("dedup_capacity", "deduplication ratio by capacity"),
+    ("unique_share", "distinct contents, of files"),
+    ("redundant_share", "redundant, of bytes"),
+    ("shared_share", "files that are in other images too"),
+    ("hidden_share", "hidden, of all images' bytes"),
+)
+"""Columns of the totals, and how they are called on the page."""
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def html(dataset: Dataset) -> str:
+    """Return the page of an open dataset; `DatasetError` if it has no metrics."""
+    numbers = numbers_of(dataset)
+    name = quoted(escape(numbers.name))
+    body = [
+        f"<header><h1>{name}</h1>{_about(dataset)}</header>",
+        _contents(),
+        _section("summary", "Summary", _summary(numbers)),
+        *(_figure(figure, numbers) for figure in FIGURES.values()),
+        _section("failures", "Failures", _failures(numbers)),
+        _section("definitions", "Definitions", _definitions(DEFINITIONS)),
+        _section("sources", "Sources of the values of 2017", _definitions(SOURCES)),
+    ]
+    head = (
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{STYLE}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def _about(dataset: Dataset) -> str:
+    run = dataset.run
+    started = datetime.fromtimestamp(float(run.get("started", 0)), timezone.utc)
+    parts = [f"analyzed {started:%Y-%m-%d %H:%M} UTC", f"hpc_remetrics {run.get('version', '?')}"]
+    parts += [f"sources: {escape(str(run.get('sources', '?')))}"]
+    if not len(dataset.images):
+        parts.append("the dataset is empty: its sources held no image")
+    return f"<p>{quoted('; '.join(parts))}</p>"
+
+
+def _contents() -> str:
+    links = [("summary", "Summary"), *((_anchor(one), f"{one.number} {one.title}") for one in FIGURES.values())]
+    links += [("failures", "Failures"), ("definitions", "Definitions"), ("sources", "Sources")]
+    items = "".join(f'<li><a href="#{anchor}">{quoted(text)}</a></li>' for anchor, text in links)
+    return f"<nav><ul>{items}</ul></nav>"
+
+
+def _section(anchor: str, title: str, body: str) -> str:
+    return f'<section id="{anchor}"><h2>{quoted(title)}</h2>{body}</section>'
+
+
+def _anchor(figure: Figure) -> str:
+    return f"figure-{figure.number}"
+
+
+def _summary(numbers: Numbers) -> str:
+    table = numbers.metrics["totals"]
+    known = {name: reference.text for name, reference in TOTALS.items()}
+    rows = [
+        (text, shown(numbers.totals[name], table.form.columns[name]), known.get(name, "")) for name, text in _SUMMARY
+    ]
+    return _table(("", "this dataset", "Docker Hub 2017"), rows)
+
+
+def _figure(figure: Figure, numbers: Numbers) -> str:
+    picture = base64.b64encode(images(figure, numbers, ("svg",))["svg"]).decode()
+    caption = quoted(figure.caption)
+    alternative = quoted(f"Figure {figure.number}: {figure.title}")
+    body = (
+        f'<figure><div class="wide"><img alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
+        f"<figcaption>{caption}</figcaption></figure><details><summary>Numbers</summary>"
+        f"{_distributions(figure, numbers)}"
+        f"{''.join(_metrics(name, numbers.metrics[name]) for name in figure.tables)}</details>"
+    )
+    return _section(_anchor(figure), f"{figure.number} {figure.title}", body)
+
+
+def _distributions(figure: Figure, numbers: Numbers) -> str:
+    if not figure.distributions:
+        return ""
+    names = ("least", "median", "mean", "p90", "p99", "greatest")
+    rows = []
+    for name in figure.distributions:
+        one = numbers.metrics.distribution(name)
+        unit = "share" if one.scale == "share" else one.unit
+        values = [number(getattr(one, part), unit) for part in names]
+        rows.append((f"{one.description} ({name})", number(one.count, "1"), *values))
+    return f"<h3>distributions</h3>{_table(('', 'number', *names), rows)}"
+
+
+def _metrics(name: str, table: Table) -> str:
+    """Return the first rows of a table of the metrics, or, where they are of files, those with most bytes."""
+    columns = [table.form.columns[one] for one in table.columns]
+    by_bytes = "redundant_bytes" in table.columns and "bytes" in table.columns
+    chosen = largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
+    values = [table.readable(column.name)[chosen].tolist() for column in columns]
+    rows = [
+        [shown(value, column) for value, column in zip(row, columns, strict=True)] for row in zip(*values, strict=True)
+    ]
+    heads = [column.name.replace("_", " ") for column in columns]
+    texts = [place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")]
+    more = len(table) - len(rows)
+    rest = f"<p>{more:,} rows more are in the dataset (--json, export).</p>" if more > 0 else ""
+    return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
+
+
+def _failures(numbers: Numbers) -> str:
+    words = numbers.metrics["words"]
+    rows = [
+        (f"{what}: {word}", f"{count:,}")
+        for what, word, count in zip(words.readable("what"), words.readable("word"), words["count"], strict=True)
+        if what in ("status", "cause", "stage", "skipped", "notes")
+    ]
+    text = "Layers by how they ended; causes and stages of failed and partial ones; what images hold besides layers."
+    return f"<p>{text}</p>{_table(('', 'number'), rows)}"
+
+
+def _definitions(texts: dict[str, str]) -> str:
+    return "<dl>" + "".join(f"<dt>{quoted(word)}</dt><dd>{quoted(text)}</dd>" for word, text in texts.items()) + "</dl>"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = (0,)) -> str:
+    """Return a table whose first column is a head of rows; it scrolls by itself where it is too wide.
+
+    :param texts: places of the columns that are texts, which stand to the left.
+    """
+    kinds = [" class=text" if place in texts else "" for place in range(len(heads))]
+    head = "".join(f'<th scope="col"{kind}>{quoted(text)}</th>' for text, kind in zip(heads, kinds, strict=True))
+    lines = []
+    for first, *others in rows:
+        cells = "".join(map(_cell, others, kinds[1:]))
+        lines.append(f'<tr><th scope="row"{kinds[0]}>{quoted(first)}</th>{cells}</tr>')
+    body = "".join(lines) or f'<tr><td colspan="{len(heads)}" class=text>no rows</td></tr>'
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str, kind: str) -> str:
+    """Return a cell; a long text may break anywhere."""
+    return f"<td{' class=long' if len(text) > _LONG else kind}>{quoted(text)}</td>"

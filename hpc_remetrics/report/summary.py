@@ -1,0 +1,75 @@
+"""The metrics of a dataset in the words of a terminal page."""
+
+from __future__ import annotations
+
+from ..log import escape
+from ..store.dataset import Dataset
+from ..store.metrics import Metrics
+from .values import number, shown
+
+_SPREAD = {
+    "layers/CLS": "layer, compressed",
+    "layers/TLS": "layer, as tar",
+    "layers/FLS_CLS": "layer, FLS / CLS",
+    "layers/files": "layer, files",
+    "layers/images": "layer, its images",
+    "images/CLS": "image, compressed",
+    "images/FLS": "image, files' bytes",
+    "images/files": "image, files",
+    "images/layers": "image, layers",
+    "files/size": "file, bytes",
+    "contents/copies": "content, copies",
+    "repositories/pulls": "repository, pulls",
+}
+
+
+def section(dataset: Dataset) -> list[str]:
+    """Return the lines; how to get metrics where there are none."""
+    if not dataset.has_metrics:
+        return ["", f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them."]
+    metrics = dataset.metrics
+    return [*_spread(metrics), *_shares(metrics), *_what_if(metrics)]
+
+
+def _spread(metrics: Metrics) -> list[str]:
+    lines = []
+    for name, text in _SPREAD.items():
+        one = metrics.distribution(name)
+        if one.count:
+            values = "".join(f"{number(value, one.unit):>13}" for value in (one.median, one.p90, one.p99, one.greatest))
+            lines.append(f"  {text:<24}{values}")
+    heads = "".join(f"{head:>13}" for head in ("median", "90 %", "99 %", "greatest"))
+    return ["", f"{'spread':<26}{heads}", *lines] if lines else []
+
+
+def _shares(metrics: Metrics) -> list[str]:
+    """Return shares of the totals, and that of the types which are under no name of their own."""
+    table, totals = metrics["totals"], metrics.totals
+    if not totals["files"]:
+        return []
+    texts = {
+        "shared_share": "of images' files are in another image too",
+        "hidden_share": "of images' bytes are hidden by a later layer",
+        "unique_share": "of files are distinct contents",
+        "redundant_share": "of bytes are redundant",
+    }
+    lines = ["", "shares"]
+    lines += [f"  {shown(totals[name], table.form.columns[name]):>10}   {text}" for name, text in texts.items()]
+    groups = metrics["groups"]
+    columns = groups.readable("class"), groups.readable("group"), groups["share_of_files"], groups["share_of_bytes"]
+    for class_, group, files, size in zip(*columns, strict=True):
+        if class_ == "other" and group in ("other", "data"):
+            share = f"{number(files, 'share'):>10}"
+            lines.append(f"  {share}   of files are {group!r} to the taxonomy, {number(size, 'share')} of bytes")
+    return lines
+
+
+def _what_if(metrics: Metrics) -> list[str]:
+    table = metrics["what_if"]
+    rows = zip(table.readable("description"), table["bytes"], table["ratio"], table["estimated"], strict=True)
+    lines = [
+        f"  {number(size, 'byte'):>10}{number(ratio, '1'):>8} ×   {text}{' (estimate)' if estimated else ''}"
+        for text, size, ratio, estimated in rows
+        if size
+    ]
+    return ["", "what a registry would store", *lines] if lines else []

@@ -1,0 +1,48 @@
+"""Single values for people: bytes with units, shares as per cent, ratios with three digits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..log import escape
+from ..store.schema import Column
+from .text import size
+
+NOTHING = "–"
+
+
+def shown(value: Any, column: Column) -> str:
+    """Return a value of a metrics table as people read it.
+
+    >>> from hpc_remetrics.store.metrics_schema import METRICS
+    >>> columns = METRICS["totals"].columns
+    >>> shown(1_250_000, columns["CLS"]), shown(0.25, columns["unique_share"]), shown(1234, columns["files"])
+    ('1.25 MB', '25 %', '1,234')
+    >>> shown(float("nan"), columns["dedup_count"])
+    '–'
+    """
+    if isinstance(value, str):
+        return escape(value)
+    return number(value, unit_of(column))
+
+
+def number(value: float, unit: str) -> str:
+    """Return a number with its unit: byte, share, or any other.
+
+    >>> number(2.6047, "1"), number(7, "1"), number(0.0123, "share")
+    ('2.6', '7', '1.23 %')
+    """
+    if math.isnan(value) or (unit == "byte" and value < 0):
+        return NOTHING
+    if unit == "byte":
+        return size(int(value))
+    if unit == "share":
+        return "< 0.01 %" if 0 < value < 1e-4 else f"{100 * value:.4g} %"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def unit_of(column: Column) -> str:
+    """Return the unit of a column, `share` where that is what its numbers are."""
+    is_share = column.name.startswith("share") or column.name.endswith(("_share", "_shared"))
+    return "share" if is_share and column.type == "f8" else column.unit

@@ -1,0 +1,126 @@
+"""One manifest, blob or config of a registry into a file, as the 2017 tool's `down_loader.go` did."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import OutputError, SourceError, UsageError
+from .records import Digest
+from .registry.access import Access
+from .registry.reference import Reference
+from .registry.registry import Manifest, Registry
+from .sources import documents, platforms
+from .sources.documents import Descriptor, Malformed
+from .sources.manifests import kind_of
+from .store.publish import write_whole
+
+STDOUT = Path("-")
+_SMALL = 4 << 20
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """What to fetch.
+
+    :param kind: `manifest`, `blob` or `config`.
+    :param platforms: whose manifest of an index is meant, for a config.
+    """
+
+    kind: str
+    reference: str
+    output: Path
+    platforms: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
+
+
+def fetch_command(options: FetchOptions) -> int:
+    """Fetch one thing, say what it is, and return the exit code.
+
+    :raises RegistryError: it can't be had.
+    :raises OutputError: the file can't be written.
+    """
+    reference = Reference.parse(options.reference)
+    registry = Registry(reference.host, options.access)
+    if options.kind == "blob":
+        return _fetch_blob(registry, reference, options.output)
+    manifest = registry.manifest(reference.repository, reference.version, _SMALL)
+    if options.kind == "manifest":
+        _write(manifest.data, options.output)
+        _say(manifest.digest, manifest.size, manifest.media_type)
+        return 0
+    config = _config_of(registry, reference, manifest, options.platforms)
+    digest = _digest(config)
+    _write(registry.read_blob(reference.repository, digest, _SMALL), options.output)
+    _say(digest, config.size, config.media_type)
+    return 0
+
+
+def _fetch_blob(registry: Registry, reference: Reference, output: Path) -> int:
+    """Fetch a blob into a file that has its name when it is whole; a start that follows goes on with what came."""
+    if reference.digest is None:
+        raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
+    if output == STDOUT:
+        raise UsageError("a blob is not written to the standard output", "name a file with -o")
+    partial = output.with_name(f".{output.name}.{reference.digest.hex[:12]}.part")
+    size = registry.blob_size(reference.repository, reference.digest)
+    try:
+        size = registry.fetch_blob(reference.repository, reference.digest, size, partial)
+        os.replace(partial, output)
+    except OSError as error:
+        raise OutputError(f"can't write {output}: {error.strerror}") from None
+    _say(reference.digest, size, "")
+    return 0
+
+
+def _config_of(registry: Registry, reference: Reference, manifest: Manifest, wanted: tuple[str, ...]) -> Descriptor:
+    try:
+        document = documents.parse(manifest.data)
+        kind = kind_of(document, manifest.media_type)
+        if kind == "index":
+            child = _digest(_child(document, platforms.check(wanted), reference))
+            manifest = registry.manifest(reference.repository, str(child), _SMALL)
+            document = documents.parse(manifest.data)
+            kind = kind_of(document, manifest.media_type)
+        if kind == "docker_schema1":
+            raise SourceError(f"{reference} is a manifest of schema 1, which has no config")
+        return Descriptor.parse(documents.get_object(document, "config"))
+    except Malformed as error:
+        raise SourceError(f"{reference}: {error}") from None
+
+
+def _child(index: dict[str, Any], wanted: tuple[str, ...], reference: Reference) -> Descriptor:
+    """Return the one image of an index that is for a wanted platform."""
+    children = [Descriptor.parse(child) for child in documents.get_list(index, "manifests")]
+    images = [child for child in children if not child.is_reference and child.platform != "unknown/unknown"]
+    found = [child for child in images if platforms.matches(child.platform, wanted)]
+    if len(found) != 1:
+        there = ", ".join(child.platform or "?" for child in images[:20])
+        raise UsageError(f"{reference} is an index of {len(images)} images ({there})", "choose one with --platform")
+    return found[0]
+
+
+def _digest(descriptor: Descriptor) -> Digest:
+    try:
+        return Digest.parse(descriptor.digest)
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+
+
+def _write(data: bytes, output: Path) -> None:
+    if output == STDOUT:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        write_whole(output, [data])
+    except OSError as error:
+        raise OutputError(f"can't write {output}: {error.strerror}") from None
+
+
+def _say(digest: Digest | None, size: int, media_type: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"{digest}  {size} bytes  {media_type}".rstrip(), file=sys.stderr)

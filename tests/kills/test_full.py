@@ -1,0 +1,90 @@
+"""Small file systems that fill up, under the output and under scratch: no crash, no damage, and room ends it well."""
+
+import json
+import subprocess
+
+import pytest
+from support.compare import same
+from support.sabotage import Job, published
+from support.tools import need
+
+from hpc_remetrics.store.parts import parts_folder
+
+pytestmark = pytest.mark.slow
+
+NEEDED = 8 << 20
+"""Bytes with which everything fits, of the output or of scratch."""
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Return a function that makes a file system of some bytes at a folder, or gives it another size."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = False
+
+    def resize(size: int):
+        nonlocal mounted
+        words = ["-o", f"{'remount,' * mounted}size={size}"]
+        result = subprocess.run([need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True)
+        if result.returncode:
+            pytest.skip(f"can't mount: {result.stderr}")
+        mounted = True
+        return folder
+
+    yield resize
+    if mounted:
+        subprocess.run([need("umount"), "-l", folder], check=True)
+
+
+def steps(count: int) -> list[int]:
+    """Return sizes from next to nothing to nearly enough, more of them where it is tight."""
+    return [int(16384 + (NEEDED // 2) * (number / count) ** 2) for number in range(count)]
+
+
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_a_full_output_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, ranks):
+    for size in steps(sweep(3)):
+        folder = small(size)
+        output = folder / "out.h5"
+        command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
+        job = Job(command, runs.folder)
+        code = job.wait(120)
+        assert code in (0, 5), job.said
+        assert "Traceback" not in job.said
+        if code == 5:
+            assert f"{folder}" in job.said.splitlines()[-1] or ranks, job.said
+            assert "No space left" in job.said
+        done = published(output) if parts_folder(output).exists() else []
+        assert len(done) == len(set(done))
+        small(4 * NEEDED)
+        status = subprocess.run([*runs.command("status", output, "--json")], capture_output=True, text=True)
+        if status.returncode == 0:
+            assert json.loads(status.stdout)["damaged_parts"] == 0
+        runs.run(command)
+        same(truth, output)
+        assert set(done) <= set(published(output))
+        for path in (*parts_folder(output).iterdir(), output, folder / "out.h5.lock"):
+            path.unlink()
+
+
+@pytest.mark.parametrize("how", [(), ("--extract",)])
+def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, how):
+    for size in steps(sweep(3)):
+        folder = small(size)
+        output = runs.folder / "out.h5"
+        words = ["analyze", f"oci:{layout}", "-o", output, "--publish-seconds", "0.05", "--scratch", folder, *how]
+        command = runs.command(*words, ranks=3)
+        job = Job(command, runs.folder)
+        code = job.wait(120)
+        assert code in (0, 3, 5), job.said
+        assert "Traceback" not in job.said
+        assert list(folder.iterdir()) == []
+        if code == 3:
+            causes = json.loads(runs.run(runs.command("status", output, "--json")).stdout)["causes"]
+            assert set(causes) <= {"no_room", "io_error", "crashed"}, causes
+        small(12 * NEEDED)
+        runs.run(command)
+        same(truth, output)
+        for path in (*parts_folder(output).iterdir(), output):
+            path.unlink()

@@ -1,0 +1,14 @@
+"""docs/metrics.md names every table and every distribution."""
+
+from pathlib import Path
+
+import pytest
+
+from hpc_remetrics.store.metrics_schema import DISTRIBUTIONS, HOW, METRICS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+
+
+@pytest.mark.parametrize("name", [*METRICS, *DISTRIBUTIONS, *HOW])
+def test_the_page_names_it(name):
+    assert f"`{name}`" in PAGE.read_text()

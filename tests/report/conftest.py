@@ -1,0 +1,64 @@
+"""Datasets of no image, of one, and of fifty real ones with odd names, with their metrics."""
+
+import random
+from pathlib import Path
+
+import pytest
+from support import tars
+from support.layouts import Layout
+from support.runs import Runs
+from support.small_images import PARTS, tar_of, tar_of_odd_things
+from support.tools import need
+
+NAMES = (
+    "library/python",
+    "a-company/with-a-long-name/and/many/parts/of/the/name/of/its/repository",
+    "math/$x^2$_{y}",
+    "日本語/イメージ",
+    "x",
+)
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory) -> dict[str, Path]:
+    """Name -> file: `empty`, `one`, `fifty`."""
+    need("zstd")
+    folder = tmp_path_factory.mktemp("datasets")
+    runs, found = Runs(folder), {}
+    for name, build, code in (("empty", _nothing, 0), ("one", _one, 0), ("fifty", _fifty, 3)):
+        layout = Layout(folder / f"{name}-layout")
+        build(layout, folder)
+        found[name] = folder / f"{name}.h5"
+        runs.run(runs.analyze(f"oci:{layout.finish()}", found[name], ranks=3 if name == "fifty" else 0), code)
+    return found
+
+
+def _nothing(layout: Layout, folder: Path) -> None:
+    pass
+
+
+def _one(layout: Layout, folder: Path) -> None:
+    layout.image("library/one:1", [layout.layer(tars.file(b"hello", b"hello\n") + tars.END, "gzip")])
+
+
+def _fifty(layout: Layout, folder: Path) -> None:
+    rng, packers = random.Random(4), ("gzip", "zstd", "plain")
+    layers = [layout.layer(tar_of(parts), packers[n % 3]) for n, parts in enumerate(PARTS.values())]
+    layers.append(layout.layer(tar_of_odd_things(folder / "tree"), "gzip"))
+    for number in range(30):
+        files = [
+            tars.file(b"srv/%d/$file_%d.txt" % (n, n), b"text\n" * (n * number)) for n in range(rng.randrange(1, 40))
+        ]
+        layers.append(layout.layer(b"".join(files) + tars.END, packers[number % 3]))
+    layers.append(layout.layer(tars.file(b"cut", b"x") + b"\xff" * 512, "plain"))
+    lost = layout.layer(tar_of(["wsgiref"]), "gzip")
+    layout.path(lost[0]["digest"]).unlink()
+    layout.image("lost:1", [lost])
+    for number in range(49):
+        name = f"{NAMES[number % len(NAMES)]}:{number}"
+        layout.image(name, [layers[0], *rng.sample(layers[1:], rng.randrange(1, 9))])
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Runs(tmp_path)

@@ -1,4 +1,4 @@
-"""The screened answers are libmagic's own: on the machine's files, on damaged ones, and on files made from its rules."""
+"""The screened answers are libmagic's own: on real files, on damaged ones, and on files made from its rules."""
 
 import hashlib
 import logging
@@ -160,7 +160,8 @@ def fragments(base: Base) -> list[bytes]:
                 for old, new in ((b"[[:space:]]", b" "), (b"\\", b""), (b".*", b" x "), (b"^", b"\n"), (b"$", b"\n")):
                     value = value.replace(old, new)
                 found.update(value.strip(b"()").split(b"|"))
-    return sorted(found)
+    # libmagic prints what lies behind the file in memory there, so that it doesn't agree with itself.
+    return sorted(found - {b"yyprevious"})
 
 
 @pytest.mark.slow
@@ -201,6 +202,15 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
     contents += [b"x" * length + end for length in (299, 300, 301, 302) for end in (b"", b"\n", b"\r", "é\n".encode())]
     contents += [("é" * count).encode() + b"\n" for count in (300, 301, 32_767, 32_768, 32_769)]
     assert not list(differing(plain, exact, contents))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b" " * 256 + b"NCSD", b"\xb7" + bytes(40), b"\n\0", b"x" + bytes(2), b"\xef\xbb\xbfx", b"\xef\xbb\xbf", b"\0"],
+    ids=["number behind the end", "one byte", "line feed", "letter", "mark and letter", "mark", "zero"],
+)
+def test_files_that_end_early(plain, exact, data):
+    assert exact.ask(data) == plain.ask(data)
 
 
 def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
@@ -283,5 +293,5 @@ def test_a_part_says_what_the_whole_says_of_its_rules(base):
     [b"a**", b"(a", b"a)", b"[[:nothing:]]", b"a{2", b"(a)\\1", b"\\bword", b"a++", b"", b"|a", b"[b-a]", b"\xe9"],
 )
 def test_expressions_that_are_not_understood(value):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         patterns.of_expression(value, True, True)

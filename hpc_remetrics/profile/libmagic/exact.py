@@ -49,7 +49,7 @@ class Exact:
     def ask(self, data: bytes) -> bytes | None:
         """Return libmagic's words for a content, or None if it gives an error."""
         if len(data) < 2:
-            return self._plain.ask(data)
+            return self._plain.ask(data)  # the screens look at pairs of bytes
         text = text_of(data)
         if text is UNKNOWN:
             return self._plain.ask(data)
@@ -97,7 +97,7 @@ class Exact:
         if not text.whole:
             binary = self._screen.of_bytes(data)
         needs.sort(key=_rule)
-        if matches is not None and not binary and has_rules(data, text, self._most):
+        if matches is not None and not binary and has_rules(data, self._most):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
             except NotKnownError:

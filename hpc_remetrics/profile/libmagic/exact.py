@@ -54,7 +54,7 @@ class Exact:
         if text is UNKNOWN:
             return self._plain.ask(data)
         if isinstance(text, str):
-            return self._of_bytes(data)
+            return self._of_bytes(data)  # libmagic finds no encoding either, and asks no rule for text
         return self._of_text(data, text)
 
     def check(self) -> None:
@@ -94,9 +94,10 @@ class Exact:
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         binary, needs, matches = self._screen.of_both(text.utf8)
-        if not text.whole:
+        if not text.whole:  # rules for bytes see other bytes than rules for text
             binary = self._screen.of_bytes(data)
         needs.sort(key=_rule)
+        # Where no rule for bytes can print, and libmagic knows no other way, its words are those of rules for text.
         if matches is not None and not binary and has_rules(data, self._most):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
@@ -106,7 +107,7 @@ class Exact:
                 return words_of(text, printed.decode()).encode()
         needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
         if any(need.returns for need in needs):
-            return self._plain.ask(data)
+            return self._plain.ask(data)  # rules that were left out may end the walk behind this one
         return self._asked(data, _rules(needs))
 
     def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:
@@ -158,6 +159,7 @@ class _Parts:
 
     def _made(self, rules: _Rules) -> Magic | None:
         base = self._base
+        # The answer of an entangled rule may come from rules that are not in the part.
         if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
             self._parts[rules] = None
             return None

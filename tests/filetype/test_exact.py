@@ -213,6 +213,13 @@ def test_files_that_end_early(plain, exact, data):
     assert exact.ask(data) == plain.ask(data)
 
 
+def test_a_match_of_two_bytes_is_found_anywhere(plain, exact):
+    text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
+    contents = [b"x" * more + b"\n" + text for more in range(130)]
+    assert {plain.ask(data) for data in contents} == {b"C source, ASCII text"}
+    assert not list(differing(plain, exact, contents))
+
+
 def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
     monkeypatch.setattr(exact_module, "find_spec", lambda name: None)
     exact = Exact(plain)

@@ -19,7 +19,7 @@ LIBRARIES = frozenset((544,))
 
 _CODES = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
 _MOST_BYTES = 48 << 20
-_MOST_PARTS = 4096
+_MOST_PARTS = 256
 
 
 class Exact:

@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from . import patterns
-from .numeric import WIDTHS, Pairs, Test, bytes_of, pairs_from, pairs_of, test_of
+from .numeric import QUADS, WIDTHS, Pairs, Test, bytes_of, pairs_from, pairs_of, test_of
 from .records import (
     BINTEST,
     DER,
@@ -95,7 +95,8 @@ def _is_from_end(record: Record) -> bool:
 
 def _may_be_left(record: Record) -> bool:
     """Tell whether libmagic may find no place behind a first test that passed, and leave the rule (moffset)."""
-    return record.relation == ord("!") or record.type not in (STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS)
+    kept = {STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS} - QUADS
+    return record.relation == ord("!") or record.type not in kept
 
 
 def _is_for_all(record: Record) -> bool:
@@ -127,6 +128,8 @@ def prints(node: Node) -> Prints:
 def _passes(node: Node) -> Prints:
     """Return a function that tells whether a test may pass."""
     record, test = node.record, place_test(node.record)
+    if record.type in QUADS and record.flag & MOVED:
+        return lambda data, found: True  # wherever that is, zeros may be read
     if test is not None and record.level == 1 and record.flag & MOVED == OFFADD and _is_search(node.top):
         return _behind(record, test, node.top)
     if record.level and record.type == SEARCH and is_exact(record):
@@ -146,9 +149,14 @@ def _passes(node: Node) -> Prints:
         if begins is not None:
             return lambda data, found: data.startswith(begins, offset)
         return lambda data, found: test(data, offset)
-    if record.flag & MOVED != INDIR or record.in_operator not in (0, _ADD) or record.in_type not in WIDTHS:
+    if record.flag & MOVED != INDIR or not _is_added(record) or record.in_type not in WIDTHS:
         return lambda data, found: True
     return _indirect(record, test)
+
+
+def _is_added(record: Record) -> bool:
+    """Tell whether a place is a number of the file, and one of the rule that is added to it."""
+    return record.in_operator == _ADD or (record.in_operator == 0 and not record.in_offset)
 
 
 def _is_search(record: Record) -> bool:
@@ -182,7 +190,7 @@ def _bytes_of(record: Record) -> bytes | None:
 
 def _indirect(record: Record, test: Test) -> Prints:
     """Return a test at the place that a number in the file names."""
-    offset, width, more = record.offset, WIDTHS[record.in_type], record.in_offset if record.in_operator else 0
+    offset, width, more = record.offset, WIDTHS[record.in_type], record.in_offset
     order: Literal["big", "little"] = "big" if record.in_type in (7, 8, 26) else "little"
     absent = record.relation == ord("!")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from importlib.util import find_spec
+from locale import CODESET, nl_langinfo
 
-from .binding import Magic, data_base_path
+from .binding import Magic, data_base_path, libmagic_version
 from .conditions import Need, need_of, need_to_pass
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
@@ -12,18 +14,29 @@ from .records import Base, find_base
 from .samples import SAMPLES
 from .screen import Screen
 
+LIBRARIES = frozenset((544,))
+"""Versions of libmagic whose way through its rules, and whose view of text, is followed."""
+
+_CODES = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
 _MOST_BYTES = 48 << 20
-_MOST_PARTS = 4096
+_MOST_PARTS = 256
 
 
 class Exact:
     """Describes files as libmagic does, with all its rules, byte for byte.
 
     :param plain: libmagic with all its rules.
-    :raises ValueError: its data base isn't understood.
+    :raises ValueError: it, or its data base, isn't understood.
     """
 
     def __init__(self, plain: Magic) -> None:
+        version = libmagic_version()
+        if version not in LIBRARIES:
+            raise ValueError(f"libmagic {version // 100}.{version % 100:02} isn't one of those understood (5.44)")
+        if nl_langinfo(CODESET).upper().replace("-", "") not in _CODES:
+            raise ValueError(
+                f"the locale's characters, {nl_langinfo(CODESET)}, may have blanks and letters beyond ASCII"
+            )
         self._plain, self._most = plain, plain.most
         self._base = find_base(data_base_path())
         needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
@@ -31,16 +44,17 @@ class Exact:
         self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
         self._behind: dict[int, Screen] = {}
+        self._to_pass = lru_cache(None)(partial(need_to_pass, self._base))
 
     def ask(self, data: bytes) -> bytes | None:
         """Return libmagic's words for a content, or None if it gives an error."""
         if len(data) < 2:
-            return self._plain.ask(data)
+            return self._plain.ask(data)  # the screens look at pairs of bytes
         text = text_of(data)
         if text is UNKNOWN:
             return self._plain.ask(data)
         if isinstance(text, str):
-            return self._of_bytes(data)
+            return self._of_bytes(data)  # libmagic finds no encoding either, and asks no rule for text
         return self._of_text(data, text)
 
     def check(self) -> None:
@@ -74,17 +88,17 @@ class Exact:
     def _passing(self, first: int) -> Screen:
         """Return the rules behind one, by what their first test needs."""
         if first not in self._behind:
-            base = self._base
-            needs = [need for rule in range(first + 1, base.rules) if (need := need_to_pass(base, rule)) is not None]
+            needs = [need for rule in range(first + 1, self._base.rules) if (need := self._to_pass(rule)) is not None]
             self._behind[first] = Screen([need for need in needs if need.binary], self._seeks)
         return self._behind[first]
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         binary, needs, matches = self._screen.of_both(text.utf8)
-        if not text.whole:
+        if not text.whole:  # rules for bytes see other bytes than rules for text
             binary = self._screen.of_bytes(data)
         needs.sort(key=_rule)
-        if matches is not None and not binary and has_rules(data, text, self._most):
+        # Where no rule for bytes can print, and libmagic knows no other way, its words are those of rules for text.
+        if matches is not None and not binary and has_rules(data, self._most):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
             except NotKnownError:
@@ -93,7 +107,7 @@ class Exact:
                 return words_of(text, printed.decode()).encode()
         needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
         if any(need.returns for need in needs):
-            return self._plain.ask(data)
+            return self._plain.ask(data)  # rules that were left out may end the walk behind this one
         return self._asked(data, _rules(needs))
 
     def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:
@@ -145,6 +159,7 @@ class _Parts:
 
     def _made(self, rules: _Rules) -> Magic | None:
         base = self._base
+        # The answer of an entangled rule may come from rules that are not in the part.
         if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
             self._parts[rules] = None
             return None

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 from .tree import NEAR, Pattern
+
+# The module has moved in Python 3.11.
+_parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+
+_LEAST = 3
+"""Bytes of the shortest match that Hyperscan is asked for: it misses some of two bytes, by where they are in a text."""
 
 
 class Matcher:
@@ -17,25 +26,38 @@ class Matcher:
     """
 
     def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
-        distinct = {pattern.key: pattern for pattern in patterns}
-        self._keys = list(distinct)
+        distinct = {pattern.key: pattern.strict if strict else pattern.loose for pattern in patterns}
+        short = {key: one for key, expression in distinct.items() if (one := _short(expression)) is not None}
+        self._short = list(short.items())
+        self._keys = [key for key in distinct if key not in short]
         self._scan: Any = _nothing
-        if distinct:
-            self._scan = _compiled(list(distinct.values()), strict)
+        if self._keys:
+            self._scan = _compiled([distinct[key] for key in self._keys])
 
     def find(self, text: bytes) -> dict[str, int]:
         """Return the keys of the patterns that match somewhere in a text, and where the first match of each ends."""
         found: dict[int, int] = {}
         self._scan(text, match_event_handler=_note, context=found)
         keys = self._keys
-        return {keys[number]: end for number, end in found.items()}
+        ends = {keys[number]: end for number, end in found.items()}
+        for key, expression in self._short:
+            match = expression.search(text)
+            if match is not None:
+                ends[key] = match.end()
+        return ends
 
 
-def _compiled(patterns: list[Pattern], strict: bool) -> Any:
+def _short(expression: str) -> re.Pattern[bytes] | None:
+    """Return an expression that can match fewer than :data:`_LEAST` bytes, compiled; None for others."""
+    translated = expression.replace("\\z", "\\Z")
+    least = int(_parser.parse(translated).getwidth()[0])
+    return re.compile(translated.encode()) if least < _LEAST else None
+
+
+def _compiled(expressions: list[str]) -> Any:
     """Return Hyperscan's function that scans a text; it numbers the patterns as they stand."""
     import hyperscan
 
-    expressions = [pattern.strict if strict else pattern.loose for pattern in patterns]
     data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     data_base.compile(
         expressions=[expression.encode() for expression in expressions],

@@ -12,6 +12,8 @@ from .records import UNSIGNED, Record
 
 WIDTHS = {1: 1, 2: 2, 4: 4, 7: 2, 8: 4, 10: 2, 11: 4, 24: 8, 25: 8, 26: 8}
 """Type of test -> bytes: byte, short, long, quad, as they come, and in either order."""
+QUADS = frozenset((24, 25, 26))
+"""Types that libmagic doesn't miss in a file that ends before them: it reads zeros there (mget, mcopy)."""
 _BIG = {7, 8, 26}
 
 _AND, _OR, _XOR, _ADD, _MINUS, _TIMES, _DIVIDE, _MODULO = range(8)
@@ -38,19 +40,21 @@ def divides_by_zero(record: Record) -> bool:
 def test_of(record: Record) -> Test | None:
     """Return the test as a function of the file's bytes and the place, or None if its kind isn't understood.
 
-    Bytes that aren't there fail every relation but "!".
+    Bytes that aren't there fail every relation but "!", and are zeros to :data:`QUADS`.
     """
     if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=!<>&^x":
         return None
     width = WIDTHS[record.type]
     order: Literal["big", "little"] = "big" if record.type in _BIG else "little"
-    absent = record.relation == ord("!")
+    absent, padded = record.relation == ord("!"), record.type in QUADS
     relation, change = _relation(record, width), _change(record, width)
 
     def test(data: bytes, offset: int) -> bool:
         found = data[offset : offset + width]
         if len(found) < width:
-            return absent
+            if not padded:
+                return absent
+            found = found.ljust(width, b"\0")
         return bool(relation(change(int.from_bytes(found, order))))
 
     return test
@@ -58,7 +62,9 @@ def test_of(record: Record) -> Test | None:
 
 def bytes_of(record: Record) -> bytes | None:
     """Return the bytes that a test for one number asks for, or None if it isn't as plain as that."""
-    if record.type not in WIDTHS or record.relation != ord("=") or record.mask or record.operator & _INVERSE:
+    if record.type not in WIDTHS.keys() - QUADS or record.relation != ord("="):
+        return None
+    if record.mask or record.operator & _INVERSE:
         return None
     width, wanted = WIDTHS[record.type], int.from_bytes(record.value[:8], "little")
     limit = (1 << 8 * width) - 1
@@ -113,8 +119,14 @@ def _relation(record: Record, width: int) -> Callable[[Any], Any]:
 def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     """Return a place, and the pairs of bytes there of which the test needs one; None if all may do.
 
-    Where the second byte isn't in the file any will do: a test of one byte allows all.
+    Where the second byte isn't in the file any will do: a test of one byte allows all. Two zeros
+    may lie behind the end for :data:`QUADS`.
     """
+    found = _pairs_of(record)
+    return None if found and record.type in QUADS and 0 in found[1] else found
+
+
+def _pairs_of(record: Record) -> tuple[int, Pairs] | None:
     if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=<>&^":
         return None
     width = WIDTHS[record.type]

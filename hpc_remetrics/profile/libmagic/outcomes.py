@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from . import patterns
 from .conditions import Need, is_exact, place_test, prints, reach_of
-from .numeric import WIDTHS
+from .numeric import QUADS, WIDTHS
 from .records import CLEAR, DEFAULT, NOSPACE, OFFADD, REGEX, SEARCH, STRING, USE, Record
 from .tree import EQUAL, MOVED, NEAR, Node
 
@@ -18,7 +18,7 @@ Ends = Mapping[str, int]
 """Keys of patterns -> where the first match of each ends, the text's size if that isn't known, -1 if there is none."""
 
 _MOST = 8
-_FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS))
+_FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
 _UNEQUAL = ord("!")
 _SEPARATE = b" "
 

@@ -158,9 +158,9 @@ class _Expression:
         operator = self._take()
         if operator != "{":
             return operator
-        bounds, _, self.rest = self.rest.partition("}")
+        bounds, closed, self.rest = self.rest.partition("}")
         least, comma, most = bounds.partition(",")
-        if not least.isdigit() or (most and not most.isdigit()):
+        if not closed or not least.isdigit() or (most and not most.isdigit()):
             raise ValueError("bounds that are not understood")
         # Many repeats cost a matcher much: fewer ask for less.
         if int(most or least) > _MOST_REPEATS:

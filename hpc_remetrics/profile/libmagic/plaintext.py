@@ -11,6 +11,7 @@ from typing import AnyStr, NamedTuple
 MOST = 64 << 10
 """Bytes of a file that libmagic looks at to see whether it is text, and in what encoding (FILE_ENCODING_MAX)."""
 
+_LEAST = 2  # of one byte libmagic says other things
 _LONG = 300  # MAXLINELEN
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
@@ -47,6 +48,8 @@ NOT_TEXT, UNKNOWN = "not text", "unknown"
 def text_of(data: bytes) -> Text | str:
     """Return what libmagic makes of a file of two bytes or more: a text, :data:`NOT_TEXT`, or :data:`UNKNOWN`."""
     seen = _trimmed(data)
+    if len(seen) < _LEAST:
+        return UNKNOWN
     looks = len(seen) == min(len(data), MOST)
     whole = len(seen) == len(data)
     if b"\0" in seen:
@@ -87,7 +90,9 @@ def _wide(seen: bytes, rest: bytes, whole: bool, looks: bool) -> Text | str:
         encoding = "Non-ISO extended-ASCII" if rest.translate(None, _LOUD + _LATIN + b"\x85") else "ISO-8859"
         characters = seen.decode("latin-1")
         return Text(encoding, characters.encode(), characters, False, looks)
-    if seen.startswith(_BOM) and len(seen) > len(_BOM):
+    if seen.startswith(_BOM):
+        if len(seen) < len(_BOM) + _LEAST:
+            return UNKNOWN
         characters = characters[1:]
         return Text("Unicode text, UTF-8 (with BOM)", characters.encode(), characters, False, looks)
     utf8 = characters.encode()
@@ -116,12 +121,12 @@ def _kind(encoding: str, printed: str) -> str:
     return f"{printed}, {encoding} text"
 
 
-def has_rules(data: bytes, text: Text, most: int) -> bool:
+def has_rules(data: bytes, most: int) -> bool:
     """Tell whether libmagic's rules for text have a say: it may take the file for something without them.
 
     :param most: bytes of a file that libmagic looks at; a file of as many may go on.
     """
-    return len(data) < most and len(text.utf8) > 1 and not _may_be_known(data)
+    return len(data) < most and not _may_be_known(data)
 
 
 _NO_ENDS = ", with no line terminators"

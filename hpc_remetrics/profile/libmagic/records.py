@@ -176,6 +176,8 @@ class Base:
     def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:
         """Return a data base of some rules, in order, with the named blocks that they reach.
 
+        libmagic sorts rules when it compiles them, and walks what it loads as it comes.
+
         :param rules: each with whether it is wanted whole, or without what is below its first test.
         """
         starts, ends = self._starts, self._ends

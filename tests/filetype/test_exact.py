@@ -1,0 +1,304 @@
+"""The screened answers are libmagic's own: on real files, on damaged ones, and on files made from its rules."""
+
+import hashlib
+import logging
+import os
+import random
+import sys
+import sysconfig
+
+import pytest
+from support.tools import need
+
+from hpc_remetrics.profile import filetype
+from hpc_remetrics.profile.filetype import Typer
+from hpc_remetrics.profile.libmagic import exact as exact_module
+from hpc_remetrics.profile.libmagic import patterns
+from hpc_remetrics.profile.libmagic.binding import Magic, data_base_path, libmagic_version
+from hpc_remetrics.profile.libmagic.exact import LIBRARIES, Exact
+from hpc_remetrics.profile.libmagic.numeric import WIDTHS
+from hpc_remetrics.profile.libmagic.records import REGEX, SEARCH, STRING, Base, find_base
+from hpc_remetrics.profile.libmagic.samples import SAMPLES
+from hpc_remetrics.profile.typetable import TypeTable
+
+ROOTS = ("/usr", "/etc", sys.prefix, sysconfig.get_path("purelib"))
+FILES, LARGEST = 5_000, 4 << 20
+
+
+@pytest.fixture(scope="module")
+def plain() -> Magic:
+    need("file")
+    if libmagic_version() not in LIBRARIES:
+        pytest.skip(f"libmagic {libmagic_version()} is asked plainly")
+    return Magic()
+
+
+@pytest.fixture(scope="module")
+def exact(plain) -> Exact:
+    pytest.importorskip("hyperscan") if not os.environ.get("CI") else __import__("hyperscan")
+    return Exact(plain)
+
+
+@pytest.fixture(scope="module")
+def base(plain) -> Base:
+    return find_base(data_base_path())
+
+
+def differing(plain, exact, contents):
+    """Yield what the two say of contents, where that differs."""
+    for data in contents:
+        want, have = plain.ask(data), exact.ask(data)
+        if want != have:
+            yield want, have, data[:200]
+
+
+def machine_files(count: int):
+    """Yield distinct files of this machine, drawn at random."""
+    paths = [
+        os.path.join(folder, name)
+        for root in ROOTS
+        for folder, _, names in os.walk(os.fsencode(root))
+        for name in names
+    ]
+    random.Random(2017).shuffle(paths)
+    seen = set()
+    for path in paths:
+        try:
+            if os.path.islink(path) or not os.path.isfile(path) or not 0 < os.path.getsize(path) < LARGEST:
+                continue
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            continue
+        digest = hashlib.sha256(data).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield data
+        if len(seen) >= count:
+            return
+
+
+def variants(data: bytes, drawn: random.Random):
+    """Yield a file cut, extended, in another encoding, and with single bits turned."""
+    for size in (1, 2, 3, 5, 17, 100, 300, 513, 4096, 8191, 8192, 8193, 65535, 65536, 65537, len(data) - 1):
+        if 0 < size < len(data):
+            yield data[:size]
+    yield data + bytes(drawn.randrange(1, 600))
+    yield data[drawn.randrange(len(data)) :]
+    yield b"\xef\xbb\xbf" + data
+    yield data.decode("latin-1").encode("utf-16")
+    yield data.replace(b"\n", drawn.choice((b"\r\n", b"\r", b"\x85", b"")))
+    for reach in (8, 64, 600, 9000, len(data)):
+        damaged = bytearray(data)
+        for _ in range(drawn.choice((1, 1, 3))):
+            damaged[drawn.randrange(min(reach, len(data)))] ^= 1 << drawn.randrange(8)
+        yield bytes(damaged)
+
+
+@pytest.mark.slow
+def test_the_machines_files(plain, exact):
+    drawn = random.Random(1)
+    asked = 0
+    for number, data in enumerate(machine_files(FILES)):
+        more = variants(data[: 1 << 18], drawn) if number % 25 == 0 else ()
+        contents = [data, *more]
+        assert not list(differing(plain, exact, contents))
+        asked += len(contents)
+    assert asked > 2_000
+
+
+def test_the_samples(plain, exact):
+    assert not list(differing(plain, exact, SAMPLES))
+    exact.check()
+    kinds = {plain.ask(data) for data in SAMPLES}
+    assert len(kinds) > 30
+
+
+def made_for(record, drawn: random.Random):
+    """Yield files in which a rule's first test has what it asks for, at its place or as near as makes a difference."""
+    offset = record.offset
+    fill = drawn.choice((bytes(1), b" ", b"a", b"\n", b"\xff"))
+    if record.type in WIDTHS:
+        width = WIDTHS[record.type]
+        order = "big" if record.type in (7, 8, 26) else "little"
+        number = int.from_bytes(record.value[:8], "little") + drawn.choice((0, 0, 1, -1))
+        word, places = (number & ((1 << 8 * width) - 1)).to_bytes(width, order), [offset]
+    elif record.type in (STRING, SEARCH):
+        word, end = record.word, offset + record.range
+        if drawn.random() < 0.3:
+            word = word.swapcase() if drawn.random() < 0.5 else word.replace(b" ", drawn.choice((b"  ", b"\t\n", b"")))
+        places = [offset, max(end - 1, 0), end, end + 1] if record.type == SEARCH else [offset]
+    else:
+        return
+    place = drawn.choice(places)
+    if place > 1 << 17:
+        return
+    yield fill * place + word
+    yield fill * place + word + drawn.choice((b"\n", b" more\nwords\n", bytes(40), drawn.randbytes(60)))
+
+
+@pytest.mark.slow
+def test_files_made_for_each_rule(plain, exact, base):
+    drawn = random.Random(2)
+    asked = 0
+    for rule in range(base.rules):
+        contents = [data for _ in range(2) for data in made_for(base.top(rule), drawn)]
+        assert not list(differing(plain, exact, contents)), rule
+        asked += len(contents)
+    assert asked > 10_000
+
+
+def fragments(base: Base) -> list[bytes]:
+    """Return the words that rules for text seek, and pieces of their expressions."""
+    found = set()
+    for rule in range(base.rules):
+        for record in base.records(rule) if base.top(rule).flag & 0x40 else ():
+            if record.type in (STRING, SEARCH):
+                found.add(record.word)
+            elif record.type == REGEX:
+                value = record.value.partition(b"\0")[0]
+                for old, new in ((b"[[:space:]]", b" "), (b"\\", b""), (b".*", b" x "), (b"^", b"\n"), (b"$", b"\n")):
+                    value = value.replace(old, new)
+                found.update(value.strip(b"()").split(b"|"))
+    # libmagic prints what lies behind the file in memory there, so that it doesn't agree with itself.
+    return sorted(found - {b"yyprevious"})
+
+
+@pytest.mark.slow
+def test_texts_made_of_what_rules_seek(plain, exact, base):
+    drawn, words = random.Random(3), fragments(base)
+    joins = (b"", b" ", b"\n", b"\n", b"\n    ", b"\r\n", b", ", b'"', b" = ", b"(", b"):\n", b"\t")
+    contents = []
+    for _ in range(4_000):
+        pieces = [drawn.choice(words) + drawn.choice(joins) for _ in range(drawn.choice((1, 2, 4, 12, 60)))]
+        text = b"".join(pieces)
+        if drawn.random() < 0.2:
+            text = (
+                text[: drawn.randrange(len(text) + 1)]
+                + drawn.choice((b"\n" + b"x" * 8_150, b" y\n" * 2_800, "é\n".encode() * 2_750, b"end", b"\nend\n"))
+                + text
+            )
+        contents.append(text + drawn.choice((b"", b"\n", b"x", b"\0", b"\0\0", b"\xc3", b"\xe9", b"\x1b", b"\b")))
+    assert not list(differing(plain, exact, contents))
+
+
+def test_texts_of_all_kinds_of_lines(plain, exact):
+    drawn = random.Random(4)
+    alphabets = (
+        b'a,"\n',
+        b"a,\n\r",
+        b"\n a",
+        b'{}[]":,1 \n',
+        b"\xc3\xa9\x85a\n",
+        b"\x00a\n",
+        b"\x41\x40\x25\xc1",
+        bytes(range(256)),
+    )
+    contents = [
+        bytes(drawn.choice(alphabet) for _ in range(drawn.choice((2, 5, 30, 200, 900))))
+        for alphabet in alphabets
+        for _ in range(250)
+    ]
+    contents += [b"x" * length + end for length in (299, 300, 301, 302) for end in (b"", b"\n", b"\r", "é\n".encode())]
+    contents += [("é" * count).encode() + b"\n" for count in (300, 301, 32_767, 32_768, 32_769)]
+    assert not list(differing(plain, exact, contents))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b" " * 256 + b"NCSD", b"\xb7" + bytes(40), b"\n\0", b"x" + bytes(2), b"\xef\xbb\xbfx", b"\xef\xbb\xbf", b"\0"],
+    ids=["number behind the end", "one byte", "line feed", "letter", "mark and letter", "mark", "zero"],
+)
+def test_files_that_end_early(plain, exact, data):
+    assert exact.ask(data) == plain.ask(data)
+
+
+def test_a_match_of_two_bytes_is_found_anywhere(plain, exact):
+    text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
+    contents = [b"x" * more + b"\n" + text for more in range(130)]
+    assert {plain.ask(data) for data in contents} == {b"C source, ASCII text"}
+    assert not list(differing(plain, exact, contents))
+
+
+def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
+    monkeypatch.setattr(exact_module, "find_spec", lambda name: None)
+    exact = Exact(plain)
+    exact.check()
+    assert not list(differing(plain, exact, machine_files(150)))
+
+
+def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(exact_module, "LIBRARIES", frozenset())
+    for _ in range(2):
+        table = TypeTable(tmp_path / "types", 64)
+        assert table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+        table.put(bytes(32), -1)
+        (tmp_path / "types" / "types-64.table").unlink()
+    said = [record for record in caplog.records if record.name.startswith("hpc_remetrics")]
+    assert [record.levelno for record in said] == [logging.WARNING]
+    assert "plainly" in said[0].getMessage() and "isn't one of those understood" in said[0].getMessage()
+
+
+def test_a_difference_from_libmagic_is_found_at_the_start(plain, exact, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(exact_module, "words_of", lambda text, printed: "something else")
+    with pytest.raises(ValueError, match="of a sample"):
+        exact.check()
+    table = TypeTable(tmp_path, 64)
+    assert table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+    assert "of a sample" in caplog.text
+
+
+def test_typers_agree(tmp_path, plain):
+    for number, data in enumerate(machine_files(120)):
+        heads = []
+        for mode in ("exact", "plain"):
+            table = TypeTable(tmp_path / f"{mode}{number % 2}", 1 << 10)
+            heads.append(table.description(Typer(mode, table).type_of(hashlib.sha256(data).digest(), data, len(data))))
+            table.close()
+        assert heads[0] == heads[1]
+        if number > 3:
+            break
+    assert filetype.signature("exact") == filetype.signature("plain")
+
+
+@pytest.mark.parametrize("rules", ["0 string abc something\n", "# only words\n\n0 byte 1 one\n"])
+def test_rules_that_are_not_compiled_are_not_understood(tmp_path, rules):
+    (tmp_path / "magic").write_text(rules)
+    with pytest.raises(ValueError, match="not compiled"):
+        find_base(f"{tmp_path / 'magic'}:{data_base_path()}")
+
+
+def test_other_data_bases_are_not_understood(tmp_path, plain):
+    data = bytearray(find_base(data_base_path()).part([(0, True)]))
+    (tmp_path / "one.mgc").write_bytes(data)
+    assert find_base(str(tmp_path / "one.mgc")).rules == 1
+    for at, value, message in (
+        (4, 17, "version 17"),
+        (0, 0, "version"),
+        (8, 9, "record size"),
+        (376 + 6, 77, "unknown"),
+    ):
+        broken = data.copy()
+        broken[at] = value
+        (tmp_path / "two.mgc").write_bytes(broken)
+        with pytest.raises(ValueError, match=message):
+            find_base(str(tmp_path / "two"))
+    with pytest.raises(ValueError, match="0 data bases"):
+        find_base("")
+    (tmp_path / "empty").write_text("# nothing\n")
+    assert find_base(f"{tmp_path / 'empty'}:{tmp_path / 'one'}").rules == 1
+
+
+def test_a_part_says_what_the_whole_says_of_its_rules(base):
+    data = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
+    rules = [rule for rule in range(base.rules) if base.top(rule).word[:4] == b"\x89PNG"]
+    assert Magic([base.part([(rule, True) for rule in rules])]).ask(data) == Magic().ask(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"a**", b"(a", b"a)", b"[[:nothing:]]", b"a{2", b"(a)\\1", b"\\bword", b"a++", b"", b"|a", b"[b-a]", b"\xe9"],
+)
+def test_expressions_that_are_not_understood(value):
+    with pytest.raises(ValueError, match=r"."):
+        patterns.of_expression(value, True, True)

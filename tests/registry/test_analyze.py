@@ -248,6 +248,16 @@ def test_mistakes_give_one_line(registry, runs):
         assert not Path(runs.folder, "x.h5.parts").exists()
 
 
+def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
+    with FaultyProxy(registry.host) as proxy:
+        proxy.on("/manifests/", faults.status(429, ("Retry-After", "999999")), times=2)
+        (runs.folder / "list.csv").write_text(f"{proxy.host}/one:1\n")
+        for source in (f"docker://{proxy.host}/one:1", "repos:list.csv"):
+            result = runs.run(runs.analyze(source, "x.h5"), code=4)
+            assert "s of silence" in result.stderr and len(result.stderr.splitlines()) == 1
+        runs.run(runs.analyze(f"docker://{proxy.host}/one:1", "x.h5", "--types", "none"))
+
+
 def test_plan_shows_what_a_registry_has(registry, runs):
     result = runs.run(runs.command("plan", *sources_at(registry), "--json"))
     assert json.loads(result.stdout)["images"] == 3

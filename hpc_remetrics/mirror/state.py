@@ -16,7 +16,7 @@ from ..journal import Journal
 from ..registry.reference import Reference
 from ..sources.remote import name_of
 from ..store.publish import write_whole
-from .layout import REF_NAME, Layout
+from .layout import REF_NAME, Layout, name_in
 from .lists import Finished
 from .tasks import Failed, Resolved
 
@@ -48,7 +48,7 @@ class State:
             self._learn(record)
         self.layers, self.repositories = Finished(layers), Finished(repositories)
         own = {name_of(Reference.parse(image)) for image in self._finished}
-        self._others = [entry for entry in layout.read_index() if _name(entry) not in own]
+        self._others = [entry for entry in layout.read_index() if name_in(entry) not in own]
         self._dirty, self._written, self._took = True, 0.0, 0.0
 
     def _learn(self, record: dict[str, Any]) -> None:
@@ -111,11 +111,6 @@ def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, 
 
 def _named(root: dict[str, Any], name: str) -> dict[str, Any]:
     return {**root, "annotations": {REF_NAME: name, **root.get("annotations", {})}}
-
-
-def _name(entry: Any) -> str:
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
 
 
 def list_name(image: Reference) -> str:

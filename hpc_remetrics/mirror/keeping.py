@@ -112,9 +112,9 @@ class Keeping:
 
     def write_index(self, catalog: Catalog) -> int:
         """Name in index.json the images that are whole; return how many are not."""
-        names = {image.name for image in catalog.images}
-        others = [entry for entry in self.layout.read_index() if name_in(entry) not in names]
         own = [entry for image in catalog.images if (entry := self._entry(image))]
+        names = set(map(name_in, own))
+        others = [entry for entry in self.layout.read_index() if name_in(entry) not in names]
         self.layout.write_index([*others, *own])
         return len(catalog.images) - len(own)
 
@@ -123,12 +123,12 @@ class Keeping:
         media_type = _MEDIA_TYPES.get(image.manifest_type)
         if media_type is None or not self.layout.has(image.digest, -1):
             return None
-        data = self.layout.blob(image.digest).read_bytes()
         try:
+            data = self.layout.blob(image.digest).read_bytes()
             blobs = references(data, media_type).blobs
             if not all(self.layout.has(digest_of(blob), blob.size) for blob in blobs):
                 return None
-        except Malformed:
+        except (Malformed, OSError):
             return None
         entry = to_oci(self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)})
         entry["annotations"] = {REF_NAME: image.name, **entry.get("annotations", {})}

@@ -44,16 +44,17 @@ class State:
         self._platforms = sorted(platforms)
         self._finished: dict[str, str] = {}
         self._current: set[str] = set()
+        self._names: set[str] = set()
         for record in self._journal:
             self._learn(record)
         self.layers, self.repositories = Finished(layers), Finished(repositories)
-        own = {name_of(Reference.parse(image)) for image in self._finished}
-        self._others = [entry for entry in layout.read_index() if name_in(entry) not in own]
+        self._others = layout.read_index()
         self._dirty, self._written, self._took = True, 0.0, 0.0
 
     def _learn(self, record: dict[str, Any]) -> None:
         image = record["image"]
         self._finished[image] = json.dumps(record["roots"])
+        self._names.add(name_of(Reference.parse(image)))
         (self._current.add if record["platforms"] == self._platforms else self._current.discard)(image)
 
     def __contains__(self, image: Reference) -> bool:
@@ -83,6 +84,7 @@ class State:
             return
         begun = time.monotonic()
         self._journal.sync()
+        self._others = [entry for entry in self._others if name_in(entry) not in self._names]
         own = (root for _, roots in sorted(self._finished.items()) for root in json.loads(roots))
         self._layout.write_index(itertools.chain(self._others, own))
         self._dirty, self._written = False, time.monotonic()

@@ -303,6 +303,9 @@ def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
         assert not [one for one in proxy.exchanges[before:] if "/blobs/" in one.path and one.path in asked]
         runs.run(runs.command("download", "list.csv", "-o", "kept"))
         assert layers_of(proxy, runs.folder / "kept") == asked
+        index = json.loads((runs.folder / "kept" / "index.json").read_text())
+        names = [one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]]
+        assert sorted(names) == sorted(f"{proxy.host}/{name}" for name in NAMES)
 
 
 def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layout, runs):

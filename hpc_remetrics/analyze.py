@@ -107,7 +107,7 @@ class _Run:
         on_root(self.comm, self._lock_output)
         try:
             code = self._run()
-            on_root(self.comm, self._index_kept)
+            on_root(self.comm, lambda: self._index_kept(code))
             return code
         finally:
             if self.keeping:
@@ -189,13 +189,12 @@ class _Run:
         layout = self.keeping.layout
         return [KeepingSource(source, layout) if source.is_remote else source for source in sources]
 
-    def _index_kept(self) -> None:
+    def _index_kept(self, code: int) -> None:
         """Name the images that were kept whole."""
         if self.keeping and self.catalog and (lacking := self.keeping.write_index(self.catalog)):
             folder = self.options.keep
-            self._say(
-                f"{folder} lacks something of {lacking} images, which it doesn't name; download -o {folder} brings it"
-            )
+            hint = "" if code == 4 else f"; download -o {folder} brings it"
+            self._say(f"{folder} lacks something of {lacking} images, which it doesn't name{hint}")
 
     def _resolver(self) -> Resolver:
         options = self.options

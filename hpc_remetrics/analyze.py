@@ -29,6 +29,7 @@ from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .fetch import Fetcher
 from .log import set_rank
+from .mirror.keeping import Keeping, KeepingSource
 from .plan import Plan, make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child
@@ -88,6 +89,7 @@ class _Run:
         self.parts = parts_folder(options.output)
         self.scratch: Scratch | None = None
         self.lock: OutputLock | None = None
+        self.keeping: Keeping | None = None
         self.catalog: Catalog | None = None
         self.worker: Worker | None = None
         self.started = time.time()
@@ -104,8 +106,12 @@ class _Run:
             self._leave()
         on_root(self.comm, self._lock_output)
         try:
-            return self._run()
+            code = self._run()
+            on_root(self.comm, lambda: self._index_kept(code))
+            return code
         finally:
+            if self.keeping:
+                self.keeping.release()
             if self.lock:
                 with contextlib.suppress(OSError):
                     self.parts.rmdir()  # a run that came to nothing leaves nothing
@@ -170,11 +176,31 @@ class _Run:
         for source in sources:
             source.prepare()
             self._beat()
-        return sources, registries
+        return self._kept(sources), registries
+
+    def _kept(self, sources: list[Source]) -> list[Source]:
+        """Have what sources at registries give be kept, if that is wanted."""
+        folder = self.options.keep
+        if folder is None:
+            return sources
+        if not any(source.is_remote for source in sources):
+            raise UsageError("--keep keeps what is fetched from registries, and no source is at one")
+        self.keeping = Keeping(folder)
+        layout = self.keeping.layout
+        return [KeepingSource(source, layout) if source.is_remote else source for source in sources]
+
+    def _index_kept(self, code: int) -> None:
+        """Name the images that were kept whole."""
+        if self.keeping and self.catalog and (lacking := self.keeping.write_index(self.catalog)):
+            folder = self.options.keep
+            hint = "" if code == 4 else f"; download -o {folder} brings it"
+            self._say(f"{folder} lacks something of {lacking} images, which it doesn't name{hint}")
 
     def _resolver(self) -> Resolver:
         options = self.options
-        return Resolver(options.platforms, options.limits, self.parts, self.stop, self._beat, options.quiet)
+        return Resolver(
+            options.platforms, options.limits, self.parts, self.stop, self._beat, options.quiet, options.keep
+        )
 
     def _planned(self) -> dict[Digest, Layer]:
         assert self.catalog is not None
@@ -393,6 +419,8 @@ class _Run:
     def _beat(self) -> None:
         if self.lock:
             self.lock.beat()
+        if self.keeping:
+            self.keeping.beat()
 
     def _stopped(self, planned: int, left: list[Layer]) -> int:
         reason = f" on {self.stop.reason}" if self.stop else ""

@@ -45,6 +45,7 @@ class AnalyzeOptions:
     :param memory: MB that each rank may take for rows on their way while the metrics are computed.
     :param extract: unpack each layer on scratch and profile what was unpacked.
     :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
+    :param keep: an OCI layout that keeps what is fetched from registries; None: nothing is kept.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
@@ -59,6 +60,7 @@ class AnalyzeOptions:
     publish_seconds: float | None = None
     retry_failed: bool = False
     warm_types: Path | None = None
+    keep: Path | None = None
     share: tuple[int, int] | None = None
     extract: bool = False
     exec: str | None = None
@@ -125,7 +127,7 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
     merged["scratch_rooms"] = {path: room for path, room in tiers if room is not None}
     if merged.get("node_layers") is not None:
         merged["node_layers"] = _node_layers(merged["node_layers"])
-    for name in ("output", "warm_types"):
+    for name in ("output", "warm_types", "keep"):
         if merged.get(name) is not None:
             merged[name] = _path(merged[name])
     if merged.get("exec") and "{dir}" not in merged["exec"]:

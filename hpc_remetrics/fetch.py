@@ -150,8 +150,6 @@ class Fetcher:
         """Return where a layer can be read in place, None if it must be fetched; `BlobError` if no source has it."""
         error: BlobError | None = None
         for source in self._sources:
-            if source.is_remote:
-                continue
             try:
                 if extent := source.locate(layer.digest, layer.size):
                     return extent
@@ -210,7 +208,8 @@ class Fetcher:
             begun = time.monotonic()
             try:
                 source.fetch(brought.layer, path)
-                brought.extent = Extent(path, 0, path.stat().st_size)
+                kept = source.locate(brought.layer.digest, brought.layer.size)
+                brought.extent = kept or Extent(path, 0, path.stat().st_size)
             except BlobError as error:
                 brought.error = error
             except BaseException as error:

@@ -46,6 +46,7 @@ class Resolver:
 
     :param platforms: as `resolve` takes them.
     :param folder: where the journal is; None: nothing is kept.
+    :param keep: where the sources keep what they give, None if they don't; what was resolved without is asked anew.
     :param beat: called on the root, often.
     """
 
@@ -57,7 +58,9 @@ class Resolver:
         stop: StopRequest | None = None,
         beat: Callable[[], None] = lambda: None,
         quiet: bool = False,
+        keep: Path | None = None,
     ) -> None:
+        self._keep = keep
         self._platforms, self._limits, self._folder = platforms, limits, folder
         self._stop, self._beat, self._quiet = stop or StopRequest(), beat, quiet
 
@@ -114,6 +117,8 @@ class Resolver:
             return None
         limits = [self._limits.manifest_bytes, self._limits.index_depth]
         head = {"kind": "manifests", "platforms": list(self._platforms), "limits": limits}
+        if self._keep:
+            head["keep"] = str(self._keep)
         word = hashlib.sha256(json.dumps(head).encode()).hexdigest()[:8]
         return Journal(self._folder / f"manifests-{word}.journal", head)
 

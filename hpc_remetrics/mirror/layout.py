@@ -103,6 +103,12 @@ class Layout:
             raise _output_error(error, path) from None
 
 
+def name_in(entry: Any) -> str:
+    """Return what an entry of an index calls its image, "" if nothing."""
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
+
+
 def _index_text(descriptors: Iterable[dict[str, Any]]) -> Iterable[str]:
     yield '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":['
     between = ""

@@ -16,7 +16,7 @@ from ..journal import Journal
 from ..registry.reference import Reference
 from ..sources.remote import name_of
 from ..store.publish import write_whole
-from .layout import REF_NAME, Layout
+from .layout import REF_NAME, Layout, name_in
 from .lists import Finished
 from .tasks import Failed, Resolved
 
@@ -44,16 +44,17 @@ class State:
         self._platforms = sorted(platforms)
         self._finished: dict[str, str] = {}
         self._current: set[str] = set()
+        self._names: set[str] = set()
         for record in self._journal:
             self._learn(record)
         self.layers, self.repositories = Finished(layers), Finished(repositories)
-        own = {name_of(Reference.parse(image)) for image in self._finished}
-        self._others = [entry for entry in layout.read_index() if _name(entry) not in own]
+        self._others = layout.read_index()
         self._dirty, self._written, self._took = True, 0.0, 0.0
 
     def _learn(self, record: dict[str, Any]) -> None:
         image = record["image"]
         self._finished[image] = json.dumps(record["roots"])
+        self._names.add(name_of(Reference.parse(image)))
         (self._current.add if record["platforms"] == self._platforms else self._current.discard)(image)
 
     def __contains__(self, image: Reference) -> bool:
@@ -83,6 +84,7 @@ class State:
             return
         begun = time.monotonic()
         self._journal.sync()
+        self._others = [entry for entry in self._others if name_in(entry) not in self._names]
         own = (root for _, roots in sorted(self._finished.items()) for root in json.loads(roots))
         self._layout.write_index(itertools.chain(self._others, own))
         self._dirty, self._written = False, time.monotonic()
@@ -111,11 +113,6 @@ def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, 
 
 def _named(root: dict[str, Any], name: str) -> dict[str, Any]:
     return {**root, "annotations": {REF_NAME: name, **root.get("annotations", {})}}
-
-
-def _name(entry: Any) -> str:
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
-    return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
 
 
 def list_name(image: Reference) -> str:

@@ -17,6 +17,7 @@ from ..registry.registry import Registry
 from ..sources import documents
 from ..sources.documents import Malformed
 from .convert import to_oci
+from .keeping import bring
 from .layout import Layout
 from .references import References, digest_of, references
 
@@ -112,14 +113,8 @@ class Tasks:
         if layout.has(digest, task.size):
             return Brought(0)
         registry = self._registries.get(task.image.host)
-        try:
-            size = registry.fetch_blob(task.image.repository, digest, task.size, layout.partial(digest))
-        except RegistryError as error:
-            if error.cause in ("digest_mismatch", "size_mismatch"):
-                layout.partial(digest).unlink(missing_ok=True)
-            raise
-        layout.keep(digest)
-        return Brought(size)
+        bring(layout, digest, lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path))
+        return Brought(layout.blob(digest).stat().st_size)
 
     def _resolve(self, task: ImageTask) -> Resolved:
         walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)

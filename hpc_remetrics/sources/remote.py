@@ -90,6 +90,8 @@ class DockerSource(_Place):
         except RegistryError as error:
             if error.cause == "missing":
                 raise SourceError(f"there is no image {self._image}", "or it wants a login") from None
+            if error.cause == "rate_limited":
+                raise  # nothing is wrong with the name: the same command goes on later
             raise SourceError(f"{self._image} can't be had: {error.args[0]}", error.hint) from None
 
 

@@ -14,6 +14,7 @@ examples:
   mpirun -n 4 python -m hpc_remetrics analyze oci:/data/layout -o hub.h5
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
   hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
+  hpc-remetrics analyze repos:repos.csv -o hub.h5 --keep mirror    (then: analyze oci:mirror, skopeo, umoci)
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 
 Run it again with the same output and it goes on where it was, whatever ended it.
@@ -56,6 +57,11 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
     )
+    parser.add_argument(
+        "--keep",
+        metavar="DIR",
+        help="keep what is fetched from registries in this OCI image layout (default: nothing is kept)",
+    )
     parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
     parser.add_argument(
         "--exec",
@@ -86,6 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
             "memory": arguments.memory,
+            "keep": arguments.keep,
             "extract": arguments.extract or None,
             "exec": arguments.exec,
             "share": parse_share(arguments.share),

@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from support.compare import same
 from support.faulty_proxy import FaultyProxy
 from support.layouts import Layout
 from support.registry import PASSWORD, USER, Registry, skopeo
+from support.tools import need
 
 from .conftest import NAMES, renamed
 
@@ -246,6 +249,100 @@ def test_mistakes_give_one_line(registry, runs):
         assert len(lines) == 1 and words in lines[0], lines
         assert "canary" not in result.stderr
         assert not Path(runs.folder, "x.h5.parts").exists()
+
+
+def layers_of(proxy, layout: Path) -> list[str]:
+    """Return the paths of the layers that were asked for."""
+    index = json.loads((layout / "index.json").read_text())
+    manifests = [json.loads((layout / "blobs/sha256" / one["digest"][7:]).read_text()) for one in index["manifests"]]
+    digests = {layer["digest"] for manifest in manifests for layer in manifest["layers"]}
+    return [one.path for one in proxy.asked("/blobs/") if one.path.rpartition("/")[2] in digests]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_what_is_kept_is_a_layout_of_all_that_was_analysed(corpus, runs, ranks):
+    registry, names = corpus
+    (runs.folder / "list.csv").write_text("".join(f"{registry.host}/{name}\n" for name in names))
+    runs.run(runs.analyze("repos:list.csv", "registry.h5", "--keep", "kept", ranks=ranks))
+    kept = runs.folder / "kept"
+    for path in (kept / "blobs" / "sha256").iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert list((kept / ".remetrics" / "partial").iterdir()) == []
+    for tag in ("oci", "v2s2", "zstd"):
+        name = f"{registry.host}/forms:{tag}"
+        original = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}"))
+        found = json.loads(skopeo("inspect", "--raw", f"oci:{kept}:{name}"))
+        assert [one["digest"] for one in found["layers"]] == [one["digest"] for one in original["layers"]]
+    umoci = subprocess.run([need("umoci"), "list", "--layout", kept], capture_output=True, text=True, check=True)
+    assert set(umoci.stdout.split()) == {f"{registry.host}/{name}" for name in names}
+    runs.run(runs.analyze(f"oci:{kept}", "kept.h5"))
+    same(runs.folder / "registry.h5", runs.folder / "kept.h5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
+    runs.run(runs.analyze(f"oci:{layout}", "local.h5", "--types", "none"))
+    with FaultyProxy(registry.host) as proxy:
+        (runs.folder / "list.csv").write_text("".join(f"{proxy.host}/{name}\n" for name in NAMES))
+        command = runs.analyze("repos:list.csv", "a.h5", "--types", "none", "--keep", "kept", ranks=ranks)
+        victim = max(layout.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size)
+        proxy.on(f"/blobs/sha256:{victim.name}", faults.status(404), times=1000)
+        said = runs.run(command, code=3).stderr
+        assert "which it doesn't name" in said
+        assert not (runs.folder / "kept" / "blobs" / "sha256" / victim.name).exists()
+        proxy._faults.clear()
+        runs.run(command)
+        asked = layers_of(proxy, runs.folder / "kept")
+        assert len(asked) > len(set(asked)) and {path for path in asked if asked.count(path) > 1} == {
+            path for path in asked if victim.name in path
+        }
+        before = len(proxy.exchanges)
+        runs.run(runs.analyze("repos:list.csv", "b.h5", "--types", "none", "--keep", "kept"))
+        assert not [one for one in proxy.exchanges[before:] if "/blobs/" in one.path and one.path in asked]
+        runs.run(runs.command("download", "list.csv", "-o", "kept"))
+        assert layers_of(proxy, runs.folder / "kept") == asked
+        index = json.loads((runs.folder / "kept" / "index.json").read_text())
+        names = [one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]]
+        assert sorted(names) == sorted(f"{proxy.host}/{name}" for name in NAMES)
+
+
+def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layout, runs):
+    victim = max(layout.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size).name
+    partial = runs.folder / "kept" / ".remetrics" / "partial" / victim
+    with FaultyProxy(registry.host) as proxy:
+        (runs.folder / "list.csv").write_text("".join(f"{proxy.host}/{name}\n" for name in NAMES))
+        command = runs.analyze("repos:list.csv", "a.h5", "--types", "none", "--keep", "kept")
+        proxy.on(f"/blobs/sha256:{victim}", faults.stall(1000))
+        process = subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while not (partial.exists() and partial.stat().st_size >= 1000) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        runs.run(command)
+        ranges = [one.headers.get("Range") for one in proxy.asked(victim)]
+        assert ranges == [None, f"bytes=1000-{(runs.folder / 'kept/blobs/sha256' / victim).stat().st_size - 1}"]
+
+
+def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
+    result = runs.run(runs.analyze(f"oci:{layout}", "a.h5", "--keep", "kept"), code=2)
+    assert "--keep keeps what is fetched from registries" in result.stderr
+    (runs.folder / "other").mkdir()
+    (runs.folder / "other" / "file").touch()
+    result = runs.run(runs.analyze(f"docker://{registry.host}/one:1", "a.h5", "--keep", "other"), code=5)
+    assert "is no OCI layout" in result.stderr
+
+
+def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
+    with FaultyProxy(registry.host) as proxy:
+        proxy.on("/manifests/", faults.status(429, ("Retry-After", "999999")), times=2)
+        (runs.folder / "list.csv").write_text(f"{proxy.host}/one:1\n")
+        for source in (f"docker://{proxy.host}/one:1", "repos:list.csv"):
+            result = runs.run(runs.analyze(source, "x.h5"), code=4)
+            assert "s of silence" in result.stderr and len(result.stderr.splitlines()) == 1
+        runs.run(runs.analyze(f"docker://{proxy.host}/one:1", "x.h5", "--types", "none"))
 
 
 def test_plan_shows_what_a_registry_has(registry, runs):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support.compare import same
 from support.sabotage import Job, published
-from support.tools import need
+from support.tools import mount_small, unmount
 
 from hpc_remetrics.store.parts import parts_folder
 
@@ -25,16 +25,13 @@ def small(tmp_path):
 
     def resize(size: int):
         nonlocal mounted
-        words = ["-o", f"{'remount,' * mounted}size={size}"]
-        result = subprocess.run([need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True)
-        if result.returncode:
-            pytest.skip(f"can't mount: {result.stderr}")
+        mount_small(folder, size, again=mounted)
         mounted = True
         return folder
 
     yield resize
     if mounted:
-        subprocess.run([need("umount"), "-l", folder], check=True)
+        unmount(folder)
 
 
 def steps(count: int) -> list[int]:

@@ -28,7 +28,7 @@ _PATIENCE = 2.0
 """Seconds that a job waits for the lock, which one that was killed holds until its last rank is gone."""
 
 _WATCH = 3.5
-"""Seconds that a heartbeat from another node is watched before it counts as dead."""
+"""Seconds that a heartbeat is watched before it counts as dead, where the lock doesn't tell."""
 
 _SLOT = 128
 """Bytes of a slot: host, process and count of the holder's beats, padded with spaces; empty: all NUL."""
@@ -47,6 +47,7 @@ class OutputLock:
         self._share = share
         self._beaten = 0.0
         self._count = 0
+        self._is_sure = True
         self._me = f"{socket.gethostname()} {os.getpid()}"
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ class OutputLock:
                 self._refuse(self._in_the_way())
             time.sleep(0.05)
         held = self._in_the_way()
-        if any(host != socket.gethostname() for host, _ in map(_words, held.values())):
+        if held and not (self._is_sure and all(_words(text)[0] == socket.gethostname() for text in held.values())):
             self._watch(held)
         if not self._share:
             with contextlib.suppress(OSError):  # what dead jobs left in the slots of shares
@@ -81,7 +82,9 @@ class OutputLock:
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
         except OSError as error:
+            self._is_sure = False
             return error.errno not in (errno.EACCES, errno.EAGAIN)
+        self._is_sure = True
         return True
 
     def _in_the_way(self) -> dict[int, str]:
@@ -90,7 +93,7 @@ class OutputLock:
         return {slot: text for slot, text in slots.items() if not self._share or slot in (0, self._share)}
 
     def _watch(self, held: dict[int, str]) -> None:
-        """Refuse if a job on another node still beats, for where locks don't reach between nodes."""
+        """Refuse if a holder still beats, for where locks don't reach between nodes, or aren't known at all."""
         until = time.monotonic() + _WATCH
         while time.monotonic() < until:
             time.sleep(0.1)

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -207,8 +208,11 @@ def _memory_limits() -> list[int]:
 
 
 def _base(tier: Path) -> Path | None:
-    """Return the folder of all jobs of this user in a tier, or None if it can't be written."""
-    base = tier / f"hpc-remetrics-{os.getuid()}"
+    """Return the folder of all jobs of this user on this node in a tier, or None if it can't be written.
+
+    The node is in its name, since a tier may lie on a file system that nodes share.
+    """
+    base = tier / f"hpc-remetrics-{os.getuid()}-{socket.gethostname()}"
     for _ in range(_TRIES):
         try:
             base.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ Messages are JSON, one a packet: what a child that hostile bytes have corrupted 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -14,6 +15,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +74,9 @@ class _Worker:
         self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
-        spill = Spill(Path(job["spill"]))
         tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
-            with open(job["path"], "rb", buffering=0) as stream:
+            with closing(Spill(Path(job["spill"]))) as spill, open(job["path"], "rb", buffering=0) as stream:
                 if job["offset"]:
                     stream.seek(job["offset"])
                 return profile_layer(
@@ -89,10 +90,11 @@ class _Worker:
                     tree,
                 )
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return _failed("no_room", f"on scratch: {error.strerror}")
             missing = isinstance(error, FileNotFoundError)
             return _failed("missing" if missing else "io_error", f"opening the blob failed: {error}", "open")
         finally:
-            spill.close()
             if tree:
                 tree.close()
 

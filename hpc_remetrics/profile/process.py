@@ -218,7 +218,8 @@ class Child:
         return LayerProfile(stage=stage, cause=cause, message=message)
 
     def abandon(self) -> None:
-        """Drop the layer in hand."""
+        """Drop the layer in hand, and what was set up, since its files are about to go."""
+        self._setup = None
         if self._job is not None:
             self._give_up("killed", "abandoned")
 

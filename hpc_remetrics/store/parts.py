@@ -281,7 +281,7 @@ def _check_local(path: Path, layers: int) -> None:
     """Read a new part back: index and HDF5 must say the same."""
     index = read_part(path)
     entries = int(index.layers["entries"].sum())
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r", locking=False) as file:
         for name, dtype in ENTRY_COLUMNS.items():
             dataset = file["entries"][name]
             place = (dataset.id.get_offset() or 0) if entries else 0

@@ -1,5 +1,7 @@
 """The lock on an output: one job at a time, and none in the way after a kill."""
 
+import errno
+import fcntl
 import os
 import socket
 import subprocess
@@ -56,22 +58,28 @@ def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path):
     OutputLock(tmp_path / "out.h5").release()
 
 
-def test_a_living_job_of_another_node_is_refused_where_locks_do_not_reach(tmp_path):
+def no_locks(*_):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+@pytest.mark.parametrize(("host", "locks"), [("othernode", fcntl.lockf), (socket.gethostname(), no_locks)])
+def test_a_living_job_is_refused_where_locks_do_not_reach_or_are_not_known(tmp_path, monkeypatch, host, locks):
+    monkeypatch.setattr(fcntl, "lockf", locks)
     path = tmp_path / "out.h5.lock"
-    path.write_text("othernode 77 0\n")
+    path.write_text(f"{host} 77 0\n")
     ended = threading.Event()
 
     def beat():
         count = 0
         while not ended.wait(0.5):
             count += 1
-            path.write_text(f"othernode 77 {count}\n")
+            path.write_text(f"{host} 77 {count}\n")
 
     thread = threading.Thread(target=beat)
     thread.start()
     started = time.monotonic()
     try:
-        with pytest.raises(OutputLockedError, match="process 77 on othernode"):
+        with pytest.raises(OutputLockedError, match=f"process 77 on {host}"):
             OutputLock(tmp_path / "out.h5")
     finally:
         ended.set()

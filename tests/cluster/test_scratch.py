@@ -1,6 +1,6 @@
 """Scratch: what a job makes is gone after it, and what dead jobs left is swept."""
 
-import os
+import socket
 import subprocess
 import sys
 
@@ -34,13 +34,28 @@ def test_nothing_is_left(tmp_path):
 
 def test_a_dead_job_is_swept_and_a_living_one_is_not(tmp_path):
     subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)
-    base = tmp_path / f"hpc-remetrics-{os.getuid()}"
+    [base] = tmp_path.iterdir()
     assert (base / "job-dead").exists()
     living = Scratch("living", 0, [tmp_path])
     assert not (base / "job-dead").exists()
     assert sweep([base]) == 0
     assert living.path.is_dir()
     living.close()
+
+
+def test_nodes_that_share_a_file_system_do_not_meet(tmp_path, monkeypatch):
+    """A lock may not reach other nodes, and numbers of processes mean nothing there."""
+    subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)
+    [dead] = tmp_path.glob("*/job-dead")
+    here = Scratch("a", 0, [tmp_path])
+    assert not dead.exists()
+    subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)
+    monkeypatch.setattr(socket, "gethostname", lambda: "othernode")
+    there = Scratch("a", 0, [tmp_path])
+    assert dead.exists()
+    assert here.path != there.path
+    here.close()
+    there.close()
 
 
 def test_ranks_that_come_and_go_never_lose_their_folder(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support.compare import same
 from support.sabotage import Job, published
-from support.tools import need
+from support.tools import mount_small, unmount
 
 from hpc_remetrics.store.parts import parts_folder
 
@@ -25,16 +25,13 @@ def small(tmp_path):
 
     def resize(size: int):
         nonlocal mounted
-        words = ["-o", f"{'remount,' * mounted}size={size}"]
-        result = subprocess.run([need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True)
-        if result.returncode:
-            pytest.skip(f"can't mount: {result.stderr}")
+        mount_small(folder, size, again=mounted)
         mounted = True
         return folder
 
     yield resize
     if mounted:
-        subprocess.run([need("umount"), "-l", folder], check=True)
+        unmount(folder)
 
 
 def steps(count: int) -> list[int]:
@@ -42,18 +39,62 @@ def steps(count: int) -> list[int]:
     return [int(16384 + (NEEDED // 2) * (number / count) ** 2) for number in range(count)]
 
 
-@pytest.mark.parametrize("ranks", [0, 3])
-def test_a_full_output_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, ranks):
-    for size in steps(sweep(3)):
+def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, truth, small):
+    """A file system grows little by little under one output, and each start goes on until it is full again."""
+    full, done = 0, set()
+    for number in range(20):
+        output = small(16_384 + number * 65_536) / "out.h5"
+        command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05")
+        full += ends_well(Job(command, runs.folder), output.parent)
+        done = goes_on(output, done)
+    assert full >= 15
+    small(NEEDED)
+    runs.run(command)
+    same(truth, output)
+
+
+def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, layout, truth, small):
+    """The same with the last tier, where entries on their way lie, and parts until they are copied."""
+    full, done, output = 0, set(), runs.folder / "out.h5"
+    for number in range(20):
+        folder = small(8192 * (number + 1))
+        command = runs.analyze(f"oci:{layout}", output, "--scratch", folder, "--publish-seconds", "0.05")
+        full += ends_well(Job(command, runs.folder), folder)
+        done = goes_on(output, done)
+        assert list(folder.iterdir()) == []
+    assert full >= 15
+    small(NEEDED)
+    runs.run(command)
+    same(truth, output)
+
+
+def ends_well(job, place) -> bool:
+    """Wait for a job, which says so if a place is full; return whether it was."""
+    code = job.wait(120)
+    assert code in (0, 5), job.said
+    assert "Traceback" not in job.said
+    assert code == 0 or ("No space left" in job.said and str(place) in job.said.splitlines()[-1]), job.said
+    return code == 5
+
+
+def goes_on(output, before: set[str]) -> set[str]:
+    """Return the layers in the parts: those before, some more perhaps, and none twice."""
+    done = published(output) if parts_folder(output).exists() else []
+    assert len(done) == len(set(done))
+    assert before <= set(done)
+    return set(done)
+
+
+def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep):
+    for size in steps(sweep(2)):
         folder = small(size)
         output = folder / "out.h5"
-        command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
+        command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
         job = Job(command, runs.folder)
         code = job.wait(120)
         assert code in (0, 5), job.said
         assert "Traceback" not in job.said
         if code == 5:
-            assert f"{folder}" in job.said.splitlines()[-1] or ranks, job.said
             assert "No space left" in job.said
         done = published(output) if parts_folder(output).exists() else []
         assert len(done) == len(set(done))
@@ -70,10 +111,12 @@ def test_a_full_output_ends_with_5_and_room_ends_it_well(runs, layout, truth, sm
 
 @pytest.mark.parametrize("how", [(), ("--extract",)])
 def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, how):
+    """The table of types lies in the first tier, and layers may take next to nothing of that."""
+    tiers = ["--scratch", f"{runs.scratch}=1k", "--scratch"]
     for size in steps(sweep(3)):
         folder = small(size)
         output = runs.folder / "out.h5"
-        words = ["analyze", f"oci:{layout}", "-o", output, "--publish-seconds", "0.05", "--scratch", folder, *how]
+        words = ["analyze", f"oci:{layout}", "-o", output, "--publish-seconds", "0.05", *tiers, folder, *how]
         command = runs.command(*words, ranks=3)
         job = Job(command, runs.folder)
         code = job.wait(120)

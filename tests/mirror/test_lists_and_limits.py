@@ -3,10 +3,10 @@
 import csv
 import json
 import shutil
-import subprocess
 
 import pytest
 from support.registry import Registry, skopeo
+from support.tools import mount_small, unmount
 
 from .conftest import gzip_images, stored
 
@@ -147,20 +147,18 @@ def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
 
 def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
     mirror.folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(mirror.folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
+    mount_small(mirror.folder, 4 << 20)
     try:
         name = f"{registry.host}/forms/big:1"
         for ranks in (0, 2):
             said = mirror(name, code=5, ranks=ranks).stderr
             assert "make room" in said and "No space left" in said and "Traceback" not in said
             mirror.blobs()
-        subprocess.run(["mount", "-o", "remount,size=64m", str(mirror.folder)], check=True)
+        mount_small(mirror.folder, 64 << 20, again=True)
         mirror(name)
         assert mirror.names() == {name}
     finally:
-        subprocess.run(["umount", str(mirror.folder)], check=True)
+        unmount(mirror.folder)
 
 
 def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import random
-import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +11,7 @@ from email.utils import formatdate
 import pytest
 from support import faulty_proxy as faults
 from support.faulty_proxy import FaultyProxy
+from support.tools import mount_small, unmount
 
 from hpc_remetrics.errors import BlobError, RegistryError
 from hpc_remetrics.records import Digest
@@ -324,11 +323,9 @@ def small_disk(tmp_path):
     """A folder with room for half a blob."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE // 2}", "none", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.fail("can't mount") if os.environ.get("CI") else pytest.skip("can't mount")
+    mount_small(folder, SIZE // 2)
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    unmount(folder)
 
 
 def test_a_full_disk_is_no_fault_of_the_registry(proxy, access, blob, small_disk):

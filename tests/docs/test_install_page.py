@@ -1,0 +1,34 @@
+"""docs/install.md: its recipes name what setup.cfg needs, with the versions of constraints.txt."""
+
+import configparser
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "install.md").read_text()
+SPACK, EASYBUILD = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def needed(*extras: str) -> set[str]:
+    """The packages of setup.cfg, by name."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    texts = [setup["options"]["install_requires"], *(setup["options.extras_require"][extra] for extra in extras)]
+    return {re.match(r"[\w.-]+", line)[0] for line in "\n".join(texts).split("\n") if line}
+
+
+def test_the_spack_recipe_names_every_package():
+    compile(SPACK, "package.py", "exec")
+    named = set(re.findall(r'depends_on\("py-([\w-]+)', SPACK)) - {"setuptools"}
+    # Its launcher is what Spack builds, so no wheel of one is among them.
+    assert named == {name.replace(".", "-") for name in needed("mpi", "types")} - {"mpich"}
+
+
+def test_the_easyconfig_names_every_package_with_its_version():
+    values = {}
+    exec(EASYBUILD, values)
+    pins = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    listed = {name: version for name, version, *_ in values["exts_list"] if name != "hpc-remetrics"}
+    assert listed == {name: pins[name] for name in listed}
+    modules = {name for name, _ in values["dependencies"]} | {"numpy"}  # of SciPy-bundle
+    assert needed() - {"tomli"} <= set(listed) | modules

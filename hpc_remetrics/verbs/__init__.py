@@ -80,6 +80,21 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
 
 
+def add_reduce_options(parser: argparse.ArgumentParser) -> None:
+    """Add what commands that compute metrics share: memory, scratch, settings, and whether they talk."""
+    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
+    parser.add_argument(
+        "--scratch",
+        action="append",
+        metavar="DIR",
+        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+
+
 def add_talk_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how much a run tells."""
     parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import reduce_options
 from ..errors import UsageError
-from . import MEMORY_HELP, Verbs, add_verb, on_every_rank
+from . import Verbs, add_reduce_options, add_verb, on_every_rank
 
 _EXAMPLES = """
 A layer or image that stands in several datasets is in the result once. The result is what `analyze` of all
@@ -27,17 +27,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"
     )
-    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
-    parser.add_argument(
-        "--scratch",
-        action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+    add_reduce_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..config import reduce_options
-from . import MEMORY_HELP, Verbs, add_verb, on_every_rank
+from . import Verbs, add_reduce_options, add_verb, on_every_rank
 
 _EXAMPLES = """
 examples:
@@ -23,17 +23,7 @@ def add(verbs: Verbs) -> None:
     text = "compute every figure's numbers of a dataset and store them in it"
     parser = add_verb(verbs, "reduce", text, _EXAMPLES, _run)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
-    parser.add_argument(
-        "--scratch",
-        action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
+    add_reduce_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -91,7 +91,8 @@ class Child:
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         except OSError:
             return ended
-        return max(ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
+        # One that was killed just now has no memory, and no such line.
+        return max([ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))])
 
     def fileno(self) -> int:
         """Return the file that can be read when `poll` has something to take."""
@@ -114,6 +115,7 @@ class Child:
 
     def begin(self, job: Job) -> None:
         """Hand over a layer; `poll` tells when it is done."""
+        self.poll()  # a child that died while it had nothing to do costs no layer
         self._job = job
         self._timeouts = 0
         self._hand_over()

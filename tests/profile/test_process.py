@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 
 from hpc_remetrics.columns import read_blocks
@@ -106,6 +107,15 @@ def test_a_child_killed_between_layers_costs_nothing(child, blob, tmp_path):
     for _ in range(20):
         child.poll()
         time.sleep(0.01)
+    assert profile(child, blob, tmp_path).status == "ok"
+
+
+def test_the_memory_of_a_child_that_was_killed_just_now_is_that_of_those_before(child, blob, tmp_path):
+    assert profile(child, blob, tmp_path).status == "ok"
+    os.kill(child.pid, signal.SIGKILL)
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert child.peak_memory >= 0
     assert profile(child, blob, tmp_path).status == "ok"
 
 

@@ -89,9 +89,7 @@ def add_reduce_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
     )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
-    )
+    add_config_option(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
 

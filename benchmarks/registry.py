@@ -50,7 +50,7 @@ class Contest:
 
     def contenders(self) -> dict[str, Callable[[], Cost]]:
         found: dict[str, Callable[[], Cost]] = {}
-        for types in ("plain", "none"):
+        for types in ("exact", "plain", "none"):
             remote = [f"docker://{self._image(name)}" for name in self.names]
             local = [f"oci:{self.layout}"]
             found[f"analyze oci:, types {types}"] = lambda local=local, types=types: self.analyze(local, types)

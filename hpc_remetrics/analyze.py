@@ -154,8 +154,6 @@ class _Run:
         return ledger.exit_code or (3 if self.lost else 0)
 
     def _lock_output(self) -> None:
-        if self.options.output.is_dir():
-            raise OutputError(f"{self.options.output} is a folder", "name a file with -o, such as dataset.h5")
         share = self.options.share
         self.lock = OutputLock(self.options.output, share[0] if share else 0)
         try:

@@ -18,7 +18,7 @@ from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.together import on_root, together
 from .config import ReduceOptions
-from .errors import OutputError, RemetricsError
+from .errors import RemetricsError
 from .log import set_rank
 from .metrics.store import add_metrics
 from .store.dataset import Dataset
@@ -61,8 +61,6 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
 
 def _lock(output: Path, stack: ExitStack) -> None:
     """Hold the output until the end."""
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder", "name a file with -o, such as dataset.h5")
     stack.callback(OutputLock(output).release)
 
 

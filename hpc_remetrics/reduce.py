@@ -15,6 +15,7 @@ from .config import ReduceOptions
 from .errors import RemetricsError
 from .log import set_rank
 from .metrics.store import add_metrics
+from .outputs import real_name
 from .store.dataset import Dataset
 from .store.gather import disk_errors
 from .store.publish import publish_whole, temporary_name
@@ -39,7 +40,7 @@ def reduce_command(options: ReduceOptions) -> int:
 
 
 def _reduce(comm: Comm, options: ReduceOptions) -> None:
-    path, temporary = options.dataset, temporary_name(options.dataset)
+    path, temporary = options.dataset, temporary_name(real_name(options.dataset))
     on_root(comm, lambda: Dataset(path).close())
     locks: list[OutputLock] = []
     on_root(comm, lambda: locks.append(OutputLock(path)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, SourceError, UsageError
+from .outputs import real_name
 from .records import Digest
 from .registry.access import Access
 from .registry.reference import Reference
@@ -66,6 +67,7 @@ def _fetch_blob(registry: Registry, reference: Reference, output: Path) -> int:
         raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
     if output == STDOUT:
         raise UsageError("a blob is not written to the standard output", "name a file with -o")
+    output = real_name(output)
     partial = output.with_name(f".{output.name}.{reference.digest.hex[:12]}.part")
     size = registry.blob_size(reference.repository, reference.digest)
     try:

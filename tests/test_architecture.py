@@ -24,7 +24,7 @@ ROWS = [
     {"sources"},
     {"config", "progress", "log", "journal"},
     {"registry"},
-    {"columns", "records", "limits"},
+    {"columns", "records", "limits", "outputs"},
     {"errors"},
     {"__init__"},
 ]

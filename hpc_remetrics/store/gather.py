@@ -22,6 +22,7 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..cluster.together import Together
 from ..columns import NO_CONTENT
+from ..outputs import real_name
 from ..profile.taxonomy import classify
 from ..records import (
     CAUSES,
@@ -100,7 +101,7 @@ class Gather:
         finish: Finish | None = None,
     ) -> Ledger:
         """Number, then write under a temporary name, which becomes the dataset's when it is whole."""
-        comm, temporary = self.comm, temporary_name(output)
+        comm, temporary = self.comm, temporary_name(real_name(output))
         with Together(comm), disk_errors(self.scratch, "scratch"):
             numbers = self._number()
         try:

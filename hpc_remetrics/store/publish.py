@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..outputs import real_name
+
 _COPY_BYTES = 4 << 20
 
 
@@ -41,12 +43,16 @@ def write_whole(path: Path, pieces: Iterable[bytes | str]) -> None:
 
 
 def publish_whole(temporary: Path, target: Path) -> None:
-    """Sync a finished file and give it the target's name, in place of what had it."""
+    """Sync a finished file and give it the target's name, in place of the regular file that had it.
+
+    :raises OutputError: something else had it.
+    """
     descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    target = real_name(target)
     os.replace(temporary, target)
     sync_directory(target.parent)
 
@@ -56,7 +62,10 @@ def replacing(target: Path) -> Iterator[Path]:
     """Give a temporary name beside `target` to write; when that went well, the file gets the target's name.
 
     Two processes that write the same file, as the ranks of a launcher would, don't meet.
+
+    :raises OutputError: the target is a folder, a device or a pipe.
     """
+    target = real_name(target)
     temporary = temporary_name(target.with_name(f"{target.name}.{os.getpid()}"))
     try:
         yield temporary

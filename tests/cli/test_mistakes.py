@@ -1,5 +1,6 @@
 """Every mistake a person can make gives one line that says what to do, and the right code."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +28,7 @@ MISTAKES = {
     "missing settings": (["analyze", "--config", "none.toml"], 2, "none.toml"),
     "output not writable": (["analyze", "oci:/nowhere", "-o", "/dev/null/x.h5"], 5, "-o"),
     "output is a folder": (["analyze", "oci:/nowhere", "-o", "."], 5, "-o"),
+    "output is a pipe": (["analyze", "oci:layout", "-o", "pipe"], 5, "pipe"),
     "scratch not writable": (["analyze", "oci:layout", "--scratch", "/dev/null/x"], 5, "--scratch"),
     "plan of nothing": (["plan"], 2, "hpc-remetrics plan oci:"),
     "plan of no ranks": (["plan", "oci:/nowhere", "--ranks", "0"], 2, "--ranks"),
@@ -39,6 +41,7 @@ MISTAKES = {
 def things(shell):
     """Put what the mistakes are about into the folder."""
     (shell.folder / "notes.txt").write_text("not a dataset")
+    os.mkfifo(shell.folder / "pipe")
     layout = shell.folder / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 from support.faulty_proxy import FaultyProxy
@@ -57,6 +58,20 @@ def test_a_blob_that_is_resumed(registry, manifest, runs):
         assert (runs.folder / "layer").read_bytes() == data
         assert [one.headers.get("Range") for one in proxy.asked("/blobs/")] == [None, f"bytes=1000-{len(data) - 1}"]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["layer", "scratch"]
+
+
+def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
+    """As root, a rename would make /dev/null a file, for everybody."""
+    layer = json.loads(manifest)["layers"][0]["digest"]
+    os.mkfifo(runs.folder / "pipe")
+    (runs.folder / "link").symlink_to("file")
+    for kind, reference in (("manifest", f"{registry.host}/one:1"), ("blob", f"{registry.host}/one@{layer}")):
+        result = runs.run(runs.command("fetch", kind, reference, "-o", "pipe"), code=5)
+        assert "pipe is a device or a pipe" in result.stderr
+        runs.run(runs.command("fetch", kind, reference, "-o", "link"))
+        assert (runs.folder / "link").is_symlink()
+    assert (runs.folder / "pipe").is_fifo()
+    assert f"sha256:{hashlib.sha256((runs.folder / 'file').read_bytes()).hexdigest()}" == layer
 
 
 def test_mistakes(registry, manifest, runs):

@@ -17,6 +17,16 @@ def test_any_number_of_ranks_gives_the_same(runs, layout, truth, same, ranks):
     same(truth, output)
 
 
+def test_a_dataset_goes_where_a_link_leads(runs, layout, truth, same):
+    output = runs.folder / "link.h5"
+    output.symlink_to(runs.folder / "far.h5")
+    runs.run(runs.analyze(f"oci:{layout}", output))
+    same(truth, runs.folder / "far.h5")
+    runs.run(runs.command("reduce", output))
+    assert output.is_symlink()
+    same(truth, runs.folder / "far.h5")
+
+
 @pytest.mark.slow
 def test_64_ranks_give_the_same(runs, layout, truth, same):
     output = runs.folder / "out.h5"

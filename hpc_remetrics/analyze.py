@@ -30,6 +30,7 @@ from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .fetch import Fetcher
 from .log import set_rank
 from .mirror.keeping import Keeping, KeepingSource
+from .outputs import check_output
 from .plan import Plan, make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child
@@ -154,6 +155,7 @@ class _Run:
         return ledger.exit_code or (3 if self.lost else 0)
 
     def _lock_output(self) -> None:
+        check_output(self.options.output)
         share = self.options.share
         self.lock = OutputLock(self.options.output, share[0] if share else 0)
         try:

@@ -50,8 +50,9 @@ class Brought:
 
     @property
     def blob(self) -> Path:
-        """The file to which it is fetched."""
-        assert self.grant is not None
+        """The file to which it is fetched, unless its source keeps it."""
+        if self.grant is None:
+            return Path()
         return self.grant.path / "blob" if self.quota else self.grant.path
 
 
@@ -161,8 +162,12 @@ class Fetcher:
 
     def _begin(self, layer: Layer, extent: Extent | None) -> bool:
         """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
-        blob = 0 if extent else max(layer.size, 0)
+        source = None if extent else self._holder(layer)
+        blob = 0 if source is None or source.keeps else max(layer.size, 0)
         quota = self._quota(layer, blob)
+        if source and source.keeps and not quota:
+            self._fetch(source, Brought(layer))
+            return True
         size = blob + quota
         if self._held and self._bytes + size > self._ahead:
             return False
@@ -178,10 +183,10 @@ class Fetcher:
             self._ready.append(Brought(layer, error=cause))
             return True
         self._bytes, self._held = self._bytes + size, self._held + 1
-        if extent:
-            self._ready.append(brought)
+        if source:
+            self._fetch(source, brought)
         else:
-            self._fetch(brought)
+            self._ready.append(brought)
         return True
 
     def _quota(self, layer: Layer, blob: int) -> int:
@@ -191,10 +196,12 @@ class Fetcher:
         wanted = max(layer.size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
         return min(wanted, max(self._scratch.most - blob, _LEAST))
 
-    def _fetch(self, brought: Brought) -> None:
-        layer = brought.layer
-        source = next(source for source in self._sources if source.is_remote and source.holds(layer))
-        self._under_way.append(layer)
+    def _holder(self, layer: Layer) -> Source:
+        """Return the source at a registry that a layer is fetched from."""
+        return next(source for source in self._sources if source.is_remote and source.holds(layer))
+
+    def _fetch(self, source: Source, brought: Brought) -> None:
+        self._under_way.append(brought.layer)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._thread.start()

@@ -21,6 +21,7 @@ from .config import ReduceOptions
 from .errors import RemetricsError
 from .log import set_rank
 from .metrics.store import add_metrics
+from .outputs import check_output
 from .store.dataset import Dataset
 from .store.ledger import Ledger
 from .store.merge import merge
@@ -61,6 +62,7 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
 
 def _lock(output: Path, stack: ExitStack) -> None:
     """Hold the output until the end."""
+    check_output(output)
     stack.callback(OutputLock(output).release)
 
 

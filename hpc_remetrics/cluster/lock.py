@@ -20,7 +20,6 @@ import time
 from pathlib import Path
 
 from ..errors import OutputError, OutputLockedError
-from ..outputs import check_output
 
 HEARTBEAT = 1.0
 """Seconds between two heartbeats of the holder."""
@@ -40,11 +39,10 @@ class OutputLock:
 
     :param share: number of the share, from 1, that is to be held; 0: the whole output.
     :raises OutputLockedError: another job holds it.
-    :raises OutputError: the folder can't be written, or the output isn't a file.
+    :raises OutputError: the folder can't be written.
     """
 
     def __init__(self, output: Path, share: int = 0) -> None:
-        check_output(output)
         self.path = lock_path(output)
         self._share = share
         self._beaten = 0.0

@@ -28,7 +28,7 @@ _MEDIA_TYPES = {"oci": OCI_MANIFEST, "docker_schema2": DOCKER_MANIFEST}
 class KeepingSource(Source):
     """A source at a registry whose manifests and blobs are kept in a layout."""
 
-    is_remote = True
+    is_remote = keeps = True
 
     def __init__(self, source: Source, layout: Layout) -> None:
         self._source, self._layout = source, layout

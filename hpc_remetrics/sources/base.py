@@ -66,6 +66,9 @@ class Source(ABC):
     is_remote = False
     """Whether reading it waits for a network, so that all ranks should take a share of the roots."""
 
+    keeps = False
+    """Whether `fetch` brings a layer to a place of the source's own, where `locate` finds it then."""
+
     origin = ""
     """What `Layer.origin` is of the layers that are met here."""
 
@@ -96,7 +99,10 @@ class Source(ABC):
         return None
 
     def fetch(self, layer: Layer, path: Path) -> None:
-        """Bring a layer that can't be read in place into a file, verified; `BlobError` if it can't be had."""
+        """Bring a layer that can't be read in place into a file, verified; `BlobError` if it can't be had.
+
+        A source that `keeps` takes no heed of `path`.
+        """
         raise BlobError("missing", f"{self.reference} fetches nothing")
 
     def holds(self, layer: Layer) -> bool:

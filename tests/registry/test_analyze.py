@@ -326,6 +326,14 @@ def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layo
         assert ranges == [None, f"bytes=1000-{(runs.folder / 'kept/blobs/sha256' / victim).stat().st_size - 1}"]
 
 
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
+    command = runs.analyze(f"docker://{registry.host}/one:1", "a.h5", "--types", "none", ranks=ranks)
+    command[command.index("--scratch") + 1] = f"{runs.folder / 'tier'}=1k"
+    assert "6 failed" in runs.run(command, code=3).stderr
+    runs.run([*command, "--keep", "kept"])
+
+
 def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     result = runs.run(runs.analyze(f"oci:{layout}", "a.h5", "--keep", "kept"), code=2)
     assert "--keep keeps what is fetched from registries" in result.stderr

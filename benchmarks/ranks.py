@@ -2,8 +2,9 @@
 
     python -m benchmarks.ranks [--source oci:DIR] [--times 3] [--json FILE]
 
-The runs alternate; the layers are those of this Python's standard library and packages unless a source is named. It
-wants two cores that nobody else uses: the share of them that was to be had is shown beside the ratio.
+The runs alternate. Unless a source is named, the layers are made of the modules of this Python's standard library and
+packages, all of one size: a big one at the end would keep one rank busy and the other not. It wants two cores that
+nobody else uses: the share of them that was to be had is shown beside the ratio.
 """
 
 from __future__ import annotations
@@ -27,20 +28,29 @@ import hpc_remetrics
 from .measure import machine
 
 IDLE_SECONDS = 20
+LAYERS = 96
 
 
 def layout_of_this_python(folder: Path) -> str:
-    """Write an OCI layout with a layer for each larger folder of the standard library and the installed packages."""
+    """Write an OCI layout with layers of nearly equal size: the modules of standard library and packages."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from support.layouts import Layout
 
     layout = Layout(folder / "layout")
-    places = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")]
-    chosen = [path for place in places for path in place.iterdir() if sum(1 for _ in path.rglob("*.py")) > 20]
+    places = {Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")}
+    files = sorted({path for place in places for path in place.rglob("*.py*") if path.is_file()})
+    share = sum(path.stat().st_size for path in files) / LAYERS
+    chosen: list[list[Path]] = [[] for _ in range(LAYERS)]
+    size = 0
+    for path in files:
+        chosen[min(int(size / share), LAYERS - 1)].append(path)
+        size += path.stat().st_size
     layers = []
-    for path in sorted(chosen):
-        command = ["tar", "-C", str(path.parent), "--sort=name", "-cf", "-", path.name]
-        layers.append(layout.layer(subprocess.run(command, check=True, capture_output=True).stdout, "gzip"))
+    for names in filter(None, chosen):
+        wanted = b"\0".join(str(path.relative_to("/")).encode() for path in names)
+        command = ["tar", "-C", "/", "--null", "-T", "-", "-cf", "-"]
+        packed = subprocess.run(command, input=wanted, check=True, capture_output=True)
+        layers.append(layout.layer(packed.stdout, "gzip"))
     layout.image("python:1", layers)
     return f"oci:{layout.finish()}"
 

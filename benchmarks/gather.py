@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from hpc_remetrics.cluster.comm import connect
-from hpc_remetrics.columns import BLOCK_ROWS, COLUMNS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, LayerProfile
+from hpc_remetrics.columns import BLOCK_ROWS, COLUMNS, EXTRAS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, LayerProfile
 from hpc_remetrics.records import KINDS, Catalog, Digest, Image, Layer
 from hpc_remetrics.store.gather import gather
 from hpc_remetrics.store.parts import write_part
@@ -72,7 +72,7 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
                 "link_length": np.zeros(rows),
             }
             blob = b"".join(paths)
-            file.write(HEADER.pack(MAGIC, rows, len(blob), 0))
+            file.write(HEADER.pack(MAGIC, rows, len(blob), 0, *[0] * len(EXTRAS)))
             for name, (code, _) in COLUMNS.items():
                 column = values[name]
                 file.write((column if name == "digest" else column.astype(f"<{code}")).tobytes())

@@ -19,6 +19,7 @@ from .cluster.coordinator import Tally
 from .config import DEMO, AnalyzeOptions
 from .plan import total_size
 from .profile import filetype
+from .profile.sample import codecs
 from .records import Layer
 from .store.jobs import JobNote, job_tables, read_notes
 from .worker import Worker
@@ -83,6 +84,8 @@ def about_run(
         "gather_started": time.time(),
         "python": platform.python_version(),
         "types": filetype.signature(options.types),
+        "compress_sample": str(options.compress_sample),
+        "compress_with": codecs(),
         "sources": " ".join(options.sources or (DEMO,)),
         "rank_count": len(ranks),
         "ranks": {name: [rank[name] for rank in ranks] for name in ranks[0]},

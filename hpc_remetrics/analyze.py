@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 
 _MOST_SAID = 5
 
+_BEFORE = {"compress_sample": "0"}
+"""What parts that don't say it were made with."""
+
 _LEAVE = 0.5
 """Seconds that the root gives the others to clear their scratch before it ends the job."""
 
@@ -230,7 +233,7 @@ class _Run:
             for name, value in asdict(self.options.limits).items()
             if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
         }
-        return {"types": types, **limits}
+        return {"types": types, **limits, "compress_sample": str(self.options.compress_sample)}
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
@@ -330,7 +333,7 @@ class _Run:
         fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
         try:
             types = scratch.shared(signature["types"])
-            child.set_up(options.types, types, scratch.path / "watch")
+            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample)
         except OSError as error:
             raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)
@@ -461,9 +464,9 @@ def _check_signatures(indexes: Any, signature: Mapping[str, str], folder: Path) 
     """Refuse to mix parts whose rows were made under other options."""
     for index in indexes:
         for name, value in signature.items():
-            if index.signature.get(name) != value:
+            if (made := index.signature.get(name, _BEFORE.get(name))) != value:
                 raise UsageError(
-                    f"{folder} holds parts made with {name}={index.signature.get(name)}, this run has {name}={value}",
+                    f"{folder} holds parts made with {name}={made}, this run has {name}={value}",
                     "use the same options, or another output with -o",
                 )
 

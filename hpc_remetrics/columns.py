@@ -2,8 +2,8 @@
 
 A *spill* is a plain file of blocks, one spill a layer, on node-local scratch. A block is a header and
 then each column of up to :data:`BLOCK_ROWS` entries, one after the other, in the order of
-:data:`COLUMNS`, then the bytes of all paths and of all links. Every column has a fixed width, so a
-row's place in a block is arithmetic, and the reader needs nothing but numpy.
+:data:`COLUMNS`, then the bytes of all paths and of all links, then the records of each of :data:`EXTRAS`.
+Every column has a fixed width, so a row's place in a block is arithmetic, and the reader needs nothing but numpy.
 """
 
 from __future__ import annotations
@@ -21,8 +21,18 @@ BLOCK_ROWS = 1 << 15
 BLOCK_BYTES = 8 << 20
 """A block ends with the entry that brings its paths and links to this many bytes."""
 
-HEADER = struct.Struct("<4sIQQ")
-MAGIC = b"RMB1"
+EXTRAS: dict[str, list[tuple[str, str]]] = {
+    "samples": [("digest", "V32"), ("gzip", "<i8"), ("zstd", "<i8")],
+}
+"""What is found of few entries or none: name -> fields and numpy types of its records. They stand for themselves.
+
+`samples`: contents that were compressed, and the bytes that came out.
+"""
+
+HEADER = struct.Struct(f"<4sIQQ{len(EXTRAS)}I")
+"""Magic, rows, bytes of paths and of links, records of each of `EXTRAS`."""
+
+MAGIC = b"RMB2"
 
 COLUMNS: dict[str, tuple[str, int]] = {
     "kind": ("u1", 1),
@@ -84,16 +94,17 @@ class LayerProfile:
 
 @dataclass
 class Block:
-    """Some consecutive entries of one layer: `columns[name]` is an array of `rows` values."""
+    """Some consecutive entries of one layer: `columns[name]` is an array of `rows` values, `extras[name]` of others."""
 
     rows: int
     columns: dict[str, np.ndarray]
     paths: np.ndarray
     links: np.ndarray
+    extras: dict[str, np.ndarray]
 
 
 def block_size(rows: int, path_bytes: int, link_bytes: int) -> int:
-    """Return the bytes of a block on disk."""
+    """Return the bytes of a block on disk, without its extras."""
     return HEADER.size + rows * ROW_BYTES + path_bytes + link_bytes
 
 
@@ -118,7 +129,7 @@ def read_blocks(path: Path) -> Iterator[Block]:
         while header := file.read(HEADER.size):
             if len(header) != HEADER.size:
                 raise ValueError(f"{path}: cut in a block's header")
-            magic, rows, path_bytes, link_bytes = HEADER.unpack(header)
+            magic, rows, path_bytes, link_bytes, *records = HEADER.unpack(header)
             if magic != MAGIC:
                 raise ValueError(f"{path}: not a block: {magic!r}")
             columns = {}
@@ -128,7 +139,11 @@ def read_blocks(path: Path) -> Iterator[Block]:
             links = np.frombuffer(_exactly(file, link_bytes, path), np.uint8)
             if int(columns["path_length"].sum()) != path_bytes or int(columns["link_length"].sum()) != link_bytes:
                 raise ValueError(f"{path}: lengths and bytes of paths or links differ")
-            yield Block(rows, columns, paths, links)
+            extras = {}
+            for (name, fields), count in zip(EXTRAS.items(), records, strict=True):
+                dtype = np.dtype(fields)
+                extras[name] = np.frombuffer(_exactly(file, count * dtype.itemsize, path), dtype)
+            yield Block(rows, columns, paths, links, extras)
 
 
 def _exactly(file: Any, size: int, path: Path) -> bytes:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ MEMORY = 1000.0
 TYPES = ("exact", "plain", "none")
 DEMO = "demo:"
 MOST_SHARES = 1_000_000
+SAMPLE = Fraction(1, 128)
+"""Share of the contents that are compressed, by default."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class AnalyzeOptions:
     :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
     :param warm_types: a dataset whose contents' types are taken over.
     :param memory: MB that each rank may take for rows on their way while the metrics are computed.
+    :param compress_sample: share of the contents that are compressed, one by one, to estimate what all would take.
     :param extract: unpack each layer on scratch and profile what was unpacked.
     :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
     :param keep: an OCI layout that keeps what is fetched from registries; None: nothing is kept.
@@ -60,6 +64,7 @@ class AnalyzeOptions:
     publish_seconds: float | None = None
     retry_failed: bool = False
     warm_types: Path | None = None
+    compress_sample: Fraction = SAMPLE
     keep: Path | None = None
     share: tuple[int, int] | None = None
     extract: bool = False
@@ -111,9 +116,9 @@ def settings(
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
     merged = {**file, **environment, **given, "limits": Limits.from_options(limits)}
-    for name in _NUMBERS:
+    for name in (*_NUMBERS, *_SHARES):
         if name in given:
-            merged[name] = _positive(f"--{name.replace('_', '-')}", given[name])
+            merged[name] = _checked(name, given[name], f"--{name.replace('_', '-')}")
     return merged
 
 
@@ -210,9 +215,10 @@ def _node_layers(text: str) -> tuple[int, ...]:
 
 
 _LISTS, _NUMBERS = ("sources", "scratch", "platforms"), ("publish_seconds", "memory")
+_SHARES = ("compress_sample",)
 _TEXTS = ("output", "types", "node_layers")
 _TABLES: dict[str, Callable[[Any], object]] = {"limits": Limits.from_options, "registries": Access().changed}
-_KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_TABLES)
+_KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_SHARES, *_TABLES)
 
 
 def _find(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -248,6 +254,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
             _TABLES[name](value)
         except UsageError as error:
             raise UsageError(f"{where}: {error.args[0]}", error.hint) from None
+    if name in _SHARES:
+        return _share(where, value)
     return _positive(where, value) if name in _NUMBERS else value
 
 
@@ -269,7 +277,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, separator in (("sources", None), ("platforms", None), ("scratch", os.pathsep)):
         if text := environ.get(f"REMETRICS_{name.upper()}"):
             values[name] = text.split(separator)
-    for name in (*_TEXTS, *_NUMBERS):
+    for name in (*_TEXTS, *_NUMBERS, *_SHARES):
         variable = f"REMETRICS_{name.upper()}"
         if text := environ.get(variable):
             values[name] = _checked(name, text, variable)
@@ -282,6 +290,16 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def _path(text: str | Path) -> Path:
     # Not Path.expanduser, which raises where there is no such home.
     return Path(os.path.expanduser(text))
+
+
+def _share(where: str, value: Any) -> Fraction:
+    try:
+        number = Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(-1)
+    if isinstance(value, bool) or not 0 <= number <= 1:
+        raise UsageError(f"{where} is {value!r}, not a number from 0 to 1", "for example 1/128 or 0.01")
+    return number
 
 
 def _positive(where: str, value: Any) -> float:

@@ -24,7 +24,7 @@ from .metrics.store import add_metrics
 from .outputs import check_output
 from .store.dataset import Dataset
 from .store.ledger import Ledger
-from .store.merge import merge
+from .store.merge import common_sample, merge
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),
         "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
+        "compress_sample": common_sample(datasets) or "0",
         "sources": " ".join(dict.fromkeys(str(run.get("sources", "")) for run in runs)),
         "rank_count": comm.size,
         **{name: table for name, table in tables.items() if table},
@@ -97,5 +98,7 @@ def _plain(value: Any) -> Any:
 def _tell(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
     if len({str(dataset.run.get("types", "")) for dataset in datasets}) > 1:
         log.warning("the datasets were made with different versions of libmagic or options: types may differ by that")
+    if common_sample(datasets) is None:
+        log.warning("the datasets have samples of different shares of their contents: their merge has none")
     layers = sum(len(dataset.layers) for dataset in datasets)
     print(f"{output}: {ledger}; {layers - ledger.layers} stood in several", file=sys.stderr)

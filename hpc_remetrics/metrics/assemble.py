@@ -13,7 +13,7 @@ from ..records import STATUSES
 from ..store.dataset import Dataset
 from ..store.metrics_schema import HOW, METRICS, SCENARIOS
 from ..store.readable import path_text
-from . import small
+from . import compression, small
 from .amounts import Whole, by_type
 from .distribution import Distributions
 from .estimates import estimates
@@ -31,6 +31,7 @@ class Found:
     """What all ranks counted together.
 
     :ivar types: files, contents, bytes, content_bytes by row of /types.
+    :ivar sample: sums over the contents that were compressed, and all.
     :ivar levels: duplicates within and across layers: files, bytes.
     :ivar top_contents: copies, bytes -> the contents of the two lists.
     :ivar first_file: a listed content -> the row of its first file in /entries.
@@ -46,6 +47,7 @@ class Found:
     distributions: Distributions = field(default_factory=Distributions)
     types: dict[str, np.ndarray] = field(default_factory=dict)
     levels: np.ndarray = field(default_factory=_EMPTY.copy)
+    sample: np.ndarray = field(default_factory=_EMPTY.copy)
     empty_files: int = 0
     top_contents: dict[str, np.ndarray] = field(default_factory=dict)
     first_file: dict[int, int] = field(default_factory=dict)
@@ -88,9 +90,10 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
         "same_path": _same_path(found),
         "dedup_levels": _dedup_levels(found),
         "hidden": _how(found, totals["image_FLS"]),
-        "what_if": _what_if(totals),
+        "what_if": _what_if(totals, compression.what_if_rows(found.sample)),
         "estimates": estimates(inputs, images),
-        **{name: {column: [] for column in METRICS[name].columns} for name in ("samples", "chunks")},
+        "samples": compression.samples(found.sample),
+        "chunks": {column: [] for column in METRICS["chunks"].columns},
     }
 
 
@@ -196,18 +199,15 @@ _STORED = {
 """Scenario -> the column of `totals` that it stores."""
 
 
-def _what_if(totals: dict[str, Any]) -> dict[str, Any]:
-    sizes = np.array([totals[column] for column in _STORED.values()], float)
-    compressed = np.array([column.endswith("CLS") for column in _STORED.values()])
-    base = np.where(compressed, totals["image_CLS"], totals["image_FLS"])
-    return {
-        "scenario": list(_STORED),
-        "description": [SCENARIOS[name] for name in _STORED],
-        "bytes": sizes,
-        "ratio": ratio(base, sizes),
-        "compressed": compressed,
-        "estimated": np.zeros(len(_STORED)),
-        "low": sizes,
-        "high": sizes,
-        "sample": [""] * len(_STORED),
-    }
+def _what_if(totals: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return `what_if`: what is known exactly, and `more` rows."""
+    rows = [_exact(name, totals[column], column.endswith("CLS")) for name, column in _STORED.items()] + more
+    table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    base = [totals["image_CLS" if row["compressed"] else "image_FLS"] for row in rows]
+    table["ratio"] = ratio(np.array(base), np.array(table["bytes"], float))
+    return table | {"description": [SCENARIOS[name] for name in table["scenario"]]}
+
+
+def _exact(scenario: str, size: int, compressed: bool) -> dict[str, Any]:
+    row = {"scenario": scenario, "bytes": size, "low": size, "high": size}
+    return row | {"estimated": False, "sample": "", "compressed": compressed}

@@ -12,7 +12,7 @@ import numpy as np
 
 from .inputs import Inputs, summed_by
 
-_NORMAL = 1.959963984540054
+NORMAL = 1.959963984540054
 """The standard normal distribution has 95 % within this many deviations."""
 
 _TOTAL = "stratified expansion: each repository times its weight; normal 95 % interval, finite population"
@@ -88,7 +88,7 @@ def _by_repository(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, n
 
 def _total_row(sample: Sample, name: str, values: np.ndarray) -> tuple[Any, ...]:
     known, estimate = float(values.sum()), sample.total(values)
-    half = _NORMAL * sample.deviation(values)
+    half = NORMAL * sample.deviation(values)
     # There are at least those that the sample has.
     return name, known, estimate, max(estimate - half, known), estimate + half, _TOTAL
 
@@ -97,5 +97,5 @@ def _ratio_row(sample: Sample, name: str, part: np.ndarray, whole: np.ndarray) -
     known = float(part.sum()) / float(whole.sum()) if whole.any() else math.nan
     total = sample.total(whole)
     estimate = sample.total(part) / total if total else math.nan
-    half = _NORMAL * sample.deviation(part - estimate * whole) / total if total else math.nan
+    half = NORMAL * sample.deviation(part - estimate * whole) / total if total else math.nan
     return name, known, estimate, max(estimate - half, 0.0), min(estimate + half, 1.0), _RATIO

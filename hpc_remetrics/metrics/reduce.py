@@ -59,6 +59,7 @@ def _contents(inputs: Inputs, found: Found) -> None:
     found.types = {name: combined(comm, values) for name, values in part.types.items()}
     found.levels = combined(comm, part.levels)
     found.empty_files = sum(comm.allgather(part.empty_files))
+    found.sample = combined(comm, part.sample.sums)
     for by, rows in part.top.items():
         found.top_contents[by] = top_contents(np.concatenate(comm.allgather(rows)))["content"]
 

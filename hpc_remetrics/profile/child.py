@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..limits import Limits
 from ..records import Digest
 from .filetype import Typer
 from .layer import profile_layer
+from .sample import Sampler
 from .spill import Spill
 from .typetable import TypeTable
 from .unpack import Tree
@@ -63,7 +65,7 @@ def main(argv: list[str]) -> int:
 
 
 class _Worker:
-    """What stays from layer to layer: the types, the limits."""
+    """What stays from layer to layer: the types, the limits, the sample."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         self.limits = Limits(**setup["limits"])
@@ -72,6 +74,7 @@ class _Worker:
         with open(setup["watch"], "r+b") as file:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
         self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
+        self.sampler = Sampler(Fraction(setup["sample"]))
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
         tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
@@ -88,6 +91,7 @@ class _Worker:
                     self.limits,
                     self.typer,
                     tree,
+                    self.sampler,
                 )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -60,12 +60,17 @@ def _gzip() -> Any:
     return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
 
-def _zstd() -> Any:
+def zstd_module() -> Any:
+    """Return the standard library's module, or what carries it to earlier versions of Python."""
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
     except ImportError:
         from backports import zstd
-    return zstd.ZstdDecompressor()
+    return zstd
+
+
+def _zstd() -> Any:
+    return zstd_module().ZstdDecompressor()
 
 
 def _bzip2() -> Any:

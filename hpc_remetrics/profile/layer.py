@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from .fault import LayerFault
 from .filetype import HEAD_BYTES
 from .links import resolve_hardlinks
 from .paths import OPAQUE, WHITEOUT, Directories, clean
+from .sample import Passing, Sampler
 from .spill import NOTHING, Spill
 from .stream import Stream
 from .tar import Member, Reader
@@ -61,17 +63,19 @@ def profile_layer(
     limits: Limits,
     typer: Typer | None = None,
     tree: Tree | None = None,
+    sampler: Sampler | None = None,
 ) -> LayerProfile:
     """Profile one layer and leave its entries in `spill`.
 
     :param stream: the compressed bytes; `size` of them belong to the layer (-1: all).
     :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to verify.
     :param tree: where the layer is unpacked, and its files are read from; the rows are the same.
+    :param sampler: compresses a sample of the contents; None: there is none.
     :returns: the layer's row; with status `failed` the spill is empty, with `partial` it holds the
         entries before the fault.
     """
     started = time.process_time()
-    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree)
+    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree, sampler or Sampler(Fraction()))
     layer.run()
     layer.verify(expected, expected_size)
     layer.profile.cpu_seconds = round(time.process_time() - started, 6)
@@ -81,8 +85,12 @@ def profile_layer(
 class _Pass:
     """The state of one pass: what was counted so far, and the fault that ended it, if any."""
 
-    def __init__(self, blob: Blob, spill: Spill, limits: Limits, typer: Typer, tree: Tree | None) -> None:
+    def __init__(
+        self, blob: Blob, spill: Spill, limits: Limits, typer: Typer, tree: Tree | None, sampler: Sampler
+    ) -> None:
         self.blob, self.spill, self.limits, self.typer, self.tree = blob, spill, limits, typer, tree
+        self.sampler = sampler
+        self.passing: Passing | None = None
         self.profile = LayerProfile()
         self.counts = [0] * len(KINDS)
         self.directories = Directories(spill.path.with_suffix(".directories"))
@@ -133,7 +141,7 @@ class _Pass:
         add, counts, directories = self.spill.add, self.counts, self.directories
         profile, limit = self.profile, self.limits.entries
         kind_of, type_of, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256, self.tree
-        entries = 0
+        drawn, entries = self.sampler.bound, 0
         for member in reader:
             entries += 1
             if entries > limit:
@@ -155,6 +163,8 @@ class _Pass:
                     digest = sha256(data).digest()
                 else:
                     digest, data = self._large(member, stream)
+                if digest < drawn or size > HEAD_BYTES:
+                    self._sample(size, digest, data)
                 content = (size, type_of(digest, data, size), digest)
                 profile.FLS += size
             else:
@@ -190,7 +200,20 @@ class _Pass:
                 wanted -= len(piece)
         return hasher.digest(), b"".join(head)
 
+    def _sample(self, size: int, digest: bytes, data: bytes) -> None:
+        """Note what a content that is in the sample takes compressed; `data` is all of it unless it passed."""
+        passing, self.passing = self.passing, None
+        if size <= HEAD_BYTES:
+            self.spill.add_sample(digest, *self.sampler.sizes(digest, data))
+        elif passing is not None and (sizes := passing.sizes()) is not None:
+            self.spill.add_sample(digest, *sizes)
+
     def _expanded(self, member: Member, stream: Stream) -> Any:
+        """Return the bytes of a file in pieces, holes as zeros, looked at by the sampler."""
+        pieces, self.passing = self._pieces(member, stream), self.sampler.passing(member.size)
+        return self.passing.through(pieces) if self.passing else pieces
+
+    def _pieces(self, member: Member, stream: Stream) -> Any:
         if member.fragments is None:
             yield from stream.pieces(member.size)
             return

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from ..columns import LayerProfile
@@ -30,6 +31,8 @@ _STALL = 30.0
 
 _MOST_TIMEOUTS = 16
 """Contents of one layer that may time out before the layer does."""
+
+_NO_SAMPLE = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,18 @@ class Child:
     def busy(self) -> bool:
         return self._job is not None
 
-    def set_up(self, types: str, table: Path, watch: Path) -> None:
-        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file."""
+    def set_up(self, types: str, table: Path, watch: Path, sample: Fraction = _NO_SAMPLE) -> None:
+        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file, the sample.
+
+        :param sample: share of the contents that are compressed.
+        """
         with open(watch, "wb") as file:
             file.truncate(WATCH_BYTES)
         with open(watch, "r+b") as file:
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
         setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}
-        self._setup = json.dumps(setup).encode()
+        self._setup = json.dumps({**setup, "sample": str(sample)}).encode()
         self._send(self._setup)
 
     def begin(self, job: Job) -> None:

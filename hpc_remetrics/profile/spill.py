@@ -8,11 +8,22 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..columns import BLOCK_BYTES, BLOCK_ROWS, COLUMNS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, block_size, column_offset
+from ..columns import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    COLUMNS,
+    EXTRAS,
+    HEADER,
+    MAGIC,
+    NO_CONTENT,
+    NO_TYPE,
+    block_size,
+    column_offset,
+)
 
 _NO_DIGEST = bytes(32)
 _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
-_SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
+_SIZE, _TYPE, _SAMPLE = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<32sqq")
 
 Content = tuple[int, int, bytes]
 """Size, type number and SHA-256 of a file's bytes."""
@@ -38,6 +49,7 @@ class Spill:
         self._paths: list[bytes] = []
         self._links: list[bytes] = []
         self._bytes = 0
+        self._extras: dict[str, list[bytes]] = {name: [] for name in EXTRAS}
 
     def add(
         self,
@@ -59,6 +71,10 @@ class Spill:
         if len(self._paths) >= BLOCK_ROWS or self._bytes >= BLOCK_BYTES:
             self.flush()
 
+    def add_sample(self, digest: bytes, gzip: int, zstd: int) -> None:
+        """Append what came of compressing a content; of each that an entry has, once is enough."""
+        self._extras["samples"].append(_SAMPLE.pack(digest, gzip, zstd))
+
     def flush(self) -> None:
         """Write the block that is being collected."""
         rows = len(self._paths)
@@ -72,7 +88,8 @@ class Spill:
             array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
             for (code, _), column in zip(COLUMNS.values(), values, strict=True)
         ]
-        data = b"".join([HEADER.pack(MAGIC, rows, len(paths), len(links)), *columns, paths, links])
+        header = HEADER.pack(MAGIC, rows, len(paths), len(links), *map(len, self._extras.values()))
+        data = b"".join([header, *columns, paths, links, *map(b"".join, self._extras.values())])
         _write(self._file, data, self._end)
         self._blocks.append((self._end, self.rows, rows))
         self._end += len(data)
@@ -94,7 +111,7 @@ class Spill:
     def entries(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         """Yield (row, kind, path, link) of what was flushed, in order."""
         for start, first, rows in self._blocks:
-            _, _, path_bytes, link_bytes = HEADER.unpack(os.pread(self._file, HEADER.size, start))
+            _, _, path_bytes, link_bytes, *_ = HEADER.unpack(os.pread(self._file, HEADER.size, start))
             data = os.pread(self._file, block_size(rows, path_bytes, link_bytes), start)
             path_lengths = array("I", data[(at := column_offset("path_length", rows)) : at + 4 * rows])
             link_lengths = array("I", data[(at := column_offset("link_length", rows)) : at + 4 * rows])

@@ -64,12 +64,19 @@ def _shares(metrics: Metrics) -> list[str]:
     return lines
 
 
+_STORED = ("bytes", "ratio", "estimated", "low", "high")
+
+
+def _interval(low: float, high: float) -> str:
+    return f" (estimate: {number(low, 'byte')} to {number(high, 'byte')})"
+
+
 def _what_if(metrics: Metrics) -> list[str]:
     table = metrics["what_if"]
-    rows = zip(table.readable("description"), table["bytes"], table["ratio"], table["estimated"], strict=True)
+    rows = zip(table.readable("description"), *(table[name] for name in _STORED), strict=True)
     lines = [
-        f"  {number(size, 'byte'):>10}{number(ratio, '1'):>8} ×   {text}{' (estimate)' if estimated else ''}"
-        for text, size, ratio, estimated in rows
+        f"  {number(size, 'byte'):>10}{number(ratio, '1'):>8} ×   {text}{_interval(low, high) if estimated else ''}"
+        for text, size, ratio, estimated, low, high in rows
         if size
     ]
     return ["", "what a registry would store", *lines] if lines else []

@@ -8,8 +8,29 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
+from .schema import ABSENT
+
 _KEPT = 32
 """Chunks, of 1 MiB at most, that are kept."""
+
+
+def stored_or_absent(group: Any, name: str) -> Any:
+    """Return a column of a table, or what stands for it in a file of a program that did not know it."""
+    if name in group or name not in ABSENT:
+        return group[name]
+    return _Absent(ABSENT[name], int(group["row"].shape[0]))
+
+
+class _Absent:
+    """A column that is the same in every row."""
+
+    chunks = None
+
+    def __init__(self, value: int | float | bytes, rows: int) -> None:
+        self._value, self._rows = value, rows
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return np.full(len(range(*rows.indices(self._rows))), self._value)
 
 
 class ChunkReader:
@@ -27,7 +48,7 @@ class ChunkReader:
         """Return the values of the rows `start` to `stop`, not to be written to."""
         dataset = self._datasets.get(name)
         if dataset is None:
-            dataset = self._datasets[name] = self._group[name]
+            dataset = self._datasets[name] = stored_or_absent(self._group, name)
         if dataset.chunks is None or start >= stop:
             return np.asarray(dataset[start:stop])
         rows = dataset.chunks[0]

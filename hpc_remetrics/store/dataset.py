@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from . import arrow
-from .chunk_reader import ChunkReader
+from .chunk_reader import ChunkReader, stored_or_absent
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
@@ -67,7 +67,7 @@ class Table:
         if name not in self.form.columns:
             raise KeyError(f"/{self.form.name} has no column {name!r}, it has {', '.join(self.form.columns)}")
         if (opened := self._opened.get(name)) is None:
-            opened = self._opened[name] = self._group[name]
+            opened = self._opened[name] = stored_or_absent(self._group, name)
         return np.asarray(opened[start:stop])
 
     def key(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:

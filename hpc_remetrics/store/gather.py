@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,8 +43,8 @@ from ..records import (
 from .chunks import ChunkWriter
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
-from .number import CARRIED, CONTENT, collapse, number
-from .parts import scan
+from .number import CARRIED, CONTENT, attach, collapse, number
+from .parts import EXTRA_RECORDS, scan
 from .placement import PartReader, PlacedReader, Placement, place, sorted_images
 from .publish import publish_whole, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
@@ -130,17 +131,21 @@ class Gather:
     def _number(self) -> _Numbers:
         """Number the distinct contents and bring the numbers to the owners of the entries."""
         comm = self.comm
-        buckets = self._buckets
-        outward = Shuffle(comm, self.scratch, "digests", CARRIED, buckets)
+        outward = Shuffle(comm, self.scratch, "digests", CARRIED, self._buckets)
         for block in rounds(self.comm, len(self.blocks)):
             rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
-            head = np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64)
-            outward.exchange(rows, head * buckets >> 16)
-        counts, used = self._number_buckets(outward)
+            outward.exchange(rows, self._home(rows))
+        samples = Shuffle(comm, self.scratch, "samples", EXTRA_RECORDS["samples"], self._buckets)
+        samples.pour(self.reader.extras("samples", comm.rank, comm.size), self._home)
+        counts, used = self._number_buckets(outward, samples)
         everyone = comm.allgather((sum(counts), used))
         first = sum(count for count, _ in everyone[: comm.rank])
         types = np.unique(np.concatenate([used for _, used in everyone]))
         return self._send_back(counts, first, sum(count for count, _ in everyone), types)
+
+    def _home(self, rows: np.ndarray) -> np.ndarray:
+        """Return the bucket of each row's digest."""
+        return np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64) * self._buckets >> 16
 
     def _carried(self, block: int) -> np.ndarray:
         """Return the distinct contents of a block's layers; where each entry's stands among them stays on scratch."""
@@ -174,12 +179,13 @@ class Gather:
     def _bounds(self, block: int) -> tuple[int, int]:
         return block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, self.placement.entries)
 
-    def _number_buckets(self, outward: Shuffle) -> tuple[list[int], np.ndarray]:
+    def _number_buckets(self, outward: Shuffle, samples: Shuffle) -> tuple[list[int], np.ndarray]:
         """Number the contents of each bucket by itself; return how many each has, and the types in use."""
         counts: list[int] = []
         used = np.empty(0, np.uint32)
         for bucket, rows in outward.buckets():
             contents, place_of = number(rows, self.placement)
+            attach(contents, samples.take(bucket))
             contents.tofile(self.scratch / f"contents-{bucket}")
             numbered = np.empty(len(rows), _NUMBERED)
             numbered["row"], numbered["content"] = rows["row"], place_of
@@ -208,7 +214,7 @@ class Gather:
         row = {text: n for n, text in enumerate(descriptions)}
         return descriptions, np.array([row.get(text, -1) for text in self.placement.types], row_dtype(len(row)))
 
-    @property
+    @cached_property
     def _buckets(self) -> int:
         layers = self.placement.layers
         carried = int(layers["files"].sum() + layers["hardlinks"].sum())
@@ -399,7 +405,7 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
     ordered = np.empty(len(rows), _PLACED)
     ordered[rows["row"] - start] = rows
     columns = TABLES["contents"].columns
-    for name in ("digest", "size", "copies", "layers", "images"):
+    for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd"):
         writer.write(f"contents/{name}", columns[name], start, np.ascontiguousarray(ordered[name]), numbers.total)
     writer.write("contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total)
 

@@ -20,9 +20,10 @@ from .dataset import Dataset, Table
 from .flat import FlatContents
 from .gather import Finish, Gather, disk_errors
 from .ledger import Ledger
-from .parts import ENTRY_COLUMNS, LAYER, PartIndex
+from .parts import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from .placement import PlacedReader, Placement, place, sorted_images
 from .schema import CHUNK_ROWS
+from .shuffle import share
 
 
 def merge(
@@ -104,9 +105,8 @@ def _index(dataset: Dataset) -> PartIndex:
         layers[f"first_{blob}_byte"] = _values_at(dataset.entries, f"{blob}_offset", first)
         layers[f"{blob}_bytes"] = _values_at(dataset.entries, f"{blob}_offset", first + count)
         layers[f"{blob}_bytes"] -= layers[f"first_{blob}_byte"]
-    return PartIndex(
-        dataset.path, layers, dataset.types.readable("description").tolist(), list(_failures(dataset)), {}, {}
-    )
+    types = dataset.types.readable("description").tolist()
+    return PartIndex(dataset.path, layers, types, list(_failures(dataset)), {}, {}, {})
 
 
 def _values_at(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
@@ -148,13 +148,42 @@ def _flat(folder: Path, number: int) -> Path:
     return folder / f"flat-{number}"
 
 
+def common_sample(datasets: Sequence[Dataset]) -> str | None:
+    """Return the share of the contents that all datasets have compressed, None where they differ.
+
+    Samples of different shares make none together: a content of one dataset had another chance to be drawn than one
+    of the other, and of long ones nothing tells any more which a smaller share would have drawn.
+    """
+    shares = {str(dataset.run.get("compress_sample", "0")) for dataset in datasets}
+    return shares.pop() if len(shares) == 1 else None
+
+
+def _samples(dataset: Dataset, rank: int, ranks: int) -> Iterator[np.ndarray]:
+    """Yield this rank's share of the contents in the sample as extra records."""
+    reader, rows = dataset.chunks_of("contents"), len(dataset.contents)
+    for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
+        bounds = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
+        chosen = np.flatnonzero(reader.column("gzip", *bounds) >= 0)
+        records = np.empty(len(chosen), EXTRA_RECORDS["samples"])
+        for name in records.dtype.names or ():
+            records[name] = reader.column(name, *bounds)[chosen]
+        yield records
+
+
 class _DatasetReader(PlacedReader):
     """Reads what parts hold from datasets."""
 
     def __init__(self, placement: Placement, datasets: Sequence[Dataset], folder: Path) -> None:
         super().__init__(placement)
+        self._datasets = datasets
         self._entries = [dataset.entries for dataset in datasets]
         self._contents = [FlatContents(_flat(folder, number)) for number in range(len(datasets))]
+
+    def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
+        if common_sample(self._datasets) is None:
+            return
+        for dataset in self._datasets:
+            yield from _samples(dataset, rank, ranks)
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
         entries = self._entries[part]

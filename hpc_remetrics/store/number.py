@@ -20,6 +20,8 @@ CONTENT = np.dtype(
         ("copies", "<i8"),
         ("layers", "<i4"),
         ("images", "<i4"),
+        ("gzip", "<i8"),
+        ("zstd", "<i8"),
     ]
 )
 """A distinct content: one row of `/contents`."""
@@ -69,6 +71,7 @@ def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarr
     counts = np.diff(np.append(starts, len(rows)))
     place_of[order] = np.repeat(np.arange(len(starts)), counts)
     contents = np.zeros(len(starts), CONTENT)
+    contents["gzip"] = contents["zstd"] = -1
     if not len(rows):
         return contents, place_of
     ordered = rows[order]
@@ -82,6 +85,24 @@ def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarr
     contents["layers"] = np.bincount(content, minlength=len(starts))
     contents["images"] = _images(content, layer, len(starts), placement)
     return contents, place_of
+
+
+def attach(contents: np.ndarray, samples: np.ndarray) -> None:
+    """Give contents what came of compressing them, where that is known; of several answers the least.
+
+    :param contents: array of :data:`CONTENT`, in order of digest.
+    :param samples: records of `columns.EXTRAS`; those of other contents are passed over.
+    """
+    if not len(samples) or not len(contents):
+        return
+    order, starts = _grouped(samples["digest"])
+    digests = np.ascontiguousarray(contents["digest"]).view("S32")
+    wanted = np.ascontiguousarray(samples["digest"][order[starts]]).view("S32")
+    place = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
+    there = digests[place] == wanted
+    for name in ("gzip", "zstd"):
+        least = np.minimum.reduceat(samples[name][order], starts)[there]
+        contents[name][place[there]] = np.minimum(least, contents["size"][place[there]])
 
 
 def _grouped(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

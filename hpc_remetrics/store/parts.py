@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from ..cluster.comm import Comm
-from ..columns import COLUMNS, NO_CONTENT, NO_TYPE, LayerProfile
+from ..columns import COLUMNS, EXTRAS, NO_CONTENT, NO_TYPE, LayerProfile
 from ..errors import DatasetError, RemetricsError
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .hdf5 import contiguous, new_file, output_error, text_array, write_all
@@ -51,6 +51,7 @@ LAYER = np.dtype(
 """One layer of a part: the fields of `LayerProfile`, and where its entries, paths and links begin."""
 
 ENTRY_COLUMNS = {name: np.dtype(code).newbyteorder("<") for name, (code, _) in COLUMNS.items()}
+EXTRA_RECORDS = {name: np.dtype(fields) for name, fields in EXTRAS.items()}
 BLOBS = ("path", "link")
 
 # Magic, version, CRC-32 of the index, bytes of the index, bytes of the file.
@@ -76,7 +77,8 @@ class PartIndex:
     :param layers: array of :data:`LAYER`.
     :param types: descriptions; an entry's `type` is a place in this list.
     :param failures: one for each layer that isn't ok.
-    :param offsets: name of an entry column or blob -> its first byte in the file.
+    :param offsets: name of an entry column, blob or kind of extra records -> its first byte in the file.
+    :param extras: kind of extra records -> how many each layer has, one layer's after the other's.
     """
 
     path: Path
@@ -85,6 +87,7 @@ class PartIndex:
     failures: list[Failure]
     signature: dict[str, Any]
     offsets: dict[str, int]
+    extras: dict[str, np.ndarray]
 
     def digests(self) -> list[Digest]:
         """Return the digests of its layers."""
@@ -122,7 +125,7 @@ def write_part(
     if not _NAME.match(name):
         raise ValueError(f"not a name for a part: {name!r}")
     layers = _with_failed(layers, failures)
-    rows, numbers = _rows(layers), _type_numbers(layers, types)
+    rows, (numbers, extras) = _rows(layers), _survey(layers, types)
     descriptions = list(dict.fromkeys(types.get(number, "untyped") for number in numbers))
     index = {
         "signature": dict(signature),
@@ -130,6 +133,7 @@ def write_part(
         "failures": [_failure_to_json(failure) for failure in _failures(layers, failures)],
         "layers": len(rows),
         "layers_crc": zlib.crc32(rows.tobytes()),
+        "extras": extras,
     }
     remap = {number: descriptions.index(types.get(number, "untyped")) for number in numbers}
     local, target = scratch / f".part-{name}.h5.local", directory / f"part-{name}.h5"
@@ -196,19 +200,22 @@ def _rows(layers: Sequence[PartLayer]) -> np.ndarray:
     return rows
 
 
-def _type_numbers(layers: Sequence[PartLayer], types: Mapping[int, str]) -> list[int]:
-    """Check every spill, before anything is written, and return the type numbers that are in use."""
+def _survey(layers: Sequence[PartLayer], types: Mapping[int, str]) -> tuple[list[int], dict[str, list[int]]]:
+    """Check every spill, before anything is written; return the type numbers in use, and the layers' extra records."""
     used: set[int] = set()
-    for digest, profile, spill in layers:
+    extras = {name: [0] * len(layers) for name in EXTRAS}
+    for row, (digest, profile, spill) in enumerate(layers):
         try:
             for block in checked_blocks(profile, spill, types):
                 has_content = block.columns["size"] != NO_CONTENT
                 used.update(np.unique(block.columns["type"][has_content]).tolist())
+                for name, records in block.extras.items():
+                    extras[name][row] += len(records)
         except ValueError as error:
             raise SpillError(digest, str(error)) from None
         except OSError as error:
             raise SpillError(digest, f"the spill can't be read: {error.strerror}") from None
-    return sorted(used)
+    return sorted(used), extras
 
 
 def _write_local(
@@ -224,8 +231,9 @@ def _write_local(
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         write_all(descriptor, rows.tobytes(), offsets["layers"])
+        extra_at = dict(offsets)
         for row, (_, profile, spill) in zip(rows, layers, strict=True):
-            _write_entries(descriptor, row, checked_blocks(profile, spill, types), remap, offsets)
+            _write_entries(descriptor, row, checked_blocks(profile, spill, types), remap, offsets, extra_at)
         _write_index(descriptor, index | {"offsets": offsets})
     finally:
         os.close(descriptor)
@@ -239,6 +247,8 @@ def _skeleton(file: Any, rows: np.ndarray, index: Mapping[str, Any]) -> dict[str
     made = {"layers": contiguous(file, "layers", rows.shape, LAYER)}
     for name, size in shapes.items():
         made[name] = contiguous(entries, name, (size,), ENTRY_COLUMNS.get(name, "<u1"))
+    for name, dtype in EXTRA_RECORDS.items():
+        made[name] = contiguous(file, name, (sum(index["extras"][name]),), dtype)
     file["types"] = text_array(index["types"], 1024)
     file["failures"] = text_array([json.dumps(failure) for failure in index["failures"]], 8192)
     # An empty dataset has no place.
@@ -246,8 +256,14 @@ def _skeleton(file: Any, rows: np.ndarray, index: Mapping[str, Any]) -> dict[str
 
 
 def _write_entries(
-    descriptor: int, row: np.void, blocks: Iterable[Any], remap: Mapping[int, int], offsets: Mapping[str, int]
+    descriptor: int,
+    row: np.void,
+    blocks: Iterable[Any],
+    remap: Mapping[int, int],
+    offsets: Mapping[str, int],
+    extra_at: dict[str, int],
 ) -> None:
+    """Write what a layer has; its extra records go to `extra_at`, which moves on."""
     first = int(row["first_entry"])
     blob_at = {blob: offsets[blob] + int(row[f"first_{blob}_byte"]) for blob in BLOBS}
     for block in blocks:
@@ -259,6 +275,9 @@ def _write_entries(
         for blob, data in zip(BLOBS, (block.paths, block.links), strict=True):
             write_all(descriptor, data.tobytes(), blob_at[blob])
             blob_at[blob] += len(data)
+        for name, records in block.extras.items():
+            write_all(descriptor, records.tobytes(), extra_at[name])
+            extra_at[name] += records.nbytes
         first += block.rows
 
 
@@ -321,7 +340,8 @@ def _read_index(path: Path, descriptor: int) -> PartIndex:
         raise ValueError("the checksum of the layers is wrong")
     failures = [_failure_from_json(values) for values in index["failures"]]
     layers = np.frombuffer(raw, LAYER)
-    return PartIndex(path, layers, index["types"], failures, index["signature"], index["offsets"])
+    extras = {name: np.array(counts, np.int64) for name, counts in index.get("extras", {}).items()}
+    return PartIndex(path, layers, index["types"], failures, index["signature"], index["offsets"], extras)
 
 
 def _failure_to_json(failure: Failure) -> dict[str, Any]:

@@ -13,10 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ..records import Catalog, Digest, Failure, Image
-from .parts import ENTRY_COLUMNS, LAYER, PartIndex
+from .parts import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from .schema import CHUNK_BYTES, CHUNK_ROWS, WEAK_TYPES
+from .shuffle import share
 
 _OPEN_FILES = 64
+
+_WIDTHS = {name: dtype.itemsize for name, dtype in {**ENTRY_COLUMNS, **EXTRA_RECORDS}.items()}
+"""Bytes of a value of a column, or of an extra record; all others are blobs."""
 
 
 @dataclass
@@ -28,6 +32,7 @@ class Placement:
     :ivar first: `entries`, `path` and `link` -> first row or byte in the dataset of each layer, and the end.
     :ivar types: all descriptions, those that are answers first, each kind sorted.
     :ivar type_of: for each part its type numbers -> places in `types`.
+    :ivar extras: kind of extra records -> for each layer the first of them in its part, and how many.
     :ivar image_start: `images_of[image_start[l]:image_start[l + 1]]` are the image rows of layer l.
     """
 
@@ -38,6 +43,7 @@ class Placement:
     first: dict[str, np.ndarray]
     types: list[str]
     type_of: list[np.ndarray]
+    extras: dict[str, np.ndarray]
     image_start: np.ndarray
     images_of: np.ndarray
     missing: int = 0
@@ -81,6 +87,7 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
         first,
         types,
         [np.array([numbers[text] for text in index.types], np.uint32) for index in parts],
+        {name: _extras(parts, name, [best[digest][1:] for digest in found]) for name in EXTRA_RECORDS},
         image_start,
         images_of,
         len(order) - len(found),
@@ -98,6 +105,13 @@ def _best_rows(parts: Sequence[PartIndex], wanted: set[bytes]) -> dict[bytes, tu
             if digest in wanted and (digest not in best or status < best[digest][0]):
                 best[digest] = status, number, row
     return best
+
+
+def _extras(parts: Sequence[PartIndex], name: str, places: list[tuple[int, int]]) -> np.ndarray:
+    """Return, for each layer's part and row there, the first of its records and how many; none in older parts."""
+    counts = [index.extras.get(name, np.zeros(len(index.layers), np.int64)) for index in parts]
+    firsts = [np.cumsum(one) - one for one in counts]
+    return np.array([(firsts[part][row], counts[part][row]) for part, row in places], np.int64).reshape(-1, 2)
 
 
 def _images_of(digests: list[bytes], images: Sequence[Image]) -> tuple[np.ndarray, np.ndarray]:
@@ -159,6 +173,10 @@ class PlacedReader:
         counts = [high - low for _, low, high in spans]
         return np.repeat(np.array([layer for layer, _, _ in spans], np.uint32), counts)
 
+    def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
+        """Yield the extra records of a rank's share of what there is, some at a time."""
+        raise NotImplementedError
+
     def _at(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
         placement = self._placement
         field_name = {"entries": "first_entry", "path": "first_path_byte", "link": "first_link_byte"}[unit]
@@ -182,8 +200,23 @@ class PartReader(PlacedReader):
             os.close(file)
         self._files.clear()
 
+    def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
+        placement, held = self._placement, 0
+        pieces: list[bytes] = []
+        for layer in share(rank, ranks, len(placement.layers)):
+            first, count = placement.extras[name][layer].tolist()
+            for start in range(first, first + count, CHUNK_ROWS):
+                rows = min(CHUNK_ROWS, first + count - start)
+                pieces.append(self._read(int(placement.part[layer]), name, start, rows))
+                held += rows
+                if held >= CHUNK_ROWS:
+                    yield np.frombuffer(b"".join(pieces), EXTRA_RECORDS[name])
+                    pieces, held = [], 0
+        if held:
+            yield np.frombuffer(b"".join(pieces), EXTRA_RECORDS[name])
+
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
-        width = ENTRY_COLUMNS[name].itemsize if name in ENTRY_COLUMNS else 1
+        width = _WIDTHS.get(name, 1)
         size = count * width
         data = os.pread(self._file(part), size, self._placement.offsets[part][name] + begin * width)
         if len(data) != size:

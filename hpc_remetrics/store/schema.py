@@ -96,6 +96,8 @@ contents: distinct contents of files, sorted by digest
     copies          i8                  1       file entries that carry it, hard links not counted
     layers          i4                  1       distinct layers that carry it
     images          i4                  1       rows of /images with a layer that carries it
+    gzip            i8                  byte    bytes as gzip stores it, size if that is less; -1 not in the sample
+    zstd            i8                  byte    bytes as zstd stores it, size if that is less; -1 not in the sample
 
 types: the types that contents have, sorted by description
     description     text 1024           1       what libmagic says of the content, reduced to its stable head
@@ -133,6 +135,15 @@ ENUMS = {
 
 WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
 """Types that stand for no answer: where nodes disagree about a content, any other one wins."""
+
+ABSENT: dict[str, int | float | bytes] = {
+    "gzip": -1,
+    "zstd": -1,
+    "stratum": b"",
+    "weight": 0.0,
+    "drawn": 0,
+}
+"""Column that was added within the version -> what a file without it has in every row."""
 
 CHUNK_ROWS = 1 << 17
 CHUNK_BYTES = 1 << 20

@@ -6,7 +6,7 @@ equally often; what arrives is appended to one file a bucket on scratch, and rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,12 @@ class Shuffle:
             sent.append(buckets[low:high].tobytes() + rows[low:high].tobytes())
         for received in self._comm.alltoall(sent):
             self._store(received)
+
+    def pour(self, pieces: Iterator[np.ndarray], bucket_of: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Exchange rows piece by piece, however many pieces each rank has."""
+        while any(self._comm.allgather((rows := next(pieces, None)) is not None)):
+            rows = np.empty(0, self._dtype) if rows is None else rows
+            self.exchange(rows, bucket_of(rows))
 
     def _store(self, received: memoryview) -> None:
         count = received.nbytes // (4 + self._dtype.itemsize)

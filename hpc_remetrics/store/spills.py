@@ -95,6 +95,9 @@ class _Tally:
             raise ValueError("a type's number that nobody gave")
         if np.any(columns["mode"] > 0o7777) or np.any(columns["mtime_ns"] > 999_999_999):
             raise ValueError("a mode or a time out of range")
+        samples = block.extras["samples"]
+        if any(np.any((samples[name] < 0) | (samples[name] >= 1 << 62)) for name in ("gzip", "zstd")):
+            raise ValueError("a content's compressed size is out of range")
         self._sum(block, size[kind == _FILE])
 
     def _sum(self, block: Block, sizes: np.ndarray) -> None:

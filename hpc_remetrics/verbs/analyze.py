@@ -62,6 +62,11 @@ def add(verbs: Verbs) -> None:
         metavar="DIR",
         help="keep what is fetched from registries in this OCI image layout (default: nothing is kept)",
     )
+    parser.add_argument(
+        "--compress-sample",
+        metavar="SHARE",
+        help="share of the contents that are compressed, to estimate what all would take; 0: none (default: 1/128)",
+    )
     parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
     parser.add_argument(
         "--exec",
@@ -91,6 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "publish_seconds": arguments.publish_seconds,
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
+            "compress_sample": arguments.compress_sample,
             "memory": arguments.memory,
             "keep": arguments.keep,
             "extract": arguments.extract or None,

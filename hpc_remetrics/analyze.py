@@ -57,6 +57,9 @@ _BEFORE = {"compress_sample": "0"}
 _LEAVE = 0.5
 """Seconds that the root gives the others to clear their scratch before it ends the job."""
 
+_ALONE = 5.0
+"""Seconds after which another rank ends it, because the root has not."""
+
 
 def analyze(options: AnalyzeOptions) -> int:
     """Profile the layers of all images of the sources into one dataset; return the exit code.
@@ -393,11 +396,10 @@ class _Run:
     def _leave(self) -> NoReturn:
         """End the job where no rank could wait for the others; a start goes on from the parts."""
         self._close_scratch()
-        if self.is_root:
-            time.sleep(_LEAVE if self.comm.size > 1 else 0)
-            self._say(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
-        else:
-            time.sleep(2 * _LEAVE)
+        # The root's word, and its end of the job, come first, unless it was not asked to stop, or is very busy.
+        if self.comm.size > 1:
+            time.sleep(_LEAVE if self.is_root else _ALONE)
+        self._tell(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
         self.comm.abort(4)
 
     def _enter_scratch(self, job: str) -> Scratch:
@@ -456,7 +458,11 @@ class _Run:
 
     def _say(self, text: str) -> None:
         """Tell the person, once."""
-        if self.is_root and not self.options.quiet:
+        if self.is_root:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        if not self.options.quiet:
             print(text, file=sys.stderr, flush=True)
 
 

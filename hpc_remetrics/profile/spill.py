@@ -133,6 +133,7 @@ class Spill:
         """Forget everything that was written."""
         os.ftruncate(self._file, 0)
         self._blocks.clear()
+        self._kept = -1
         self._end = self.rows = self.path_bytes = self.link_bytes = 0
         self._clear()
 

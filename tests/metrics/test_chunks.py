@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pyfastcdc
 import pytest
 from support.layouts import Layout
 from support.runs import Runs
@@ -32,7 +33,6 @@ from hpc_remetrics.store.spills import checked_blocks
 
 from .test_compression import NO_TYPES, scenario, tar_of_files
 
-pyfastcdc = pytest.importorskip("pyfastcdc")
 pytestmark = pytest.mark.xdist_group("chunks")
 
 

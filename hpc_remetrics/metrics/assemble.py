@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -51,7 +50,7 @@ class Found:
     types: dict[str, np.ndarray] = field(default_factory=dict)
     levels: np.ndarray = field(default_factory=_EMPTY.copy)
     sample: np.ndarray = field(default_factory=_EMPTY.copy)
-    chunks: Chunks = field(default_factory=lambda: Chunks(np.zeros(3), np.zeros((3, 2)), Fraction()))
+    chunks: Chunks = field(default_factory=Chunks)
     empty_files: int = 0
     top_contents: dict[str, np.ndarray] = field(default_factory=dict)
     first_file: dict[int, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from .inputs import Inputs, summed_by
 _SIZES = {"fixed": FIXED_BYTES, "cdc": CDC_BYTES}
 _METHODS = len(CHUNK_METHODS)
 _DISTINCT = ("distinct", "bytes", "squares")
+_NO_CUT, _NO_CHUNK, _NO_SHARE = np.zeros(3, np.int64), np.zeros((len(_DISTINCT), _METHODS), np.int64), Fraction(0)
 
 
 class CutTally:
@@ -31,7 +32,7 @@ class CutTally:
     """
 
     def __init__(self) -> None:
-        self.sums = np.zeros(3, np.int64)
+        self.sums = _NO_CUT.copy()
 
     def add(self, size: np.ndarray, cdc_chunks: np.ndarray) -> None:
         cut = size[cdc_chunks > 0]
@@ -40,7 +41,7 @@ class CutTally:
 
 def count_chunks(inputs: Inputs) -> np.ndarray:
     """Return how many distinct chunks this rank's share of /chunks has by method, their bytes, and squares of these."""
-    sums = np.zeros((len(_DISTINCT), _METHODS), np.int64)
+    sums = _NO_CHUNK.copy()
     for start, stop in inputs.my_blocks(len(inputs.dataset.chunks)):
         method, size = (inputs.chunk.column(name, start, stop).astype(np.int64) for name in ("method", "size"))
         for row, values in enumerate((np.ones_like(size), size, size * size)):
@@ -54,13 +55,13 @@ def share_of(run: Mapping[str, Any]) -> Fraction:
 
 
 class Chunks:
-    """What was found of chunks, by method.
+    """What was found of chunks, by method; made of nothing, that nothing was cut.
 
     :param cut: sums of a `CutTally`, and `found` those of `count_chunks`, of all ranks.
     :param share: of the chunks that are in `found`.
     """
 
-    def __init__(self, cut: np.ndarray, found: np.ndarray, share: Fraction) -> None:
+    def __init__(self, cut: np.ndarray = _NO_CUT, found: np.ndarray = _NO_CHUNK, share: Fraction = _NO_SHARE) -> None:
         self.bytes, *chunks = map(int, cut)
         self.chunks = dict(zip(_SIZES, chunks, strict=True))
         self._found = {
@@ -92,9 +93,9 @@ class Chunks:
 
     def what_if_rows(self, content_bytes: int) -> list[dict[str, Any]]:
         """Return rows of `what_if`, without ratios; none unless all contents were cut, of these bytes."""
-        if not self.bytes or self.bytes != content_bytes or not self.share:
+        if not self.share or self.bytes != content_bytes:
             return []
-        return [self._row(method) for method in _SIZES]
+        return [self._row(method) for method in _SIZES if self._found[method]["distinct"]]
 
     def _row(self, method: str) -> dict[str, Any]:
         found, estimated = self.stored(method), self.share < 1

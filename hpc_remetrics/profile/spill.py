@@ -20,12 +20,13 @@ from ..columns import (
     block_size,
     column_offset,
 )
+from .cutting import RECORD
 
 _NO_DIGEST = bytes(32)
 _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
 _SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _SAMPLE, _CUT = struct.Struct("<32sqq"), struct.Struct("<32sI")
-_WIDTHS = {"samples": _SAMPLE.size, "cuts": _CUT.size, "chunks": 21}
+_WIDTHS = {"samples": _SAMPLE.size, "cuts": _CUT.size, "chunks": RECORD.size}
 """Bytes of an extra record."""
 
 Content = tuple[int, int, bytes]

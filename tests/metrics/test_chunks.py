@@ -240,6 +240,11 @@ def test_intervals_of_a_share_have_the_truth():
     assert 368 <= hits <= 396
 
 
+def test_a_share_that_keeps_no_chunk_tells_nothing():
+    found = Chunks(np.array([100, 1, 1]), np.zeros((3, 2), int), Fraction(1, 10**9))
+    assert found.what_if_rows(100) == [] and found.table()["distinct"] == [0, 0]
+
+
 def test_a_missing_package_is_said_before_anything_starts(tmp_path):
     (tmp_path / "pyfastcdc.py").write_text("raise ImportError('none here')\n")
     command = [sys.executable, "-m", "hpc_remetrics", "analyze", "demo:", "-o", "x.h5", "--chunks"]

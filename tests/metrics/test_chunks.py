@@ -22,13 +22,16 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 from support.tools import need
 
 import hpc_remetrics
+from hpc_remetrics.cluster.comm import SerialComm
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.metrics.chunks import Chunks
 from hpc_remetrics.profile.cutting import CDC_BYTES, LEAST, MOST, RECORD, Cutter
 from hpc_remetrics.profile.filetype import HEAD_BYTES
 from hpc_remetrics.profile.layer import profile_layer
 from hpc_remetrics.profile.spill import Spill
+from hpc_remetrics.store import fingerprints
 from hpc_remetrics.store.fingerprints import distinct
+from hpc_remetrics.store.merge import merge
 from hpc_remetrics.store.spills import checked_blocks
 
 from .test_compression import NO_TYPES, scenario, tar_of_files
@@ -130,6 +133,30 @@ def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut):
         runs.run(runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--chunks", *NO_TYPES))
     runs.run(runs.command("merge", "one.h5", "two.h5", "-o", "merged.h5", ranks=2))
     assert_same(cut, runs.folder / "merged.h5")
+
+
+def test_many_buckets_of_fingerprints_give_the_same(made, cut, tmp_path, monkeypatch):
+    """As with billions of chunks."""
+    monkeypatch.setattr(fingerprints, "_BUCKET_ROWS", 50)
+    (tmp_path / "node/rank").mkdir(parents=True)
+    run = {"compress_sample": "1/128", "chunk_sample": "1"}
+    with hpc_remetrics.open(cut) as dataset:
+        merge(SerialComm(), [dataset, dataset], tmp_path / "again.h5", tmp_path / "node/rank", run)
+    assert_same(cut, tmp_path / "again.h5", "/metrics")
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_from_some_of_its_parts_makes_the_same(made, cut):
+    runs, layout, _ = made
+    output, options = runs.folder / "resumed.h5", ("--chunks", "--publish-seconds", "0.01", *NO_TYPES)
+    runs.run(runs.analyze(f"oci:{layout}", output, *options, ranks=2))
+    output.unlink()
+    found = sorted((runs.folder / "resumed.h5.parts").glob("part-*.h5"))
+    assert len(found) > 2
+    for part in found[::2]:
+        part.unlink()
+    runs.run(runs.analyze(f"oci:{layout}", output, *options, "--extract", ranks=3))
+    assert_same(cut, output)
 
 
 def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):

@@ -86,6 +86,7 @@ def about_run(
         "types": filetype.signature(options.types),
         "compress_sample": str(options.compress_sample),
         "compress_with": codecs(),
+        "chunk_sample": str(options.chunk_sample if options.chunks else 0),
         "sources": " ".join(options.sources or (DEMO,)),
         "rank_count": len(ranks),
         "ranks": {name: [rank[name] for rank in ranks] for name in ranks[0]},

@@ -14,6 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 _MOST_SAID = 5
 
-_BEFORE = {"compress_sample": "0"}
+_BEFORE = {"compress_sample": "0", "chunk_sample": "0"}
 """What parts that don't say it were made with."""
 
 _LEAVE = 0.5
@@ -236,7 +237,13 @@ class _Run:
             for name, value in asdict(self.options.limits).items()
             if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
         }
-        return {"types": types, **limits, "compress_sample": str(self.options.compress_sample)}
+        shares = {"compress_sample": str(self.options.compress_sample), "chunk_sample": str(self._chunks)}
+        return {"types": types, **limits, **shares}
+
+    @property
+    def _chunks(self) -> Fraction:
+        """Return the share of the chunks that is kept, 0 where contents are not cut."""
+        return self.options.chunk_sample if self.options.chunks else Fraction(0)
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
@@ -336,7 +343,7 @@ class _Run:
         fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
         try:
             types = scratch.shared(signature["types"])
-            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample)
+            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample, self._chunks)
         except OSError as error:
             raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)

@@ -23,10 +23,13 @@ BLOCK_BYTES = 8 << 20
 
 EXTRAS: dict[str, list[tuple[str, str]]] = {
     "samples": [("digest", "V32"), ("gzip", "<i8"), ("zstd", "<i8")],
+    "cuts": [("digest", "V32"), ("cdc_chunks", "<u4")],
+    "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
 }
 """What is found of few entries or none: name -> fields and numpy types of its records. They stand for themselves.
 
-`samples`: contents that were compressed, and the bytes that came out.
+`samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were cut, and how many
+chunks by content came of it; `chunks`: what they are, or a share of them.
 """
 
 HEADER = struct.Struct(f"<4sIQQ{len(EXTRAS)}I")

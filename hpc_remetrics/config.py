@@ -47,6 +47,7 @@ class AnalyzeOptions:
     :param warm_types: a dataset whose contents' types are taken over.
     :param memory: MB that each rank may take for rows on their way while the metrics are computed.
     :param compress_sample: share of the contents that are compressed, one by one, to estimate what all would take.
+    :param chunks: cut the contents into chunks, and keep this share of them, `chunk_sample`.
     :param extract: unpack each layer on scratch and profile what was unpacked.
     :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
     :param keep: an OCI layout that keeps what is fetched from registries; None: nothing is kept.
@@ -65,6 +66,8 @@ class AnalyzeOptions:
     retry_failed: bool = False
     warm_types: Path | None = None
     compress_sample: Fraction = SAMPLE
+    chunks: bool = False
+    chunk_sample: Fraction = Fraction(1)
     keep: Path | None = None
     share: tuple[int, int] | None = None
     extract: bool = False
@@ -137,6 +140,8 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
             merged[name] = _path(merged[name])
     if merged.get("exec") and "{dir}" not in merged["exec"]:
         raise UsageError(f"--exec {merged['exec']!r} names no {{dir}}", "for example --exec 'du -s {dir}'")
+    if merged.get("chunk_sample") == 0:
+        raise UsageError("--chunk-sample is 0, which keeps no chunk", "leave --chunks out to cut nothing")
     if "output" in merged and not merged["output"].name:
         raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
     known = {f.name for f in fields(AnalyzeOptions)}
@@ -215,7 +220,7 @@ def _node_layers(text: str) -> tuple[int, ...]:
 
 
 _LISTS, _NUMBERS = ("sources", "scratch", "platforms"), ("publish_seconds", "memory")
-_SHARES = ("compress_sample",)
+_SHARES = ("compress_sample", "chunk_sample")
 _TEXTS = ("output", "types", "node_layers")
 _TABLES: dict[str, Callable[[Any], object]] = {"limits": Limits.from_options, "registries": Access().changed}
 _KEYS = (*_LISTS, *_TEXTS, *_NUMBERS, *_SHARES, *_TABLES)

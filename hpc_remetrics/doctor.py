@@ -79,6 +79,7 @@ def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
         "HDF5": _hdf5,
         "gzip": _isal,
         "zstd": _zstd,
+        "chunks": _chunks,
         "MPI": _mpi,
         "mpirun": _mpirun,
         "Slurm": _slurm,
@@ -154,6 +155,18 @@ def _zstd() -> Finding:
     if zstd.decompress(zstd.compress(b"x" * 1000)) != b"x" * 1000:
         return Finding("zstd", FAIL, "gives back other bytes", "pip install --force-reinstall backports.zstd")
     return Finding("zstd", OK, ".".join(map(str, zstd.zstd_version_info)))
+
+
+def _chunks() -> Finding:
+    from importlib.metadata import version
+
+    from .profile.cutting import chunker
+
+    try:
+        chunker()
+    except MissingComponentError as error:
+        return Finding("chunks", OK, f"not there: {error.args[0]}", error.hint)
+    return Finding("chunks", OK, f"pyfastcdc {version('pyfastcdc')}")
 
 
 # In a process of its own: a library that doesn't fit may end the process that loads it.

@@ -24,7 +24,7 @@ from .metrics.store import add_metrics
 from .outputs import check_output
 from .store.dataset import Dataset
 from .store.ledger import Ledger
-from .store.merge import common_sample, merge
+from .store.merge import common_sample, least_chunks, merge
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "gather_started": time.time(),
         "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
         "compress_sample": common_sample(datasets) or "0",
+        "chunk_sample": str(least_chunks(datasets)),
         "sources": " ".join(dict.fromkeys(str(run.get("sources", "")) for run in runs)),
         "rank_count": comm.size,
         **{name: table for name, table in tables.items() if table},

@@ -211,6 +211,9 @@ MEDIA_TYPES = _enum(
 
 MANIFEST_TYPES = _enum("oci", "docker_schema2", "docker_schema1", "docker_archive")
 
+CHUNK_METHODS = _enum("fixed", "cdc")
+"""How contents are cut into chunks."""
+
 SKIP_CAUSES = _enum(
     "artifact",
     "attestation",

@@ -11,10 +11,11 @@ import numpy as np
 from ..profile.paths import clean
 from ..records import STATUSES
 from ..store.dataset import Dataset
-from ..store.metrics_schema import HOW, METRICS, SCENARIOS
+from ..store.metrics_schema import HOW, SCENARIOS
 from ..store.readable import path_text
 from . import compression, small
 from .amounts import Whole, by_type
+from .chunks import Chunks
 from .distribution import Distributions
 from .estimates import estimates
 from .growth import ratio
@@ -32,6 +33,7 @@ class Found:
 
     :ivar types: files, contents, bytes, content_bytes by row of /types.
     :ivar sample: sums over the contents that were compressed, and all.
+    :ivar chunks: what came of cutting contents into chunks.
     :ivar levels: duplicates within and across layers: files, bytes.
     :ivar top_contents: copies, bytes -> the contents of the two lists.
     :ivar first_file: a listed content -> the row of its first file in /entries.
@@ -48,6 +50,7 @@ class Found:
     types: dict[str, np.ndarray] = field(default_factory=dict)
     levels: np.ndarray = field(default_factory=_EMPTY.copy)
     sample: np.ndarray = field(default_factory=_EMPTY.copy)
+    chunks: Chunks = field(default_factory=Chunks)
     empty_files: int = 0
     top_contents: dict[str, np.ndarray] = field(default_factory=dict)
     first_file: dict[int, int] = field(default_factory=dict)
@@ -90,10 +93,10 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
         "same_path": _same_path(found),
         "dedup_levels": _dedup_levels(found),
         "hidden": _how(found, totals["image_FLS"]),
-        "what_if": _what_if(totals, compression.what_if_rows(found.sample)),
+        "what_if": _what_if(totals, found),
         "estimates": estimates(inputs, images),
         "samples": compression.samples(found.sample),
-        "chunks": {column: [] for column in METRICS["chunks"].columns},
+        "chunks": found.chunks.table(),
     }
 
 
@@ -199,9 +202,10 @@ _STORED = {
 """Scenario -> the column of `totals` that it stores."""
 
 
-def _what_if(totals: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return `what_if`: what is known exactly, and `more` rows."""
-    rows = [_exact(name, totals[column], column.endswith("CLS")) for name, column in _STORED.items()] + more
+def _what_if(totals: dict[str, Any], found: Found) -> dict[str, Any]:
+    """Return `what_if`: what is known of all datasets, and what came of a sample or of cutting."""
+    rows = [_exact(name, totals[column], column.endswith("CLS")) for name, column in _STORED.items()]
+    rows += compression.what_if_rows(found.sample) + found.chunks.what_if_rows(totals["content_bytes"])
     table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     base = [totals["image_CLS" if row["compressed"] else "image_FLS"] for row in rows]
     table["ratio"] = ratio(np.array(base), np.array(table["bytes"], float))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .chunks import CutTally
 from .compression import CODECS, SampleTally
 from .distribution import Tally
 from .inputs import Inputs
@@ -21,10 +22,10 @@ class ContentPass:
     :ivar levels: within_layers, across_layers -> (files, bytes) that could go.
     :ivar tallies: distribution -> its values.
     :ivar top: copies, bytes -> the contents with the most copies or redundant bytes.
-    :ivar sample: what came of compressing some.
+    :ivar sample: what came of compressing some, and `cuts` of cutting them into chunks.
     """
 
-    _COLUMNS = ("size", "type", "copies", "layers", "images", *CODECS)
+    _COLUMNS = ("size", "type", "copies", "layers", "images", *CODECS, "cdc_chunks")
 
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
@@ -35,7 +36,7 @@ class ContentPass:
         names = ("size", "size_once", "size_repeated", "copies", "layers", "images")
         self.tallies = {f"contents/{name}": Tally() for name in names} | {"files/size": Tally()}
         self.empty_files = 0
-        self.sample = SampleTally()
+        self.sample, self.cuts = SampleTally(), CutTally()
         self.top = {"copies": np.empty(0, TOP), "bytes": np.empty(0, TOP)}
 
     def run(self) -> None:
@@ -47,6 +48,7 @@ class ContentPass:
         size, copies, layers = columns["size"], columns["copies"], columns["layers"]
         self._tally(columns)
         self.sample.add(size, {codec: columns[codec] for codec in CODECS})
+        self.cuts.add(size, columns["cdc_chunks"])
         by_type = {"contents": np.ones_like(size), "files": copies, "content_bytes": size, "bytes": copies * size}
         for name, values in by_type.items():
             np.add.at(self.types[name], columns["type"], values)

@@ -48,6 +48,11 @@ class Inputs:
         return self.dataset.chunks_of("contents")
 
     @cached_property
+    def chunk(self) -> ChunkReader:
+        """The columns of /chunks."""
+        return self.dataset.chunks_of("chunks")
+
+    @cached_property
     def read(self) -> np.ndarray:
         """Whether each layer was read, wholly or partly."""
         return self.dataset.layers["status"] != STATUSES["failed"]

@@ -24,6 +24,7 @@ from ..columns import LayerProfile
 from ..errors import RemetricsError
 from ..limits import Limits
 from ..records import Digest
+from .cutting import Cutter
 from .filetype import Typer
 from .layer import profile_layer
 from .sample import Sampler
@@ -75,6 +76,8 @@ class _Worker:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
         self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
         self.sampler = Sampler(Fraction(setup["sample"]))
+        chunks = Fraction(setup["chunks"])
+        self.cutter = Cutter(chunks) if chunks else None
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
         tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
@@ -92,6 +95,7 @@ class _Worker:
                     self.typer,
                     tree,
                     self.sampler,
+                    self.cutter,
                 )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from ..columns import NO_CONTENT, NO_TYPE, LayerProfile, read_blocks
 from ..limits import Limits
 from ..records import KINDS, NOTES, Digest
+from .cutting import Cutter, Cutting
 from .decompress import Blob, Decompressed
 from .fault import LayerFault
 from .filetype import HEAD_BYTES
@@ -64,6 +65,7 @@ def profile_layer(
     typer: Typer | None = None,
     tree: Tree | None = None,
     sampler: Sampler | None = None,
+    cutter: Cutter | None = None,
 ) -> LayerProfile:
     """Profile one layer and leave its entries in `spill`.
 
@@ -71,11 +73,13 @@ def profile_layer(
     :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to verify.
     :param tree: where the layer is unpacked, and its files are read from; the rows are the same.
     :param sampler: compresses a sample of the contents; None: there is none.
+    :param cutter: cuts the contents into chunks; None: they are not.
     :returns: the layer's row; with status `failed` the spill is empty, with `partial` it holds the
         entries before the fault.
     """
     started = time.process_time()
-    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree, sampler or Sampler(Fraction()))
+    sampler = sampler or Sampler(Fraction())
+    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree, sampler, cutter)
     layer.run()
     layer.verify(expected, expected_size)
     layer.profile.cpu_seconds = round(time.process_time() - started, 6)
@@ -86,11 +90,21 @@ class _Pass:
     """The state of one pass: what was counted so far, and the fault that ended it, if any."""
 
     def __init__(
-        self, blob: Blob, spill: Spill, limits: Limits, typer: Typer, tree: Tree | None, sampler: Sampler
+        self,
+        blob: Blob,
+        spill: Spill,
+        limits: Limits,
+        typer: Typer,
+        tree: Tree | None,
+        sampler: Sampler,
+        cutter: Cutter | None,
     ) -> None:
         self.blob, self.spill, self.limits, self.typer, self.tree = blob, spill, limits, typer, tree
-        self.sampler = sampler
+        self.sampler, self.cutter = sampler, cutter
         self.passing: Passing | None = None
+        self.cutting: Cutting | None = None
+        if cutter:
+            cutter.begin()
         self.profile = LayerProfile()
         self.counts = [0] * len(KINDS)
         self.directories = Directories(spill.path.with_suffix(".directories"))
@@ -111,6 +125,7 @@ class _Pass:
             try:
                 self._walk(reader, stream)
             except LayerFault as fault:
+                self.spill.drop_loose()
                 self._fault(fault, reader.offset)
                 if fault.stage == "tar":
                     stream.drain()
@@ -141,7 +156,7 @@ class _Pass:
         add, counts, directories = self.spill.add, self.counts, self.directories
         profile, limit = self.profile, self.limits.entries
         kind_of, type_of, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256, self.tree
-        drawn, entries = self.sampler.bound, 0
+        drawn, cutter, entries = self.sampler.bound, self.cutter, 0
         for member in reader:
             entries += 1
             if entries > limit:
@@ -165,6 +180,8 @@ class _Pass:
                     digest, data = self._large(member, stream)
                 if digest < drawn or size > HEAD_BYTES:
                     self._sample(size, digest, data)
+                if cutter is not None:
+                    self._cut(cutter, digest, data)
                 content = (size, type_of(digest, data, size), digest)
                 profile.FLS += size
             else:
@@ -208,10 +225,22 @@ class _Pass:
         elif passing is not None and (sizes := passing.sizes()) is not None:
             self.spill.add_sample(digest, *sizes)
 
+    def _cut(self, cutter: Cutter, digest: bytes, data: bytes) -> None:
+        """Note the chunks of a content; `data` is all of it unless it passed."""
+        cutting, self.cutting = self.cutting, None
+        found = cutting.end() if cutting else cutter.whole(digest, data)
+        if found:
+            self.spill.add_chunks(found[0], digest, found[1])
+
     def _expanded(self, member: Member, stream: Stream) -> Any:
-        """Return the bytes of a file in pieces, holes as zeros, looked at by the sampler."""
+        """Return the bytes of a file in pieces, holes as zeros, looked at by sampler and cutter if they are many."""
         pieces, self.passing = self._pieces(member, stream), self.sampler.passing(member.size)
-        return self.passing.through(pieces) if self.passing else pieces
+        if self.passing:
+            pieces = self.passing.through(pieces)
+        if self.cutter and member.size > HEAD_BYTES:
+            self.cutting = self.cutter.passing(self.spill.add_loose_chunks)
+            pieces = self.cutting.through(pieces)
+        return pieces
 
     def _pieces(self, member: Member, stream: Stream) -> Any:
         if member.fragments is None:

@@ -32,7 +32,7 @@ _STALL = 30.0
 _MOST_TIMEOUTS = 16
 """Contents of one layer that may time out before the layer does."""
 
-_NO_SAMPLE = Fraction(0)
+_NONE = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,11 @@ class Child:
     def busy(self) -> bool:
         return self._job is not None
 
-    def set_up(self, types: str, table: Path, watch: Path, sample: Fraction = _NO_SAMPLE) -> None:
-        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file, the sample.
+    def set_up(self, types: str, table: Path, watch: Path, sample: Fraction = _NONE, chunks: Fraction = _NONE) -> None:
+        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file.
 
         :param sample: share of the contents that are compressed.
+        :param chunks: share of the chunks of all contents that are kept; 0: contents are not cut.
         """
         with open(watch, "wb") as file:
             file.truncate(WATCH_BYTES)
@@ -116,7 +117,7 @@ class Child:
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
         setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}
-        self._setup = json.dumps({**setup, "sample": str(sample)}).encode()
+        self._setup = json.dumps({**setup, "sample": str(sample), "chunks": str(chunks)}).encode()
         self._send(self._setup)
 
     def begin(self, job: Job) -> None:

@@ -40,6 +40,16 @@ def codecs() -> str:
     return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {GZIP_LEVEL}, zstd {zstd_module().zstd_version} level {ZSTD_LEVEL}"
 
 
+def bound_of(share: Fraction) -> bytes:
+    """Return the bytes that this share of all hashes is less than.
+
+    >>> hashlib.sha256(b"").digest() < bound_of(Fraction(9, 10)), bound_of(Fraction(1, 2)).hex(" ")
+    (True, '80 00 00 00 00 00 00 00')
+    """
+    number = int(share * (1 << 64))
+    return _ALWAYS if number >> 64 else number.to_bytes(8, "big") if number else _NEVER
+
+
 class Sampler:
     """Draws contents and compresses them.
 
@@ -48,8 +58,7 @@ class Sampler:
     """
 
     def __init__(self, fraction: Fraction) -> None:
-        number = int(fraction * (1 << 64))
-        self.bound = _ALWAYS if number >> 64 else number.to_bytes(8, "big") if number else _NEVER
+        self.bound = bound_of(fraction)
         self._known: dict[bytes, Sizes] = {}
 
     def sizes(self, digest: bytes, data: bytes) -> Sizes:

@@ -20,10 +20,14 @@ from ..columns import (
     block_size,
     column_offset,
 )
+from .cutting import RECORD
 
 _NO_DIGEST = bytes(32)
 _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
-_SIZE, _TYPE, _SAMPLE = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<32sqq")
+_SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
+_SAMPLE, _CUT = struct.Struct("<32sqq"), struct.Struct("<32sI")
+_WIDTHS = {"samples": _SAMPLE.size, "cuts": _CUT.size, "chunks": RECORD.size}
+"""Bytes of an extra record."""
 
 Content = tuple[int, int, bytes]
 """Size, type number and SHA-256 of a file's bytes."""
@@ -39,6 +43,7 @@ class Spill:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._end = 0
         self._blocks: list[tuple[int, int, int]] = []
+        self._kept = -1
         self.rows = 0
         self.path_bytes = 0
         self.link_bytes = 0
@@ -75,33 +80,61 @@ class Spill:
         """Append what came of compressing a content; of each that an entry has, once is enough."""
         self._extras["samples"].append(_SAMPLE.pack(digest, gzip, zstd))
 
+    def add_chunks(self, records: bytes, digest: bytes, cdc_chunks: int) -> None:
+        """Append the last records of the chunks of a content, and that it was cut."""
+        self._extras["chunks"].append(records)
+        self._bytes += len(records)
+        self._extras["cuts"].append(_CUT.pack(digest, cdc_chunks))
+        self._kept = -1
+
+    def add_loose_chunks(self, records: bytes) -> None:
+        """Append records of a content that is not whole yet, which `drop_loose` takes back."""
+        if self._kept < 0:
+            self.flush()
+            self._kept = self._end
+        self._extras["chunks"].append(records)
+        self.flush()
+
+    def drop_loose(self) -> None:
+        """Take back what was appended of a content that never became whole."""
+        if self._kept >= 0:
+            os.ftruncate(self._file, self._kept)
+            self._end, self._kept = self._kept, -1
+
     def flush(self) -> None:
         """Write the block that is being collected."""
-        rows = len(self._paths)
-        if not rows:
+        rows, extras = len(self._paths), {name: b"".join(records) for name, records in self._extras.items()}
+        if not rows and not any(extras.values()):
             return
         paths, links = b"".join(self._paths), b"".join(self._links)
-        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(*self._entries, strict=True)
-        sizes, types, digests = zip(*contents, strict=True)
-        values = (kinds, modes, uids, gids, mtimes, ns, sizes, types, digests, path_lengths, link_lengths)
-        columns = [
-            array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
-            for (code, _), column in zip(COLUMNS.values(), values, strict=True)
-        ]
-        header = HEADER.pack(MAGIC, rows, len(paths), len(links), *map(len, self._extras.values()))
-        data = b"".join([header, *columns, paths, links, *map(b"".join, self._extras.values())])
+        counts = [len(records) // _WIDTHS[name] for name, records in extras.items()]
+        header = HEADER.pack(MAGIC, rows, len(paths), len(links), *counts)
+        data = b"".join([header, *self._columns(), paths, links, *extras.values()])
         _write(self._file, data, self._end)
-        self._blocks.append((self._end, self.rows, rows))
+        if rows:
+            self._blocks.append((self._end, self.rows, rows))
         self._end += len(data)
         self.rows += rows
         self.path_bytes += len(paths)
         self.link_bytes += len(links)
         self._clear()
 
+    def _columns(self) -> list[bytes]:
+        if not self._entries:
+            return []
+        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(*self._entries, strict=True)
+        sizes, types, digests = zip(*contents, strict=True)
+        values = (kinds, modes, uids, gids, mtimes, ns, sizes, types, digests, path_lengths, link_lengths)
+        return [
+            array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
+            for (code, _), column in zip(COLUMNS.values(), values, strict=True)
+        ]
+
     def empty(self) -> None:
         """Forget everything that was written."""
         os.ftruncate(self._file, 0)
         self._blocks.clear()
+        self._kept = -1
         self._end = self.rows = self.path_bytes = self.link_bytes = 0
         self._clear()
 

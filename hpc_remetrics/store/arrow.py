@@ -2,8 +2,8 @@
 
 Every table has its columns under the dataset's names, in the dataset's order, after the keys by which
 tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries` also `layer`, in
-`/image_layers` also `image`. Enums and notes are words, digests `sha256:…`, paths and links text
-(`readable.path_text`); what is not there is null.
+`/image_layers` also `image`. Enums and notes are words, digests `sha256:…`, fingerprints hexadecimal digits, paths and
+links text (`readable.path_text`); what is not there is null.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _keyed(table: Table, key: str) -> str:
 def _type(pa: Any, column: Column) -> Any:
     if column.type == "enum":
         return pa.dictionary(pa.uint8(), pa.string())
-    if column.type in ("text", "digest", "bytes") or column.name == "notes":
+    if column.type in ("text", "digest", "fingerprint", "bytes") or column.name == "notes":
         return pa.string()
     return pa.from_numpy_dtype(np.dtype(column.dtype))
 
@@ -97,7 +97,7 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
         return pa.DictionaryArray.from_arrays(pa.array(values), list(ENUMS[column.argument]))
     if column.type == "digest":
         return _digests(pa, values)
-    if column.type == "text":
+    if column.type in ("text", "fingerprint"):
         return pa.array(table.readable(name, start, stop).tolist(), pa.string())
     if name == "notes":
         return pa.array(note_texts(values), pa.string())

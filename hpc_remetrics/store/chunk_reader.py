@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from .schema import ABSENT
+from .schema import ABSENT, Table
 
 _KEPT = 32
 """Chunks, of 1 MiB at most, that are kept."""
@@ -19,6 +19,12 @@ def stored_or_absent(group: Any, name: str) -> Any:
     if name in group or name not in ABSENT:
         return group[name]
     return _Absent(ABSENT[name], int(group["row"].shape[0]))
+
+
+def no_rows(form: Table) -> dict[str, np.ndarray]:
+    """Return what stands for a table in a file of a program that did not know it."""
+    columns = {name: np.empty(0, column.dtype or "S1") for name, column in form.columns.items()}
+    return {"row": np.empty(0), **columns}
 
 
 class _Absent:

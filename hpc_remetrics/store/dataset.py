@@ -13,12 +13,12 @@ import numpy as np
 
 from ..errors import DatasetError
 from . import arrow
-from .chunk_reader import ChunkReader, stored_or_absent
+from .chunk_reader import ChunkReader, no_rows, stored_or_absent
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
 from .readable import digest_texts, note_texts, path_texts
-from .schema import CHUNK_ROWS, ENUMS, FORMAT, SCHEMA_VERSION, TABLES
+from .schema import ADDED, CHUNK_ROWS, ENUMS, FORMAT, SCHEMA_VERSION, TABLES
 from .schema import Table as Format
 
 _CHUNK = 1 << 17
@@ -101,7 +101,7 @@ class Table:
             return np.array([words.get(number, "?") for number in range(max(words) + 1)], object)[values]
         if column.type == "text":
             return np.array([value.decode("utf-8", "replace") for value in values], object)
-        if column.type == "digest":
+        if column.type in ("digest", "fingerprint"):
             return np.array([value.tobytes().hex() for value in values], object)
         return values
 
@@ -153,6 +153,7 @@ class Dataset:
     entries: Table
     contents: Table
     types: Table
+    chunks: Table
     failures: Table
     skipped: Table
 
@@ -162,7 +163,7 @@ class Dataset:
         try:
             _check(self.path, self._file)
             for name, form in TABLES.items():
-                setattr(self, name, Table(self._file[name], form))
+                setattr(self, name, Table(self._file[name] if name in self._file else no_rows(form), form))
         except BaseException:
             self._file.close()
             raise
@@ -284,6 +285,6 @@ def _check(path: Path, file: Any) -> None:
         raise DatasetError(f"{path} is an HDF5 file, but none of this program", f"wanted format {FORMAT!r}")
     if version != SCHEMA_VERSION:
         raise DatasetError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
-    missing = [name for name in TABLES if name not in file]
+    missing = [name for name in TABLES if name not in file and name not in ADDED]
     if missing:
         raise DatasetError(f"{path} lacks {', '.join('/' + name for name in missing)}: it is damaged")

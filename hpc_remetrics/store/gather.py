@@ -41,6 +41,7 @@ from ..records import (
     Skipped,
 )
 from .chunks import ChunkWriter
+from .fingerprints import Fingerprints
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, attach, collapse, number
@@ -135,13 +136,18 @@ class Gather:
         for block in rounds(self.comm, len(self.blocks)):
             rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
             outward.exchange(rows, self._home(rows))
-        samples = Shuffle(comm, self.scratch, "samples", EXTRA_RECORDS["samples"], self._buckets)
-        samples.pour(self.reader.extras("samples", comm.rank, comm.size), self._home)
-        counts, used = self._number_buckets(outward, samples)
+        known = [self._known(name) for name in ("samples", "cuts")]
+        counts, used = self._number_buckets(outward, known)
         everyone = comm.allgather((sum(counts), used))
         first = sum(count for count, _ in everyone[: comm.rank])
         types = np.unique(np.concatenate([used for _, used in everyone]))
         return self._send_back(counts, first, sum(count for count, _ in everyone), types)
+
+    def _known(self, name: str) -> Shuffle:
+        """Bring what is known of some contents to the home of their digests."""
+        known = Shuffle(self.comm, self.scratch, name, EXTRA_RECORDS[name], self._buckets)
+        known.pour(self.reader.extras(name, self.comm.rank, self.comm.size), self._home)
+        return known
 
     def _home(self, rows: np.ndarray) -> np.ndarray:
         """Return the bucket of each row's digest."""
@@ -179,13 +185,14 @@ class Gather:
     def _bounds(self, block: int) -> tuple[int, int]:
         return block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, self.placement.entries)
 
-    def _number_buckets(self, outward: Shuffle, samples: Shuffle) -> tuple[list[int], np.ndarray]:
+    def _number_buckets(self, outward: Shuffle, known: list[Shuffle]) -> tuple[list[int], np.ndarray]:
         """Number the contents of each bucket by itself; return how many each has, and the types in use."""
         counts: list[int] = []
         used = np.empty(0, np.uint32)
         for bucket, rows in outward.buckets():
             contents, place_of = number(rows, self.placement)
-            attach(contents, samples.take(bucket))
+            for records in known:
+                attach(contents, records.take(bucket))
             contents.tofile(self.scratch / f"contents-{bucket}")
             numbered = np.empty(len(rows), _NUMBERED)
             numbered["row"], numbered["content"] = rows["row"], place_of
@@ -206,7 +213,8 @@ class Gather:
                 first += counts[turn]
             to_entries.exchange(numbered, numbered["row"] // CHUNK_ROWS)
             to_contents.exchange(placed, placed["row"] // CHUNK_ROWS)
-        return _Numbers(to_entries, to_contents, total, *self._final_types(types))
+        chunks = Fingerprints(comm, self.reader, self.scratch)
+        return _Numbers(to_entries, to_contents, total, chunks, *self._final_types(types))
 
     def _final_types(self, used: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Return the descriptions in use, sorted, and the row there of each place in `Placement.types`."""
@@ -249,6 +257,8 @@ class Gather:
             yield lambda block=block, rows=rows: self._write_block(writer, block, rows, dtype, lengths)
         for block, rows in numbers.to_contents.buckets():
             yield lambda block=block, rows=rows: _write_contents(writer, block, rows, numbers)
+        for block, rows in numbers.chunks.blocks():
+            yield lambda block=block, rows=rows: numbers.chunks.write(writer, block, rows)
         for name in ("path", "link"):
             for chunk in share(self.comm.rank, self.comm.size, self.placement.blob_chunks(name)):
                 yield lambda name=name, chunk=chunk: self._write_blob(writer, name, chunk)
@@ -293,6 +303,7 @@ class Gather:
             "entries": placement.entries,
             "contents": numbers.total,
             "types": len(numbers.types),
+            "chunks": numbers.chunks.total,
         }
         write_table(file, "repositories", _repository_columns(catalog, repositories), rows)
         write_table(file, "images", _image_columns(images, repositories), rows)
@@ -303,6 +314,7 @@ class Gather:
         if not placement.entries:
             file["entries/path_offset"][...] = file["entries/link_offset"][...] = 0
         create_table(file, "contents", {"row": numbers.total}, rows)
+        create_table(file, "chunks", {"row": numbers.chunks.total}, rows)
         write_table(file, "types", _type_columns(numbers.types), rows)
         write_table(file, "failures", _failure_columns(placement), rows)
         write_table(file, "skipped", _skipped_columns(catalog), rows)
@@ -346,6 +358,7 @@ class _Numbers:
     :ivar to_entries: rows with their contents' numbers, at the owners of the rows.
     :ivar to_contents: contents, at the owners of their rows in /contents.
     :ivar total: number of contents.
+    :ivar chunks: the distinct chunks, at the owners of their rows.
     :ivar types: descriptions in use, sorted.
     :ivar type_row: place in `Placement.types` -> row in /types.
     """
@@ -353,6 +366,7 @@ class _Numbers:
     to_entries: Shuffle
     to_contents: Shuffle
     total: int
+    chunks: Fingerprints
     types: list[str]
     type_row: np.ndarray
 
@@ -405,7 +419,7 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
     ordered = np.empty(len(rows), _PLACED)
     ordered[rows["row"] - start] = rows
     columns = TABLES["contents"].columns
-    for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd"):
+    for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd", "cdc_chunks"):
         writer.write(f"contents/{name}", columns[name], start, np.ascontiguousarray(ordered[name]), numbers.total)
     writer.write("contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total)
 

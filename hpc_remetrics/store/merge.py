@@ -7,6 +7,7 @@ contents, which entries point at by number, are laid out flat on scratch (`flat.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -158,15 +159,34 @@ def common_sample(datasets: Sequence[Dataset]) -> str | None:
     return shares.pop() if len(shares) == 1 else None
 
 
-def _samples(dataset: Dataset, rank: int, ranks: int) -> Iterator[np.ndarray]:
-    """Yield this rank's share of the contents in the sample as extra records."""
-    reader, rows = dataset.chunks_of("contents"), len(dataset.contents)
+def least_chunks(datasets: Sequence[Dataset]) -> Fraction:
+    """Return the least share of the chunks that those datasets have which have some; 0 if none has."""
+    shares = [Fraction(str(dataset.run.get("chunk_sample", "0"))) for dataset in datasets]
+    return min((one for one in shares if one), default=Fraction())
+
+
+def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
+    """Yield this rank's share of the contents of which something is known, as extra records."""
+    for columns in _blocks(dataset, "contents", EXTRA_RECORDS[name], rank, ranks):
+        yield columns[columns["gzip"] >= 0 if name == "samples" else columns["cdc_chunks"] > 0]
+
+
+def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterator[np.ndarray]:
+    """Yield this rank's share of the chunks that are in a sample of that share, as extra records."""
+    bound = int(least * (1 << 64)) - 1
+    for chunks in _blocks(dataset, "chunks", EXTRA_RECORDS["chunks"], rank, ranks):
+        head = np.frombuffer(chunks["fingerprint"].tobytes(), ">u8")[::2]
+        yield chunks[head <= np.uint64(max(bound, 0))]
+
+
+def _blocks(dataset: Dataset, table: str, dtype: np.dtype, rank: int, ranks: int) -> Iterator[np.ndarray]:
+    """Yield this rank's share of columns of a table, as records."""
+    rows = len(dataset.table(table))
     for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
         bounds = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
-        chosen = np.flatnonzero(reader.column("gzip", *bounds) >= 0)
-        records = np.empty(len(chosen), EXTRA_RECORDS["samples"])
-        for name in records.dtype.names or ():
-            records[name] = reader.column(name, *bounds)[chosen]
+        records = np.empty(bounds[1] - bounds[0], dtype)
+        for name in dtype.names or ():
+            records[name] = dataset.chunks_of(table).column(name, *bounds)
         yield records
 
 
@@ -179,11 +199,17 @@ class _DatasetReader(PlacedReader):
         self._entries = [dataset.entries for dataset in datasets]
         self._contents = [FlatContents(_flat(folder, number)) for number in range(len(datasets))]
 
+    def extras_count(self, name: str) -> int:
+        return sum(len(dataset.chunks if name == "chunks" else dataset.contents) for dataset in self._datasets)
+
     def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
-        if common_sample(self._datasets) is None:
+        if name == "samples" and common_sample(self._datasets) is None:
             return
+        least = least_chunks(self._datasets)
         for dataset in self._datasets:
-            yield from _samples(dataset, rank, ranks)
+            yield from (
+                _chunks(dataset, least, rank, ranks) if name == "chunks" else _of_contents(dataset, name, rank, ranks)
+            )
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
         entries = self._entries[part]

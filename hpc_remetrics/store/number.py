@@ -22,6 +22,7 @@ CONTENT = np.dtype(
         ("images", "<i4"),
         ("gzip", "<i8"),
         ("zstd", "<i8"),
+        ("cdc_chunks", "<u4"),
     ]
 )
 """A distinct content: one row of `/contents`."""
@@ -87,21 +88,21 @@ def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarr
     return contents, place_of
 
 
-def attach(contents: np.ndarray, samples: np.ndarray) -> None:
-    """Give contents what came of compressing them, where that is known; of several answers the least.
+def attach(contents: np.ndarray, records: np.ndarray) -> None:
+    """Give contents what is known of some of them, at most their sizes; of several answers the least.
 
     :param contents: array of :data:`CONTENT`, in order of digest.
-    :param samples: records of `columns.EXTRAS`; those of other contents are passed over.
+    :param records: of `columns.EXTRAS`, with a digest and columns of `contents`; those of no content are passed over.
     """
-    if not len(samples) or not len(contents):
+    if not len(records) or not len(contents):
         return
-    order, starts = _grouped(samples["digest"])
+    order, starts = _grouped(records["digest"])
     digests = np.ascontiguousarray(contents["digest"]).view("S32")
-    wanted = np.ascontiguousarray(samples["digest"][order[starts]]).view("S32")
+    wanted = np.ascontiguousarray(records["digest"][order[starts]]).view("S32")
     place = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
     there = digests[place] == wanted
-    for name in ("gzip", "zstd"):
-        least = np.minimum.reduceat(samples[name][order], starts)[there]
+    for name in (records.dtype.names or ())[1:]:
+        least = np.minimum.reduceat(records[name][order], starts)[there]
         contents[name][place[there]] = np.minimum(least, contents["size"][place[there]])
 
 

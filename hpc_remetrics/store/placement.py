@@ -173,6 +173,10 @@ class PlacedReader:
         counts = [high - low for _, low, high in spans]
         return np.repeat(np.array([layer for layer, _, _ in spans], np.uint32), counts)
 
+    def extras_count(self, name: str) -> int:
+        """Return how many extra records there are, or somewhat more."""
+        raise NotImplementedError
+
     def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
         """Yield the extra records of a rank's share of what there is, some at a time."""
         raise NotImplementedError
@@ -199,6 +203,9 @@ class PartReader(PlacedReader):
         for file in self._files.values():
             os.close(file)
         self._files.clear()
+
+    def extras_count(self, name: str) -> int:
+        return int(self._placement.extras[name][:, 1].sum())
 
     def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
         placement, held = self._placement, 0

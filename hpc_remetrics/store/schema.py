@@ -6,7 +6,7 @@ are joined to other tables by row numbers, from 0. Types:
 
 - `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles; `row`: i4, or i8 where the table pointed at has 2**31
   rows or more; -1 points nowhere;
-- `digest`: 32 raw bytes, HDF5 opaque; all zero where there is none;
+- `digest`: 32 raw bytes, HDF5 opaque; all zero where there is none; `fingerprint`: 16 of them;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
 - `text N`: UTF-8 of fixed length, that of the longest value, at most N bytes; padded with NUL;
 - `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column `path`
@@ -21,7 +21,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..records import CAUSES, COMPRESSIONS, KINDS, MANIFEST_TYPES, MEDIA_TYPES, SKIP_CAUSES, STAGES, STATUSES
+from ..records import (
+    CAUSES,
+    CHUNK_METHODS,
+    COMPRESSIONS,
+    KINDS,
+    MANIFEST_TYPES,
+    MEDIA_TYPES,
+    SKIP_CAUSES,
+    STAGES,
+    STATUSES,
+)
 
 SCHEMA_VERSION = 1
 
@@ -98,12 +108,18 @@ contents: distinct contents of files, sorted by digest
     images          i4                  1       rows of /images with a layer that carries it
     gzip            i8                  byte    bytes as gzip stores it, size if that is less; -1 not in the sample
     zstd            i8                  byte    bytes as zstd stores it, size if that is less; -1 not in the sample
+    cdc_chunks      u4                  1       chunks that FastCDC cuts it into, 0 where it was not cut
 
 types: the types that contents have, sorted by description
     description     text 1024           1       what libmagic says of the content, reduced to its stable head
     mime            text 255            1       media type
     group           text 64             1       group of the taxonomy
     class           text 64             1       class of the taxonomy
+
+chunks: distinct chunks of the contents, or a sample of them by fingerprint, sorted by method and fingerprint
+    method          enum chunk_method   1       how the contents were cut
+    fingerprint     fingerprint         1       first half of the SHA-256 of the bytes
+    size            u4                  byte    number of bytes
 
 failures: why layers are partial or failed, one row each, sorted by digest
     digest          digest              1       digest of the layer
@@ -130,15 +146,20 @@ ENUMS = {
     "skip_cause": SKIP_CAUSES,
     "stage": STAGES,
     "cause": CAUSES,
+    "chunk_method": CHUNK_METHODS,
 }
 """Name of an enum -> word -> number."""
 
 WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
 """Types that stand for no answer: where nodes disagree about a content, any other one wins."""
 
+ADDED = frozenset({"chunks"})
+"""Tables that were added within the version; a file without one has no rows of it."""
+
 ABSENT: dict[str, int | float | bytes] = {
     "gzip": -1,
     "zstd": -1,
+    "cdc_chunks": 0,
     "stratum": b"",
     "weight": 0.0,
     "drawn": 0,
@@ -166,7 +187,15 @@ class Column:
         >>> TABLES["layers"].columns["status"].dtype, TABLES["layers"].columns["digest"].dtype
         ('<u1', 'V32')
         """
-        special = {"digest": "V32", "enum": "<u1", "bytes": "<u1", "offset": "<i8", "row": "<i8", "text": ""}
+        special = {
+            "digest": "V32",
+            "fingerprint": "V16",
+            "enum": "<u1",
+            "bytes": "<u1",
+            "offset": "<i8",
+            "row": "<i8",
+            "text": "",
+        }
         return special.get(self.type, f"<{self.type}")
 
     @property
@@ -177,7 +206,7 @@ class Column:
     @property
     def compressible(self) -> bool:
         """Return whether deflate can gain anything (digests are noise)."""
-        return self.type != "digest"
+        return self.type not in ("digest", "fingerprint")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..columns import NO_CONTENT, NO_TYPE, Block, LayerProfile, read_blocks
-from ..records import CAUSES, COMPRESSIONS, KINDS, STAGES, STATUSES
+from ..records import CAUSES, CHUNK_METHODS, COMPRESSIONS, KINDS, STAGES, STATUSES
 
 _FILE, _HARDLINK = KINDS["file"], KINDS["hardlink"]
 _COUNTED = {
@@ -98,6 +98,8 @@ class _Tally:
         samples = block.extras["samples"]
         if any(np.any((samples[name] < 0) | (samples[name] >= 1 << 62)) for name in ("gzip", "zstd")):
             raise ValueError("a content's compressed size is out of range")
+        if np.any(block.extras["chunks"]["method"] >= len(CHUNK_METHODS)):
+            raise ValueError("a chunk's method that nobody knows")
         self._sum(block, size[kind == _FILE])
 
     def _sum(self, block: Block, sizes: np.ndarray) -> None:

@@ -49,7 +49,7 @@ def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
         del file["metrics"]
     group = file.create_group("metrics")
     group.attrs["version"], group.attrs["description"] = METRICS_VERSION, "every figure's numbers, ready to draw"
-    rows = {name: file[name]["row"].shape[0] for name in TABLES}
+    rows = {name: file[name]["row"].shape[0] for name in TABLES if name in file}
     for name, form in METRICS.items():
         write_columns(group, form, tables[name], rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
+from ..profile.cutting import chunker
 from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
@@ -15,6 +16,7 @@ examples:
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
   hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
   hpc-remetrics analyze repos:repos.csv -o hub.h5 --keep mirror    (then: analyze oci:mirror, skopeo, umoci)
+  hpc-remetrics analyze oci:/data/layout --chunks --chunk-sample 1/100
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 
 Run it again with the same output and it goes on where it was, whatever ended it.
@@ -67,6 +69,14 @@ def add(verbs: Verbs) -> None:
         metavar="SHARE",
         help="share of the contents that are compressed, to estimate what all would take; 0: none (default: 1/128)",
     )
+    parser.add_argument(
+        "--chunks", action="store_true", help="cut contents into chunks, fixed and by content, and count"
+    )
+    parser.add_argument(
+        "--chunk-sample",
+        metavar="SHARE",
+        help="share of the chunks that --chunks keeps, to estimate how many there are (default: 1)",
+    )
     parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
     parser.add_argument(
         "--exec",
@@ -97,6 +107,8 @@ def _run(arguments: argparse.Namespace) -> int:
             "retry_failed": arguments.retry_failed,
             "warm_types": arguments.warm_types,
             "compress_sample": arguments.compress_sample,
+            "chunks": arguments.chunks or None,
+            "chunk_sample": arguments.chunk_sample,
             "memory": arguments.memory,
             "keep": arguments.keep,
             "extract": arguments.extract or None,
@@ -105,6 +117,8 @@ def _run(arguments: argparse.Namespace) -> int:
             "access": access_of(arguments, 0.0),
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
+        if options.chunks:
+            chunker()  # says what is missing before anything starts
     from ..analyze import analyze
 
     return analyze(options)

@@ -11,7 +11,20 @@ import pytest
 
 from hpc_remetrics import doctor
 
-NAMES = ("Python", "libmagic", "HDF5", "gzip", "zstd", "MPI", "mpirun", "Slurm", "open files", "scratch", "output")
+NAMES = (
+    "Python",
+    "libmagic",
+    "HDF5",
+    "gzip",
+    "zstd",
+    "chunks",
+    "MPI",
+    "mpirun",
+    "Slurm",
+    "open files",
+    "scratch",
+    "output",
+)
 NAMES += ("rename", "locks", "file system")
 
 

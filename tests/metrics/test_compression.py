@@ -209,13 +209,14 @@ def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     old = runs.folder / "old.h5"
     old.write_bytes(whole.read_bytes())
     with h5py.File(old, "r+") as file:
-        for codec in ("gzip", "zstd"):
-            del file["contents"][codec]
-        del file["run"].attrs["compress_sample"]
+        for name in ("gzip", "zstd", "cdc_chunks"):
+            del file["contents"][name]
+        del file["run"].attrs["compress_sample"], file["run"].attrs["chunk_sample"], file["chunks"]
     runs.run(runs.command("reduce", "old.h5"))
     with hpc_remetrics.open(old) as dataset:
         assert (dataset.contents["gzip"][:] == -1).all() and len(dataset.metrics["samples"]) == 0
         assert dataset.contents.frame(start=3, stop=5)["zstd"].tolist() == [-1, -1]
+        assert len(dataset.chunks) == len(dataset.chunks.frame()) == len(dataset.metrics["chunks"]) == 0
     runs.run(runs.command("export", "old.h5", "--format", "parquet", "-o", "old"))
     runs.run(runs.command("compare", "old.h5", whole))
     runs.run(runs.command("merge", "old.h5", "old.h5", "-o", "older.h5"))

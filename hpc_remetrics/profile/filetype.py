@@ -125,6 +125,8 @@ class _Libmagic:
                 return
             finally:
                 gc.enable()
+            if exact.unused and table.is_first("matcher"):
+                _log.warning("texts take longer to type: Hyperscan %s misses matches and is not used", exact.unused)
             self._ask = exact.ask
 
     def describe(self, head: bytes | memoryview) -> str | None:

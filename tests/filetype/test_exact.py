@@ -133,7 +133,8 @@ def made_for(record, drawn: random.Random):
     place = drawn.choice(places)
     if place > 1 << 17:
         return
-    yield fill * place + word
+    if record.type != SEARCH or not record.modifiers & patterns.FULL_WORD:
+        yield fill * place + word  # behind a whole word libmagic reads on, were it the file's end
     yield fill * place + word + drawn.choice((b"\n", b" more\nwords\n", bytes(40), drawn.randbytes(60)))
 
 
@@ -221,10 +222,22 @@ def test_a_match_of_two_bytes_is_found_anywhere(plain, exact):
 
 
 def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
-    monkeypatch.setattr(exact_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(exact_module, "engine", lambda: "")
     exact = Exact(plain)
+    assert not exact.unused
     exact.check()
     assert not list(differing(plain, exact, machine_files(150)))
+
+
+def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(tmp_path, plain, monkeypatch, caplog):
+    monkeypatch.setattr(exact_module, "engine", lambda: "5.4.12")
+    text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
+    for number in range(2):
+        table = TypeTable(tmp_path / "types", 64)
+        assert table.description(Typer("exact", table).type_of(bytes([number] * 32), text, 7)) == "C source"
+    said = [record for record in caplog.records if record.name.startswith("hpc_remetrics")]
+    assert [record.levelno for record in said] == [logging.WARNING]
+    assert "5.4.12 misses matches" in said[0].getMessage()
 
 
 def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeypatch, caplog):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from importlib.util import find_spec
 from locale import CODESET, nl_langinfo
 
 from .binding import Magic, data_base_path, libmagic_version
 from .conditions import Need, need_of, need_to_pass
+from .matcher import ENGINES, engine
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
 from .records import Base, find_base
@@ -26,6 +26,7 @@ class Exact:
     """Describes files as libmagic does, with all its rules, byte for byte.
 
     :param plain: libmagic with all its rules.
+    :ivar unused: the version of a Hyperscan that is installed and can't be relied on, "" if there is none.
     :raises ValueError: it, or its data base, isn't understood.
     """
 
@@ -40,7 +41,9 @@ class Exact:
         self._plain, self._most = plain, plain.most
         self._base = find_base(data_base_path())
         needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
-        self._seeks = find_spec("hyperscan") is not None
+        found = engine()
+        self._seeks = found in ENGINES
+        self.unused = "" if self._seeks else found
         self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
         self._behind: dict[int, Screen] = {}

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Iterable
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 from .tree import NEAR, Pattern
 
-# The module has moved in Python 3.11.
-_parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+ENGINES = frozenset(("5.4.2", "5.4.11"))
+"""Versions of Hyperscan (Intel's, and Vectorscan's) that find all matches.
 
-_LEAST = 3
-"""Bytes of the shortest match that Hyperscan is asked for: it misses some of two bytes, by where they are in a text."""
+Vectorscan 5.4.12, in the wheels 0.7.23 to 0.9.1, misses matches by where they are in a text: those that it finds by
+two bytes of which the first is the last that it compares at once.
+"""
+
+
+def engine() -> str:
+    """Return the version of Hyperscan that is installed, "" if there is none that can be used."""
+    try:
+        data_base = _data_base(["a"])
+    except (ImportError, OSError):
+        return ""
+    return str(data_base.info().decode().removeprefix("Version: ").partition(" ")[0])
 
 
 class Matcher:
@@ -27,35 +34,19 @@ class Matcher:
 
     def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
         distinct = {pattern.key: pattern.strict if strict else pattern.loose for pattern in patterns}
-        short = {key: one for key, expression in distinct.items() if (one := _short(expression)) is not None}
-        self._short = list(short.items())
-        self._keys = [key for key in distinct if key not in short]
-        self._scan: Any = _nothing
-        if self._keys:
-            self._scan = _compiled([distinct[key] for key in self._keys])
+        self._keys = list(distinct)
+        self._scan: Any = _data_base(list(distinct.values())).scan if distinct else _nothing
 
     def find(self, text: bytes) -> dict[str, int]:
         """Return the keys of the patterns that match somewhere in a text, and where the first match of each ends."""
         found: dict[int, int] = {}
         self._scan(text, match_event_handler=_note, context=found)
         keys = self._keys
-        ends = {keys[number]: end for number, end in found.items()}
-        for key, expression in self._short:
-            match = expression.search(text)
-            if match is not None:
-                ends[key] = match.end()
-        return ends
+        return {keys[number]: end for number, end in found.items()}
 
 
-def _short(expression: str) -> re.Pattern[bytes] | None:
-    """Return an expression that can match fewer than :data:`_LEAST` bytes, compiled; None for others."""
-    translated = expression.replace("\\z", "\\Z")
-    least = int(_parser.parse(translated).getwidth()[0])
-    return re.compile(translated.encode()) if least < _LEAST else None
-
-
-def _compiled(expressions: list[str]) -> Any:
-    """Return Hyperscan's function that scans a text; it numbers the patterns as they stand."""
+def _data_base(expressions: list[str]) -> Any:
+    """Return Hyperscan's data base of expressions, which it numbers as they stand."""
     import hyperscan
 
     data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
@@ -65,7 +56,7 @@ def _compiled(expressions: list[str]) -> Any:
         elements=len(expressions),
         flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
     )
-    return data_base.scan
+    return data_base
 
 
 def _nothing(text: bytes, **options: object) -> None:

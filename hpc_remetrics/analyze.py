@@ -13,33 +13,32 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from fractions import Fraction
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .account import about_rank, about_run, new_note
-from .cluster.comm import AbortOnError, Backoff, Comm, connect, launched_rank, launched_size
-from .cluster.coordinator import ASK, BYE, PAUSE, TALLY, Coordinator, Tally
+from .cluster.comm import AbortOnError, Comm, connect, launched_rank, launched_size
 from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
 from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
+from .exchange import Root, exchange
 from .fetch import Fetcher
 from .log import set_rank
 from .mirror.keeping import Keeping, KeepingSource
 from .outputs import check_output
-from .plan import Plan, make_plan, share_of, total_size, unique_layers
+from .plan import make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child
 from .profile.typetable import TypeTable
-from .progress import Progress
 from .records import LOST_CAUSES, TRANSIENT_CAUSES, Catalog, Digest, Layer
 from .registry.pool import Registries
 from .resolving import Resolver
+from .signature import check_signatures, chunk_share, fingerprint_of, signature_of
 from .sources import open_source
 from .sources.base import Source
 from .store.hdf5 import output_error
@@ -51,9 +50,6 @@ from .worker import Worker, publisher
 log = logging.getLogger(__name__)
 
 _MOST_SAID = 5
-
-_BEFORE = {"compress_sample": "0", "chunk_sample": "0"}
-"""What parts that don't say it were made with."""
 
 _LEAVE = 0.5
 """Seconds that the root gives the others to clear their scratch before it ends the job."""
@@ -134,7 +130,7 @@ class _Run:
         if self.stop:
             self._leave()
         layers, signature, self.lost = on_root(
-            self.comm, lambda: (self._planned(), self._signature(), self._count_lost())
+            self.comm, lambda: (self._planned(), signature_of(self.options), self._count_lost())
         )
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
@@ -229,22 +225,6 @@ class _Run:
             self._say(f"share {number} of {count}: {len(layers)} layers")
         return layers
 
-    def _signature(self) -> dict[str, str]:
-        """Return what a part's rows depend on besides the layers."""
-        types = filetype.signature(self.options.types)
-        limits = {
-            name: str(value)
-            for name, value in asdict(self.options.limits).items()
-            if name not in ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
-        }
-        shares = {"compress_sample": str(self.options.compress_sample), "chunk_sample": str(self._chunks)}
-        return {"types": types, **limits, **shares}
-
-    @property
-    def _chunks(self) -> Fraction:
-        """Return the share of the chunks that is kept, 0 where contents are not cut."""
-        return self.options.chunk_sample if self.options.chunks else Fraction(0)
-
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
         found = scan(self.parts, self.comm)
@@ -252,7 +232,7 @@ class _Run:
         def left() -> list[Layer]:
             for message in found.damaged:
                 log.warning("a part is passed over, its layers are profiled anew: %s", message)
-            _check_signatures(found.parts, signature, self.parts)
+            check_signatures(found.parts, signature, self.parts)
             done = finished(found.parts)
             self.ledger = Ledger.of(done[digest][0] for digest in layers if digest in done)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
@@ -296,12 +276,8 @@ class _Run:
         return self._exit_code(ledger)
 
     def _fingerprint(self) -> str:
-        """Return a digest of all that the dataset's rows depend on."""
-        import hashlib
-
         assert self.catalog is not None
-        rows = sorted(map(repr, [*self.catalog.images, *self.catalog.skipped]))
-        return hashlib.sha256(repr((sorted(self._signature().items()), rows)).encode()).hexdigest()
+        return fingerprint_of(self.options, self.catalog)
 
     def _profile(
         self, sources: list[Source], registries: Registries, todo: list[Layer], signature: dict[str, str]
@@ -312,14 +288,12 @@ class _Run:
         scratch = self._enter_scratch(self.job)
         try:
             self.worker = together(comm, lambda: self._new_worker(sources, registries, scratch, signature))
-            plan = make_plan(todo, max(comm.size - 1, 1)) if self.is_root else None
             hosts = comm.collect(comm.host)
-            if self.is_root:
-                ranks = [(rank, hosts[rank]) for rank in self._workers()]
-                note = new_note(self.job, self.options.share, self.started, self.whole, todo, ranks)
-                self.notebook = Notebook(self.parts, note)
+            root = self._root(todo, hosts) if self.is_root else None
             self.stop.at_once = None
-            errors = comm.bcast(self._exchange(plan))
+            begun = time.monotonic()
+            errors = comm.bcast(exchange(comm, self.stop, self._beat, root, self.worker, self.child))
+            self.exchange_seconds = time.monotonic() - begun
         finally:
             self.stop.at_once = self._leave
             self._close_scratch()
@@ -328,6 +302,13 @@ class _Run:
             error = errors[min(errors)]
             error.shared = True
             raise error
+
+    def _root(self, todo: list[Layer], hosts: list[str]) -> Root:
+        """Plan who profiles what is left, and open the job's notes."""
+        plan, workers = make_plan(todo, max(self.comm.size - 1, 1)), self._workers()
+        ranks = [(rank, hosts[rank]) for rank in workers]
+        note = new_note(self.job, self.options.share, self.started, self.whole, todo, ranks)
+        return Root(self.comm, plan, workers, Notebook(self.parts, note), self.options.quiet)
 
     def _workers(self) -> range:
         """Return the profiling ranks: rank 0 is none if there are others."""
@@ -343,7 +324,7 @@ class _Run:
         fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
         try:
             types = scratch.shared(signature["types"])
-            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample, self._chunks)
+            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample, chunk_share(options))
         except OSError as error:
             raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)
@@ -352,53 +333,6 @@ class _Run:
         seconds = options.publish_seconds or min(max(30.0, 0.25 * comm.size), 1200.0)
         publish = publisher(comm, self.parts, self.job, table, signature, scratch.path)
         return Worker(comm, fetcher, child, scratch, publish, seconds, options)
-
-    def _exchange(self, plan: Plan | None) -> dict[int, RemetricsError]:
-        """Exchange messages until every rank has said goodbye; return, on the root, their errors."""
-        comm, worker, backoff, begun = self.comm, self.worker, Backoff(), time.monotonic()
-        coordinator = progress = None
-        if plan is not None:
-            coordinator = Coordinator(comm, plan, self._workers())
-            every = [layer for share in (*plan.shares, plan.tail) for layer in share]
-            progress = Progress(len(every), total_size(every), quiet=self.options.quiet)
-        while not all(one is None or one.finished for one in (coordinator, worker)):
-            moved = worker.step() if worker else False
-            while (received := comm.poll()) is not None:
-                source, tag, message = received
-                moved = True
-                if coordinator and tag in (ASK, TALLY, BYE, PAUSE):
-                    coordinator.handle(source, tag, message)
-                elif worker is not None:
-                    worker.handle(source, tag, message)
-            if self.stop:
-                self._order_stop(coordinator)
-            if coordinator and progress:
-                self._beat()
-                self.notebook.update(coordinator.by_rank)
-                _show(progress, coordinator.tally)
-            if moved:
-                backoff.reset()
-            else:
-                backoff.sleep(worker and self.child)
-        if progress:
-            progress.finish()
-        comm.flush()
-        self.exchange_seconds = time.monotonic() - begun
-        if coordinator is None:
-            return {}
-        self.notebook.close(coordinator.by_rank, self._how_it_ended(coordinator))
-        return coordinator.errors
-
-    def _how_it_ended(self, coordinator: Coordinator) -> str:
-        if coordinator.errors:
-            return f"failed: {coordinator.errors[min(coordinator.errors)]}"[:500]
-        return f"stopped on {self.stop.reason}" if self.stop else "done"
-
-    def _order_stop(self, coordinator: Coordinator | None) -> None:
-        if coordinator:
-            coordinator.stop()
-        if self.worker:
-            self.worker.stop()
 
     def _leave(self) -> NoReturn:
         """End the job where no rank could wait for the others; a start goes on from the parts."""
@@ -471,21 +405,6 @@ class _Run:
     def _tell(self, text: str) -> None:
         if not self.options.quiet:
             print(text, file=sys.stderr, flush=True)
-
-
-def _check_signatures(indexes: Any, signature: Mapping[str, str], folder: Path) -> None:
-    """Refuse to mix parts whose rows were made under other options."""
-    for index in indexes:
-        for name, value in signature.items():
-            if (made := index.signature.get(name, _BEFORE.get(name))) != value:
-                raise UsageError(
-                    f"{folder} holds parts made with {name}={made}, this run has {name}={value}",
-                    "use the same options, or another output with -o",
-                )
-
-
-def _show(progress: Progress, tally: Tally) -> None:
-    progress.update(tally.layers, tally.files, tally.bytes, tally.failed + tally.partial)
 
 
 def _warm(table: TypeTable, dataset: Path) -> None:

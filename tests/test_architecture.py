@@ -11,7 +11,7 @@ ROWS = [
     {"cli"},
     {"verbs"},
     {"analyze", "merge", "reduce", "doctor", "crawl", "mirror"},
-    {"account"},
+    {"account", "exchange", "signature"},
     {"worker"},
     {"fetch", "single"},
     {"report", "export"},

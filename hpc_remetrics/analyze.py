@@ -52,6 +52,9 @@ log = logging.getLogger(__name__)
 
 _MOST_SAID = 5
 
+_FLAGS = {"compress_sample": "--compress-sample", "chunk_sample": "--chunks and --chunk-sample"}
+"""How people write what is not an option by its own name."""
+
 _BEFORE = {"compress_sample": "0", "chunk_sample": "0"}
 """What parts that don't say it were made with."""
 
@@ -480,7 +483,7 @@ def _check_signatures(indexes: Any, signature: Mapping[str, str], folder: Path) 
             if (made := index.signature.get(name, _BEFORE.get(name))) != value:
                 raise UsageError(
                     f"{folder} holds parts made with {name}={made}, this run has {name}={value}",
-                    "use the same options, or another output with -o",
+                    f"use the same {_FLAGS.get(name, 'options')}, or another output with -o",
                 )
 
 

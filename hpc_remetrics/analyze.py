@@ -292,8 +292,9 @@ class _Run:
             root = self._root(todo, hosts) if self.is_root else None
             self.stop.at_once = None
             begun = time.monotonic()
-            errors = comm.bcast(exchange(comm, self.stop, self._beat, root, self.worker, self.child))
+            errors = exchange(comm, self.stop, self._beat, root, self.worker, self.child)
             self.exchange_seconds = time.monotonic() - begun
+            errors = comm.bcast(errors)
         finally:
             self.stop.at_once = self._leave
             self._close_scratch()

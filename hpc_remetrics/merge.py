@@ -77,7 +77,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),
         "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
-        "compress_sample": common_sample(datasets) or "0",
+        "compress_sample": str(common_sample(datasets) or 0),
         "chunk_sample": str(least_chunks(datasets)),
         "sources": " ".join(dict.fromkeys(str(run.get("sources", "")) for run in runs)),
         "rank_count": comm.size,

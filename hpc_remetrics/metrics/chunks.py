@@ -7,7 +7,6 @@ is in it, and sums over them divided by the share are estimates of the sums over
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -47,11 +46,6 @@ def count_chunks(inputs: Inputs) -> np.ndarray:
         for row, values in enumerate((np.ones_like(size), size, size * size)):
             sums[row] += summed_by(method, values, _METHODS)
     return sums
-
-
-def share_of(run: Mapping[str, Any]) -> Fraction:
-    """Return the share of the chunks that a dataset has; 0: its contents were not cut."""
-    return Fraction(str(run.get("chunk_sample", "0")))
 
 
 class Chunks:

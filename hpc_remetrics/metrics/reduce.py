@@ -23,7 +23,7 @@ from ..store.dataset import Dataset
 from .amounts import by_name
 from .assemble import Found, Tables, assemble
 from .carriers import Carriers
-from .chunks import Chunks, count_chunks, share_of
+from .chunks import Chunks, count_chunks
 from .common_names import CommonNames
 from .contents import ContentPass, top_contents
 from .files import FilePass
@@ -62,7 +62,7 @@ def _contents(inputs: Inputs, found: Found) -> None:
     found.empty_files = sum(comm.allgather(part.empty_files))
     found.sample = combined(comm, part.sample.sums)
     cut, chunks = combined(comm, part.cuts.sums), combined(comm, count_chunks(inputs))
-    found.chunks = Chunks(cut, chunks, share_of(inputs.dataset.run))
+    found.chunks = Chunks(cut, chunks, inputs.dataset.chunk_sample)
     for by, rows in part.top.items():
         found.top_contents[by] = top_contents(np.concatenate(comm.allgather(rows)))["content"]
 

@@ -63,10 +63,12 @@ class Cutter:
     def __init__(self, share: Fraction) -> None:
         self._bound, self._chunker = bound_of(share), chunker()
         self._seen: set[bytes] = set()
+        self._last = {_FIXED: b"", _CDC: b""}
 
     def begin(self) -> None:
         """Take the next content for one of another layer."""
         self._seen.clear()
+        self._last = {_FIXED: b"", _CDC: b""}
 
     def whole(self, digest: bytes, data: bytes) -> tuple[bytes, int] | None:
         """Return the records of a content's chunks and the number of those by content; None if it was cut before."""
@@ -110,7 +112,9 @@ class Cutter:
 
     def _add(self, data: memoryview, method: int, records: bytearray) -> None:
         fingerprint = hashlib.sha256(data).digest()[:_FINGERPRINT]
-        if fingerprint < self._bound:
+        # Of a run of equal chunks, as zeros are, one is enough.
+        if fingerprint < self._bound and fingerprint != self._last[method]:
+            self._last[method] = fingerprint
             records += RECORD.pack(fingerprint, len(data), method)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -239,6 +240,16 @@ class Dataset:
     def run(self) -> dict[str, Any]:
         """What made the file, by name; nothing in it is part of the result."""
         return dict(self._file["run"].attrs)
+
+    @property
+    def compress_sample(self) -> Fraction:
+        """Share of the contents that were compressed, by which they were drawn."""
+        return Fraction(str(self.run.get("compress_sample", "0")))
+
+    @property
+    def chunk_sample(self) -> Fraction:
+        """Share of the chunks that are in /chunks; 0: no content was cut."""
+        return Fraction(str(self.run.get("chunk_sample", "0")))
 
     @property
     def ranks(self) -> dict[str, np.ndarray]:

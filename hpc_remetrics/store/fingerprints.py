@@ -24,6 +24,9 @@ _PLACED = np.dtype([("row", "<i8"), *_CHUNK.descr])
 _BUCKET_ROWS = 1 << 20
 """Chunks that a bucket of fingerprints holds on average."""
 
+_PIECE_ROWS = 1 << 22
+"""Chunks of a bucket in memory at a time, besides the distinct ones: a page of zeros comes a million times."""
+
 _METHOD_BITS = (len(CHUNK_METHODS) - 1).bit_length()
 
 
@@ -37,8 +40,8 @@ class Fingerprints:
         self._comm, self._scratch = comm, scratch
         self._buckets = min(max(comm.size, -(-reader.extras_count("chunks") // _BUCKET_ROWS)), 1 << 16)
         outward = Shuffle(comm, scratch, "fingerprints", _CHUNK, self._buckets)
-        outward.pour(reader.extras("chunks", comm.rank, comm.size), self._home)
-        counts = [self._keep(bucket, rows) for bucket, rows in outward.buckets()]
+        outward.pour(map(distinct, reader.extras("chunks", comm.rank, comm.size)), self._home)
+        counts = [self._keep(bucket, outward.pieces(bucket, _PIECE_ROWS)) for bucket in outward.mine]
         everyone = comm.allgather(sum(counts))
         self.total = sum(everyone)
         self._rows = Shuffle(comm, scratch, "chunks-of", _PLACED, -(-self.total // CHUNK_ROWS))
@@ -49,9 +52,11 @@ class Fingerprints:
         head = np.frombuffer(rows["fingerprint"].tobytes(), ">u2")[::8].astype(np.int64)
         return (rows["method"].astype(np.int64) << 16 | head) * self._buckets >> 16 + _METHOD_BITS
 
-    def _keep(self, bucket: int, rows: np.ndarray) -> int:
+    def _keep(self, bucket: int, pieces: Iterator[np.ndarray]) -> int:
         """Put a bucket's distinct chunks aside, and return how many there are."""
-        found = distinct(rows)
+        found = np.empty(0, _CHUNK)
+        for rows in pieces:
+            found = distinct(np.concatenate([found, rows]))
         found.tofile(self._file(bucket))
         return len(found)
 

@@ -149,20 +149,19 @@ def _flat(folder: Path, number: int) -> Path:
     return folder / f"flat-{number}"
 
 
-def common_sample(datasets: Sequence[Dataset]) -> str | None:
+def common_sample(datasets: Sequence[Dataset]) -> Fraction | None:
     """Return the share of the contents that all datasets have compressed, None where they differ.
 
     Samples of different shares make none together: a content of one dataset had another chance to be drawn than one
     of the other, and of long ones nothing tells any more which a smaller share would have drawn.
     """
-    shares = {str(dataset.run.get("compress_sample", "0")) for dataset in datasets}
+    shares = {dataset.compress_sample for dataset in datasets}
     return shares.pop() if len(shares) == 1 else None
 
 
 def least_chunks(datasets: Sequence[Dataset]) -> Fraction:
     """Return the least share of the chunks that those datasets have which have some; 0 if none has."""
-    shares = [Fraction(str(dataset.run.get("chunk_sample", "0"))) for dataset in datasets]
-    return min((one for one in shares if one), default=Fraction())
+    return min((dataset.chunk_sample for dataset in datasets if dataset.chunk_sample), default=Fraction())
 
 
 def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
@@ -182,11 +181,14 @@ def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterato
 def _blocks(dataset: Dataset, table: str, dtype: np.dtype, rank: int, ranks: int) -> Iterator[np.ndarray]:
     """Yield this rank's share of columns of a table, as records."""
     rows = len(dataset.table(table))
+    if not rows:
+        return
+    reader = dataset.chunks_of(table)
     for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
         bounds = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
         records = np.empty(bounds[1] - bounds[0], dtype)
         for name in dtype.names or ():
-            records[name] = dataset.chunks_of(table).column(name, *bounds)
+            records[name] = reader.column(name, *bounds)
         yield records
 
 

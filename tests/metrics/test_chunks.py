@@ -138,6 +138,7 @@ def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut):
 def test_many_buckets_of_fingerprints_give_the_same(made, cut, tmp_path, monkeypatch):
     """As with billions of chunks."""
     monkeypatch.setattr(fingerprints, "_BUCKET_ROWS", 50)
+    monkeypatch.setattr(fingerprints, "_PIECE_ROWS", 7)
     (tmp_path / "node/rank").mkdir(parents=True)
     run = {"compress_sample": "1/128", "chunk_sample": "1"}
     with hpc_remetrics.open(cut) as dataset:
@@ -242,7 +243,9 @@ def test_pieces_are_cut_where_the_whole_is(seed):
     assert b"".join(passing.through(pieces)) == data
     last, passed = passing.end()
     assert passed == count
-    assert sorted(RECORD.iter_unpack(b"".join([*drained, last]))) == sorted(RECORD.iter_unpack(records))
+    want = sorted(set(RECORD.iter_unpack(records)))
+    assert sorted(set(RECORD.iter_unpack(b"".join([*drained, last])))) == want
+    assert len(records) < RECORD.size * (3_000_000 // 4096 + count + 2)  # of the zeros only one page
     assert cutter.whole(b"digest", data) is None  # a content is cut once a layer
 
 

@@ -111,6 +111,7 @@ class _Places:
         self._first: dict[int, list[Need]] = {}
         self._words: dict[bytes, list[Need]] = {}
         for need in needs:
+            # In a file that begins with something else, or is shorter, its first test fails, and nothing is printed.
             if len(need.begins) >= _WORD:
                 self._words.setdefault(need.begins[:_WORD], []).append(need)
                 continue

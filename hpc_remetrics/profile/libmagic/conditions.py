@@ -46,6 +46,7 @@ class Need:
     :ivar binary: it is tried on the bytes; `text`: on text.
     :ivar node: the rule.
     :ivar places: pairs of bytes at places, of which it needs one.
+    :ivar begins: bytes that a file must begin with, b"" if that isn't known.
     :ivar triggers: patterns of which it needs one to match; none where it needs something else.
     :ivar returns: libmagic may go on with the next rules although this one printed.
     :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
@@ -57,6 +58,7 @@ class Need:
         self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
         self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
         self.places = _best_places(list(node.path()))
+        self.begins = _begins(record)
         self.triggers: list[Pattern] = [] if self.places else _triggers(node) or []
         self.ends = (
             bool(record.description)
@@ -186,6 +188,11 @@ def _bytes_of(record: Record) -> bytes | None:
     if record.type == STRING and not record.modifiers & ~patterns.PLAIN and record.relation == EQUAL:
         return record.word
     return bytes_of(record)
+
+
+def _begins(record: Record) -> bytes:
+    """Return the bytes that a file must begin with for a test to pass, b"" if that isn't known."""
+    return b"" if record.offset or record.flag & MOVED else _bytes_of(record) or b""
 
 
 def _indirect(record: Record, test: Test) -> Prints:

@@ -19,10 +19,14 @@ two bytes of which the first is the last that it compares at once.
 def engine() -> str:
     """Return the version of Hyperscan that is installed, "" if there is none that can be used."""
     try:
-        data_base = _data_base(["a"])
+        import hyperscan
     except (ImportError, OSError):
         return ""
-    return str(data_base.info().decode().removeprefix("Version: ").partition(" ")[0])
+    try:
+        said = _data_base(["a"]).info().decode()
+    except hyperscan.error:  # this processor lacks what it needs
+        return ""
+    return str(said.removeprefix("Version: ").partition(" ")[0])
 
 
 class Matcher:

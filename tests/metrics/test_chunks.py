@@ -12,6 +12,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyfastcdc
 import pytest
@@ -125,6 +126,16 @@ def test_any_number_of_ranks_gives_the_same(made, cut, ranks, how):
     output = runs.folder / f"ranks{ranks}.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, "--chunks", *how, *NO_TYPES, ranks=ranks))
     assert_same(cut, output)
+
+
+def test_reduce_gives_what_analyze_gave(made, cut):
+    runs, _, _ = made
+    copy = runs.folder / "copy.h5"
+    copy.write_bytes(cut.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        del file["metrics"]
+    runs.run(runs.command("reduce", copy, "--memory", 1, ranks=2))
+    assert_same(cut, copy)
 
 
 def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
-from ..profile.cutting import chunker
 from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
@@ -118,6 +117,8 @@ def _run(arguments: argparse.Namespace) -> int:
         }
         options = analyze_options(flags, arguments.config, arguments.quiet)
         if options.chunks:
+            from ..profile.cutting import chunker
+
             chunker()  # says what is missing before anything starts
     from ..analyze import analyze
 

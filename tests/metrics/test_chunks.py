@@ -12,6 +12,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyfastcdc
 import pytest
@@ -127,11 +128,28 @@ def test_any_number_of_ranks_gives_the_same(made, cut, ranks, how):
     assert_same(cut, output)
 
 
-def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut):
+def test_reduce_gives_what_analyze_gave(made, cut):
+    runs, _, _ = made
+    copy = runs.folder / "copy.h5"
+    copy.write_bytes(cut.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        del file["metrics"]
+    runs.run(runs.command("reduce", copy, "--memory", 1, ranks=2))
+    assert_same(cut, copy)
+
+
+@pytest.fixture(scope="module")
+def each(made):
+    """A dataset of each image by itself."""
     runs, layout, _ = made
     for name in ("one", "two"):
         runs.run(runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--chunks", *NO_TYPES))
-    runs.run(runs.command("merge", "one.h5", "two.h5", "-o", "merged.h5", ranks=2))
+    return runs.folder / "one.h5", runs.folder / "two.h5"
+
+
+def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut, each):
+    runs, _, _ = made
+    runs.run(runs.command("merge", *each, "-o", "merged.h5", ranks=2))
     assert_same(cut, runs.folder / "merged.h5")
 
 
@@ -180,7 +198,7 @@ def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
             assert f"{len(kept):,} distinct chunks, 1/4 of all" in row["sample"]
 
 
-def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, cut):
+def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "plain.h5", *NO_TYPES))
     with hpc_remetrics.open(runs.folder / "plain.h5") as dataset:
@@ -190,7 +208,7 @@ def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, cut):
     assert "chunk_sample=0, this run has chunk_sample=1" in result.stderr
     result = runs.run(runs.analyze(f"oci:{layout}", "x.h5", "--chunks", "--chunk-sample", 0), code=2)
     assert result.stderr.count("\n") == 1 and "keeps no chunk" in result.stderr
-    runs.run(runs.command("merge", "plain.h5", "one.h5", "-o", "partly.h5"))
+    runs.run(runs.command("merge", "plain.h5", each[0], "-o", "partly.h5"))
     with hpc_remetrics.open(runs.folder / "partly.h5") as dataset:
         assert dataset.metrics["chunks"]["bytes"][0] < dataset.metrics.totals["content_bytes"]
         assert not scenario(dataset, "chunks_cdc")  # of all contents it isn't known

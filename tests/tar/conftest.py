@@ -7,7 +7,7 @@ import pytest
 from support.go_tar import GoTar
 
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile.layer import profile_file
+from hpc_remetrics.profile.entries import profile_file
 
 LARGEST = 64 << 20
 """As in gotar/main.go."""

@@ -57,7 +57,7 @@ def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, la
     """The same with the last tier, where entries on their way lie, and parts until they are copied."""
     full, done, output = 0, set(), runs.folder / "out.h5"
     for number in range(20):
-        folder = small(8192 * (number + 1))
+        folder = small(4096 * (number + 1))
         command = runs.analyze(f"oci:{layout}", output, "--scratch", folder, "--publish-seconds", "0.05")
         full += ends_well(Job(command, runs.folder), folder)
         done = goes_on(output, done)

@@ -221,11 +221,10 @@ def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     runs.run(runs.command("merge", "old.h5", "old.h5", "-o", "older.h5"))
 
 
-def test_a_part_of_before_has_no_sample(made, tmp_path):
+def test_a_part_of_before_has_no_sample(whole, tmp_path):
     """A part as it was written before there were extra records: the index doesn't name them."""
-    runs, _, _ = made
     path = tmp_path / "part-0.h5"
-    path.write_bytes(next((runs.folder / "whole.h5.parts").glob("part-*.h5")).read_bytes())
+    path.write_bytes(next(whole.with_name("whole.h5.parts").glob("part-*.h5")).read_bytes())
     data = path.read_bytes()
     _, _, _, length, _ = parts._FOOTER.unpack(data[-parts._FOOTER.size :])
     end = len(data) - parts._FOOTER.size - length

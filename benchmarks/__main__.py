@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("compare", "gather", "download", "registry", "scale", "ranks")
+ALL = ("compare", "gather", "download", "registry", "scale", "ranks", "reduce", "what_if")
 
 
 def main() -> int:

@@ -32,7 +32,7 @@ MEMORY = 1000.0
 TYPES = ("exact", "plain", "none")
 DEMO = "demo:"
 MOST_SHARES = 1_000_000
-SAMPLE = Fraction(1, 128)
+SAMPLE = Fraction(1, 256)
 """Share of the contents that are compressed, by default."""
 
 

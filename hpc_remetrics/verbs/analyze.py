@@ -66,7 +66,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--compress-sample",
         metavar="SHARE",
-        help="share of the contents that are compressed, to estimate what all would take; 0: none (default: 1/128)",
+        help="share of the contents that are compressed, to estimate what all would take; 0: none (default: 1/256)",
     )
     parser.add_argument(
         "--chunks", action="store_true", help="cut contents into chunks, fixed and by content, and count"

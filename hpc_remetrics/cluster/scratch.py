@@ -273,7 +273,15 @@ def _remove(folder: Path) -> None:
 
 def sweep(bases: Sequence[Path]) -> int:
     """Remove the folders of jobs that are dead; return how many."""
-    return sum(_sweep(path) for base in bases for path in base.glob("job-*.lock"))
+    return sum(_sweep(path) for base in bases for path in _locks_in(base))
+
+
+def _locks_in(base: Path) -> list[Path]:
+    try:
+        names = os.listdir(base)
+    except FileNotFoundError:
+        return []  # the last rank of another job has just removed it
+    return [base / name for name in names if name.startswith("job-") and name.endswith(".lock")]
 
 
 def _sweep(path: Path) -> bool:

@@ -41,6 +41,8 @@ def test_a_dead_job_is_swept_and_a_living_one_is_not(tmp_path):
     assert sweep([base]) == 0
     assert living.path.is_dir()
     living.close()
+    assert not base.exists()
+    assert sweep([base]) == 0
 
 
 def test_nodes_that_share_a_file_system_do_not_meet(tmp_path, monkeypatch):

@@ -32,10 +32,14 @@ from .records import (
 from .tree import EQUAL, MOVED, Node, Pattern, tree
 
 _ADD = 3
+_BLANKS = b" \t\n\v\f\r"
+_OF_TEXTS = (STRING, SEARCH, REGEX)
 _MOST_TRIGGERS = 8
+WORD = 4
+"""Bytes that a rule is looked up by, where a file begins."""
 
-Found = Mapping[str, int] | None
-"""Keys of patterns -> where the first match of each ends in a file, -1 if there is none; None: not known."""
+Found = Mapping[Pattern, int] | None
+"""Pattern -> where its first match ends in a file, -1 if there is none; None: not known."""
 
 Prints = Callable[[bytes, Found], bool]
 
@@ -46,8 +50,10 @@ class Need:
     :ivar binary: it is tried on the bytes; `text`: on text.
     :ivar node: the rule.
     :ivar places: pairs of bytes at places, of which it needs one.
-    :ivar begins: bytes that a file must begin with, b"" if that isn't known.
+    :ivar words: places and :data:`WORD` bytes there, in small letters, of which it needs one.
+    :ivar least: a file of fewer bytes may do without those pairs.
     :ivar triggers: patterns of which it needs one to match; none where it needs something else.
+    :ivar looks: it is asked only of files that look like text, or, False, of those that don't; None: of both.
     :ivar returns: libmagic may go on with the next rules although this one printed.
     :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
     """
@@ -56,9 +62,10 @@ class Need:
         record = node.record
         self.rule, self.node = rule, node
         self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
+        self.looks = _looks(record)
         self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
-        self.places = _best_places(list(node.path()))
-        self.begins = _begins(record)
+        self.places, self.least = _best_places(list(node.path()))
+        self.words = _words(record)
         self.triggers: list[Pattern] = [] if self.places else _triggers(node) or []
         self.ends = (
             bool(record.description)
@@ -101,12 +108,15 @@ def _may_be_left(record: Record) -> bool:
     return record.relation == ord("!") or record.type not in kept
 
 
+def _looks(record: Record) -> bool | None:
+    """Tell whether libmagic asks a first test of files that look like text alone, or of others (match)."""
+    one = record.modifiers & (patterns.TEXT | patterns.BINARY) if record.type in _OF_TEXTS else 0
+    return {patterns.TEXT: True, patterns.BINARY: False}.get(one)
+
+
 def _is_for_all(record: Record) -> bool:
     """Tell whether a first test is for files that look like text and for others, and of plain ASCII."""
-    both = patterns.TEXT | patterns.BINARY
-    if record.type in WIDTHS:
-        return True
-    return record.modifiers & both in (0, both) and record.word.isascii()
+    return record.type in WIDTHS or (_looks(record) is None and record.word.isascii())
 
 
 def is_exact(record: Record) -> bool:
@@ -139,8 +149,8 @@ def _passes(node: Node) -> Prints:
         word = record.word
         return lambda data, found: found is None or word in data
     if record.type in (SEARCH, REGEX) and node.pattern is not None and (record.level or test is None):
-        key = node.pattern.key
-        return lambda data, found: found is None or found[key] >= 0
+        pattern = node.pattern
+        return lambda data, found: found is None or found[pattern] >= 0
     if test is None:
         return lambda data, found: True
     if record.type == DER and not record.level and not record.offset:
@@ -190,9 +200,19 @@ def _bytes_of(record: Record) -> bytes | None:
     return bytes_of(record)
 
 
-def _begins(record: Record) -> bytes:
-    """Return the bytes that a file must begin with for a test to pass, b"" if that isn't known."""
-    return b"" if record.offset or record.flag & MOVED else _bytes_of(record) or b""
+def _words(record: Record) -> list[tuple[int, bytes]]:
+    """Return places, and bytes there in small letters, of which a file must have one for a first test to pass."""
+    if record.offset or record.flag & MOVED or record.relation != EQUAL:
+        return []
+    word, places = _bytes_of(record) or b"", [0]
+    at_once = record.type == STRING or (record.type == SEARCH and record.range == 1)
+    if record.type == SEARCH and record.range == 1 and not record.modifiers:
+        word, places = record.word, [0, 1]  # it may begin at the next byte too
+    elif at_once and not record.modifiers & ~patterns.UNDERSTOOD:
+        blanks = record.modifiers & (patterns.COMPACT | patterns.OPTIONAL_SPACE)
+        # A blank may stand for any number of them.
+        word = b"" if blanks and any(one in _BLANKS for one in record.word[:WORD]) else record.word
+    return [(place, word[:WORD].lower()) for place in places] if len(word) >= WORD else []
 
 
 def _indirect(record: Record, test: Test) -> Prints:
@@ -276,20 +296,29 @@ def _compiled(expression: str) -> re.Pattern[bytes]:
     return re.compile(expression.encode())
 
 
-def _best_places(path: list[Record]) -> list[tuple[int, Pairs]]:
-    """Return the place on the way where the fewest pairs of bytes will do, or two of which one is needed."""
+def _best_places(path: list[Record]) -> tuple[list[tuple[int, Pairs]], int]:
+    """Return the place on the way where the fewest pairs of bytes will do, or two of which one is needed.
+
+    And the bytes of a file below which it may do without: it ends where libmagic reads zeros.
+    """
     top = path[0]
     if top.type == SEARCH and top.range == 1 and not top.modifiers and top.length and top.relation == EQUAL:
         # It may begin at the next byte too.
         allowed = pairs_from(*patterns.first_pairs(top.word, 0) or (_ANY, _ANY))
-        return [(top.offset, allowed), (top.offset + 1, allowed)]
+        return [(top.offset, allowed), (top.offset + 1, allowed)], 0
     found: dict[int, Pairs] = {}
+    least: dict[int, int] = {}
     for record in path:
         pairs = None if record.flag & MOVED else _pairs(record)
         if pairs is not None:
             offset, allowed = pairs
             found[offset] = sorted({*found[offset]} & {*allowed}) if offset in found else allowed
-    return [min(found.items(), key=_rarity)] if found else []
+            if record.type in QUADS and 0 in allowed:
+                least[offset] = record.offset + WIDTHS[record.type]
+    if not found:
+        return [], 0
+    best = min(found.items(), key=_rarity)
+    return [best], least.get(best[0], 0)
 
 
 def _rarity(place: tuple[int, Pairs]) -> tuple[bool, int]:

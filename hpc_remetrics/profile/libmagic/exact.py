@@ -71,7 +71,7 @@ class Exact:
                 raise ValueError(f"this libmagic says {want!r} of a sample, not {have!r}")
 
     def _of_bytes(self, data: bytes) -> bytes | None:
-        needs = _needed(self._screen.of_bytes(data))
+        needs = _needed(self._screen.of_bytes(data, False))
         for need in needs:
             if need.returns:
                 return self._returning(data, needs, need.rule)
@@ -83,7 +83,7 @@ class Exact:
         The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
         """
         rules = _rules(needs)
-        for need in self._passing(first).of_bytes(data):
+        for need in self._passing(first).of_bytes(data, False):
             if need.rule not in rules:
                 rules[need.rule] = need.rule in self._base.returning
         return self._asked(data, dict(sorted(rules.items())))
@@ -96,10 +96,16 @@ class Exact:
         return self._behind[first]
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
-        binary, needs, matches = self._screen.of_both(text.utf8)
-        if not text.whole:  # rules for bytes see other bytes than rules for text
-            binary = self._screen.of_bytes(data)
-        needs.sort(key=_rule)
+        found, matches = self._screen.of_text(text.utf8)
+        needs = sorted((need for need in found if not need.binary), key=_rule)
+        if text.whole:
+            binary = [
+                need
+                for need in found
+                if need.binary and need.looks in (None, text.looks) and need.prints(data, matches)
+            ]
+        else:  # rules for bytes see other bytes than rules for text
+            binary = self._screen.of_bytes(data, text.looks)
         # Where no rule for bytes can print, and libmagic knows no other way, its words are those of rules for text.
         if matches is not None and not binary and has_rules(data, self._most):
             try:

@@ -37,16 +37,21 @@ class Matcher:
     """
 
     def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
-        distinct = {pattern.key: pattern.strict if strict else pattern.loose for pattern in patterns}
-        self._keys = list(distinct)
-        self._scan: Any = _data_base(list(distinct.values())).scan if distinct else _nothing
+        numbered = list(patterns)
+        self._scan: Any = _nothing
+        if numbered:
+            self._scan = _data_base([one.strict if strict else one.loose for one in numbered]).scan
 
-    def find(self, text: bytes) -> dict[str, int]:
-        """Return the keys of the patterns that match somewhere in a text, and where the first match of each ends."""
-        found: dict[int, int] = {}
-        self._scan(text, match_event_handler=_note, context=found)
-        keys = self._keys
-        return {keys[number]: end for number, end in found.items()}
+        def note(number: int, start: int, end: int, flags: int, found: dict[Pattern, int]) -> None:
+            found[numbered[number]] = end
+
+        self._note = note
+
+    def find(self, text: bytes) -> dict[Pattern, int]:
+        """Return the patterns that match somewhere in a text, and where the first match of each ends."""
+        found: dict[Pattern, int] = {}
+        self._scan(text, match_event_handler=self._note, context=found)
+        return found
 
 
 def _data_base(expressions: list[str]) -> Any:
@@ -67,10 +72,6 @@ def _nothing(text: bytes, **options: object) -> None:
     """Stand for a scan where there is nothing to seek."""
 
 
-def _note(number: int, start: int, end: int, flags: int, context: dict[int, int]) -> None:
-    context[number] = end
-
-
 class _Pair:
     """The same patterns, strict for the beginning of a text, and loose for the whole of one that is longer."""
 
@@ -82,17 +83,18 @@ class _Pair:
     def _far(self) -> Matcher:
         return Matcher([pattern for pattern in self._patterns if not pattern.is_near], strict=False)
 
-    def find(self, text: bytes) -> dict[str, int]:
+    def find(self, text: bytes) -> dict[Pattern, int]:
         """Return the patterns that match in a text, and where the first match of each ends, its size if unknown."""
+        if len(text) <= NEAR:
+            return self._near.find(text)
         found = self._near.find(text[:NEAR])
-        if len(text) > NEAR:
-            for key in self._far.find(text):
-                found.setdefault(key, len(text))
+        for pattern in self._far.find(text):
+            found.setdefault(pattern, len(text))
         return found
 
 
-class Matches(dict[str, int]):
-    """The patterns that match in a text: key -> where the first match ends, -1 for those that don't.
+class Matches(dict[Pattern, int]):
+    """The patterns that match in a text -> where the first match ends, -1 for those that don't.
 
     Those that no rule is found by are sought when they are asked for.
     """
@@ -101,32 +103,31 @@ class Matches(dict[str, int]):
         super().__init__(layered.triggers.find(text))
         self._layered, self._text = layered, text
 
-    def __missing__(self, key: str) -> int:
-        other = self._layered.other(key)
-        end = -1 if other is None else other.find(self._text).get(key, -1)
-        self[key] = end
+    def __missing__(self, pattern: Pattern) -> int:
+        other = self._layered.other(pattern)
+        end = -1 if other is None else other.find(self._text).get(pattern, -1)
+        self[pattern] = end
         return end
 
 
 class Layered:
     """Two layers of patterns: those that rules are found by, all at once, and others, one by one."""
 
-    def __init__(self, triggers: list[Pattern], others: Iterable[Pattern]) -> None:
-        self._triggers = {pattern.key: pattern for pattern in triggers}
-        self._others = {pattern.key: pattern for pattern in others}
-        self._compiled: dict[str, _Pair] = {}
+    def __init__(self, triggers: Iterable[Pattern]) -> None:
+        self._triggers = frozenset(triggers)
+        self._others: dict[Pattern, _Pair] = {}
 
     @cached_property
     def triggers(self) -> _Pair:
-        return _Pair(list(self._triggers.values()))
+        return _Pair(list(self._triggers))
 
-    def other(self, key: str) -> _Pair | None:
+    def other(self, pattern: Pattern) -> _Pair | None:
         """Return a matcher of one pattern; few are ever asked for. None for one of the first layer."""
-        if key in self._triggers:
+        if pattern in self._triggers:
             return None
-        if key not in self._compiled:
-            self._compiled[key] = _Pair([self._others[key]])
-        return self._compiled[key]
+        if pattern not in self._others:
+            self._others[pattern] = _Pair([pattern])
+        return self._others[pattern]
 
     def find(self, text: bytes) -> Matches:
         return Matches(self, text)

@@ -119,14 +119,9 @@ def _relation(record: Record, width: int) -> Callable[[Any], Any]:
 def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     """Return a place, and the pairs of bytes there of which the test needs one; None if all may do.
 
-    Where the second byte isn't in the file any will do: a test of one byte allows all. Two zeros
-    may lie behind the end for :data:`QUADS`.
+    Where the second byte isn't in the file any will do: a test of one byte allows all. To :data:`QUADS` that
+    allow two zeros, these may lie behind the file's end.
     """
-    found = _pairs_of(record)
-    return None if found and record.type in QUADS and 0 in found[1] else found
-
-
-def _pairs_of(record: Record) -> tuple[int, Pairs] | None:
     if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=<>&^":
         return None
     width = WIDTHS[record.type]

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from . import patterns
 from .conditions import Need, is_exact, place_test, prints, reach_of
 from .numeric import QUADS, WIDTHS
+from .patterns import STRING_BYTES, begins_with
 from .records import CLEAR, DEFAULT, NOSPACE, OFFADD, REGEX, SEARCH, STRING, USE, Record
-from .tree import EQUAL, MOVED, NEAR, Node
+from .tree import EQUAL, MOVED, NEAR, Node, Pattern
 
-Ends = Mapping[str, int]
-"""Keys of patterns -> where the first match of each ends, the text's size if that isn't known, -1 if there is none."""
+Ends = Mapping[Pattern, int]
+"""Pattern -> where its first match ends, the text's size if that isn't known, -1 if there is none."""
 
 _MOST = 8
 _FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
@@ -47,11 +48,11 @@ class Outcomes:
         """
         possible: set[bytes] = set()
         for need in needs:
-            if not need.prints(self._text, self._ends):
+            if need.looks not in (None, self._looks) or not need.prints(self._text, self._ends):
                 continue
             if need.returns:
                 raise NotKnownError
-            printed = self._of(need.node, 0)
+            printed, _ = self._of(need.node, 0)
             possible |= printed - {b""}
             if len(possible) > 1:
                 raise NotKnownError
@@ -63,54 +64,60 @@ class Outcomes:
             raise NotKnownError
         return possible.pop()
 
-    def _of(self, node: Node, base: int | None) -> set[bytes]:
-        """Return all that a test and those below may print; `base` is where the match above ends, if that is known."""
-        passes, end = self._passes(node, base)
-        if passes is False:
-            return {b""}
+    def _of(self, node: Node, base: int | None, got: bool | None = False) -> tuple[set[bytes], bool | None]:
+        """Return all that a test and those below may print, and whether it passes, None if that isn't known.
+
+        :param base: where the match above ends, None if that isn't known.
+        :param got: a test beside it, above it, passed.
+        """
+        passes, end = self._passes(node, base, got)
+        if passes is False or not node.matters:
+            return {b""}, passes
         record = node.record
         if record.type not in _FOLLOWED or node.fails or record.relation == _UNEQUAL:
             raise NotKnownError
-        if record.type == USE and prints(node)(self._text, self._ends):
-            raise NotKnownError
-        printed = {_words(record)}
-        for one in node.below:
-            if record.type != USE and one.matters:
-                below = self._of(one, end)
-                printed = {_joined(first, then, one.record) for first in printed for then in below}
-                if len(printed) > _MOST:
-                    raise NotKnownError
-        return printed if passes else printed | {b""}
+        if record.type == USE:
+            if prints(node)(self._text, self._ends):
+                raise NotKnownError
+            return {b""}, False
+        printed, got = {_words(record)}, False
+        for one in node.asked:
+            below, passed = self._of(one, end, got)
+            got = False if one.record.type == CLEAR else got or passed if passed is not None else got or None
+            printed = {_joined(first, then, one.record) for first in printed for then in below}
+            if len(printed) > _MOST:
+                raise NotKnownError
+        return (printed if passes else printed | {b""}), passes
 
-    def _passes(self, node: Node, base: int | None) -> tuple[bool | None, int | None]:
+    def _passes(self, node: Node, base: int | None, got: bool | None) -> tuple[bool | None, int | None]:
         """Tell whether a test passes, None if that isn't known, and where its match ends, None if that isn't."""
         record, pattern = node.record, node.pattern
         plain = record.type == SEARCH and is_exact(record)
         if plain and record.word not in self._text:
             return False, None
-        if pattern is not None and not plain and self._ends[pattern.key] < 0:
-            return False, None
-        if not record.level and self._is_passed_over(record):
+        if pattern is not None and not plain and self._ends[pattern] < 0:
             return False, None
         place = self._place(record, base)
-        if record.type in (DEFAULT, CLEAR) and (place is None or place > len(self._text)):
-            raise NotKnownError  # libmagic may leave out what is below
+        if record.type in (DEFAULT, CLEAR):
+            return self._is_default(record, place, got), place
         if record.type == REGEX:
-            return self._is_found(node, place), None
-        if place is None or not is_exact(record):
+            return self._regex(node, place)
+        if place is None:
             return None, None
+        if not is_exact(record):
+            return self._is_begun(record, place), place + record.length if record.type == STRING else None
         if record.type == SEARCH:
             return self._search(record, place)
         test = place_test(record)
         length = len(record.word) if record.type == STRING else WIDTHS[record.type]
         return (None if test is None else test(self._text, place)), place + length
 
-    def _is_passed_over(self, record: Record) -> bool:
-        """Tell whether libmagic keeps a text test for files that look like text, or for others."""
-        if record.type not in (STRING, SEARCH, REGEX):
-            return False
-        wanted = record.modifiers & (patterns.TEXT | patterns.BINARY)
-        return wanted == (patterns.BINARY if self._looks else patterns.TEXT)
+    def _is_default(self, record: Record, place: int | None, got: bool | None) -> bool | None:
+        """Tell whether a test without a question passes: if no other did (match)."""
+        behind = record.flag & MOVED == OFFADD and not record.offset  # where a match ends, which is in the text
+        if len(self._text) < place if place is not None else not behind:
+            raise NotKnownError  # libmagic may leave out what is below
+        return True if record.type == CLEAR else None if got is None else not got
 
     def _place(self, record: Record, base: int | None) -> int | None:
         moved = record.flag & MOVED
@@ -118,12 +125,24 @@ class Outcomes:
             return record.offset
         return base + record.offset if moved == OFFADD and base is not None else None
 
-    def _is_found(self, node: Node, place: int | None) -> bool | None:
+    def _regex(self, node: Node, place: int | None) -> tuple[bool | None, int | None]:
         """Tell whether an expression matches: what is found before the last byte that libmagic shows it does."""
-        pattern = node.pattern
-        if place != 0 or pattern is None or not pattern.exact or node.record.relation != EQUAL:
+        record, pattern = node.record, node.pattern
+        if place is None or pattern is None or record.relation != EQUAL:
+            return None, None
+        if not place and pattern.exact:
+            return (True if self._ends[pattern] < self._seen else None), None
+        if node.expression is None or place > len(self._text):
+            return None, None
+        return node.expression.search(self._text[place : place + NEAR][:-1]) is not None, None
+
+    def _is_begun(self, record: Record, place: int) -> bool | None:
+        """Tell whether a word with modifiers is at a place, None if that isn't known."""
+        if record.type != STRING or record.relation != EQUAL or record.range or not record.word.isascii():
             return None
-        return True if self._ends[pattern.key] < self._seen else None
+        if place + record.length > len(self._text):
+            return False  # libmagic wants room for the whole word, of which blanks may be left out (mget)
+        return begins_with(self._text[place : place + STRING_BYTES], record.word, record.modifiers)
 
     def _search(self, record: Record, place: int) -> tuple[bool, int | None]:
         word = record.word

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import lru_cache
 
 # Modifiers of a text test (file.h).
 COMPACT, OPTIONAL_SPACE, IGNORE_LOWER, IGNORE_UPPER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -29,6 +30,9 @@ _CLASSES = {
     "blank": b" \t",
 }
 _MOST_REPEATS = 4
+_BLANKS = frozenset(bytes([one]) for one in _SPACES)
+STRING_BYTES = 128
+"""Bytes of a file that libmagic compares a word with."""
 
 
 def of_word(word: bytes, modifiers: int) -> str:
@@ -110,17 +114,73 @@ def is_kept(value: bytes) -> bool:
     return all(int(one or 0) <= _MOST_REPEATS for pair in bounds for one in pair)
 
 
+@lru_cache(None)
+def for_python(value: bytes, ignores_case: bool) -> re.Pattern[bytes] | None:
+    """Return an expression that matches where this one does, and nowhere else, to be applied to the same bytes.
+
+    None if it isn't understood, or has more than one repeat: those may take long.
+    """
+    text = value.partition(b"\0")[0]
+    if len(re.findall(rb"(?<!\\)[*+{]", text)) > 1 or not is_kept(value):
+        return None
+    try:
+        reader = _Expression(text, True, True, end="(?m:$)")
+        translated = reader.alternatives()
+    except ValueError:
+        return None
+    return None if reader.rest else re.compile(translated.encode(), re.IGNORECASE if ignores_case else 0)
+
+
+def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
+    """Tell whether a text begins with a word that has modifiers, as `file_strncmp` does; None if that isn't known.
+
+    :param text: its first :data:`STRING_BYTES` bytes, or all of it.
+    """
+    if modifiers & ~UNDERSTOOD:
+        return None
+    text, at = text.ljust(STRING_BYTES, b"\0"), 0
+    for place, character in enumerate(word):
+        one, is_blank = word[place : place + 1], character in _SPACES
+        if at >= STRING_BYTES - 1:
+            return None
+        if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
+            if text[at : at + 1].lower() != one.lower():
+                return False
+            at += 1
+        elif is_blank and modifiers & COMPACT:
+            if text[at] not in _SPACES:
+                return False
+            at += 1
+            if word[place + 1 : place + 2] not in _BLANKS:
+                at = _behind_blanks(text, at)
+        elif is_blank and modifiers & OPTIONAL_SPACE:
+            at = _behind_blanks(text, at)
+        elif text[at] != character:
+            return False
+        else:
+            at += 1
+    if at >= STRING_BYTES:
+        return None
+    return not (modifiers & FULL_WORD and text[at] and text[at] not in _SPACES)
+
+
+def _behind_blanks(text: bytes, at: int) -> int:
+    while at < len(text) and text[at] in _SPACES:
+        at += 1
+    return at
+
+
 class _Expression:
     """A reader of one expression: what is left of it, and the translation by recursive descent."""
 
-    def __init__(self, text: bytes, at_start: bool, at_end: bool) -> None:
+    def __init__(self, text: bytes, at_start: bool, at_end: bool, end: str = "(?:(?m:$)|[^\\n]\\z)") -> None:
         # libmagic refuses other characters and doubled operators, which is an error at every file.
         odd = [one for one in text if not (32 <= one < 127 or one in _SPACES or one == 8)]
         if odd or not text or any(one * 2 in text for one in (b"?", b"*", b"+", b"{")):
             raise ValueError("an expression that libmagic refuses")
         self.rest = text.decode("latin-1")
         self._start = "(?m:^)" if at_start else ""
-        self._end = "(?:(?m:$)|[^\\n]\\z)" if at_end else ""
+        self._end = end if at_end else ""
 
     def _take(self) -> str:
         character, self.rest = self.rest[:1], self.rest[1:]

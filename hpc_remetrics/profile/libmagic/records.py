@@ -169,8 +169,12 @@ class Base:
 
     @cached_property
     def returning(self) -> frozenset[int]:
-        """The rules that libmagic may leave after it printed, to go on with the next: they look at a file's end."""
-        marked = self._has((self._flags & OFFNEGATIVE > 0) & (self._levels > 0))
+        """The rules that libmagic may leave after it printed, to go on with the next: they look at a file's end.
+
+        A negative place behind the match above isn't one at the end (msetoffset).
+        """
+        from_end = self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
+        marked = self._has(from_end & (self._levels > 0))
         return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
 
     def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from .conditions import Need
+from .conditions import WORD, Need
 from .matcher import Layered, Matcher, Matches
 from .numeric import Pairs
 from .tree import Pattern
@@ -34,44 +33,38 @@ class Screen:
         loose = [need for need in needs if not need.places]
         binary = [need for need in loose if need.binary]
         sought = [need for need in binary if seek and _is_within(need, _FAR)]
-        text = [need for need in loose if need.text and not need.binary]
         self._tested = [need for need in binary if need not in sought]
-        self._always = [need for need in text if not (seek and need.triggers)]
-        self._of_bytes, self._of_text = (
-            _Sought(sought),
-            _Sought([*sought, *(one for one in text if seek and one.triggers)]),
-        )
+        self._of_bytes = _Sought(sought)
+        # A text is sought through whole, so patterns may lie anywhere in it.
+        in_text = [need for need in loose if seek and need.triggers]
+        self._of_text, self._always = _Sought(in_text), [need for need in loose if need not in in_text]
         self._seek = seek
         if seek:
             in_bytes = self._of_bytes.triggers()
             self._in_bytes = Matcher(in_bytes, strict=False)
             self._reach = max((pattern.reach or 0 for pattern in in_bytes), default=0)
-            triggers = self._of_text.triggers()
-            others = [one for need in needs if need.text for one in need.node.patterns()]
-            self._in_text = Layered(triggers, others)
+            self._in_text = Layered(self._of_text.triggers())
 
-    def of_bytes(self, data: bytes) -> list[Need]:
-        """Return the rules for bytes that may print of a file."""
+    def of_bytes(self, data: bytes, looks: bool) -> list[Need]:
+        """Return the rules for bytes that may print of a file.
+
+        :param looks: libmagic takes it for text before it asks rules for bytes.
+        """
         found = [*self._places.having(data), *self._tested]
         if self._seek:
             found += self._of_bytes.having(self._in_bytes.find(data[: self._reach]))
-        return [need for need in found if need.binary and need.prints(data, None)]
+        return [need for need in found if need.binary and need.looks in (None, looks) and need.prints(data, None)]
 
-    def of_both(self, data: bytes) -> tuple[list[Need], list[Need], Matches | None]:
-        """Return the rules that may print of a file that is the text that libmagic makes of it.
+    def of_text(self, data: bytes) -> tuple[list[Need], Matches | None]:
+        """Return the rules that have what they are found by in a text as libmagic makes it, and the matches in it.
 
-        :returns: those for bytes; those for text alone that have what they are found by, of which `prints` is
-            still to be asked; and the matches in the text.
+        Those for bytes may print only if the text is the file, whole; `prints` is still to be asked.
         """
         matches = self._in_text.find(data) if self._seek else None
-        found = [*self._places.having(data), *self._tested, *self._always]
+        found = [*self._places.having(data), *self._always]
         if matches is not None:
             found += self._of_text.having(matches)
-        return (
-            [need for need in found if need.binary and need.prints(data, None)],
-            [need for need in found if not need.binary],
-            matches,
-        )
+        return found, matches
 
 
 def _is_within(need: Need, limit: int) -> bool:
@@ -82,39 +75,41 @@ class _Sought:
     """Rules by the patterns that they need one of."""
 
     def __init__(self, needs: Iterable[Need]) -> None:
-        self._needs: dict[str, list[Need]] = {}
-        self._triggers: dict[str, Pattern] = {}
+        self._needs: dict[Pattern, list[Need]] = {}
         for need in needs:
             for trigger in need.triggers:
-                self._triggers[trigger.key] = trigger
-                self._needs.setdefault(trigger.key, []).append(need)
+                self._needs.setdefault(trigger, []).append(need)
 
     def triggers(self) -> list[Pattern]:
-        return list(self._triggers.values())
+        return list(self._needs)
 
-    def having(self, triggers: Iterable[str]) -> list[Need]:
+    def having(self, triggers: Iterable[Pattern]) -> list[Need]:
         """Return the rules that have a pattern that they need."""
         needs = self._needs
-        return [need for key in triggers if key in needs for need in needs[key]]
+        return [need for pattern in triggers for need in needs[pattern]]
 
 
 class _Places:
-    """Rules by the pair of bytes that they need at a place.
+    """Rules by the bytes that they need at a place.
 
     The place 0, where most look, has dictionaries: of four bytes where all four are known, as many files begin with
-    the same two. Of the others a small table tells by a hash of the pair whether one of the place's can be it, so
+    the same two. Of the others a small table tells by a hash of a pair whether one of the place's can be it, so
     that it stays in the processor's cache.
     """
 
     def __init__(self, needs: Iterable[Need]) -> None:
         rows: dict[int, dict[int, list[Need]]] = {}
         self._first: dict[int, list[Need]] = {}
-        self._words: dict[bytes, list[Need]] = {}
+        self._words: dict[int, dict[bytes, list[Need]]] = {}
+        self._short: list[Need] = []
         for need in needs:
-            # In a file that begins with something else, or is shorter, its first test fails, and nothing is printed.
-            if len(need.begins) >= _WORD:
-                self._words.setdefault(need.begins[:_WORD], []).append(need)
+            # In a file that has something else there, or is shorter, its first test fails, and nothing is printed.
+            for offset, word in need.words:
+                self._words.setdefault(offset, {}).setdefault(word, []).append(need)
+            if need.words:
                 continue
+            if need.least:
+                self._short.append(need)
             for offset, pairs in need.places:
                 firsts = [] if offset else _firsts(pairs)
                 for first in firsts:
@@ -126,24 +121,37 @@ class _Places:
         self._offsets = sorted(rows)
         self._needs = [rows[offset] for offset in self._offsets]
         self._at = np.array(self._offsets, np.intp)
-        self._base = np.arange(len(rows), dtype=np.uint32) << _BITS
+        self._base = np.arange(len(rows), dtype=np.intp) << _BITS
         self._table = np.zeros(len(rows) << _BITS, np.bool_)
         for base, row in zip(self._base, self._needs, strict=True):
-            self._table[base + _hash(np.fromiter(row, np.uint16))] = True
+            self._table[base + np.fromiter(row, np.uint16) % _PRIME] = True
+        self._least = max((need.least for need in self._short), default=0)
+        # Views and room for the places that a file has, by their number: numpy's own work costs more than the look-ups.
+        self._room = [
+            (self._at[:some], self._base[:some], np.empty(some, np.uint16), np.empty(some, np.intp))
+            for some in range(len(rows) + 1)
+        ]
 
     def having(self, data: bytes) -> list[Need]:
         """Return the rules that have what they need at a place."""
         last = len(data) - 1
         needs = [*self._first.get(data[0], ()), *self._at_zero.get(data[0] | data[1] << 8, ())]
-        needs += self._words.get(data[:_WORD], ())
+        for offset, words in self._words.items():
+            needs += words.get(data[offset : offset + WORD].lower(), ())
         places = bisect_left(self._offsets, last)
-        pairs = np.ndarray((last,), "<u2", data, 0, (1,))[self._at[:places]]
-        maybe = self._table[self._base[:places] + _hash(pairs)]
-        for row in maybe.nonzero()[0].tolist():
-            needs += self._needs[row].get(int(pairs[row]), ())
+        at, base, hashes, cells = self._room[places]
+        np.remainder(np.ndarray((last,), _PAIR, data, 0, (1,))[at], _PRIME, hashes)
+        maybe = self._table.take(np.add(base, hashes, cells)).tobytes()
+        row = maybe.find(1)
+        while row >= 0:
+            offset = self._offsets[row]
+            needs += self._needs[row].get(data[offset] | data[offset + 1] << 8, ())
+            row = maybe.find(1, row + 1)
         if places < len(self._offsets) and self._offsets[places] == last:
             # At the last byte there is no pair to look up, so all are tested.
             needs += {need.rule: need for some in self._needs[places].values() for need in some}.values()
+        if last < self._least:
+            needs += [need for need in self._short if last < need.least]
         return needs
 
 
@@ -153,11 +161,6 @@ def _firsts(pairs: Pairs) -> list[int]:
     return sorted(firsts) if len(pairs) == len(firsts) << 8 else []
 
 
-_WORD = 4
 _BITS = 10
-_FACTOR = np.uint16(0x9E37)
-_SHIFT = np.uint16(16 - _BITS)
-
-
-def _hash(pairs: np.ndarray[Any, np.dtype[np.uint16]]) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    return (pairs * _FACTOR) >> _SHIFT
+_PRIME = np.uint16(1021)
+_PAIR = np.dtype("<u2")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 from . import patterns
 from .numeric import WIDTHS, divides_by_zero
 from .records import (
     BINTEST,
+    DEFAULT,
     INDIR,
     INDIRECT,
     INDIROFFADD,
@@ -30,27 +30,23 @@ MOVED = INDIR | OFFADD | INDIROFFADD | OFFNEGATIVE
 
 EQUAL = ord("=")
 REGEX_BYTES = NEAR = 8192  # FILE_REGEX_MAX
-_VALUE_BYTES = 128  # of a string that libmagic copies
+
 _MOST_NESTED, _MOST_BLOCK = 4, 40
 
 
-class Pattern(NamedTuple):
+class Pattern:
     """An expression that must match within the first `reach` bytes, or anywhere for None.
+
+    Two are one if they are the same object: :func:`pattern` makes no second one.
 
     :ivar strict: of a text of :data:`NEAR` bytes at most that holds no zeros; `loose`: of others.
     :ivar exact: a match of `strict` that ends before the last byte is one of libmagic's.
     """
 
-    strict: str
-    loose: str
-    reach: int | None
-    exact: bool = False
+    def __init__(self, strict: str, loose: str, reach: int | None, exact: bool) -> None:
+        self.strict, self.loose, self.reach, self.exact = strict, loose, reach, exact
 
-    @property
-    def key(self) -> str:
-        return f"{self.reach} {self.strict}"
-
-    @property
+    @cached_property
     def weight(self) -> int:
         """How many characters it names: the more, the rarer it is."""
         return re.sub(r"\[[^]]*\]", "", self.loose).count("\\x")
@@ -59,6 +55,12 @@ class Pattern(NamedTuple):
     def is_near(self) -> bool:
         """Tell whether what libmagic searches is within the first :data:`NEAR` bytes."""
         return self.reach is not None and self.reach <= NEAR
+
+
+@lru_cache(None)
+def pattern(strict: str, loose: str, reach: int | None, exact: bool = False) -> Pattern:
+    """Return the pattern that is this."""
+    return Pattern(strict, loose, reach, exact)
 
 
 class Node:
@@ -92,6 +94,21 @@ class Node:
         """Tell whether the test, or one below, has effects."""
         return self.effects or any(one.matters for one in self.below)
 
+    @cached_property
+    def asked(self) -> list[Node]:
+        """The tests of the next level that matter, and those on whose outcome one of them depends."""
+        defaults = [at for at, one in enumerate(self.below) if one.matters and one.record.type == DEFAULT]
+        return [one for at, one in enumerate(self.below) if one.matters or at < max(defaults, default=0)]
+
+    @cached_property
+    def expression(self) -> re.Pattern[bytes] | None:
+        """A regular expression that matches where libmagic's does, and nowhere else; None if that would take long."""
+        record = self.record
+        if record.type != REGEX or record.relation != EQUAL or record.range or record.modifiers & patterns.LINES:
+            return None
+        ignores_case = record.modifiers & (patterns.IGNORE_LOWER | patterns.IGNORE_UPPER)
+        return patterns.for_python(record.value, bool(ignores_case))
+
     def path(self) -> Iterator[Record]:
         """Yield the tests that must all pass before anything is printed."""
         yield self.record
@@ -99,14 +116,6 @@ class Node:
             mattering = [one for one in self.below if one.matters]
             if len(mattering) == 1:
                 yield from mattering[0].path()
-
-    def patterns(self) -> Iterator[Pattern]:
-        """Yield all patterns that tell whether anything is printed."""
-        if self.pattern is not None:
-            yield self.pattern
-        for one in self.below:
-            if one.matters:
-                yield from one.patterns()
 
 
 def tree(base: Base, records: list[Record]) -> Node:
@@ -146,7 +155,7 @@ def _base_of(record: Record, top: Record) -> int | None:
         return None
     # Behind what the first test matched.
     if top.type in (STRING, *WIDTHS):
-        return top.offset + _VALUE_BYTES
+        return top.offset + patterns.STRING_BYTES
     if top.type == REGEX:
         return top.offset + REGEX_BYTES
     bounded = top.type == SEARCH and top.range and not top.modifiers & ~patterns.PLAIN
@@ -155,6 +164,8 @@ def _base_of(record: Record, top: Record) -> int | None:
 
 def _pattern_of(record: Record, top: Record, above: Record | None) -> Pattern | None:
     """Return what must match somewhere in the file if a test passes."""
+    if record.type == STRING and not record.level and record.flag & MOVED and record.relation == EQUAL:
+        return _pattern_of_word(record.word, record.modifiers, None)
     if record.relation != EQUAL or record.type not in (REGEX, SEARCH):
         return None
     base = _base_of(record, top)
@@ -165,12 +176,16 @@ def _pattern_of(record: Record, top: Record, above: Record | None) -> Pattern | 
     if spaced and top.flag & BINTEST and not word[:1].isspace():
         # What stands before a blank, which may stand for any number of them, has a known length.
         word, spaced = word.split()[0], 0
+    reach = None if begin is None or spaced or not record.range else begin + record.range + len(word)
+    return _pattern_of_word(word, record.modifiers, reach)
+
+
+def _pattern_of_word(word: bytes, modifiers: int, reach: int | None) -> Pattern | None:
     try:
-        expression = patterns.of_word(word, record.modifiers)
+        expression = patterns.of_word(word, modifiers)
     except ValueError:
         return None
-    reach = None if begin is None or spaced or not record.range else begin + record.range + len(word)
-    return Pattern(expression, expression, reach)
+    return pattern(expression, expression, reach)
 
 
 def _pattern_of_expression(record: Record, begin: int | None, above: Record | None) -> Pattern | None:
@@ -183,7 +198,7 @@ def _pattern_of_expression(record: Record, begin: int | None, above: Record | No
         # It is searched from where a match of the expression above ends: there, or at the beginning of a line.
         behind = _expression(above, False)
         strict, loose = (_begun(one, behind, record, end) for one, end in ((strict, not record.range), (loose, False)))
-    return Pattern(strict, loose, None if begin is None else begin + REGEX_BYTES, exact)
+    return pattern(strict, loose, None if begin is None else begin + REGEX_BYTES, exact)
 
 
 def _begun(expression: str, behind: str | None, record: Record, at_end: bool) -> str:

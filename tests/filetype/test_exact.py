@@ -253,7 +253,7 @@ def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeyp
 
 
 def test_a_difference_from_libmagic_is_found_at_the_start(plain, exact, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(exact_module, "words_of", lambda text, printed: "something else")
+    monkeypatch.setattr(exact_module, "words_of", lambda text, printed, may_be_long: "something else")
     with pytest.raises(ValueError, match="of a sample"):
         exact.check()
     table = TypeTable(tmp_path, 64)

@@ -35,6 +35,7 @@ _ADD = 3
 _BLANKS = b" \t\n\v\f\r"
 _OF_TEXTS = (STRING, SEARCH, REGEX)
 _MOST_TRIGGERS = 8
+_FEW_PAIRS = 4
 WORD = 4
 """Bytes that a rule is looked up by, where a file begins."""
 
@@ -58,15 +59,15 @@ class Need:
     :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
     """
 
-    def __init__(self, base: Base, rule: int, node: Node) -> None:
-        record = node.record
-        self.rule, self.node = rule, node
+    def __init__(self, base: Base, rule: int, top_alone: bool = False) -> None:
+        record = base.top(rule)
+        self._base, self.rule, self._top_alone, self._record = base, rule, top_alone, record
         self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
         self.looks = _looks(record)
         self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
-        self.places, self.least = _best_places(list(node.path()))
         self.words = _words(record)
-        self.triggers: list[Pattern] = [] if self.places else _triggers(node) or []
+        self.places, self.least = ([], 0) if self.words else _rare_places(record) or _best_places(list(self.node.path()))
+        self.triggers: list[Pattern] = [] if self.words or self.places else _triggers(self.node) or []
         self.ends = (
             bool(record.description)
             and not self.returns
@@ -77,6 +78,18 @@ class Need:
         )
 
     @cached_property
+    def node(self) -> Node:
+        """The rule; most are never looked at further than :func:`_words` does."""
+        top = self._record
+        if self._top_alone:
+            node = tree(self._base, [top])
+            node.effects = True
+            return node
+        # What is below a binary test that has words isn't asked for: it prints whatever that says.
+        alone = top.description and top.flag & BINTEST
+        return tree(self._base, [top] if alone else self._base.records(self.rule))
+
+    @cached_property
     def prints(self) -> Prints:
         """Tell of a file's bytes, and the patterns found in it, whether the rule may print: False is sure."""
         return prints(self.node)
@@ -84,17 +97,15 @@ class Need:
 
 def need_of(base: Base, rule: int) -> Need | None:
     """Return what a rule needs to print, or None if it can't for a buffer of bytes."""
-    top = base.top(rule)
-    # What is below a binary test that has words isn't asked for: it prints whatever that says.
-    node = tree(base, [top] if top.description and top.flag & BINTEST else base.records(rule))
-    return Need(base, rule, node) if node.matters and not _is_from_end(top) else None
+    if _is_from_end(base.top(rule)):
+        return None
+    need = Need(base, rule)
+    return need if need.words or need.places or need.node.matters else None
 
 
 def need_to_pass(base: Base, rule: int) -> Need | None:
     """Return what a rule needs for its first test to pass, or None if that can't for a buffer of bytes."""
-    node = tree(base, [base.top(rule)])
-    node.effects = True
-    return None if _is_from_end(node.record) else Need(base, rule, node)
+    return None if _is_from_end(base.top(rule)) else Need(base, rule, True)
 
 
 def _is_from_end(record: Record) -> bool:
@@ -294,6 +305,12 @@ def _folded(record: Record) -> Test | None:
 @lru_cache(None)
 def _compiled(expression: str) -> re.Pattern[bytes]:
     return re.compile(expression.encode())
+
+
+def _rare_places(record: Record) -> tuple[list[tuple[int, Pairs]], int] | None:
+    """Return the place of a first test where few pairs of bytes will do, None if there is none."""
+    pairs = None if record.flag & MOVED or record.type in QUADS or record.type == SEARCH else _pairs(record)
+    return ([pairs], 0) if pairs and len(pairs[1]) <= _FEW_PAIRS and 0 not in pairs[1] else None
 
 
 def _best_places(path: list[Record]) -> tuple[list[tuple[int, Pairs]], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import cached_property
 from locale import CODESET, nl_langinfo
 
 from .binding import Magic, data_base_path, libmagic_version
@@ -12,7 +12,7 @@ from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
 from .records import Base, find_base
 from .samples import SAMPLES
-from .screen import Screen
+from .screen import LONG, Screen
 
 LIBRARIES = frozenset((544,))
 """Versions of libmagic whose way through its rules, and whose view of text, is followed."""
@@ -46,8 +46,6 @@ class Exact:
         self.unused = "" if self._seeks else found
         self._screen = Screen(needs, self._seeks)
         self._parts = _Parts(self._base)
-        self._behind: dict[int, Screen] = {}
-        self._to_pass = lru_cache(None)(partial(need_to_pass, self._base))
 
     def ask(self, data: bytes) -> bytes | None:
         """Return libmagic's words for a content, or None if it gives an error."""
@@ -83,17 +81,16 @@ class Exact:
         The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
         """
         rules = _rules(needs)
-        for need in self._passing(first).of_bytes(data, False):
-            if need.rule not in rules:
+        for need in self._passing.of_bytes(data, False):
+            if need.rule > first and need.rule not in rules:
                 rules[need.rule] = need.rule in self._base.returning
         return self._asked(data, dict(sorted(rules.items())))
 
-    def _passing(self, first: int) -> Screen:
-        """Return the rules behind one, by what their first test needs."""
-        if first not in self._behind:
-            needs = [need for rule in range(first + 1, self._base.rules) if (need := self._to_pass(rule)) is not None]
-            self._behind[first] = Screen([need for need in needs if need.binary], self._seeks)
-        return self._behind[first]
+    @cached_property
+    def _passing(self) -> Screen:
+        """The rules for bytes, by what their first test needs."""
+        needs = (need_to_pass(self._base, rule) for rule in range(self._base.rules))
+        return Screen([need for need in needs if need is not None and need.binary], self._seeks)
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         found, matches = self._screen.of_text(text.utf8)
@@ -113,7 +110,7 @@ class Exact:
             except NotKnownError:
                 pass
             else:
-                return words_of(text, printed.decode()).encode()
+                return words_of(text, printed.decode(), LONG in matches).encode()
         needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
         if any(need.returns for need in needs):
             return self._plain.ask(data)  # rules that were left out may end the walk behind this one

@@ -99,13 +99,21 @@ def _wide(seen: bytes, rest: bytes, whole: bool, looks: bool) -> Text | str:
     return Text("Unicode text, UTF-8", utf8, characters, whole and len(utf8) == len(seen), looks)
 
 
-def words_of(text: Text, printed: str) -> str:
-    """Return libmagic's words for text of which its rules print so much."""
+LONG_LINE = f"[^\\n]{{{_LONG + 1}}}"
+"""An expression that matches in the UTF-8 of a text that has a long line, and may match in others."""
+
+
+def words_of(text: Text, printed: str, may_be_long: bool) -> str:
+    """Return libmagic's words for text of which its rules print so much.
+
+    :param may_be_long: :data:`LONG_LINE` matches.
+    """
     kind = _kind(text.encoding, printed)
     if text.characters is None:
-        return kind + _long(_longest(text.utf8, b"\n")) + ("" if b"\n" in text.utf8 else _NO_ENDS)
+        longest = _longest(text.utf8, b"\n") if may_be_long else 0
+        return kind + _long(longest) + ("" if b"\n" in text.utf8 else _NO_ENDS)
     characters = text.characters
-    longest = _longest(characters.replace("\r", "\n").replace("\x85", "\n"), "\n")
+    longest = _longest(characters.replace("\r", "\n").replace("\x85", "\n"), "\n") if may_be_long else 0
     escapes = ", with escape sequences" if "\x1b" in characters else ""
     strikes = ", with overstriking" if "\b" in characters else ""
     return f"{kind}{_long(longest)}{_ends(characters)}{escapes}{strikes}"
@@ -149,6 +157,8 @@ def _longest(text: AnyStr, end: AnyStr) -> int:
 
 def _ends(characters: str) -> str:
     """Tell the ends of lines, but for line feeds alone."""
+    if "\r" not in characters and "\x85" not in characters:
+        return "" if "\n" in characters else _NO_ENDS
     both = characters.count("\r\n")
     counts = {
         "CRLF": both,
@@ -157,9 +167,7 @@ def _ends(characters: str) -> str:
         "NEL": characters.count("\x85"),
     }
     named = [name for name, count in counts.items() if count]
-    if not named:
-        return _NO_ENDS
-    return "" if named == ["LF"] else f", with {', '.join(named)} line terminators"
+    return f", with {', '.join(named)} line terminators"
 
 
 _BLANKS = b" \t\n\v\f\r"

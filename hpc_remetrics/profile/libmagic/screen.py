@@ -15,8 +15,10 @@ import numpy as np
 from .conditions import WORD, Need
 from .matcher import Layered, Matcher, Matches
 from .numeric import Pairs
-from .tree import Pattern
+from .plaintext import LONG_LINE
+from .tree import Pattern, pattern
 
+LONG = pattern(LONG_LINE, LONG_LINE, None)
 _FAR = 1 << 16  # patterns that may lie further in a file are sought one by one
 
 
@@ -29,8 +31,8 @@ class Screen:
     """
 
     def __init__(self, needs: Sequence[Need], seek: bool) -> None:
-        self._places = _Places([need for need in needs if need.places])
-        loose = [need for need in needs if not need.places]
+        self._places = _Places([need for need in needs if need.words or need.places])
+        loose = [need for need in needs if not (need.words or need.places)]
         binary = [need for need in loose if need.binary]
         sought = [need for need in binary if seek and _is_within(need, _FAR)]
         self._tested = [need for need in binary if need not in sought]
@@ -42,8 +44,8 @@ class Screen:
         if seek:
             in_bytes = self._of_bytes.triggers()
             self._in_bytes = Matcher(in_bytes, strict=False)
-            self._reach = max((pattern.reach or 0 for pattern in in_bytes), default=0)
-            self._in_text = Layered(self._of_text.triggers())
+            self._reach = max((one.reach or 0 for one in in_bytes), default=0)
+            self._in_text = Layered([*self._of_text.triggers(), LONG])
 
     def of_bytes(self, data: bytes, looks: bool) -> list[Need]:
         """Return the rules for bytes that may print of a file.
@@ -68,7 +70,7 @@ class Screen:
 
 
 def _is_within(need: Need, limit: int) -> bool:
-    return bool(need.triggers) and all((pattern.reach or limit) < limit for pattern in need.triggers)
+    return bool(need.triggers) and all((one.reach or limit) < limit for one in need.triggers)
 
 
 class _Sought:
@@ -86,7 +88,7 @@ class _Sought:
     def having(self, triggers: Iterable[Pattern]) -> list[Need]:
         """Return the rules that have a pattern that they need."""
         needs = self._needs
-        return [need for pattern in triggers for need in needs[pattern]]
+        return [need for one in triggers for need in needs.get(one, ())]
 
 
 class _Places:

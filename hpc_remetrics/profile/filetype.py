@@ -11,6 +11,7 @@ import gc
 import logging
 from collections.abc import Iterable
 from struct import Struct
+from typing import Any
 
 from ..errors import UsageError
 from .heads import RULE, head_of
@@ -20,6 +21,8 @@ from .typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 __all__ = [
     "HEAD_BYTES",
     "MODES",
+    "TOGETHER",
+    "TOGETHER_BYTES",
     "WATCH_BYTES",
     "Typer",
     "head_of",
@@ -34,6 +37,9 @@ MODES = ("exact", "plain", "none")
 
 HEAD_BYTES = 7 << 20
 """Bytes of a content's beginning that a `Typer` wants to see: what `file` 5.44 reads."""
+
+TOGETHER, TOGETHER_BYTES = 128, 1 << 20
+"""Contents, and bytes of them, that wait to be typed at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +65,11 @@ class Typer:
         self._mode = mode
         self._table = table
         self._watch = memoryview(bytearray(WATCH_BYTES)) if watch is None else watch.cast("B")
-        self._sequence = 0
+        self._running, self._sequence = self._watch[: _SEQUENCE.size].cast("Q"), 0
         self._libmagic: _Libmagic | None = None
-        self._numbers: dict[str, int] = {}  # libmagic's own words -> number, to reduce each only once
+        self._waiting: dict[bytes, list[Any]] = {}
+        self._waiting_bytes = 0
+        self._numbers: dict[bytes, int] = {}  # libmagic's own words -> number, to reduce each only once
 
     def type_of(self, digest: bytes, head: bytes | memoryview, size: int) -> int:
         """Return the number, in the table, of the type of a content.
@@ -81,23 +89,52 @@ class Typer:
             self._table.put(digest, number)
         return number
 
+    def type_later(self, content: list[Any], head: bytes) -> None:
+        """Put the type's number into a content, now or when :meth:`settle` is called.
+
+        Some contents are asked about together: the rules stay in the processor's caches meanwhile.
+
+        :param content: size, place for the number, digest.
+        :param head: as for :meth:`type_of`.
+        """
+        size, _, digest = content
+        number = UNTYPED if self._mode == "none" else self._table.get(digest) if size else EMPTY
+        if number >= 0:
+            content[1] = number
+        elif digest in self._waiting:
+            self._waiting[digest].append(content)
+        else:
+            self._waiting[digest] = [head, content]
+            self._waiting_bytes += len(head)
+            if len(self._waiting) >= TOGETHER or self._waiting_bytes >= TOGETHER_BYTES:
+                self.settle()
+
+    def settle(self) -> None:
+        """Ask about the contents that wait for it."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        for digest, (head, *contents) in waiting.items():
+            number = self._ask(digest, head)
+            self._table.put(digest, number)
+            for content in contents:
+                content[1] = number
+
     def _ask(self, digest: bytes, head: bytes | memoryview) -> int:
         if self._libmagic is None:
             self._libmagic = _Libmagic(self._mode, self._table)
         # The digest stands before the number that vouches for it; the parent reads in the other order.
         self._sequence += 1
         self._watch[_DIGEST_AT:WATCH_BYTES] = digest
-        _SEQUENCE.pack_into(self._watch, 0, self._sequence)
+        self._running[0] = self._sequence
         description = self._libmagic.describe(head)
-        _SEQUENCE.pack_into(self._watch, 0, 0)
+        self._running[0] = 0
         return self._number(description)
 
-    def _number(self, description: str | None) -> int:
+    def _number(self, description: bytes | None) -> int:
         if description is None:
             return UNREADABLE
         number = self._numbers.get(description)
         if number is None:
-            number = self._table.number(head_of(description))
+            number = self._table.number(head_of(description.decode("utf-8", "backslashreplace")))
             if len(self._numbers) > 10_000:  # most descriptions of images and archives come once
                 self._numbers.clear()
             self._numbers[description] = number
@@ -129,12 +166,11 @@ class _Libmagic:
                 _log.warning("texts take longer to type: Hyperscan %s misses matches and is not used", exact.unused)
             self._ask = exact.ask
 
-    def describe(self, head: bytes | memoryview) -> str | None:
+    def describe(self, head: bytes | memoryview) -> bytes | None:
         """Return libmagic's words for a content that begins with `head`, or None if it gives an error."""
         # libmagic wants bytes; a slice of bytes that cuts nothing is no copy.
         data = head[: self._most] if isinstance(head, bytes) else bytes(head[: self._most])
-        answer = self._ask(data)
-        return None if answer is None else answer.decode("utf-8", "backslashreplace")
+        return self._ask(data)
 
 
 def signature(mode: str = "exact") -> str:

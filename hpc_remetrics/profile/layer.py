@@ -17,7 +17,7 @@ from .filetype import HEAD_BYTES
 from .links import resolve_hardlinks
 from .paths import OPAQUE, WHITEOUT, Directories, clean
 from .sample import Passing, Sampler
-from .spill import NOTHING, Spill
+from .spill import NOTHING, Content, Spill
 from .stream import Stream
 from .tar import Member, Reader
 from .unpack import ZEROS, Tree
@@ -42,14 +42,19 @@ _HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
 
 
 class Typer(Protocol):
-    """Tells a content's type from its digest and first bytes, as a number."""
+    """Tells the types of contents, as numbers: puts each into its content, at the latest when told to settle."""
 
-    def type_of(self, digest: bytes, head: bytes, size: int, /) -> int: ...
+    def type_later(self, content: Content, head: bytes, /) -> None: ...
+
+    def settle(self) -> None: ...
 
 
 class _NoTypes:
-    def type_of(self, digest: bytes, head: bytes, size: int, /) -> int:
-        return NO_TYPE
+    def type_later(self, content: Content, head: bytes, /) -> None:
+        """Leave the content without one."""
+
+    def settle(self) -> None:
+        """Have nothing to do."""
 
 
 def profile_layer(
@@ -103,6 +108,7 @@ class _Pass:
         if cutter:
             cutter.begin()
         self.profile = LayerProfile()
+        spill.settle = typer.settle
         self.counts = [0] * len(KINDS)
         self.directories = Directories(spill.path.with_suffix(".directories"))
         self.holes = 0
@@ -152,7 +158,7 @@ class _Pass:
     def _walk(self, reader: Reader, stream: Stream) -> None:
         add, counts, directories = self.spill.add, self.counts, self.directories
         profile, limit = self.profile, self.limits.entries
-        kind_of, type_of, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_of, hashlib.sha256, self.tree
+        kind_of, type_later, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_later, hashlib.sha256, self.tree
         drawn, cutter, entries = self.sampler.bound, self.cutter, 0
         for member in reader:
             entries += 1
@@ -179,7 +185,8 @@ class _Pass:
                     self._sample(size, digest, data)
                 if cutter is not None:
                     self._cut(cutter, digest, data)
-                content = (size, type_of(digest, data, size), digest)
+                content = [size, NO_TYPE, digest]
+                type_later(content, data)
                 profile.FLS += size
             else:
                 if member.stored:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..columns import (
     BLOCK_BYTES,
@@ -29,14 +30,19 @@ _SAMPLE, _CUT = struct.Struct("<32sqq"), struct.Struct("<32sI")
 _WIDTHS = {"samples": _SAMPLE.size, "cuts": _CUT.size, "chunks": RECORD.size}
 """Bytes of an extra record."""
 
-Content = tuple[int, int, bytes]
-"""Size, type number and SHA-256 of a file's bytes."""
+Content = list[Any]
+"""Size, type number and SHA-256 of a file's bytes; the number may come as late as the block is written."""
 
-NOTHING: Content = (NO_CONTENT, NO_TYPE, _NO_DIGEST)
+NOTHING: Content = [NO_CONTENT, NO_TYPE, _NO_DIGEST]
 
 
 class Spill:
-    """One layer's entries on their way to a file; memory is bounded by one block."""
+    """One layer's entries on their way to a file; memory is bounded by one block.
+
+    :ivar settle: called before a block is written: what is still missing in contents is put there.
+    """
+
+    settle: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,6 +109,7 @@ class Spill:
 
     def flush(self) -> None:
         """Write the block that is being collected."""
+        self.settle()
         rows, extras = len(self._paths), {name: b"".join(records) for name, records in self._extras.items()}
         if not rows and not any(extras.values()):
             return
@@ -158,7 +165,7 @@ class Spill:
     def content(self, row: int) -> Content:
         """Read back the content of a flushed row."""
         size, number, digest = (os.pread(self._file, width, at) for at, width in self._places(row))
-        return _SIZE.unpack(size)[0], _TYPE.unpack(number)[0], digest
+        return [_SIZE.unpack(size)[0], _TYPE.unpack(number)[0], digest]
 
     def set_content(self, row: int, content: Content) -> None:
         """Overwrite the content of a flushed row."""

@@ -10,6 +10,8 @@ from hpc_remetrics.errors import MissingComponentError, UsageError
 from hpc_remetrics.profile import filetype
 from hpc_remetrics.profile.filetype import (
     HEAD_BYTES,
+    TOGETHER,
+    TOGETHER_BYTES,
     WATCH_BYTES,
     Typer,
     libmagic_version,
@@ -90,7 +92,7 @@ class _Answers:
 def test_the_watch_shows_the_content_while_libmagic_has_it(table):
     shared = bytearray(WATCH_BYTES)
     typer = Typer("plain", table, memoryview(shared))
-    typer._libmagic = _Answers("data", shared)
+    typer._libmagic = _Answers(b"data", shared)
     assert read_watch(shared) is None
     for data in (b"one", b"two"):
         typer.type_of(sha256(data), data, 3)
@@ -138,3 +140,25 @@ def test_the_module_is_light():
         "import sys; import hpc_remetrics.profile.filetype; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0
+
+
+def test_contents_that_wait_get_what_they_would_at_once(table):
+    typer = Typer("plain", table)
+    texts = [b"text %d\n" % (number // 2) for number in range(3 * TOGETHER)]  # each twice
+    contents = [[len(text), -1, sha256(text)] for text in (*texts, b"", PNG)]
+    for content, text in zip(contents, (*texts, b"", PNG), strict=True):
+        typer.type_later(content, text)
+    assert any(number == -1 for _, number, _ in contents)
+    typer.settle()
+    ascii_text = typer.type_of(sha256(b"other"), b"other", 5)
+    assert [number for _, number, _ in contents[: len(texts)]] == [ascii_text] * len(texts)
+    assert contents[-2][1] == EMPTY
+    assert table.description(contents[-1][1]) == "PNG image data"
+
+
+def test_many_bytes_do_not_wait(table):
+    typer = Typer("plain", table)
+    large = b"a" * TOGETHER_BYTES
+    content = [len(large), -1, sha256(large)]
+    typer.type_later(content, large)
+    assert table.description(content[1]) == "ASCII text"

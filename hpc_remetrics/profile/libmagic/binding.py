@@ -16,14 +16,16 @@ class Magic:
     """One open magic data base, with the parameters and the flags of `file` without options.
 
     :param records: compiled data bases in memory to use instead of the installed one.
+    :param encoding: find out whether a file is text; without, none is taken for text.
     :raises MissingComponentError: libmagic or its data base is not installed.
     """
 
-    def __init__(self, records: Sequence[bytes] | None = None) -> None:
+    def __init__(self, records: Sequence[bytes] | None = None, encoding: bool = True) -> None:
         # Not magic.Magic: it raises the limit of named rules above that of `file`.
         self._library = _magic()
         try:
-            self._cookie = self._library.magic_open(self._library.MAGIC_NONE)
+            flags = self._library.MAGIC_NONE if encoding else self._library.MAGIC_NO_CHECK_ENCODING
+            self._cookie = self._library.magic_open(flags)
             if records is None:
                 self._library.magic_load(self._cookie, None)
             else:

@@ -33,6 +33,7 @@ from .tree import EQUAL, MOVED, Node, Pattern, tree
 
 _ADD = 3
 _BLANKS = b" \t\n\v\f\r"
+_KEPT = frozenset((STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS)) - QUADS
 _OF_TEXTS = (STRING, SEARCH, REGEX)
 _MOST_TRIGGERS = 8
 _FEW_PAIRS = 4
@@ -49,28 +50,41 @@ class Need:
     """What one rule needs.
 
     :ivar binary: it is tried on the bytes; `text`: on text.
-    :ivar node: the rule.
     :ivar places: pairs of bytes at places, of which it needs one.
     :ivar words: places and :data:`WORD` bytes there, in small letters, of which it needs one.
     :ivar least: a file of fewer bytes may do without those pairs.
+    :ivar by_top: words and places are what its first test needs, which `passes` tells of.
     :ivar triggers: patterns of which it needs one to match; none where it needs something else.
-    :ivar looks: it is asked only of files that look like text, or, False, of those that don't; None: of both.
-    :ivar returns: libmagic may go on with the next rules although this one printed.
-    :ivar ends: True of `prints` is sure too, and libmagic's walk ends with this rule.
     """
 
-    def __init__(self, base: Base, rule: int, top_alone: bool = False) -> None:
-        record = base.top(rule)
-        self._base, self.rule, self._top_alone, self._record = base, rule, top_alone, record
+    def __init__(self, base: Base, rule: int, record: Record, top_alone: bool = False) -> None:
+        self._base, self.rule, self._record, self._top_alone = base, rule, record, top_alone
         self.binary, self.text = bool(record.flag & BINTEST), bool(record.flag & TEXTTEST)
-        self.looks = _looks(record)
-        self.returns = rule in base.returning or (bool(record.description) and _may_be_left(record))
         self.words = _words(record)
-        self.places, self.least = ([], 0) if self.words else _rare_places(record) or _best_places(list(self.node.path()))
+        rare = ([], 0) if self.words else _rare_places(record)
+        self.by_top = rare is not None
+        self.places, self.least = rare or _best_places(list(self.node.path()))
         self.triggers: list[Pattern] = [] if self.words or self.places else _triggers(self.node) or []
-        self.ends = (
+
+    @cached_property
+    def looks(self) -> bool | None:
+        """Tell whether it is asked only of files that look like text, or, False, of those that don't; None: of both."""
+        return _looks(self._record)
+
+    @cached_property
+    def returns(self) -> bool:
+        """Tell whether libmagic may go on with the next rules although this one printed."""
+        record = self._record
+        return self.rule in self._base.returning or (bool(record.description) and _may_be_left(record))
+
+    @cached_property
+    def ends(self) -> bool:
+        """Tell whether True of `prints` is sure too, and libmagic's walk ends with this rule."""
+        record = self._record
+        return (
             bool(record.description)
             and not self.returns
+            and not (self.binary and self.text)  # in the other walk it may not pass
             and record.relation == EQUAL
             and not record.flag & MOVED
             and _is_for_all(record)
@@ -90,6 +104,11 @@ class Need:
         return tree(self._base, [top] if alone else self._base.records(self.rule))
 
     @cached_property
+    def passes(self) -> Prints:
+        """Tell whether the first test may pass: False is sure."""
+        return _passes(tree(self._base, [self._record]))
+
+    @cached_property
     def prints(self) -> Prints:
         """Tell of a file's bytes, and the patterns found in it, whether the rule may print: False is sure."""
         return prints(self.node)
@@ -97,15 +116,17 @@ class Need:
 
 def need_of(base: Base, rule: int) -> Need | None:
     """Return what a rule needs to print, or None if it can't for a buffer of bytes."""
-    if _is_from_end(base.top(rule)):
+    record = base.top(rule)
+    if _is_from_end(record):
         return None
-    need = Need(base, rule)
+    need = Need(base, rule, record)
     return need if need.words or need.places or need.node.matters else None
 
 
 def need_to_pass(base: Base, rule: int) -> Need | None:
     """Return what a rule needs for its first test to pass, or None if that can't for a buffer of bytes."""
-    return None if _is_from_end(base.top(rule)) else Need(base, rule, True)
+    record = base.top(rule)
+    return None if _is_from_end(record) else Need(base, rule, record, True)
 
 
 def _is_from_end(record: Record) -> bool:
@@ -115,8 +136,7 @@ def _is_from_end(record: Record) -> bool:
 
 def _may_be_left(record: Record) -> bool:
     """Tell whether libmagic may find no place behind a first test that passed, and leave the rule (moffset)."""
-    kept = {STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS} - QUADS
-    return record.relation == ord("!") or record.type not in kept
+    return record.relation == ord("!") or record.type not in _KEPT
 
 
 def _looks(record: Record) -> bool | None:
@@ -145,6 +165,9 @@ def prints(node: Node) -> Prints:
     if node.effects:
         return passes
     below = [prints(one) for one in node.below if one.matters]
+    if len(below) == 1:  # which most have
+        only = below[0]
+        return lambda data, found: passes(data, found) and only(data, found)
     return lambda data, found: passes(data, found) and any(may(data, found) for may in below)
 
 
@@ -157,8 +180,8 @@ def _passes(node: Node) -> Prints:
         return _behind(record, test, node.top)
     if record.level and record.type == SEARCH and is_exact(record):
         # Somewhere in a text is cheap to ask, and in a file of any size isn't.
-        word = record.word
-        return lambda data, found: found is None or word in data
+        word, reach = record.word, node.pattern.reach if node.pattern is not None else None
+        return lambda data, found: found is None or data.find(word, 0, reach) >= 0
     if record.type in (SEARCH, REGEX) and node.pattern is not None and (record.level or test is None):
         pattern = node.pattern
         return lambda data, found: found is None or found[pattern] >= 0

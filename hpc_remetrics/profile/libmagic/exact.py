@@ -7,7 +7,7 @@ from locale import CODESET, nl_langinfo
 
 from .binding import Magic, data_base_path, libmagic_version
 from .conditions import Need, need_of, need_to_pass
-from .matcher import ENGINES, engine
+from .matcher import ENGINES, Matches, engine
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
 from .records import Base, find_base
@@ -40,11 +40,12 @@ class Exact:
             )
         self._plain, self._most = plain, plain.most
         self._base = find_base(data_base_path())
-        needs = [need for rule in range(self._base.rules) if (need := need_of(self._base, rule)) is not None]
+        rules = range(self._base.rules)
+        self._needs = [need for rule in rules if (need := need_of(self._base, rule)) is not None]
         found = engine()
         self._seeks = found in ENGINES
         self.unused = "" if self._seeks else found
-        self._screen = Screen(needs, self._seeks)
+        self._screen = Screen(self._needs, self._seeks)
         self._parts = _Parts(self._base)
 
     def ask(self, data: bytes) -> bytes | None:
@@ -69,40 +70,43 @@ class Exact:
                 raise ValueError(f"this libmagic says {want!r} of a sample, not {have!r}")
 
     def _of_bytes(self, data: bytes) -> bytes | None:
-        needs = _needed(self._screen.of_bytes(data, False))
+        found = self._screen.of_bytes(data)
+        needs = _needed(_printing(found, data, False, None))
         for need in needs:
             if need.returns:
-                return self._returning(data, needs, need.rule)
-        return self._asked(data, _rules(needs))
+                return self._returning(data, needs, found, need.rule)
+        return self._asked(data, _rules(needs), False)
 
-    def _returning(self, data: bytes, needs: list[Need], first: int) -> bytes | None:
+    def _returning(self, data: bytes, needs: list[Need], found: list[Need], first: int) -> bytes | None:
         """Ask of a file that libmagic may go on with after a rule printed.
 
         The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
+
+        :param found: all rules that have what they are found by.
         """
+        passing = [need for need in found if need.by_top and _is_asked(need, False) and need.passes(data, None)]
+        passing += _printing(self._passing.of_bytes(data), data, False, None)
         rules = _rules(needs)
-        for need in self._passing.of_bytes(data, False):
+        for need in passing:
             if need.rule > first and need.rule not in rules:
                 rules[need.rule] = need.rule in self._base.returning
-        return self._asked(data, dict(sorted(rules.items())))
+        return self._asked(data, dict(sorted(rules.items())), False)
 
     @cached_property
     def _passing(self) -> Screen:
-        """The rules for bytes, by what their first test needs."""
-        needs = (need_to_pass(self._base, rule) for rule in range(self._base.rules))
+        """The rules for bytes that aren't found by what their first test needs, by that."""
+        found = {need.rule for need in self._needs if need.by_top}
+        needs = (need_to_pass(self._base, rule) for rule in range(self._base.rules) if rule not in found)
         return Screen([need for need in needs if need is not None and need.binary], self._seeks)
 
     def _of_text(self, data: bytes, text: Text) -> bytes | None:
         found, matches = self._screen.of_text(text.utf8)
-        needs = sorted((need for need in found if not need.binary), key=_rule)
+        # A rule of both walks that doesn't pass in the file doesn't in the text that is the same.
+        needs = sorted((need for need in found if need.text and not (need.binary and text.whole)), key=_rule)
         if text.whole:
-            binary = [
-                need
-                for need in found
-                if need.binary and need.looks in (None, text.looks) and need.prints(data, matches)
-            ]
+            binary = _printing(found, data, text.looks, matches)
         else:  # rules for bytes see other bytes than rules for text
-            binary = self._screen.of_bytes(data, text.looks)
+            binary = _printing(self._screen.of_bytes(data), data, text.looks, None)
         # Where no rule for bytes can print, and libmagic knows no other way, its words are those of rules for text.
         if matches is not None and not binary and has_rules(data, self._most):
             try:
@@ -114,10 +118,20 @@ class Exact:
         needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
         if any(need.returns for need in needs):
             return self._plain.ask(data)  # rules that were left out may end the walk behind this one
-        return self._asked(data, _rules(needs))
+        return self._asked(data, _rules(needs), True)
 
-    def _asked(self, data: bytes, rules: dict[int, bool]) -> bytes | None:
-        return (self._parts.of(tuple(rules.items())) or self._plain).ask(data)
+    def _asked(self, data: bytes, rules: dict[int, bool], is_text: bool) -> bytes | None:
+        return (self._parts.of(tuple(rules.items()), is_text) or self._plain).ask(data)
+
+
+def _is_asked(need: Need, looks: bool) -> bool:
+    """Tell whether a rule is asked of the bytes of a file that looks like text, or doesn't."""
+    return need.binary and need.looks in (None, looks)
+
+
+def _printing(found: list[Need], data: bytes, looks: bool, matches: Matches | None) -> list[Need]:
+    """Return the rules for bytes that may print."""
+    return [need for need in found if _is_asked(need, looks) and need.prints(data, matches)]
 
 
 def _needed(found: list[Need]) -> list[Need]:
@@ -153,27 +167,30 @@ class _Parts:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        self._parts: dict[_Rules, Magic | None] = {}
+        self._parts: dict[tuple[_Rules, bool], Magic | None] = {}
         self._bytes = 0
 
-    def of(self, rules: _Rules) -> Magic | None:
-        """Return libmagic with these rules alone, or None if that may differ from libmagic with all."""
-        try:
-            return self._parts[rules]
-        except KeyError:
-            return self._made(rules)
+    def of(self, rules: _Rules, is_text: bool) -> Magic | None:
+        """Return libmagic with these rules alone, or None if that may differ from libmagic with all.
 
-    def _made(self, rules: _Rules) -> Magic | None:
+        :param is_text: it is for files in which libmagic finds an encoding; it doesn't look for one in others.
+        """
+        try:
+            return self._parts[rules, is_text]
+        except KeyError:
+            return self._made(rules, is_text)
+
+    def _made(self, rules: _Rules, is_text: bool) -> Magic | None:
         base = self._base
         # The answer of an entangled rule may come from rules that are not in the part.
         if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
-            self._parts[rules] = None
+            self._parts[rules, is_text] = None
             return None
         records = base.part(rules)
         if self._bytes + len(records) > _MOST_BYTES or len(self._parts) >= _MOST_PARTS:
             self._clear()
         self._bytes += len(records)
-        made = self._parts[rules] = Magic([records])
+        made = self._parts[rules, is_text] = Magic([records], is_text)
         return made
 
     def _clear(self) -> None:

@@ -93,7 +93,7 @@ class Outcomes:
         """Tell whether a test passes, None if that isn't known, and where its match ends, None if that isn't."""
         record, pattern = node.record, node.pattern
         plain = record.type == SEARCH and is_exact(record)
-        if plain and record.word not in self._text:
+        if plain and self._text.find(record.word, 0, None if pattern is None else pattern.reach) < 0:
             return False, None
         if pattern is not None and not plain and self._ends[pattern] < 0:
             return False, None

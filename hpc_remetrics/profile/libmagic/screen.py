@@ -47,15 +47,12 @@ class Screen:
             self._reach = max((one.reach or 0 for one in in_bytes), default=0)
             self._in_text = Layered([*self._of_text.triggers(), LONG])
 
-    def of_bytes(self, data: bytes, looks: bool) -> list[Need]:
-        """Return the rules for bytes that may print of a file.
-
-        :param looks: libmagic takes it for text before it asks rules for bytes.
-        """
+    def of_bytes(self, data: bytes) -> list[Need]:
+        """Return the rules that have what they are found by in a file; `prints` is still to be asked."""
         found = [*self._places.having(data), *self._tested]
         if self._seek:
             found += self._of_bytes.having(self._in_bytes.find(data[: self._reach]))
-        return [need for need in found if need.binary and need.looks in (None, looks) and need.prints(data, None)]
+        return found
 
     def of_text(self, data: bytes) -> tuple[list[Need], Matches | None]:
         """Return the rules that have what they are found by in a text as libmagic makes it, and the matches in it.

@@ -19,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -137,5 +138,5 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
             yield bz2.decompress(data)
         elif data.startswith(b"\xfd7zXZ"):
             yield lzma.decompress(data)
-    except (OSError, EOFError, lzma.LZMAError, ValueError):
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError):
         return

@@ -183,6 +183,75 @@ def test_texts_made_of_what_rules_seek(plain, exact, base):
     assert not list(differing(plain, exact, contents))
 
 
+def scripts(base: Base, drawn: random.Random):
+    """Yield beginnings of scripts: with blanks, to where a comparison ends, and whole words or not."""
+    words = {word for rule in range(base.rules) if (word := base.top(rule).word).startswith(b"#!")}
+    blanks = [b" " * size for size in (0, 0, 0, 1, 1, 2, 10, 200, *range(112, 130))] + [b"\t", b" \t\n"]
+    ends = (
+        b"",
+        b"\n",
+        b" -x\n",
+        b"x\n",
+        b"x\n#include <a.h>\n",
+        b"\0",
+        b" ",
+        b"\r\n",
+        b"\t",
+        b"\nmain() {\n",
+        b"\n\xe9\xff",
+    )
+    yield from (b"#!" + b" " * size + b"/bin/sh" + end for size in range(105, 130) for end in ends)
+    for word in sorted(words):
+        for _ in range(25):
+            name = drawn.choice((bytes.strip, bytes.swapcase, bytes.upper))(word[2:].strip())
+            name = name.replace(b" ", drawn.choice(blanks)) if drawn.random() < 0.3 else name
+            yield b"#!" + drawn.choice(blanks) + name + drawn.choice(ends)
+
+
+def test_scripts(plain, exact, base):
+    contents = list(scripts(base, random.Random(7)))
+    assert len(contents) > 2_000
+    assert not list(differing(plain, exact, contents))
+
+
+def small_files(base: Base, drawn: random.Random):
+    """Yield files of few bytes, many of them zeros, and files that have what two rules ask for."""
+    tops = [base.top(rule) for rule in range(base.rules) if base.top(rule).offset < 650]
+    for _ in range(2_000):
+        size = drawn.randrange(2, 24)
+        yield bytes(drawn.choice((0, 0, 1, 2, 10, 65, 255, drawn.randrange(256))) for _ in range(size))
+        data = bytearray(drawn.choice((b"\0", b" ", b"a\n")) * 700)
+        for record in drawn.choices(tops, k=2):
+            word = record.word or record.value[:4][:: drawn.choice((1, -1))]
+            data[record.offset : record.offset + len(word)] = word
+        yield bytes(data[: drawn.randrange(2, 1_300)])
+
+
+def test_small_files_and_files_of_two_kinds(plain, exact, base):
+    assert not list(differing(plain, exact, small_files(base, random.Random(8))))
+
+
+C_OR_NOT = (
+    b"main(",
+    b"main(String",
+    b"int main(void)\n{",
+    b") {",
+    b"){",
+    b"#include <a.h>\n",
+    b"x",
+    b"\nclass A ",
+    b"{.};\n",
+)
+"""Words of rules that ask whether no other test passed, or go on behind a match."""
+
+
+def test_texts_of_rules_with_defaults(plain, exact):
+    drawn = random.Random(9)
+    words = (*C_OR_NOT, b"import ", b"os", b"strutils", b"proc a", b" " * 60, b"\n" * 64, b"y\n" * 4_090)
+    contents = [b"".join(drawn.choices(words, k=drawn.randrange(1, 9))) for _ in range(2_000)]
+    assert not list(differing(plain, exact, contents))
+
+
 def test_texts_of_all_kinds_of_lines(plain, exact):
     drawn = random.Random(4)
     alphabets = (

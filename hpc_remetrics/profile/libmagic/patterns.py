@@ -134,15 +134,14 @@ def for_python(value: bytes, ignores_case: bool) -> re.Pattern[bytes] | None:
 def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
     """Tell whether a text begins with a word that has modifiers, as `file_strncmp` does; None if that isn't known.
 
-    :param text: its first :data:`STRING_BYTES` bytes, or all of it.
+    :param text: at least its first :data:`STRING_BYTES` bytes, or all of it.
     """
     if modifiers & ~UNDERSTOOD:
         return None
-    text, at = text.ljust(STRING_BYTES, b"\0"), 0
+    # The last byte that libmagic copies gives way to a zero, which no word has (mconvert).
+    text, at = text[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0"), 0
     for place, character in enumerate(word):
         one, is_blank = word[place : place + 1], character in _SPACES
-        if at >= STRING_BYTES - 1:
-            return None
         if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
             if text[at : at + 1].lower() != one.lower():
                 return False
@@ -159,8 +158,6 @@ def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
             return False
         else:
             at += 1
-    if at >= STRING_BYTES:
-        return None
     return not (modifiers & FULL_WORD and text[at] and text[at] not in _SPACES)
 
 

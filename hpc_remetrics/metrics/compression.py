@@ -165,13 +165,15 @@ def joined(classes: Sequence[Stratum]) -> list[Stratum]:
 
 
 def estimate(classes: Sequence[Stratum]) -> Estimate | None:
-    """Return what the contents of all strata take compressed, None where nothing tells.
+    """Return what the contents of all strata take compressed, None where fewer than `LEAST` of them tell.
 
     The interval is that of Student's distribution, with the degrees of freedom of Satterthwaite, and within what is
     certain: the sample takes what it does, and no content more than its size.
     """
     parts = joined(classes)
-    if any(one.rest and not one.sampled_size for one in parts) or not sum(one.sampled for one in parts):
+    if any(one.rest and (one.sampled < LEAST or not one.sampled_size) for one in parts):
+        return None
+    if not sum(one.sampled for one in parts):
         return None
     value, variances = sum(one.estimate for one in parts), [one.variance for one in parts]
     least = float(sum(one.packed for one in parts))

@@ -185,7 +185,10 @@ def test_texts_made_of_what_rules_seek(plain, exact, base):
 
 def scripts(base: Base, drawn: random.Random):
     """Yield beginnings of scripts: with blanks, to where a comparison ends, and whole words or not."""
-    words = {word for rule in range(base.rules) if (word := base.top(rule).word).startswith(b"#!")}
+    tops = [base.top(rule) for rule in range(base.rules)]
+    # Behind a whole word that a search asks for libmagic reads on, were it the file's end.
+    known = [top for top in tops if top.type != SEARCH or not top.modifiers & patterns.FULL_WORD]
+    words = {top.word for top in known if top.word.startswith(b"#!")}
     blanks = [b" " * size for size in (0, 0, 0, 1, 1, 2, 10, 200, *range(112, 130))] + [b"\t", b" \t\n"]
     ends = (
         b"",
@@ -210,7 +213,7 @@ def scripts(base: Base, drawn: random.Random):
 
 def test_scripts(plain, exact, base):
     contents = list(scripts(base, random.Random(7)))
-    assert len(contents) > 2_000
+    assert len(contents) > 1_000
     assert not list(differing(plain, exact, contents))
 
 

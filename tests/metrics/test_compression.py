@@ -21,7 +21,7 @@ from support.same import assert_same
 from support.small_images import PARTS, tar_of, tar_of_odd_things
 
 import hpc_remetrics
-from hpc_remetrics.metrics.compression import SampleTally, Stratum, estimate, strata
+from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
 from hpc_remetrics.profile.decompress import zstd_module
 from hpc_remetrics.profile.filetype import HEAD_BYTES
 from hpc_remetrics.profile.sample import Sampler
@@ -290,5 +290,12 @@ def test_the_interval_has_the_truth_in_95_of_100_samples(contents, share):
 def test_what_nothing_tells_is_no_estimate():
     assert estimate(tally_of(np.array([5, 9]), np.array([4, 4]), np.array([False, False]))) is None
     assert estimate([]) is None
-    one = estimate(tally_of(np.array([5, 9]), np.array([4, 4]), np.array([True, False])))
-    assert (one.low, one.high) == (4, 13)  # what is certain, since one says nothing of a variance
+
+
+@pytest.mark.parametrize(("sampled", "told"), [(LEAST - 1, False), (LEAST, True), (1_000, True)])
+def test_a_few_of_many_tell_nothing_and_all_of_few_do(sampled, told):
+    size = np.full(1_000, 100)
+    found = estimate(tally_of(size, size // 2, np.arange(1_000) < sampled))
+    assert (found is not None) is told
+    few = estimate(tally_of(size[:3], size[:3] // 2, np.ones(3, bool)))
+    assert (few.bytes, few.low, few.high) == (150, 150, 150)

@@ -32,6 +32,13 @@ EXTRAS: dict[str, list[tuple[str, str]]] = {
 chunks by content came of it; `chunks`: what they are, or a share of them.
 """
 
+_CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
+
+EXTRA_STRUCTS = {
+    name: struct.Struct("<" + "".join(_CODES[code] for _, code in fields)) for name, fields in EXTRAS.items()
+}
+"""Name -> what packs one of its records."""
+
 HEADER = struct.Struct(f"<4sIQQ{len(EXTRAS)}I")
 """Magic, rows, bytes of paths and of links, records of each of `EXTRAS`."""
 

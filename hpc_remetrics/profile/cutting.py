@@ -7,11 +7,11 @@ they would be cut whole: where a chunk ends depends on the bytes from its beginn
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
+from ..columns import EXTRA_STRUCTS
 from ..errors import MissingComponentError
 from ..records import CHUNK_METHODS
 from .sample import bound_of
@@ -25,7 +25,7 @@ CDC_BYTES = 8192
 LEAST, MOST = CDC_BYTES // 4, CDC_BYTES * 4
 """Sizes of the shortest and the longest chunk of FastCDC; the last one of a content may be shorter."""
 
-RECORD = struct.Struct("<16sIB")
+RECORD = EXTRA_STRUCTS["chunks"]
 """Fingerprint, size and method of a chunk."""
 
 _INSTALL = "pip install 'hpc-remetrics[chunks]'"

@@ -40,13 +40,18 @@ def codecs() -> str:
     return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {GZIP_LEVEL}, zstd {zstd_module().zstd_version} level {ZSTD_LEVEL}"
 
 
+def first_beyond(share: Fraction) -> int:
+    """Return the number that the first 64 bits of this share of all hashes are less than."""
+    return int(share * (1 << 64))
+
+
 def bound_of(share: Fraction) -> bytes:
     """Return the bytes that this share of all hashes is less than.
 
     >>> hashlib.sha256(b"").digest() < bound_of(Fraction(9, 10)), bound_of(Fraction(1, 2)).hex(" ")
     (True, '80 00 00 00 00 00 00 00')
     """
-    number = int(share * (1 << 64))
+    number = first_beyond(share)
     return _ALWAYS if number >> 64 else number.to_bytes(8, "big") if number else _NEVER
 
 

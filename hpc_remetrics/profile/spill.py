@@ -13,6 +13,7 @@ from ..columns import (
     BLOCK_BYTES,
     BLOCK_ROWS,
     COLUMNS,
+    EXTRA_STRUCTS,
     EXTRAS,
     HEADER,
     MAGIC,
@@ -21,14 +22,11 @@ from ..columns import (
     block_size,
     column_offset,
 )
-from .cutting import RECORD
 
 _NO_DIGEST = bytes(32)
 _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
 _SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
-_SAMPLE, _CUT = struct.Struct("<32sqq"), struct.Struct("<32sI")
-_WIDTHS = {"samples": _SAMPLE.size, "cuts": _CUT.size, "chunks": RECORD.size}
-"""Bytes of an extra record."""
+_SAMPLE, _CUT = EXTRA_STRUCTS["samples"], EXTRA_STRUCTS["cuts"]
 
 Content = list[Any]
 """Size, type number and SHA-256 of a file's bytes; the number may come as late as the block is written."""
@@ -114,7 +112,7 @@ class Spill:
         if not rows and not any(extras.values()):
             return
         paths, links = b"".join(self._paths), b"".join(self._links)
-        counts = [len(records) // _WIDTHS[name] for name, records in extras.items()]
+        counts = [len(records) // EXTRA_STRUCTS[name].size for name, records in extras.items()]
         header = HEADER.pack(MAGIC, rows, len(paths), len(links), *counts)
         data = b"".join([header, *self._columns(), paths, links, *extras.values()])
         _write(self._file, data, self._end)

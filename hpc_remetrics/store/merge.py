@@ -16,6 +16,7 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..cluster.together import Together
 from ..columns import NO_CONTENT, NO_TYPE
+from ..profile.sample import first_beyond
 from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
 from .dataset import Dataset, Table
 from .flat import FlatContents
@@ -172,10 +173,11 @@ def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator
 
 def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterator[np.ndarray]:
     """Yield this rank's share of the chunks that are in a sample of that share, as extra records."""
-    bound = int(least * (1 << 64)) - 1
+    if not (bound := first_beyond(least)):
+        return
     for chunks in _blocks(dataset, "chunks", EXTRA_RECORDS["chunks"], rank, ranks):
         head = np.frombuffer(chunks["fingerprint"].tobytes(), ">u8")[::2]
-        yield chunks[head <= np.uint64(max(bound, 0))]
+        yield chunks[head <= np.uint64(bound - 1)]
 
 
 def _blocks(dataset: Dataset, table: str, dtype: np.dtype, rank: int, ranks: int) -> Iterator[np.ndarray]:

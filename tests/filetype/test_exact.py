@@ -279,8 +279,10 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
 
 @pytest.mark.parametrize(
     "data",
-    [b" " * 256 + b"NCSD", b"\xb7" + bytes(40), b"\n\0", b"x" + bytes(2), b"\xef\xbb\xbfx", b"\xef\xbb\xbf", b"\0"],
-    ids=["number behind the end", "one byte", "line feed", "letter", "mark and letter", "mark", "zero"],
+    [
+        *(b" " * 256 + b"NCSD", b"\xb7" + bytes(40), b"\n\0", b"x" + bytes(2), b"\0"),
+        *(b"\xef\xbb\xbf" + end for end in (b"", b"x", b"x\xc3", b"x\0", b"\xc3\xa9", b"xy\xe2\x82", b"\xc3")),
+    ],
 )
 def test_files_that_end_early(plain, exact, data):
     assert exact.ask(data) == plain.ask(data)

@@ -91,10 +91,11 @@ def _wide(seen: bytes, rest: bytes, whole: bool, looks: bool) -> Text | str:
         characters = seen.decode("latin-1")
         return Text(encoding, characters.encode(), characters, False, looks)
     if seen.startswith(_BOM):
-        if len(seen) < len(_BOM) + _LEAST:
-            return UNKNOWN
         characters = characters[1:]
-        return Text("Unicode text, UTF-8 (with BOM)", characters.encode(), characters, False, looks)
+        utf8 = characters.encode()
+        if len(utf8) < _LEAST:
+            return UNKNOWN
+        return Text("Unicode text, UTF-8 (with BOM)", utf8, characters, False, looks)
     utf8 = characters.encode()
     return Text("Unicode text, UTF-8", utf8, characters, whole and len(utf8) == len(seen), looks)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -40,6 +41,8 @@ HEAD_BYTES = 7 << 20
 
 TOGETHER, TOGETHER_BYTES = 128, 1 << 20
 """Contents, and bytes of them, that wait to be typed at most."""
+
+_Ask = Callable[[bytes], bytes | None]
 
 _log = logging.getLogger(__name__)
 
@@ -164,13 +167,25 @@ class _Libmagic:
                 gc.enable()
             if exact.unused and table.is_first("matcher"):
                 _log.warning("texts take longer to type: Hyperscan %s misses matches and is not used", exact.unused)
-            self._ask = exact.ask
+            self._ask = partial(_sooner_plainly, exact.ask, plain.ask, table)
 
     def describe(self, head: bytes | memoryview) -> bytes | None:
         """Return libmagic's words for a content that begins with `head`, or None if it gives an error."""
         # libmagic wants bytes; a slice of bytes that cuts nothing is no copy.
         data = head[: self._most] if isinstance(head, bytes) else bytes(head[: self._most])
         return self._ask(data)
+
+
+def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: bytes) -> bytes | None:
+    """Ask; a fault of this program costs time, and neither the layer nor the type."""
+    try:
+        return ask(data)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if table.is_first("fault"):
+            _log.warning("a type was asked of libmagic plainly, please report it: %s: %s", type(error).__name__, error)
+        return plain(data)
 
 
 def signature(mode: str = "exact") -> str:

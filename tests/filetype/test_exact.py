@@ -335,6 +335,22 @@ def test_a_difference_from_libmagic_is_found_at_the_start(plain, exact, tmp_path
     assert "of a sample" in caplog.text
 
 
+def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(tmp_path, plain, exact, monkeypatch, caplog):
+    table = TypeTable(tmp_path)
+    typer = Typer("exact", table)
+    assert table.description(typer.type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+
+    def broken(self, data, text):
+        raise IndexError("out of range")
+
+    monkeypatch.setattr(Exact, "_of_text", broken)
+    for number in (1, 2):
+        text = b"#!/bin/sh\n" * number
+        assert table.description(typer.type_of(bytes([number] * 32), text, len(text))) == "POSIX shell script"
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1 and said[0].endswith("IndexError: out of range")
+
+
 def test_typers_agree(tmp_path, plain):
     for number, data in enumerate(machine_files(120)):
         heads = []

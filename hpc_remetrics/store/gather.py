@@ -4,7 +4,8 @@
 2. The distinct contents of each layer travel to the home of their digest, a range of its first bytes, which
    numbers the contents in order (`shuffle.py`, `number.py`).
 3. The numbers travel back to the owners of the entries, the contents to the owners of their rows.
-4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes.
+4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes. What is small
+   the root writes alone (`small.py`).
 
 Every number is a function of the parts alone, so any number of ranks makes the same file.
 """
@@ -24,22 +25,7 @@ from ..cluster.comm import Comm
 from ..cluster.together import Together
 from ..columns import NO_CONTENT
 from ..outputs import real_name
-from ..profile.taxonomy import classify
-from ..records import (
-    CAUSES,
-    COMPRESSIONS,
-    KINDS,
-    MANIFEST_TYPES,
-    MEDIA_TYPES,
-    NOTES,
-    SKIP_CAUSES,
-    STAGES,
-    STATUSES,
-    Catalog,
-    Image,
-    Popularity,
-    Skipped,
-)
+from ..records import KINDS, STATUSES, Catalog, Image
 from .chunks import ChunkWriter
 from .fingerprints import Fingerprints
 from .hdf5 import new_file, output_error
@@ -50,7 +36,8 @@ from .placement import PartReader, PlacedReader, Placement, place, sorted_images
 from .publish import publish_whole, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
-from .tables import create_table, describe_file, write_run, write_table
+from .small import write_small
+from .tables import describe_file
 
 _BUCKET_ROWS = 1 << 19
 """Rows with content that a bucket of digests holds on average."""
@@ -114,7 +101,8 @@ class Gather:
                         temporary.unlink(missing_ok=True)
                         file, sink = opened.enter_context(new_file(temporary))
                         describe_file(file)
-                        self._write_small(file, numbers, catalog, images, run)
+                        large = {"contents": numbers.total, "chunks": numbers.chunks.total}
+                        write_small(file, self.placement, catalog, images, numbers.types, run, large)
                         sink.check()
                 self._write(file, numbers)
                 with Together(comm), disk_errors(output, "the dataset"):
@@ -289,63 +277,6 @@ class Gather:
         values = np.frombuffer(self.reader.blob(name, start, min(start + CHUNK_BYTES, size)), np.uint8)
         writer.write(f"entries/{name}", TABLES["entries"].columns[name], start, values, size)
 
-    def _write_small(
-        self, file: Any, numbers: _Numbers, catalog: Catalog, images: list[Image], run: Mapping[str, Any]
-    ) -> None:
-        """Write the tables that the root holds whole, and create the big ones."""
-        placement = self.placement
-        repositories = sorted({image.repository for image in images})
-        rows = {
-            "repositories": len(repositories),
-            "images": len(images),
-            "image_layers": sum(len(image.layers) for image in images),
-            "layers": len(placement.layers),
-            "entries": placement.entries,
-            "contents": numbers.total,
-            "types": len(numbers.types),
-            "chunks": numbers.chunks.total,
-        }
-        write_table(file, "repositories", _repository_columns(catalog, repositories), rows)
-        write_table(file, "images", _image_columns(images, repositories), rows)
-        write_table(file, "image_layers", {"layer": self._image_layers(images)}, rows)
-        write_table(file, "layers", self._layer_columns(images), rows)
-        sizes = {f"{name}_byte": int(placement.first[name][-1]) for name in ("path", "link")}
-        create_table(file, "entries", {"row": placement.entries, **sizes}, rows)
-        if not placement.entries:
-            file["entries/path_offset"][...] = file["entries/link_offset"][...] = 0
-        create_table(file, "contents", {"row": numbers.total}, rows)
-        create_table(file, "chunks", {"row": numbers.chunks.total}, rows)
-        write_table(file, "types", _type_columns(numbers.types), rows)
-        write_table(file, "failures", _failure_columns(placement), rows)
-        write_table(file, "skipped", _skipped_columns(catalog), rows)
-        write_run(file, run, placement.failures, placement.layers["cpu_seconds"])
-
-    def _image_layers(self, images: list[Image]) -> np.ndarray:
-        row = {digest: n for n, digest in enumerate(_digests(self.placement.layers))}
-        return np.array([row[layer.digest.raw] for image in images for layer in image.layers], np.int64)
-
-    def _layer_columns(self, images: list[Image]) -> dict[str, np.ndarray]:
-        layers = self.placement.layers
-        names = TABLES["layers"].columns
-        columns = {name: layers[name].copy() for name in names if name in (layers.dtype.names or ())}
-        columns["first_entry"] = self.placement.first["entries"][:-1]
-        columns["images"] = np.diff(self.placement.image_start)
-        said: dict[bytes, set[tuple[int, bytes]]] = {}
-        for image in images:
-            for layer in image.layers:
-                diff_id = layer.diff_id.raw if layer.diff_id else b""
-                said.setdefault(layer.digest.raw, set()).add((MEDIA_TYPES[layer.media_type], diff_id))
-        media = np.zeros(len(layers), np.uint8)
-        for n, digest in enumerate(_digests(layers)):
-            media[n] = min(media_type for media_type, _ in said[digest])
-            computed = layers["diff_id"][n].tobytes()
-            wrong = any(diff_id and diff_id != computed for _, diff_id in said[digest])
-            if wrong and computed.strip(b"\0"):
-                columns["notes"][n] |= NOTES["diff_id_mismatch"]
-        columns["media_type"] = media
-        columns["notes"] |= _media_mismatch(media, layers["compression"])
-        return columns
-
     def _ledger(self) -> Ledger:
         counts = np.bincount(self.placement.layers["status"], minlength=len(STATUSES)).tolist()
         return Ledger(*(counts[STATUSES[word]] for word in ("ok", "partial", "failed")))
@@ -408,11 +339,6 @@ def disk_errors(path: Path, what: str) -> Iterator[None]:
         raise output_error(error, path, what) from error
 
 
-def _digests(layers: np.ndarray) -> list[bytes]:
-    data = layers["digest"].tobytes()
-    return [data[at : at + 32] for at in range(0, len(data), 32)]
-
-
 def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: _Numbers) -> None:
     """Write one block of /contents."""
     start = block * CHUNK_ROWS
@@ -422,75 +348,3 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
     for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd", "cdc_chunks"):
         writer.write(f"contents/{name}", columns[name], start, np.ascontiguousarray(ordered[name]), numbers.total)
     writer.write("contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total)
-
-
-def _raw(digests: list[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(digests), "V32")
-
-
-def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
-    known = [catalog.repositories.get(name, Popularity()) for name in names]
-    columns = ("stars", "pulls", "stratum", "weight", "drawn")
-    return {"name": names, **{column: [getattr(one, column) for one in known] for column in columns}}
-
-
-def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:
-    row = {name: n for n, name in enumerate(repositories)}
-    counts = np.array([len(image.layers) for image in images], np.int64)
-    return {
-        "name": [image.name for image in images],
-        "repository": [row[image.repository] for image in images],
-        "digest": _raw([image.digest.raw for image in images]),
-        "platform": [image.platform for image in images],
-        "manifest_type": [MANIFEST_TYPES[image.manifest_type] for image in images],
-        "first_layer": np.cumsum(counts) - counts,
-        "layers": counts,
-    }
-
-
-def _type_columns(descriptions: list[str]) -> dict[str, list[str]]:
-    types = [classify(text) for text in descriptions]
-    return {
-        "description": descriptions,
-        "mime": [one.mime for one in types],
-        "group": [one.group for one in types],
-        "class": [one.class_ for one in types],
-    }
-
-
-def _failure_columns(placement: Placement) -> dict[str, Any]:
-    failures = placement.failures
-    return {
-        "digest": _raw([failure.digest.raw for failure in failures]),
-        "stage": [STAGES[failure.stage] for failure in failures],
-        "cause": [CAUSES[failure.cause] for failure in failures],
-        "message": [failure.message for failure in failures],
-        "offset": [failure.offset for failure in failures],
-    }
-
-
-def _in_order(one: Skipped) -> tuple[str | int, ...]:
-    return one.image, one.digest, one.cause, one.media_type, one.size, one.message
-
-
-def _skipped_columns(catalog: Catalog) -> dict[str, Any]:
-    skipped = sorted(set(catalog.skipped), key=_in_order)
-    return {
-        "image": [one.image for one in skipped],
-        "digest": [one.digest for one in skipped],
-        "size": [one.size for one in skipped],
-        "media_type": [one.media_type for one in skipped],
-        "cause": [SKIP_CAUSES[one.cause] for one in skipped],
-        "message": [one.message for one in skipped],
-    }
-
-
-def _media_mismatch(media: np.ndarray, compression: np.ndarray) -> np.ndarray:
-    """Return the note bit where the manifests name another compression than the first bytes show."""
-    said = np.full(len(MEDIA_TYPES), -1)
-    for word, place_of in MEDIA_TYPES.items():
-        ending = word.rpartition("_tar")[2].lstrip("_")
-        if word != "unspecified":
-            said[place_of] = COMPRESSIONS[ending or "none"]
-    differs = (said[media] >= 0) & (said[media] != compression) & (compression != COMPRESSIONS["unknown"])
-    return np.where(differs, NOTES["media_type_mismatch"], 0).astype(np.uint32)

@@ -71,12 +71,12 @@ def test_a_requeued_job_starts_where_a_killed_one_left_its_shared_memory(slurm, 
 
 
 def running(slurm, job, step):
-    """The ranks of a step, once their tools run."""
+    """The ranks of a step, once the tools of all but the root run: one that starts later would outlive a kill."""
     words = {"PMI_JOBID": f"{job}.{step}", "SLURM_CONF": slurm.environment["SLURM_CONF"]}.items()
     found = psutil.process_iter(["cmdline", "environ"])
     found = [one for one in found if words <= (one.info["environ"] or {}).items()]
     ranks = [one for one in found if "analyze" in one.info["cmdline"] and "python" in one.info["cmdline"][0]]
-    return ranks if len(ranks) == 3 and all(segments(one) for one in ranks) and tools(ranks) else []
+    return ranks if len(ranks) == 3 and all(segments(one) for one in ranks) and len(tools(ranks)) == 2 else []
 
 
 def tools(ranks):

@@ -82,15 +82,8 @@ class Typer:
         :param size: bytes of the whole content.
         :raises MissingComponentError: libmagic is not installed (at the first question).
         """
-        if self._mode == "none":
-            return UNTYPED
-        if not size:
-            return EMPTY
-        number = self._table.get(digest)
-        if number < 0:
-            number = self._ask(digest, head)
-            self._table.put(digest, number)
-        return number
+        number = self._known(digest, size)
+        return number if number >= 0 else self._learned(digest, head)
 
     def type_later(self, content: list[Any], head: bytes) -> None:
         """Put the type's number into a content, now or when :meth:`settle` is called.
@@ -101,7 +94,7 @@ class Typer:
         :param head: as for :meth:`type_of`.
         """
         size, _, digest = content
-        number = UNTYPED if self._mode == "none" else self._table.get(digest) if size else EMPTY
+        number = self._known(digest, size)
         if number >= 0:
             content[1] = number
         elif digest in self._waiting:
@@ -116,10 +109,20 @@ class Typer:
         """Ask about the contents that wait for it."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         for digest, (head, *contents) in waiting.items():
-            number = self._ask(digest, head)
-            self._table.put(digest, number)
+            number = self._learned(digest, head)
             for content in contents:
                 content[1] = number
+
+    def _known(self, digest: bytes, size: int) -> int:
+        """Return the number of a type that needs no question, -1 if it does."""
+        if self._mode == "none":
+            return UNTYPED
+        return self._table.get(digest) if size else EMPTY
+
+    def _learned(self, digest: bytes, head: bytes | memoryview) -> int:
+        number = self._ask(digest, head)
+        self._table.put(digest, number)
+        return number
 
     def _ask(self, digest: bytes, head: bytes | memoryview) -> int:
         if self._libmagic is None:

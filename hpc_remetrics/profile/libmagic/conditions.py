@@ -32,7 +32,6 @@ from .records import (
 from .tree import EQUAL, MOVED, Node, Pattern, tree
 
 _ADD = 3
-_BLANKS = b" \t\n\v\f\r"
 _KEPT = frozenset((STRING, SEARCH, REGEX, PSTRING, GUID, *WIDTHS)) - QUADS
 _OF_TEXTS = (STRING, SEARCH, REGEX)
 _MOST_TRIGGERS = 8
@@ -245,7 +244,7 @@ def _words(record: Record) -> list[tuple[int, bytes]]:
     elif at_once and not record.modifiers & ~patterns.UNDERSTOOD:
         blanks = record.modifiers & (patterns.COMPACT | patterns.OPTIONAL_SPACE)
         # A blank may stand for any number of them.
-        word = b"" if blanks and any(one in _BLANKS for one in record.word[:WORD]) else record.word
+        word = b"" if blanks and any(one in patterns.SPACES for one in record.word[:WORD]) else record.word
     return [(place, word[:WORD].lower()) for place in places] if len(word) >= WORD else []
 
 

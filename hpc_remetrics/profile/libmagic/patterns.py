@@ -18,9 +18,9 @@ PLAIN = START | TEXT | BINARY | TRIM
 """Modifiers that change nothing about which bytes match."""
 UNDERSTOOD = PLAIN | COMPACT | OPTIONAL_SPACE | IGNORE_LOWER | IGNORE_UPPER | FULL_WORD | LINES
 
-_SPACES = b" \t\n\v\f\r"
+SPACES = b" \t\n\v\f\r"
 _CLASSES = {
-    "space": _SPACES,
+    "space": SPACES,
     "digit": string.digits.encode(),
     "alpha": string.ascii_letters.encode(),
     "alnum": (string.ascii_letters + string.digits).encode(),
@@ -30,7 +30,6 @@ _CLASSES = {
     "blank": b" \t",
 }
 _MOST_REPEATS = 4
-_BLANKS = frozenset(bytes([one]) for one in _SPACES)
 STRING_BYTES = 128
 """Bytes of a file that libmagic compares a word with."""
 
@@ -51,10 +50,10 @@ def _of_character(character: int, modifiers: int) -> str:
     if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
         return _of_set(set(one.lower() + one.upper()))
     # Blanks in a row: libmagic is greedy, an expression is not bound to be: it matches that and more.
-    if character in _SPACES and modifiers & COMPACT:
-        return f"{_of_set(set(_SPACES))}+"
-    if character in _SPACES and modifiers & OPTIONAL_SPACE:
-        return f"{_of_set(set(_SPACES))}*"
+    if character in SPACES and modifiers & COMPACT:
+        return f"{_of_set(set(SPACES))}+"
+    if character in SPACES and modifiers & OPTIONAL_SPACE:
+        return f"{_of_set(set(SPACES))}*"
     return f"\\x{character:02x}"
 
 
@@ -74,17 +73,17 @@ def first_pairs(word: bytes, modifiers: int) -> tuple[bytes, bytes] | None:
     if allowed[0] is None:
         return None
     # A blank may stand for many, so the second byte can be one more of them.
-    second = allowed[1] if len(allowed) > 1 and not (modifiers & COMPACT and word[0] in _SPACES) else None
+    second = allowed[1] if len(allowed) > 1 and not (modifiers & COMPACT and word[0] in SPACES) else None
     return allowed[0], bytes(range(256)) if second is None else second
 
 
 def _first(character: int, modifiers: int) -> bytes | None:
     """Return the bytes that a character of a word can begin with; None if it can be left out."""
     one = bytes([character])
-    if character in _SPACES and modifiers & OPTIONAL_SPACE:
+    if character in SPACES and modifiers & OPTIONAL_SPACE:
         return None
-    if character in _SPACES and modifiers & COMPACT:
-        return _SPACES
+    if character in SPACES and modifiers & COMPACT:
+        return SPACES
     if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
         return bytes(sorted({*one.lower(), *one.upper()}))
     return one
@@ -141,16 +140,16 @@ def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
     # The last byte that libmagic copies gives way to a zero, which no word has (mconvert).
     text, at = text[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0"), 0
     for place, character in enumerate(word):
-        one, is_blank = word[place : place + 1], character in _SPACES
+        one, is_blank = word[place : place + 1], character in SPACES
         if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
             if text[at : at + 1].lower() != one.lower():
                 return False
             at += 1
         elif is_blank and modifiers & COMPACT:
-            if text[at] not in _SPACES:
+            if text[at] not in SPACES:
                 return False
             at += 1
-            if word[place + 1 : place + 2] not in _BLANKS:
+            if not word[place + 1 : place + 2].isspace():
                 at = _behind_blanks(text, at)
         elif is_blank and modifiers & OPTIONAL_SPACE:
             at = _behind_blanks(text, at)
@@ -158,11 +157,11 @@ def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
             return False
         else:
             at += 1
-    return not (modifiers & FULL_WORD and text[at] and text[at] not in _SPACES)
+    return not (modifiers & FULL_WORD and text[at] and text[at] not in SPACES)
 
 
 def _behind_blanks(text: bytes, at: int) -> int:
-    while at < len(text) and text[at] in _SPACES:
+    while at < len(text) and text[at] in SPACES:
         at += 1
     return at
 
@@ -172,7 +171,7 @@ class _Expression:
 
     def __init__(self, text: bytes, at_start: bool, at_end: bool, end: str = "(?:(?m:$)|[^\\n]\\z)") -> None:
         # libmagic refuses other characters and doubled operators, which is an error at every file.
-        odd = [one for one in text if not (32 <= one < 127 or one in _SPACES or one == 8)]
+        odd = [one for one in text if not (32 <= one < 127 or one in SPACES or one == 8)]
         if odd or not text or any(one * 2 in text for one in (b"?", b"*", b"+", b"{")):
             raise ValueError("an expression that libmagic refuses")
         self.rest = text.decode("latin-1")

@@ -171,15 +171,12 @@ def _ends(characters: str) -> str:
     return f", with {', '.join(named)} line terminators"
 
 
-_BLANKS = b" \t\n\v\f\r"
-
-
 def _may_be_known(data: bytes) -> bool:
     """Tell whether a file may be a tar, JSON, CSV or compound document, which libmagic knows without rules."""
     if data[:1] == b"\xd0" or data.lstrip(b" \t\n\r")[:1] in (b"[", b"{"):
         return True
     # The checksum of a tar is an octal number there.
-    if len(data) >= 512 and (field := data[148:156].lstrip(_BLANKS)) and field[:1] in b"01234567":
+    if len(data) >= 512 and (field := data[148:156].lstrip()) and field[:1] in b"01234567":
         return True
     return _is_csv(data)
 

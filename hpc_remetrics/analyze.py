@@ -20,7 +20,6 @@ from typing import NoReturn
 
 from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Comm, connect, launched_rank, launched_size
-from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
@@ -28,9 +27,10 @@ from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .exchange import Root, exchange
 from .fetch import Fetcher
+from .files.lock import OutputLock
+from .files.outputs import check_output
 from .log import set_rank
 from .mirror.keeping import Keeping, KeepingSource
-from .outputs import check_output
 from .plan import make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child

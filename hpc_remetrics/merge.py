@@ -14,14 +14,14 @@ from typing import Any
 
 from . import __version__
 from .cluster.comm import AbortOnError, Comm, connect
-from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.together import on_root, together
 from .config import ReduceOptions
 from .errors import RemetricsError
+from .files.lock import OutputLock
+from .files.outputs import check_output
 from .log import set_rank
 from .metrics.store import add_metrics
-from .outputs import check_output
 from .store.dataset import Dataset
 from .store.ledger import Ledger
 from .store.merge import common_sample, least_chunks, merge

@@ -8,17 +8,17 @@ import uuid
 from pathlib import Path
 
 from .cluster.comm import AbortOnError, Comm, connect
-from .cluster.lock import OutputLock
 from .cluster.scratch import Scratch
 from .cluster.together import on_root, together
 from .config import ReduceOptions
 from .errors import RemetricsError
+from .files.lock import OutputLock
+from .files.outputs import real_name
+from .files.publish import publish_whole, temporary_name
 from .log import set_rank
 from .metrics.store import add_metrics
-from .outputs import real_name
 from .store.dataset import Dataset
 from .store.gather import disk_errors
-from .store.publish import publish_whole, temporary_name
 
 
 def reduce_command(options: ReduceOptions) -> int:

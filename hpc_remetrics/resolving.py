@@ -19,7 +19,7 @@ from .cluster.crew import Crew, lead
 from .cluster.signals import StopRequest
 from .cluster.together import on_root
 from .errors import RemetricsError
-from .journal import Journal
+from .files.journal import Journal
 from .limits import Limits
 from .progress import StatusLine
 from .records import Catalog

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, SourceError, UsageError
-from .outputs import real_name
+from .files.outputs import real_name
+from .files.publish import write_whole
 from .records import Digest
 from .registry.access import Access
 from .registry.reference import Reference
@@ -18,7 +19,6 @@ from .registry.registry import Manifest, Registry
 from .sources import documents, platforms
 from .sources.documents import Descriptor, Malformed
 from .sources.manifests import kind_of
-from .store.publish import write_whole
 
 STDOUT = Path("-")
 _SMALL = 4 << 20

@@ -22,9 +22,10 @@ ROWS = [
     {"cluster"},
     {"plan"},
     {"sources"},
-    {"config", "progress", "log", "journal"},
+    {"config", "progress", "log"},
     {"registry"},
-    {"columns", "records", "limits", "outputs"},
+    {"columns", "records", "limits"},
+    {"files"},
     {"errors"},
     {"__init__"},
 ]

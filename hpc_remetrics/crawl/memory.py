@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..journal import Journal
+from ..files.journal import Journal
 from .pages import Ask, Page
 from .sorting import sorted_lines
 

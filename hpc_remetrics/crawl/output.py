@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..files.publish import write_whole
 from ..sources.repositories import Repository, csv_lines
-from ..store.publish import write_whole
 from .memory import Memory
 from .options import CrawlOptions
 from .sample import Stratum

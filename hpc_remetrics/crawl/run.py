@@ -14,12 +14,12 @@ from typing import Any
 
 from ..cluster.comm import Comm
 from ..cluster.crew import Crew, lead
-from ..cluster.lock import OutputLock
 from ..cluster.signals import StopRequest
 from ..errors import SourceError
+from ..files.lock import OutputLock
+from ..files.publish import write_whole
 from ..registry.pool import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
-from ..store.publish import write_whole
 from . import sample
 from .asking import Asker
 from .memory import Memory

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from ..files.publish import replacing
 from ..profile.paths import clean
 from ..records import KINDS
 from ..store.dataset import Dataset
 from ..store.flat import FlatContents
-from ..store.publish import replacing
 
 _LISTS = {"list_less_50m": 50 << 20, "list_less_1g": 1 << 30, "list_less_2g": 2 << 30, "list_bigger_2g": None}
 """Name -> greatest size; its job divider counted in powers of two."""

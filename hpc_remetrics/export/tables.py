@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..files.publish import replacing
 from ..store.arrow import import_pyarrow, schema_of
 from ..store.dataset import Table
-from ..store.publish import replacing
 
 Write = Callable[[Any], None]
 

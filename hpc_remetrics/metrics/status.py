@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cluster.comm import SerialComm
-from ..cluster.lock import holders, lock_path
 from ..errors import DatasetError
+from ..files.lock import holders, lock_path
 from ..records import TRANSIENT_CAUSES
 from ..store.dataset import Dataset
 from ..store.jobs import JobNote, read_notes

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..cluster.lock import OutputLock
 from ..errors import BlobError, OutputError, RegistryError
+from ..files.lock import OutputLock
 from ..records import Catalog, Digest, Image, Layer
 from ..sources.base import Extent, Root, Source
 from ..sources.documents import Malformed

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..files.publish import publish_whole, write_whole
 from ..records import Digest
 from ..sources import documents
-from ..store.publish import publish_whole, write_whole
 
 REF_NAME = "org.opencontainers.image.ref.name"
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from ..cluster.comm import Comm
 from ..cluster.crew import Crew, lead
-from ..cluster.lock import OutputLock
 from ..cluster.signals import StopRequest
 from ..errors import OutputError
+from ..files.lock import OutputLock
 from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
 from . import cost

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..journal import Journal
+from ..files.journal import Journal
+from ..files.publish import write_whole
 from ..registry.reference import Reference
 from ..sources.remote import name_of
-from ..store.publish import write_whole
 from .layout import REF_NAME, Layout, name_in
 from .lists import Finished
 from .tasks import Failed, Resolved

@@ -30,8 +30,8 @@ def report_command(path: Path, as_json: bool, html: Path | None = None) -> int:
 
 
 def _write_html(dataset: Dataset, target: Path) -> None:
+    from ..files.publish import replacing
     from ..store.hdf5 import output_error
-    from ..store.publish import replacing
     from .html import html
 
     page = html(dataset)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files.publish import replacing
 from ..store.dataset import Dataset
 from ..store.hdf5 import output_error
-from ..store.publish import replacing
 from .figures import FIGURES, images
 from .numbers import numbers_of
 

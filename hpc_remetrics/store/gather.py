@@ -24,7 +24,8 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..cluster.together import Together
 from ..columns import NO_CONTENT
-from ..outputs import real_name
+from ..files.outputs import real_name
+from ..files.publish import publish_whole, temporary_name
 from ..records import KINDS, STATUSES, Catalog, Image
 from .chunks import ChunkWriter
 from .fingerprints import Fingerprints
@@ -33,7 +34,6 @@ from .ledger import Ledger
 from .number import CARRIED, CONTENT, attach, collapse, number
 from .parts import EXTRA_RECORDS, scan
 from .placement import PartReader, PlacedReader, Placement, place, sorted_images
-from .publish import publish_whole, temporary_name
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
 from .small import write_small

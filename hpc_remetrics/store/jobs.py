@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .publish import temporary_name
+from ..files.publish import temporary_name
 
 _FORMAT = 1
 _EVERY = 5.0

@@ -26,9 +26,9 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..columns import COLUMNS, EXTRAS, NO_CONTENT, NO_TYPE, LayerProfile
 from ..errors import DatasetError, RemetricsError
+from ..files.publish import publish_copy
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .hdf5 import contiguous, new_file, output_error, text_array, write_all
-from .publish import publish_copy
 from .spills import check_profile, checked_blocks
 
 PART_VERSION = 1

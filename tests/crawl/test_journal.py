@@ -4,7 +4,7 @@ import pytest
 
 from hpc_remetrics.crawl.sorting import sorted_lines
 from hpc_remetrics.errors import OutputError
-from hpc_remetrics.journal import Journal
+from hpc_remetrics.files.journal import Journal
 
 HEAD = {"format": "test", "version": 1}
 VALUES = [{"a": 1}, ["ü", "\n", "\u2028"], "text", 5]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..outputs import real_name
+from .outputs import real_name
 
 _COPY_BYTES = 4 << 20
 

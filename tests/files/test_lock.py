@@ -11,13 +11,13 @@ import time
 
 import pytest
 
-from hpc_remetrics.cluster.lock import OutputLock, holders
+from hpc_remetrics.files.lock import OutputLock, holders
 from hpc_remetrics.errors import OutputError, OutputLockedError
 
 HOLD = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from hpc_remetrics.cluster.lock import OutputLock\n"
+    "from hpc_remetrics.files.lock import OutputLock\n"
     "lock = OutputLock(Path(sys.argv[1]))\n"
     "print('held', flush=True)\n"
     "time.sleep(60)\n"
@@ -94,7 +94,7 @@ def test_a_folder_that_can_not_be_written(tmp_path):
 
 
 def test_the_heartbeat_changes(tmp_path, monkeypatch):
-    monkeypatch.setattr("hpc_remetrics.cluster.lock.HEARTBEAT", 0.0)
+    monkeypatch.setattr("hpc_remetrics.files.lock.HEARTBEAT", 0.0)
     lock = OutputLock(tmp_path / "out.h5")
     before = (tmp_path / "out.h5.lock").read_text()
     lock.beat()

@@ -22,6 +22,7 @@ from .profile import filetype
 from .profile.sample import codecs
 from .records import Layer
 from .store.jobs import JobNote, job_tables, read_notes
+from .store.origin import source_names
 from .worker import Worker
 
 
@@ -87,7 +88,8 @@ def about_run(
         "compress_sample": str(options.compress_sample),
         "compress_with": codecs(),
         "chunk_sample": str(options.chunk_sample if options.chunks else 0),
-        "sources": " ".join(options.sources or (DEMO,)),
+        "platforms": " ".join(options.platforms),
+        "sources": {"source": source_names(options.sources or (DEMO,))},
         "rank_count": len(ranks),
         "ranks": {name: [rank[name] for rank in ranks] for name in ranks[0]},
         **job_tables(read_notes(parts)),

@@ -28,9 +28,12 @@ from .errors import DatasetError, OutputError, RemetricsError, UsageError
 from .exchange import Root, exchange
 from .fetch import Fetcher
 from .files.lock import OutputLock
-from .files.outputs import check_output
+from .files.opening import make_directories, remove_if_empty
+from .files.outputs import check_apart
+from .files.publish import sweep
 from .log import set_rank
 from .mirror.keeping import Keeping, KeepingSource
+from .mirror.layout import Layout
 from .plan import make_plan, share_of, total_size, unique_layers
 from .profile import filetype
 from .profile.process import Child
@@ -40,11 +43,13 @@ from .registry.pool import Registries
 from .resolving import Resolver
 from .signature import check_signatures, chunk_share, fingerprint_of, signature_of
 from .sources import open_source
+from .sources.absolute import input_paths
 from .sources.base import Source
 from .store.hdf5 import output_error
 from .store.jobs import Notebook
 from .store.ledger import Ledger
-from .store.parts import finished, parts_folder, scan, sweep_temporaries
+from .store.origin import check_dataset_output, source_names
+from .store.parts import digests_of, finished, parts_folder, scan, sweep_temporaries
 from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
@@ -108,21 +113,16 @@ class _Run:
         self.stop.at_once = self._leave
         if self.stop:
             self._leave()
-        on_root(self.comm, self._lock_output)
-        try:
-            code = self._run()
+        # What can be found wrong at once is found before anything is made.
+        on_root(self.comm, self._check)
+        with contextlib.ExitStack() as stack:
+            on_root(self.comm, lambda: self._lock_output(stack))
+            code = self._run(stack)
             on_root(self.comm, lambda: self._index_kept(code))
             return code
-        finally:
-            if self.keeping:
-                self.keeping.release()
-            if self.lock:
-                with contextlib.suppress(OSError):
-                    self.parts.rmdir()  # a run that came to nothing leaves nothing
-                self.lock.release()
 
-    def _run(self) -> int:
-        sources, registries = on_root(self.comm, self._open_sources)
+    def _run(self, stack: contextlib.ExitStack) -> int:
+        sources, registries = on_root(self.comm, lambda: self._prepare_sources(stack))
         if any(source.is_remote for source in sources):
             self.stop.at_once = None  # who asks registries looks at the request
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
@@ -157,38 +157,57 @@ class _Run:
     def _exit_code(self, ledger: Ledger) -> int:
         return ledger.exit_code or (3 if self.lost else 0)
 
-    def _lock_output(self) -> None:
-        check_output(self.options.output)
-        share = self.options.share
-        self.lock = OutputLock(self.options.output, share[0] if share else 0)
-        try:
-            self.parts.mkdir(exist_ok=True)
-            if not share:  # what another job of the array is copying now looks the same
-                sweep_temporaries(self.parts)
-        except OSError as error:
-            raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
-
-    def _open_sources(self) -> tuple[list[Source], Registries]:
-        """Open the sources and list what they must have listed, for every rank."""
+    def _check(self) -> None:
+        """Look whether the output may be made and the sources are there; nothing is made or changed."""
+        self._check_output()
         references = list(self.options.sources)
         if not references:
             self._say(f"no source named: taking {DEMO}, images assembled from this Python installation")
             references = [DEMO]
-        registries = Registries(replace(self.options.access, ranks=self.comm.size))
-        sources = [open_source(reference, registries) for reference in references]
-        for source in sources:
+        self._registries = Registries(replace(self.options.access, ranks=self.comm.size))
+        self._sources = [open_source(reference, self._registries) for reference in references]
+        if (directory := self.options.keep) is not None:
+            if not any(source.is_remote for source in self._sources):
+                raise UsageError("--keep keeps what is fetched from registries, and no source is at one")
+            check_apart(directory, input_paths(references))
+            Layout(directory).check()
+
+    def _check_output(self) -> None:
+        options = self.options
+        sources = options.sources or (DEMO,)
+        inputs = [*input_paths(sources), *filter(None, [options.warm_types])]
+        check_dataset_output(
+            options.output, source_names(sources), lambda: digests_of(self.parts), options.force, inputs
+        )
+
+    def _lock_output(self, stack: contextlib.ExitStack) -> None:
+        """Take the lock and make the directory of parts; a run that comes to nothing leaves neither."""
+        options = self.options
+        self.lock = stack.enter_context(OutputLock(options.output, options.share[0] if options.share else 0))
+        # Another job may have ended since the first look.
+        self._check_output()
+        stack.callback(remove_if_empty, self.parts)
+        try:
+            make_directories(self.parts)
+            # What another job of the array is copying now looks the same.
+            if not options.share:
+                sweep_temporaries(self.parts)
+                sweep(options.output)
+        except OSError as error:
+            raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
+
+    def _prepare_sources(self, stack: contextlib.ExitStack) -> tuple[list[Source], Registries]:
+        """List what the sources must have listed, for every rank."""
+        for source in self._sources:
             source.prepare()
             self._beat()
-        return self._kept(sources), registries
+        return self._kept(self._sources, stack), self._registries
 
-    def _kept(self, sources: list[Source]) -> list[Source]:
+    def _kept(self, sources: list[Source], stack: contextlib.ExitStack) -> list[Source]:
         """Have what sources at registries give be kept, if that is wanted."""
-        folder = self.options.keep
-        if folder is None:
+        if self.options.keep is None:
             return sources
-        if not any(source.is_remote for source in sources):
-            raise UsageError("--keep keeps what is fetched from registries, and no source is at one")
-        self.keeping = Keeping(folder)
+        self.keeping = stack.enter_context(Keeping(self.options.keep))
         layout = self.keeping.layout
         return [KeepingSource(source, layout) if source.is_remote else source for source in sources]
 
@@ -270,8 +289,9 @@ class _Run:
                 if dataset.fingerprint != self._fingerprint() or not dataset.has_metrics:
                     return None
                 ledger = dataset.ledger
-        except DatasetError as error:
-            raise OutputError(f"{output} is in the way: {error}", "move it, or choose another output with -o") from None
+        except DatasetError:
+            # It is to be replaced: the check of the output has let it pass.
+            return None
         self._say(f"all is done: {output} holds {ledger}")
         return self._exit_code(ledger)
 

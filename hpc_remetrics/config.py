@@ -51,6 +51,7 @@ class AnalyzeOptions:
     :param extract: unpack each layer on scratch and profile what was unpacked.
     :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
     :param keep: an OCI layout that keeps what is fetched from registries; None: nothing is kept.
+    :param force: replace an output that is none of this program, or whose layers would be lost.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
     """
 
@@ -74,17 +75,19 @@ class AnalyzeOptions:
     exec: str | None = None
     access: Access = field(default_factory=Access)
     memory: float = MEMORY
+    force: bool = False
     quiet: bool = False
 
 
 @dataclass(frozen=True)
 class ReduceOptions:
-    """What `reduce` is asked to do; `memory` as for `analyze`."""
+    """What `reduce` and `merge` are asked to do; `memory` and `force` as for `analyze`."""
 
     dataset: Path
     scratch: tuple[Path, ...] = ()
     memory: float = MEMORY
     quiet: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,11 +151,13 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
     return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
 
 
-def reduce_options(dataset: Path, flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> ReduceOptions:
-    """Return the options of `reduce`."""
+def reduce_options(
+    dataset: Path, flags: Mapping[str, Any], config: Path | None, quiet: bool = False, force: bool = False
+) -> ReduceOptions:
+    """Return the options of `reduce` and `merge`."""
     merged = settings(flags, config)
     scratch = tuple(map(_path, merged.get("scratch", ())))
-    return ReduceOptions(dataset, scratch, merged.get("memory", MEMORY), quiet)
+    return ReduceOptions(dataset, scratch, merged.get("memory", MEMORY), quiet, force)
 
 
 def access_settings(

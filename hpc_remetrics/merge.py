@@ -19,12 +19,13 @@ from .cluster.together import on_root, together
 from .config import ReduceOptions
 from .errors import RemetricsError
 from .files.lock import OutputLock
-from .files.outputs import check_output
+from .files.publish import sweep
 from .log import set_rank
 from .metrics.store import add_metrics
 from .store.dataset import Dataset
 from .store.ledger import Ledger
 from .store.merge import common_sample, least_chunks, merge
+from .store.origin import check_dataset_output, layer_digests, sources_of
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
     output = options.dataset
     datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
-    on_root(comm, lambda: _lock(output, stack))
+    on_root(comm, lambda: _lock(output, datasets, options.force, stack))
     job = comm.bcast(uuid.uuid4().hex[:12])
     scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
     stack.callback(scratch.close)
@@ -60,10 +61,21 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
         _tell(datasets, output, ledger)
 
 
-def _lock(output: Path, stack: ExitStack) -> None:
-    """Hold the output until the end."""
-    check_output(output)
-    stack.callback(OutputLock(output).release)
+def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitStack) -> None:
+    """Hold the output until the end, unless a dataset is there that the merge would lose."""
+    paths = [dataset.path for dataset in datasets]
+
+    def held() -> set[bytes]:
+        return set().union(*map(layer_digests, paths))
+
+    check_dataset_output(output, _sources(datasets), held, force, paths)
+    stack.enter_context(OutputLock(output))
+    sweep(output)
+
+
+def _sources(datasets: Sequence[Dataset]) -> list[str]:
+    """Return the sources of all datasets, each once."""
+    return list(dict.fromkeys(source for dataset in datasets for source in sources_of(dataset)))
 
 
 def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
@@ -79,7 +91,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
         "compress_sample": str(common_sample(datasets) or 0),
         "chunk_sample": str(least_chunks(datasets)),
-        "sources": " ".join(dict.fromkeys(str(run.get("sources", "")) for run in runs)),
+        "sources": {"source": _sources(datasets)},
         "rank_count": comm.size,
         **{name: table for name, table in tables.items() if table},
     }

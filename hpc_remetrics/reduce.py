@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 from .cluster.comm import AbortOnError, Comm, connect
@@ -13,8 +13,9 @@ from .cluster.together import on_root, together
 from .config import ReduceOptions
 from .errors import RemetricsError
 from .files.lock import OutputLock
-from .files.outputs import real_name
-from .files.publish import publish_whole, temporary_name
+from .files.opening import remove
+from .files.outputs import check_writable, real_name
+from .files.publish import copy_new, publish_whole, sweep, temporary_name
 from .log import set_rank
 from .metrics.store import add_metrics
 from .store.dataset import Dataset
@@ -40,11 +41,13 @@ def reduce_command(options: ReduceOptions) -> int:
 
 
 def _reduce(comm: Comm, options: ReduceOptions) -> None:
-    path, temporary = options.dataset, temporary_name(real_name(options.dataset))
-    on_root(comm, lambda: Dataset(path).close())
-    locks: list[OutputLock] = []
-    on_root(comm, lambda: locks.append(OutputLock(path)))
-    try:
+    path = options.dataset
+    temporary: Path = on_root(comm, lambda: temporary_name(real_name(path)))
+    on_root(comm, lambda: _check(path))
+    with ExitStack() as stack:
+        on_root(comm, lambda: _lock(path, stack))
+        if comm.rank == comm.root:
+            stack.callback(remove, temporary)
         on_root(comm, lambda: _copy(path, temporary))
         job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
@@ -55,15 +58,22 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
         on_root(comm, lambda: _publish(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
-    finally:
-        for lock in locks:
-            temporary.unlink(missing_ok=True)
-            lock.release()
+
+
+def _check(path: Path) -> None:
+    """Refuse what is no dataset, and one that is read-only: it would be replaced all the same."""
+    Dataset(path).close()
+    check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy")
+
+
+def _lock(path: Path, stack: ExitStack) -> None:
+    stack.enter_context(OutputLock(path))
+    sweep(real_name(path))
 
 
 def _copy(path: Path, temporary: Path) -> None:
     with disk_errors(temporary, "a copy of the dataset"):
-        shutil.copyfile(path, temporary)
+        copy_new(path, temporary)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -107,8 +107,6 @@ class Resolver:
         finally:
             if journal:
                 journal.close()
-                if next(iter(journal), None) is None:
-                    journal.path.unlink()
         if not whole:
             raise Stopped(f"stopped on {self._stop.reason}: {plan}", "start again to go on")
 

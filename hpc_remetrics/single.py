@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError, SourceError, UsageError
-from .files.outputs import real_name
-from .files.publish import write_whole
+from .files.opening import make_directories
+from .files.outputs import check_replaceable, real_name
+from .files.publish import publish_whole, write_whole
 from .records import Digest
 from .registry.access import Access
 from .registry.reference import Reference
@@ -29,6 +30,7 @@ class FetchOptions:
     """What to fetch.
 
     :param kind: `manifest`, `blob` or `config`.
+    :param force: replace a file that has other bytes.
     :param platforms: whose manifest of an index is meant, for a config.
     """
 
@@ -37,6 +39,7 @@ class FetchOptions:
     output: Path
     platforms: tuple[str, ...] = ()
     access: Access = field(default_factory=Access)
+    force: bool = False
 
 
 def fetch_command(options: FetchOptions) -> int:
@@ -48,31 +51,33 @@ def fetch_command(options: FetchOptions) -> int:
     reference = Reference.parse(options.reference)
     registry = Registry(reference.host, options.access)
     if options.kind == "blob":
-        return _fetch_blob(registry, reference, options.output)
+        return _fetch_blob(registry, reference, options)
     manifest = registry.manifest(reference.repository, reference.version, _SMALL)
     if options.kind == "manifest":
-        _write(manifest.data, options.output)
+        _write(manifest.data, options)
         _say(manifest.digest, manifest.size, manifest.media_type)
         return 0
     config = _config_of(registry, reference, manifest, options.platforms)
     digest = _digest(config)
-    _write(registry.read_blob(reference.repository, digest, _SMALL), options.output)
+    _write(registry.read_blob(reference.repository, digest, _SMALL), options)
     _say(digest, config.size, config.media_type)
     return 0
 
 
-def _fetch_blob(registry: Registry, reference: Reference, output: Path) -> int:
+def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions) -> int:
     """Fetch a blob into a file that has its name when it is whole; a start that follows goes on with what came."""
     if reference.digest is None:
         raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
-    if output == STDOUT:
+    if options.output == STDOUT:
         raise UsageError("a blob is not written to the standard output", "name a file with -o")
-    output = real_name(output)
+    output, digest = real_name(options.output), reference.digest
+    check_replaceable(output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force)
     partial = output.with_name(f".{output.name}.{reference.digest.hex[:12]}.part")
     size = registry.blob_size(reference.repository, reference.digest)
     try:
+        make_directories(output.parent)
         size = registry.fetch_blob(reference.repository, reference.digest, size, partial)
-        os.replace(partial, output)
+        publish_whole(partial, output)
     except OSError as error:
         raise OutputError(f"can't write {output}: {error.strerror}") from None
     _say(reference.digest, size, "")
@@ -113,11 +118,22 @@ def _digest(descriptor: Descriptor) -> Digest:
         raise SourceError(str(error)) from None
 
 
-def _write(data: bytes, output: Path) -> None:
+def _digest_of(path: Path) -> Digest:
+    hashed = hashlib.sha256()
+    with open(path, "rb") as file:
+        while data := file.read(1 << 20):
+            hashed.update(data)
+    return Digest(hashed.digest())
+
+
+def _write(data: bytes, options: FetchOptions) -> None:
+    output = options.output
     if output == STDOUT:
         sys.stdout.buffer.write(data)
         return
+    check_replaceable(output, "copy of that", lambda path: path.read_bytes() == data, options.force)
     try:
+        make_directories(output.parent)
         write_whole(output, [data])
     except OSError as error:
         raise OutputError(f"can't write {output}: {error.strerror}") from None

@@ -26,7 +26,7 @@ ROWS = [
     {"registry"},
     {"columns", "records", "limits"},
     {"files"},
-    {"errors"},
+    {"errors", "wording"},
     {"__init__"},
 ]
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}

@@ -12,6 +12,7 @@ from ..files.journal import Journal
 from .pages import Ask, Page
 from .sorting import sorted_lines
 
+JOURNAL_FORMAT = "hpc_remetrics crawl"
 VERSION = 1
 
 _NAMES = ("search", "namespace", "repository", "catalog")
@@ -29,7 +30,7 @@ class Memory:
     """
 
     def __init__(self, path: Path, target: str) -> None:
-        self._journal = Journal(path, {"format": "hpc_remetrics crawl", "version": VERSION, "target": target})
+        self._journal = Journal(path, {"format": JOURNAL_FORMAT, "version": VERSION, "target": target})
         self._pages: dict[str, Page] = {}
         self.failures: dict[str, str] = {}
         self.seen = self.refused = 0

@@ -45,6 +45,7 @@ class CrawlOptions:
     :param budget: requests that this start may make; None: as many as it needs.
     :param list_namespaces: list every namespace that a search met, for what the search does not show.
     :param estimate: say what it would cost, after one request, and end.
+    :param force: replace a list that no crawl has made.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class CrawlOptions:
     threads: int = 4
     quiet: bool = False
     access: Access = field(default_factory=Access)
+    force: bool = False
 
 
 def parse_target(text: str, api: str = "") -> Target:

@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..files.publish import write_whole
-from ..sources.repositories import Repository, csv_lines
-from .memory import Memory
+from ..files.journal import is_journal
+from ..files.outputs import check_replaceable
+from ..files.publish import sweep, write_whole
+from ..sources.repositories import COLUMNS, Repository, csv_lines
+from .memory import JOURNAL_FORMAT, Memory
 from .options import CrawlOptions
 from .sample import Stratum
 from .table import iso_time
+
+_FORMAT = "hpc_remetrics repositories"
 
 
 class Output:
@@ -27,14 +31,37 @@ class Output:
         self.journal = self._path.with_name(f"{self._path.name}.journal")
         self._about = self._path.with_name(f"{self._path.name}.about.json")
 
-    def finished(self) -> int | None:
-        """Return the exit code if the list is there, of the same wishes; else None."""
+    def check(self) -> None:
+        """Refuse to replace files that no crawl has made.
+
+        :raises UsageError: one is there.
+        """
+        force = self._options.force
+        check_replaceable(self._path, "list", lambda path: _is_list(path) and self._is_known(), force)
+        check_replaceable(self._about, "crawl", lambda _: self._known_about() is not None, force)
+
+    def _is_known(self) -> bool:
+        """Say whether one of the files beside the list says that it is a crawl's."""
+        return self._known_about() is not None or is_journal(self.journal, {"format": JOURNAL_FORMAT})
+
+    def _known_about(self) -> dict[str, Any] | None:
+        """Return what is known about the list, None where nothing is, or where that is of something else."""
         try:
             about = json.loads(self._about.read_text())
-            if self._path.is_file() and about["wishes"] == self._wishes():
-                return 3 if about["failures"] else 0
+            return about if about["format"] == _FORMAT else None
         except (OSError, ValueError, KeyError, TypeError):
-            pass
+            return None
+
+    def sweep(self) -> None:
+        """Remove what killed crawls left half written; the caller holds the lock."""
+        for path in (self._path, self._about):
+            sweep(path)
+
+    def finished(self) -> int | None:
+        """Return the exit code if the list is there, of the same wishes; else None."""
+        about = self._known_about() or {}
+        if self._path.is_file() and about.get("wishes") == self._wishes():
+            return 3 if about.get("failures") else 0
         return None
 
     def _wishes(self) -> dict[str, Any]:
@@ -82,7 +109,7 @@ class Output:
                 yield row
 
         about = {
-            "format": "hpc_remetrics repositories",
+            "format": _FORMAT,
             "wishes": self._wishes(),
             "begun": iso_time(memory.begun),
             "ended": iso_time(memory.ended),
@@ -99,6 +126,13 @@ class Output:
         except OSError as error:
             raise OutputError(f"can't write {self._path}: {error.strerror}", "make room and start again") from None
         return 3 if memory.failures else 0
+
+
+def _is_list(path: Path) -> bool:
+    """Say whether a file begins as `csv_lines` does, now or in another version."""
+    with open(path, "rb") as file:
+        names = file.readline(1 << 16).decode("utf-8", "replace").strip().split(",")
+    return tuple(names[:3]) == COLUMNS[:3] and len(names) > 3
 
 
 def _weights(strata: Mapping[str, Stratum]) -> dict[str, Any]:

@@ -40,11 +40,9 @@ def crawl(comm: Comm, options: CrawlOptions) -> int:
     crew = Crew(comm, asker, options.threads, registries)
 
     def part() -> int:
-        lock = OutputLock(options.output)
-        try:
+        Output(options).check()
+        with OutputLock(options.output) as lock:
             return _Crawl(crew, options, stop, lock).run()
-        finally:
-            lock.release()
 
     return lead(comm, crew, part)
 
@@ -59,6 +57,7 @@ class _Crawl:
     def __init__(self, crew: Crew, options: CrawlOptions, stop: StopRequest, lock: OutputLock) -> None:
         self._crew, self._options, self._stop, self._lock = crew, options, stop, lock
         self._output = Output(options)
+        self._output.sweep()
         self._memory = Memory(self._output.journal, str(options.target))
         rate = options.access.requests_per_second
         self._round = Round(self._memory, options.budget, rate, options.quiet)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import OutputError
+from ..wording import counted
 
 if TYPE_CHECKING:
-    from ..store.dataset import Dataset
+    from ..store.dataset import Dataset, Table
 
 FORMATS = ("parquet", "csv", "json", "seed2017")
 
@@ -18,23 +19,26 @@ METRICS = "metrics/"
 """How the names of tables of metrics begin, and the folder that they are written to."""
 
 
-def export_command(path: Path, form: str, folder: Path, tables: Sequence[str]) -> int:
+def export_command(path: Path, form: str, folder: Path, tables: Sequence[str], force: bool = False) -> int:
     """Write a dataset to a folder, a file a table, and say what was written; return the exit code.
 
     What is there already under the same names is replaced, each file when the new one is whole.
 
     :param form: one of :data:`FORMATS`.
     :param tables: names of the tables to write; all if there is none.
+    :param force: replace files that this program did not export.
     """
+    from ..files.opening import make_directories
+    from ..files.outputs import check_directory
     from ..store.dataset import Dataset
     from ..store.hdf5 import output_error
 
+    check_directory(folder)
     with Dataset(path) as dataset:
+        _check(dataset, form, folder, tables, force)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_directories(folder)
             _write(dataset, form, folder, tables)
-        except FileExistsError:
-            raise OutputError(f"{folder} is a file", "name a folder with -o") from None
         except OSError as error:
             raise output_error(error, folder, "the export") from error
     return 0
@@ -45,17 +49,49 @@ def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> 
         from .seed2017 import write
 
         written = write(dataset, folder)
-        print(f"{folder}: {written.layers:,} layers, {written.images:,} images", file=sys.stderr)
+        layers, images = counted(written.layers, "layer"), counted(written.images, "image")
+        print(f"{folder}: {layers}, {images}", file=sys.stderr)
         return
+    from ..files.opening import make_directories
     from .tables import write_table
 
-    for name in tables or dataset.tables:
+    for name in _names(dataset, tables):
         target = folder / f"{name}.{form}"
-        target.parent.mkdir(exist_ok=True)
-        table = dataset.metrics[name.removeprefix(METRICS)] if name.startswith(METRICS) else dataset.table(name)
-        print(f"{target}: {write_table(table, target, form):,} rows", file=sys.stderr)
+        make_directories(target.parent)
+        rows = write_table(_table(dataset, name), target, form)
+        if tables or not name.startswith(METRICS):
+            print(f"{target}: {counted(rows, 'row')}", file=sys.stderr)
     if dataset.has_metrics and not tables:
-        (folder / METRICS).mkdir(exist_ok=True)
-        for name in dataset.metrics.tables:
-            write_table(dataset.metrics[name], folder / METRICS / f"{name}.{form}", form)
-        print(f"{folder / METRICS}: {len(dataset.metrics.tables)} tables of metrics", file=sys.stderr)
+        metrics = counted(len(dataset.metrics.tables), "table")
+        print(f"{folder / METRICS}: {metrics} of metrics", file=sys.stderr)
+
+
+def _names(dataset: Dataset, tables: Sequence[str]) -> list[str]:
+    """Return the names of the tables to write, those of metrics as `metrics/NAME`."""
+    if tables:
+        return list(tables)
+    metrics = dataset.metrics.tables if dataset.has_metrics else []
+    return [*dataset.tables, *(f"{METRICS}{name}" for name in metrics)]
+
+
+def _table(dataset: Dataset, name: str) -> Table:
+    if name.startswith(METRICS):
+        return dataset.metrics[name.removeprefix(METRICS)]
+    return dataset.table(name)
+
+
+def _check(dataset: Dataset, form: str, folder: Path, tables: Sequence[str], force: bool) -> None:
+    """Look whether all files may be written, before the first one is."""
+    from ..files.outputs import check_replaceable
+
+    if form == "seed2017":
+        from .seed2017 import check
+
+        check(folder, force)
+        return
+    from .tables import is_table
+
+    for name in _names(dataset, tables):
+        table = _table(dataset, name)
+        target = folder / f"{name}.{form}"
+        check_replaceable(target, "export", partial(is_table, table, form), force, [dataset.path])

@@ -20,7 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from ..files.publish import replacing
+from ..errors import UsageError
+from ..files.opening import make_directories
+from ..files.outputs import FORCE
+from ..files.publish import write_whole
 from ..profile.paths import clean
 from ..records import KINDS
 from ..store.dataset import Dataset
@@ -44,6 +47,11 @@ _STAT_TYPES = {
 _KIND = {number: word for word, number in KINDS.items()}
 
 
+_DIRECTORIES = ("layer_db_json", "job_list_dir", "image_db_json")
+_MARK = ".hpc-remetrics-export"
+"""File beside those directories that says who wrote them: the files themselves are as the 2017 tool's."""
+
+
 @dataclass(frozen=True)
 class Written:
     """What was written: profiles of layers, mappers of images."""
@@ -52,11 +60,26 @@ class Written:
     images: int
 
 
+def check(folder: Path, force: bool = False) -> None:
+    """Refuse to write where files of the 2017 tool, or of anything else, have the same names.
+
+    :raises UsageError: there are some, and this program did not write them.
+    """
+    if force or (folder / _MARK).is_file():
+        return
+    for name in _DIRECTORIES:
+        there = folder / name
+        if there.is_dir() and any(there.iterdir()):
+            raise UsageError(f"{there} exists and is no export of this program", FORCE)
+
+
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write all files; memory holds one layer, the names of all layers, and one mapper an image."""
     names = _Names(dataset, folder.resolve())
-    for made in (names.profiles, names.jobs, names.mappers):
-        made.mkdir(exist_ok=True)
+    # The mark first: what a kill leaves half done is known by it.
+    write_whole(folder / _MARK, [f"{', '.join(_DIRECTORIES)} are an export of hpc_remetrics\n"])
+    for name in _DIRECTORIES:
+        make_directories(folder / name)
     _write_lists(dataset, names)
     layers = _write_profiles(dataset, names, folder)
     _write_maps(names)
@@ -67,8 +90,7 @@ class _Names:
     """File names of layers and images as the 2017 tool had them; a failed layer has no profile."""
 
     def __init__(self, dataset: Dataset, folder: Path) -> None:
-        self.profiles, self.jobs = folder / "layer_db_json", folder / "job_list_dir"
-        self.mappers = folder / "image_db_json"
+        self.profiles, self.jobs, self.mappers = (folder / name for name in _DIRECTORIES)
         self._folder = folder
         self._stamp = f"{int(dataset.run.get('started', 0)):010d}"
         self.digests = [f"sha256:{digest}" for digest in dataset.layers.readable("digest")]
@@ -265,10 +287,8 @@ def _text(path: bytes) -> str:
 
 
 def _json(target: Path, value: Any) -> None:
-    with replacing(target) as temporary, open(temporary, "x", encoding="ascii") as file:
-        json.dump(value, file)
+    write_whole(target, [json.dumps(value)], sync=False)
 
 
 def _lines(target: Path, lines: list[str]) -> None:
-    with replacing(target) as temporary, open(temporary, "x", encoding="ascii") as file:
-        file.writelines(f"{line}\n" for line in lines)
+    write_whole(target, (f"{line}\n" for line in lines), sync=False)

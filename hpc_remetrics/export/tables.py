@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any, BinaryIO
 from ..files.publish import replacing
 from ..store.arrow import import_pyarrow, schema_of
 from ..store.dataset import Table
+
+_MOST_LINE_BYTES = 1 << 20
 
 Write = Callable[[Any], None]
 
@@ -22,10 +25,31 @@ def write_table(table: Table, target: Path, form: str) -> int:
     null. JSON: one object a line.
     """
     schema = schema_of(table)
-    with replacing(target) as temporary, open(temporary, "xb") as file, _WRITERS[form](schema, file) as write:
+    with replacing(target) as file, _WRITERS[form](schema, file) as write:
         for batch in table.batches():
             write(batch)
     return len(table)
+
+
+def is_table(table: Table, form: str, path: Path) -> bool:
+    """Say whether this program exported a file: by its columns, those of the table in this or another version."""
+    found, known = _columns_in(path, form), schema_of(table).names
+    return found[:1] == known[:1] and (set(found) <= set(known) or set(known) <= set(found))
+
+
+def _columns_in(path: Path, form: str) -> list[str]:
+    """Return the names of the columns of an exported file; none if it is of another format."""
+    pa = import_pyarrow()
+    try:
+        if form == "parquet":
+            from pyarrow import parquet
+
+            return parquet.read_schema(path).names
+        with open(path, "rb") as file:
+            line = file.readline(_MOST_LINE_BYTES).decode()
+        return list(json.loads(line)) if form == "json" else next(csv.reader([line]), [])
+    except (OSError, ValueError, TypeError, pa.ArrowException):
+        return []
 
 
 @contextmanager
@@ -41,10 +65,10 @@ def _parquet(schema: Any, file: BinaryIO) -> Iterator[Write]:
 @contextmanager
 def _csv(schema: Any, file: BinaryIO) -> Iterator[Write]:
     pa = import_pyarrow()
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     plain = pa.schema([field.with_type(pa.string()) if _is_words(field) else field for field in schema])
-    with csv.CSVWriter(file, plain) as writer:
+    with arrow_csv.CSVWriter(file, plain) as writer:
         yield lambda batch: writer.write_table(pa.Table.from_batches([batch]).cast(plain))
 
 

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from .opening import open_in_place, remove, reopened
 
 _SYNC_SECONDS = 1.0
+
+_MOST_HEAD_BYTES = 1 << 20
 
 
 class Journal:
@@ -31,21 +34,39 @@ class Journal:
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            os.ftruncate(self._file, _whole_bytes(path))
+            self._file = open_in_place(path, os.O_APPEND)
         except OSError as error:
             raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
-        self._synced = time.monotonic()
-        found = next(_lines(path), None)
-        # A run that learned nothing leaves no claim on the name.
-        self._head = _line(head) if found is None else b""
-        if found not in (None, head):
+        try:
+            self._take_up(head)
+        except OSError as error:
             os.close(self._file)
-            raise OutputError(f"{path} is of another run: it says {found}, not {head}", "choose another output with -o")
+            raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._synced = time.monotonic()
+
+    def _take_up(self, head: dict[str, Any]) -> None:
+        """Go on with what the file holds, less what a kill tore; a file of something else stays as it is."""
+        first = _line(head)
+        found = next(_lines(self._file), None)
+        if found not in (None, head):
+            raise OutputError(
+                f"{self.path} is of another run: it says {found}, not {head}", "choose another output with -o"
+            )
+        begins = os.pread(self._file, len(first), 0).rstrip(b"\0")
+        if found is None and not first.startswith(begins):
+            raise OutputError(
+                f"{self.path} exists and is no journal of this program", "move it, or choose another output with -o"
+            )
+        # A run that learned nothing leaves no claim on the name.
+        self._head = first if found is None else b""
+        os.ftruncate(self._file, _whole_bytes(self._file))
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the values that were appended, oldest first, without the head."""
-        lines = _lines(self.path)
+        lines = _lines(self._file)
         next(lines, None)
         return lines
 
@@ -66,8 +87,23 @@ class Journal:
         self._synced = time.monotonic()
 
     def close(self) -> None:
+        """Bring everything to disk and let go of the file; one that nothing was appended to is removed."""
         self.sync()
+        is_empty = bool(self._head)
         os.close(self._file)
+        if is_empty:
+            remove(self.path)
+
+
+def is_journal(path: Path, head: dict[str, Any]) -> bool:
+    """Say whether a file is a journal whose first line has the values of `head`."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_MOST_HEAD_BYTES)
+        found = json.loads(line[9:]) if _is_whole(line) else None
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and head.items() <= found.items()
 
 
 def _line(value: Any) -> bytes:
@@ -75,8 +111,8 @@ def _line(value: Any) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    with open(path, "rb") as file:
+def _lines(descriptor: int) -> Iterator[Any]:
+    with reopened(descriptor) as file:
         for line in file:
             if not _is_whole(line):
                 return
@@ -87,7 +123,7 @@ def _is_whole(line: bytes) -> bool:
     return line.endswith(b"\n") and line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:-1])
 
 
-def _whole_bytes(path: Path) -> int:
+def _whole_bytes(descriptor: int) -> int:
     """Return how many bytes of a file are whole lines."""
-    with open(path, "rb") as file:
+    with reopened(descriptor) as file:
         return sum(map(len, itertools.takewhile(_is_whole, file)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files.opening import private_file
 from ..records import KINDS
 from ..store.shuffle import Shuffle, rounds
 from .hashing import hash_slices
@@ -125,7 +126,7 @@ class FilePass:
         content, rows = content[chosen].astype(np.int64), start + chosen
         self._look_for_wanted(content, rows)
         block = _described(paths, content, self.inputs.layer_of(rows), rows)
-        with open(self.inputs.scratch / f"files-{turn}", "wb") as file:
+        with private_file(self.inputs.scratch / f"files-{turn}", "wb") as file:
             pickle.dump(block, file, pickle.HIGHEST_PROTOCOL)
         sent = np.empty(len(rows), PATH)
         sent["one"], sent["two"] = paths.hashes()

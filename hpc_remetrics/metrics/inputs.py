@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cluster.comm import Comm
+from ..files.opening import private_file
 from ..records import STATUSES
 from ..store.chunk_reader import ChunkReader
 from ..store.dataset import Dataset
@@ -95,7 +96,7 @@ class Inputs:
         hosts = self.comm.allgather((self.comm.host, str(path)))
         path = Path(next(file for host, file in hosts if host == self.comm.host))
         if path.parent == self.scratch:
-            with open(path, "wb") as file:
+            with private_file(path, "wb") as file:
                 for start, stop in _pieces(self.contents):
                     self.content.column("size", start, stop).tofile(file)
         self.comm.barrier()

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from ..errors import BlobError, OutputError, RegistryError
 from ..files.lock import OutputLock
+from ..files.opening import remove
 from ..records import Catalog, Digest, Image, Layer
 from ..sources.base import Extent, Root, Source
 from ..sources.documents import Malformed
@@ -81,7 +82,7 @@ def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
         fetch(layout.partial(digest))
     except RegistryError as error:
         if error.cause in ("digest_mismatch", "size_mismatch"):
-            layout.partial(digest).unlink(missing_ok=True)
+            remove(layout.partial(digest))
         raise
     except BlobError as error:
         raise OutputError(str(error), "make room and start again, or choose another folder") from None
@@ -101,14 +102,17 @@ class Keeping:
         try:
             self.layout.prepare()
         except BaseException:
-            self.release()
+            self._lock.undo()
             raise
+
+    def __enter__(self) -> Keeping:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._lock.__exit__(kind, error, trace)
 
     def beat(self) -> None:
         self._lock.beat()
-
-    def release(self) -> None:
-        self._lock.release()
 
     def write_index(self, catalog: Catalog) -> int:
         """Name in index.json the images that are whole; return how many are not."""

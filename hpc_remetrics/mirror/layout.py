@@ -1,21 +1,22 @@
 """The OCI image layout that is being filled: what has its name there is whole.
 
 `oci-layout` and `index.json` are as the specification has them; the index is replaced in one step. A blob in
-`blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a blob so far, in order,
-`HEX.RANDOM` there a manifest on its way; `.remetrics/journal` says which images are finished.
+`blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a blob so far, in
+order; `.remetrics/journal` says which images are finished.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..files.publish import publish_whole, write_whole
+from ..files.opening import make_directories
+from ..files.outputs import check_parent
+from ..files.publish import publish_whole, sweep_directory, write_whole
 from ..records import Digest
 from ..sources import documents
 
@@ -31,17 +32,35 @@ class Layout:
         self._blobs = folder / "blobs" / "sha256"
         self._partial = self.state / "partial"
 
+    def check(self) -> None:
+        """Refuse a directory that holds something else than a layout; nothing is made.
+
+        :raises OutputError: it is none, or can't be made or read.
+        """
+        try:
+            if self.folder.exists() and not self.folder.is_dir():
+                raise OutputError(f"{self.folder} is no directory", "choose another with -o")
+            if not self.folder.is_dir():
+                check_parent(self.folder)
+            elif not self._mark.exists() and any(self.folder.iterdir()) and not self.state.exists():
+                raise OutputError(f"{self.folder} is no OCI layout and not empty", "choose another folder with -o")
+        except OSError as error:
+            raise _output_error(error, self.folder) from None
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / "oci-layout"
+
     def prepare(self) -> None:
         """Make the folders and the file that says what this is, and clear away what a kill left."""
-        mark = self.folder / "oci-layout"
+        self.check()
+        mark = self._mark
         try:
-            if not mark.exists() and self.folder.is_dir() and any(self.folder.iterdir()) and not self.state.exists():
-                raise OutputError(f"{self.folder} is no OCI layout and not empty", "choose another folder with -o")
             # The state first: it tells the next start whose folder this is.
-            for folder in (self._partial, self._blobs):
-                folder.mkdir(parents=True, exist_ok=True)
-            for left in self._partial.glob("*.*"):
-                left.unlink()
+            for directory in (self._partial, self._blobs):
+                make_directories(directory)
+            for directory in (self._blobs, self.state, self.folder):
+                sweep_directory(directory)
             if not mark.exists():
                 write_whole(mark, [json.dumps({"imageLayoutVersion": "1.0.0"})])
             if not (self.folder / "index.json").exists():
@@ -76,11 +95,8 @@ class Layout:
         """Write a small blob, such as a manifest."""
         if self.has(digest, len(data)):
             return
-        # Two images that share a manifest may be resolved at once, on two nodes.
-        temporary = self._partial / f"{digest.hex}.{uuid.uuid4().hex}"
         try:
-            temporary.write_bytes(data)
-            publish_whole(temporary, self.blob(digest))
+            write_whole(self.blob(digest), [data])
         except OSError as error:
             raise _output_error(error, self.blob(digest)) from None
 

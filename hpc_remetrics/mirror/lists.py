@@ -6,9 +6,11 @@ Both are read at the start, and appended to. What stands in them is not download
 from __future__ import annotations
 
 import os
+from io import TextIOWrapper
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files.opening import open_in_place, reopened
 
 
 class Finished:
@@ -22,8 +24,8 @@ class Finished:
         if path is None:
             return
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            with open(path, encoding="utf-8", errors="replace") as file:
+            self._file = open_in_place(path, os.O_APPEND)
+            with TextIOWrapper(reopened(self._file), encoding="utf-8", errors="replace") as file:
                 line = "\n"
                 for line in file:
                     self._known.add(line.strip())

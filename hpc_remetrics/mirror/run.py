@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ..cluster.comm import Comm
 from ..cluster.crew import Crew, lead
 from ..cluster.signals import StopRequest
-from ..errors import OutputError
 from ..files.lock import OutputLock
+from ..files.outputs import check_not_input
 from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
 from . import cost
@@ -35,18 +36,17 @@ def download(comm: Comm, options: DownloadOptions) -> int:
 
     def part() -> int:
         wishes = read_wishes(options.wishes)
-        if options.output.exists() and not options.output.is_dir():
-            raise OutputError(f"{options.output} is no folder", "choose another with -o")
-        lock = OutputLock(options.output)
-        try:
+        layout.check()
+        for name in (options.layers, options.repositories):
+            if name is not None:
+                check_not_input(name, map(Path, options.wishes))
+        with OutputLock(options.output) as lock:
             layout.prepare()
             state = State(layout, options.platforms, options.layers, options.repositories)
             try:
                 return _Download(crew, options, state, lock, stop, comm.size).run(wishes)
             finally:
                 state.close()
-        finally:
-            lock.release()
 
     return lead(comm, crew, part)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from ..columns import LayerProfile
 from ..errors import RemetricsError
+from ..files.opening import shared_file
 from ..limits import Limits
 from ..records import Digest
 from .cutting import Cutter
@@ -72,7 +73,7 @@ class _Worker:
         self.limits = Limits(**setup["limits"])
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (self.limits.child_bytes, self.limits.child_bytes))
-        with open(setup["watch"], "r+b") as file:
+        with shared_file(Path(setup["watch"])) as file:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
         self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
         self.sampler = Sampler(Fraction(setup["sample"]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ..files.opening import private_file
+
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 
@@ -108,7 +110,7 @@ class Directories:
             self._overflow.unlink()
 
     def _flush(self) -> None:
-        with open(self._overflow, "ab") as file:
+        with private_file(self._overflow, "ab") as file:
             file.write(b"".join(_hash(path).digest() for path in self._known))
             file.write(b"".join(self._deep))
         self._flushed += len(self._known) + len(self._deep)

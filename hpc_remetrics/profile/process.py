@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..columns import LayerProfile
 from ..errors import MissingComponentError
+from ..files.opening import private_file
 from ..limits import Limits
 from ..records import Digest
 from .child import PACKET
@@ -111,9 +112,8 @@ class Child:
         :param sample: share of the contents that are compressed.
         :param chunks: share of the chunks of all contents that are kept; 0: contents are not cut.
         """
-        with open(watch, "wb") as file:
+        with private_file(watch, "w+b") as file:
             file.truncate(WATCH_BYTES)
-        with open(watch, "r+b") as file:
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
         setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}

@@ -22,6 +22,7 @@ from ..columns import (
     block_size,
     column_offset,
 )
+from ..files.opening import private_descriptor
 
 _NO_DIGEST = bytes(32)
 _CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
@@ -44,7 +45,7 @@ class Spill:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file = private_descriptor(path, os.O_TRUNC)
         self._end = 0
         self._blocks: list[tuple[int, int, int]] = []
         self._kept = -1

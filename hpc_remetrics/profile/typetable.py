@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files.opening import private_descriptor
 
 FIXED = ("untyped", "empty", "timed out", "unreadable by libmagic")
 """Types that the program gives by itself; their numbers are the same in every table."""
@@ -66,7 +67,7 @@ class TypeTable:
         self._consumed = 0  # bytes of the names file that are in _descriptions
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._names = os.open(directory / "types.names", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._names = private_descriptor(directory / "types.names", os.O_APPEND)
             with self._locked():
                 self._map = _mapped(directory / f"types-{slots}.table", slots * 8)
         except OSError as error:
@@ -131,7 +132,7 @@ class TypeTable:
     def is_first(self, what: str) -> bool:
         """Tell whether this is the first process of the node to say a thing that should be said once."""
         try:
-            os.close(os.open(self._directory / f"said.{what}", os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(private_descriptor(self._directory / f"said.{what}", os.O_EXCL))
         except OSError:
             return False
         return True
@@ -177,7 +178,7 @@ class TypeTable:
 
 def _mapped(path: Path, size: int) -> mmap.mmap:
     """Map a file of `size` zero bytes, made if it isn't there; the caller holds the lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = private_descriptor(path)
     try:
         # Take the room now: a store into a hole of a full tmpfs would end the process by SIGBUS.
         if os.fstat(descriptor).st_size < size:

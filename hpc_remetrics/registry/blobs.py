@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BlobError, RegistryError
+from ..files.opening import open_in_place
 from ..records import Digest
 from .answers import Answer, shown
 from .client import Client
@@ -41,7 +42,7 @@ class Fetch:
         :raises BlobError: `missing`, `size_mismatch`, `digest_mismatch`, `no_room`, `limit_time` …
         """
         try:
-            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0) as self._file:
+            with open(open_in_place(path), "r+b", buffering=0) as self._file:
                 self._client.timer.start(self._client.access.patience.for_blob(self._size))
                 self._take_up()
                 self._run()

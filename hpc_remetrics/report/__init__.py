@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from ..store.dataset import Dataset
 
 
-def report_command(path: Path, as_json: bool, html: Path | None = None) -> int:
+def report_command(path: Path, as_json: bool, html: Path | None = None, force: bool = False) -> int:
     """Print the numbers of a dataset as a page or as JSON; return the exit code. Without metrics it has totals only.
 
     :param html: write them to this file instead, with the figures, as an HTML page.
+    :param force: replace a file that is no such page.
     """
     from ..store.dataset import Dataset
 
+    if html is not None:
+        _check_html(html, path, force)
     with Dataset(path) as dataset:
         if html is not None:
             _write_html(dataset, html)
@@ -29,15 +32,23 @@ def report_command(path: Path, as_json: bool, html: Path | None = None) -> int:
     return 0
 
 
+def _check_html(target: Path, dataset: Path, force: bool) -> None:
+    from ..files.outputs import check_replaceable
+    from .page_style import is_page
+
+    check_replaceable(target, "page", is_page, force, [dataset])
+
+
 def _write_html(dataset: Dataset, target: Path) -> None:
-    from ..files.publish import replacing
+    from ..files.opening import make_directories
+    from ..files.publish import write_whole
     from ..store.hdf5 import output_error
     from .html import html
 
     page = html(dataset)
     try:
-        with replacing(target) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        make_directories(target.parent)
+        write_whole(target, [page.encode("utf-8", "backslashreplace")])
     except OSError as error:
         raise output_error(error, target, "the page") from error
     print(f"{target}: {len(page) / 1e6:.1f} MB", file=sys.stderr)

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..log import escape
 from ..store.dataset import Dataset, Table
+from ..store.origin import sources_of
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
 from .figures.panels import largest
 from .numbers import Numbers, numbers_of
-from .page_style import STYLE
+from .page_style import MARK, STYLE
 from .references import SOURCES, TOTALS
 from .values import number, shown
 
@@ -23,6 +24,7 @@ _MOST_ROWS = 25
 """Rows of a table on the page; `--json` and `export` have all."""
 
 _LONG = 30
+_MOST_SOURCES = 20
 
 _SUMMARY = (
     ("repositories", "repositories"),
@@ -62,7 +64,7 @@ def html(dataset: Dataset) -> str:
         _section("sources", "Sources of the values of 2017", _definitions(SOURCES)),
     ]
     head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta charset="utf-8">{MARK}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name}</title><style>{STYLE}</style>"
     )
@@ -73,10 +75,16 @@ def _about(dataset: Dataset) -> str:
     run = dataset.run
     started = datetime.fromtimestamp(float(run.get("started", 0)), timezone.utc)
     parts = [f"analyzed {started:%Y-%m-%d %H:%M} UTC", f"hpc_remetrics {run.get('version', '?')}"]
-    parts += [f"sources: {escape(str(run.get('sources', '?')))}"]
+    parts += [f"sources: {escape(_sources(dataset))}"]
     if not len(dataset.images):
         parts.append("the dataset is empty: its sources held no image")
     return f"<p>{quoted('; '.join(parts))}</p>"
+
+
+def _sources(dataset: Dataset) -> str:
+    names = sources_of(dataset)
+    more = f" and {len(names) - _MOST_SOURCES:,} more" if len(names) > _MOST_SOURCES else ""
+    return " ".join(names[:_MOST_SOURCES]) + more if names else "?"
 
 
 def _contents() -> str:

@@ -1,5 +1,25 @@
 """How the HTML page looks: by day and by night, on a desk and on a phone, and on paper."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import __version__
+
+_MARK = '<meta name="generator" content="hpc_remetrics'
+MARK = f'{_MARK} {__version__}">'
+"""What says that this program made a page."""
+
+_MARK_WITHIN = 4096
+"""First bytes of a page that hold the mark."""
+
+
+def is_page(path: Path) -> bool:
+    """Say whether this program made a file as a page."""
+    with open(path, "rb") as file:
+        return _MARK.encode() in file.read(_MARK_WITHIN)
+
+
 STYLE = """
 :root { color-scheme: light dark; --text: #1b1b1b; --ground: #ffffff; --soft: #f2f2f2; --line: #cccccc;
   --link: #00539f; }
@@ -16,7 +36,7 @@ nav { background: var(--soft); padding: 0.5rem 1rem; }
 nav ul { columns: 16rem; margin: 0; padding-left: 1rem; }
 section { border-top: 1px solid var(--line); margin-top: 2rem; }
 figure { margin: 0; }
-figure img { display: block; width: 100%; min-width: 36rem; height: auto; }
+figure img { display: block; width: 100%; height: auto; }
 figcaption, dd { max-width: 45rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
@@ -29,5 +49,5 @@ th[scope=row] { font-weight: normal; min-width: 9rem; }
 thead th { background: var(--soft); }
 dt { font-weight: bold; margin-top: 0.5rem; }
 summary { cursor: pointer; color: var(--link); padding: 0.5rem 0; }
-@media print { nav, details { display: none; } section { break-inside: avoid; } figure img { min-width: 0; } }
+@media print { nav, details { display: none; } section { break-inside: avoid; } }
 """

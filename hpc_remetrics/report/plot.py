@@ -6,33 +6,41 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import OutputError
-from ..files.publish import replacing
+from ..files.opening import make_directories
+from ..files.outputs import check_directory, check_replaceable
+from ..files.publish import write_whole
 from ..store.dataset import Dataset
 from ..store.hdf5 import output_error
 from .figures import FIGURES, images
+from .figures.style import is_figure
 from .numbers import numbers_of
 
 
-def plot_command(path: Path, folder: Path, chosen: Sequence[int], formats: Sequence[str]) -> int:
+def plot_command(path: Path, folder: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False) -> int:
     """Draw figures of a dataset into a folder and say which; return the exit code.
 
     :param chosen: numbers of figures; all if there is none.
+    :param force: replace files that are no figures of this program.
     """
+    figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
+    _check(folder, [folder / f"{figure.file}.{form}" for figure in figures for form in formats], path, force)
     with Dataset(path) as dataset:
         numbers = numbers_of(dataset)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for number in sorted(set(chosen)) or FIGURES:
-                figure = FIGURES[number]
+            make_directories(folder)
+            for figure in figures:
                 for form, data in images(figure, numbers, formats).items():
-                    with replacing(folder / f"{figure.file}.{form}") as temporary:
-                        temporary.write_bytes(data)
+                    write_whole(folder / f"{figure.file}.{form}", [data])
                 print(f"{folder / figure.file}.{{{','.join(formats)}}}: {figure.title}", file=sys.stderr)
-        except FileExistsError:
-            raise OutputError(f"{folder} is a file", "name a folder with -o") from None
         except OSError as error:
             raise output_error(error, folder, "the figures") from error
         if not numbers.totals["images"]:
             print("the dataset is empty: its figures say so, and nothing else", file=sys.stderr)
     return 0
+
+
+def _check(directory: Path, targets: Sequence[Path], dataset: Path, force: bool) -> None:
+    """Look whether all files may be written, before the first one is."""
+    check_directory(directory)
+    for target in targets:
+        check_replaceable(target, "figure", is_figure, force, [dataset])

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import RemetricsError, SourceError, UsageError
 from ..registry.pool import Registries
 from ..registry.reference import Reference
+from .absolute import divide
 from .archive import Archive
 from .base import Extent, Root, Source
 from .demo import DemoSource
@@ -58,17 +59,17 @@ def _local(opener: Callable[[str, str], Source]) -> Callable[[str, str, Registri
 
 
 def _open_oci(reference: str, rest: str) -> Source:
-    path, ref = _split(rest)
+    path, ref = divide(rest)
     return OciSource(reference, Folder(_folder(reference, path)), ref)
 
 
 def _open_oci_archive(reference: str, rest: str) -> Source:
-    path, ref = _split(rest)
+    path, ref = divide(rest)
     return OciSource(reference, Archive(_file(reference, path)), ref)
 
 
 def _open_docker_archive(reference: str, rest: str) -> Source:
-    path, ref = _split(rest)
+    path, ref = divide(rest)
     return DockerArchiveSource(reference, Archive(_file(reference, path)), ref)
 
 
@@ -94,18 +95,6 @@ _OPENERS: dict[str, Callable[[str, str, Registries], Source]] = {
     "seed2017": _local(_open_seed2017),
     "demo": _local(_open_demo),
 }
-
-
-def _split(rest: str) -> tuple[str, str]:
-    """Divide `PATH[:REF]`, either of which may hold colons: the longest path that exists wins, else the shortest."""
-    if os.path.exists(_expand(rest)):
-        return rest, ""
-    colons = [place for place, letter in enumerate(rest) if letter == ":"]
-    for place in reversed(colons):
-        if os.path.exists(_expand(rest[:place])):
-            return rest[:place], rest[place + 1 :]
-    path, _, ref = rest.partition(":")
-    return path, ref
 
 
 def _expand(path: str) -> str:

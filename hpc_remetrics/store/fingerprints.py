@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cluster.comm import Comm
+from ..files.opening import private_file
 from ..records import CHUNK_METHODS
 from .chunks import ChunkWriter
 from .parts import EXTRA_RECORDS
@@ -57,7 +58,8 @@ class Fingerprints:
         found = np.empty(0, _CHUNK)
         for rows in pieces:
             found = distinct(np.concatenate([found, rows]))
-        found.tofile(self._file(bucket))
+        with private_file(self._file(bucket), "wb") as file:
+            found.tofile(file)
         return len(found)
 
     def _file(self, bucket: int) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.opening import private_file
 from .dataset import Table
 from .schema import CHUNK_ROWS
 
@@ -30,7 +31,7 @@ class FlatContents:
     @classmethod
     def write(cls, contents: Table, path: Path) -> FlatContents:
         """Write the file, which must not be there, and open it."""
-        with open(path, "xb") as file:
+        with private_file(path, "xb") as file:
             for start in range(0, len(contents), CHUNK_ROWS):
                 stop = min(start + CHUNK_ROWS, len(contents))
                 rows = np.empty(stop - start, FLAT)

@@ -22,8 +22,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..cluster.comm import Comm
-from ..cluster.together import Together
+from ..cluster.together import Together, on_root
 from ..columns import NO_CONTENT
+from ..files.opening import private_file, remove
 from ..files.outputs import real_name
 from ..files.publish import publish_whole, temporary_name
 from ..records import KINDS, STATUSES, Catalog, Image
@@ -90,7 +91,8 @@ class Gather:
         finish: Finish | None = None,
     ) -> Ledger:
         """Number, then write under a temporary name, which becomes the dataset's when it is whole."""
-        comm, temporary = self.comm, temporary_name(real_name(output))
+        comm = self.comm
+        temporary: Path = on_root(comm, lambda: temporary_name(real_name(output)))
         with Together(comm), disk_errors(self.scratch, "scratch"):
             numbers = self._number()
         try:
@@ -98,7 +100,6 @@ class Gather:
                 file = None
                 with Together(comm), disk_errors(output, "the dataset"):
                     if catalog is not None and run is not None:
-                        temporary.unlink(missing_ok=True)
                         file, sink = opened.enter_context(new_file(temporary))
                         describe_file(file)
                         large = {"contents": numbers.total, "chunks": numbers.chunks.total}
@@ -114,7 +115,7 @@ class Gather:
                     publish_whole(temporary, output)
         finally:
             if comm.rank == comm.root:
-                temporary.unlink(missing_ok=True)
+                remove(temporary)
         return self._ledger()
 
     def _number(self) -> _Numbers:
@@ -155,7 +156,8 @@ class Gather:
         rows, place_of = collapse(rows, start)
         places = np.full(stop - start, -1, np.int32)
         places[has] = place_of
-        places.tofile(self._places(block))
+        with private_file(self._places(block), "wb") as file:
+            places.tofile(file)
         return rows
 
     def _places(self, block: int) -> Path:
@@ -181,10 +183,12 @@ class Gather:
             contents, place_of = number(rows, self.placement)
             for records in known:
                 attach(contents, records.take(bucket))
-            contents.tofile(self.scratch / f"contents-{bucket}")
+            with private_file(self.scratch / f"contents-{bucket}", "wb") as file:
+                contents.tofile(file)
             numbered = np.empty(len(rows), _NUMBERED)
             numbered["row"], numbered["content"] = rows["row"], place_of
-            numbered.tofile(self.scratch / f"numbers-{bucket}")
+            with private_file(self.scratch / f"numbers-{bucket}", "wb") as file:
+                numbered.tofile(file)
             counts.append(len(contents))
             used = np.union1d(used, contents["type"])
         return counts, used

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from ..errors import OutputError, RemetricsError
+from ..files.opening import create, open_in_place
 
 
 class Sink:
@@ -87,20 +88,19 @@ def new_file(path: Path) -> Iterator[tuple[Any, Sink]]:
 
     The file stays on disk whatever happens: its maker removes it.
     """
-    with _through_sink(path, os.O_CREAT | os.O_EXCL, "w") as opened:
+    with _through_sink(create(path), "w") as opened:
         yield opened
 
 
 @contextmanager
 def file_to_change(path: Path) -> Iterator[Any]:
     """Give an HDF5 file that only its maker knows yet, to add to it; as `new_file`."""
-    with _through_sink(path, 0, "r+") as (file, _):
+    with _through_sink(open_in_place(path, missing_ok=False), "r+") as (file, _):
         yield file
 
 
 @contextmanager
-def _through_sink(path: Path, flags: int, mode: str) -> Iterator[tuple[Any, Sink]]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o644)
+def _through_sink(descriptor: int, mode: str) -> Iterator[tuple[Any, Sink]]:
     try:
         sink = Sink(descriptor)
         try:
@@ -142,6 +142,20 @@ def text_array(values: list[str], most: int) -> np.ndarray:
     """
     raw = [_cut(value.replace("\0", "\\0").encode("utf-8", "backslashreplace"), most) for value in values]
     return np.array(raw, h5py.string_dtype("utf-8", max(map(len, raw), default=1) or 1))
+
+
+def storable(text: str) -> str:
+    r"""Return a string as HDF5 can hold it: bytes of a path that are not UTF-8 as `\udcNN`.
+
+    >>> print(storable("/data/caf\udce9"))
+    /data/caf\udce9
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def attribute(text: str, most: int = 32_000) -> str:
+    """Return a string as an attribute can hold it, which has room for 64 KB with its name and type."""
+    return _cut(storable(text).encode(), most).decode()
 
 
 def _cut(data: bytes, most: int) -> bytes:

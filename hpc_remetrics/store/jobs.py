@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files.publish import temporary_name
+from ..files.publish import write_whole
 
 _FORMAT = 1
 _EVERY = 5.0
@@ -86,10 +85,9 @@ class Notebook:
             if (tally := tallies.get(row["rank"])) is not None:
                 row.update(asdict(tally))
             row["idle_seconds"] = round(max(seconds - row.get("busy_seconds", 0.0), 0.0), 3)
-        temporary = temporary_name(self._path)
+        text = json.dumps({"format": _FORMAT, **asdict(note)})
         with contextlib.suppress(OSError):  # a full disk must not end the run here
-            temporary.write_text(json.dumps({"format": _FORMAT, **asdict(note)}))
-            os.replace(temporary, self._path)
+            write_whole(self._path, [text], sync=False)
 
 
 def read_notes(folder: Path) -> list[JobNote]:

@@ -23,10 +23,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..cluster.comm import Comm
+from ..cluster.comm import Comm, SerialComm
 from ..columns import COLUMNS, EXTRAS, NO_CONTENT, NO_TYPE, LayerProfile
 from ..errors import DatasetError, RemetricsError
-from ..files.publish import publish_copy
+from ..files.opening import open_in_place
+from ..files.publish import publish_copy, sweep_directory
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .hdf5 import contiguous, new_file, output_error, text_array, write_all
 from .spills import check_profile, checked_blocks
@@ -228,7 +229,7 @@ def _write_local(
 ) -> None:
     with new_file(path) as (file, _):
         offsets = _skeleton(file, rows, index)
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_in_place(path, missing_ok=False)
     try:
         write_all(descriptor, rows.tobytes(), offsets["layers"])
         extra_at = dict(offsets)
@@ -378,6 +379,11 @@ def scan(directory: Path, comm: Comm) -> Scan:
     return Scan(found, [text for _, text in sorted(item for _, share in gathered for item in share)])
 
 
+def digests_of(directory: Path) -> set[bytes]:
+    """Return the digests of all layers that the whole parts of a directory hold."""
+    return {digest.raw for digest in finished(scan(directory, SerialComm()).parts)}
+
+
 def _part_names(directory: Path) -> Iterable[str]:
     try:
         return [name for name in os.listdir(directory) if name.startswith("part-") and name.endswith(".h5")]
@@ -387,11 +393,7 @@ def _part_names(directory: Path) -> Iterable[str]:
 
 def sweep_temporaries(directory: Path) -> int:
     """Remove what killed runs left half copied and return how many; the caller holds the output's lock."""
-    removed = 0
-    for path in directory.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
-        removed += 1
-    return removed
+    return sweep_directory(directory, r"\.(?:part|job)-[^/]*\.")
 
 
 def finished(parts: Iterable[PartIndex]) -> dict[Digest, tuple[str, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cluster.comm import Comm
+from ..files.opening import private_file
 
 
 def share(rank: int, size: int, items: int) -> range:
@@ -75,7 +76,7 @@ class Shuffle:
         rows = received[4 * count :]
         starts = np.flatnonzero(np.diff(buckets, prepend=-1))
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True):
-            with open(self._file(int(buckets[start])), "ab", buffering=0) as file:
+            with private_file(self._file(int(buckets[start])), "ab") as file:
                 file.write(rows[start * self._dtype.itemsize : stop * self._dtype.itemsize])
 
     def buckets(self) -> Iterator[tuple[int, np.ndarray]]:

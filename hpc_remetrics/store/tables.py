@@ -11,11 +11,15 @@ import numpy as np
 
 from ..records import NOTES
 from .chunks import rows_of_chunk
-from .hdf5 import text_array
+from .hdf5 import attribute, text_array
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES, TITLE, Column, Table, row_dtype
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
+
+
+_MOST_TEXT = 8192
+"""Bytes of a text in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take six."""
 
 
 def describe_file(file: Any) -> None:
@@ -134,9 +138,9 @@ def write_run(file: Any, run: Mapping[str, Any], failures: Sequence[Any], second
             table = group.create_group(name)
             for column, values in value.items():
                 texts = bool(values) and isinstance(values[0], str)
-                table[column] = text_array(values, 1024) if texts else np.asarray(values)
+                table[column] = text_array(values, _MOST_TEXT) if texts else np.asarray(values)
         else:
-            group.attrs[name] = value
+            group.attrs[name] = attribute(value) if isinstance(value, str) else value
     group.create_group("layers")["cpu_seconds"] = seconds.astype("<f4")
     table = group.create_group("failures")
     table["digest"] = np.array([failure.digest.raw for failure in failures], "V32")

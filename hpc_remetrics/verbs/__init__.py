@@ -80,6 +80,11 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
 
 
+def add_force_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the option that lets an output replace `what` this program would not replace by itself."""
+    parser.add_argument("--force", action="store_true", help=f"replace {what}")
+
+
 def add_reduce_options(parser: argparse.ArgumentParser) -> None:
     """Add what commands that compute metrics share: memory, scratch, settings, and whether they talk."""
     parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)

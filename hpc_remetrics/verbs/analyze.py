@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 
 from ..config import analyze_options, parse_limits, parse_share
-from . import MEMORY_HELP, SOURCES, Verbs, add_source_options, add_talk_options, add_verb, on_every_rank
+from . import (
+    MEMORY_HELP,
+    SOURCES,
+    Verbs,
+    add_force_option,
+    add_source_options,
+    add_talk_options,
+    add_verb,
+    on_every_rank,
+)
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -87,6 +96,7 @@ def add(verbs: Verbs) -> None:
         metavar="K/N",
         help="only the K-th of N shares of the layers, beside others; a start without it gathers (default: all)",
     )
+    add_force_option(parser, "an output that is no dataset, or one whose layers would be lost")
     parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
     add_access_options(parser)
     add_talk_options(parser)
@@ -112,6 +122,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "keep": arguments.keep,
             "extract": arguments.extract or None,
             "exec": arguments.exec,
+            "force": arguments.force or None,
             "share": parse_share(arguments.share),
             "access": access_of(arguments, 0.0),
         }

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from . import Verbs, add_config_option, add_talk_options, add_verb, on_every_rank
+from . import Verbs, add_config_option, add_force_option, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -51,6 +51,7 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
     parser.add_argument("--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)")
+    add_force_option(parser, "a list that no crawl has made")
     add_access_options(parser)
     add_config_option(parser)
     add_talk_options(parser)
@@ -77,6 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.estimate,
             quiet=arguments.quiet,
             access=access_of(arguments, 5.0 if target.is_hub else 50.0),
+            force=arguments.force,
         )
     comm = connect()
     with AbortOnError(comm):

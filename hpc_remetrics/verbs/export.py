@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import Verbs, add_verb
+from . import Verbs, add_force_option, add_verb
 
 _EXAMPLES = """
 formats:
@@ -45,10 +45,11 @@ def add(verbs: Verbs) -> None:
         metavar="NAME",
         help="only this table, such as layers or metrics/growth (repeat; default: all)",
     )
+    add_force_option(parser, "files that this program did not export")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..export import export_command
 
     folder = arguments.output or Path(f"{arguments.dataset.stem}-{arguments.format}")
-    return export_command(arguments.dataset, arguments.format, folder, arguments.table or ())
+    return export_command(arguments.dataset, arguments.format, folder, arguments.table or (), arguments.force)

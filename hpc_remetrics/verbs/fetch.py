@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import Verbs, add_verb
+from . import Verbs, add_force_option, add_verb
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -37,6 +37,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
     )
+    add_force_option(parser, "a file that has other bytes")
     add_access_options(parser)
 
 
@@ -45,4 +46,5 @@ def _run(arguments: argparse.Namespace) -> int:
 
     output = Path(arguments.output or "-")
     platforms, access = tuple(arguments.platform), access_of(arguments)
-    return fetch_command(FetchOptions(arguments.kind, arguments.reference, output, platforms, access))
+    options = FetchOptions(arguments.kind, arguments.reference, output, platforms, access, arguments.force)
+    return fetch_command(options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import reduce_options
 from ..errors import UsageError
-from . import Verbs, add_reduce_options, add_verb, on_every_rank
+from . import Verbs, add_force_option, add_reduce_options, add_verb, on_every_rank
 
 _EXAMPLES = """
 A layer or image that stands in several datasets is in the result once. The result is what `analyze` of all
@@ -27,6 +27,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"
     )
+    add_force_option(parser, "an output that is no dataset, or one whose layers would be lost")
     add_reduce_options(parser)
 
 
@@ -35,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if not arguments.output:
             raise UsageError("no output named", "for example `-o all.h5`")
         flags = {"scratch": arguments.scratch, "memory": arguments.memory}
-        options = reduce_options(arguments.output, flags, arguments.config, arguments.quiet)
+        options = reduce_options(arguments.output, flags, arguments.config, arguments.quiet, arguments.force)
     from ..merge import merge_command
 
     return merge_command(arguments.datasets, options)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from . import Verbs, add_verb
+from . import Verbs, add_force_option, add_verb
 
 _FORMATS = ("png", "svg", "pdf")
 
@@ -32,6 +32,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--format", action="append", choices=_FORMATS, help="what to write (repeat; default: png, svg and pdf)"
     )
+    add_force_option(parser, "files that are no figures of this program")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -42,4 +43,4 @@ def _run(arguments: argparse.Namespace) -> int:
     if unknown := [number for number in chosen if number not in FIGURES]:
         raise UsageError(f"there is no figure {unknown[0]}", f"there are {min(FIGURES)} to {max(FIGURES)}")
     folder = arguments.output or Path(f"{arguments.dataset.stem}-figures")
-    return plot_command(arguments.dataset, folder, chosen, arguments.format or _FORMATS)
+    return plot_command(arguments.dataset, folder, chosen, arguments.format or _FORMATS, arguments.force)

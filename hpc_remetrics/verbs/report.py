@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import Verbs, add_verb
+from . import Verbs, add_force_option, add_verb
 
 _EXAMPLES = """
 examples:
@@ -24,9 +24,10 @@ def add(verbs: Verbs) -> None:
     form.add_argument(
         "--html", type=Path, metavar="FILE", help="write a page with figures, tables, definitions (default: print text)"
     )
+    add_force_option(parser, "a file that is no page of this program")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..report import report_command
 
-    return report_command(arguments.dataset, arguments.json, arguments.html)
+    return report_command(arguments.dataset, arguments.json, arguments.html, arguments.force)

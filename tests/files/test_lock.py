@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from hpc_remetrics.files.lock import OutputLock, holders
 from hpc_remetrics.errors import OutputError, OutputLockedError
+from hpc_remetrics.files.lock import OutputLock, holders
 
 HOLD = (
     "import sys, time\n"

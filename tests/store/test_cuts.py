@@ -23,6 +23,9 @@ from .synthetic import SIGNATURE, TYPES
 from .test_gather import PROGRAM, Corpus, same
 
 pytestmark = pytest.mark.slow
+TEMPORARY = f".{{}}.{16 * '0'}.tmp"
+"""What the programs under test call a file until it is whole."""
+
 _CALL = re.compile(r"^(?:\d+ +)?([a-z_0-9]+)\(", re.MULTILINE)
 
 
@@ -64,12 +67,12 @@ def test_a_part(corpus, tmp_path):
     items = [(layer.digest, layer.profile, layer.spill(corpus.folder / "spills")) for layer in corpus.layers]
     layers = tmp_path / "layers"
     layers.write_bytes(pickle.dumps((items, TYPES, SIGNATURE)))
-    target, temporary = directory / "part-1-0-0.h5", directory / ".part-1-0-0.h5.tmp"
+    target, temporary = directory / "part-1-0-0.h5", directory / TEMPORARY.format("part-1-0-0.h5")
     command = [sys.executable, Path(__file__).with_name("part_program.py"), layers, "1-0-0", directory, scratch]
     cuts = Cuts(command, [directory, target, temporary, scratch / ".part-1-0-0.h5.local"], tmp_path / "log")
     calls = cuts.calls()
     whole = target.read_bytes()
-    assert {name for name, _ in calls} >= {"openat", "write", "fsync", "rename"}
+    assert {name for name, _ in calls} >= {"openat", "write", "fsync", "renameat"}
     there = 0
     for name, number in calls:
         shutil.rmtree(directory)
@@ -99,11 +102,11 @@ def test_the_dataset(corpus, tmp_path):
         (tmp_path / f"scratch{number}").mkdir()
         return [sys.executable, PROGRAM, corpus.directory, catalog, new, tmp_path / f"scratch{number}"]
 
-    paths = [new, new.with_name(f".{new.name}.tmp"), corpus.folder]
+    paths = [new, new.with_name(TEMPORARY.format(new.name)), corpus.folder]
     calls = Cuts(command("first"), paths, tmp_path / "log").calls()
     same(want, new)
     names = Counter(name for name, _ in calls)
-    assert names["rename"] == 1
+    assert names["renameat"] == 1
     assert names["fsync"] == 2
     # Writing takes hundreds of calls: the first, some, and the last of each name; all of those that name or sync.
     chosen = [
@@ -120,7 +123,7 @@ def test_the_dataset(corpus, tmp_path):
     assert len(outcomes) == 2
     subprocess.run(command("last"), check=True)
     same(want, new)
-    assert not new.with_name(f".{new.name}.tmp").exists()
+    assert not new.with_name(TEMPORARY.format(new.name)).exists()
 
 
 def test_a_dataset_that_is_cut_is_never_taken_for_one(corpus, tmp_path):

@@ -15,8 +15,9 @@ import pytest
 from hpc_remetrics.cluster.comm import SerialComm
 from hpc_remetrics.columns import NO_CONTENT, LayerProfile
 from hpc_remetrics.errors import DatasetError, OutputError
+from hpc_remetrics.files import publish
 from hpc_remetrics.records import Failure
-from hpc_remetrics.store import parts, publish
+from hpc_remetrics.store import parts
 
 from .synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 WIDTH = 7.5
@@ -60,6 +61,12 @@ def style() -> Iterator[None]:
         yield
 
 
+MARK = "figure by hpc_remetrics"
+"""What says, in the metadata of a file, that this program drew it."""
+
+_MOST_BYTES = 32 << 20
+
+
 def new_figure(height: float, title: str) -> Any:
     """Return an empty figure of the page's width, with a title; nothing global knows of it."""
     from matplotlib.figure import Figure
@@ -69,7 +76,17 @@ def new_figure(height: float, title: str) -> Any:
     return figure
 
 
+def is_figure(path: Path) -> bool:
+    """Say whether this program made a file as a figure."""
+    with open(path, "rb") as file:
+        return MARK.encode() in file.read(_MOST_BYTES)
+
+
 def save(figure: Any, file: Any, form: str) -> None:
     """Write a figure, with no date in the file."""
-    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
-    figure.savefig(file, format=form, dpi=160, metadata=metadata)
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": MARK},
+        "svg": {"Date": None, "Creator": MARK},
+        "pdf": {"CreationDate": None, "Creator": MARK},
+    }
+    figure.savefig(file, format=form, dpi=160, metadata=metadata[form])

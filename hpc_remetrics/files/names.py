@@ -1,0 +1,157 @@
+"""Walk a path component by component, and follow only those symbolic links that a stranger can't have planted.
+
+In a sticky directory, such as /tmp, a link is followed if it belongs to the user or to the owner of the
+directory. That is the kernel's rule (`fs.protected_symlinks`), which some machines have switched off, and which
+says nothing of directories that a group shares. Elsewhere links of the user, of root and of the directory's
+owner are followed. The walk holds each directory open, so that nobody can swap one between the check and its use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import OutputError
+
+_MOST_LINKS = 40
+"""Links on the way to one file, as many as Linux follows."""
+
+_HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Place:
+    """A name in a directory that is held open; there may or may not be a file of that name.
+
+    :ivar directory: descriptor of the directory (`O_PATH`), valid while `place` is entered.
+    :ivar name: last component, never a link that was to be followed.
+    :ivar path: absolute path without links, for messages and for other ranks.
+    """
+
+    directory: int
+    name: str
+    path: Path
+
+    def status(self) -> os.stat_result | None:
+        """Return what `lstat` says of the name, None if there is no such file."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def place(path: Path) -> Iterator[Place]:
+    """Walk to the directory of a path and hold it; a link as the last component is followed too, by the same rule.
+
+    :raises OutputError: a link on the way may be a stranger's.
+    :raises OSError: a directory on the way is missing, or can't be searched.
+    """
+    pending = deque(_components(os.fspath(path)))
+    real: list[str] = [] if path.is_absolute() else _components(os.getcwd())
+    directory = os.open("/" if path.is_absolute() else ".", _HOLD | os.O_DIRECTORY)
+    links = 0
+    try:
+        while True:
+            name = pending.popleft() if pending else "."
+            found = _look(directory, name)
+            # A link: go on with what it names, from where it stands.
+            if found is not None and stat.S_ISLNK(found.st_mode):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+                target = _read_link(directory, name, found, _joined(real, name))
+                pending.extendleft(reversed(_components(target)))
+                if target.startswith("/"):
+                    directory, real = _moved(directory, "/"), []
+                continue
+            if not pending:
+                yield Place(directory, name, _joined(real, name))
+                return
+            directory = _moved(directory, name)
+            real = real[:-1] if name == ".." else [*real, name]
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Place]:
+    """Walk to a directory and hold it itself; the name of the place is `.`.
+
+    :raises OSError: it is missing, or no directory; as `place`.
+    """
+    with place(directory) as at:
+        descriptor = os.open(at.name, _HOLD | os.O_DIRECTORY, dir_fd=at.directory)
+        try:
+            yield Place(descriptor, ".", at.path)
+        finally:
+            os.close(descriptor)
+
+
+def may_follow(link: os.stat_result, directory: os.stat_result) -> bool:
+    """Say whether a link is one that the user, or somebody whom the user trusts there, has made."""
+    trusted = {os.geteuid(), directory.st_uid}
+    if not directory.st_mode & stat.S_ISVTX:
+        trusted.add(0)
+    return link.st_uid in trusted
+
+
+def is_shared(directory: os.stat_result) -> bool:
+    """Say whether others may make files in a directory, but not remove those of their owners."""
+    return bool(directory.st_mode & stat.S_ISVTX and directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def owner_name(number: int) -> str:
+    """Return the name of a user, the number where there is none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
+
+
+def _components(path: str) -> list[str]:
+    return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def _joined(real: list[str], name: str) -> Path:
+    return Path("/", *real, name)
+
+
+def _look(directory: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _read_link(directory: int, name: str, found: os.stat_result, path: Path) -> str:
+    """Return where a link leads; the link that is read is the one that was judged."""
+    link = os.open(name, _HOLD, dir_fd=directory)
+    try:
+        judged, holder = os.fstat(link), os.fstat(directory)
+        if (judged.st_dev, judged.st_ino) != (found.st_dev, found.st_ino):
+            raise OSError(errno.ELOOP, "a link was changed meanwhile", os.fspath(path))
+        target = os.readlink("", dir_fd=link)
+    finally:
+        os.close(link)
+    if not may_follow(judged, holder):
+        raise OutputError(
+            f"{path} is a symbolic link of {owner_name(judged.st_uid)} in a directory of "
+            f"{owner_name(holder.st_uid)}, and is not followed",
+            f"if you trust it, name the file that it leads to: {target}",
+        )
+    return target
+
+
+def _moved(directory: int, name: str) -> int:
+    """Enter a directory that is no link, and let go of the one before."""
+    entered = os.open(name, _HOLD | os.O_DIRECTORY, dir_fd=directory)
+    os.close(directory)
+    return entered

@@ -1,7 +1,5 @@
 """Profile every layer and every file of many container images, in parallel, into one HDF5 dataset."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +10,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def open(path: str | Path) -> Dataset:
+def open(path: "str | Path") -> "Dataset":
     """Open a dataset for reading: tables as numpy, pandas or Arrow, read when they are asked for.
 
     >>> with open("remetrics.h5") as data:

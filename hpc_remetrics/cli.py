@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import traceback
 from collections.abc import Sequence
 
 from . import __version__
-from .errors import RemetricsError
+from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
+from .streams import StdoutError, give_up_stdout, standard_streams
 from .verbs import (
     STYLE,
     Parser,
@@ -50,13 +50,19 @@ _VERBS = (crawl, download, fetch, plan, analyze, status, reduce, report, plot, e
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; mistakes become one line on stderr."""
+    with standard_streams():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     try:
-        with on_every_rank():
-            arguments = _parse(argv)
-        set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
-        code = arguments.run(arguments)
+        try:
+            code = _run(argv)
+        except SystemExit as end:
+            # --help and --version
+            code = int(end.code or 0)
         sys.stdout.flush()
-        return int(code)
+        return code
     except RemetricsError as error:
         if "--debug" in (sys.argv if argv is None else argv):
             traceback.print_exc()
@@ -70,15 +76,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return 130
     except BrokenPipeError:
-        # Who read the output has gone; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read the output has gone.
+        give_up_stdout()
         return 0
+    except StdoutError as error:
+        give_up_stdout()
+        _complain(f"error: can't write to the standard output: {error.strerror}; lead it to another place")
+        return OutputError.exit_code
+    except ImportError as error:
+        return _missing(error)
     except Exception:
         traceback.print_exc()
         _complain(
             f"error: this is a fault of the program (version {__version__}); please report it with the lines above"
         )
         return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    with on_every_rank():
+        arguments = _parse(argv)
+    set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
+    return int(arguments.run(arguments))
+
+
+def _missing(error: ImportError) -> int:
+    """Say what can't be imported; a module of this package is a fault of the program."""
+    if (error.name or "").partition(".")[0] == __package__ or "--debug" in sys.argv:
+        traceback.print_exc()
+    reason = " ".join(str(error).split())
+    hint = "install it with `pip install hpc-remetrics`, or run where that was done"
+    _complain(f"error: {sys.executable} can't import {error.name or 'a package'}: {reason}; {hint}")
+    return MissingComponentError.exit_code
 
 
 def _launched_rank() -> int:

@@ -22,7 +22,7 @@ ROWS = [
     {"cluster"},
     {"plan"},
     {"sources"},
-    {"config", "progress", "log"},
+    {"config", "progress", "log", "streams"},
     {"registry"},
     {"columns", "records", "limits"},
     {"files"},

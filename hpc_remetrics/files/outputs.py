@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import OutputError, UsageError
 from .names import owner_name, place
 
-FORCE = "name another output with -o, or replace it with --force"
+FORCE = "name another file, or replace it with --force"
 
 
 def check_output(path: Path) -> None:
@@ -135,8 +135,8 @@ def check_not_input(path: Path, inputs: Iterable[Path]) -> None:
     for one in inputs:
         try:
             if os.path.samefile(one, path):
-                raise UsageError(f"{path} is an input of this command", "name another output with -o")
+                raise UsageError(f"{path} is an input of this command", "name another file")
             if os.path.isdir(one) and Path(os.path.realpath(one)) in path.parents:
-                raise UsageError(f"{path} is a file of the input {one}", "name another output with -o")
+                raise UsageError(f"{path} is a file of the input {one}", "name another file")
         except OSError:
             continue

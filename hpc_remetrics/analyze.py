@@ -50,6 +50,7 @@ from .store.jobs import Notebook
 from .store.ledger import Ledger
 from .store.origin import check_dataset_output, source_names
 from .store.parts import digests_of, finished, parts_folder, scan, sweep_temporaries
+from .wording import counted
 from .worker import Worker, publisher
 
 log = logging.getLogger(__name__)
@@ -216,7 +217,7 @@ class _Run:
         if self.keeping and self.catalog and (lacking := self.keeping.write_index(self.catalog)):
             folder = self.options.keep
             hint = "" if code == 4 else f"; download -o {folder} brings it"
-            self._say(f"{folder} lacks something of {lacking} images, which it doesn't name{hint}")
+            self._say(f"{folder} lacks something of {counted(lacking, 'image')}, which it doesn't name{hint}")
 
     def _resolver(self) -> Resolver:
         options = self.options
@@ -229,19 +230,17 @@ class _Run:
         layers = unique_layers(self.catalog)
         size = total_size(layers.values())
         apart = Counter(skipped.cause for skipped in self.catalog.skipped)
+        causes = ", ".join(f"{count} {cause}" for cause, count in sorted(apart.items()))
+        images = counted(len(self.catalog.images), "image")
         self._say(
-            f"{len(self.catalog.images)} images, {len(layers)} layers, {size / 1e9:.2f} GB compressed"
-            + (
-                f"; counted apart: {', '.join(f'{count} {cause}' for cause, count in sorted(apart.items()))}"
-                if apart
-                else ""
-            )
+            f"{images}, {counted(len(layers), 'layer')}, {size / 1e9:.2f} GB compressed"
+            + (f"; counted apart: {causes}" if apart else "")
         )
         self.whole = len(layers), size
         if self.options.share:
             number, count = self.options.share
             layers = {layer.digest: layer for layer in share_of(layers.values(), number, count)}
-            self._say(f"share {number} of {count}: {len(layers)} layers")
+            self._say(f"share {number} of {count}: {counted(len(layers), 'layer')}")
         return layers
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
@@ -393,7 +392,7 @@ class _Run:
         reason = f" on {self.stop.reason}" if self.stop else ""
         size = total_size(left)
         self._say(
-            f"stopped{reason}: {planned - len(left)} of {planned} layers are done, "
+            f"stopped{reason}: {planned - len(left)} of {counted(planned, 'layer')} done, "
             f"{len(left)} with {size / 1e9:.2f} GB are left; start again to go on"
         )
         return 4

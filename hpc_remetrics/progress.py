@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from .wording import counted
+
 _ON_TERMINAL, _ELSEWHERE = 0.2, 60.0
 """Seconds between two lines."""
 
@@ -93,8 +95,8 @@ class Progress:
         layers, files, size, failures = self._now
         seconds = max(self._clock() - self._started, 1e-9)
         parts = [
-            f"{layers}/{self._total_layers} layers",
-            f"{files:,} files",
+            f"{layers}/{counted(self._total_layers, 'layer')}",
+            counted(files, "file"),
             f"{size / 1e9:.2f}/{self._total_bytes / 1e9:.2f} GB",
             f"{size / seconds / 1e9:.3f} GB/s",
         ]

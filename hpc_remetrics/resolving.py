@@ -27,6 +27,7 @@ from .registry.pool import Registries
 from .sources import catalogs
 from .sources.base import Root, Source
 from .sources.manifests import merge, resolve, resolve_root
+from .wording import counted
 
 _THREADS = 4
 """Manifests that a rank asks for at once: most of the time passes on the way."""
@@ -140,7 +141,7 @@ class _Plan:
         self.status = StatusLine(self.__str__, quiet=quiet or not self._todo)
 
     def __str__(self) -> str:
-        return f"{len(self._found)} of {self._count} manifests are resolved"
+        return f"{len(self._found)} of {counted(self._count, 'manifest')} resolved"
 
     def next(self) -> tuple[_Place, Root] | None:
         return self._todo.popleft() if self._todo else None

@@ -20,6 +20,7 @@ from .registry.registry import Manifest, Registry
 from .sources import documents, platforms
 from .sources.documents import Descriptor, Malformed
 from .sources.manifests import kind_of
+from .wording import counted
 
 STDOUT = Path("-")
 _SMALL = 4 << 20
@@ -107,7 +108,9 @@ def _child(index: dict[str, Any], wanted: tuple[str, ...], reference: Reference)
     found = [child for child in images if platforms.matches(child.platform, wanted)]
     if len(found) != 1:
         there = ", ".join(child.platform or "?" for child in images[:20])
-        raise UsageError(f"{reference} is an index of {len(images)} images ({there})", "choose one with --platform")
+        raise UsageError(
+            f"{reference} is an index of {counted(len(images), 'image')} ({there})", "choose one with --platform"
+        )
     return found[0]
 
 
@@ -141,4 +144,4 @@ def _write(data: bytes, options: FetchOptions) -> None:
 
 def _say(digest: Digest | None, size: int, media_type: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{digest}  {size} bytes  {media_type}".rstrip(), file=sys.stderr)
+        print(f"{digest}  {counted(size, 'byte')}  {media_type}".rstrip(), file=sys.stderr)

@@ -12,3 +12,12 @@ def counted(number: int, thing: str, things: str = "") -> str:
     ('1 image', '1,200 images', '0 repositories')
     """
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def verb(number: int, one: str, many: str) -> str:
+    """Return the form of a verb that goes with a number of things.
+
+    >>> verb(1, "has", "have"), verb(0, "is", "are")
+    ('has', 'are')
+    """
+    return one if number == 1 else many

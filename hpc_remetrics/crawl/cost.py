@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ..progress import rough_time
+from ..wording import counted
 
 
 def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float) -> float:
@@ -24,7 +25,7 @@ def in_words(requests: int, per_second: float, limit: tuple[int, int, float] | N
     """Return the cost of so many requests."""
     now = time.time()
     rate = rate_of(per_second, limit, now)
-    text = f"{requests:,} requests"
+    text = counted(requests, "request")
     text += f" at {rate:.3g} a second: {rough_time(requests / rate)}" if rate else ", as fast as they go"
     if limit:
         text += f"; the host allows {limit[0]:,}, {limit[1]:,} are left for the next {max(limit[2] - now, 0):.0f} s"

@@ -6,6 +6,7 @@ import logging
 import time
 
 from ..progress import StatusLine
+from ..wording import counted, verb
 from . import cost
 from .asking import Answer
 from .memory import Memory
@@ -75,9 +76,9 @@ class Round:
     def obstacle(self) -> str:
         """Why nothing more is asked in this start, "" if nothing is in the way."""
         if self._in_row >= _GIVE_UP:
-            return f"the last {self._in_row} requests had no answer"
+            return f"the last {counted(self._in_row, 'request')} had no answer"
         if self._budget is not None and self._asked >= self._budget:
-            return f"the {self._budget:,} requests that --budget allows are made"
+            return f"the {counted(self._budget, 'request')} that --budget allows {verb(self._budget, 'is', 'are')} made"
         return ""
 
     @property
@@ -85,7 +86,7 @@ class Round:
         """Why the walk is not whole, "" if it is; to be asked when nothing is under way."""
         if self.obstacle and self._walk.next() is not None:
             return self.obstacle
-        return f"{self._missed:,} requests had no answer" if self._missed else ""
+        return f"{counted(self._missed, 'request')} had no answer" if self._missed else ""
 
     def cost_of(self, walk: Walk) -> str:
         """Return in words what a walk still costs."""
@@ -107,7 +108,11 @@ class Round:
     def _line(self) -> str:
         rate = (self._asked - self._asked_before) / max(time.monotonic() - self._begun, 1e-9)
         left = self._walk.waiting
-        parts = [f"{self._asked:,} requests, {left:,} to come", f"{self._memory.seen:,} rows", f"{rate:.1f} a second"]
+        parts = [
+            f"{counted(self._asked, 'request')}, {left:,} to come",
+            counted(self._memory.seen, "row"),
+            f"{rate:.1f} a second",
+        ]
         if self._missed or self._memory.failures:
             parts.append(f"{self._missed + len(self._memory.failures):,} failed")
         return ", ".join(parts)

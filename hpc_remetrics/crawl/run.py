@@ -20,6 +20,7 @@ from ..files.lock import OutputLock
 from ..files.publish import write_whole
 from ..registry.pool import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
+from ..wording import counted
 from . import sample
 from .asking import Asker
 from .memory import Memory
@@ -66,7 +67,7 @@ class _Crawl:
         try:
             return self._run()
         except _Stopped as reason:
-            known = f"{len(self._memory):,} answers are kept in {self._output.journal}"
+            known = f"{counted(len(self._memory), 'answer')} kept in {self._output.journal}"
             self._say(f"stopped: {reason}; {known}; start again to go on")
             return 4
         finally:
@@ -89,7 +90,8 @@ class _Crawl:
             self._go(self._tags(kept))
             facts = {"repositories": kept.population, "queries_cut": walk.cut if isinstance(walk, Search) else []}
             code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts)
-        self._say(f"{self._options.output}: {kept.population:,} repositories, {len(kept):,} of them in the list")
+        repositories = counted(kept.population, "repository", "repositories")
+        self._say(f"{self._options.output}: {repositories}, {len(kept):,} of them in the list")
         return code
 
     def _begin(self, walk: Walk) -> None:

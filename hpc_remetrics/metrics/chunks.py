@@ -14,6 +14,7 @@ import numpy as np
 
 from ..profile.cutting import CDC_BYTES, FIXED_BYTES
 from ..records import CHUNK_METHODS
+from ..wording import counted
 from .compression import Estimate
 from .estimates import NORMAL
 from .inputs import Inputs, summed_by
@@ -93,6 +94,8 @@ class Chunks:
 
     def _row(self, method: str) -> dict[str, Any]:
         found, estimated = self.stored(method), self.share < 1
-        text = f"{self._found[method]['distinct']:,} distinct chunks, {self.share} of all by their fingerprints"
+        text = (
+            f"{counted(self._found[method]['distinct'], 'distinct chunk')}, {self.share} of all by their fingerprints"
+        )
         row = {"scenario": f"chunks_{method}", "bytes": found.bytes, "low": found.low, "high": found.high}
         return row | {"estimated": estimated, "sample": text if estimated else "", "compressed": False}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..profile.sample import GZIP_LEVEL, MOST_BYTES, ZSTD_LEVEL
+from ..wording import counted
 from .estimates import NORMAL
 from .inputs import summed_by
 
@@ -213,8 +214,8 @@ def what_if_rows(sums: np.ndarray) -> list[dict[str, Any]]:
         if (found := estimate(classes)) is None:
             continue
         all_of_them = sum(classes, Stratum())
-        part = f"{all_of_them.sampled:,} of {all_of_them.contents:,} contents"
-        size = f"{all_of_them.sampled_size:,} of {all_of_them.size:,} bytes"
+        part = f"{all_of_them.sampled:,} of {counted(all_of_them.contents, 'content')}"
+        size = f"{all_of_them.sampled_size:,} of {counted(all_of_them.size, 'byte')}"
         estimated = all_of_them.rest > 0
         text = f"{part}, {size}; {program} level {level}" if estimated else ""
         row = {"scenario": f"file_dedup_{codec}", "bytes": found.bytes, "low": found.low, "high": found.high}

@@ -11,6 +11,7 @@ from ..progress import clock_time, rough_time
 from ..registry.access import Access, Patience
 from ..registry.budget import PullLimit
 from ..registry.pool import Registries
+from ..wording import counted
 from .options import Wish
 
 _PATIENCE = Patience(deadline=20.0, tries=2)
@@ -36,10 +37,10 @@ class Limits:
             first = next(wish for wish in wishes if wish.image.host == host)
             yield f"{host}: {self._of_host(first, count)}{_bytes([w for w in wishes if w.image.host == host])}"
         if len(hosts) > _HOSTS:
-            yield f"{len(hosts) - _HOSTS:,} more registries"
+            yield counted(len(hosts) - _HOSTS, "more registry", "more registries")
 
     def _of_host(self, first: Wish, count: int) -> str:
-        text = f"{count:,} images, a manifest each or more"
+        text = f"{counted(count, 'image')}, a manifest each or more"
         image = first.image
         try:
             head = self._registries.get(image.host).head_manifest(image.repository, image.version)
@@ -57,7 +58,7 @@ def in_words(limit: PullLimit | None, count: int) -> str:
     """
     if limit is None:
         return "it states no limit"
-    text = f"it allows {limit.limit:,} pulls in {clock_time(limit.window)}"
+    text = f"it allows {counted(limit.limit, 'pull')} in {clock_time(limit.window)}"
     left = limit.limit if limit.remaining < 0 else limit.remaining
     text += f", {left:,} are left"
     if limit.limit and limit.window:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ..records import Digest
 from ..registry.reference import Reference
+from ..wording import counted
 from .state import State
 from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
 
@@ -107,7 +108,7 @@ class Mirror:
     @property
     def obstacle(self) -> str:
         """Why nothing more is asked in this start, "" if nothing is in the way."""
-        return f"the last {self._in_row} requests had no answer" if self._in_row >= _GIVE_UP else ""
+        return f"the last {counted(self._in_row, 'request')} had no answer" if self._in_row >= _GIVE_UP else ""
 
     @property
     def backlog(self) -> int:

@@ -19,6 +19,7 @@ from ..files.lock import OutputLock
 from ..files.outputs import check_not_input
 from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
+from ..wording import counted, verb
 from . import cost
 from .layout import Layout
 from .options import DownloadOptions, Wish, read_wishes
@@ -70,7 +71,7 @@ class _Download:
         """Bring what is wanted and not finished."""
         open_ = [wish for wish in wishes if self._is_open(wish)]
         self._state.write_index(at_once=True)
-        self._say(f"{len(wishes):,} images, {len(wishes) - len(open_):,} of them finished before")
+        self._say(f"{counted(len(wishes), 'image')}, {len(wishes) - len(open_):,} of them finished before")
         if not open_:
             return 0
         limits = cost.Limits(self._options.access)
@@ -97,18 +98,18 @@ class _Download:
     def _ended(self, finished: bool) -> int:
         mirror, options = self._mirror, self._options
         if mirror.counts.elsewhere:
-            self._say(f"{mirror.counts.elsewhere:,} blobs were left out, since {options.layers} has them")
+            self._say(f"{counted(mirror.counts.elsewhere, 'blob')} left out, since {options.layers} has them")
         if mirror.counts.absent:
-            self._say(f"{mirror.counts.absent:,} manifests that indexes name are not at their registries")
-        if mirror.counts.empty:
+            self._say(f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have")
+        if empty := mirror.counts.empty:
             wanted = ", ".join(options.platforms)
-            self._say(f"{mirror.counts.empty:,} images have nothing for {wanted}")
+            self._say(f"{counted(empty, 'image')} {verb(empty, 'has', 'have')} nothing for {wanted}")
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
-            self._say(f"{len(mirror.failures):,} images can't be had whole: {path} says why")
+            self._say(f"{counted(len(mirror.failures), 'image')} can't be had whole: {path} says why")
         if not finished or mirror.obstacle:
             why = mirror.obstacle if finished else f"on {self._stop.reason}"
-            done = f"{mirror.counts.images:,} of {self._wanted:,} images were finished"
+            done = f"{mirror.counts.images:,} of {counted(self._wanted, 'image')} finished"
             self._say(f"stopped: {why}; {done}; start again to go on")
             return 4
         return 3 if mirror.failures else 0
@@ -122,11 +123,11 @@ class _Download:
         counts, failures = self._mirror.counts, len(self._mirror.failures)
         seconds = max(time.monotonic() - self._begun, 1e-9)
         parts = [
-            f"{counts.images:,}/{self._wanted:,} images",
-            f"{counts.blobs:,} blobs",
+            f"{counts.images:,}/{counted(self._wanted, 'image')}",
+            counted(counts.blobs, "blob"),
             f"{counts.bytes / 1e9:.2f} GB",
             f"{counts.bytes / seconds / 1e6:.1f} MB/s",
-            f"{self._mirror.backlog:,} blobs wait",
+            f"{counted(self._mirror.backlog, 'blob')} to come",
         ]
         done = counts.images + failures
         if 0 < done < self._wanted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..log import escape
 from ..metrics.compare import Comparison, Moved, TypeMoved, compare
 from ..store.dataset import Dataset
+from ..wording import counted
 from .text import size
 
 _MOST = 12
@@ -45,7 +46,7 @@ def page(found: Comparison, first: str, second: str) -> str:
         _moved("layers", found.layers),
         _moved("contents", found.contents),
         f"{'images':<10}{images.came:>22,}{images.went:>22,}{images.stayed:>22,}",
-        f"{images.changed:,} images have the same name and platform as before and another manifest",
+        f"{counted(images.changed, 'image')} with the same name and platform as before and another manifest",
         "",
         f"{'':<24}{'before':>16}{'after':>16}",
         *(_number(name, *pair) for name, pair in found.numbers.items()),
@@ -54,7 +55,10 @@ def page(found: Comparison, first: str, second: str) -> str:
     lines += _types("groups that moved", found.groups)
     lines += _types("types that moved", found.types)
     if found.retyped:
-        lines += ["", f"{found.retyped:,} contents have another type than before: another libmagic, or other options"]
+        lines += [
+            "",
+            f"{counted(found.retyped, 'content')} of another type than before: another libmagic, or other options",
+        ]
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..log import escape
 from ..store.dataset import Dataset, Table
 from ..store.origin import sources_of
+from ..wording import counted
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
 from .figures.panels import largest
@@ -149,7 +150,7 @@ def _metrics(name: str, table: Table) -> str:
     heads = [column.name.replace("_", " ") for column in columns]
     texts = [place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")]
     more = len(table) - len(rows)
-    rest = f"<p>{more:,} rows more are in the dataset (--json, export).</p>" if more > 0 else ""
+    rest = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>" if more > 0 else ""
     return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
 
 

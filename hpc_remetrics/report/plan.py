@@ -19,6 +19,7 @@ from ..registry.pool import Registries
 from ..resolving import Resolver
 from ..sources import open_source
 from ..sources.base import Source
+from ..wording import counted
 from .text import line, size
 
 _MOST_ROWS = 20
@@ -60,9 +61,10 @@ def _times(found: Forecast, options: PlanOptions) -> list[str]:
     words = shlex.join([*options.sources, *(["--extract"] if options.extract else [])])
     return [
         "",
-        f"forecast for {found.ranks} ranks on {found.nodes} nodes, by the times of {escape(str(options.calibration))}",
+        f"forecast for {counted(found.ranks, 'rank')} on {counted(found.nodes, 'node')}, "
+        f"by the times of {escape(str(options.calibration))}",
         line("profiling", clock_time(found.profile_seconds), f"the longest layer {clock_time(found.longest_seconds)}"),
-        line("gathering", clock_time(found.gather_seconds), f"{found.entries:,} entries"),
+        line("gathering", clock_time(found.gather_seconds), counted(found.entries, "entry", "entries")),
         line("scratch", size(found.scratch_bytes), "of the fullest node"),
         line("memory", size(found.memory_bytes), "of the fullest node, without what tmpfs holds"),
         "",
@@ -94,8 +96,8 @@ def _sum(layers: Any) -> dict[str, Any]:
 
 def _page(numbers: dict[str, Any]) -> str:
     lines = [
-        f"{numbers['images']} images, {numbers['layers']} layers, {numbers['bytes'] / 1e9:.3f} GB compressed, "
-        f"{numbers['skipped']} things counted apart",
+        f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
+        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'thing')} counted apart",
         "",
         f"{'bucket':<14}{'layers':>12}{'GB':>14}",
     ]
@@ -104,7 +106,7 @@ def _page(numbers: dict[str, Any]) -> str:
     shares = numbers["shares"]
     lines += [_row(f"rank {share['rank']}", share) for share in shares[:_MOST_ROWS]]
     if len(shares) > _MOST_ROWS:
-        lines.append(f"… and {len(shares) - _MOST_ROWS} ranks more (--json shows all)")
+        lines.append(f"… and {counted(len(shares) - _MOST_ROWS, 'more rank')} (--json shows all)")
     lines.append(_row("the tail", numbers["tail"]) + "   dealt out on demand")
     return "\n".join(lines)
 

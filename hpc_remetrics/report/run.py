@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..metrics.run import RunTotals
 from ..progress import clock_time
+from ..wording import counted
 from .text import line, size
 
 
@@ -13,7 +14,11 @@ def section(run: RunTotals) -> list[str]:
         return []
     lines = ["", "profiling, all jobs"]
     lines.append(
-        line("jobs", f"{run.jobs:,}", f"{clock_time(run.seconds)} on {run.most_ranks} ranks, {run.hosts} hosts")
+        line(
+            "jobs",
+            f"{run.jobs:,}",
+            f"{clock_time(run.seconds)} on {counted(run.most_ranks, 'rank')}, {counted(run.hosts, 'host')}",
+        )
     )
     lines.append(line("layers", f"{run.layers:,}", f"{size(run.bytes)} compressed, with those done again after a kill"))
     for name, seconds in (("busy", run.busy_seconds), ("idle", run.idle_seconds)):

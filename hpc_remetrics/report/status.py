@@ -10,6 +10,7 @@ from pathlib import Path
 from ..log import escape
 from ..metrics.status import JobStatus, Status, status
 from ..progress import clock_time
+from ..wording import counted
 from .text import counts, line, size
 
 _MOST_JOBS = 20
@@ -46,7 +47,7 @@ def page(found: Status) -> str:
 
 def _parts(found: Status) -> str:
     damaged = f", {found.damaged_parts} damaged and passed over" if found.damaged_parts else ""
-    return f"layers in {found.parts:,} parts{damaged}"
+    return f"layers in {counted(found.parts, 'part')}{damaged}"
 
 
 def _left(found: Status) -> str:

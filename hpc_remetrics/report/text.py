@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..log import escape
 from ..metrics.totals import Totals, TypeTotal
+from ..wording import counted
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -14,11 +15,15 @@ def page(totals: Totals, name: str) -> str:
     lines = [
         escape(name),
         "",
-        line("images", f"{totals.images:,}", f"of {totals.repositories:,} repositories"),
+        line("images", f"{totals.images:,}", f"of {counted(totals.repositories, 'repository', 'repositories')}"),
         line("layers", f"{ledger.layers:,}", f"{ledger.ok:,} ok, {ledger.partial:,} partial, {ledger.failed:,} failed"),
         line("compressed", size(totals.CLS), f"{size(totals.bytes_without_sharing)} if images shared no layers"),
         line("uncompressed", size(totals.TLS), "as tar"),
-        line("files", f"{totals.files:,}", f"{size(totals.FLS)} in {totals.directories:,} directories"),
+        line(
+            "files",
+            f"{totals.files:,}",
+            f"{size(totals.FLS)} in {counted(totals.directories, 'directory', 'directories')}",
+        ),
         line("contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each once"),
         "",
         line("layer sharing", f"{totals.sharing_ratio:.2f}", "times fewer bytes than without"),

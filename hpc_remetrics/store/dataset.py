@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from ..errors import DatasetError
+from ..wording import counted
 from . import arrow
 from .chunk_reader import ChunkReader, no_rows, stored_or_absent
 from .ledger import Ledger
@@ -43,7 +44,7 @@ class Table:
         return int(self._group["row"].shape[0])
 
     def __repr__(self) -> str:
-        return f"</{self.form.name}: {len(self):,} rows of {', '.join(self.columns)}>"
+        return f"</{self.form.name}: {counted(len(self), 'row')} of {', '.join(self.columns)}>"
 
     @property
     def columns(self) -> list[str]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
+from ..wording import counted
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -25,7 +27,7 @@ class Ledger:
 
     def __str__(self) -> str:
         words = f"{self.ok} ok, {self.partial} partial, {self.failed} failed, {self.pending} pending"
-        return f"{self.layers} layers: {words}"
+        return f"{counted(self.layers, 'layer')}: {words}"
 
     @classmethod
     def of(cls, statuses: Iterable[str]) -> Ledger:

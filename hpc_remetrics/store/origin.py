@@ -11,6 +11,7 @@ import h5py
 from ..errors import DatasetError, RemetricsError, UsageError
 from ..files.outputs import FORCE, check_replaceable
 from ..sources.absolute import absolute, whole
+from ..wording import counted
 from .dataset import Dataset
 from .hdf5 import storable
 from .schema import FORMAT
@@ -74,7 +75,7 @@ def check_dataset_output(
     if is_covered(made_of, sources) or not digests or digests <= held():
         return
     lost = len(digests - held())
-    raise UsageError(f"{output} holds {lost:,} layers of {_named(made_of)} that would be lost", FORCE)
+    raise UsageError(f"{output} holds {counted(lost, 'layer')} of {_named(made_of)} that would be lost", FORCE)
 
 
 def is_covered(made_of: Sequence[str], sources: Iterable[str]) -> bool:
@@ -109,4 +110,4 @@ def _named(sources: Sequence[str]) -> str:
     if not sources:
         return "unknown sources"
     rest = len(sources) - _MOST_NAMED
-    return ", ".join(sources[:_MOST_NAMED]) + (f" and {rest:,} more sources" if rest > 0 else "")
+    return ", ".join(sources[:_MOST_NAMED]) + (f" and {counted(rest, 'more source')}" if rest > 0 else "")

@@ -158,7 +158,7 @@ def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_lon
     hub.broken[second] = 4
     other = crawl.runs.folder / "other.csv"
     said = crawl("hub:space", *tries, hub=hub, code=4, output=other).stderr
-    assert "1 requests had no answer" in said and "503" in said
+    assert "1 request had no answer" in said and "503" in said
     assert not other.exists()
     crawl("hub:space", *tries, hub=hub, output=other)
     assert len(crawl.rows(other)) == 250

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..columns import NO_CONTENT, NO_TYPE, Block, LayerProfile, read_blocks
 from ..records import CAUSES, CHUNK_METHODS, COMPRESSIONS, KINDS, STAGES, STATUSES
+from ..wording import counted
 
 _FILE, _HARDLINK = KINDS["file"], KINDS["hardlink"]
 _COUNTED = {
@@ -42,7 +43,7 @@ def check_profile(profile: LayerProfile) -> None:
         if not isinstance(value, int) or not 0 <= value < _BOUNDS.get(name, 1 << 62):
             raise ValueError(f"{name} is {str(value)[:40]}")
     if profile.status == "failed" and profile.entries:
-        raise ValueError(f"a failed layer with {profile.entries} entries")
+        raise ValueError(f"a failed layer with {counted(profile.entries, 'entry', 'entries')}")
     if not isinstance(profile.diff_id, str) or not _HEX.match(profile.diff_id):
         raise ValueError(f"diff_id is {str(profile.diff_id)[:80]!r}")
     if not isinstance(profile.message, str) or not isinstance(profile.offset, int):

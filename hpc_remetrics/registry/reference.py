@@ -43,8 +43,13 @@ class Reference:
 
         >>> str(Reference.parse("docker://redis")), str(Reference.parse("localhost:5000/a/b:1"))
         ('docker.io/library/redis:latest', 'localhost:5000/a/b:1')
+
+        There is an image called `docker`, and a registry may have that name.
+
+        >>> str(Reference.parse("docker:dind")), str(Reference.parse("docker:5000/a"))
+        ('docker.io/library/docker:dind', 'docker:5000/a:latest')
         """
-        rest = text.removeprefix("docker:").removeprefix("//")
+        rest = text.removeprefix("docker://")
         rest, at, digest = rest.partition("@")
         if at and not digest.startswith("sha256:"):
             # What stands before such an @ may be a password: it is not repeated.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import RegistryError
 from ..registry.budget import Budget
+from ..registry.fields import each
 from ..registry.pool import Registries
 from ..registry.registry import scope_of
 from ..sources.documents import Malformed
@@ -50,11 +51,11 @@ class Asker:
             small = self._registries.get(self._host).client.get(path_of(ask), scope=_scope(ask), limit=_PAGE_BYTES)
             limit = limit_of(small.headers)
             self._heed(self._registries.budget, limit)
-            return Answer(parse_page(ask, small.data, small.headers.get("link", "")), limit=limit)
+            return Answer(parse_page(ask, small.data, each(small.headers, "link")), limit=limit)
         except Malformed as error:
             return self._failed(ask, f"an answer that makes no sense: {error}", True)
         except RegistryError as error:
-            if error.status == 404 and (ask.kind == "repository" or ask.page != 1):
+            if error.status == 404 and (ask.kind == "repository" or _is_numbered(ask)):
                 return Answer(Page([]))  # there is none of that name; the listing has become shorter meanwhile
             return self._failed(ask, str(error), ask.kind == "catalog" or error.status not in _FINAL)
 
@@ -65,6 +66,11 @@ class Asker:
         """Wait for new requests while there are still some left for those who are asking just now."""
         if limit and limit[1] < self._workers:
             budget.pause(self._host, max(limit[2] - time.time(), 0.0))
+
+
+def _is_numbered(ask: Ask) -> bool:
+    """Tell whether a page was asked for by its number, which may be beyond the end."""
+    return isinstance(ask.page, int) and ask.page > 1
 
 
 def _scope(ask: Ask) -> str:

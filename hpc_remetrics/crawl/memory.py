@@ -50,9 +50,8 @@ class Memory:
 
     def add(self, ask: Ask, page: Page) -> None:
         """Keep an answer."""
-        self._append(
-            {"k": ask.key, "c": page.count, "m": page.more, "n": page.narrow, "d": page.dropped, "r": page.rows}
-        )
+        record: dict[str, Any] = {"k": ask.key, "c": page.count, "m": page.more, "n": page.narrow}
+        self._append({**record, "d": page.dropped, "w": page.fresh, "r": page.rows})
 
     def fail(self, ask: Ask, reason: str) -> None:
         """Keep that a page can't be had, now or later."""
@@ -70,7 +69,9 @@ class Memory:
             self.failures[key] = record["f"]
             self._pages[key] = _NOTHING
         else:
-            page = Page([], record["c"], record["m"], record["n"])
+            # Journals of older versions don't say how many rows were new.
+            fresh = record.get("w", len(record["r"]))
+            page = Page([], record["c"], record["m"], record["n"], fresh=fresh)
             # There may be millions, and most have nothing that a walk asks for.
             self._pages[key] = page if page.more or (key.endswith(" 1") and key.startswith("search ")) else _NOTHING
             self.refused += record["d"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UsageError
+from ..limits import EMPTY_PAGES
 from ..registry.access import Access
 from ..registry.reference import HUB, host_of
 
@@ -44,6 +45,7 @@ class CrawlOptions:
     :param sample: repositories to draw; None: all.
     :param budget: requests that this start may make; None: as many as it needs.
     :param list_namespaces: list every namespace that a search met, for what the search does not show.
+    :param empty_pages: pages of a listing in a row without anything new, after which it is given up.
     :param estimate: say what it would cost, after one request, and end.
     :param force: replace a list that no crawl has made.
     """
@@ -56,6 +58,7 @@ class CrawlOptions:
     budget: int | None = None
     list_namespaces: bool = False
     estimate: bool = False
+    empty_pages: int = EMPTY_PAGES
     threads: int = 4
     quiet: bool = False
     access: Access = field(default_factory=Access)

@@ -14,6 +14,7 @@ from ..errors import OutputError
 from ..files.journal import is_journal
 from ..files.outputs import check_replaceable
 from ..files.publish import sweep, write_whole
+from ..limits import EMPTY_PAGES
 from ..sources.repositories import COLUMNS, Repository, csv_lines
 from .memory import JOURNAL_FORMAT, Memory
 from .options import CrawlOptions
@@ -66,13 +67,17 @@ class Output:
 
     def _wishes(self) -> dict[str, Any]:
         options = self._options
-        return {
+        wishes: dict[str, Any] = {
             "target": str(options.target),
             "tags": options.tags,
             "sample": options.sample,
             "seed": options.seed,
             "namespaces": options.list_namespaces,
         }
+        # Lists of older versions don't say it.
+        if options.empty_pages != EMPTY_PAGES:
+            wishes["empty_pages"] = options.empty_pages
+        return wishes
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:
@@ -94,10 +99,12 @@ class Output:
         memory: Memory,
         strata: Mapping[str, Stratum],
         facts: Mapping[str, Any],
+        failures: Mapping[str, str],
     ) -> int:
         """Give the list its name, then what is known about it; return the exit code.
 
         :param facts: more that is to be known about it.
+        :param failures: key of a page -> why it is not in the list.
         """
         names, count = set[str](), 0
 
@@ -121,11 +128,12 @@ class Output:
         try:
             write_whole(self._path, csv_lines(counted()))
             about |= {"repositories_listed": len(names), "rows": count, "strata": _weights(strata)}
-            about["failures"] = memory.failures
+            # The query of a URL may be signed.
+            about["failures"] = {key.partition("?")[0]: reason for key, reason in failures.items()}
             write_whole(self._about, [json.dumps(about, indent=1) + "\n"])
         except OSError as error:
             raise OutputError(f"can't write {self._path}: {error.strerror}", "make room and start again") from None
-        return 3 if memory.failures else 0
+        return 3 if failures else 0
 
 
 def _is_list(path: Path) -> bool:

@@ -7,11 +7,12 @@ a registry has `_catalog` and `tags/list`, which continue by a `Link` header.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from ..registry.fields import next_page
 from ..sources.documents import Malformed, get_list, get_text, parse
 
 PAGE_SIZE = 100
@@ -21,7 +22,6 @@ _CATALOG_SIZE = 1000
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-_LINK = re.compile(r'\s*<([^>]*)>\s*;[^,]*\brel="?next"?')
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Ask:
 
     :param kind: a member of :data:`KINDS`.
     :param name: what is asked about: a query, a namespace, a repository; "" for a catalog.
-    :param page: from 1 on; for the listings of a registry the name after which it begins.
+    :param page: from 1 on; of a registry's listing 1, then path and query of the page as its `Link` header
+        has them (a journal of an older version: the name after which the page begins).
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Page:
     :param more: what :class:`Ask` has as the next page; None if this is the last.
     :param narrow: whether the rows have the query in their names, so that a longer one would find less.
     :param dropped: rows that were none, such as names that no registry can have.
+    :param fresh: rows that their listing had not shown before.
     """
 
     rows: list[list[Any]]
@@ -59,19 +61,22 @@ class Page:
     more: int | str | None = None
     narrow: bool = False
     dropped: int = 0
+    fresh: int = 0
 
 
 def path_of(ask: Ask) -> str:
     """Return the path and query of a page's URL at its host."""
+    if isinstance(ask.page, str) and ask.page.startswith("/"):
+        return ask.page
     return KINDS[ask.kind][0](ask)
 
 
-def parse_page(ask: Ask, body: bytes, link: str = "") -> Page:
+def parse_page(ask: Ask, body: bytes, links: Sequence[str] = ()) -> Page:
     """Read an answer; `Malformed` if it is none.
 
-    :param link: its `Link` header.
+    :param links: its `Link` headers.
     """
-    return KINDS[ask.kind][1](ask, parse(body), link)
+    return KINDS[ask.kind][1](ask, parse(body), links)
 
 
 def _search_path(ask: Ask) -> str:
@@ -103,38 +108,38 @@ def _after(ask: Ask) -> str:
     return urlencode({"n": _CATALOG_SIZE, **({} if ask.page == 1 else {"last": ask.page})})
 
 
-def _parse_search(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_search(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     found = _listed(ask, answer, lambda item: _hub_row(item, get_text(item, "repo_name"), item.get("is_official")))
     narrow = any(ask.name in row[0].removeprefix("library/") for row in found.rows)
     return Page(found.rows, found.count, found.more, narrow, found.dropped)
 
 
-def _parse_namespace(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_namespace(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     return _listed(ask, answer, _documented_row)
 
 
-def _parse_repository(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_repository(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     row = _documented_row(answer)
     return Page([row] if row else [], 1, dropped=int(row is None))
 
 
-def _parse_tags(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_tags(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     return _listed(ask, answer, _tag_row)
 
 
-def _parse_catalog(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_catalog(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     names = get_list(answer, "repositories")
     rows = [[name] for name in names if isinstance(name, str) and is_name(name)]
-    return Page(rows, len(names), _next(ask, link), dropped=len(names) - len(rows))
+    return Page(rows, len(names), _next(ask, links), dropped=len(names) - len(rows))
 
 
-def _parse_tag_list(ask: Ask, answer: dict[str, Any], link: str) -> Page:
+def _parse_tag_list(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
     tags = get_list(answer, "tags")
     rows = [[tag, "", None, ""] for tag in tags if isinstance(tag, str) and _TAG.match(tag)]
-    return Page(rows, len(tags), _next(ask, link), dropped=len(tags) - len(rows))
+    return Page(rows, len(tags), _next(ask, links), dropped=len(tags) - len(rows))
 
 
-KINDS: dict[str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], str], Page]]] = {
+KINDS: dict[str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], Sequence[str]], Page]]] = {
     "search": (_search_path, _parse_search),
     "namespace": (_namespace_path, _parse_namespace),
     "repository": (_repository_path, _parse_repository),
@@ -188,12 +193,9 @@ def _whole(item: dict[str, Any], key: str) -> int | None:
     return value
 
 
-def _next(ask: Ask, link: str) -> str | None:
-    """Return where a `Link` header says that the listing goes on; only its `last` is taken, never its host."""
-    found = _LINK.match(link)
-    last = parse_qs(urlsplit(found[1]).query).get("last", [""])[0] if found else ""
-    if found and not last:
-        raise Malformed(f"the Link header names no `last`: {link[:200]!r}")
-    if last and last == ask.page:
-        raise Malformed(f"the listing goes on where it began: {last[:100]!r}")
-    return last or None
+def _next(ask: Ask, links: Sequence[str]) -> str | None:
+    """Return where a listing goes on; `Malformed` if its `Link` headers say that in no way that can be followed."""
+    try:
+        return next_page(links, path_of(ask)) or None
+    except ValueError as error:
+        raise Malformed(str(error)) from None

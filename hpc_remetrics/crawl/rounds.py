@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from ..progress import StatusLine
 from ..wording import counted, verb
 from . import cost
 from .asking import Answer
 from .memory import Memory
+from .novelty import Novelty
 from .pages import Ask, Page
 from .walks import Walk
 
@@ -26,12 +28,15 @@ class Round:
     :param per_second: requests that the user allows, for the estimate; 0: all.
     :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are back).
     :ivar reason: why the last ask had no answer, "" if it had.
+    :ivar given_up: key of a page -> why its listing was left there.
     """
 
     def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
         self._memory, self._budget, self._per_second, self._quiet = memory, budget, per_second, quiet
         self._asked = self._missed = self._in_row = 0
         self._put_off: set[str] = set()
+        self._novelty = Novelty()
+        self.given_up: dict[str, str] = {}
         self.limit: tuple[int, int, float] | None = None
         self.reason = ""
 
@@ -46,7 +51,7 @@ class Round:
             if ask not in self._memory:
                 self._asked += 1
                 return ask
-            self._walk.take(ask, self._memory[ask])
+            self._tell_walk(ask, self._memory[ask])
         return None
 
     def take(self, ask: Ask, answer: Answer | None) -> None:
@@ -57,13 +62,22 @@ class Round:
         self._in_row = 0 if answer.page else self._in_row + 1
         self.reason = answer.reason
         if answer.page:
+            page = replace(page, fresh=self._novelty.count(ask, page))
             self._memory.add(ask, page)
         elif answer.passing and ask.key not in self._put_off:
             self._put_off.add(ask.key)
             return self._walk.put_off(ask)
         else:
             self._fail(ask, answer)
+        self._tell_walk(ask, page)
+
+    def _tell_walk(self, ask: Ask, page: Page) -> None:
+        """Give the walk a page, and say where it leaves a listing for good."""
         self._walk.take(ask, page)
+        for key, reason in self._walk.given_up.items():
+            log.warning("%s %s: %s; the rest is left out", ask.kind, ask.name, reason)
+            self.given_up[key] = reason
+        self._walk.given_up.clear()
 
     def _fail(self, ask: Ask, answer: Answer) -> None:
         log.warning("%s", answer.reason)

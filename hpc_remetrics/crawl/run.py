@@ -89,7 +89,8 @@ class _Crawl:
             kept = self._keep(folder)
             self._go(self._tags(kept))
             facts = {"repositories": kept.population, "queries_cut": walk.cut if isinstance(walk, Search) else []}
-            code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts)
+            failures = self._memory.failures | self._round.given_up
+            code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts, failures)
         repositories = counted(kept.population, "repository", "repositories")
         self._say(f"{self._options.output}: {repositories}, {len(kept):,} of them in the list")
         return code
@@ -106,15 +107,18 @@ class _Crawl:
     def _names(self) -> Walk:
         target = self._options.target
         if not target.is_hub:
-            return Pages([Ask("catalog", "")], 1)
+            return self._pages([Ask("catalog", "")], 1)
         if target.namespaces:
-            return Pages([Ask("namespace", name) for name in target.namespaces], len(target.namespaces))
+            return self._pages([Ask("namespace", name) for name in target.namespaces], len(target.namespaces))
         return Search()
 
     def _namespaces(self) -> Walk:
         """Return the walk over every namespace that a name has."""
         names = sorted({row[0].partition("/")[0] for _, row in self._memory.names()})
-        return Pages((Ask("namespace", name) for name in names), len(names))
+        return self._pages((Ask("namespace", name) for name in names), len(names))
+
+    def _pages(self, asks: Iterable[Ask], total: int, enough: int | None = None) -> Walk:
+        return Pages(asks, total, enough, self._options.empty_pages)
 
     def _keep(self, folder: Path) -> _Kept:
         """Sort the names into `folder`, and draw the sample."""
@@ -132,9 +136,9 @@ class _Crawl:
     def _tags(self, kept: _Kept) -> Walk:
         tags, hub = self._options.tags, self._options.target.is_hub
         if tags == "latest":
-            return Pages([], 0)
+            return self._pages([], 0)
         asks = (Ask("tags" if hub else "tag_list", repository.name) for repository in kept)
-        return Pages(asks, len(kept), tags if hub and isinstance(tags, int) else None)
+        return self._pages(asks, len(kept), tags if hub and isinstance(tags, int) else None)
 
     def _rows(self, kept: _Kept, folder: Path) -> Iterator[Repository]:
         """Yield the rows of the list: a repository, or a tag of one."""

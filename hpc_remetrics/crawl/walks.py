@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from .pages import PAGE_SIZE, Ask, Page, is_name
+from ..limits import EMPTY_PAGES
+from .pages import PAGE_SIZE, Ask, Page, is_name, path_of
 
 CAP = 10_000
 """What Docker Hub's search gives at most for a query."""
@@ -25,12 +26,14 @@ class Walk(ABC):
     """Asks that wait, oldest first. Those that tell how much there is stand before those that fetch it.
 
     :ivar surveyed: whether the number of asks that wait is all that is left.
+    :ivar given_up: key of a page that is not asked for -> why its listing is left there.
     """
 
     surveyed = True
 
     def __init__(self) -> None:
         self._waiting: deque[Ask] = deque()
+        self.given_up: dict[str, str] = {}
 
     def next(self) -> Ask | None:
         """Return the next page to ask for, None if there is none (yet)."""
@@ -128,13 +131,21 @@ class Pages(Walk):
     :param asks: their first pages; taken one by one, so they may be many.
     :param total: how many these are.
     :param enough: rows of a listing after which its other pages are left.
+    :param empty_pages: pages in a row without anything new after which a listing is given up.
     """
 
-    def __init__(self, asks: Iterable[Ask], total: int, enough: int | None = None) -> None:
+    def __init__(
+        self,
+        asks: Iterable[Ask],
+        total: int,
+        enough: int | None = None,
+        empty_pages: int = EMPTY_PAGES,
+    ) -> None:
         super().__init__()
         self._asks: Iterator[Ask] = iter(asks)
-        self._left, self._enough = total, enough
+        self._left, self._enough, self._empty_pages = total, enough, empty_pages
         self._seen: set[str] = set()
+        self._empty: dict[tuple[str, str], int] = {}
 
     def next(self) -> Ask | None:
         if (waiting := super().next()) is not None:
@@ -148,20 +159,31 @@ class Pages(Walk):
         return super().waiting + self._left
 
     def take(self, ask: Ask, page: Page) -> None:
-        if page.more is None or self._is_circle(ask, page.more):
+        if page.more is None:
+            self._empty.pop((ask.kind, ask.name), None)
             return
         if self._enough is not None and isinstance(ask.page, int) and ask.page * PAGE_SIZE >= self._enough:
             return
-        self._waiting.append(Ask(ask.kind, ask.name, page.more))
+        following = Ask(ask.kind, ask.name, page.more)
+        if reason := self._dead_end(ask, page, following):
+            self.given_up[following.key] = reason
+        else:
+            self._waiting.append(following)
 
-    def _is_circle(self, ask: Ask, more: int | str) -> bool:
-        """Say whether a listing that continues by names leads back to where it was."""
-        if isinstance(more, int):
-            return False
-        key = f"{ask.name} {more}"
-        is_known = key in self._seen
-        self._seen.add(key)
-        return is_known
+    def _dead_end(self, ask: Ask, page: Page, following: Ask) -> str:
+        """Return why a listing is not followed to its next page, "" if it is."""
+        listing = (ask.kind, ask.name)
+        empty = 0 if page.fresh else self._empty.get(listing, 0) + 1
+        self._empty[listing] = empty
+        if empty >= self._empty_pages:
+            return f"{empty:,} pages in a row have nothing new"
+        # Pages that have numbers can't lead back.
+        if isinstance(following.page, int):
+            return ""
+        if following.key in self._seen or path_of(following) == path_of(ask):
+            return "its pages lead in a circle"
+        self._seen.add(following.key)
+        return ""
 
 
 class First(Walk):

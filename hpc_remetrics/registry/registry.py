@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, urlencode, urljoin
-
-import requests.utils
+from urllib.parse import quote, urlencode
 
 from ..errors import RegistryError
+from ..limits import EMPTY_PAGES
 from ..records import Digest
 from .access import Access
-from .answers import Small
+from .answers import Small, shown
 from .auth import Keyring
 from .blobs import Fetch
 from .budget import PULLS, Budget
 from .client import Client
+from .fields import each, next_page
 from .retry import PassingError
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ ACCEPT = ", ".join(
     )
 )
 """The one Accept header of manifests: all forms there are, the new ones first."""
+
+_REFERRER_PAGES = 100
+"""Pages of referrers that are read: they are kept in memory, and no image has so many."""
 
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
 
@@ -62,7 +66,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: its JSON, its headers, and the URL of the next, "" after the last."""
+    """One page of a list: its JSON, its headers, and path and query of the next, "" after the last."""
 
     document: dict[str, Any]
     headers: Mapping[str, str]
@@ -147,15 +151,28 @@ class Registry:
                 offset -= len(data)
         return stream
 
-    def pages(self, url: str, scope: str = "") -> Iterator[Page]:
-        """Yield the pages of a list, following `Link` headers from a path or a `Page.next` on."""
-        seen: set[str] = set()
-        while url and url not in seen:
-            seen.add(url)
+    def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[Page]:
+        """Yield the pages of a list, following `Link` headers from a path or a `Page.next` on.
+
+        :param member: where a page's document has its items; pages that bring none that is new are counted.
+        :raises RegistryError: a page can't be had, or the list has no end.
+        """
+        asked: set[str] = set()
+        items: set[int] = set()
+        empty = 0
+        while url:
+            if url in asked or empty >= EMPTY_PAGES:
+                what = "leads in a circle" if url in asked else f"has nothing new on {empty} pages in a row"
+                raise RegistryError("io_error", f"a list of {self.host} {what}; the rest is left out")
+            asked.add(url)
             small = self.client.get(url, scope=scope)
             document = small.json()
             url = _next(small)
-            yield Page(document if isinstance(document, dict) else {}, small.headers, url)
+            page = Page(document if isinstance(document, dict) else {}, small.headers, url)
+            before = len(items)
+            items.update(hash(repr(item)) for item in _items(page, member))
+            empty = 0 if len(items) > before else empty + 1
+            yield page
 
     def tags(self, repository: str, page_size: int = 1000) -> Iterator[str]:
         """Yield the tags of a repository in the registry's order."""
@@ -169,23 +186,28 @@ class Registry:
     def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
         """Return the descriptors of what refers to a manifest; none where the registry doesn't know of referrers."""
         try:
-            pages = list(self.pages(f"/v2/{repository}/referrers/{digest}", scope_of(repository)))
+            path = f"/v2/{repository}/referrers/{digest}"
+            pages = list(itertools.islice(self.pages(path, scope_of(repository), "manifests"), _REFERRER_PAGES))
         except RegistryError as error:
             if error.status in (400, 404, 405):
                 return []
             raise
-        found = [item for page in pages for item in page.document.get("manifests") or ()]
-        return [item for item in found if isinstance(item, dict)]
+        return [item for page in pages for item in _items(page, "manifests") if isinstance(item, dict)]
 
     def _texts(self, url: str, scope: str, member: str) -> Iterator[str]:
-        for page in self.pages(url, scope):
-            values = page.document.get(member)
-            yield from (value for value in (values if isinstance(values, list) else ()) if isinstance(value, str))
+        for page in self.pages(url, scope, member):
+            yield from (value for value in _items(page, member) if isinstance(value, str))
 
 
 def scope_of(repository: str) -> str:
     """Return what a token must be good for to read a repository."""
     return f"repository:{repository}:pull"
+
+
+def _items(page: Page, member: str) -> list[Any]:
+    """Return the items of a page; without a name of the member, the page itself."""
+    values = page.document.get(member) if member else [page.document]
+    return values if isinstance(values, list) else []
 
 
 def _manifest_path(repository: str, version: str) -> str:
@@ -231,10 +253,11 @@ def _digest(text: str) -> Digest | None:
 
 
 def _next(answer: Small) -> str:
-    """Return the URL of a `Link` header with rel=next, "" without one."""
-    links = requests.utils.parse_header_links(answer.headers.get("link", ""))
-    target = next((link.get("url", "") for link in links if link.get("rel") == "next"), "")
-    return urljoin(answer.url, target) if target else ""
+    """Return path and query of the page that `Link` headers call the next, "" without one."""
+    try:
+        return next_page(each(answer.headers, "link"), answer.url)
+    except ValueError as error:
+        raise RegistryError("io_error", f"{shown(answer.url)}: {error}", status=answer.status) from None
 
 
 class _Stream(io.RawIOBase):

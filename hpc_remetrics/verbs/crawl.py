@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from ..limits import EMPTY_PAGES
 from . import Verbs, add_config_option, add_force_option, add_talk_options, add_verb, on_every_rank
 from .access import access_of, add_access_options
 
@@ -49,6 +50,13 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--namespaces", action="store_true", help="also list each namespace that a search of Docker Hub met"
     )
+    parser.add_argument(
+        "--empty-pages",
+        type=int,
+        default=EMPTY_PAGES,
+        metavar="N",
+        help="give a listing up after N pages in a row without anything new (default: %(default)s)",
+    )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
     parser.add_argument("--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)")
     add_force_option(parser, "a list that no crawl has made")
@@ -64,9 +72,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     with on_every_rank():
         target = parse_target(arguments.target, arguments.api)
-        for name in ("sample", "budget"):
+        for name in ("sample", "budget", "empty_pages"):
             if (value := getattr(arguments, name)) is not None and value < 1:
-                raise UsageError(f"--{name} {value} is not above 0")
+                raise UsageError(f"--{name.replace('_', '-')} {value} is not above 0")
         options = CrawlOptions(
             target,
             arguments.output or Path("repos.csv"),
@@ -76,6 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.budget,
             arguments.namespaces,
             arguments.estimate,
+            arguments.empty_pages,
             quiet=arguments.quiet,
             access=access_of(arguments, 5.0 if target.is_hub else 50.0),
             force=arguments.force,

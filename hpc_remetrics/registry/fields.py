@@ -1,0 +1,212 @@
+"""Header fields that registries answer with, read as their RFCs write them: `Link` and `WWW-Authenticate`.
+
+Both are lists of elements with parameters, which a server may divide among several header lines. A line that is
+damaged costs what is damaged in it, never an exception: what these functions raise is a `ValueError` on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, urljoin, urlsplit
+
+_BLANKS = re.compile(r"[ \t]*")
+_BLANKS_AND_COMMAS = re.compile(r"[ \t,]*")
+_TO_COMMA = re.compile(r"[^,]*")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+# A target without brackets is no RFC's, but Go's clients of registries take it.
+_TARGET = re.compile(r"<([^>]*)>|([^<>;, \t]+)")
+_LINK_NAME = re.compile(r"[^ \t=;,]*")
+_LINK_VALUE = re.compile(r"[^;,]*")
+
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t,]|\Z)")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|\Z))")
+_AUTH_NAME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*")
+_AUTH_VALUE = re.compile(r"[^ \t,]*")
+
+# What may stand in a path or a query as it is; the rest is escaped, byte by byte.
+_URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link: its target as it was written, and its parameters by name in lower case, the first of each."""
+
+    target: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def relations(self) -> frozenset[str]:
+        """The relation types, in lower case; empty where the link says none."""
+        words = self.parameters.get("rel", "").lower().split()
+        return frozenset(word.strip("'") for word in words)
+
+
+@dataclass(frozen=True)
+class AuthChallenge:
+    """One way to log in that a 401 offers: its scheme in lower case, its parameters by name in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Scanner:
+    """Reads one header line from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._place = text, 0
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._place >= len(self._text)
+
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Move beyond a pattern that stands here."""
+        if match := pattern.match(self._text, self._place):
+            self._place = match.end()
+        return match
+
+    def take_sign(self, sign: str) -> bool:
+        """Move beyond a character that stands here, after blanks."""
+        self.take(_BLANKS)
+        if self._text[self._place : self._place + 1] != sign:
+            return False
+        self._place += 1
+        return True
+
+    def take_value(self, plain: re.Pattern[str]) -> str:
+        """Move beyond a quoted string or a plain value, and return what it means."""
+        if quoted := self.take(_QUOTED):
+            return _ESCAPED.sub(r"\1", quoted[1])
+        found = self.take(plain)
+        return found[0].strip() if found else ""
+
+
+def each(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the lines of a header, which a server may send several times."""
+    if (getlist := getattr(headers, "getlist", None)) is not None:
+        return list(getlist(name))
+    return [headers[name]] if name in headers else []
+
+
+def printable(text: str, length: int = 255) -> str:
+    """Return what may be told of a server's words: cut, and without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
+
+
+def escaped(text: str) -> str:
+    """Return a URL out of a header, its bytes beyond ASCII and its blanks escaped.
+
+    Headers come as bytes, which the HTTP library reads as Latin-1.
+    """
+    return quote(text.encode("latin-1", "replace"), safe=_URL_SAFE)
+
+
+def parse_links(lines: Iterable[str]) -> list[Link]:
+    """Read `Link` headers (RFC 8288, appendix B.2).
+
+    >>> parse_links(['</a>; title="x; y, <z>"; Rel="Next"'])[0].relations
+    frozenset({'next'})
+    """
+    return [link for line in lines for link in _links(_Scanner(line))]
+
+
+def _links(scanner: _Scanner) -> list[Link]:
+    found = []
+    while scanner.take(_BLANKS_AND_COMMAS) and not scanner.is_at_end:
+        if target := scanner.take(_TARGET):
+            written = target[1] if target[1] is not None else target[2]
+            found.append(Link(written.strip(), _link_parameters(scanner)))
+        # What follows a whole link up to a comma belongs to nothing.
+        if not scanner.take(_TO_COMMA):
+            break
+    return found
+
+
+def _link_parameters(scanner: _Scanner) -> dict[str, str]:
+    values: dict[str, str] = {}
+    while scanner.take_sign(";"):
+        scanner.take(_BLANKS)
+        name = scanner.take(_LINK_NAME)
+        value = ""
+        if scanner.take_sign("="):
+            scanner.take(_BLANKS)
+            value = scanner.take_value(_LINK_VALUE)
+        if name and name[0]:
+            values.setdefault(name[0].lower(), value)
+    return values
+
+
+def next_page(lines: Sequence[str], base: str) -> str:
+    """Return path and query of the page that `Link` headers call the next one, "" if this is the last.
+
+    A registry behind another server often names itself by a host that nobody else knows. So the page is asked for
+    where the first one was, as skopeo does, and no answer leads a request or a login to another host.
+
+    :param base: the URL that answered, or its path.
+    :raises ValueError: there are links, and none can be read; or the next page has no path on a server.
+
+    >>> next_page(['<http://inside:5000/v2/_catalog?n=9&next_page=T>; rel="next"'], "/v2/_catalog?n=9")
+    '/v2/_catalog?n=9&next_page=T'
+    """
+    found = parse_links(lines)
+    if not found and any(line.strip(" \t,") for line in lines):
+        raise ValueError("the Link header can't be read")
+    own = [link for link in found if _is_about(link, base)]
+    for link in own:
+        if "next" in link.relations:
+            return _path_of(link.target, base)
+    # Go's clients don't look at the relation, and some registries leave it out.
+    if own and not any("rel" in link.parameters for link in own):
+        return _path_of(own[0].target, base)
+    return ""
+
+
+def _is_about(link: Link, base: str) -> bool:
+    """Tell whether a link belongs to the page itself, and not to what its `anchor` names."""
+    anchor = link.parameters.get("anchor")
+    return anchor is None or _path_and_query(urljoin(base, anchor)) == _path_and_query(base)
+
+
+def _path_and_query(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.path, parts.query
+
+
+def _path_of(target: str, base: str) -> str:
+    """Return the path and query of a link's target."""
+    parts = urlsplit(urljoin(base, escaped(target)))
+    if parts.scheme not in ("", "http", "https") or not parts.path.startswith("/"):
+        raise ValueError("the Link header names no page of a registry")
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def parse_challenges(lines: Iterable[str]) -> list[AuthChallenge]:
+    """Read `WWW-Authenticate` headers (RFC 9110, section 11.6.1).
+
+    >>> [one.scheme for one in parse_challenges(['Negotiate, NTLM TlRM==, Basic realm="a, b"'])]
+    ['negotiate', 'ntlm', 'basic']
+    """
+    return [challenge for line in lines for challenge in _challenges(_Scanner(line))]
+
+
+def _challenges(scanner: _Scanner) -> list[AuthChallenge]:
+    found = []
+    while scanner.take(_BLANKS_AND_COMMAS) and not scanner.is_at_end:
+        if scheme := scanner.take(_SCHEME):
+            scanner.take(_BLANKS)
+            has_token = scanner.take(_TOKEN68) is not None
+            found.append(AuthChallenge(scheme[0].lower(), {} if has_token else _auth_parameters(scanner)))
+        elif not scanner.take(_TO_COMMA):
+            break
+    return found
+
+
+def _auth_parameters(scanner: _Scanner) -> dict[str, str]:
+    values: dict[str, str] = {}
+    while scanner.take(_BLANKS_AND_COMMAS) and (name := scanner.take(_AUTH_NAME)):
+        values.setdefault(name[1].lower(), scanner.take_value(_AUTH_VALUE))
+    return values

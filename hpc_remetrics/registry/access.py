@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from .proxies import is_this_machine
 from .reference import host_of
 
 
@@ -99,11 +99,7 @@ class Access:
 def is_loopback_name(host: str) -> bool:
     """Tell whether `name[:port]` is this machine by its name alone."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    name = name.strip("[]")
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
+    return is_this_machine(name.strip("[]"))
 
 
 def _number(name: str, value: object, kind: Callable[[Any], Any] = float) -> Any:

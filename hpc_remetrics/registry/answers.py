@@ -5,6 +5,7 @@ No text here holds credentials, the query of a URL (it may be signed), or words 
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,13 +19,14 @@ import urllib3
 from ..errors import RegistryError
 from ..limits import KiB
 from .connections import Timer
+from .fields import printable
 from .retry import PassingError
 
 ERROR_BYTES = 64 * KiB
 """Limit of the body of an error."""
 
-FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What an exchange may raise; `fault` says what it means."""
+FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+"""What an exchange may raise on purpose; `fault` says what it means."""
 
 _READ = 256 * KiB
 _CODE = re.compile(r"[A-Z_]{2,40}\Z")
@@ -52,7 +54,9 @@ class Answer:
 
     def __init__(self, response: requests.Response, url: str, timer: Timer) -> None:
         self._response, self._timer = response, timer
-        self.url, self.status, self.headers = url, response.status_code, response.headers
+        self.url, self.status = url, response.status_code
+        # Those of urllib3 keep lines of the same name apart, those of requests don't.
+        self.headers: Mapping[str, str] = response.raw.headers
 
     @property
     def length(self) -> int:
@@ -64,12 +68,16 @@ class Answer:
         """Yield the body; `PassingError` where it breaks off."""
         try:
             # One system call a chunk, so that what came before a break is not lost with it.
-            while data := self._response.raw.read1(_READ, decode_content=False):
+            while data := self._read1():
                 yield data
-        except FAULTS as error:
-            raise fault(error, self.url, self._timer) from None
         finally:
             self.close()
+
+    def _read1(self) -> bytes:
+        try:
+            return bytes(self._response.raw.read1(_READ, decode_content=False))
+        except Exception as error:
+            raise fault(error, self.url, self._timer) from None
 
     def read(self, limit: int) -> bytes:
         """Return the body whole; `RegistryError` if it is longer than `limit` bytes."""
@@ -106,8 +114,11 @@ def shown(url: str) -> str:
     >>> shown("https://u:p@cdn/blob?signature=secret")
     'https://cdn/blob'
     """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 300)
 
 
 def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
@@ -123,6 +134,9 @@ def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
         return RegistryError("denied", f"{where}: {reason}", hint)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | ValueError):
         return RegistryError("io_error", f"{where}: {type(error).__name__}")
+    if not isinstance(error, FAULTS):
+        # A library stumbled over what the server sent; it would do so again.
+        return RegistryError("io_error", f"{where} gave an answer that can't be read ({type(error).__name__})")
     timed_out = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
     return PassingError("limit_time" if timed_out else "io_error", f"{where}: {reason}")
 

@@ -6,10 +6,9 @@ What a registry answers decides where credentials would go, so its challenge is 
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +17,7 @@ from ..errors import RegistryError
 from . import credentials
 from .access import Access
 from .credentials import Credentials
+from .fields import parse_challenges, printable
 from .reference import HUB, endpoint_of
 
 _TOKEN_SECONDS = 60
@@ -28,9 +28,6 @@ _USED = 0.8
 
 _REALMS = {HUB: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
 """Token servers that are known to belong to a registry of another name."""
-
-_SCHEME = re.compile(r"\s*([A-Za-z]+)\s+")
-_PARAMETER = re.compile(r'\s*([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]*))\s*,?')
 
 Fetch = Callable[[str, str, dict[str, str], bytes | None], dict[str, Any]]
 """Sends (method, URL, headers, body) to a token server, and returns the JSON of its answer."""
@@ -46,20 +43,16 @@ class Challenge:
     scope: str = ""
 
     @classmethod
-    def parse(cls, header: str) -> list[Challenge]:
-        """Read the value of a WWW-Authenticate header.
+    def parse(cls, *headers: str) -> list[Challenge]:
+        """Read the values of WWW-Authenticate headers.
 
         >>> Challenge.parse('Bearer realm="https://a/token",service="a",scope="repository:x:pull"')[0].service
         'a'
         """
-        found, place = [], 0
-        while start := _SCHEME.match(header, place):
-            values, place = {}, start.end()
-            while parameter := _PARAMETER.match(header, place):
-                values[parameter[1].lower()] = parameter[2] if parameter[2] is not None else parameter[3]
-                place = parameter.end()
-            known = {name: values.get(name, "") for name in ("realm", "service", "scope")}
-            found.append(cls(start[1].lower(), **known))
+        found = []
+        for one in parse_challenges(headers):
+            known = {name: one.parameters.get(name, "") for name in ("realm", "service", "scope")}
+            found.append(cls(one.scheme, **known))
         return found
 
 
@@ -92,20 +85,42 @@ class Keyring:
             return login.basic if login else ""
         return "Bearer " + self._token(challenge, scope or challenge.scope, fetch)
 
-    def answer(self, scope: str, header: str, fetch: Fetch) -> str:
-        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none to give."""
-        offers = Challenge.parse(header)
+    def answer(self, scope: str, headers: Sequence[str], fetch: Fetch) -> str:
+        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none to give.
+
+        Of several ways in the first is taken that is open: a trusted token server, or a login that the user has.
+        """
+        offers = Challenge.parse(*headers)
+        refused: RegistryError | None = None
         for challenge in offers:
-            if challenge.scheme == "bearer":
-                self._check_realm(challenge.realm)
-                self._challenge = challenge
-                self._tokens.pop(scope or challenge.scope, None)
-                return self.header(scope, fetch)
-            if challenge.scheme == "basic" and self._login(scope):
-                self._challenge = challenge
-                return self.header(scope, fetch)
-        what = "a login" if any(one.scheme == "basic" for one in offers) else "a kind of login that is not known here"
-        raise RegistryError("denied", f"{self._host} asks for {what}", "see docs/registries.md on logins", 401)
+            try:
+                if not self._can_meet(challenge, scope):
+                    continue
+            except RegistryError as error:
+                refused = refused or error
+                continue
+            self._challenge = challenge
+            self._tokens.pop(scope or challenge.scope, None)
+            return self.header(scope, fetch)
+        raise refused or self._denied(offers)
+
+    def _can_meet(self, challenge: Challenge, scope: str) -> bool:
+        """Tell whether there is something to answer a challenge with; `RegistryError` says why it must not be."""
+        if challenge.scheme == "basic":
+            return self._login(scope) is not None
+        if challenge.scheme != "bearer":
+            return False
+        self._check_realm(challenge.realm)
+        return True
+
+    def _denied(self, offers: Sequence[Challenge]) -> RegistryError:
+        schemes = [one.scheme for one in offers]
+        what = "a kind of login that it doesn't name"
+        if "basic" in schemes:
+            what = "a login"
+        elif schemes:
+            what = f"a kind of login that is not known here: {', '.join(schemes)[:60]}"
+        return RegistryError("denied", f"{self._host} asks for {what}", "see docs/registries.md on logins", 401)
 
     def _login(self, scope: str) -> Credentials | None:
         """Return the user's credentials for the repository of a scope."""
@@ -124,19 +139,25 @@ class Keyring:
 
     def _check_realm(self, realm: str) -> None:
         """Refuse a token server that is not the registry's own or a trusted one, or that anybody could listen to."""
-        parts = urlsplit(realm)
+        try:
+            parts = urlsplit(realm)
+            name, port = parts.hostname, parts.port
+        except ValueError:
+            raise RegistryError("denied", f"{self._host} wants tokens to be got from what is no URL") from None
         own = urlsplit(f"//{endpoint_of(self._host)}").hostname
         trusted = {own, _REALMS.get(self._host), *self._access.realms} - {None}
-        plain = self._access.scheme(self._host) == "http" and parts.hostname == own
+        plain = self._access.scheme(self._host) == "http" and name == own
         if parts.scheme != "https" and not (parts.scheme == "http" and plain):
             raise RegistryError(
                 "denied", f"{self._host} wants tokens to be got by {parts.scheme or 'no'} URL, not https"
             )
-        if parts.username is not None or parts.hostname not in trusted:
+        shown = printable(name or "nowhere")
+        is_trusted = name in trusted or f"{name}:{port}" in self._access.realms
+        if parts.username is not None or not is_trusted:
             raise RegistryError(
                 "denied",
-                f"{self._host} wants tokens to be got from {parts.hostname}, which is not its own host",
-                f"allow it with --realm {parts.hostname} if you trust it",
+                f"{self._host} wants tokens to be got from {shown}, which is not its own host",
+                f"allow it with --realm {shown} if you trust it",
             )
 
     def _token(self, challenge: Challenge, scope: str, fetch: Fetch) -> str:

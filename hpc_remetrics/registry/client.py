@@ -15,17 +15,18 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import requests.utils
 
 from .. import __version__
 from ..errors import RegistryError
 from ..limits import MiB
 from .access import Access
 from .addresses import Bounds
-from .answers import FAULTS, Answer, Small, codes, fault, shown
+from .answers import Answer, Small, codes, fault, shown
 from .auth import Keyring
 from .budget import ALL, PULLS, Budget
 from .connections import Adapter, Timer
+from .fields import each, escaped
+from .proxies import proxies_for
 from .reference import endpoint_of
 from .retry import PASSING, PassingError, pause_before, retry_after
 
@@ -130,7 +131,10 @@ class Client:
         :raises PassingError: another try may do better.
         :raises RegistryError: another try would not.
         """
-        url = urljoin(self.endpoint + "/", url)
+        # A path may begin with two slashes, which `urljoin` would take for another host.
+        url = self.endpoint + url if url.startswith("/") else _joined(self.endpoint + "/", url)
+        if not url:
+            raise RegistryError("io_error", f"{self.host} can't be asked for what is no URL of a server")
         own, challenged, hops = self._is_own(url), False, 0
         self._wait_for_leave(kind)
         auth = self._keyring.header(scope, self._ask_token) if own else ""
@@ -139,7 +143,7 @@ class Client:
             if answer.status == 401 and own and not challenged:
                 challenged = True
                 answer.discard()
-                auth = self._keyring.answer(scope, answer.headers.get("www-authenticate", ""), self._ask_token)
+                auth = self._keyring.answer(scope, each(answer.headers, "www-authenticate"), self._ask_token)
             elif answer.status in _MOVED and "location" in answer.headers:
                 answer.discard()
                 hops += 1
@@ -153,13 +157,8 @@ class Client:
     def _next_hop(self, url: str, location: str, hops: int) -> str:
         if hops > REDIRECTS:
             raise RegistryError("io_error", f"{self.host} redirects more than {REDIRECTS} times")
-        try:
-            target = urljoin(url, location)
-            parts = urlsplit(target)
-            good = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
-        except ValueError:
-            good = False
-        if not good:
+        target = _joined(url, escaped(location))
+        if not target:
             raise RegistryError("io_error", f"{shown(url)} redirects to what is no URL of a server")
         self._check_address(target)
         return target
@@ -189,7 +188,10 @@ class Client:
                 verify=_certificates(),
                 proxies=self._proxies(url),
             )
-        except FAULTS as error:
+        except RegistryError:
+            raise
+        except Exception as error:
+            # Whatever a library makes of what a server sent ends this request, and not the run.
             raise fault(error, url, timer) from None
         return Answer(response, url, timer)
 
@@ -250,7 +252,7 @@ class Client:
             raise RegistryError("io_error", "stopped while it waited for a registry")
 
     def _proxies(self, url: str) -> dict[str, str]:
-        return dict(requests.utils.get_environ_proxies(url, no_proxy=None))
+        return proxies_for(url)
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -265,6 +267,18 @@ def origin(url: str) -> tuple[str, str, int]:
     except ValueError:
         port = -1
     return parts.scheme, parts.hostname or "", port or (443 if parts.scheme == "https" else 80)
+
+
+def _joined(base: str, url: str) -> str:
+    """Return the URL of a server that a reference leads to, "" if it is none, or if it holds a login."""
+    try:
+        target = urljoin(base, url)
+        parts = urlsplit(target)
+        # A port that is no number is an error only when it is asked for.
+        has_place = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return ""
+    return target if has_place and parts.username is None else ""
 
 
 def _certificates() -> bool | str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _BUFFER = 64 << 10
 
+_INTERIM = 32
+"""Interim answers (1xx) that may come before one answer."""
+
 
 class Timer:
     """The time that what a client is at may take; one client is at one thing at a time.
@@ -104,6 +107,15 @@ def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
             super().__init__(_Maker(sock, timer), *args, **options)  # type: ignore[arg-type]
+
+        def _read_status(self) -> tuple[str, int, str]:
+            # The library passes over 100 alone, and would take 103 for the answer.
+            for _ in range(_INTERIM + 1):
+                version, status, reason = super()._read_status()  # type: ignore[misc]
+                if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                    return version, status, reason
+                http.client.parse_headers(self.fp)
+            raise http.client.HTTPException(f"more than {_INTERIM} interim answers")
 
     def checked(connection: Any, sock: socket.socket) -> socket.socket:
         # A name that led elsewhere when it was looked at is seen here, before a byte is sent.

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from ..errors import RegistryError
 
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that another try may not meet again."""
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 528), 529, 530})
+"""Statuses that another try may not meet again; from 520 on those of content delivery networks."""
 
 _FIRST, _GROWTH, _LONGEST = 0.2, 4, 30.0
 _UNIX_TIMES = 10**9

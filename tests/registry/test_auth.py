@@ -258,12 +258,12 @@ def test_a_foreign_host_gets_no_login_even_if_it_sends_back_or_asks(registry):
         assert heard(other) == []
 
 
-def test_a_link_to_another_host_gets_no_login(registry):
+def test_a_link_to_another_host_is_asked_for_at_the_registry_itself(registry):
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host, name="localhost") as other:
         proxy.on("/_catalog", faults.status(401, CHALLENGE))
         proxy.on("/_catalog", faults.with_header("Link", f'<http://{other.host}/v2/_catalog>; rel="next"'))
         assert "one" in list(Registry(proxy.host, known(proxy.host)).catalog())
-        assert heard(proxy) and other.exchanges and not heard(other)
+        assert heard(proxy) and other.exchanges == []
 
 
 HOSTILE = [
@@ -375,7 +375,7 @@ def test_challenges_are_read_as_they_are_written():
     basic, bearer = Challenge.parse(header)
     assert (basic.scheme, bearer.scheme) == ("basic", "bearer")
     assert (bearer.realm, bearer.service, bearer.scope) == ("https://a/t", "reg", "repository:x/y:pull,push")
-    assert Challenge.parse("") == [] and Challenge.parse("nonsense") == []
+    assert Challenge.parse("") == [] and Challenge.parse('"nonsense"') == []
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""Which proxy a request goes through, by the variables that Go's programs (skopeo, podman, docker) read.
+
+A registry on this machine is never asked through a proxy: the login would go over the network in plain text.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+_ENTRY_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})\Z")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the proxy for a URL by its scheme, as `requests` takes it; {} if it is asked for directly.
+
+    :raises ValueError: the URL is none.
+
+    >>> proxies_for("https://a.example/v2/", {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"})
+    {'https': 'http://p:3128'}
+    >>> proxies_for("http://127.0.0.1:5000/v2/", {"http_proxy": "http://p:3128"})
+    {}
+    """
+    parts = urlsplit(url)
+    name, scheme = (parts.hostname or "").rstrip("."), parts.scheme
+    proxy = _variable(environ, f"{scheme}_proxy") or _variable(environ, "all_proxy")
+    if not proxy or is_this_machine(name):
+        return {}
+    if _is_excepted(name, parts.port or _PORTS.get(scheme, 0), _variable(environ, "no_proxy")):
+        return {}
+    return {scheme: proxy if "://" in proxy else f"http://{proxy}"}
+
+
+def is_this_machine(name: str) -> bool:
+    """Tell whether a host's name or address (without brackets) is a loopback one, however it is written.
+
+    >>> is_this_machine("127.1"), is_this_machine("::ffff:127.0.0.1"), is_this_machine("localhost.example")
+    (True, True, False)
+    """
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _address(name)
+    # Connections to the unspecified address lead to this machine.
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    """Return a variable's value; the name in lower case goes before that in upper case."""
+    return (environ.get(name) or environ.get(name.upper()) or "").strip()
+
+
+def _address(name: str) -> Address | None:
+    """Return the address that a name is, also in the short and hexadecimal forms that the C library reads."""
+    try:
+        found: Address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(name)) if re.match(r"[0-9]", name) else None
+        except (OSError, ValueError):
+            return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        return found.ipv4_mapped
+    return found
+
+
+def _is_excepted(name: str, port: int, exceptions: str) -> bool:
+    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, each with a port or without."""
+    return any(_is_meant(name, port, entry.lower()) for entry in re.split(r"[\s,]+", exceptions) if entry)
+
+
+def _is_meant(name: str, port: int, entry: str) -> bool:
+    if entry == "*":
+        return True
+    address = _address(name)
+    if "/" in entry:
+        return address is not None and _is_in_network(address, entry)
+    # An IPv6 address has colons of its own; a port follows it only behind brackets.
+    if _address(entry.strip("[]")) is None and (divided := _ENTRY_PORT.match(entry)):
+        if int(divided["port"]) != port:
+            return False
+        entry = divided["name"]
+    meant = _address(entry.strip("[]"))
+    if meant is not None or address is not None:
+        return meant == address
+    # A leading dot means the names below alone, as in Go.
+    entry = entry.removeprefix("*").rstrip(".")
+    return (name == entry and not entry.startswith(".")) or name.endswith(f".{entry.removeprefix('.')}")
+
+
+def _is_in_network(address: Address, entry: str) -> bool:
+    try:
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return address in network

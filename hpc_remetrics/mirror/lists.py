@@ -11,12 +11,14 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..files.opening import open_in_place, reopened
+from ..sources.repositories import list_lines
 
 
 class Finished:
     """One such list; without a path an empty one that is not written.
 
     :raises OutputError: it can't be read or appended to.
+    :raises SourceError: it is in UTF-16.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -25,11 +27,10 @@ class Finished:
             return
         try:
             self._file = open_in_place(path, os.O_APPEND)
-            with TextIOWrapper(reopened(self._file), encoding="utf-8", errors="replace") as file:
-                line = "\n"
-                for line in file:
-                    self._known.add(line.strip())
-            if not line.endswith("\n"):
+            line = "\n"
+            for line in list_lines(path, errors="replace"):
+                self._known.add(line.strip().strip('"').strip())
+            if not line.endswith(("\n", "\r")):
                 # A kill tore the last line; the next one must not continue it.
                 os.write(self._file, b"\n")
         except OSError as error:

@@ -6,7 +6,9 @@ line. Its own lists are read too: three columns, or a name a line.
 
 from __future__ import annotations
 
+import codecs
 import csv
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -56,6 +58,9 @@ class Repository:
         return f"{self.registry}/{self.name}{sign}{self.tag or 'latest'}"
 
 
+_MARK = "\ufeff"
+"""The byte order mark."""
+
 COLUMNS = tuple(field.name for field in fields(Repository))
 
 
@@ -85,12 +90,27 @@ def read_repositories(path: Path) -> Iterator[Repository]:
     :raises SourceError: the file can't be read, or a line is none of these; it says which.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            yield from _rows(path, csv.reader(file))
+        # A blank between a comma and a quote would make the quote part of the value.
+        yield from _rows(path, csv.reader(list_lines(path), skipinitialspace=True))
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} is no list of repositories: {error}") from None
+
+
+def list_lines(path: Path, errors: str = "strict") -> Iterator[str]:
+    """Yield the lines of a list with their ends, without the byte order mark that spreadsheets write.
+
+    :param errors: what becomes of bytes that are not UTF-8, as `open` has it.
+    :raises SourceError: the file is in UTF-16 or UTF-32.
+    :raises OSError: it can't be read.
+    """
+    with open(path, newline="", encoding="utf-8-sig", errors=errors) as file:
+        if file.buffer.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise SourceError(f"{path} is in UTF-16", "save it as UTF-8, or convert it with iconv")
+        for line in file:
+            # Lists that were joined have marks in their middle too.
+            yield line.lstrip(_MARK)
 
 
 def _rows(path: Path, reader: Any) -> Iterator[Repository]:
@@ -99,17 +119,29 @@ def _rows(path: Path, reader: Any) -> Iterator[Repository]:
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
-        if names is None:
-            if "name" in cells[:3]:
-                names = cells
-                continue
-            names = list(COLUMNS[:3] if len(cells) > 1 else ("name",))
         try:
-            yield _row(dict(zip(names, cells, strict=False)))
+            _check_cells(cells)
+            if names is None:
+                head = [cell.lower() for cell in cells]
+                if "name" in head[:3]:
+                    names = head
+                    continue
+                names = list(COLUMNS[:3] if len(cells) > 1 else ("name",))
+            row = _row(dict(zip(names, cells, strict=False)))
         except ValueError as error:
             raise SourceError(
                 f"{path}, line {reader.line_num}: {error}", "a line is: stars, pulls, name; or a name"
             ) from None
+        yield row
+
+
+def _check_cells(cells: list[str]) -> None:
+    """Raise `ValueError` where a line can't be what somebody wrote."""
+    for cell in cells:
+        if "\0" in cell:
+            raise ValueError("a NUL character; if the file is in UTF-16, save it as UTF-8")
+        if "\n" in cell or "\r" in cell:
+            raise ValueError("a value goes over several lines; is there a quote that nothing closes?")
 
 
 def _row(cells: dict[str, str]) -> Repository:
@@ -134,8 +166,18 @@ def _row(cells: dict[str, str]) -> Repository:
         cells.get("updated", ""),
         cells.get("crawled", ""),
         cells.get("stratum", ""),
-        float(weight) if weight else None,
+        _weight(weight) if weight else None,
     )
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ValueError(f"weight is {text[:40]!r}, not a number above 0")
+    return weight
 
 
 def _number(cells: dict[str, str], name: str) -> int | None:

@@ -1,0 +1,88 @@
+"""Lists as spreadsheets, editors and other systems save them: the same rows, or an error that says what to do."""
+
+import codecs
+
+import pytest
+
+from hpc_remetrics.errors import SourceError
+from hpc_remetrics.mirror.lists import Finished
+from hpc_remetrics.sources.repositories import read_repositories
+
+HEAD = "stars,pulls,name,registry,tag"
+ROWS = ["5,100,library/redis,docker.io,7", "0,2,a/b,quay.io,"]
+RIGHT = [(5, 100, "docker.io/library/redis:7"), (0, 2, "quay.io/a/b:latest")]
+PLAIN = "\n".join([HEAD, *ROWS, ""])
+
+
+def read(path, data: bytes):
+    path.write_bytes(data)
+    return [(row.stars, row.pulls, row.reference) for row in read_repositories(path)]
+
+
+SAVED = {
+    "as it is": PLAIN.encode(),
+    "byte order mark": codecs.BOM_UTF8 + PLAIN.encode(),
+    "two of them": codecs.BOM_UTF8 * 2 + PLAIN.encode(),
+    "CRLF": codecs.BOM_UTF8 + PLAIN.replace("\n", "\r\n").encode(),
+    "CR alone": PLAIN.replace("\n", "\r").encode(),
+    "no end of the last line": PLAIN.rstrip("\n").encode(),
+    "blank lines": PLAIN.replace("\n", "\n\n , \n").encode(),
+    "trailing blanks": PLAIN.replace("\n", " \t\n").replace(",", " , ").encode(),
+    "quotes": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.split("\n")[:-1]).encode(),
+    "quotes and blanks": "\n".join(
+        ", ".join(f'"{cell}" ' for cell in line.split(",")) for line in PLAIN.split("\n")[:-1]
+    ).encode(),
+    "head in capitals": PLAIN.replace("stars,pulls,name", "Stars,Pulls,NAME").encode(),
+    "no-break spaces": PLAIN.replace(",", "\u00a0,").encode(),
+}
+
+
+@pytest.mark.parametrize("data", SAVED.values(), ids=SAVED)
+def test_the_rows_are_the_same_however_a_list_was_saved(tmp_path, data):
+    assert read(tmp_path / "list.csv", data) == RIGHT
+
+
+@pytest.mark.parametrize("form", ["5,100,library/redis\n", "library/redis\n"])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_lists_without_a_head_too(tmp_path, form, mark):
+    (row,) = read(tmp_path / "list.csv", mark + form.encode())
+    assert row == ((5, 100) if "," in form else (None, None)) + ("docker.io/library/redis:latest",)
+
+
+def test_lists_that_were_joined_have_marks_in_their_middle(tmp_path):
+    data = (codecs.BOM_UTF8 + b"library/redis\n") * 2
+    assert len(read(tmp_path / "list.lst", data)) == 2
+
+
+WRONG = {
+    "utf-16": (PLAIN.encode("utf-16"), "UTF-16"),
+    "utf-16 of the other order": (codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"), "UTF-16"),
+    "utf-32": (PLAIN.encode("utf-32"), "UTF-16"),
+    "utf-16 without a mark": (PLAIN.encode("utf-16-le"), "NUL"),
+    "NUL in a name": (PLAIN.replace("a/b", "a/\0b").encode(), "line 3: a NUL"),
+    "NUL elsewhere": (PLAIN.replace("docker.io,7", "docker.io,7\0").encode(), "line 2: a NUL"),
+    "a quote that nothing closes": (PLAIN.replace("docker.io,7", 'docker.io,"7').encode(), "quote"),
+    "Latin-1": (PLAIN.replace("a/b", "ä/b").encode("latin-1"), "is no list of repositories"),
+    "semicolons": (PLAIN.replace(",", ";").encode(), "line 1"),
+    "a weight that is none": (b"stars,pulls,name,weight\n1,2,a/b,nan\n", "line 2: weight"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_no_list_is_refused_with_the_reason(tmp_path, data, words):
+    with pytest.raises(SourceError, match=words):
+        read(tmp_path / "list.csv", data)
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \t\n"])
+def test_the_lists_of_what_is_finished_too(tmp_path, mark, end):
+    path = tmp_path / "list"
+    path.write_bytes(mark + end.join([b"library/redis", b'"a/b"', b"torn"]))
+    finished = Finished(path)
+    assert "library/redis" in finished and "a/b" in finished
+    finished.add("new")
+    assert path.read_bytes().endswith(b"torn\nnew\n")
+    path.write_bytes("library/redis\n".encode("utf-16"))
+    with pytest.raises(SourceError, match="UTF-16"):
+        Finished(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -105,10 +106,10 @@ def list_lines(path: Path, errors: str = "strict") -> Iterator[str]:
     :raises SourceError: the file is in UTF-16 or UTF-32.
     :raises OSError: it can't be read.
     """
-    with open(path, newline="", encoding="utf-8-sig", errors=errors) as file:
-        if file.buffer.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    with open(path, "rb") as raw:
+        if raw.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise SourceError(f"{path} is in UTF-16", "save it as UTF-8, or convert it with iconv")
-        for line in file:
+        for line in io.TextIOWrapper(raw, encoding="utf-8-sig", errors=errors, newline=""):
             # Lists that were joined have marks in their middle too.
             yield line.lstrip(_MARK)
 

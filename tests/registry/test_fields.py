@@ -63,7 +63,7 @@ def test_a_page_that_names_no_next_is_the_last(lines):
 
 @pytest.mark.parametrize("line", ["<", ";;", "<http://[::1>; rel=next", "<mailto:x>; rel=next", "<data:,x>; rel=next"])
 def test_links_that_lead_nowhere_are_an_error_and_not_an_end(line):
-    with pytest.raises(ValueError, match="Link header|IPv6"):
+    with pytest.raises(ValueError, match=r"Link header|IPv6"):
         next_page([line], BASE)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-_ENTRY_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})\Z")
+_ENTRY_PORT = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{0,5})\Z")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -83,7 +83,7 @@ def _is_meant(name: str, port: int, entry: str) -> bool:
         return address is not None and _is_in_network(address, entry)
     # An IPv6 address has colons of its own; a port follows it only behind brackets.
     if _address(entry.strip("[]")) is None and (divided := _ENTRY_PORT.match(entry)):
-        if int(divided["port"]) != port:
+        if divided["port"] and int(divided["port"]) != port:
             return False
         entry = divided["name"]
     meant = _address(entry.strip("[]"))

@@ -22,7 +22,7 @@ from hpc_remetrics.errors import RegistryError, UsageError
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry import Access, Registries, Registry
 from hpc_remetrics.registry.addresses import Bounds
-from hpc_remetrics.registry.auth import Challenge
+from hpc_remetrics.registry.auth import Challenge, Keyring
 
 from .conftest import SOON
 
@@ -366,6 +366,68 @@ def test_a_name_that_leads_elsewhere_when_it_is_connected_is_seen(registry, monk
         with pytest.raises(RegistryError, match="loopback"):
             list(client.tags("one"))
         assert inner.exchanges == []
+
+
+BASIC = 'Basic realm="x"'
+BEARER = 'Bearer realm="https://tokens.example/token",service="x"'
+OFFERS = {
+    "Negotiate in a header before": ["Negotiate", BASIC],
+    "Negotiate in a header behind": [BASIC, "Negotiate"],
+    "Negotiate in the same header": [f"Negotiate, {BASIC}"],
+    "NTLM with data": [f"NTLM TlRMTVNTUAAC==, {BASIC}"],
+    "all there is": ["Negotiate", "NTLM", 'Digest realm="x", qop="auth, auth-int", nonce="y"', BASIC],
+    "no realm": ["Basic"],
+    "no realm among others": ["Negotiate, Basic, NTLM"],
+    "Basic in another case": ["BASIC Realm=x"],
+    "a token server that is not trusted": [f"{BEARER}, {BASIC}"],
+    "a token server that is none": ['Bearer realm="http://[::1"', BASIC],
+    "a header that is cut": ['Digest realm="x', BASIC],
+}
+
+
+@pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
+def test_a_login_is_given_where_basic_is_among_the_offers(locked_registry, offers):
+    with FaultyProxy(locked_registry.host) as proxy:
+        headers = [("WWW-Authenticate", offer) for offer in offers]
+        proxy.on("/manifests/", faults.status(401, *headers))
+        assert Registry(proxy.host, known(proxy.host)).manifest("one", "1").size
+        assert heard(proxy) == [f"Basic {AUTH}"]
+
+
+@pytest.mark.parametrize(
+    ("offers", "words"),
+    [
+        (["Negotiate", "NTLM"], "not known here: negotiate, ntlm"),
+        ([BEARER], "not its own host"),
+        ([], "doesn't name"),
+        ([""], "doesn't name"),
+        (['Bearer realm="http://[::1"'], "no URL"),
+        (["Bearer"], "by no URL"),
+    ],
+)
+def test_what_cannot_be_met_is_named(registry, offers, words):
+    with FaultyProxy(registry.host) as proxy:
+        proxy.on("/manifests/", faults.status(401, *(("WWW-Authenticate", offer) for offer in offers)), times=9)
+        with pytest.raises(RegistryError, match=words) as caught:
+            Registry(proxy.host, known(proxy.host)).manifest("one", "1")
+        assert caught.value.cause == "denied" and heard(proxy) == []
+
+
+def test_a_bearer_beside_basic_is_asked_for_a_token(token_registry, tokens):
+    access = Access(username=USER, password=PASSWORD, login_host="elsewhere.example")
+    with FaultyProxy(token_registry.host) as proxy:
+        realm = f'Basic realm="x", Bearer realm="http://{tokens.host}/token",service="the registry of the tests"'
+        proxy.on("/manifests/", faults.status(401, ("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", realm)))
+        assert Registry(proxy.host, access).manifest("one", "1").size
+
+
+def test_a_token_server_may_be_trusted_with_its_port(token_registry, tokens):
+    port = tokens.host.rpartition(":")[2]
+    keyring = Keyring("registry.example", Access(realms=("tokens.example:5001",)))
+    keyring._check_realm("https://tokens.example:5001/token")
+    for realm in (f"https://tokens.example:{port}/token", "https://tokens.example/token", "https://[::1]:5001/"):
+        with pytest.raises(RegistryError, match="not its own host"):
+            keyring._check_realm(realm)
 
 
 def test_challenges_are_read_as_they_are_written():

@@ -339,3 +339,37 @@ def test_a_full_disk_is_no_fault_of_the_registry(proxy, access, blob, small_disk
 def test_a_registry_that_is_not_there(access):
     with pytest.raises(RegistryError, match="Connection refused"):
         Registry("127.0.0.1:1", Access(patience=Patience(tries=2))).manifest("one", "1")
+
+
+CDN = [*range(520, 528), 529, 530]
+"""What content delivery networks answer where the server behind them doesn't."""
+
+
+@pytest.mark.parametrize("number", CDN)
+def test_a_network_in_front_that_fails_for_a_while(proxy, fetch, blob, number):
+    proxy.on("/manifests/", faults.status(number, ("Content-Type", "text/html"), body=b"<html>error</html>"))
+    proxy.on("/blobs/", faults.status(number))
+    proxy.on("/blobs/", faults.cut(1000))
+    proxy.on("/blobs/", faults.status(number))
+    assert Registry(proxy.host).manifest("one", "1").size
+    assert fetch() == blob[1]
+
+
+@pytest.mark.parametrize("numbers", [(103,), (100,), (102, 103, 100, 103), (199,)])
+def test_interim_answers_are_not_the_answer(proxy, fetch, blob, numbers):
+    for part in ("/manifests/", "/blobs/", "/tags/"):
+        for method in ("GET", "HEAD"):
+            proxy.on(part, faults.interim(*numbers), times=99, method=method)
+    client = Registry(proxy.host)
+    assert client.manifest("one", "1").size == client.head_manifest("one", "1").size
+    assert list(client.tags("one")) == ["1"]
+    assert client.blob_size("one", blob[0]) == len(blob[1])
+    assert fetch() == blob[1]
+
+
+@pytest.mark.parametrize("numbers", [(103,) * 100, (101,)])
+def test_interim_answers_without_end_or_to_what_was_not_asked(proxy, access, numbers):
+    proxy.on("/manifests/", faults.interim(*numbers), times=99)
+    with pytest.raises(RegistryError) as caught:
+        Registry(proxy.host, replace(access, patience=replace(access.patience, tries=2))).manifest("one", "1")
+    assert caught.value.cause == "io_error"

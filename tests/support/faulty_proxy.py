@@ -295,6 +295,17 @@ def status(number: int, *headers: tuple[str, str], body: bytes = b"{}") -> Fault
     return fault
 
 
+def interim(*numbers: int) -> Fault:
+    """Interim answers (1xx) with headers of their own, then what the registry gave."""
+
+    def fault(handler, exchange):
+        for number in numbers:
+            handler.wfile.write(b"HTTP/1.1 %d x\r\nLink: </style.css>; rel=preload\r\n\r\n" % number)
+        whole(handler, exchange)
+
+    return fault
+
+
 def redirect(target: str, number: int = 307) -> Fault:
     """A redirect; `{path}` in its target is the path that was asked for."""
 

@@ -24,6 +24,12 @@ EMPTY_PAGES = 100
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
+MANIFEST_BYTES = 4 * MiB
+"""The longest manifest or config that is read, as registries and skopeo have it."""
+
+LAYER_BYTES = 256 * GiB
+"""The longest layer."""
+
 
 def _limit(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
@@ -36,7 +42,7 @@ class Limits:
     header_bytes: int = _limit(MiB, "a PAX header, a GNU long name or a sparse map, bytes")
     path_bytes: int = _limit(MiB, "a path or a link, bytes")
     entries: int = _limit(20_000_000, "entries a layer")
-    layer_bytes: int = _limit(256 * GiB, "an uncompressed layer, bytes")
+    layer_bytes: int = _limit(LAYER_BYTES, "an uncompressed layer, bytes")
     ratio: int = _limit(2_000, "uncompressed over compressed bytes, after ratio_grace")
     ratio_grace: int = _limit(GiB, "uncompressed bytes before ratio counts")
     sparse_bytes: int = _limit(16 * GiB, "holes that the sparse files of a layer may expand to, bytes")
@@ -45,7 +51,7 @@ class Limits:
     layer_bytes_per_second: int = _limit(2_000_000, "compressed bytes that earn a layer one more second")
     exec_seconds: float = _limit(3600.0, "the tool of --exec on a layer, seconds")
     child_bytes: int = _limit(2 * GiB, "memory of the child process, bytes")
-    manifest_bytes: int = _limit(4 * MiB, "a manifest or a config, bytes")
+    manifest_bytes: int = _limit(MANIFEST_BYTES, "a manifest or a config, bytes")
     index_depth: int = _limit(4, "indexes within indexes")
 
     @classmethod

@@ -13,8 +13,10 @@ from .errors import OutputError, SourceError, UsageError
 from .files.opening import make_directories
 from .files.outputs import check_replaceable, real_name
 from .files.publish import publish_whole, write_whole
+from .limits import MANIFEST_BYTES
 from .records import Digest
 from .registry.access import Access
+from .registry.blobs import missing_room
 from .registry.reference import Reference
 from .registry.registry import Manifest, Registry
 from .sources import documents, platforms
@@ -23,7 +25,6 @@ from .sources.manifests import kind_of
 from .wording import counted
 
 STDOUT = Path("-")
-_SMALL = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,14 @@ def fetch_command(options: FetchOptions) -> int:
     registry = Registry(reference.host, options.access)
     if options.kind == "blob":
         return _fetch_blob(registry, reference, options)
-    manifest = registry.manifest(reference.repository, reference.version, _SMALL)
+    manifest = registry.manifest(reference.repository, reference.version, MANIFEST_BYTES)
     if options.kind == "manifest":
         _write(manifest.data, options)
         _say(manifest.digest, manifest.size, manifest.media_type)
         return 0
     config = _config_of(registry, reference, manifest, options.platforms)
     digest = _digest(config)
-    _write(registry.read_blob(reference.repository, digest, _SMALL), options)
+    _write(registry.read_blob(reference.repository, digest, MANIFEST_BYTES), options)
     _say(digest, config.size, config.media_type)
     return 0
 
@@ -77,6 +78,8 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     size = registry.blob_size(reference.repository, reference.digest)
     try:
         make_directories(output.parent)
+        if lacking := missing_room(partial, size):
+            raise OutputError(f"{reference} has {size} bytes, {lacking} more than there is room for at {output}")
         size = registry.fetch_blob(reference.repository, reference.digest, size, partial)
         publish_whole(partial, output)
     except OSError as error:
@@ -91,7 +94,7 @@ def _config_of(registry: Registry, reference: Reference, manifest: Manifest, wan
         kind = kind_of(document, manifest.media_type)
         if kind == "index":
             child = _digest(_child(document, platforms.check(wanted), reference))
-            manifest = registry.manifest(reference.repository, str(child), _SMALL)
+            manifest = registry.manifest(reference.repository, str(child), MANIFEST_BYTES)
             document = documents.parse(manifest.data)
             kind = kind_of(document, manifest.media_type)
         if kind == "docker_schema1":

@@ -81,7 +81,7 @@ def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
     try:
         fetch(layout.partial(digest))
     except RegistryError as error:
-        if error.cause in ("digest_mismatch", "size_mismatch"):
+        if error.cause in ("digest_mismatch", "size_mismatch", "limit_size"):
             remove(layout.partial(digest))
         raise
     except BlobError as error:

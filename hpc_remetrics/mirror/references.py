@@ -18,11 +18,13 @@ class References:
     :param kind: what `sources.manifests.kind_of` calls it.
     :param manifests: manifests and indexes, as their JSON says them.
     :param blobs: config and layers, without those that are kept elsewhere.
+    :param config: the one of them that is a config, which is small.
     """
 
     kind: str
     manifests: tuple[dict[str, Any], ...] = ()
     blobs: tuple[Descriptor, ...] = ()
+    config: Descriptor | None = None
 
 
 def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> References:
@@ -39,7 +41,8 @@ def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> Re
         return References(kind, blobs=tuple(Descriptor(text, -1, "") for text in schema1.layer_digests(value)))
     config = documents.get_object(value, "config")
     parts = [*([config] if config else []), *documents.get_list(value, "layers"), *documents.get_list(value, "blobs")]
-    return References(kind, blobs=tuple(filter(_is_here, map(Descriptor.parse, parts))))
+    blobs = tuple(filter(_is_here, map(Descriptor.parse, parts)))
+    return References(kind, blobs=blobs, config=blobs[0] if config and _is_here(Descriptor.parse(config)) else None)
 
 
 def _children(value: dict[str, Any], wanted: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BlobError, OutputError, RegistryError, RemetricsError
+from ..files.opening import remove
+from ..limits import LAYER_BYTES, MANIFEST_BYTES, GiB
 from ..records import Digest
+from ..registry.blobs import missing_room
 from ..registry.pool import Registries
 from ..registry.reference import Reference
 from ..registry.registry import Registry
@@ -23,9 +26,11 @@ from .references import References, digest_of, references
 
 log = logging.getLogger(__name__)
 
-_MANIFEST_BYTES = 4 << 20
 _DEPTH = 4
 """Indexes within indexes."""
+
+_LONG = GiB
+"""Blobs that are longer are compared with the room that there is, bytes."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,8 @@ class Tasks:
         layout, digest = self._layout, task.digest
         if layout.has(digest, task.size):
             return Brought(0)
+        _check_size(digest, task.size, LAYER_BYTES)
+        _check_room(layout, digest, task.size)
         registry = self._registries.get(task.image.host)
         bring(layout, digest, lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path))
         return Brought(layout.blob(digest).stat().st_size)
@@ -121,6 +128,20 @@ class Tasks:
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
         lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
         return Resolved(roots, walk.blobs, lacking, walk.absent)
+
+
+def _check_size(digest: Digest, size: int, limit: int) -> None:
+    """Refuse a blob that its descriptor says to be longer than any such is."""
+    if size > limit:
+        raise RegistryError("limit_size", f"{digest} is said to have {size} bytes, more than the {limit} allowed")
+
+
+def _check_room(layout: Layout, digest: Digest, size: int) -> None:
+    """Refuse a long blob that there is no room for, before it takes the room of the others; drop what has come."""
+    partial = layout.partial(digest)
+    if size > _LONG and (lacking := missing_room(partial, size)):
+        remove(partial)
+        raise RegistryError("no_room", f"{digest} is said to have {size} bytes, {lacking} more than there is room for")
 
 
 class _Walk:
@@ -159,7 +180,7 @@ class _Walk:
             head = self._registry.head_manifest(self._image.repository, self._image.version)
             if head.digest and (data := self._kept(head.digest)):
                 return data, head.media_type
-        manifest = self._registry.manifest(self._image.repository, self._image.version, _MANIFEST_BYTES)
+        manifest = self._registry.manifest(self._image.repository, self._image.version, MANIFEST_BYTES)
         return manifest.data, manifest.media_type
 
     def _kept(self, digest: Digest) -> bytes | None:
@@ -179,7 +200,7 @@ class _Walk:
         data = self._kept(digest)
         if data is None:
             try:
-                data = self._registry.manifest(self._image.repository, str(digest), _MANIFEST_BYTES).data
+                data = self._registry.manifest(self._image.repository, str(digest), MANIFEST_BYTES).data
             except RegistryError as error:
                 if error.cause != "missing":
                     raise
@@ -194,7 +215,17 @@ class _Walk:
         digest = Digest(hashlib.sha256(data).digest())
         self._seen.add(digest)
         self._layout.keep_bytes(digest, data)
+        if found.config:
+            self._check_config(found.config)
         for blob in found.blobs:
             self.blobs.setdefault(digest_of(blob), blob.size)
         named = documents.get_media_type(json.loads(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
+
+    def _check_config(self, config: documents.Descriptor) -> None:
+        """Bound a config as `analyze` does: one that doesn't say its size is brought here, since it is small."""
+        digest = digest_of(config)
+        _check_size(digest, config.size, MANIFEST_BYTES)
+        if config.size < 0 and not self._layout.has(digest, -1):
+            data = self._registry.read_blob(self._image.repository, digest, MANIFEST_BYTES)
+            self._layout.keep_bytes(digest, data)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from ..errors import BlobError, RegistryError
 from ..files.opening import open_in_place
+from ..limits import LAYER_BYTES
 from ..records import Digest
 from .answers import Answer, shown
 from .client import Client
@@ -19,6 +20,21 @@ from .retry import PassingError
 
 _READ = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
+
+
+def free_bytes(place: Path | int) -> int:
+    """Return the bytes that may still be written to the file system of a path or an open file."""
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
+
+
+def missing_room(path: Path, size: int) -> int:
+    """Return the bytes that a blob is too long for the file system of `path`, which may hold its beginning; else 0.
+
+    :param size: bytes as a descriptor says, -1 where nothing says it.
+    """
+    here = path.stat().st_size if path.exists() else 0
+    return max(size - here - free_bytes(path.parent), 0)
 
 
 class Fetch:
@@ -31,7 +47,7 @@ class Fetch:
     def __init__(self, client: Client, url: str, scope: str, digest: Digest, size: int) -> None:
         self._client, self._url, self._scope = client, url, scope
         self._digest, self._size = digest, size
-        self._total = size
+        self._total, self._most = size, LAYER_BYTES
         self._ranges = True
         self._wrong = ""
         self.received = 0
@@ -132,12 +148,24 @@ class Fetch:
         self._restart()
         if self._size < 0:
             self._total = answer.length
+            self._bound()
         elif answer.length not in (-1, self._size):
             kind = answer.headers.get("content-type", "")[:80]
             self._wrong = f"{answer.length} bytes of {kind or 'no type'}"
             answer.close()
             return False
         return True
+
+    def _bound(self) -> None:
+        """Bound a blob whose size no descriptor says; where the server doesn't either, some room is left to others."""
+        if self._total < 0:
+            self._most = min(LAYER_BYTES, free_bytes(self._file.fileno()) // 2)
+        elif self._total > self._most:
+            raise self._too_long()
+
+    def _too_long(self) -> RegistryError:
+        self._restart()
+        return RegistryError("limit_size", f"{self._client.host} has {self._digest} with more than {self._most} bytes")
 
     def _receive(self, answer: Answer) -> None:
         for chunk in answer.chunks():
@@ -150,6 +178,9 @@ class Fetch:
                 self._wrong = f"more than {self._total} bytes"
                 answer.close()
                 return
+            if self._total < 0 and self._have + len(chunk) > self._most:
+                answer.close()
+                raise self._too_long()
             self._write(chunk)
         if self._have < self._total:
             text = f"{shown(answer.url)} ended at byte {self._have} of {self._total}"

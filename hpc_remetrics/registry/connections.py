@@ -117,6 +117,10 @@ def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
                 http.client.parse_headers(self.fp)
             raise http.client.HTTPException(f"more than {_INTERIM} interim answers")
 
+        def _read_and_discard_trailer(self) -> None:
+            # The library would read trailers without end.
+            http.client.parse_headers(self.fp)
+
     def checked(connection: Any, sock: socket.socket) -> socket.socket:
         # A name that led elsewhere when it was looked at is seen here, before a byte is sent.
         if not connection.proxy:

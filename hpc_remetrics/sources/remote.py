@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import RegistryError, SourceError, UsageError
+from ..limits import MANIFEST_BYTES
 from ..records import Digest, Layer, Popularity
 from ..registry.pool import Registries
 from ..registry.reference import HUB, Reference
 from ..registry.registry import Registry
 from .base import Root, Source
 from .repositories import Repository, read_repositories
-
-MANIFEST_BYTES = 4 << 20
-"""Longest manifest that is taken from a registry, as registries themselves limit it."""
 
 
 class RemoteSource(Source):

@@ -3,18 +3,19 @@
 import contextlib
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 
 class RawServer:
     """A running server; `host` is its `127.0.0.1:PORT`.
 
-    :ivar answer: takes a request's head as text and returns the bytes of the answer.
+    :ivar answer: takes a request's head as text and returns the bytes of the answer, or yields them in pieces.
     :ivar heads: the heads of the requests that came.
+    :ivar sent: bytes that were given.
     """
 
-    def __init__(self, answer: Callable[[str], bytes] = lambda head: b"") -> None:
-        self.answer, self.heads = answer, list[str]()
+    def __init__(self, answer: Callable[[str], bytes | Iterable[bytes]] = lambda head: b"") -> None:
+        self.answer, self.heads, self.sent = answer, list[str](), 0
         server = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -27,7 +28,10 @@ class RawServer:
                         lines.append(line.decode("latin-1"))
                     head = "".join(lines)
                     server.heads.append(head)
-                    self.wfile.write(server.answer(head))
+                    found = server.answer(head)
+                    for piece in [found] if isinstance(found, bytes) else found:
+                        self.wfile.write(piece)
+                        server.sent += len(piece)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = daemon_threads = True
@@ -52,3 +56,12 @@ def answer(status: int, *headers: tuple[str, str | bytes], body: bytes = b"", le
     for name, value in headers:
         lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode("latin-1")))
     return b"\r\n".join([*lines, b"Connection: close", b"", body])
+
+
+def endless(
+    status: int, *headers: tuple[str, str | bytes], start: bytes = b"", piece: bytes = b" " * 65_536
+) -> Iterator[bytes]:
+    """Yield an answer whose body never ends; without a header that says so its length is not said."""
+    yield answer(status, *headers, body=start, length=False)
+    while True:
+        yield piece

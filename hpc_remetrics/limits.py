@@ -20,7 +20,7 @@ UNPACKED = 4
 """Bytes that an unpacked layer may take for each compressed one, before it is tried with more."""
 
 EMPTY_PAGES = 100
-"""Pages of a listing in a row without anything new, after which it is left: no real registry gives one."""
+"""Pages of a listing in a row without anything new, after which it is left: real ones give none."""
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 

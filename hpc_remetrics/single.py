@@ -79,7 +79,8 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     try:
         make_directories(output.parent)
         if lacking := missing_room(partial, size):
-            raise OutputError(f"{reference} has {size} bytes, {lacking} more than there is room for at {output}")
+            text = f"{reference} has {size} bytes, {lacking} more than there is room for"
+            raise OutputError(f"{text} at {output}", "make room, or choose another output with -o")
         size = registry.fetch_blob(reference.repository, reference.digest, size, partial)
         publish_whole(partial, output)
     except OSError as error:

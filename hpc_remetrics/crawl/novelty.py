@@ -7,11 +7,11 @@ from collections import OrderedDict
 from .pages import Ask, Page
 
 _OPEN = 4096
-"""Listings whose rows are remembered at once; of more, the rows of the oldest count as new once more."""
+"""Listings whose rows are remembered at once; those of the oldest then count as new once more."""
 
 
 class Novelty:
-    """Counts rows that are new in their listing; it remembers a hash of each row of the listings that go on."""
+    """Counts rows that are new in their listing, by a hash of each row of the listings that go on."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], set[int]] = OrderedDict()

@@ -194,7 +194,7 @@ def _whole(item: dict[str, Any], key: str) -> int | None:
 
 
 def _next(ask: Ask, links: Sequence[str]) -> str | None:
-    """Return where a listing goes on; `Malformed` if its `Link` headers say that in no way that can be followed."""
+    """Return where a listing goes on; `Malformed` if its `Link` headers can't be followed."""
     try:
         return next_page(links, path_of(ask)) or None
     except ValueError as error:

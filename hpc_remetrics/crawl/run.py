@@ -90,7 +90,8 @@ class _Crawl:
             self._go(self._tags(kept))
             facts = {"repositories": kept.population, "queries_cut": walk.cut if isinstance(walk, Search) else []}
             failures = self._memory.failures | self._round.given_up
-            code = self._output.write(self._rows(kept, folder), self._memory, kept.strata, facts, failures)
+            rows = self._rows(kept, folder)
+            code = self._output.write(rows, self._memory, kept.strata, facts, failures)
         repositories = counted(kept.population, "repository", "repositories")
         self._say(f"{self._options.output}: {repositories}, {len(kept):,} of them in the list")
         return code
@@ -109,7 +110,8 @@ class _Crawl:
         if not target.is_hub:
             return self._pages([Ask("catalog", "")], 1)
         if target.namespaces:
-            return self._pages([Ask("namespace", name) for name in target.namespaces], len(target.namespaces))
+            asks = [Ask("namespace", name) for name in target.namespaces]
+            return self._pages(asks, len(asks))
         return Search()
 
     def _namespaces(self) -> Walk:

@@ -42,7 +42,8 @@ def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> Re
     config = documents.get_object(value, "config")
     parts = [*([config] if config else []), *documents.get_list(value, "layers"), *documents.get_list(value, "blobs")]
     blobs = tuple(filter(_is_here, map(Descriptor.parse, parts)))
-    return References(kind, blobs=blobs, config=blobs[0] if config and _is_here(Descriptor.parse(config)) else None)
+    has_config = config and _is_here(Descriptor.parse(config))
+    return References(kind, blobs=blobs, config=blobs[0] if has_config else None)
 
 
 def _children(value: dict[str, Any], wanted: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -133,15 +133,17 @@ class Tasks:
 def _check_size(digest: Digest, size: int, limit: int) -> None:
     """Refuse a blob that its descriptor says to be longer than any such is."""
     if size > limit:
-        raise RegistryError("limit_size", f"{digest} is said to have {size} bytes, more than the {limit} allowed")
+        message = f"{digest} is said to have {size} bytes, more than the {limit} allowed"
+        raise RegistryError("limit_size", message)
 
 
 def _check_room(layout: Layout, digest: Digest, size: int) -> None:
-    """Refuse a long blob that there is no room for, before it takes the room of the others; drop what has come."""
+    """Refuse a long blob that there is no room for, and drop what has come of it."""
     partial = layout.partial(digest)
     if size > _LONG and (lacking := missing_room(partial, size)):
         remove(partial)
-        raise RegistryError("no_room", f"{digest} is said to have {size} bytes, {lacking} more than there is room for")
+        message = f"{digest} is said to have {size} bytes, {lacking} more than there is room for"
+        raise RegistryError("no_room", message)
 
 
 class _Walk:
@@ -223,7 +225,7 @@ class _Walk:
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
 
     def _check_config(self, config: documents.Descriptor) -> None:
-        """Bound a config as `analyze` does: one that doesn't say its size is brought here, since it is small."""
+        """Bound a config as `analyze` does; one that doesn't say its size is brought here."""
         digest = digest_of(config)
         _check_size(digest, config.size, MANIFEST_BYTES)
         if config.size < 0 and not self._layout.has(digest, -1):

@@ -136,7 +136,8 @@ def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
         return RegistryError("io_error", f"{where}: {type(error).__name__}")
     if not isinstance(error, FAULTS):
         # A library stumbled over what the server sent; it would do so again.
-        return RegistryError("io_error", f"{where} gave an answer that can't be read ({type(error).__name__})")
+        message = f"{where} gave an answer that can't be read ({type(error).__name__})"
+        return RegistryError("io_error", message)
     timed_out = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
     return PassingError("limit_time" if timed_out else "io_error", f"{where}: {reason}")
 

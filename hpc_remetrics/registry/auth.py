@@ -86,9 +86,10 @@ class Keyring:
         return "Bearer " + self._token(challenge, scope or challenge.scope, fetch)
 
     def answer(self, scope: str, headers: Sequence[str], fetch: Fetch) -> str:
-        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none to give.
+        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none.
 
-        Of several ways in the first is taken that is open: a trusted token server, or a login that the user has.
+        Of several ways in the first is taken that is open: a trusted token server, or a login of
+        the user.
         """
         offers = Challenge.parse(*headers)
         refused: RegistryError | None = None
@@ -105,7 +106,7 @@ class Keyring:
         raise refused or self._denied(offers)
 
     def _can_meet(self, challenge: Challenge, scope: str) -> bool:
-        """Tell whether there is something to answer a challenge with; `RegistryError` says why it must not be."""
+        """Tell whether there is an answer to a challenge; `RegistryError` says why none is given."""
         if challenge.scheme == "basic":
             return self._login(scope) is not None
         if challenge.scheme != "bearer":
@@ -120,7 +121,8 @@ class Keyring:
             what = "a login"
         elif schemes:
             what = f"a kind of login that is not known here: {', '.join(schemes)[:60]}"
-        return RegistryError("denied", f"{self._host} asks for {what}", "see docs/registries.md on logins", 401)
+        hint = "see docs/registries.md on logins"
+        return RegistryError("denied", f"{self._host} asks for {what}", hint, 401)
 
     def _login(self, scope: str) -> Credentials | None:
         """Return the user's credentials for the repository of a scope."""
@@ -143,7 +145,8 @@ class Keyring:
             parts = urlsplit(realm)
             name, port = parts.hostname, parts.port
         except ValueError:
-            raise RegistryError("denied", f"{self._host} wants tokens to be got from what is no URL") from None
+            message = f"{self._host} wants tokens to be got from what is no URL"
+            raise RegistryError("denied", message) from None
         own = urlsplit(f"//{endpoint_of(self._host)}").hostname
         trusted = {own, _REALMS.get(self._host), *self._access.realms} - {None}
         plain = self._access.scheme(self._host) == "http" and name == own

@@ -29,7 +29,9 @@ def free_bytes(place: Path | int) -> int:
 
 
 def missing_room(path: Path, size: int) -> int:
-    """Return the bytes that a blob is too long for the file system of `path`, which may hold its beginning; else 0.
+    """Return the bytes that a blob is too long for the file system of `path`; 0 if there is room.
+
+    What `path` holds already is taken as the blob's beginning.
 
     :param size: bytes as a descriptor says, -1 where nothing says it.
     """
@@ -157,7 +159,7 @@ class Fetch:
         return True
 
     def _bound(self) -> None:
-        """Bound a blob whose size no descriptor says; where the server doesn't either, some room is left to others."""
+        """Bound a blob whose size no descriptor says; if no server does, some room is left to others."""
         if self._total < 0:
             self._most = min(LAYER_BYTES, free_bytes(self._file.fileno()) // 2)
         elif self._total > self._most:
@@ -165,7 +167,8 @@ class Fetch:
 
     def _too_long(self) -> RegistryError:
         self._restart()
-        return RegistryError("limit_size", f"{self._client.host} has {self._digest} with more than {self._most} bytes")
+        message = f"{self._client.host} has {self._digest} with more than {self._most} bytes"
+        return RegistryError("limit_size", message)
 
     def _receive(self, answer: Answer) -> None:
         for chunk in answer.chunks():

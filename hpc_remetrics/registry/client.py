@@ -134,7 +134,8 @@ class Client:
         # A path may begin with two slashes, which `urljoin` would take for another host.
         url = self.endpoint + url if url.startswith("/") else _joined(self.endpoint + "/", url)
         if not url:
-            raise RegistryError("io_error", f"{self.host} can't be asked for what is no URL of a server")
+            message = f"{self.host} can't be asked for what is no URL of a server"
+            raise RegistryError("io_error", message)
         own, challenged, hops = self._is_own(url), False, 0
         self._wait_for_leave(kind)
         auth = self._keyring.header(scope, self._ask_token) if own else ""
@@ -143,7 +144,8 @@ class Client:
             if answer.status == 401 and own and not challenged:
                 challenged = True
                 answer.discard()
-                auth = self._keyring.answer(scope, each(answer.headers, "www-authenticate"), self._ask_token)
+                challenges = each(answer.headers, "www-authenticate")
+                auth = self._keyring.answer(scope, challenges, self._ask_token)
             elif answer.status in _MOVED and "location" in answer.headers:
                 answer.discard()
                 hops += 1
@@ -270,7 +272,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def _joined(base: str, url: str) -> str:
-    """Return the URL of a server that a reference leads to, "" if it is none, or if it holds a login."""
+    """Return the URL of a server that a reference leads to, "" if it is none or holds a login."""
     try:
         target = urljoin(base, url)
         parts = urlsplit(target)

@@ -1,7 +1,12 @@
-"""Header fields that registries answer with, read as their RFCs write them: `Link` and `WWW-Authenticate`.
+"""`Link` and `WWW-Authenticate` headers of registries, read as their RFCs write them.
 
-Both are lists of elements with parameters, which a server may divide among several header lines. A line that is
-damaged costs what is damaged in it, never an exception: what these functions raise is a `ValueError` on purpose.
+Both are lists of elements with parameters, which a server may divide among several header lines.
+A line that is damaged costs what is damaged in it, never an exception: what these functions raise
+is a `ValueError` on purpose.
+
+There are libraries for both, but none that is well kept: that for links had its last release in
+2020 and refuses a whole header for a semicolon at its end or a link without a relation, and that
+for challenges has had a single release.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 @dataclass(frozen=True)
 class Link:
-    """One link: its target as it was written, and its parameters by name in lower case, the first of each."""
+    """One link: its target as it was written, and the first parameter of each name in lower case."""
 
     target: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +52,7 @@ class Link:
 
 @dataclass(frozen=True)
 class AuthChallenge:
-    """One way to log in that a 401 offers: its scheme in lower case, its parameters by name in lower case."""
+    """One way in that a 401 offers: its scheme and the names of its parameters in lower case."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -141,16 +146,17 @@ def _link_parameters(scanner: _Scanner) -> dict[str, str]:
 
 
 def next_page(lines: Sequence[str], base: str) -> str:
-    """Return path and query of the page that `Link` headers call the next one, "" if this is the last.
+    """Return path and query of the page that `Link` headers call the next, "" if this is the last.
 
-    A registry behind another server often names itself by a host that nobody else knows. So the page is asked for
-    where the first one was, as skopeo does, and no answer leads a request or a login to another host.
+    A registry behind another server often names itself by a host that nobody else knows. So the
+    page is asked for where the first one was, as skopeo does, and no answer leads a request or a
+    login to another host.
 
     :param base: the URL that answered, or its path.
-    :raises ValueError: there are links, and none can be read; or the next page has no path on a server.
+    :raises ValueError: there are links, and none can be read; or the next page has no path.
 
-    >>> next_page(['<http://inside:5000/v2/_catalog?n=9&next_page=T>; rel="next"'], "/v2/_catalog?n=9")
-    '/v2/_catalog?n=9&next_page=T'
+    >>> next_page(['<http://inside:5000/v2/_catalog?next_page=T>; rel="next"'], "/v2/_catalog")
+    '/v2/_catalog?next_page=T'
     """
     found = parse_links(lines)
     if not found and any(line.strip(" \t,") for line in lines):
@@ -199,7 +205,8 @@ def _challenges(scanner: _Scanner) -> list[AuthChallenge]:
         if scheme := scanner.take(_SCHEME):
             scanner.take(_BLANKS)
             has_token = scanner.take(_TOKEN68) is not None
-            found.append(AuthChallenge(scheme[0].lower(), {} if has_token else _auth_parameters(scanner)))
+            parameters = {} if has_token else _auth_parameters(scanner)
+            found.append(AuthChallenge(scheme[0].lower(), parameters))
         elif not scanner.take(_TO_COMMA):
             break
     return found

@@ -1,6 +1,7 @@
-"""Which proxy a request goes through, by the variables that Go's programs (skopeo, podman, docker) read.
+"""Which proxy a request goes through, by the variables that Go's programs (skopeo, podman) read.
 
-A registry on this machine is never asked through a proxy: the login would go over the network in plain text.
+A registry on this machine is never asked through a proxy: the login would go over the network in
+plain text.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the proxy for a URL by its scheme, as `requests` takes it; {} if it is asked for directly.
+    """Return the proxy for a URL by its scheme, as `requests` takes it; {} if there is none.
 
     :raises ValueError: the URL is none.
 
-    >>> proxies_for("https://a.example/v2/", {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"})
+    >>> proxies_for("https://a.example/", {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"})
     {'https': 'http://p:3128'}
     >>> proxies_for("http://127.0.0.1:5000/v2/", {"http_proxy": "http://p:3128"})
     {}
@@ -39,9 +40,9 @@ def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, 
 
 
 def is_this_machine(name: str) -> bool:
-    """Tell whether a host's name or address (without brackets) is a loopback one, however it is written.
+    """Tell whether a host's name or address (without brackets) leads to this machine.
 
-    >>> is_this_machine("127.1"), is_this_machine("::ffff:127.0.0.1"), is_this_machine("localhost.example")
+    >>> is_this_machine("127.1"), is_this_machine("::1"), is_this_machine("localhost.example")
     (True, True, False)
     """
     if name == "localhost" or name.endswith(".localhost"):
@@ -57,22 +58,30 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def _address(name: str) -> Address | None:
-    """Return the address that a name is, also in the short and hexadecimal forms that the C library reads."""
+    """Return the address that a name is, in any form that the C library reads; else None."""
     try:
         found: Address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        try:
-            return ipaddress.IPv4Address(socket.inet_aton(name)) if re.match(r"[0-9]", name) else None
-        except (OSError, ValueError):
-            return None
+        return _short_address(name)
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
         return found.ipv4_mapped
     return found
 
 
+def _short_address(name: str) -> Address | None:
+    """Return the address that `127.1` and `0x7f000001` mean to the C library."""
+    if not name[:1].isdecimal():
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(name))
+    except (OSError, ValueError):
+        return None
+
+
 def _is_excepted(name: str, port: int, exceptions: str) -> bool:
-    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, each with a port or without."""
-    return any(_is_meant(name, port, entry.lower()) for entry in re.split(r"[\s,]+", exceptions) if entry)
+    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, with a port or without."""
+    entries = re.split(r"[\s,]+", exceptions.lower())
+    return any(_is_meant(name, port, entry) for entry in entries if entry)
 
 
 def _is_meant(name: str, port: int, entry: str) -> bool:
@@ -90,8 +99,12 @@ def _is_meant(name: str, port: int, entry: str) -> bool:
     if meant is not None or address is not None:
         return meant == address
     # A leading dot means the names below alone, as in Go.
-    entry = entry.removeprefix("*").rstrip(".")
-    return (name == entry and not entry.startswith(".")) or name.endswith(f".{entry.removeprefix('.')}")
+    if entry.startswith("*."):
+        entry = entry[1:]
+    entry = entry.rstrip(".")
+    if not entry.startswith("."):
+        return name == entry or name.endswith(f".{entry}")
+    return name.endswith(entry)
 
 
 def _is_in_network(address: Address, entry: str) -> bool:

@@ -154,7 +154,7 @@ class Registry:
     def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[Page]:
         """Yield the pages of a list, following `Link` headers from a path or a `Page.next` on.
 
-        :param member: where a page's document has its items; pages that bring none that is new are counted.
+        :param member: where a page's document has its items, to see whether there are new ones.
         :raises RegistryError: a page can't be had, or the list has no end.
         """
         asked: set[str] = set()
@@ -162,8 +162,11 @@ class Registry:
         empty = 0
         while url:
             if url in asked or empty >= EMPTY_PAGES:
-                what = "leads in a circle" if url in asked else f"has nothing new on {empty} pages in a row"
-                raise RegistryError("io_error", f"a list of {self.host} {what}; the rest is left out")
+                what = f"has nothing new on {empty} pages in a row"
+                if url in asked:
+                    what = "leads in a circle"
+                message = f"a list of {self.host} {what}; the rest is left out"
+                raise RegistryError("io_error", message)
             asked.add(url)
             small = self.client.get(url, scope=scope)
             document = small.json()
@@ -187,12 +190,14 @@ class Registry:
         """Return the descriptors of what refers to a manifest; none where the registry doesn't know of referrers."""
         try:
             path = f"/v2/{repository}/referrers/{digest}"
-            pages = list(itertools.islice(self.pages(path, scope_of(repository), "manifests"), _REFERRER_PAGES))
+            pages = self.pages(path, scope_of(repository), "manifests")
+            few = itertools.islice(pages, _REFERRER_PAGES)
+            found = [item for page in few for item in _items(page, "manifests")]
         except RegistryError as error:
             if error.status in (400, 404, 405):
                 return []
             raise
-        return [item for page in pages for item in _items(page, "manifests") if isinstance(item, dict)]
+        return [item for item in found if isinstance(item, dict)]
 
     def _texts(self, url: str, scope: str, member: str) -> Iterator[str]:
         for page in self.pages(url, scope, member):

@@ -29,7 +29,17 @@ EXCEPTIONS = [
     *("", "*", "a.example", ".a.example", "*.a.example", "A.Example", "a.example:5000", ".a.example:5000", ":5000"),
     *("a.example:443", "a.example:80", "10.1.2.3", "10.1.2.3:5000", "10.1.0.0/16", "10.1.2.3/8", "0.0.0.0/0", "::/0"),
     *("2001:db8::7", "[2001:db8::7]:5000", "2001:db8::/48", "example", "registry", "registry:5000"),
-    *(" a.example , 10.1.2.3 ", "a.example,,b", "nothing.example", "10.1.2", "a.example/x", ".", "*:5000", "x*"),
+    *(
+        " a.example , 10.1.2.3 ",
+        "a.example,,b",
+        "nothing.example",
+        "10.1.2",
+        "a.example/x",
+        ".",
+        "*:5000",
+        "x*",
+        "*example",
+    ),
     *("192.0.2.7,*", "*,x", "2001:DB8:0::7", "a.example:"),
 ]
 

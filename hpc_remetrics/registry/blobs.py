@@ -23,9 +23,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
 
 
 def free_bytes(place: Path | int) -> int:
-    """Return the bytes that may still be written to the file system of a path or an open file."""
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize
+    """Return the bytes that may still be written to the file system of a path or an open file.
+
+    One that doesn't say its size is taken to have all the room that a blob can want.
+    """
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return LAYER_BYTES
+    return found.f_bavail * found.f_frsize if found.f_blocks else LAYER_BYTES
 
 
 def missing_room(path: Path, size: int) -> int:

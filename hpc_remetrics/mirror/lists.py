@@ -6,7 +6,6 @@ Both are read at the start, and appended to. What stands in them is not download
 from __future__ import annotations
 
 import os
-from io import TextIOWrapper
 from pathlib import Path
 
 from ..errors import OutputError
@@ -28,8 +27,9 @@ class Finished:
         try:
             self._file = open_in_place(path, os.O_APPEND)
             line = "\n"
-            for line in list_lines(path, errors="replace"):
-                self._known.add(line.strip().strip('"').strip())
+            with reopened(self._file) as file:
+                for line in list_lines(file, path, errors="replace"):
+                    self._known.add(line.strip().strip('"').strip())
             if not line.endswith(("\n", "\r")):
                 # A kill tore the last line; the next one must not continue it.
                 os.write(self._file, b"\n")

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import SourceError, UsageError
 from ..registry.reference import HUB, Reference
@@ -92,26 +92,28 @@ def read_repositories(path: Path) -> Iterator[Repository]:
     """
     try:
         # A blank between a comma and a quote would make the quote part of the value.
-        yield from _rows(path, csv.reader(list_lines(path), skipinitialspace=True))
+        with open(path, "rb") as file:
+            yield from _rows(path, csv.reader(list_lines(file, path), skipinitialspace=True))
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} is no list of repositories: {error}") from None
 
 
-def list_lines(path: Path, errors: str = "strict") -> Iterator[str]:
-    """Yield the lines of a list with their ends, without the byte order mark that spreadsheets write.
+def list_lines(file: BinaryIO, path: Path, errors: str = "strict") -> Iterator[str]:
+    """Yield the lines of a list with their ends, without the byte order mark of spreadsheets.
 
+    :param path: the file's name, for messages.
     :param errors: what becomes of bytes that are not UTF-8, as `open` has it.
     :raises SourceError: the file is in UTF-16 or UTF-32.
     :raises OSError: it can't be read.
     """
-    with open(path, "rb") as raw:
-        if raw.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise SourceError(f"{path} is in UTF-16", "save it as UTF-8, or convert it with iconv")
-        for line in io.TextIOWrapper(raw, encoding="utf-8-sig", errors=errors, newline=""):
-            # Lists that were joined have marks in their middle too.
-            yield line.lstrip(_MARK)
+    if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise SourceError(f"{path} is in UTF-16", "save it as UTF-8, or convert it with iconv")
+    file.seek(0)
+    for line in io.TextIOWrapper(file, encoding="utf-8-sig", errors=errors, newline=""):
+        # Lists that were joined have marks in their middle too.
+        yield line.lstrip(_MARK)
 
 
 def _rows(path: Path, reader: Any) -> Iterator[Repository]:

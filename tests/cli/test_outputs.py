@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,9 +16,43 @@ from support import small_images
 from support.runs import Runs
 
 import hpc_remetrics
+from hpc_remetrics import cli
 from hpc_remetrics.store.origin import sources_of
 
 FAST = ("--types", "none")
+
+
+class Forked(Runs):
+    """Runs commands in forks of this process, which has imported everything: a tenth of the time."""
+
+    def run(self, command: list[str], code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        said = [self.folder.with_name(f"{self.folder.name}.{stream}") for stream in ("out", "err")]
+        process = os.fork()
+        if not process:
+            self._become(command[3:], said)
+        _, status = os.waitpid(process, 0)
+        result = subprocess.CompletedProcess(
+            command, os.waitstatus_to_exitcode(status), *(path.read_text() for path in said)
+        )
+        assert result.returncode == code, f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def _become(self, arguments: list[str], said: list[Path]) -> None:
+        code = 70
+        try:
+            for number, path in enumerate(said, 1):
+                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            sys.argv = ["hpc-remetrics", *arguments]
+            os.chdir(self.folder)
+            code = cli.main(arguments)
+        finally:
+            os._exit(code)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return Forked(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +71,17 @@ def images(tmp_path_factory) -> Path:
 
 
 def hpc_index(layout: Path):
-    import json
-
     return json.loads((layout / "index.json").read_text())
 
 
 def write_index(layout: Path, index) -> None:
-    import json
-
     (layout / "index.json").write_text(json.dumps(index))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, images) -> Path:
     """A dataset of the layout `one`, with its parts."""
-    runs = Runs(tmp_path_factory.mktemp("made"))
+    runs = Forked(tmp_path_factory.mktemp("made"))
     runs.run(runs.analyze(f"oci:{images / 'one'}", runs.folder / "one.h5", *FAST))
     return runs.folder / "one.h5"
 
@@ -90,26 +122,29 @@ def other_hdf5(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("make", [text_file, other_hdf5])
-def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, make):
-    commands = {
-        "a.h5": runs.analyze(f"oci:{images / 'one'}", "a.h5", *FAST),
-        "m.h5": runs.command("merge", dataset, "-o", "m.h5"),
-        "p.html": runs.command("report", dataset, "--html", "p.html"),
-        "figures/figure-03-layer-files.png": runs.command("plot", dataset, "--figure", 3, "-o", "figures"),
-        "tables/layers.csv": runs.command("export", dataset, "--format", "csv", "-o", "tables"),
-        "tables/layers.json": runs.command("export", dataset, "--format", "json", "-o", "tables"),
-        "tables/layers.parquet": runs.command("export", dataset, "-o", "tables"),
-        "old/job_list_dir/list_less_50m.json": runs.command("export", dataset, "--format", "seed2017", "-o", "old"),
-    }
-    for name, command in commands.items():
-        target = runs.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        make(target)
-        assert "--force" in refused(runs, command), name
-        runs.run([*command, "--force"])
-        # From now on it is the program's own.
-        runs.run(command)
+@pytest.mark.parametrize(
+    ("name", "words", "make"),
+    [
+        ("a.h5", ("analyze", "oci:ONE", "-o", "a.h5", *FAST), text_file),
+        ("a.h5", ("analyze", "oci:ONE", "-o", "a.h5", *FAST), other_hdf5),
+        ("m.h5", ("merge", "d.h5", "-o", "m.h5"), other_hdf5),
+        ("p.html", ("report", "d.h5", "--html", "p.html"), text_file),
+        ("f/figure-03-layer-files.png", ("plot", "d.h5", "--figure", "3", "-o", "f"), text_file),
+        ("t/layers.csv", ("export", "d.h5", "--format", "csv", "-o", "t", "--table", "layers"), text_file),
+        ("t/layers.json", ("export", "d.h5", "--format", "json", "-o", "t", "--table", "layers"), text_file),
+        ("t/layers.parquet", ("export", "d.h5", "-o", "t", "--table", "layers"), text_file),
+        ("old/job_list_dir/list_less_50m.json", ("export", "d.h5", "--format", "seed2017", "-o", "old"), text_file),
+    ],
+)
+def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, name, words, make):
+    command = runs.command(*(word.replace("ONE", str(images / "one")) for word in words))
+    target = runs.folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    make(target)
+    assert "--force" in refused(runs, command)
+    runs.run([*command, "--force"])
+    # From now on it is the program's own.
+    runs.run(command)
 
 
 def test_an_empty_file_is_as_none(runs, images):

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (["--help"], ["--version"], ["analyze", "--help"], ["plan", "oci:layout"], ["plan", "oci:layout", "--json"])
-OLD = [found for minor in (6, 8, 9) if (found := shutil.which(f"python3.{minor}"))]
+OLD = [
+    *(found for minor in (6, 8, 9) if (found := shutil.which(f"python3.{minor}"))),
+    *map(str, sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"))),
+]
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_an_older_python_says_so(shell, python):
         capture_output=True,
         text=True,
     )
-    if "pyenv" in result.stderr:
+    if result.returncode == 127:
         pytest.skip("a shim without its Python")
     assert result.returncode == 2
     (line,) = result.stderr.splitlines()

@@ -98,9 +98,8 @@ class _Download:
     def _ended(self, finished: bool) -> int:
         mirror, options = self._mirror, self._options
         if elsewhere := mirror.counts.elsewhere:
-            self._say(
-                f"{counted(elsewhere, 'blob')} {verb(elsewhere, 'was', 'were')} left out, since {options.layers} has them"
-            )
+            blobs, were = counted(elsewhere, "blob"), verb(elsewhere, "was", "were")
+            self._say(f"{blobs} {were} left out, since {options.layers} has them")
         if mirror.counts.absent:
             self._say(f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have")
         if empty := mirror.counts.empty:

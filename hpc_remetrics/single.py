@@ -22,7 +22,7 @@ from .registry.registry import Manifest, Registry
 from .sources import documents, platforms
 from .sources.documents import Descriptor, Malformed
 from .sources.manifests import kind_of
-from .wording import counted
+from .wording import counted, verb
 
 STDOUT = Path("-")
 
@@ -148,4 +148,4 @@ def _write(data: bytes, options: FetchOptions) -> None:
 
 def _say(digest: Digest | None, size: int, media_type: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{digest}  {counted(size, 'byte')}  {media_type}".rstrip(), file=sys.stderr)
+        print(f"{digest}  {size} {verb(size, 'byte', 'bytes')}  {media_type}".rstrip(), file=sys.stderr)

@@ -41,11 +41,12 @@ def _columns_in(path: Path, form: str) -> list[str]:
     """Return the names of the columns of an exported file; none if it is of another format."""
     pa = import_pyarrow()
     try:
-        if form == "parquet":
-            from pyarrow import parquet
-
-            return parquet.read_schema(path).names
         with open(path, "rb") as file:
+            if form == "parquet":
+                from pyarrow import parquet
+
+                # By the file, since Arrow takes no path that is not UTF-8.
+                return parquet.ParquetFile(file).schema_arrow.names
             line = file.readline(_MOST_LINE_BYTES).decode()
         return list(json.loads(line)) if form == "json" else next(csv.reader([line]), [])
     except (OSError, ValueError, TypeError, pa.ArrowException):

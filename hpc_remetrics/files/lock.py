@@ -70,7 +70,7 @@ class OutputLock:
         except OSError as error:
             self._remove_directories()
             raise OutputError(
-                f"can't write {self.path}: {error.strerror}{_whose(self.path)}", "choose another output with -o"
+                f"can't write to {self.path}: {error.strerror}{_whose(self.path)}", "choose another output with -o"
             ) from None
         except BaseException:
             self._remove_directories()

@@ -57,7 +57,7 @@ def write_whole(path: Path, pieces: Iterable[bytes | str], sync: bool = True) ->
     """
     with replacing(path, sync) as file:
         for piece in pieces:
-            file.write(piece.encode() if isinstance(piece, str) else piece)
+            file.write(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
 
 
 @contextmanager

@@ -97,8 +97,9 @@ class _Download:
 
     def _ended(self, finished: bool) -> int:
         mirror, options = self._mirror, self._options
-        if mirror.counts.elsewhere:
-            self._say(f"{counted(mirror.counts.elsewhere, 'blob')} left out, since {options.layers} has them")
+        if elsewhere := mirror.counts.elsewhere:
+            blobs, were = counted(elsewhere, "blob"), verb(elsewhere, "was", "were")
+            self._say(f"{blobs} {were} left out, since {options.layers} has them")
         if mirror.counts.absent:
             self._say(f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have")
         if empty := mirror.counts.empty:

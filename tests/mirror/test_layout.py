@@ -77,7 +77,7 @@ def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
         said = mirror(name, *options).stderr
         assert platforms() == wanted
         assert ("1 image has nothing for linux/s390x" in said) == (not wanted)
-        assert mirror(name, *options).stderr.strip() == "1 images, 1 of them finished before"
+        assert mirror(name, *options).stderr.strip() == "1 image, 1 of them finished before"
         assert mirror.names() <= {name}
 
 

@@ -1,0 +1,47 @@
+"""Paths that are not UTF-8 work wherever a path can stand: output, source, scratch, list, input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import hpc_remetrics
+from hpc_remetrics.store.origin import sources_of
+
+NAME = os.fsdecode(b"caf\xe9")
+
+
+def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
+    place = runs.folder / NAME
+    place.mkdir()
+    source, output = place / f"layout-{NAME}", place / f"out-{NAME}.h5"
+    shutil.copytree(layout, source)
+    analyze = runs.command(
+        "analyze", f"oci:{source}", "-o", output, "--types", "none", "--scratch", place / f"scratch-{NAME}"
+    )
+    runs.run(analyze)
+    # It knows its own again.
+    assert "all is done" in runs.run(analyze).stderr
+    with hpc_remetrics.open(output) as data:
+        assert sources_of(data) == [f"oci:{runs.folder}/caf\\udce9/layout-caf\\udce9"]
+    shutil.rmtree(f"{output}.parts")
+    other = place / f"two-{NAME}.h5"
+    scratch = ("--scratch", place / f"scratch-{NAME}")
+    commands = [
+        ("merge", output, "-o", other, *scratch),
+        ("reduce", other, *scratch),
+        ("report", output),
+        ("report", output, "--html", place / f"{NAME}.html"),
+        ("status", output),
+        ("compare", output, other),
+        ("export", output, "-o", place / f"tables-{NAME}", "--table", "layers"),
+        ("export", output, "-o", place / f"tables-{NAME}", "--table", "layers"),
+        ("export", output, "-o", place / f"old-{NAME}", "--format", "seed2017"),
+        ("plot", output, "-o", place / f"figures-{NAME}", "--figure", "3"),
+        ("plan", f"oci:{source}"),
+    ]
+    for words in commands:
+        runs.run(runs.command(*words))
+    wishes = place / f"list-{NAME}.csv"
+    wishes.write_text("localhost:1/a/b\n")
+    runs.run(runs.command("plan", f"repos:{wishes}"))

@@ -7,26 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support import tars
+from support.go_tar import kind_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 import archives
 
-KINDS = {"0": "file", "7": "file", "S": "file", "1": "hardlink", "2": "symlink", "3": "character_device"}
-KINDS |= {"4": "block_device", "5": "directory", "6": "fifo"}
 MANY = settings(
     max_examples=int(os.environ.get("TAR_EXAMPLES", "600")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-def kind_of(entry) -> str:
-    """The word for an entry of the Go program; whiteouts are told by the last part of the path."""
-    parts = [part for part in os.path.normpath(b"/" + entry["path"]).split(b"/") if part]
-    name = parts[-1] if parts else b""
-    if name == b".wh..wh..opq":
-        return "opaque"
-    return "whiteout" if name.startswith(b".wh.") else KINDS.get(entry["type"], "other")
 
 
 def compare(data: bytes, place, go, read) -> None:

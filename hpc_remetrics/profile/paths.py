@@ -268,4 +268,9 @@ class DeepDirectories:
                 while data := stream.read(8 << 20):
                     hashes = np.frombuffer(data, np.uint64)
                     kept.append(hashes[(hashes >= np.uint64(first)) & (hashes <= np.uint64(last))])
-            yield np.unique(np.concatenate(kept))
+            # Sorted, since numpy.unique hashes, which takes a hundred times as long.
+            words = np.concatenate(kept)
+            words.sort()
+            is_new = np.ones(len(words), bool)
+            np.not_equal(words[1:], words[:-1], out=is_new[1:])
+            yield words[is_new]

@@ -280,3 +280,68 @@ def test_every_cut(compression, place, read, judge):
         rows, _, _ = judge(blob[:end], compression)
         assert ours.profile.status == ("partial" if rows else "ok" if not end else "failed")
         same_rows(ours.entries, rows)
+
+
+@pytest.mark.parametrize("log", [27, 28, 29, 30, 31])
+def test_wide_windows_of_zstd(log, place, read, tmp_path):
+    """As wide as skopeo and podman read them; the program itself takes more on demand alone."""
+    command = [need("zstd"), "-qc", "--ultra", "-1", f"--long={log}"]
+    place.write_bytes(subprocess.run(command, input=WHOLE, check=True, capture_output=True).stdout)
+    profile = read(place).profile
+    if log <= 29:
+        assert (profile.status, profile.entries) == ("ok", 120)
+    else:
+        assert (profile.status, profile.cause) == ("failed", "limit_memory")
+
+
+FOREIGN = {
+    "lz4": ["--lz4"],
+    "lzma": ["--lzma"],
+    "lzip": ["--lzip"],
+    "compress": ["--compress"],
+    "7z": ["--format=7zip"],
+    "zip": ["--format=zip"],
+    "cpio": ["--format=cpio"],
+    "ar": ["--format=ar"],
+    "xar": ["--format=xar"],
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_format_of_layers_is_named(name, place, read, tmp_path):
+    (tmp_path / "file").write_bytes(b"content\n" * 500)
+    subprocess.run([need("bsdtar"), "-c", *FOREIGN[name], "-f", place, "-C", tmp_path, "file"], check=True)
+    profile = read(place).profile
+    assert (profile.status, profile.stage, profile.cause) == ("failed", "decompress", "unsupported")
+    assert profile.message.startswith(f"{name} is no format of layers")
+    assert (profile.compression, profile.CLS) == ("unknown", place.stat().st_size)
+
+
+def test_lzop_and_old_zstd_are_named(place, read):
+    for magic, name in ((b"\x89LZO\0\r\n\x1a\n", "lzop"), (b"\x27\xb5\x2f\xfd", "zstd (before 0.8)")):
+        for size in (0, 1, 600):
+            place.write_bytes(magic + bytes(size))
+            assert read(place).profile.message.startswith(f"{name} is no format")
+
+
+def test_lz4_behind_a_skippable_frame_is_named(place, read):
+    """The two formats share these frames."""
+    place.write_bytes(SKIPPABLE + b"\x04\x22\x4d\x18" + bytes(60))
+    assert (read(place).profile.cause, read(place).profile.message[:4]) == ("unsupported", "lz4 ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"LZIP",
+        b"7z\xbc\xaf\x27\x1c",
+        b"BZh91AY",
+        b"PK\x03\x04",
+        b"\x04\x22\x4d\x18",
+        b"\x1f\x9d",
+        b"]\0\0\x80\0" + b"\xff" * 8,
+    ],
+)
+def test_a_tar_may_begin_with_such_a_name(path, place, read):
+    place.write_bytes(tars.file(path, b"content") + tars.END)
+    assert (read(place).profile.status, read(place).profile.entries) == ("ok", 1)

@@ -1,12 +1,13 @@
 """The compressions of layers: how to recognise them, and a decoder for each.
 
 Every decoder has the interface of `bz2.BZ2Decompressor` (`decompress(data, max_length)`, `eof`,
-`needs_input`, `unused_data`), and decodes one member: a gzip member, a zstd frame, a stream of the others.
+`needs_input`, `unused_data`), and decodes one member: a zstd frame, a stream of xz or bzip2, and of a gzip member
+what follows its header (`after_gzip_header`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
@@ -123,7 +124,7 @@ def decoder_for(compression: str, memory: int) -> Callable[[], Any]:
         from isal import igzip_lib
 
         flag = igzip_lib.DECOMP_GZIP_NO_HDR_VER
-        return lambda: _Gzip(igzip_lib.IgzipDecompressor(flag=flag))
+        return lambda: igzip_lib.IgzipDecompressor(flag=flag)
     if compression == "zstd":
         zstd = zstd_module()
         options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
@@ -141,7 +142,7 @@ def patient_decoder_for(compression: str, memory: int) -> Callable[[], Any]:
     """Return the same for decoders that give every byte before a fault, if they are asked for one at a time."""
     if compression == "gzip":
         # ISA-L decodes ahead of what it gives, and keeps that to itself when it meets a fault.
-        return lambda: _Gzip(_Inflate())
+        return _Inflate
     return decoder_for(compression, memory)
 
 
@@ -154,76 +155,47 @@ def zstd_module() -> Any:
     return zstd
 
 
-class _Gzip:
-    """A decoder of one gzip member, whose header is read here.
+def after_gzip_header(data: bytes, more: Callable[[], bytes]) -> bytes | memoryview:
+    """Return what follows the header of a gzip member in the piece of the blob that the header ends in.
 
-    ISA-L loses count of a header's checksum where the header comes in several pieces.
+    It is read here because ISA-L loses count of its checksum where a header comes in several pieces.
 
-    :param inflate: decodes what follows the header.
+    :param data: the first bytes of the member, which are its magic number.
+    :param more: returns the next piece, b"" at the end.
+    :raises EOFError: the blob ends within the header.
+    :raises ValueError: its checksum (RFC 1952, FHCRC) is wrong.
     """
-
-    def __init__(self, inflate: Any) -> None:
-        self._inflate = inflate
-        self._header: Generator[None, bytes, bytes] | None = _gzip_header()
-        next(self._header)
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        if self._header is not None:
-            try:
-                self._header.send(data)
-                return b""
-            except StopIteration as header:
-                self._header = None
-                data = header.value
-        return self._inflate.decompress(data, max_length)
-
-    @property
-    def eof(self) -> bool:
-        return self._inflate.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return self._inflate.needs_input
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inflate.unused_data
-
-
-def _gzip_header() -> Generator[None, bytes, bytes]:
-    """Take the header of a gzip member in pieces by `send`; return what follows it in the last of them.
-
-    :raises ValueError: it is not a header (RFC 1952), or its checksum is wrong.
-    """
-    data = yield
-    while len(data) < 10:
-        data += yield
-    if data[:3] != _GZIP:
-        raise ValueError("not a gzip member")
+    data = _at_least(10, data, more)
     flags = data[3]
     if not flags:
-        return data[10:]
+        return memoryview(data)[10:]
     checksum, data = crc32(data[:10]), data[10:]
     # The extra field has its length in two bytes before it.
     if flags & 4:
-        while len(data) < 2:
-            data += yield
+        data = _at_least(2, data, more)
         size = 2 + int.from_bytes(data[:2], "little")
-        while len(data) < size:
-            data += yield
+        data = _at_least(size, data, more)
         checksum, data = crc32(data[:size], checksum), data[size:]
     # The name and the comment end with a NUL, and may be of any length.
     for _ in range(bool(flags & 8) + bool(flags & 16)):
         while (end := data.find(b"\0")) < 0:
             checksum = crc32(data, checksum)
-            data = yield
+            data = _at_least(1, b"", more)
         checksum, data = crc32(data[: end + 1], checksum), data[end + 1 :]
     if flags & 2:
-        while len(data) < 2:
-            data += yield
+        data = _at_least(2, data, more)
         if int.from_bytes(data[:2], "little") != checksum & 0xFFFF:
             raise ValueError("the checksum of a gzip header is wrong")
         data = data[2:]
+    return data
+
+
+def _at_least(size: int, data: bytes, more: Callable[[], bytes]) -> bytes:
+    while len(data) < size:
+        piece = more()
+        if not piece:
+            raise EOFError
+        data += piece
     return data
 
 
@@ -237,7 +209,7 @@ class _Inflate:
         self._held = b""
         self._next = b""
 
-    def decompress(self, data: bytes, max_length: int) -> bytes:
+    def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         self._held += data
         # A byte of output needs little input, and zlib copies what it leaves.
         if not self._next:

@@ -49,7 +49,7 @@ class Blob:
         self._hash.update(data)
         return data
 
-    def again(self, start: int) -> Iterator[bytes]:
+    def again(self, start: int) -> Generator[bytes, None, None]:
         """Yield once more the bytes that were read from offset `start` on; nothing where the stream can't go back."""
         if not self._stream.seekable():
             return
@@ -138,10 +138,11 @@ class Decompressed:
             is_first = is_first and not produced
             data = self._next_member(rest, is_first)
 
-    def _member(self, decoder: Any, data: bytes) -> Generator[bytes, None, tuple[bytes, int]]:
-        """Yield the bytes of the member that begins with `data`; return what follows it, and their number."""
-        start = self.blob.size - len(data)
+    def _member(self, decoder: Any, first: bytes) -> Generator[bytes, None, tuple[bytes, int]]:
+        """Yield the bytes of the member that begins with `first`; return what follows it, and their number."""
+        start = self.blob.size - len(first)
         produced = 0
+        data = self._after_gzip_header(first) if self.compression == "gzip" else first
         while True:
             try:
                 chunk = bytes(decoder.decompress(data, CHUNK))
@@ -170,21 +171,34 @@ class Decompressed:
         """
         decoder = decoders.patient_decoder_for(self.compression, self.limits.child_bytes)()
         rescued: list[bytes] = []
+        pieces = self.blob.again(start)
         try:
-            for data in self.blob.again(start):
-                while not decoder.eof and len(rescued) <= CHUNK:
-                    chunk = decoder.decompress(data, min(skipped, CHUNK) or 1)
-                    data = b""
-                    if skipped:
-                        skipped -= len(chunk)
-                    else:
-                        rescued.append(chunk)
-                    if decoder.needs_input and not chunk:
-                        break
+            first = next(pieces, b"")
+            is_gzip = self.compression == "gzip"
+            data = decoders.after_gzip_header(first, lambda: next(pieces, b"")) if is_gzip else first
+            while not decoder.eof and len(rescued) <= CHUNK:
+                chunk = decoder.decompress(data, min(skipped, CHUNK) or 1)
+                if skipped:
+                    skipped -= len(chunk)
+                else:
+                    rescued.append(chunk)
+                data = b""
+                if decoder.needs_input and not chunk and not (data := next(pieces, b"")):
+                    break
         except Exception:  # the fault, or no memory for a second decoder
             pass
+        finally:
+            pieces.close()
         if rescued:
             yield b"".join(rescued)
+
+    def _after_gzip_header(self, data: bytes) -> bytes | memoryview:
+        try:
+            return decoders.after_gzip_header(data, self.blob.read)
+        except EOFError:
+            raise self._cut() from None
+        except ValueError as error:
+            raise self._fault_of(error) from None
 
     def _fault_of(self, error: Exception) -> LayerFault:
         is_memory = "memory" in str(error).lower()

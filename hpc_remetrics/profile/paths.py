@@ -24,8 +24,11 @@ _LONG = 255
 _DEEP = 128
 """Names in the longest path whose parents are looked at one by one; it has `_LONG` bytes at least."""
 
-_AT_ONCE = 1 << 21
+_AT_ONCE = 1 << 20
 """Hashes that are sorted at once."""
+
+_BLOCK = 1 << 16
+"""Bytes of a deep path that are hashed at once."""
 
 
 def clean(path: bytes) -> bytes:
@@ -141,7 +144,7 @@ class Directories:
         self._last = b""
 
 
-def _distinct(file: Path, rows: int, at_once: int = _AT_ONCE) -> int:
+def _distinct(file: Path, rows: int, at_once: int = 1 << 21) -> int:
     """Count the distinct 16-byte rows of a file, some range of their values at a time."""
     import numpy as np
 
@@ -198,7 +201,7 @@ class DeepDirectories:
             ends = ends[:-1]
         self._last = path
         if len(ends):
-            self._keep(self._sums(data)[ends - 1])
+            self._keep(self._sums(data, ends))
         return above
 
     def count(self) -> int:
@@ -212,8 +215,8 @@ class DeepDirectories:
             self._overflow.unlink()
             self._rows = self._written = 0
 
-    def _sums(self, data: NDArray[np.uint8]) -> NDArray[np.uint64]:
-        """Return the hash of each beginning of the data."""
+    def _sums(self, data: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint64]:
+        """Return the hash of the data up to each of its ends."""
         import numpy as np
 
         if self._factors is None:
@@ -224,7 +227,17 @@ class DeepDirectories:
             more = random.integers(0, 1 << 64, len(data) - len(of_place), np.uint64)
             of_place = np.concatenate([of_place, more])
             self._factors = random, of_byte, of_place
-        return np.cumsum(of_byte[data] * of_place[: len(data)], dtype=np.uint64)
+        hashes = []
+        total = np.uint64(0)
+        for start in range(0, len(data), _BLOCK):
+            piece = slice(start, start + _BLOCK)
+            terms = of_byte[data[piece]] * of_place[piece][: len(data) - start]
+            terms[:1] += total
+            sums = np.cumsum(terms, dtype=np.uint64)
+            total = sums[-1]
+            first, last = np.searchsorted(ends, (start + 1, start + len(sums) + 1))
+            hashes.append(sums[ends[first:last] - 1 - start])
+        return np.concatenate(hashes)
 
     def _keep(self, hashes: NDArray[np.uint64]) -> None:
         self._kept.append(hashes)
@@ -265,7 +278,7 @@ class DeepDirectories:
             first, last = (part << 64) // parts, ((part + 1) << 64) // parts - 1
             kept = []
             with open(self._overflow, "rb") as stream:
-                while data := stream.read(8 << 20):
+                while data := stream.read(1 << 20):
                     hashes = np.frombuffer(data, np.uint64)
                     kept.append(hashes[(hashes >= np.uint64(first)) & (hashes <= np.uint64(last))])
             # Sorted, since numpy.unique hashes, which takes a hundred times as long.

@@ -41,7 +41,7 @@ class Limits:
 
     header_bytes: int = _limit(MiB, "a PAX header, a GNU long name or a sparse map, bytes")
     path_bytes: int = _limit(MiB, "a path or a link, bytes")
-    entries: int = _limit(20_000_000, "entries a layer")
+    entries: int = _limit(20_000_000, "entries a layer, and directories of more than 128 names")
     layer_bytes: int = _limit(LAYER_BYTES, "an uncompressed layer, bytes")
     ratio: int = _limit(2_000, "uncompressed over compressed bytes, after ratio_grace")
     ratio_grace: int = _limit(GiB, "uncompressed bytes before ratio counts")

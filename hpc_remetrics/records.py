@@ -195,7 +195,7 @@ STATUSES = _enum("ok", "partial", "failed")
 """How a layer ended. `partial`: the entries before the fault are there."""
 
 COMPRESSIONS = _enum("none", "gzip", "zstd", "bzip2", "xz", "unknown")
-"""What the first bytes of a blob say; `unknown` for a layer that could not be opened."""
+"""What the first bytes of a blob say; `unknown` for a layer that could not be opened, or is in another format."""
 
 MEDIA_TYPES = _enum(
     "unspecified",

@@ -1,19 +1,23 @@
 """From the bytes of a blob to the bytes of a tar: hash what is read, decide by the first bytes, inflate.
 
-Every decoder has the interface of `bz2.BZ2Decompressor` (`decompress(data, max_length)`, `eof`,
-`needs_input`, `unused_data`), so one loop serves them all: many gzip members, many zstd frames,
-skippable frames, and what stands behind the last one.
+One loop serves all decoders (`decoders.py`): many gzip members, many zstd frames, skippable frames, padding,
+and what follows the last one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 from ..limits import Limits
 from ..records import NOTES
+from . import decoders
 from .fault import LayerFault
+from .tar import is_header
+
+HEADER = 512
+"""Bytes of a blob that tell what it is: the header of a tar is the longest."""
 
 READ = 64 << 10
 CHUNK = 256 << 10
@@ -45,6 +49,25 @@ class Blob:
         self._hash.update(data)
         return data
 
+    def again(self, start: int) -> Generator[bytes, None, None]:
+        """Yield once more the bytes that were read from offset `start` on; nothing where the stream can't go back."""
+        if not self._stream.seekable():
+            return
+        here = self._stream.tell()
+        try:
+            at = here - (self.size - start)
+            while at < here:
+                self._stream.seek(at)
+                data = self._stream.read(min(READ, here - at))
+                if not data:
+                    return
+                at += len(data)
+                yield data
+        except OSError:
+            return
+        finally:
+            self._stream.seek(here)
+
     def drain(self) -> None:
         """Read to the end, so that digest and size are those of the whole blob."""
         while self.read(CHUNK):
@@ -54,75 +77,32 @@ class Blob:
         return self._hash.digest()
 
 
-def _gzip() -> Any:
-    from isal import igzip_lib
-
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
-
-
-def zstd_module() -> Any:
-    """Return the standard library's module, or what carries it to earlier versions of Python."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
-    except ImportError:
-        from backports import zstd
-    return zstd
-
-
-def _zstd() -> Any:
-    return zstd_module().ZstdDecompressor()
-
-
-def _bzip2() -> Any:
-    import bz2
-
-    return bz2.BZ2Decompressor()
-
-
-def _xz() -> Any:
-    import lzma
-
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=512 << 20)
-
-
-def compression_of(head: bytes) -> str:
-    """Say how a blob that begins with these bytes (10 suffice) is compressed, a word of `records.COMPRESSIONS`.
-
-    >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b"usr/bin/env")
-    ('gzip', 'none')
-    """
-    if head[:3] == b"\x1f\x8b\x08":
-        return "gzip"
-    if head[:4] == b"\x28\xb5\x2f\xfd" or _is_skippable(head):
-        return "zstd"
-    if head[:3] == b"BZh" and head[4:10] in (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"):
-        return "bzip2"
-    if head[:6] == b"\xfd7zXZ\x00":
-        return "xz"
-    return "none"
-
-
-def _is_skippable(head: bytes) -> bool:
-    return head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F
-
-
-_DECODERS: dict[str, Callable[[], Any]] = {"gzip": _gzip, "zstd": _zstd, "bzip2": _bzip2, "xz": _xz}
-
-
 class Decompressed:
-    """The uncompressed bytes of a blob as an iterator of chunks; `compression` and `notes` tell what was met."""
+    """The uncompressed bytes of a blob as an iterator of chunks; `compression` and `notes` tell what was met.
+
+    :ivar tar_ended: set by who walks the tar once its end marker has come: only then may bytes follow the last
+        member that begin no other.
+    """
 
     def __init__(self, blob: Blob, limits: Limits) -> None:
         self.blob, self.limits = blob, limits
         self.size = 0
         self.notes = 0
+        self.tar_ended = False
         self._head = blob.read()
-        while len(self._head) < 10 and (more := blob.read()):
+        while len(self._head) < HEADER and (more := blob.read()):
             self._head += more
-        self.compression = compression_of(self._head)
+        self.compression = decoders.compression_of(self._head)
+        self._foreign = ""
+        if self.compression == "none" and not is_header(self._head[:HEADER]):
+            self._foreign = decoders.foreign_format(self._head)
+            if self._foreign:
+                self.compression = "unknown"
 
     def __iter__(self) -> Iterator[bytes]:
-        chunks = self._plain() if self.compression == "none" else self._members(_DECODERS[self.compression])
+        if self._foreign:
+            raise _unsupported(self._foreign)
+        chunks = self._plain() if self.compression == "none" else self._members()
         for chunk in chunks:
             self.size += len(chunk)
             self._check_limits()
@@ -145,48 +125,133 @@ class Decompressed:
         while chunk := self.blob.read(CHUNK):
             yield chunk
 
-    def _members(self, new_decoder: Callable[[], Any]) -> Iterator[bytes]:
-        decoder, data, produced = new_decoder(), self._head, 0
-        self._note_skippable(data)
+    def _members(self) -> Iterator[bytes]:
+        new_decoder = decoders.decoder_for(self.compression, self.limits.child_bytes)
+        data = self._head
+        is_first = True
+        while data:
+            if not is_first:
+                self.notes |= NOTES["many_members"]
+            if self.compression == "zstd" and decoders.is_skippable(data):
+                self.notes |= NOTES["skippable_frames"]
+            rest, produced = yield from self._member(new_decoder(), data)
+            is_first = is_first and not produced
+            data = self._next_member(rest, is_first)
+
+    def _member(self, decoder: Any, first: bytes) -> Generator[bytes, None, tuple[bytes, int]]:
+        """Yield the bytes of the member that begins with `first`; return what follows it, and their number."""
+        start = self.blob.size - len(first)
+        produced = 0
+        data = self._after_gzip_header(first) if self.compression == "gzip" else first
         while True:
-            chunk = self._decode(decoder, data)
+            try:
+                chunk = bytes(decoder.decompress(data, CHUNK))
+            except MemoryError:
+                raise
+            except Exception as error:  # each library raises its own class
+                del decoder
+                fault = self._fault_of(error)
+                yield from self._rescued(start, produced)
+                raise fault from None
             if chunk:
                 produced += len(chunk)
                 yield chunk
             if decoder.eof:
-                data = self._next_member(decoder.unused_data)
-                if not data:
-                    return
-                if produced:
-                    self.notes |= NOTES["many_members"]
-                decoder = new_decoder()
-            elif decoder.needs_input:
-                data = self.blob.read()
-                if not data:
-                    raise LayerFault("decompress", "truncated", f"the {self.compression} stream ends in the middle")
-            else:
-                data = b""
+                return decoder.unused_data, produced
+            data = self.blob.read() if decoder.needs_input else b""
+            # A decoder without more input may still hold what it has decoded.
+            if decoder.needs_input and not data and not chunk:
+                raise self._cut()
 
-    def _decode(self, decoder: Any, data: bytes) -> bytes:
+    def _rescued(self, start: int, skipped: int) -> Iterator[bytes]:
+        """Decode a member once more, and yield what stands between its first `skipped` bytes and its fault.
+
+        A decoder that meets a fault keeps to itself what it decoded in the same call, so the bytes
+        there are asked for one at a time.
+        """
+        decoder = decoders.patient_decoder_for(self.compression, self.limits.child_bytes)()
+        rescued: list[bytes] = []
+        pieces = self.blob.again(start)
         try:
-            return bytes(decoder.decompress(data, CHUNK))
-        except MemoryError:
-            raise
-        except Exception as error:  # each library raises its own class
-            cause = "limit_memory" if "memory" in str(error).lower() else "bad_compression"
-            raise LayerFault("decompress", cause, f"{self.compression}: {error}") from None
+            first = next(pieces, b"")
+            is_gzip = self.compression == "gzip"
+            data = decoders.after_gzip_header(first, lambda: next(pieces, b"")) if is_gzip else first
+            while not decoder.eof and len(rescued) <= CHUNK:
+                chunk = decoder.decompress(data, min(skipped, CHUNK) or 1)
+                if skipped:
+                    skipped -= len(chunk)
+                else:
+                    rescued.append(chunk)
+                data = b""
+                if decoder.needs_input and not chunk and not (data := next(pieces, b"")):
+                    break
+        except Exception:  # the fault, or no memory for a second decoder
+            pass
+        finally:
+            pieces.close()
+        if rescued:
+            yield b"".join(rescued)
 
-    def _next_member(self, rest: bytes) -> bytes:
-        """Return the bytes that begin the next member, or b"" at the end; anything else is read, hashed and noted."""
-        while len(rest) < 10 and (more := self.blob.read()):
+    def _after_gzip_header(self, data: bytes) -> bytes | memoryview:
+        try:
+            return decoders.after_gzip_header(data, self.blob.read)
+        except EOFError:
+            raise self._cut() from None
+        except ValueError as error:
+            raise self._fault_of(error) from None
+
+    def _fault_of(self, error: Exception) -> LayerFault:
+        is_memory = "memory" in str(error).lower()
+        return LayerFault(
+            "decompress", "limit_memory" if is_memory else "bad_compression", f"{self.compression}: {error}"
+        )
+
+    def _cut(self) -> LayerFault:
+        return LayerFault("decompress", "truncated", f"the {self.compression} stream ends in the middle")
+
+    def _next_member(self, rest: bytes, is_first: bool) -> bytes:
+        """Return the bytes that begin the next member, or b"" where the blob ends.
+
+        :param is_first: whether no member has given any bytes yet.
+        :raises LayerFault: something else follows, and it is no trailing data.
+        """
+        if self.compression == "xz":
+            rest = self._skip_padding(rest)
+        while len(rest) < decoders.HEAD and (more := self.blob.read()):
             rest += more
-        if rest and compression_of(rest) != self.compression:
+        if not rest or decoders.compression_of(rest) == self.compression:
+            return rest
+        if self.tar_ended and self.compression not in decoders.STRICT:
             self.notes |= NOTES["trailing_data"]
             self.blob.drain()
             return b""
-        self._note_skippable(rest)
+        if is_first and (name := decoders.foreign_format(rest)):
+            raise _unsupported(name)
+        if decoders.may_begin(self.compression, rest):
+            raise self._cut()
+        raise LayerFault(
+            "decompress",
+            "bad_compression",
+            f"{self.compression}: what follows the member that ends at {self.blob.size - len(rest)} begins no other",
+        )
+
+    def _skip_padding(self, rest: bytes) -> bytes:
+        """Pass over the zeros between two streams of xz, whose number must be a multiple of four."""
+        padding = 0
+        while rest or (rest := self.blob.read()):
+            stripped = rest.lstrip(b"\0")
+            padding += len(rest) - len(stripped)
+            rest = stripped
+            if rest:
+                break
+        if padding % 4:
+            raise LayerFault("decompress", "bad_compression", f"xz: padding of {padding} bytes, no multiple of 4")
         return rest
 
-    def _note_skippable(self, head: bytes) -> None:
-        if self.compression == "zstd" and _is_skippable(head):
-            self.notes |= NOTES["skippable_frames"]
+
+def _unsupported(name: str) -> LayerFault:
+    return LayerFault(
+        "decompress",
+        "unsupported",
+        f"{name} is no format of layers: they are tars, plain or in gzip, zstd, bzip2 or xz",
+    )

@@ -42,7 +42,13 @@ def octal(field: bytes) -> int:
 def decimal(text: bytes) -> int:
     """Read a decimal number of a PAX record, as `strconv.ParseInt` does."""
     digits = text[1:] if text[:1] in (b"+", b"-") else text
-    if not digits.isdigit() or len(digits) > 4096 or not -_INT64 <= (value := int(text)) < _INT64:
+    # There may be any number of zeros before the digits that count, of which 64 bits have 19.
+    if not digits.isdigit() or len(digits := digits.lstrip(b"0")) > 19:
+        raise bad_header(f"not a number: {text[:40]!r}")
+    value = int(digits or b"0")
+    if text[:1] == b"-":
+        value = -value
+    if not -_INT64 <= value < _INT64:
         raise bad_header(f"not a number: {text[:40]!r}")
     return value
 

@@ -110,7 +110,7 @@ class _Pass:
         self.profile = LayerProfile()
         spill.settle = typer.settle
         self.counts = [0] * len(KINDS)
-        self.directories = Directories(spill.path.with_suffix(".directories"))
+        self.directories = Directories(spill.path.with_suffix(".directories"), limit=limits.entries)
         self.holes = 0
 
     def run(self) -> None:
@@ -133,6 +133,7 @@ class _Pass:
                 if fault.stage == "tar":
                     stream.drain()
             else:
+                source.tar_ended = True
                 if stream.drain():
                     profile.notes |= NOTES["trailing_data"]
             if not profile.cause or profile.stage == "tar":

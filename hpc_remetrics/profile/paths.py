@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .fault import LayerFault
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 from ..files.opening import private_file
 
@@ -12,6 +20,15 @@ OPAQUE = b".wh..wh..opq"
 
 _LONG = 255
 """Bytes of the longest path that is kept as it is."""
+
+_DEEP = 128
+"""Names in the longest path whose parents are looked at one by one; it has `_LONG` bytes at least."""
+
+_AT_ONCE = 1 << 20
+"""Hashes that are sorted at once."""
+
+_BLOCK = 1 << 16
+"""Bytes of a deep path that are hashed at once."""
 
 
 def clean(path: bytes) -> bytes:
@@ -49,17 +66,20 @@ class Directories:
     """The distinct directories of a layer: those that are entries, and the parents of entries.
 
     Up to `room` of them are kept, long ones as 128-bit hashes; beyond that the hashes of all go to a
-    file, so that memory stays bounded for a layer of millions of them and for paths of any depth.
+    file, so that memory stays bounded for a layer of millions of them. Those of more than 128 names, which no
+    honest layer has, are in `DeepDirectories`.
 
     :param overflow: where that file may be made.
+    :param limit: deep directories that there may be.
     """
 
-    def __init__(self, overflow: Path, room: int = 100_000) -> None:
+    def __init__(self, overflow: Path, room: int = 100_000, limit: int = 20_000_000) -> None:
         self._overflow, self._room = overflow, room
         self._known: set[bytes] = set()
-        self._deep: set[bytes] = set()
+        self._long: set[bytes] = set()
         self._flushed = 0
         self._last = b""
+        self._deep = DeepDirectories(overflow.with_suffix(".deep"), room, limit)
 
     def add_parents(self, path: bytes) -> None:
         """Count the parents of a cleaned path."""
@@ -67,7 +87,7 @@ class Directories:
         if parent != self._last:
             self._last = parent
             if len(parent) > _LONG:
-                parent = self._add_deep(parent)
+                parent = self._add_long(parent)
             known = self._known
             while parent and parent not in known:
                 known.add(parent)
@@ -77,15 +97,19 @@ class Directories:
 
     def add(self, path: bytes) -> None:
         """Count a directory that is an entry itself."""
-        if len(path) > _LONG:
-            self._deep.add(key_of(path))
-        else:
+        if len(path) <= _LONG:
             self._known.add(path)
-        if len(self._known) + len(self._deep) > self._room:
+        elif path.count(b"/") < _DEEP:
+            self._long.add(key_of(path))
+        else:
+            self._deep.add(path)
+        if len(self._known) + len(self._long) > self._room:
             self._flush()
 
-    def _add_deep(self, path: bytes) -> bytes:
+    def _add_long(self, path: bytes) -> bytes:
         """Count a long path and its long parents in time linear in its length; return its longest short parent."""
+        if path.count(b"/") >= _DEEP:
+            path = self._deep.add(path)
         start = path.rfind(b"/", 0, _LONG + 1)
         short, at = path[: max(start, 0)], max(start, 0)
         state = _hash(short)
@@ -93,29 +117,30 @@ class Directories:
             end = path.find(b"/", at + 1)
             end = len(path) if end < 0 else end
             state.update(path[at:end])
-            self._deep.add(state.copy().digest())
-            if len(self._deep) > self._room:
+            self._long.add(state.copy().digest())
+            if len(self._long) > self._room:
                 self._flush()
             at = end
         return short
 
     def count(self) -> int:
         """Return how many there are, and forget them."""
+        deep = self._deep.count()
         if not self._flushed:
-            return len(self._known) + len(self._deep)
+            return len(self._known) + len(self._long) + deep
         self._flush()
         try:
-            return _distinct(self._overflow, self._flushed)
+            return _distinct(self._overflow, self._flushed) + deep
         finally:
             self._overflow.unlink()
 
     def _flush(self) -> None:
         with private_file(self._overflow, "ab") as file:
             file.write(b"".join(_hash(path).digest() for path in self._known))
-            file.write(b"".join(self._deep))
-        self._flushed += len(self._known) + len(self._deep)
+            file.write(b"".join(self._long))
+        self._flushed += len(self._known) + len(self._long)
         self._known.clear()
-        self._deep.clear()
+        self._long.clear()
         self._last = b""
 
 
@@ -133,3 +158,132 @@ def _distinct(file: Path, rows: int, at_once: int = 1 << 21) -> int:
                 kept.append(hashes[(hashes["range"] >= start) & (hashes["range"] < start + step)])
         total += len(np.unique(np.concatenate(kept).view("V16")))
     return total
+
+
+class DeepDirectories:
+    """The distinct directories of more than `_DEEP` names, by 64-bit hashes of all of them at once.
+
+    The hash of a path is the sum over its bytes of a random number for the byte times one for its place, so
+    that a running sum has those of all its parents.
+
+    :param overflow: where hashes go that are more than `room`.
+    :param limit: directories that there may be.
+    """
+
+    def __init__(self, overflow: Path, room: int, limit: int) -> None:
+        self._overflow, self._room, self._limit = overflow, room, limit
+        self._kept: list[NDArray[np.uint64]] = []
+        self._rows = 0
+        self._written = 0
+        self._look_at = limit
+        self._last = b""
+        self._factors: Any = None
+
+    def add(self, path: bytes) -> bytes:
+        """Count a path and those of its parents that have more than `_DEEP` names; return the next one.
+
+        :raises LayerFault: there are more than the limit.
+        """
+        import numpy as np
+
+        data = np.frombuffer(path, np.uint8)
+        ends = np.append(np.flatnonzero(data == ord("/")), len(data))
+        above = path[: int(ends[_DEEP - 1])]
+        ends = ends[_DEEP:]
+        # Skip what the last path had too.
+        last = np.frombuffer(self._last, np.uint8)
+        both = min(len(last), len(data))
+        differing = np.flatnonzero(last[:both] != data[:both])
+        shared = int(differing[0]) if len(differing) else both
+        is_last_within = shared == len(last)
+        ends = ends[ends > shared - (not is_last_within)]
+        if len(ends) and shared == len(data) and last[both : both + 1].tobytes() == b"/":
+            ends = ends[:-1]
+        self._last = path
+        if len(ends):
+            self._keep(self._sums(data, ends))
+        return above
+
+    def count(self) -> int:
+        """Return how many there are, and forget them."""
+        if not self._rows:
+            return 0
+        self._flush()
+        try:
+            return sum(map(len, self._distinct()))
+        finally:
+            self._overflow.unlink()
+            self._rows = self._written = 0
+
+    def _sums(self, data: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint64]:
+        """Return the hash of the data up to each of its ends."""
+        import numpy as np
+
+        if self._factors is None:
+            random = np.random.default_rng()
+            self._factors = random, random.integers(0, 1 << 64, 256, np.uint64), np.empty(0, np.uint64)
+        random, of_byte, of_place = self._factors
+        if len(of_place) < len(data):
+            more = random.integers(0, 1 << 64, len(data) - len(of_place), np.uint64)
+            of_place = np.concatenate([of_place, more])
+            self._factors = random, of_byte, of_place
+        hashes = []
+        total = np.uint64(0)
+        for start in range(0, len(data), _BLOCK):
+            piece = slice(start, start + _BLOCK)
+            terms = of_byte[data[piece]] * of_place[piece][: len(data) - start]
+            terms[:1] += total
+            sums = np.cumsum(terms, dtype=np.uint64)
+            total = sums[-1]
+            first, last = np.searchsorted(ends, (start + 1, start + len(sums) + 1))
+            hashes.append(sums[ends[first:last] - 1 - start])
+        return np.concatenate(hashes)
+
+    def _keep(self, hashes: NDArray[np.uint64]) -> None:
+        self._kept.append(hashes)
+        self._rows += len(hashes)
+        if self._rows - self._written > self._room:
+            self._flush()
+        if self._rows > self._look_at:
+            self._compact()
+
+    def _flush(self) -> None:
+        with open(self._overflow, "ab") as file:
+            for hashes in self._kept:
+                file.write(hashes.tobytes())
+        self._kept.clear()
+        self._written = self._rows
+
+    def _compact(self) -> None:
+        """Keep each hash once, and fail if there are too many."""
+        self._flush()
+        smaller = self._overflow.with_suffix(".compact")
+        rows = 0
+        with open(smaller, "wb") as file:
+            for hashes in self._distinct():
+                file.write(hashes.tobytes())
+                rows += len(hashes)
+        smaller.replace(self._overflow)
+        self._rows = self._written = rows
+        if rows > self._limit:
+            raise LayerFault("tar", "limit_entries", f"more than {self._limit} directories")
+        self._look_at = rows + self._limit
+
+    def _distinct(self) -> Iterator[NDArray[np.uint64]]:
+        """Yield each hash of the file once, some range of their values at a time."""
+        import numpy as np
+
+        parts = -(-self._written // _AT_ONCE)
+        for part in range(parts):
+            first, last = (part << 64) // parts, ((part + 1) << 64) // parts - 1
+            kept = []
+            with open(self._overflow, "rb") as stream:
+                while data := stream.read(1 << 20):
+                    hashes = np.frombuffer(data, np.uint64)
+                    kept.append(hashes[(hashes >= np.uint64(first)) & (hashes <= np.uint64(last))])
+            # Sorted, since numpy.unique hashes, which takes a hundred times as long.
+            words = np.concatenate(kept)
+            words.sort()
+            is_new = np.ones(len(words), bool)
+            np.not_equal(words[1:], words[:-1], out=is_new[1:])
+            yield words[is_new]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from .decompress import zstd_module
+from .decoders import zstd_module
 from .filetype import HEAD_BYTES
 
 GZIP_LEVEL = 6

@@ -11,6 +11,9 @@ Fragments = list[tuple[int, int]]
 
 _INT64 = 1 << 63
 
+_OLD_GNU_TABLE = 97
+"""Bytes of the sparse map that an old GNU header itself holds, with the flag that says whether it goes on."""
+
 
 def old_gnu_map(block: bytes, stream: Stream, limits: Limits) -> tuple[int, Fragments]:
     """Return the real size and the map of an old GNU sparse header and the extension blocks behind it."""
@@ -18,7 +21,7 @@ def old_gnu_map(block: bytes, stream: Stream, limits: Limits) -> tuple[int, Frag
         raise bad_header("a sparse header that is not GNU's")
     size = numeric(block[483:495])
     fragments: Fragments = []
-    read = 0
+    read = _OLD_GNU_TABLE
     table, more = block[386:482], block[482]
     while True:
         for start in range(0, len(table) - 23, 24):
@@ -27,8 +30,9 @@ def old_gnu_map(block: bytes, stream: Stream, limits: Limits) -> tuple[int, Frag
             fragments.append((numeric(table[start : start + 12]), numeric(table[start + 12 : start + 24])))
         if not more:
             return size, fragments
+        # As Go does, refuse a map that reaches the limit; one in records or in the data may fill it.
         read += 512
-        if read > limits.header_bytes:
+        if read >= limits.header_bytes:
             raise LayerFault("tar", "limit_header", f"a sparse map of more than {limits.header_bytes} bytes")
         block = stream.take(512)
         if len(block) < 512:

@@ -232,6 +232,11 @@ class Reader:
         return fragments
 
 
+def is_header(block: bytes) -> bool:
+    """Say whether these bytes are a header block, or the zeros of an end marker."""
+    return len(block) == BLOCK and (block == ZEROS or _checksum_fits(block, block[148:156]))
+
+
 def _parse(block: bytes) -> Member:
     """Read one header block, without what extends it."""
     name, owner, size, mtime, checksum, flag, link, magic, devices, prefix, rest = _HEADER.unpack(block)
@@ -298,7 +303,7 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
 
 
 def _pax_record(data: bytes, position: int) -> tuple[bytes, bytes, int]:
-    space = data.find(b" ", position, position + 21)
+    space = data.find(b" ", position)
     length = decimal(data[position:space]) if space >= 0 else 0
     end = position + length
     if length < 5 or end > len(data) or end <= space + 1 or data[end - 1] != 10:

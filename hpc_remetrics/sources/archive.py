@@ -10,11 +10,15 @@ from ..errors import SourceError
 from ..limits import Limits
 from .base import Extent
 from .local import Files
+from .sparse import Expanded, Fragments, SparseMember, checked, old_gnu_pairs, pairs
+
+Members = dict[str, Extent | SparseMember | str]
 
 _BLOCK = 512
 _MAX_MEMBERS = 250_000
 _MAX_PATH = 4096
 _MAX_HOPS = 40
+_SPARSE = "GNU.sparse."
 _COMPRESSED = {
     b"\x1f\x8b": ("gzip", "gunzip --keep"),
     b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
@@ -27,19 +31,21 @@ class Archive(Files):
     """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside it only.
 
     The scan runs at the first question, seeks over the files' bytes, and keeps paths and places alone.
+    A sparse file is the exception: it is copied whole when it is asked for (`sparse.Expanded`).
     An archive that is compressed as a whole is refused, since nothing in it could be read in place.
     """
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self._members: dict[str, Extent | str] | None = None
+        self._members: Members | None = None
+        self._expanded: Expanded | None = None
 
     @property
     def name(self) -> str:
         return self.place.name.removesuffix(".tar")
 
     @property
-    def members(self) -> dict[str, Extent | str]:
+    def members(self) -> Members:
         """Where each file lies, or the path that a link names; `SourceError` if this is no whole archive."""
         if self._members is None:
             self._members = _scan(self.place)
@@ -48,6 +54,10 @@ class Archive(Files):
     def find(self, path: str) -> Extent | None:
         target = self.follow(path)
         found = self.members.get(target) if target else None
+        if isinstance(found, SparseMember):
+            if self._expanded is None:
+                self._expanded = Expanded(self.place)
+            return self._expanded.extent(found)
         return found if isinstance(found, Extent) else None
 
     def follow(self, path: str) -> str | None:
@@ -73,7 +83,7 @@ def _inside(path: str) -> str | None:
     return None if path.startswith(("/", "../")) or path in ("..", ".") else path
 
 
-def _scan(place: Path) -> dict[str, Extent | str]:
+def _scan(place: Path) -> Members:
     try:
         with open(place, "rb", buffering=0) as stream:
             return _Scan(place, stream.fileno()).run()
@@ -91,9 +101,10 @@ class _Scan:
         self._offset = 0
         self._count = 0
         self._extended: dict[str, str] = {}
-        self._members: dict[str, Extent | str] = {}
+        self._map_bytes = 0
+        self._members: Members = {}
 
-    def run(self) -> dict[str, Extent | str]:
+    def run(self) -> Members:
         while header := self._next_header():
             self._count += 1
             if self._count > _MAX_MEMBERS:
@@ -148,27 +159,93 @@ class _Scan:
 
     def _member(self, header: bytes) -> None:
         kind = header[156:157]
-        if kind == b"S":
-            raise self._fail("a sparse member")
         if kind in b"LKxgX":
             return self._extend(kind, self._number(header[124:136]))
         extended, self._extended = self._extended, {}
         size = self._size(header, extended)
         self._offset += _BLOCK
-        # Links, directories and devices have no bytes, whatever their size says; sparse files aren't there as they are.
-        if kind in (b"\0", b"0", b"7") and not any(key.startswith("GNU.sparse") for key in extended):
+        # Links, directories and devices have no bytes, whatever their size says.
+        if kind == b"S":
+            self._add(header, extended, self._old_gnu_sparse(header, size))
+        elif kind in (b"\0", b"0", b"7") and (version := _sparse_version(extended)):
+            name = extended.get(f"{_SPARSE}name") or extended.get("path")
+            named = {**extended, "path": name} if name else extended
+            self._add(header, named, self._pax_sparse(extended, version, size))
+            size -= self._map_bytes
+        elif kind in (b"\0", b"0", b"7"):
             self._add(header, extended, Extent(self._place, self._offset, size))
         elif kind in b"12":
             self._add_link(header, extended, kind)
         self._skip(0 if kind in b"123456" else size)
 
+    def _old_gnu_sparse(self, header: bytes, stored: int) -> SparseMember:
+        """Read the map of an old GNU header and of the blocks behind it; the offset is then that of the data."""
+        if header[257:265] != b"ustar  \0":
+            raise self._fail("a sparse member that is not GNU's")
+        fragments = old_gnu_pairs(header[386:482], self._number)
+        more = header[482]
+        blocks = 0
+        while more:
+            blocks += 1
+            self._bound(97 + blocks * _BLOCK + 1)
+            block = self._read(_BLOCK)
+            self._offset += _BLOCK
+            fragments += old_gnu_pairs(block[:504], self._number)
+            more = block[504]
+        return self._checked(self._number(header[483:495]), stored, fragments)
+
+    def _pax_sparse(self, extended: dict[str, str], version: str, stored: int) -> SparseMember:
+        """Read the map of a PAX sparse member: in the records, or in the first blocks of the data (format 1.0)."""
+        size = self._decimal(extended.get(f"{_SPARSE}size") or extended.get(f"{_SPARSE}realsize") or str(stored))
+        self._map_bytes = 0
+        if version != "1.0":
+            count = self._decimal(extended.get(f"{_SPARSE}numblocks", ""))
+            words = extended.get(f"{_SPARSE}map", "")
+            numbers = [self._decimal(word) for word in words.split(",")] if words else []
+        else:
+            count, numbers = self._map_in_data(stored)
+        if len(numbers) != 2 * count:
+            raise self._fail("a bad sparse map")
+        return self._checked(size, stored - self._map_bytes, pairs(numbers))
+
+    def _map_in_data(self, stored: int) -> tuple[int, list[int]]:
+        """Return the number of fragments and the numbers of the map; the offset is then that of the data."""
+        text = b""
+        wanted = 1
+        while text.count(b"\n") < wanted:
+            self._map_bytes += _BLOCK
+            self._bound(self._map_bytes)
+            if self._map_bytes > stored:
+                raise self._fail("a sparse map that does not end")
+            text += self._read(_BLOCK)
+            self._offset += _BLOCK
+            if wanted == 1 and b"\n" in text:
+                wanted += 2 * self._decimal(_text(text.partition(b"\n")[0]))
+        lines = text.split(b"\n", wanted)[:wanted]
+        count, *numbers = [self._decimal(_text(line)) for line in lines]
+        return count, numbers
+
+    def _checked(self, size: int, stored: int, fragments: Fragments) -> SparseMember:
+        try:
+            return checked(self._offset, size, stored, fragments)
+        except ValueError as error:
+            raise self._fail(str(error)) from None
+
+    def _bound(self, size: int) -> None:
+        limit = Limits().header_bytes
+        if size > limit:
+            raise self._fail(f"a sparse map of more than {limit} bytes")
+
+    def _decimal(self, text: str) -> int:
+        digits = text.removeprefix("+").lstrip("0")
+        if not text.removeprefix("+").isdecimal() or not text.isascii() or len(digits) > 18:
+            raise self._fail("a bad number")
+        return int(digits or "0")
+
     def _size(self, header: bytes, extended: dict[str, str]) -> int:
         if "size" not in extended:
             return self._number(header[124:136])
-        text = extended["size"]
-        if not (text.isascii() and text.isdigit() and len(text) < 20):
-            raise self._fail("a bad size")
-        return int(text)
+        return self._decimal(extended["size"])
 
     def _skip(self, size: int) -> None:
         end = self._offset + size
@@ -193,13 +270,21 @@ class _Scan:
     def _records(self, data: bytes) -> dict[str, str]:
         """Read PAX records, each `LENGTH KEY=VALUE` and a newline, LENGTH being that of the whole."""
         records, start, end = {}, 0, len(data.rstrip(b"\0"))
+        numbers = []
         while start < end:
-            length, space, _ = data[start : start + 21].partition(b" ")
-            if not (space and length.isdigit() and len(length) + 3 <= int(length) <= len(data) - start):
+            space = data.find(b" ", start)
+            length = self._decimal(_text(data[start : max(space, start)]))
+            if not space + 2 <= start + length <= len(data):
                 raise self._fail("a bad PAX record")
-            key, _, value = data[start + len(length) + 1 : start + int(length) - 1].partition(b"=")
-            records[_text(key)] = _text(value)
-            start += int(length)
+            key, _, value = data[space + 1 : start + length - 1].partition(b"=")
+            # Format 0.0 of sparse files has a record for each number, 0.1 has them in one.
+            if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+                numbers.append(_text(value))
+            else:
+                records[_text(key)] = _text(value)
+            start += length
+        if numbers:
+            records[f"{_SPARSE}map"] = ",".join(numbers)
         return records
 
     def _path(self, header: bytes, extended: dict[str, str]) -> str | None:
@@ -208,7 +293,7 @@ class _Scan:
         prefix = _field(header[345:500]) if header[257:263] == b"ustar\0" else ""
         return _inside(posixpath.join(prefix, _field(header[:100])).lstrip("/"))
 
-    def _add(self, header: bytes, extended: dict[str, str], member: Extent | str) -> None:
+    def _add(self, header: bytes, extended: dict[str, str], member: Extent | SparseMember | str) -> None:
         path = self._path(header, extended)
         if path is not None and len(path) <= _MAX_PATH:
             self._members[path] = member
@@ -220,6 +305,15 @@ class _Scan:
         if path is not None and len(target) <= _MAX_PATH:
             folder = posixpath.dirname(path) if kind == b"2" else ""
             self._add(header, extended, posixpath.join(folder, target))
+
+
+def _sparse_version(extended: dict[str, str]) -> str:
+    """Return the format of a PAX sparse member, "" if it is none, as Go's reader tells them."""
+    major = extended.get(f"{_SPARSE}major", "")
+    minor = extended.get(f"{_SPARSE}minor", "")
+    if (major, minor) in (("0", "0"), ("0", "1"), ("1", "0")):
+        return f"{major}.{minor}"
+    return "0.1" if not major + minor and extended.get(f"{_SPARSE}map") else ""
 
 
 def _field(data: bytes) -> str:

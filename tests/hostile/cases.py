@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import struct
 import subprocess
 import zlib
@@ -53,9 +54,9 @@ def whole(data: bytes, entries: int, *notes: str) -> Case:
     return Case(GOOD + data + tars.END, entries=20 + entries, notes=notes)
 
 
-def wide(data: bytes) -> bytes:
-    """A zstd frame that wants a window of 2 GiB, with one raw block."""
-    return b"\x28\xb5\x2f\xfd\x00" + bytes([21 << 3]) + struct.pack("<I", len(data) << 3 | 1)[:3] + data
+def wide(data: bytes, log: int) -> bytes:
+    """A zstd frame that wants a window of 2^log bytes, with one raw block."""
+    return b"\x28\xb5\x2f\xfd\x00" + bytes([(log - 10) << 3]) + struct.pack("<I", len(data) << 3 | 1)[:3] + data
 
 
 def bomb(size: int) -> bytes:
@@ -81,6 +82,7 @@ def zeros(size: int) -> bytes:
 
 def cases() -> dict[str, Case]:
     packed, squeezed = gzip.compress(GOOD + tars.END, mtime=0), zstd(GOOD + tars.END)
+    packed_half = gzip.compress(GOOD, mtime=0)
     flipped = bytearray(gzip.compress(GOOD * 500 + tars.END, mtime=0))
     flipped[-8] ^= 1
     noise = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(64))
@@ -92,6 +94,10 @@ def cases() -> dict[str, Case]:
     names = [b"\x1b[2J\x1b]0;x\x07", b"new\nline", b"\xff\xfe\xfd", b"tab\there", b"-rf", b"$(touch x)", b"' or 1=1"]
     marks = [b".wh.", b".wh..wh.plnk", b".wh..wh..opq", b"d/.wh..wh..opq", b".wh..wh.aufs", b".wh.a/b"]
     deep = tars.extension(b"L", b"d/" * 400_000 + b"f\0") + tars.file(b"f", b"deep", dialect="gnu")
+    deeper = b"".join(
+        tars.extension(b"L", b"%d/" % number + b"d/" * 500_000 + b"f\0") + tars.file(b"f", b"deep", dialect="gnu")
+        for number in range(20)
+    )
     return {
         "empty blob": Case(b"", notes=("missing_end_marker",), entries=0),
         "one byte": Case(b"\0", "failed", ("truncated",), 0),
@@ -101,7 +107,7 @@ def cases() -> dict[str, Case]:
         "gzip magic alone": Case(b"\x1f\x8b\x08", "failed", ("truncated",), 0),
         "gzip cut": Case(packed[: len(packed) // 2], "partial", ("truncated",)),
         "gzip cut in its trailer": Case(packed[:-3], "partial", ("truncated",), 20),
-        "gzip with a wrong checksum": Case(bytes(flipped), "partial", ("bad_compression",)),
+        "gzip with a wrong checksum": Case(bytes(flipped), "partial", ("bad_compression",), 10_000),
         "gzip with noise behind": Case(packed + noise, notes=("trailing_data",), entries=20),
         "gzip in many members": Case(members(), notes=("many_members",), entries=50),
         "gzip under a wrong media type": Case(packed, notes=("media_type_mismatch",), entries=20),
@@ -109,7 +115,18 @@ def cases() -> dict[str, Case]:
         "zstd of noise after its magic": Case(b"\x28\xb5\x2f\xfd" + noise, "failed", ("bad_compression",), 0),
         "zstd frames": Case(zstd(GOOD) + zstd(tars.END), notes=("many_members",), entries=20),
         "zstd skippable frames": Case(skippable(b"toc") + squeezed + skippable(noise), notes=("skippable_frames",)),
-        "zstd with a window of 2 GiB": Case(wide(b"x" * 512), "failed", ("bad_compression", "limit_memory"), 0),
+        "zstd with a window of 2 GiB": Case(wide(b"x" * 512, 31), "failed", ("bad_compression", "limit_memory"), 0),
+        "zstd with a window of 512 MiB": Case(wide(GOOD + tars.END, 29), entries=20),
+        "a second member that is damaged": Case(
+            packed_half + b"\x1f\x8c" + packed[2:], "partial", ("bad_compression",), 20
+        ),
+        "xz in two streams with padding": Case(
+            lzma.compress(GOOD) + bytes(512) + lzma.compress(tars.END), notes=("many_members",), entries=20
+        ),
+        "xz with half a padding": Case(
+            lzma.compress(GOOD) + bytes(3) + lzma.compress(tars.END), "partial", ("bad_compression",), 20
+        ),
+        "lz4": Case(b"\x04\x22\x4d\x18" + noise, "failed", ("unsupported",), 0),
         "a bomb": Case(bomb(2 << 30), "failed", ("limit_ratio",), 0),
         "big and squeezed, yet within the ratio": Case(zeros(300 << 20), entries=1),
         "no end marker": Case(GOOD, entries=20, notes=("missing_end_marker",)),
@@ -133,6 +150,7 @@ def cases() -> dict[str, Case]:
         "a GNU name of 2 MiB": bad(tars.extension(b"L", b"n" * (2 << 20)) + tars.file(), "limit_header"),
         "a name of 1 MB": whole(tars.extension(b"L", b"n" * 1_000_000) + tars.file(dialect="gnu"), 1),
         "a name of 400,000 directories": whole(deep, 1),
+        "20 names of 500,000 directories": Case(gzip.compress(GOOD + deeper + tars.END), entries=40),
         "a PAX record of a wrong length": bad(tars.extension(b"x", b"99 path=x\n") + tars.file()),
         "a PAX record without end": bad(tars.extension(b"x", b"10 path=xy") + tars.file()),
         "a PAX record with NUL": bad(tars.pax({b"path": b"a\0b"}) + tars.file()),

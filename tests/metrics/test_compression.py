@@ -22,7 +22,7 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 
 import hpc_remetrics
 from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
-from hpc_remetrics.profile.decompress import zstd_module
+from hpc_remetrics.profile.decoders import zstd_module
 from hpc_remetrics.profile.filetype import HEAD_BYTES
 from hpc_remetrics.profile.sample import Sampler
 from hpc_remetrics.store import parts

@@ -7,26 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support import tars
+from support.go_tar import kind_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 import archives
 
-KINDS = {"0": "file", "7": "file", "S": "file", "1": "hardlink", "2": "symlink", "3": "character_device"}
-KINDS |= {"4": "block_device", "5": "directory", "6": "fifo"}
 MANY = settings(
     max_examples=int(os.environ.get("TAR_EXAMPLES", "600")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-
-
-def kind_of(entry) -> str:
-    """The word for an entry of the Go program; whiteouts are told by the last part of the path."""
-    parts = [part for part in os.path.normpath(b"/" + entry["path"]).split(b"/") if part]
-    name = parts[-1] if parts else b""
-    if name == b".wh..wh..opq":
-        return "opaque"
-    return "whiteout" if name.startswith(b".wh.") else KINDS.get(entry["type"], "other")
 
 
 def compare(data: bytes, place, go, read) -> None:
@@ -97,3 +87,37 @@ def test_every_cut_of_an_archive(place, go, read):
     )
     for end in range(0, len(data), 37):
         compare(data[:end], place, go, read)
+
+
+LONG = b"0" * 30
+NUMBERS = {
+    "the length of a record": tars.extension(b"x", LONG + b"43 path=long\n"),
+    "a size": tars.pax({b"size": LONG * 200 + b"4"}),
+    "an owner": tars.pax({b"uid": b"+" + LONG + b"7", b"gid": b"-" + LONG + b"7"}),
+    "the greatest": tars.pax({b"uid": LONG + b"9223372036854775807", b"gid": b"-" + LONG + b"9223372036854775808"}),
+    "more than the greatest": tars.pax({b"uid": LONG + b"9223372036854775808"}),
+    "far more": tars.pax({b"uid": b"1" * 5000}),
+    "nothing": tars.pax({b"uid": b"-"}),
+    "a time": tars.pax({b"mtime": b"-" + LONG * 99 + b"5." + LONG + b"1", b"atime": LONG + b"1"}),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_long_numbers(name, place, go, read):
+    compare(NUMBERS[name] + tars.file(b"f", b"data") + tars.file(b"after") + tars.END, place, go, read)
+
+
+@pytest.mark.parametrize("version", ["0.1", "1.0"])
+def test_long_numbers_in_a_sparse_map(version, place, go, read):
+    data = tars.pax_sparse(b"s", 100, [(5, b"x")], version).replace(b"5,1,", b"5,1,")
+    data = data.replace(b"2\n5\n1\n100\n0\n" + bytes(30), LONG + b"2\n5\n1\n100\n0\n")
+    compare(data + tars.END, place, go, read)
+
+
+@pytest.mark.parametrize(("blocks", "status"), [(2046, "ok"), (2047, "ok"), (2048, "failed"), (2049, "failed")])
+def test_the_longest_map_of_an_old_sparse_file(blocks, status, place, read):
+    """Go from 1.25 on refuses the 2,048th block; before, it had no limit."""
+    fragments = [(at, b"x") for at in range(4 + 21 * blocks - 1)]
+    place.write_bytes(tars.old_gnu_sparse(b"s", len(fragments), fragments) + tars.END)
+    profile = read(place).profile
+    assert (profile.status, profile.cause) == (status, "" if status == "ok" else "limit_header")

@@ -1,5 +1,6 @@
 // Reads tar archives with Go's archive/tar, the reader of docker, containerd and podman, and prints what
-// they hold: a JSON line for every entry, then one with the error or the end.
+// they hold: a JSON line for every entry, then one with the error or the end, and with what is wrong behind the end.
+// What is compressed with gzip or bzip2 is read through Go's own packages for these.
 //
 // Names of archives come on standard input, a line each.
 package main
@@ -7,6 +8,8 @@ package main
 import (
 	"archive/tar"
 	"bufio"
+	"compress/bzip2"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -32,32 +35,50 @@ type entry struct {
 }
 
 type end struct {
-	Error string `json:"error"`
+	Error  string `json:"error"`
+	Behind string `json:"behind"`
 }
 
-func walk(name string, out *json.Encoder) error {
+func inflated(file io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(file)
+	head, _ := buffered.Peek(3)
+	switch string(head) {
+	case "\x1f\x8b\x08":
+		return gzip.NewReader(buffered)
+	case "BZh":
+		return bzip2.NewReader(buffered), nil
+	}
+	return buffered, nil
+}
+
+func walk(name string, out *json.Encoder) (wrong error, behind error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return err
+		return err, nil
 	}
 	defer file.Close()
+	stream, err := inflated(file)
+	if err != nil {
+		return err, nil
+	}
 	// Without Seek, so that an entry that is cut off is an error as in a stream.
-	archive := tar.NewReader(struct{ io.Reader }{bufio.NewReader(file)})
+	archive := tar.NewReader(struct{ io.Reader }{stream})
 	for {
 		header, err := archive.Next()
 		if err == io.EOF {
-			return nil
+			_, behind = io.Copy(io.Discard, stream)
+			return nil, behind
 		}
 		if err != nil {
-			return err
+			return err, nil
 		}
 		hash := sha256.New()
 		length, err := io.Copy(hash, io.LimitReader(archive, largest+1))
-		if err != nil {
-			return err
+		if err != nil && length < header.Size {
+			return err, nil
 		}
 		if length > largest {
-			return errors.New("too large")
+			return errors.New("too large"), nil
 		}
 		if header.Typeflag == tar.TypeXGlobalHeader {
 			continue
@@ -75,12 +96,15 @@ func main() {
 	out := json.NewEncoder(buffered)
 	names := bufio.NewScanner(os.Stdin)
 	for names.Scan() {
-		err := walk(names.Text(), out)
-		if err == nil {
-			out.Encode(end{})
-		} else {
-			out.Encode(end{err.Error()})
-		}
+		wrong, behind := walk(names.Text(), out)
+		out.Encode(end{words(wrong), words(behind)})
 		buffered.Flush()
 	}
+}
+
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

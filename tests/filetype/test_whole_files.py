@@ -337,6 +337,7 @@ class Noting(Typer):
         super().type_later(content, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unpack", [False, True])
 def test_a_layer_gives_its_large_files_the_types_of_file(file, tmp_path, unpack):
     contents = {**LARGE, **DECIDED_IN_THE_MIDDLE, "npz": SMALL_ZIP}

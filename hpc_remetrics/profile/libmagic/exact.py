@@ -35,6 +35,8 @@ class Exact:
     Of ELF files it leaves out what libmagic reads beyond the first bytes, where that is no error.
 
     :param plain: libmagic with all its rules.
+    :ivar seeks: Hyperscan seeks patterns; without it, texts are asked plainly, which is faster than with all
+        rules that need a pattern.
     :ivar unused: the version of a Hyperscan that is installed and can't be relied on, "" if there is none.
     :raises ValueError: it, or its data base, isn't understood.
     """
@@ -52,9 +54,9 @@ class Exact:
         rules = range(self._base.rules)
         self._needs = [need for rule in rules if (need := need_of(self._base, rule)) is not None]
         found = engine()
-        self._seeks = found in ENGINES
-        self.unused = "" if self._seeks else found
-        self._screen = Screen(self._needs, self._seeks)
+        self.seeks = found in ENGINES
+        self.unused = "" if self.seeks else found
+        self._screen = Screen(self._needs, self.seeks)
         self._ends = Ends(self._base)
         self._parts = _Parts(self._base)
 
@@ -66,7 +68,7 @@ class Exact:
         if len(head) < 2:
             return self._plain.ask(data)  # the screens look at pairs of bytes
         text = text_of(head)
-        if text is UNKNOWN:
+        if text is UNKNOWN or not (self.seeks or isinstance(text, str)):
             return self._plain.ask(data)
         if isinstance(text, str):
             return self._of_bytes(data, head)  # libmagic finds no encoding either, and asks no rule for text
@@ -112,7 +114,7 @@ class Exact:
         """The rules for bytes that aren't found by what their first test needs, by that."""
         found = {need.rule for need in self._needs if need.by_top}
         needs = (need_to_pass(self._base, rule) for rule in range(self._base.rules) if rule not in found)
-        return Screen([need for need in needs if need is not None and need.binary], self._seeks)
+        return Screen([need for need in needs if need is not None and need.binary], self.seeks)
 
     def _of_text(self, data: Data, head: bytes, text: Text) -> bytes | None:
         if self._ends.of(data, head):

@@ -19,6 +19,9 @@ _DYNAMIC, _INTERP, _NOTE = 2, 3, 4
 _SECTION_NOTE = 7
 _SECTION_CAPABILITIES = 0x6FFFFFF5  # SHT_SUNW_cap
 
+_READ_SEGMENTS = frozenset((_DYNAMIC, _INTERP, _NOTE))
+_READ_SECTIONS = frozenset((_SECTION_NOTE, _SECTION_CAPABILITIES))
+
 _LONGEST_NOTE = 1 << 20
 """Bytes of a section of notes that no version finds too large."""
 
@@ -111,12 +114,10 @@ def _segments_do(layout: _Layout, header: _Header, size: int, read: Read) -> boo
     table = read(header.program_offset, header.programs * header.program_size)
     if table is None:
         return False
-    for kind, at, length in layout.program.iter_unpack(table):
-        if kind not in (_DYNAMIC, _INTERP, _NOTE):
-            continue
-        if at + length > size or (kind == _INTERP and length > _LONGEST_NAME):
-            return False
-    return True
+    read_ones = [one for one in layout.program.iter_unpack(table) if one[0] in _READ_SEGMENTS]
+    return all(
+        at + length <= size and (kind != _INTERP or length <= _LONGEST_NAME) for kind, at, length in read_ones
+    )
 
 
 def _sections_do(layout: _Layout, header: _Header, size: int, read: Read) -> bool:
@@ -127,9 +128,7 @@ def _sections_do(layout: _Layout, header: _Header, size: int, read: Read) -> boo
     table = read(header.section_offset, header.sections * header.section_size)
     if table is None:
         return False
-    for kind, at, length in layout.section.iter_unpack(table):
-        if kind == _SECTION_CAPABILITIES:
-            return False
-        if kind == _SECTION_NOTE and (at + length > size or length > _LONGEST_NOTE):
-            return False
-    return True
+    read_ones = [one for one in layout.section.iter_unpack(table) if one[0] in _READ_SECTIONS]
+    return all(
+        kind == _SECTION_NOTE and at + length <= size and length <= _LONGEST_NOTE for kind, at, length in read_ones
+    )

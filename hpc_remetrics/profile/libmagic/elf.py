@@ -115,9 +115,7 @@ def _segments_do(layout: _Layout, header: _Header, size: int, read: Read) -> boo
     if table is None:
         return False
     read_ones = [one for one in layout.program.iter_unpack(table) if one[0] in _READ_SEGMENTS]
-    return all(
-        at + length <= size and (kind != _INTERP or length <= _LONGEST_NAME) for kind, at, length in read_ones
-    )
+    return all(at + length <= size and (kind != _INTERP or length <= _LONGEST_NAME) for kind, at, length in read_ones)
 
 
 def _sections_do(layout: _Layout, header: _Header, size: int, read: Read) -> bool:

@@ -125,7 +125,9 @@ def _libmagic() -> Finding:
         return Finding("libmagic", FAIL, f"its data base can't be loaded: {error}", "sudo apt-get install libmagic-mgc")
     finally:
         magic.magic_close(cookie)
-    return Finding("libmagic", OK, f"{version // 100}.{version % 100:02}")
+    speed, faster = filetype.speed()
+    text = f"{version // 100}.{version % 100:02}: {speed}"
+    return Finding("libmagic", WARN if faster else OK, text, faster)
 
 
 def _hdf5() -> Finding:

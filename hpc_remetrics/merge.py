@@ -22,6 +22,7 @@ from .files.lock import OutputLock
 from .files.publish import sweep
 from .log import set_rank
 from .metrics.store import add_metrics
+from .profile.filetype import typed_differently
 from .store.dataset import Dataset
 from .store.ledger import Ledger
 from .store.merge import common_sample, least_chunks, merge
@@ -52,6 +53,8 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
     output = options.dataset
     datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
     on_root(comm, lambda: _lock(output, datasets, options.force, stack))
+    if comm.rank == comm.root:
+        _warn(datasets)
     job = comm.bcast(uuid.uuid4().hex[:12])
     scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
     stack.callback(scratch.close)
@@ -59,6 +62,14 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
     ledger = merge(comm, datasets, output, scratch.path, _about(datasets, comm), finish)
     if comm.rank == comm.root and not options.quiet:
         _tell(datasets, output, ledger)
+
+
+def _warn(datasets: Sequence[Dataset]) -> None:
+    """Say what the inputs don't have in common, before the work begins."""
+    if warning := typed_differently(str(dataset.run.get("types", "")) for dataset in datasets):
+        log.warning(warning)
+    if common_sample(datasets) is None:
+        log.warning("the datasets have samples of different shares of their contents: their merge has none")
 
 
 def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitStack) -> None:
@@ -88,7 +99,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "merged": " ".join(str(dataset.path) for dataset in datasets),
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),
-        "types": " + ".join(sorted({str(run.get("types", "")) for run in runs})),
+        "types": " + ".join(sorted({one for run in runs for one in str(run.get("types", "")).split(" + ")})),
         "compress_sample": str(common_sample(datasets) or 0),
         "chunk_sample": str(least_chunks(datasets)),
         "sources": {"source": _sources(datasets)},
@@ -109,9 +120,5 @@ def _plain(value: Any) -> Any:
 
 
 def _tell(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
-    if len({str(dataset.run.get("types", "")) for dataset in datasets}) > 1:
-        log.warning("the datasets were made with different versions of libmagic or options: types may differ by that")
-    if common_sample(datasets) is None:
-        log.warning("the datasets have samples of different shares of their contents: their merge has none")
     layers = sum(len(dataset.layers) for dataset in datasets)
     print(f"{output}: {ledger}; {layers - ledger.layers} stood in several", file=sys.stderr)

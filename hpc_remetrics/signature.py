@@ -17,7 +17,11 @@ from .store.parts import PartIndex
 _OF_TIME = ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
 """Limits that decide whether a layer is done, and not what its rows are."""
 
-_FLAGS = {"compress_sample": "--compress-sample", "chunk_sample": "--chunks and --chunk-sample"}
+_FLAGS = {
+    "types": "libmagic and --types",
+    "compress_sample": "--compress-sample",
+    "chunk_sample": "--chunks and --chunk-sample",
+}
 """How people write what is not an option by its own name."""
 
 _BEFORE = {"compress_sample": "0", "chunk_sample": "0"}

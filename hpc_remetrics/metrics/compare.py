@@ -74,6 +74,7 @@ class Comparison:
     :ivar layers: bytes are CLS.
     :ivar contents: bytes are each content's once.
     :ivar retyped: contents that both have, under another type (another libmagic, or other options).
+    :ivar typed: what typed the files of each, as `/run` says it.
     :ivar numbers: sums and ratios by name.
     :ivar types: those whose files or bytes moved, most bytes first; `groups` and `classes` alike.
     """
@@ -82,6 +83,7 @@ class Comparison:
     layers: Moved
     contents: Moved
     retyped: int
+    typed: tuple[str, str]
     numbers: dict[str, tuple[float, float]]
     types: list[TypeMoved]
     groups: list[TypeMoved]
@@ -98,6 +100,7 @@ def compare(first: Dataset, second: Dataset) -> Comparison:
         layers,
         contents,
         retyped,
+        (str(first.run.get("types", "")), str(second.run.get("types", ""))),
         _numbers(first, second, contents),
         *(_types_moved(*(_summed(one, level) for one in sums)) for level in range(3)),
     )

@@ -1,7 +1,7 @@
-"""The type of a content: what libmagic says of its first bytes, reduced to its stable head.
+"""The type of a content: what libmagic says of a file that holds it, reduced to its stable head.
 
-The answers are those of `file --brief` with no options, through `magic_buffer`, reduced by
-:func:`head_of` (docs/filetype.md). This module runs in the child process that parses layers, so that
+The answers are those of `file --brief` with no options, reduced by :func:`head_of`
+(docs/filetype.md). This module runs in the child process that parses layers, so that
 a fault of libmagic costs a layer and not the rank; it imports nothing heavy.
 """
 
@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .heads import RULE, head_of
+from .held import HEAD_BYTES, Data, Held
 from .libmagic.binding import Magic, libmagic_version
 from .typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
+
+if TYPE_CHECKING:
+    from .libmagic.exact import Exact
 
 __all__ = [
     "HEAD_BYTES",
@@ -30,19 +35,18 @@ __all__ = [
     "libmagic_version",
     "read_watch",
     "signature",
+    "speed",
+    "typed_differently",
     "warm",
 ]
 
 MODES = ("exact", "plain", "none")
 """Ways to type: ask libmagic for less, ask it with all its rules, or call everything "untyped"; the first two agree."""
 
-HEAD_BYTES = 7 << 20
-"""Bytes of a content's beginning that a `Typer` wants to see: what `file` 5.44 reads."""
-
 TOGETHER, TOGETHER_BYTES = 128, 1 << 20
 """Contents, and bytes of them, that wait to be typed at most."""
 
-_Ask = Callable[[bytes], bytes | None]
+_Ask = Callable[[Data], bytes | None]
 
 _log = logging.getLogger(__name__)
 
@@ -74,24 +78,24 @@ class Typer:
         self._waiting_bytes = 0
         self._numbers: dict[bytes, int] = {}  # libmagic's own words -> number, to reduce each only once
 
-    def type_of(self, digest: bytes, head: bytes | memoryview, size: int) -> int:
+    def type_of(self, digest: bytes, data: Data, size: int) -> int:
         """Return the number, in the table, of the type of a content.
 
         :param digest: SHA-256 of the whole content, 32 raw bytes.
-        :param head: its first :data:`HEAD_BYTES` bytes, or all of it.
+        :param data: all of its bytes, or what is held of it.
         :param size: bytes of the whole content.
         :raises MissingComponentError: libmagic is not installed (at the first question).
         """
         number = self._known(digest, size)
-        return number if number >= 0 else self._learned(digest, head)
+        return number if number >= 0 else self._learned(digest, data)
 
-    def type_later(self, content: list[Any], head: bytes) -> None:
+    def type_later(self, content: list[Any], data: Data) -> None:
         """Put the type's number into a content, now or when :meth:`settle` is called.
 
         Some contents are asked about together: the rules stay in the processor's caches meanwhile.
 
         :param content: size, place for the number, digest.
-        :param head: as for :meth:`type_of`.
+        :param data: as for :meth:`type_of`.
         """
         size, _, digest = content
         number = self._known(digest, size)
@@ -100,16 +104,16 @@ class Typer:
         elif digest in self._waiting:
             self._waiting[digest].append(content)
         else:
-            self._waiting[digest] = [head, content]
-            self._waiting_bytes += len(head)
+            self._waiting[digest] = [data, content]
+            self._waiting_bytes += TOGETHER_BYTES if isinstance(data, Held) else len(data)
             if len(self._waiting) >= TOGETHER or self._waiting_bytes >= TOGETHER_BYTES:
                 self.settle()
 
     def settle(self) -> None:
         """Ask about the contents that wait for it."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
-        for digest, (head, *contents) in waiting.items():
-            number = self._learned(digest, head)
+        for digest, (data, *contents) in waiting.items():
+            number = self._learned(digest, data)
             for content in contents:
                 content[1] = number
 
@@ -119,19 +123,19 @@ class Typer:
             return UNTYPED
         return self._table.get(digest) if size else EMPTY
 
-    def _learned(self, digest: bytes, head: bytes | memoryview) -> int:
-        number = self._ask(digest, head)
+    def _learned(self, digest: bytes, data: Data) -> int:
+        number = self._ask(digest, data)
         self._table.put(digest, number)
         return number
 
-    def _ask(self, digest: bytes, head: bytes | memoryview) -> int:
+    def _ask(self, digest: bytes, data: Data) -> int:
         if self._libmagic is None:
             self._libmagic = _Libmagic(self._mode, self._table)
         # The digest stands before the number that vouches for it; the parent reads in the other order.
         self._sequence += 1
         self._watch[_DIGEST_AT:WATCH_BYTES] = digest
         self._running[0] = self._sequence
-        description = self._libmagic.describe(head)
+        description = self._libmagic.describe(data)
         self._running[0] = 0
         return self._number(description)
 
@@ -148,38 +152,64 @@ class Typer:
 
 
 class _Libmagic:
-    """libmagic, with the parameters and the flags of `file` without options."""
+    """libmagic, with the parameters and the flags of `file` without options.
+
+    :ivar describe: returns its words for a content, or None if it gives an error.
+    """
 
     def __init__(self, mode: str, table: TypeTable) -> None:
         plain = Magic()
-        self._most, self._ask = plain.most, plain.ask
+        self.describe: _Ask = plain.ask
         if mode == "exact":
-            from .libmagic.exact import Exact
-
-            # What is made here lives as long as the process: the collector need not walk over it.
-            gc.disable()
             try:
-                exact = Exact(plain)
-                exact.check()
-                gc.freeze()
+                exact = _exact(plain)
             except ValueError as error:
                 if table.is_first("plain"):
                     _log.warning("types are asked of libmagic plainly, which takes longer: %s", error)
                 return
-            finally:
-                gc.enable()
             if exact.unused and table.is_first("matcher"):
                 _log.warning("texts take longer to type: Hyperscan %s misses matches and is not used", exact.unused)
-            self._ask = partial(_sooner_plainly, exact.ask, plain.ask, table)
-
-    def describe(self, head: bytes | memoryview) -> bytes | None:
-        """Return libmagic's words for a content that begins with `head`, or None if it gives an error."""
-        # libmagic wants bytes; a slice of bytes that cuts nothing is no copy.
-        data = head[: self._most] if isinstance(head, bytes) else bytes(head[: self._most])
-        return self._ask(data)
+            self.describe = partial(_sooner_plainly, exact.ask, plain.ask, table)
 
 
-def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: bytes) -> bytes | None:
+def _exact(plain: Magic) -> Exact:
+    """Return what asks libmagic for less, and checked it.
+
+    :raises ValueError: this libmagic isn't understood.
+    """
+    from .libmagic.exact import Exact
+
+    # What is made here lives as long as the process: the collector need not walk over it.
+    gc.disable()
+    try:
+        exact = Exact(plain)
+        exact.check()
+        gc.freeze()
+    finally:
+        gc.enable()
+    return exact
+
+
+_EXTRA = "pip install 'hpc-remetrics[types]'"
+
+
+def speed() -> tuple[str, str]:
+    """Return how fast `--types exact` is here, and what would make it faster, "" if nothing would.
+
+    :raises MissingComponentError: libmagic is not installed.
+    """
+    try:
+        exact = _exact(Magic())
+    except ValueError as error:
+        return f"types are right and take 4 to 15 times longer than with the one that is understood: {error}", ""
+    if exact.unused:
+        return f"texts take longer to type: Hyperscan {exact.unused} misses matches and is not used", _EXTRA
+    if not exact.seeks:
+        return "texts take longer to type: there is no Hyperscan", _EXTRA
+    return "types take the least time", ""
+
+
+def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: Data) -> bytes | None:
     """Ask; a fault of this program costs time, and neither the layer nor the type."""
     try:
         return ask(data)
@@ -192,14 +222,41 @@ def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: bytes) -> by
 
 
 def signature(mode: str = "exact") -> str:
-    """Return what a table's types depend on, as a name: `magic-544-plain-1`.
+    """Return what a table's types depend on, as a name: `magic-544-file-1`.
 
-    The last number is the version of the rule of :func:`head_of`. It is the same for "exact" and "plain":
-    their answers are, so that one may go on where the other stopped.
+    The version of libmagic, that it was asked as of whole files, and the version of the rule of
+    :func:`head_of`. It is the same for "exact" and "plain": their answers are, so that one may go on
+    where the other stopped. Until 0.1 only first bytes were shown to libmagic: `magic-544-plain-1`.
 
     :raises MissingComponentError: libmagic is needed and not installed.
     """
-    return "magic-none" if mode == "none" else f"magic-{libmagic_version()}-plain-{RULE}"
+    return "magic-none" if mode == "none" else f"magic-{libmagic_version()}-file-{RULE}"
+
+
+_SIGNATURE = re.compile(r"magic-(\d+)-(plain|file)-(\d+)$")
+
+
+def _typed_by(signature: str) -> str:
+    """Return in words what typed the files of a dataset."""
+    match = _SIGNATURE.match(signature)
+    if match is None:
+        return "no libmagic" if signature == "magic-none" else signature or "an unknown libmagic"
+    version = int(match[1])
+    words = f"libmagic {version // 100}.{version % 100:02}"
+    if match[2] == "plain":
+        words += " that saw first bytes alone"
+    return words if int(match[3]) == RULE else f"{words}, rule {match[3]}"
+
+
+def typed_differently(signatures: Iterable[str]) -> str:
+    """Return a sentence that warns where datasets, or the parts of one, were not typed alike; "" if all were.
+
+    :param signatures: what `/run` of each says under `types`.
+    """
+    found = dict.fromkeys(one for signature in signatures for one in signature.split(" + "))
+    if len(found) < 2:
+        return ""
+    return f"files were typed by {', '.join(map(_typed_by, found))}: types differ by that alone"
 
 
 def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | None:

@@ -13,7 +13,7 @@ from ..records import KINDS, NOTES, Digest
 from .cutting import Cutter, Cutting
 from .decompress import Blob, Decompressed
 from .fault import LayerFault
-from .filetype import HEAD_BYTES
+from .held import HEAD_BYTES, Data, keep
 from .links import resolve_hardlinks
 from .paths import OPAQUE, WHITEOUT, Directories, clean
 from .sample import Passing, Sampler
@@ -44,13 +44,13 @@ _HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
 class Typer(Protocol):
     """Tells the types of contents, as numbers: puts each into its content, at the latest when told to settle."""
 
-    def type_later(self, content: Content, head: bytes, /) -> None: ...
+    def type_later(self, content: Content, data: Data, /) -> None: ...
 
     def settle(self) -> None: ...
 
 
 class _NoTypes:
-    def type_later(self, content: Content, head: bytes, /) -> None:
+    def type_later(self, content: Content, data: Data, /) -> None:
         """Leave the content without one."""
 
     def settle(self) -> None:
@@ -175,7 +175,7 @@ class _Pass:
                 size, position = member.size, stream.position
                 if tree is not None:
                     mode = member.mode & 0o7777
-                    digest, data = tree.write(cleaned, mode, size, self._expanded(member, stream), HEAD_BYTES)
+                    digest, data = tree.write(cleaned, mode, size, self._expanded(member, stream))
                 elif member.fragments is None and position + size <= len(stream.buffer):
                     data = stream.buffer[position : position + size]
                     stream.position = position + size
@@ -212,28 +212,25 @@ class _Pass:
                 member.link if kind in _HAS_LINK else b"",
             )
 
-    def _large(self, member: Member, stream: Stream) -> tuple[bytes, bytes]:
-        """Return digest and first bytes of a file that is not whole in the buffer, or sparse."""
-        hasher, head, wanted = hashlib.sha256(), [], HEAD_BYTES
-        for piece in self._expanded(member, stream):
-            hasher.update(piece)
-            if wanted > 0:
-                head.append(piece[:wanted])
-                wanted -= len(piece)
-        return hasher.digest(), b"".join(head)
+    def _large(self, member: Member, stream: Stream) -> tuple[bytes, Data]:
+        """Return digest and what is held of a file that is not whole in the buffer, or sparse."""
+        hasher = hashlib.sha256()
+        scratch = self.spill.path.parent
+        held = keep(self._expanded(member, stream), member.size, scratch, hasher.update)
+        return hasher.digest(), held
 
-    def _sample(self, size: int, digest: bytes, data: bytes) -> None:
+    def _sample(self, size: int, digest: bytes, data: Data) -> None:
         """Note what a content that is in the sample takes compressed; `data` is all of it unless it passed."""
         passing, self.passing = self.passing, None
-        if size <= HEAD_BYTES:
+        if isinstance(data, bytes):
             self.spill.add_sample(digest, *self.sampler.sizes(digest, data))
         elif passing is not None and (sizes := passing.sizes()) is not None:
             self.spill.add_sample(digest, *sizes)
 
-    def _cut(self, cutter: Cutter, digest: bytes, data: bytes) -> None:
+    def _cut(self, cutter: Cutter, digest: bytes, data: Data) -> None:
         """Note the chunks of a content; `data` is all of it unless it passed."""
         cutting, self.cutting = self.cutting, None
-        found = cutting.end() if cutting else cutter.whole(digest, data)
+        found = cutter.whole(digest, data) if isinstance(data, bytes) else cutting and cutting.end()
         if found:
             self.spill.add_chunks(found[0], digest, found[1])
 

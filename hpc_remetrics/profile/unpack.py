@@ -14,10 +14,11 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .fault import LayerFault
+from .held import Data, Held, is_read_anywhere, keep
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,8 +55,8 @@ class Tree:
         self._forget()
         os.close(self._root)
 
-    def write(self, path: bytes, mode: int, size: int, pieces: Iterable[bytes], head: int) -> tuple[bytes, bytes]:
-        """Write a file, read it back, and return the SHA-256 and the first `head` bytes of what was read.
+    def write(self, path: bytes, mode: int, size: int, pieces: Iterable[bytes]) -> tuple[bytes, Data]:
+        """Write a file, read it back, and return the SHA-256 of what was read, and what is held of it.
 
         :param path: cleaned, as `paths.clean` returns it.
         :raises LayerFault: with cause `no_room` when the quota or the disk is full.
@@ -65,7 +66,7 @@ class Tree:
             file = self._create(path, mode)
             try:
                 self._fill(file, size, pieces)
-                return _read_back(file, size, head)
+                return _read_back(file, size)
             finally:
                 os.close(file)
         except OSError as error:
@@ -202,16 +203,22 @@ def _fits(path: bytes) -> bool:
     return short and b"\0" not in path
 
 
-def _read_back(file: int, size: int, head: int) -> tuple[bytes, bytes]:
-    hasher, first, at = hashlib.sha256(), b"", 0
+def _read_back(file: int, size: int) -> tuple[bytes, Data]:
+    hasher = hashlib.sha256()
+    held = keep(_pieces(file, size), size, None, hasher.update)
+    if isinstance(held, Held) and is_read_anywhere(held.head, size):
+        # The file is there as a whole already.
+        held = held._replace(whole=os.fdopen(os.dup(file), "rb"))
+    return hasher.digest(), held
+
+
+def _pieces(file: int, size: int) -> Iterator[bytes]:
+    at = 0
     while data := os.pread(file, _READ, at):
-        hasher.update(data)
-        if len(first) < head:
-            first += data[: head - len(first)]
         at += len(data)
+        yield data
     if at != size:
         raise OSError(errno.EIO, f"a file of {size} bytes has {at} when it is read back")
-    return hasher.digest(), first
 
 
 def _fault(error: OSError, path: bytes) -> LayerFault:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 from ..log import escape
 from ..metrics.compare import Comparison, Moved, TypeMoved, compare
+from ..profile.filetype import typed_differently
 from ..store.dataset import Dataset
 from ..wording import counted
 from .text import size
+
+log = logging.getLogger(__name__)
 
 _MOST = 12
 _BYTES = frozenset({"CLS", "TLS", "FLS", "content_bytes"})
@@ -31,6 +35,8 @@ def compare_command(first: Path, second: Path, as_json: bool) -> int:
     """Print what moved between two datasets; return the exit code."""
     with Dataset(first) as one, Dataset(second) as other:
         found = compare(one, other)
+    if warning := typed_differently(found.typed):
+        log.warning(warning)
     names = {"first": str(first), "second": str(second)}
     print(json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, str(first), str(second)))
     return 0

@@ -1,12 +1,15 @@
 """What moved between two datasets, as sets in plain Python say it."""
 
 import json
+import shutil
 
+import h5py
 import pytest
 
 import hpc_remetrics
 from hpc_remetrics.metrics import compare as module
 from hpc_remetrics.metrics.compare import compare
+from hpc_remetrics.profile.filetype import libmagic_version
 
 
 def rows(dataset, table, *columns):
@@ -57,3 +60,30 @@ def test_the_command(runs, odd, other):
     numbers = json.loads(runs.run(runs.command("compare", odd, other, "--json")).stdout)
     assert numbers["layers"]["went"]["count"] > 0
     assert "is not there" in runs.run(runs.command("compare", odd, "no.h5"), code=2).stderr
+
+
+@pytest.fixture
+def typed_otherwise(other, tmp_path):
+    """A copy of a dataset that says that it was typed by another libmagic."""
+    path = tmp_path / "otherwise.h5"
+    shutil.copy(other, path)
+    with h5py.File(path, "r+") as file:
+        file["run"].attrs["types"] = "magic-539-plain-1"
+    return path
+
+
+@pytest.mark.parametrize("also", [(), ("--json",)])
+def test_types_of_another_libmagic_are_warned_of(runs, odd, other, typed_otherwise, also):
+    said = runs.run(runs.command("compare", odd, typed_otherwise, *also)).stderr
+    version = libmagic_version()
+    assert said.count("\n") == 1
+    assert f"by libmagic {version // 100}.{version % 100:02}, libmagic 5.39 that saw first bytes alone:" in said
+    assert runs.run(runs.command("compare", odd, other, *also)).stderr == ""
+
+
+def test_a_merge_of_types_of_two_libmagics_is_warned_of_and_known(runs, odd, other, typed_otherwise):
+    said = runs.run(runs.command("merge", odd, typed_otherwise, "-o", "both.h5", "--scratch", runs.scratch)).stderr
+    assert "libmagic 5.39" in said.splitlines()[0]
+    # What it was made of is remembered: by itself it was not typed alike.
+    for command in (("compare", "both.h5", "both.h5"), ("merge", "both.h5", "-o", "again.h5")):
+        assert "libmagic 5.39" in runs.run(runs.command(*command)).stderr

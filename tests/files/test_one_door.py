@@ -25,6 +25,12 @@ ALLOWED = {
     ("store/hdf5.py", "os.ftruncate"): "a descriptor of the door's",
     ("store/placement.py", "os.open"): "for reading parts",
     ("sources/local.py", "os.open"): "for reading layers in place",
+    # Contents for libmagic, in memory or in a file of scratch without a name.
+    ("profile/held.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("profile/held.py", "os.ftruncate"): "that file, or the one in memory",
+    ("profile/libmagic/binding.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("profile/libmagic/binding.py", "os.ftruncate"): "that file, or the one in memory",
+    ("profile/libmagic/binding.py", "os.fchmod"): "that file, or the one in memory",
     # In directories of mode 0700 that the program makes for itself.
     ("cluster/scratch.py", "os.open"): "the lock of scratch, beside private directories that it makes itself",
     ("cluster/scratch.py", "os.chmod"): "to remove what a layer was unpacked to",

@@ -17,6 +17,8 @@ from hpc_remetrics.profile.filetype import (
     libmagic_version,
     read_watch,
     signature,
+    speed,
+    typed_differently,
     warm,
 )
 from hpc_remetrics.profile.libmagic.binding import Magic
@@ -41,7 +43,7 @@ def type_of(typer: Typer, table: TypeTable, data) -> str:
 def test_types_are_libmagics_heads(table):
     typer = Typer("plain", table)
     assert type_of(typer, table, PNG) == "PNG image data"
-    assert type_of(typer, table, memoryview(b"#!/bin/sh\necho\n")) == "POSIX shell script"
+    assert type_of(typer, table, b"#!/bin/sh\necho\n") == "POSIX shell script"
     assert type_of(typer, table, b"x") == "very short file (no magic)"
     assert type_of(typer, table, bytes(100)) == "data"
     assert type_of(typer, table, b"hello\n") == "ASCII text"
@@ -72,10 +74,11 @@ def test_a_known_content_is_not_asked_again(table, monkeypatch):
 
 
 def test_no_more_is_looked_at_than_file_looks_at(table):
-    limit = filetype._Libmagic("plain", table)._most
+    limit = Magic().most
     assert limit <= HEAD_BYTES
     typer = Typer("plain", table)
-    assert type_of(typer, table, b"a" * limit + b"\0" * 10) == type_of(typer, table, b"a" * limit) == "ASCII text"
+    text = (b"a line\n" * (limit // 7 + 1))[:limit]
+    assert type_of(typer, table, text + b"\0" * 10) == type_of(typer, table, text) == "ASCII text"
 
 
 class _Answers:
@@ -113,7 +116,7 @@ def test_odd_answers_are_types_too(table, monkeypatch, answer):
 
 def test_the_signature_names_what_the_types_depend_on():
     assert libmagic_version() > 500
-    assert signature() == signature("plain") == f"magic-{libmagic_version()}-plain-{filetype.RULE}"
+    assert signature() == signature("plain") == f"magic-{libmagic_version()}-file-{filetype.RULE}"
     assert signature("none") == "magic-none"
 
 
@@ -162,3 +165,26 @@ def test_many_bytes_do_not_wait(table):
     content = [len(large), -1, sha256(large)]
     typer.type_later(content, large)
     assert table.description(content[1]) == "ASCII text"
+
+
+@pytest.mark.parametrize(
+    ("signatures", "words"),
+    [
+        (["magic-544-file-1"] * 3, ""),
+        (["magic-none", "magic-none"], ""),
+        (["magic-544-file-1", "magic-546-file-1"], "libmagic 5.44, libmagic 5.46"),
+        (["magic-544-plain-1", "magic-544-file-1"], "libmagic 5.44 that saw first bytes alone, libmagic 5.44"),
+        (["magic-544-file-1", "magic-544-file-1 + magic-none"], "libmagic 5.44, no libmagic"),
+        (["magic-544-file-1", ""], "libmagic 5.44, an unknown libmagic"),
+    ],
+)
+def test_what_typed_files_is_told_in_words(signatures, words):
+    said = typed_differently(signatures)
+    assert said == (words and f"files were typed by {words}: types differ by that alone")
+
+
+def test_the_speed_is_told_in_words():
+    """What makes it slower is not what version it is, but whether it is understood."""
+    said, faster = speed()
+    assert said.startswith("types")
+    assert "Hyperscan" not in said or faster.startswith("pip install")

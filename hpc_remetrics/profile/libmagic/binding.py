@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import tempfile
 from collections.abc import Sequence
+from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ...errors import MissingComponentError
+
+if TYPE_CHECKING:
+    from ..held import Data
 
 _INSTALL = "install libmagic (Debian: libmagic1, Fedora: file-libs, Alpine: libmagic) or `pip install pylibmagic`"
 
@@ -32,8 +39,10 @@ class Magic:
                 self._load(records)
         except self._library.MagicException as error:
             raise MissingComponentError(f"libmagic can't load its data base: {error.message!r}", _INSTALL) from None
-        function = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
-        self._buffer = function(("magic_buffer", self._library.libmagic))
+        of_buffer = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+        self._buffer = of_buffer(("magic_buffer", self._library.libmagic))
+        of_file = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
+        self._descriptor = of_file(("magic_descriptor", self._library.libmagic))
 
     def _load(self, records: Sequence[bytes]) -> None:
         """Load data bases in memory: libmagic reads the very bytes, so they must live as long as this."""
@@ -53,12 +62,68 @@ class Magic:
         except (NotImplementedError, self._library.MagicException):
             return 1 << 20
 
-    def ask(self, data: bytes) -> bytes | None:
-        """Return libmagic's words for a content, or None if it gives an error."""
+    def ask(self, data: Data) -> bytes | None:
+        """Return the words of `file --brief` for a file with this content, or None if it gives an error."""
+        return self._descriptor(self._cookie, _file().of(data))
+
+    def ask_buffer(self, data: bytes) -> bytes | None:
+        """Return libmagic's words for first bytes alone, or None if it gives an error.
+
+        It has no file then: it looks at no end, and reads nothing of an ELF file or a compound document
+        beyond these bytes.
+        """
         return self._buffer(self._cookie, data, len(data))
 
     def close(self) -> None:
         self._library.magic_close(self._cookie)
+
+
+class _File:
+    """A file in memory, which holds one content after the other for libmagic to read.
+
+    libmagic reads it from its beginning, and leaves its position there.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    @cached_property
+    def _number(self) -> int:
+        if hasattr(os, "memfd_create"):
+            try:
+                file = os.memfd_create("hpc-remetrics-content")
+            except OSError:  # the kernel is old, or a sandbox forbids it
+                pass
+            else:
+                os.fchmod(file, 0o644)
+                return file
+        with tempfile.TemporaryFile() as unnamed:
+            file = os.dup(unnamed.fileno())
+        os.fchmod(file, 0o644)
+        return file
+
+    def of(self, data: Data) -> int:
+        """Return the descriptor of a file with this content."""
+        file = self._number
+        if isinstance(data, bytes):
+            if self._size > len(data):
+                os.ftruncate(file, len(data))
+            os.pwrite(file, data, 0)
+            self._size = len(data)
+            return file
+        if data.whole is not None:
+            data.whole.seek(0)
+            return data.whole.fileno()
+        # The middle must be a hole, and what was there before must not show in it.
+        os.ftruncate(file, 0)
+        data.write(file)
+        self._size = data.size
+        return file
+
+
+@cache
+def _file() -> _File:
+    return _File()
 
 
 def data_base_path() -> str:

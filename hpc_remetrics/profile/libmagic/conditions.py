@@ -77,6 +77,11 @@ class Need:
         return self.rule in self._base.returning or (bool(record.description) and _may_be_left(record))
 
     @cached_property
+    def from_end(self) -> bool:
+        """Tell whether the rule looks at the file's end, at first or below."""
+        return self.rule in self._base.from_end
+
+    @cached_property
     def ends(self) -> bool:
         """Tell whether True of `prints` is sure too, and libmagic's walk ends with this rule."""
         record = self._record
@@ -94,7 +99,8 @@ class Need:
     def node(self) -> Node:
         """The rule; most are never looked at further than :func:`_words` does."""
         top = self._record
-        if self._top_alone:
+        # Behind a test of the file's end the next ones count from there: the first test alone is followed.
+        if self._top_alone or self.from_end:
             node = tree(self._base, [top])
             node.effects = True
             return node
@@ -114,7 +120,7 @@ class Need:
 
 
 def need_of(base: Base, rule: int) -> Need | None:
-    """Return what a rule needs to print, or None if it can't for a buffer of bytes."""
+    """Return what a rule needs to print, or None if it can't, or begins at the file's end (`ends`)."""
     record = base.top(rule)
     if _is_from_end(record):
         return None
@@ -123,13 +129,13 @@ def need_of(base: Base, rule: int) -> Need | None:
 
 
 def need_to_pass(base: Base, rule: int) -> Need | None:
-    """Return what a rule needs for its first test to pass, or None if that can't for a buffer of bytes."""
+    """Return what a rule needs for its first test to pass, or None if that is at the file's end (`ends`)."""
     record = base.top(rule)
     return None if _is_from_end(record) else Need(base, rule, record, True)
 
 
 def _is_from_end(record: Record) -> bool:
-    """Tell whether a test looks at a file's end: a buffer has none, and it never passes (msetoffset, buffer_fill)."""
+    """Tell whether a test looks at a file's end: of a buffer it never passes (msetoffset, buffer_fill)."""
     return bool(record.flag & OFFNEGATIVE)
 
 
@@ -190,7 +196,7 @@ def _passes(node: Node) -> Prints:
         return _sequence_with(node)
     offset = record.offset
     if not record.flag & MOVED:
-        begins = _bytes_of(record)
+        begins = bytes_of_test(record)
         if begins is not None:
             return lambda data, found: data.startswith(begins, offset)
         return lambda data, found: test(data, offset)
@@ -226,7 +232,7 @@ def reach_of(record: Record) -> int:
     return record.range + len(record.word) - bool(record.modifiers)
 
 
-def _bytes_of(record: Record) -> bytes | None:
+def bytes_of_test(record: Record) -> bytes | None:
     """Return the bytes that are all that a test asks for at its place."""
     if record.type == STRING and not record.modifiers & ~patterns.PLAIN and record.relation == EQUAL:
         return record.word
@@ -237,7 +243,7 @@ def _words(record: Record) -> list[tuple[int, bytes]]:
     """Return places, and bytes there in small letters, of which a file must have one for a first test to pass."""
     if record.offset or record.flag & MOVED or record.relation != EQUAL:
         return []
-    word, places = _bytes_of(record) or b"", [0]
+    word, places = bytes_of_test(record) or b"", [0]
     at_once = record.type == STRING or (record.type == SEARCH and record.range == 1)
     if record.type == SEARCH and record.range == 1 and not record.modifiers:
         word, places = record.word, [0, 1]  # it may begin at the next byte too

@@ -50,7 +50,7 @@ class Outcomes:
         for need in needs:
             if need.looks not in (None, self._looks) or not need.prints(self._text, self._ends):
                 continue
-            if need.returns:
+            if need.returns or need.from_end:
                 raise NotKnownError
             printed, _ = self._of(need.node, 0)
             possible |= printed - {b""}

@@ -177,6 +177,16 @@ class Base:
         marked = self._has(from_end & (self._levels > 0))
         return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
 
+    @cached_property
+    def from_end(self) -> frozenset[int]:
+        """The rules of which a test looks at the file's end, or one of a named block that they reach."""
+        marks = self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
+        marked = self._has(marks)
+        blocks = {self.rules + int(block) for block in np.flatnonzero(marked[self.rules :])}
+        own = set(np.flatnonzero(marked[: self.rules]).tolist())
+        callers = [rule for rule in range(self.rules) if self._calls[rule]]
+        return frozenset(own | {rule for rule in callers if blocks.intersection(self._reached([rule]))})
+
     def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:
         """Return a data base of some rules, in order, with the named blocks that they reach.
 

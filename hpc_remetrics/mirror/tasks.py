@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -151,7 +150,8 @@ class _Walk:
             descriptor, found = taken
             stack.extend((grandchild, depth + 1) for grandchild in reversed(found.manifests))
             if self._platforms and found.kind != "index":
-                yield {**descriptor, **{key: child[key] for key in ("platform",) if key in child}}
+                platform = documents.get(child, "platform")
+                yield {**descriptor, **({"platform": platform} if platform else {})}
 
     def _root(self, task: ImageTask) -> tuple[bytes, str]:
         """Return the first document and its media type, without a pull where what is there is still right."""
@@ -196,5 +196,5 @@ class _Walk:
         self._layout.keep_bytes(digest, data)
         for blob in found.blobs:
             self.blobs.setdefault(digest_of(blob), blob.size)
-        named = documents.get_media_type(json.loads(data)) or media_type
+        named = documents.get_media_type(documents.parse(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found

@@ -33,6 +33,8 @@ class Root:
         manifest yet: the walk reads it by digest, and judges the descriptor as it judges any other.
     :param popularity: what a crawl says of the image's repository.
     :param place: where the source finds the manifest, for those that read it when the root is entered.
+    :param fault: what is wrong where there can't be a manifest, one sentence; the image is counted
+        apart then.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Root:
     descriptor: Any = None
     popularity: Popularity | None = None
     place: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from ..errors import BlobError, RegistryError
@@ -16,7 +17,17 @@ from ..limits import Limits
 from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
 from . import documents, platforms, schema1
 from .base import Root, Source
-from .documents import Descriptor, Malformed, get_list, get_media_type, get_object, get_text, shown
+from .documents import (
+    Descriptor,
+    Malformed,
+    get,
+    get_list,
+    get_media_type,
+    get_object,
+    get_text,
+    has,
+    shown,
+)
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -135,6 +146,9 @@ class _Walk:
         self._seen: set[Digest] = set()
 
     def start(self, root: Root) -> None:
+        if root.fault:
+            item = Descriptor(str(root.digest or ""), -1, "")
+            return self._skip(item, "bad_manifest", root.fault)
         if root.descriptor is not None:
             self._stack.append((root.descriptor, 0))
         else:
@@ -172,7 +186,7 @@ class _Walk:
         try:
             item = Descriptor.parse(value)
         except Malformed as error:
-            digest = value.get("digest") if isinstance(value, dict) else ""
+            digest = get(value, "digest") if isinstance(value, dict) else ""
             return self._skip(Descriptor(str(digest or ""), -1, ""), "bad_manifest", str(error))
         cause, message = self._refuse(item)
         if cause:
@@ -193,7 +207,7 @@ class _Walk:
         """Return why a descriptor in an index is not followed, ("", "") if it is."""
         if item.is_reference or item.platform.lower() == "unknown/unknown":
             return "attestation", "a statement about an image"
-        if item.artifact_type or _KINDS.get(item.media_type) == "artifact":
+        if _is_foreign_type(item.artifact_type) or _KINDS.get(item.media_type) == "artifact":
             return "artifact", f"holds {item.artifact_type or 'an artifact'}"
         if item.media_type not in _KINDS and item.media_type not in _VAGUE:
             return "unknown_media_type", "neither a manifest nor an index"
@@ -227,8 +241,9 @@ class _Walk:
             self.miss(Descriptor(str(document.digest), len(document.data), document.media_type), error)
 
     def _take_index(self, document: _Document, value: dict[str, Any]) -> None:
-        if get_text(value, "artifactType"):
-            return self._skip_document(document, "artifact", f"holds {value['artifactType']}")
+        artifact_type = get_text(value, "artifactType")
+        if _is_foreign_type(artifact_type):
+            return self._skip_document(document, "artifact", f"holds {artifact_type}")
         if document.depth >= self._limits.index_depth:
             message = f"more than {self._limits.index_depth} indexes within each other"
             return self._skip_document(document, "too_deep", message)
@@ -238,8 +253,9 @@ class _Walk:
     def _take_manifest(self, document: _Document, value: dict[str, Any], kind: str) -> None:
         config = get_object(value, "config")
         config_type = get_media_type(config)
-        if get_text(value, "artifactType") or config_type not in _IMAGE_CONFIGS:
-            message = f"holds {get_text(value, 'artifactType') or config_type}"
+        artifact_type = get_text(value, "artifactType")
+        if _is_foreign_type(artifact_type) or config_type not in _IMAGE_CONFIGS:
+            message = f"holds {artifact_type or config_type}"
             return self._skip_document(document, "artifact", message)
         layers = [Descriptor.parse(layer) for layer in get_list(value, "layers")]
         platform, diff_ids = self._read_config(config)
@@ -248,21 +264,24 @@ class _Walk:
         platform = document.platform or platform
         if not platforms.matches(platform, self._wanted):
             return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
-        if len(diff_ids) != len(layers):
-            diff_ids = [None] * len(layers)
-        taken = self._take_layers(layers, diff_ids)
         refused = {_refuse_layer(layer)[0] for layer in layers}
+        is_image = not refused or not refused <= {"attestation", "unknown_media_type"}
+        # An empty list of diff_ids says no more than a missing one: Go can't tell them apart.
+        if is_image and diff_ids and len(diff_ids) != len(layers):
+            found = f"{len(layers)} layers, and its config has {len(diff_ids)} diff_ids"
+            raise Malformed(f"has {found}")
+        taken = self._take_layers(layers, diff_ids)
         if refused == {"attestation"}:
             return self._skip_document(document, "attestation", "a statement about an image")
-        if refused and refused <= {"attestation", "unknown_media_type"}:
+        if not is_image:
             return self._skip_document(document, "artifact", "none of its layers is one of an image")
         manifest_type = document.manifest_type or kind
         self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
 
-    def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None]) -> tuple[Layer, ...]:
+    def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None] = ()) -> tuple[Layer, ...]:
         """Return the layers that can be profiled, base first, and count the others apart."""
         taken = []
-        for layer, diff_id in zip(layers, diff_ids, strict=True):
+        for layer, diff_id in zip_longest(layers, diff_ids[: len(layers)]):
             cause, message = _refuse_layer(layer)
             if cause:
                 self._skip(layer, cause, message)
@@ -281,7 +300,7 @@ class _Walk:
         platform = document.platform or schema1.platform(value)
         if not platforms.matches(platform, self._wanted):
             return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
-        layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests], [None] * len(digests))
+        layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests])
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 
     def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:
@@ -312,22 +331,22 @@ def kind_of(value: dict[str, Any], media_type: str) -> str:
 
     `Malformed` if it could be two things, since tools would take it as either.
     """
-    if sum(value.get(key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
+    if sum(get(value, key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
         raise Malformed("has the members of a manifest and of an index")
     named = next((name for name in (get_media_type(value), media_type) if name not in _VAGUE), "")
     kind = _KINDS.get(named, "unknown") if named else _kind_by_shape(value)
     member = _MEMBERS.get(kind)
-    if member and member not in value:
+    if member and not has(value, member):
         raise Malformed(f"has no {member!r}")
     return kind
 
 
 def _kind_by_shape(value: dict[str, Any]) -> str:
-    if "fsLayers" in value or value.get("schemaVersion") == 1:
+    if has(value, "fsLayers") or get(value, "schemaVersion") == 1:
         return "docker_schema1"
-    if "manifests" in value:
+    if has(value, "manifests"):
         return "index"
-    if "layers" not in value:
+    if not has(value, "layers"):
         raise Malformed("neither a manifest nor an index")
     config_type = get_media_type(get_object(value, "config"))
     return "docker_schema2" if config_type == DOCKER_CONFIG else "oci"
@@ -352,6 +371,12 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
     if layer.media_type not in LAYER_MEDIA_TYPES:
         return "unknown_media_type", "not a layer of an image"
     return _refuse_digest(layer)
+
+
+def _is_foreign_type(artifact_type: str) -> bool:
+    """Tell whether an artifact type is set and not that of an image's config, as OCI 1.1 allows."""
+    name = artifact_type.partition(";")[0].strip().lower()
+    return name not in ("", OCI_CONFIG, DOCKER_CONFIG)
 
 
 def _digest_or_none(text: Any) -> Digest | None:

@@ -59,17 +59,17 @@ class OciSource(LocalSource):
         except ValueError:
             return None
         found = {"mediaType": media_type, "digest": digest, "size": int(size) if size.isdecimal() else None}
-        return {**found, "platform": entry.get("platform")} if is_here else None
+        return {**found, "platform": documents.get(entry, "platform")} if is_here else None
 
     def _name(self, entry: Any) -> str:
         annotations = _annotations(entry)
-        digest = entry.get("digest") if isinstance(entry, dict) else ""
+        digest = documents.get(entry, "digest") if isinstance(entry, dict) else ""
         return annotations.get(_CONTAINERD_NAME) or annotations.get(_REF_NAME) or f"{self._files.name}@{digest}"
 
 
 def _annotations(entry: Any) -> dict[str, str]:
     """Return the annotations that are text."""
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    annotations = documents.get(entry, "annotations") if isinstance(entry, dict) else None
     if not isinstance(annotations, dict):
         return {}
     return {key: value for key, value in annotations.items() if isinstance(value, str)}
@@ -78,7 +78,7 @@ def _annotations(entry: Any) -> dict[str, str]:
 def _names(entry: Any) -> set[str]:
     """Return what an entry can be chosen by."""
     annotations = _annotations(entry)
-    digest = str(entry.get("digest")) if isinstance(entry, dict) else ""
+    digest = str(documents.get(entry, "digest")) if isinstance(entry, dict) else ""
     return {name for name in (annotations.get(_REF_NAME), annotations.get(_CONTAINERD_NAME), digest) if name}
 
 

@@ -3,11 +3,13 @@
 import copy
 import gzip
 import json
+import subprocess
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.layouts import Layout
+from support.tools import need
 
 from hpc_remetrics.records import MEDIA_TYPES, SKIP_CAUSES, Digest
 from hpc_remetrics.sources import open_source, resolve
@@ -129,6 +131,23 @@ def test_artifacts_are_counted_apart(place):
     helm = place.manifest(place.layer, config=place.document({}, "application/vnd.cncf.helm.config.v1+json"))
     typed = place.manifest(place.layer, artifactType="application/vnd.example.sbom")
     assert place.causes(helm, typed) == ["artifact", "artifact"]
+
+
+@pytest.mark.parametrize("config_type", [CONFIG, "application/vnd.docker.container.image.v1+json"])
+def test_the_type_of_an_images_config_as_artifact_type_is_an_images(place, config_type):
+    """Allowed since OCI 1.1, in a descriptor and in a manifest; skopeo takes both for images."""
+    config = {**place.config, "mediaType": config_type}
+    in_manifest = place.manifest(place.layer, config=config, artifactType=config_type)
+    in_both = {**in_manifest, "artifactType": config_type.upper()}
+    for number, entry in enumerate((in_manifest, in_both)):
+        for root in (entry, place.index(entry), place.index(entry, artifactType=config_type)):
+            root["annotations"] = {"org.opencontainers.image.ref.name": "a:1"}
+            catalog = place.resolve(root)
+            assert [len(image.layers) for image in catalog.images] == [1], number
+            assert catalog.skipped == []
+    if config_type == CONFIG:
+        command = [need("skopeo"), "inspect", f"oci:{place.layout.folder}:a:1"]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def test_a_manifest_of_statements_alone_is_an_attestation(place):

@@ -158,19 +158,23 @@ class Catalog:
     """What sources hold: images with their layers, what is counted apart, and what is known of repositories.
 
     :param passing: whether something is missing that another start may find.
+    :param others: platforms of images left out because of `--platform`, not all if there are many.
     """
 
     images: list[Image] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     repositories: dict[str, Popularity] = field(default_factory=dict)
     passing: bool = False
+    others: set[str] = field(default_factory=set)
 
     def __add__(self, other: Catalog) -> Catalog:
         repositories = dict(self.repositories)
         for name, popularity in other.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
         passing = self.passing or other.passing
-        return Catalog(self.images + other.images, self.skipped + other.skipped, repositories, passing)
+        others = self.others | other.others
+        images, skipped = self.images + other.images, self.skipped + other.skipped
+        return Catalog(images, skipped, repositories, passing, others)
 
 
 def _enum(*words: str) -> dict[str, int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ..records import Digest
 from ..registry.reference import Reference
+from ..sources import platforms
 from ..wording import counted
 from .state import State
 from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
@@ -28,7 +29,7 @@ _GIVE_UP = 50
 @dataclass
 class Counts:
     """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has,
-    `empty` images that have nothing for the platforms wanted."""
+    `empty` images that have nothing for the platforms wanted, `others` platforms that these have."""
 
     images: int = 0
     blobs: int = 0
@@ -36,6 +37,7 @@ class Counts:
     absent: int = 0
     elsewhere: int = 0
     empty: int = 0
+    others: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -121,6 +123,8 @@ class Mirror:
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
         self.counts.empty += not resolved.roots
+        if resolved.others:
+            self.counts.others = platforms.fewer(self.counts.others | resolved.others)
         self._open[image] = _Open(resolved, lacking)
         for digest in resolved.lacking:
             if digest not in lacking:

@@ -13,7 +13,7 @@ from ..records import Digest
 from ..registry.pool import Registries
 from ..registry.reference import Reference
 from ..registry.registry import Registry
-from ..sources import documents
+from ..sources import documents, platforms
 from ..sources.documents import Malformed
 from .convert import to_oci
 from .keeping import bring
@@ -63,12 +63,14 @@ class Resolved:
     :param blobs: digest -> size of every blob it refers to, manifests left out.
     :param lacking: those that are not in the layout.
     :param absent: manifests that an index names and the registry doesn't have.
+    :param others: platforms that an index has images for, where none was wanted.
     """
 
     roots: tuple[dict[str, Any], ...]
     blobs: dict[Digest, int]
     lacking: tuple[Digest, ...]
     absent: int = 0
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Tasks:
         walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
         lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
-        return Resolved(roots, walk.blobs, lacking, walk.absent)
+        others = frozenset() if roots else frozenset(platforms.fewer(walk.others))
+        return Resolved(roots, walk.blobs, lacking, walk.absent, others)
 
 
 class _Walk:
@@ -130,6 +133,7 @@ class _Walk:
         self._seen: set[Digest] = set()
         self.blobs: dict[Digest, int] = {}
         self.absent = 0
+        self.others: set[str] = set()
 
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
         """Walk everything; yield the descriptors of the roots.
@@ -194,7 +198,16 @@ class _Walk:
         digest = Digest(hashlib.sha256(data).digest())
         self._seen.add(digest)
         self._layout.keep_bytes(digest, data)
+        if self._platforms and found.kind == "index":
+            self.others |= _platforms_of(data)
         for blob in found.blobs:
             self.blobs.setdefault(digest_of(blob), blob.size)
         named = documents.get_media_type(documents.parse(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
+
+
+def _platforms_of(index: bytes) -> set[str]:
+    """Return the platforms of the images that an index names."""
+    children = documents.get_list(documents.parse(index), "manifests")
+    found = {documents.Descriptor.parse(child).platform for child in children}
+    return found - {"", "unknown/unknown"}

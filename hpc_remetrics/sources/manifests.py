@@ -110,6 +110,7 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
     repositories: dict[str, Popularity] = {}
+    others: set[str] = set()
     passing = False
     for catalog in catalogs:
         for image in catalog.images:
@@ -118,7 +119,9 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
         for name, popularity in catalog.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
         passing |= catalog.passing
-    return Catalog(list(images.values()), list(skipped), repositories, passing)
+        if catalog.others:
+            others = platforms.fewer(others | catalog.others)
+    return Catalog(list(images.values()), list(skipped), repositories, passing, others)
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,8 @@ class _Walk:
             digest = get(value, "digest") if isinstance(value, dict) else ""
             return self._skip(Descriptor(str(digest or ""), -1, ""), "bad_manifest", str(error))
         cause, message = self._refuse(item)
+        if cause == "other_platform":
+            self._note_platform(item.platform)
         if cause:
             return self._skip(item, cause, message)
         digest = Digest.parse(item.digest)
@@ -263,7 +268,7 @@ class _Walk:
             return self._skip_document(document, "attestation", "a statement about an image")
         platform = document.platform or platform
         if not platforms.matches(platform, self._wanted):
-            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
+            return self._leave_out(document, platform)
         refused = {_refuse_layer(layer)[0] for layer in layers}
         is_image = not refused or not refused <= {"attestation", "unknown_media_type"}
         # An empty list of diff_ids says no more than a missing one: Go can't tell them apart.
@@ -277,6 +282,15 @@ class _Walk:
             return self._skip_document(document, "artifact", "none of its layers is one of an image")
         manifest_type = document.manifest_type or kind
         self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
+
+    def _leave_out(self, document: _Document, platform: str) -> None:
+        """Count apart an image that is not for a wanted platform."""
+        self._note_platform(platform)
+        message = f"for {platform or 'a platform it does not say'}"
+        self._skip_document(document, "other_platform", message)
+
+    def _note_platform(self, platform: str) -> None:
+        self.catalog.others = platforms.fewer({*self.catalog.others, platform or "unknown"})
 
     def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None] = ()) -> tuple[Layer, ...]:
         """Return the layers that can be profiled, base first, and count the others apart."""
@@ -299,7 +313,7 @@ class _Walk:
             raise Malformed(f"is {signed}, named {document.digest}")
         platform = document.platform or schema1.platform(value)
         if not platforms.matches(platform, self._wanted):
-            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
+            return self._leave_out(document, platform)
         layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests])
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 

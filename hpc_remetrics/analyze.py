@@ -151,6 +151,9 @@ class _Run:
             log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
         if len(lost) > _MOST_SAID:
             log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+        causes = Counter(skipped.cause for skipped in self.catalog.skipped)
+        if absent := causes["not_in_archive"]:
+            self._say(f"{absent} manifests that indexes name are not in the archives, as docker saves them")
         if self.catalog.passing:
             log.warning("a registry may have some of that another time: start again to ask once more")
         return len(lost)

@@ -210,6 +210,12 @@ MEDIA_TYPES = _enum(
     "docker_tar_gzip",
     "docker_tar_zstd",
     "docker_archive_tar",
+    "oci_nondistributable_tar",
+    "oci_nondistributable_tar_gzip",
+    "oci_nondistributable_tar_zstd",
+    "docker_foreign_tar",
+    "docker_foreign_tar_gzip",
+    "docker_foreign_tar_zstd",
 )
 """Media types of layers that are profiled; see `sources/manifests.py` for the full names."""
 
@@ -229,9 +235,11 @@ SKIP_CAUSES = _enum(
     "bad_digest",
     "other_platform",
     "too_deep",
+    "not_in_archive",
+    "too_many",
 )
 
-LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep"})
+LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep", "too_many"})
 """Causes for which an image, or part of one, isn't in the dataset though it should be."""
 
 STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")

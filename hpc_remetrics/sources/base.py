@@ -72,6 +72,9 @@ class Source(ABC):
     keeps = False
     """Whether `fetch` brings a layer to a place of the source's own, where `locate` finds it then."""
 
+    is_selection = False
+    """Whether indexes here may name manifests that were left out on purpose, such as other platforms'."""
+
     origin = ""
     """What `Layer.origin` is of the layers that are met here."""
 

@@ -52,11 +52,23 @@ LAYER_MEDIA_TYPES = {
 }
 """The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
 
-FOREIGN_PREFIXES = (
+_OCI_FOREIGN, _DOCKER_FOREIGN = FOREIGN_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
 """How the media types of layers begin that registries don't keep."""
+
+_FOREIGN_MEDIA_TYPES = {
+    _OCI_FOREIGN: "oci_nondistributable_tar",
+    f"{_OCI_FOREIGN}+gzip": "oci_nondistributable_tar_gzip",
+    f"{_OCI_FOREIGN}+zstd": "oci_nondistributable_tar_zstd",
+    _DOCKER_FOREIGN: "docker_foreign_tar",
+    f"{_DOCKER_FOREIGN}.gzip": "docker_foreign_tar_gzip",
+    f"{_DOCKER_FOREIGN}.zstd": "docker_foreign_tar_zstd",
+}
+"""The same of layers that registries don't keep, which are profiled where their bytes are there."""
+
+_PROFILED = {**LAYER_MEDIA_TYPES, **_FOREIGN_MEDIA_TYPES}
 
 _STATEMENT = "application/vnd.in-toto+json"
 
@@ -147,6 +159,7 @@ class _Walk:
         self._limits = limits
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
+        self._absent: list[tuple[Descriptor, str]] = []
 
     def start(self, root: Root) -> None:
         if root.fault:
@@ -158,6 +171,10 @@ class _Walk:
             self._open_root(root)
         while self._stack:
             self._follow(*self._stack.pop())
+        # Where nothing at all of an image is in an archive, the image is missing.
+        cause = "not_in_archive" if self.catalog.images else "missing_manifest"
+        for item, message in self._absent:
+            self._skip(item, cause, message)
 
     def _open_root(self, root: Root) -> None:
         digest = root.digest or Digest(hashlib.sha256(root.manifest).digest())
@@ -203,6 +220,8 @@ class _Walk:
         try:
             data = self._source.read_manifest(digest, self._limits.manifest_bytes)
         except BlobError as error:
+            if error.cause == "missing" and depth and self._source.is_selection:
+                return self._absent.append((item, str(error)))
             return self.miss(item, error)
         if item.size not in (-1, len(data)):
             return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
@@ -269,13 +288,14 @@ class _Walk:
         platform = document.platform or platform
         if not platforms.matches(platform, self._wanted):
             return self._leave_out(document, platform)
-        refused = {_refuse_layer(layer)[0] for layer in layers}
+        why = list(map(self._refuse_layer, layers))
+        refused = {cause for cause, _ in why}
         is_image = not refused or not refused <= {"attestation", "unknown_media_type"}
         # An empty list of diff_ids says no more than a missing one: Go can't tell them apart.
         if is_image and diff_ids and len(diff_ids) != len(layers):
             found = f"{len(layers)} layers, and its config has {len(diff_ids)} diff_ids"
             raise Malformed(f"has {found}")
-        taken = self._take_layers(layers, diff_ids)
+        taken = self._take_layers(layers, why, diff_ids)
         if refused == {"attestation"}:
             return self._skip_document(document, "attestation", "a statement about an image")
         if not is_image:
@@ -292,18 +312,37 @@ class _Walk:
     def _note_platform(self, platform: str) -> None:
         self.catalog.others = platforms.fewer({*self.catalog.others, platform or "unknown"})
 
-    def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None] = ()) -> tuple[Layer, ...]:
+    def _take_layers(
+        self,
+        layers: Sequence[Descriptor],
+        why: Sequence[tuple[str, str]],
+        diff_ids: Sequence[Digest | None] = (),
+    ) -> tuple[Layer, ...]:
         """Return the layers that can be profiled, base first, and count the others apart."""
         taken = []
-        for layer, diff_id in zip_longest(layers, diff_ids[: len(layers)]):
-            cause, message = _refuse_layer(layer)
+        for layer, (cause, message), diff_id in zip_longest(layers, why, diff_ids[: len(layers)]):
             if cause:
                 self._skip(layer, cause, message)
                 continue
             digest = Digest.parse(layer.digest)
-            size, media_type = self._size(digest, layer.size), LAYER_MEDIA_TYPES[layer.media_type]
+            size, media_type = self._size(digest, layer.size), _PROFILED[layer.media_type]
             taken.append(Layer(digest, size, media_type, diff_id, self._source.origin))
         return tuple(taken)
+
+    def _refuse_layer(self, layer: Descriptor) -> tuple[str, str]:
+        """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
+        cause, message = _refuse_layer(layer)
+        if cause == "foreign" and layer.media_type in _PROFILED and self._is_here(layer):
+            return "", ""
+        return cause, message
+
+    def _is_here(self, layer: Descriptor) -> bool:
+        """Tell whether the bytes of a layer lie on a file system that every rank sees."""
+        try:
+            digest = Digest.parse(layer.digest)
+            return not self._source.is_remote and bool(self._source.locate(digest, layer.size))
+        except (ValueError, BlobError):
+            return False
 
     def _take_schema1(self, document: _Document, value: dict[str, Any]) -> None:
         digests = schema1.layer_digests(value)
@@ -314,7 +353,8 @@ class _Walk:
         platform = document.platform or schema1.platform(value)
         if not platforms.matches(platform, self._wanted):
             return self._leave_out(document, platform)
-        layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests])
+        found = [Descriptor(digest, -1, "") for digest in digests]
+        layers = self._take_layers(found, list(map(self._refuse_layer, found)))
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 
     def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:

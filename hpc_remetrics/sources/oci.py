@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import SourceError
 from ..records import Digest
 from . import documents
+from .archive import Archive
 from .base import Extent, Root
 from .local import LISTING_BYTES, Files, LocalSource
 
@@ -27,6 +28,8 @@ class OciSource(LocalSource):
 
     def __init__(self, reference: str, files: Files, ref: str = "") -> None:
         self.reference = reference
+        # Docker saves the platforms that it has, and an index that names all of them.
+        self.is_selection = isinstance(files, Archive)
         self._files = files
         self._ref = ref.removeprefix("@")
 

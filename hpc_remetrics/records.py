@@ -113,6 +113,8 @@ class Skipped:
 class Failure:
     """Why a layer is not (wholly) in the dataset; a value, never an exception that ends the run.
 
+    With the stage `manifest` it says what an image states wrongly about a layer, whatever became of that.
+
     :param stage: a member of :data:`STAGES`.
     :param cause: a member of :data:`CAUSES`.
     :param message: one sentence for people, at most 500 characters.
@@ -126,6 +128,11 @@ class Failure:
     offset: int = -1
     rank: int = -1
     host: str = ""
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it is about what an image states, and not about what became of the layer."""
+        return self.stage == "manifest"
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,8 @@ SKIP_CAUSES = _enum(
 LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep", "too_many"})
 """Causes for which an image, or part of one, isn't in the dataset though it should be."""
 
-STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
+STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec", "manifest")
+"""What was being done. `manifest`: the layer is there, and a manifest states something false about it."""
 
 CAUSES = _enum(
     "missing",

@@ -74,9 +74,29 @@ class Mirror:
         is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
         image = None if is_enough else self._next_image()
         if image is None:
-            return self._blobs.popleft() if self._blobs else None
+            return self._next_blob()
         self._resolving += 1
         return ImageTask(image, self._counted(image.host) or image in self._state)
+
+    def _next_blob(self) -> BlobTask | None:
+        """Return the next blob for which an image still waits, None if there is none."""
+        while self._blobs:
+            task = self._blobs.popleft()
+            if task.image in self._open:
+                return task
+            # The image has failed for another reason; others may want the blob.
+            if (other := self._hand_on(task.digest)) is not None:
+                return other
+        return None
+
+    def _hand_on(self, digest: Digest) -> BlobTask | None:
+        """Return the task to bring a blob for the next image that waits for it, None if none does."""
+        waiting = [image for image in self._waiting.pop(digest) if image in self._open]
+        if not waiting:
+            return None
+        self._waiting[digest] = waiting
+        size = self._open[waiting[0]].resolved.blobs[digest]
+        return BlobTask(digest, size, waiting[0])
 
     def _next_image(self) -> Reference | None:
         image = next(self._images, None)
@@ -139,19 +159,25 @@ class Mirror:
         self.counts.bytes += brought.size
         self.counts.blobs += brought.size > 0
         for image in self._waiting.pop(task.digest):
-            if image in self._open:
-                self._open[image].lacking.discard(task.digest)
-                if not self._open[image].lacking:
-                    self._finish(image)
+            if image not in self._open:
+                continue
+            size = self._open[image].resolved.blobs[task.digest]
+            if size not in (-1, brought.length):
+                # Another image stated the true size. This one is not whole as its manifest has it.
+                del self._open[image]
+                text = f"its manifest states {size} bytes for {task.digest}, it has {brought.length}"
+                self._fail(image, Failed("size_mismatch", text))
+                continue
+            self._open[image].lacking.discard(task.digest)
+            if not self._open[image].lacking:
+                self._finish(image)
 
     def _missed(self, task: BlobTask, failed: Failed) -> None:
         """Give up the image whose repository doesn't give a blob, and ask that of the next one that waits for it."""
-        self._open.pop(task.image, None)
-        self._fail(task.image, failed)
-        waiting = [image for image in self._waiting.pop(task.digest) if image in self._open]
-        if waiting:
-            self._waiting[task.digest] = waiting
-            self._blobs.appendleft(BlobTask(task.digest, task.size, waiting[0]))
+        if self._open.pop(task.image, None):
+            self._fail(task.image, failed)
+        if (other := self._hand_on(task.digest)) is not None:
+            self._blobs.appendleft(other)
 
     def _fail(self, image: Reference, failed: Failed) -> None:
         log.warning("%s: %s", image, failed.message)

@@ -75,9 +75,10 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Brought:
-    """A blob that is in the layout now; `size` is 0 if it was there before."""
+    """A blob of `length` bytes that is in the layout now; `size` is 0 if it was there before."""
 
     size: int
+    length: int
 
 
 class Tasks:
@@ -112,10 +113,11 @@ class Tasks:
     def _bring(self, task: BlobTask) -> Brought:
         layout, digest = self._layout, task.digest
         if layout.has(digest, task.size):
-            return Brought(0)
+            return Brought(0, layout.blob(digest).stat().st_size)
         registry = self._registries.get(task.image.host)
         bring(layout, digest, lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path))
-        return Brought(layout.blob(digest).stat().st_size)
+        length = layout.blob(digest).stat().st_size
+        return Brought(length, length)
 
     def _resolve(self, task: ImageTask) -> Resolved:
         walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
@@ -201,7 +203,13 @@ class _Walk:
         if self._platforms and found.kind == "index":
             self.others |= _platforms_of(data)
         for blob in found.blobs:
-            self.blobs.setdefault(digest_of(blob), blob.size)
+            blob_digest = digest_of(blob)
+            known = self.blobs.setdefault(blob_digest, blob.size)
+            if known < 0:
+                self.blobs[blob_digest] = blob.size
+            elif blob.size not in (-1, known):
+                message = f"its manifests state {known} and {blob.size} bytes for {blob_digest}"
+                raise RegistryError("size_mismatch", message)
         named = documents.get_media_type(documents.parse(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
 

@@ -120,6 +120,10 @@ class Source(ABC):
         extent = self.locate(digest)
         return extent.size if extent else -1
 
+    def measure(self, layer: Layer) -> int:
+        """Return the size of a layer as the place says that `fetch` gets it from, -1 if it does not."""
+        return self.size_of(layer.digest)
+
     def read_manifest(self, digest: Digest, limit: int) -> bytes:
         """Return a manifest or an index, as `read` returns any blob."""
         return self.read(digest, limit)

@@ -216,15 +216,16 @@ class _Walk:
         digest = Digest.parse(item.digest)
         if digest in self._seen:
             return
-        self._seen.add(digest)
         try:
             data = self._source.read_manifest(digest, self._limits.manifest_bytes)
         except BlobError as error:
+            self._seen.add(digest)
             if error.cause == "missing" and depth and self._source.is_selection:
                 return self._absent.append((item, str(error)))
             return self.miss(item, error)
         if item.size not in (-1, len(data)):
             return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
+        self._seen.add(digest)
         self._judge(_Document(data, item.media_type, item.platform, digest, depth))
 
     def _refuse(self, item: Descriptor) -> tuple[str, str]:

@@ -13,7 +13,7 @@ Every number is a function of the parts alone, so any number of ranks makes the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,14 +27,15 @@ from ..columns import NO_CONTENT
 from ..files.opening import private_file, remove
 from ..files.outputs import real_name
 from ..files.publish import publish_whole, temporary_name
-from ..records import KINDS, STATUSES, Catalog, Image
+from ..plan import false_sizes
+from ..records import KINDS, STATUSES, Catalog, Failure, Image, Layer
 from .chunks import ChunkWriter
 from .fingerprints import Fingerprints
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, attach, collapse, number
-from .parts import EXTRA_RECORDS, scan
-from .placement import PartReader, PlacedReader, Placement, place, sorted_images
+from .parts import EXTRA_RECORDS, PartIndex, scan
+from .placement import PartReader, PlacedReader, Placement, in_order, place, sorted_images
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
 from .small import write_small
@@ -68,10 +69,29 @@ def gather(
     """
     found = scan(directory, comm)
     images = sorted_images(catalog) if catalog is not None else []
-    placement: Placement = comm.bcast(place(found.parts, images) if comm.rank == comm.root else None)
+    placement: Placement = comm.bcast(_place(found.parts, images) if comm.rank == comm.root else None)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
     return Gather(comm, placement, PartReader(placement), scratch).run(catalog, images, output, run, finish)
+
+
+def _place(parts: Sequence[PartIndex], images: list[Image]) -> Placement:
+    """Place the layers, and note which images state a wrong size for a layer that could be read."""
+    placement = place(parts, images)
+    layers = placement.layers[placement.layers["status"] != STATUSES["failed"]]
+    digests = [digest.tobytes() for digest in layers["digest"]]
+    sizes = dict(zip(digests, layers["CLS"].tolist(), strict=True))
+    claims = [
+        Failure(layer.digest, "manifest", "size_mismatch", _about_size(image, layer, sizes))
+        for image, layer in false_sizes(Catalog(images), sizes)
+    ]
+    placement.failures = in_order([*placement.failures, *claims])
+    return placement
+
+
+def _about_size(image: Image, layer: Layer, sizes: Mapping[bytes, int]) -> str:
+    size = sizes[layer.digest.raw]
+    return f"{image.name[:250]} ({image.digest}) states {layer.size} bytes, it has {size}"
 
 
 class Gather:

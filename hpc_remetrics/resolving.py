@@ -123,7 +123,8 @@ class Resolver:
     def _open_journal(self) -> Journal | None:
         if self._folder is None:
             return None
-        limits = [self._limits.manifest_bytes, self._limits.index_depth]
+        names = ("manifest_bytes", "index_depth", "index_manifests", "image_layers")
+        limits = [getattr(self._limits, name) for name in names]
         head = {"kind": "manifests", "platforms": list(self._platforms), "limits": limits}
         if self._keep:
             head["keep"] = str(self._keep)

@@ -34,7 +34,7 @@ def download(comm: Comm, options: DownloadOptions) -> int:
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
     layout = Layout(options.output)
-    crew = Crew(comm, Tasks(registries, layout, options.platforms), options.threads, registries)
+    crew = Crew(comm, Tasks(registries, layout, options.platforms, options.limits), options.threads, registries)
 
     def part() -> int:
         wishes = read_wishes(options.wishes)

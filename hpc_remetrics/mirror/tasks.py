@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BlobError, OutputError, RegistryError, RemetricsError
+from ..limits import Limits
 from ..records import Digest
 from ..registry.pool import Registries
 from ..registry.reference import Reference
@@ -23,8 +24,6 @@ from .references import References, digest_of, references
 log = logging.getLogger(__name__)
 
 _MANIFEST_BYTES = 4 << 20
-_DEPTH = 4
-"""Indexes within indexes."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,15 @@ class Tasks:
     :param platforms: in lower case; empty: all.
     """
 
-    def __init__(self, registries: Registries, layout: Layout, platforms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        registries: Registries,
+        layout: Layout,
+        platforms: tuple[str, ...],
+        limits: Limits | None = None,
+    ) -> None:
         self._registries, self._layout, self._platforms = registries, layout, platforms
+        self._limits = limits or Limits()
 
     def __call__(self, task: ImageTask | BlobTask) -> Resolved | Brought | Failed | None:
         try:
@@ -120,8 +126,10 @@ class Tasks:
         return Brought(length, length)
 
     def _resolve(self, task: ImageTask) -> Resolved:
-        walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
+        registry = self._registries.get(task.reference.host)
+        walk = _Walk(registry, task.reference, self._layout, self._platforms, self._limits)
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
+        walk.tell()
         lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
         others = frozenset() if roots else frozenset(platforms.fewer(walk.others))
         return Resolved(roots, walk.blobs, lacking, walk.absent, others)
@@ -130,11 +138,21 @@ class Tasks:
 class _Walk:
     """The walk from an image's name over its indexes and manifests, each of which is kept as it is met."""
 
-    def __init__(self, registry: Registry, image: Reference, layout: Layout, platforms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        image: Reference,
+        layout: Layout,
+        platforms: tuple[str, ...],
+        limits: Limits,
+    ) -> None:
         self._registry, self._image, self._layout, self._platforms = registry, image, layout, platforms
+        self._limits = limits
+        self._named = 0
         self._seen: set[Digest] = set()
         self.blobs: dict[Digest, int] = {}
         self.absent = 0
+        self._why_absent = ""
         self.others: set[str] = set()
 
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
@@ -149,8 +167,9 @@ class _Walk:
         stack = [(child, 1) for child in reversed(found.manifests)]
         while stack:
             child, depth = stack.pop()
-            if depth > _DEPTH:
-                raise Malformed(f"more than {_DEPTH} indexes within each other")
+            if depth > self._limits.index_depth:
+                most = self._limits.index_depth
+                raise Malformed(f"more than {most} indexes within each other")
             if (taken := self._child(child)) is None:
                 continue
             descriptor, found = taken
@@ -158,6 +177,12 @@ class _Walk:
             if self._platforms and found.kind != "index":
                 platform = documents.get(child, "platform")
                 yield {**descriptor, **({"platform": platform} if platform else {})}
+
+    def tell(self) -> None:
+        """Say once what the indexes of this image name in vain."""
+        if self.absent:
+            text = "%s: %d manifests that it names are not there: %s"
+            log.warning(text, self._image, self.absent, self._why_absent)
 
     def _root(self, task: ImageTask) -> tuple[bytes, str]:
         """Return the first document and its media type, without a pull where what is there is still right."""
@@ -189,14 +214,15 @@ class _Walk:
             except RegistryError as error:
                 if error.cause != "missing":
                     raise
-                log.warning("%s: %s", self._image, error)
                 self.absent += 1
+                self._why_absent = self._why_absent or str(error)
                 return None
         return self._take(data, descriptor.media_type)
 
     def _take(self, data: bytes, media_type: str) -> tuple[dict[str, Any], References]:
         """Keep a document, and note what it refers to; return its descriptor."""
         found = references(data, media_type, self._platforms)
+        self._bound(found)
         digest = Digest(hashlib.sha256(data).digest())
         self._seen.add(digest)
         self._layout.keep_bytes(digest, data)
@@ -212,6 +238,18 @@ class _Walk:
                 raise RegistryError("size_mismatch", message)
         named = documents.get_media_type(documents.parse(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
+
+    def _bound(self, found: References) -> None:
+        """Refuse an image that names more than anybody needs."""
+        limits = self._limits
+        self._named += len(found.manifests)
+        if self._named > limits.index_manifests:
+            most = limits.index_manifests
+            raise Malformed(f"more than {most} manifests under this name (--limit index_manifests=N)")
+        # The config is no layer.
+        if len(found.blobs) > limits.image_layers + 1:
+            most = limits.image_layers
+            raise Malformed(f"{len(found.blobs)} blobs, more than {most} (--limit image_layers=N)")
 
 
 def _platforms_of(index: bytes) -> set[str]:

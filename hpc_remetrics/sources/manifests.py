@@ -159,6 +159,8 @@ class _Walk:
         self._limits = limits
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
+        self._sizes: dict[Digest, int] = {}
+        self._named = 0
         self._absent: list[tuple[Descriptor, str]] = []
 
     def start(self, root: Root) -> None:
@@ -273,6 +275,10 @@ class _Walk:
             message = f"more than {self._limits.index_depth} indexes within each other"
             return self._skip_document(document, "too_deep", message)
         children = get_list(value, "manifests")
+        self._named += len(children)
+        if self._named > (most := self._limits.index_manifests):
+            message = f"more than {most} manifests under this name (--limit index_manifests=N)"
+            return self._skip_document(document, "too_many", message)
         self._stack.extend((child, document.depth + 1) for child in reversed(children))
 
     def _take_manifest(self, document: _Document, value: dict[str, Any], kind: str) -> None:
@@ -282,7 +288,10 @@ class _Walk:
         if _is_foreign_type(artifact_type) or config_type not in _IMAGE_CONFIGS:
             message = f"holds {artifact_type or config_type}"
             return self._skip_document(document, "artifact", message)
-        layers = [Descriptor.parse(layer) for layer in get_list(value, "layers")]
+        written = get_list(value, "layers")
+        if self._has_too_many(document, written):
+            return
+        layers = list(map(Descriptor.parse, written))
         platform, diff_ids = self._read_config(config)
         if platform.lower() == "unknown/unknown":
             return self._skip_document(document, "attestation", "a statement about an image")
@@ -303,6 +312,15 @@ class _Walk:
             return self._skip_document(document, "artifact", "none of its layers is one of an image")
         manifest_type = document.manifest_type or kind
         self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
+
+    def _has_too_many(self, document: _Document, layers: Sequence[Any]) -> bool:
+        """Tell whether an image has more layers than the limit, and count it apart then."""
+        most = self._limits.image_layers
+        if len(layers) <= most:
+            return False
+        message = f"{len(layers)} layers, more than {most} (--limit image_layers=N)"
+        self._skip_document(document, "too_many", message)
+        return True
 
     def _leave_out(self, document: _Document, platform: str) -> None:
         """Count apart an image that is not for a wanted platform."""
@@ -346,6 +364,8 @@ class _Walk:
             return False
 
     def _take_schema1(self, document: _Document, value: dict[str, Any]) -> None:
+        if self._has_too_many(document, get_list(value, "fsLayers")):
+            return
         digests = schema1.layer_digests(value)
         signed = Digest(hashlib.sha256(schema1.payload(document.data, value)).digest())
         whole = Digest(hashlib.sha256(document.data).digest())
@@ -375,10 +395,13 @@ class _Walk:
         """Return the size of a layer whose descriptor does not say it, as far as the source knows."""
         if size >= 0:
             return size
-        try:
-            return self._source.size_of(digest)
-        except BlobError:
-            return -1
+        # A registry is asked once for a layer that an image names many times.
+        if digest not in self._sizes:
+            try:
+                self._sizes[digest] = self._source.size_of(digest)
+            except BlobError:
+                self._sizes[digest] = -1
+        return self._sizes[digest]
 
 
 def kind_of(value: dict[str, Any], media_type: str) -> str:

@@ -418,7 +418,7 @@ class _Run:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
             finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
-            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish)
+            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish, check_sizes=True)
         finally:
             self._close_scratch()
         self.claims = on_root(comm, self._read_claims)

@@ -2,8 +2,10 @@
 
 import copy
 import gzip
+import hashlib
 import json
 import subprocess
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from support.layouts import Layout
 from support.tools import need
 
+from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import MEDIA_TYPES, SKIP_CAUSES, Digest
 from hpc_remetrics.sources import open_source, resolve
 
@@ -75,6 +78,51 @@ def test_an_index_of_the_same_image_a_thousand_times_is_one_image(place):
     manifest = place.manifest(place.layer)
     nested = place.index(*[place.index(*[manifest] * 1000)] * 1000)
     assert len(place.resolve(nested).images) == 1
+
+
+def gone(number, media_type=MANIFEST):
+    """Return the descriptor of a blob that is not there."""
+    digest = hashlib.sha256(b"%d" % number).hexdigest()
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": 5}
+
+
+def test_an_index_of_too_many_manifests_is_one_thing_counted_apart(place):
+    """Alone or through the indexes in it; the images beside it are taken."""
+    many = place.index(*map(gone, range(20_000)))
+    deep = place.index(*(place.index(*map(gone, range(n * 300, n * 300 + 300))) for n in range(4)))
+    good = place.manifest(place.layer)
+    for entry in (many, place.index(many)):
+        catalog = place.resolve(good, entry)
+        assert len(catalog.images) == 1
+        assert [one.cause for one in catalog.skipped] == ["too_many"]
+        assert "--limit index_manifests=N" in catalog.skipped[0].message
+    causes = Counter(one.cause for one in place.resolve(deep, good).skipped)
+    assert causes["too_many"] == 1
+    assert causes["missing_manifest"] == 900
+
+
+def test_an_image_of_too_many_layers_is_one_thing_counted_apart(place):
+    many = place.manifest(*(gone(number, LAYER) for number in range(20_000)))
+    digests = [{"blobSum": f"sha256:{hashlib.sha256(b'%d' % n).hexdigest()}"} for n in range(20_000)]
+    schema1 = place.document(
+        {"schemaVersion": 1, "fsLayers": digests, "history": []},
+        "application/vnd.docker.distribution.manifest.v1+json",
+    )
+    for entry in (many, schema1):
+        catalog = place.resolve(entry, place.manifest(place.layer))
+        assert [len(image.layers) for image in catalog.images] == [1]
+        assert [one.cause for one in catalog.skipped] == ["too_many"]
+        assert "--limit image_layers=N" in catalog.skipped[0].message
+    assert len(place.resolve(place.manifest(*[place.layer] * 4000)).images[0].layers) == 4000
+
+
+def test_the_bounds_can_be_changed(place):
+    limits = Limits(index_manifests=1, image_layers=2)
+    one, two, three = (place.manifest(*[place.layer] * number) for number in (1, 2, 3))
+    place.resolve(place.index(one), place.index(one, two), two, three)
+    catalog = resolve(open_source(f"oci:{place.layout.folder}"), (), limits)
+    assert [len(image.layers) for image in catalog.images] == [1, 2]
+    assert [skipped.cause for skipped in catalog.skipped] == ["too_many", "too_many"]
 
 
 def test_a_manifest_longer_than_4_mib_is_counted_apart(place):

@@ -156,7 +156,8 @@ class _Run:
             log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
         causes = Counter(skipped.cause for skipped in self.catalog.skipped)
         if absent := causes["not_in_archive"]:
-            self._say(f"{absent} manifests that indexes name are not in the archives, as docker saves them")
+            manifests = counted(absent, "manifest")
+            self._say(f"not in the archives, as docker saves them: {manifests} that indexes name")
         if self.catalog.passing:
             log.warning("a registry may have some of that another time: start again to ask once more")
         return len(lost)

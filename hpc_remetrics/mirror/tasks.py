@@ -16,6 +16,7 @@ from ..registry.reference import Reference
 from ..registry.registry import Registry
 from ..sources import documents, platforms
 from ..sources.documents import Malformed
+from ..wording import counted
 from .convert import to_oci
 from .keeping import bring
 from .layout import Layout
@@ -181,8 +182,8 @@ class _Walk:
     def tell(self) -> None:
         """Say once what the indexes of this image name in vain."""
         if self.absent:
-            text = "%s: %d manifests that it names are not there: %s"
-            log.warning(text, self._image, self.absent, self._why_absent)
+            absent = counted(self.absent, "manifest")
+            log.warning("%s names %s in vain: %s", self._image, absent, self._why_absent)
 
     def _root(self, task: ImageTask) -> tuple[bytes, str]:
         """Return the first document and its media type, without a pull where what is there is still right."""

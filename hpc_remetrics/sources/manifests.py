@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BlobError, RegistryError
 from ..limits import Limits
 from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
+from ..wording import counted
 from . import documents, platforms, schema1
 from .base import Root, Source
 from .documents import (
@@ -303,8 +304,8 @@ class _Walk:
         is_image = not refused or not refused <= {"attestation", "unknown_media_type"}
         # An empty list of diff_ids says no more than a missing one: Go can't tell them apart.
         if is_image and diff_ids and len(diff_ids) != len(layers):
-            found = f"{len(layers)} layers, and its config has {len(diff_ids)} diff_ids"
-            raise Malformed(f"has {found}")
+            diffs = counted(len(diff_ids), "diff_id")
+            raise Malformed(f"has {counted(len(layers), 'layer')}, and its config has {diffs}")
         taken = self._take_layers(layers, why, diff_ids)
         if refused == {"attestation"}:
             return self._skip_document(document, "attestation", "a statement about an image")
@@ -318,7 +319,7 @@ class _Walk:
         most = self._limits.image_layers
         if len(layers) <= most:
             return False
-        message = f"{len(layers)} layers, more than {most} (--limit image_layers=N)"
+        message = f"{counted(len(layers), 'layer')}, more than {most} (--limit image_layers=N)"
         self._skip_document(document, "too_many", message)
         return True
 

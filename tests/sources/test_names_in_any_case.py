@@ -203,7 +203,7 @@ def test_layers_that_do_not_fit_the_config_cost_the_image(tmp_path, layers):
     catalog = resolve(open_source(saved(tmp_path / "all.tar", f"[{good}, {bad}]")))
     assert [image.name for image in catalog.images] == ["good:1"]
     assert [(one.image, one.cause) for one in catalog.skipped] == [("bad:1", "bad_manifest")]
-    assert "diff_ids" in catalog.skipped[0].message or "'Layers'" in catalog.skipped[0].message
+    assert "diff_id" in catalog.skipped[0].message or "'Layers'" in catalog.skipped[0].message
 
 
 @pytest.mark.parametrize("config", [{}, {"rootfs": None}, {"rootfs": {"diff_ids": []}}, {"rootfs": 5}, []])

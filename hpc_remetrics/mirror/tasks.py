@@ -149,7 +149,7 @@ class _Walk:
     ) -> None:
         self._registry, self._image, self._layout, self._platforms = registry, image, layout, platforms
         self._limits = limits
-        self._named = 0
+        self._named: set[str] = set()
         self._seen: set[Digest] = set()
         self.blobs: dict[Digest, int] = {}
         self.absent = 0
@@ -243,8 +243,8 @@ class _Walk:
     def _bound(self, found: References) -> None:
         """Refuse an image that names more than anybody needs."""
         limits = self._limits
-        self._named += len(found.manifests)
-        if self._named > limits.index_manifests:
+        self._named |= {str(documents.get(child, "digest")) for child in found.manifests}
+        if len(self._named) > limits.index_manifests:
             most = limits.index_manifests
             raise Malformed(f"more than {most} manifests under this name (--limit index_manifests=N)")
         # The config is no layer.

@@ -161,7 +161,7 @@ class _Walk:
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
         self._sizes: dict[Digest, int] = {}
-        self._named = 0
+        self._named: set[str | int] = set()
         self._absent: list[tuple[Descriptor, str]] = []
 
     def start(self, root: Root) -> None:
@@ -276,8 +276,8 @@ class _Walk:
             message = f"more than {self._limits.index_depth} indexes within each other"
             return self._skip_document(document, "too_deep", message)
         children = get_list(value, "manifests")
-        self._named += len(children)
-        if self._named > (most := self._limits.index_manifests):
+        self._named |= set(map(_key, children))
+        if len(self._named) > (most := self._limits.index_manifests):
             message = f"more than {most} manifests under this name (--limit index_manifests=N)"
             return self._skip_document(document, "too_many", message)
         self._stack.extend((child, document.depth + 1) for child in reversed(children))
@@ -450,6 +450,12 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
     if layer.media_type not in LAYER_MEDIA_TYPES:
         return "unknown_media_type", "not a layer of an image"
     return _refuse_digest(layer)
+
+
+def _key(child: Any) -> str | int:
+    """Return what tells a descriptor in an index from others: its digest, or nothing but itself."""
+    digest = get(child, "digest") if isinstance(child, dict) else None
+    return digest if isinstance(digest, str) else id(child)
 
 
 def _is_foreign_type(artifact_type: str) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .account import about_rank, about_run, new_note
 from .cluster.comm import AbortOnError, Comm, connect, launched_rank, launched_size
@@ -52,6 +52,9 @@ from .store.origin import check_dataset_output, source_names
 from .store.parts import digests_of, finished, parts_folder, scan, sweep_temporaries
 from .wording import counted
 from .worker import Worker, publisher
+
+if TYPE_CHECKING:
+    from .store.dataset import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +107,7 @@ class _Run:
         self.worker: Worker | None = None
         self.started = time.time()
         self.exchange_seconds = 0.0
-        self.lost = 0
+        self.lost = self.claims = 0
 
     @property
     def is_root(self) -> bool:
@@ -151,12 +154,16 @@ class _Run:
             log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
         if len(lost) > _MOST_SAID:
             log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+        causes = Counter(skipped.cause for skipped in self.catalog.skipped)
+        if absent := causes["not_in_archive"]:
+            manifests = counted(absent, "manifest")
+            self._say(f"not in the archives, as docker saves them: {manifests} that indexes name")
         if self.catalog.passing:
             log.warning("a registry may have some of that another time: start again to ask once more")
         return len(lost)
 
     def _exit_code(self, ledger: Ledger) -> int:
-        return ledger.exit_code or (3 if self.lost else 0)
+        return ledger.exit_code or (3 if self.lost or self.claims else 0)
 
     def _check(self) -> None:
         """Look whether the output may be made and the sources are there; nothing is made or changed."""
@@ -288,6 +295,7 @@ class _Run:
                 if dataset.fingerprint != self._fingerprint() or not dataset.has_metrics:
                     return None
                 ledger = dataset.ledger
+                self.claims = _count_claims(dataset)
         except DatasetError:
             # It is to be replaced: the check of the output has let it pass.
             return None
@@ -411,11 +419,18 @@ class _Run:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
             finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
-            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish)
+            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish, check_sizes=True)
         finally:
             self._close_scratch()
+        self.claims = on_root(comm, self._read_claims)
         self._say(f"{options.output}: {ledger}")
         return self._exit_code(ledger)
+
+    def _read_claims(self) -> int:
+        from .store.dataset import Dataset
+
+        with Dataset(self.options.output) as dataset:
+            return _count_claims(dataset)
 
     def _say(self, text: str) -> None:
         """Tell the person, once."""
@@ -425,6 +440,19 @@ class _Run:
     def _tell(self, text: str) -> None:
         if not self.options.quiet:
             print(text, file=sys.stderr, flush=True)
+
+
+def _count_claims(dataset: Dataset) -> int:
+    """Count what images state wrongly about layers that are there, and say the first ones."""
+    failures = dataset.failures
+    columns = (failures.readable(name).tolist() for name in ("stage", "cause", "message"))
+    rows = zip(failures.readable("digest").tolist(), *columns, strict=True)
+    claims = [row for row in rows if row[1] == "manifest"]
+    for digest, _, cause, message in claims[:_MOST_SAID]:
+        log.warning("layer %s is in the dataset, but %s: %s", digest, cause, message)
+    if len(claims) > _MOST_SAID:
+        log.warning("and %d more; the dataset's table /failures has all of them", len(claims) - _MOST_SAID)
+    return len(claims)
 
 
 def _warm(table: TypeTable, dataset: Path) -> None:

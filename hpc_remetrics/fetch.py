@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .cluster.intake import Intake
@@ -34,6 +34,8 @@ class Brought:
     :ivar seconds: that fetching took.
     :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in place.
     :ivar quota: bytes of the grant that are for the unpacked layer; 0: it is not unpacked.
+    :ivar measured: its size as the place says that has it, where manifests say another; -1: not asked.
+    :ivar is_question: it is not to be fetched, only to be measured.
     """
 
     layer: Layer
@@ -42,6 +44,8 @@ class Brought:
     error: BlobError | None = None
     grant: Grant | None = None
     quota: int = 0
+    measured: int = -1
+    is_question: bool = False
 
     @property
     def tree(self) -> Path | None:
@@ -79,6 +83,7 @@ class Fetcher:
         self._thread: threading.Thread | None = None
         self._next: Layer | None = None
         self._unpack, self._factors, self._again = unpack, dict[Digest, int](), deque[Layer]()
+        self._doubted: dict[Digest, BlobError] = {}
         self._under_way: list[Layer] = []
         self._bytes = self._held = 0
 
@@ -109,7 +114,26 @@ class Fetcher:
             raise fault
         if brought.error:
             self.release(brought)
+            brought.error = self._settle(brought)
+            if brought.error is None:
+                return None
         return brought
+
+    def _settle(self, brought: Brought) -> BlobError | None:
+        """Return why a layer can't be had, None if it is tried once more with another size.
+
+        The size that a manifest states may be false. What failed for its sake is tried with the size
+        that the place states which has the layer.
+        """
+        layer, error = brought.layer, brought.error
+        first = self._doubted.get(layer.digest)
+        if first is None and error and brought.measured not in (-1, layer.size):
+            self._doubted[layer.digest] = error
+            self._again.append(replace(layer, size=brought.measured))
+            return None
+        # Bytes of another size than any that was stated have the cause that they had at first.
+        is_wrong = error and error.cause in ("digest_mismatch", "size_mismatch")
+        return first if first and is_wrong else error
 
     def release(self, brought: Brought) -> None:
         """Give back what a layer took of scratch."""
@@ -164,7 +188,7 @@ class Fetcher:
         """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
         source = None if extent else self._holder(layer)
         blob = 0 if source is None or source.keeps else max(layer.size, 0)
-        quota = self._quota(layer, blob)
+        quota = self._quota(layer, extent.size if extent else layer.size, blob)
         if source and source.keeps and not quota:
             self._fetch(source, Brought(layer))
             return True
@@ -180,7 +204,10 @@ class Fetcher:
                 brought.grant.path.mkdir()
         except (BlobError, OSError) as error:
             cause = error if isinstance(error, BlobError) else BlobError("no_room", f"on scratch: {error}")
-            self._ready.append(Brought(layer, error=cause))
+            if source and layer.size >= 0 and layer.digest not in self._doubted:
+                self._fetch(source, Brought(layer, error=cause, is_question=True))
+            else:
+                self._ready.append(Brought(layer, error=cause))
             return True
         self._bytes, self._held = self._bytes + size, self._held + 1
         if source:
@@ -189,11 +216,14 @@ class Fetcher:
             self._ready.append(brought)
         return True
 
-    def _quota(self, layer: Layer, blob: int) -> int:
-        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked."""
+    def _quota(self, layer: Layer, size: int, blob: int) -> int:
+        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked.
+
+        :param size: of the layer, compressed bytes.
+        """
         if not self._unpack:
             return 0
-        wanted = max(layer.size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
+        wanted = max(size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
         return min(wanted, max(self._scratch.most - blob, _LEAST))
 
     def _holder(self, layer: Layer) -> Source:
@@ -214,13 +244,30 @@ class Fetcher:
             path = brought.blob
             begun = time.monotonic()
             try:
-                source.fetch(brought.layer, path)
-                kept = source.locate(brought.layer.digest, brought.layer.size)
-                brought.extent = kept or Extent(path, 0, path.stat().st_size)
-            except BlobError as error:
-                brought.error = error
+                if not brought.is_question:
+                    self._bring_now(source, brought, path)
+                if brought.error and brought.error.cause in ("size_mismatch", "no_room"):
+                    brought.measured = _measured(source, brought.layer)
             except BaseException as error:
                 self._done.put((brought, error))
                 return
             brought.seconds = time.monotonic() - begun
             self._done.put((brought, None))
+
+    @staticmethod
+    def _bring_now(source: Source, brought: Brought, path: Path) -> None:
+        """Fetch a layer, and note where it lies or why it doesn't come."""
+        try:
+            source.fetch(brought.layer, path)
+            kept = source.locate(brought.layer.digest, brought.layer.size)
+            brought.extent = kept or Extent(path, 0, path.stat().st_size)
+        except BlobError as error:
+            brought.error = error
+
+
+def _measured(source: Source, layer: Layer) -> int:
+    """Return the size of a layer as the place says that has it, -1 if it doesn't."""
+    try:
+        return source.measure(layer)
+    except BlobError:
+        return -1

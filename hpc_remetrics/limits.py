@@ -53,6 +53,8 @@ class Limits:
     child_bytes: int = _limit(2 * GiB, "memory of the child process, bytes")
     manifest_bytes: int = _limit(MANIFEST_BYTES, "a manifest or a config, bytes")
     index_depth: int = _limit(4, "indexes within indexes")
+    index_manifests: int = _limit(1_000, "manifests that the indexes under one name may name")
+    image_layers: int = _limit(5_000, "layers an image")
 
     @classmethod
     def from_options(cls, options: dict[str, object]) -> Limits:

@@ -113,6 +113,8 @@ class Skipped:
 class Failure:
     """Why a layer is not (wholly) in the dataset; a value, never an exception that ends the run.
 
+    With the stage `manifest` it says what an image states wrongly about a layer, whatever became of that.
+
     :param stage: a member of :data:`STAGES`.
     :param cause: a member of :data:`CAUSES`.
     :param message: one sentence for people, at most 500 characters.
@@ -126,6 +128,11 @@ class Failure:
     offset: int = -1
     rank: int = -1
     host: str = ""
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether it is about what an image states, and not about what became of the layer."""
+        return self.stage == "manifest"
 
 
 @dataclass(frozen=True)
@@ -158,19 +165,23 @@ class Catalog:
     """What sources hold: images with their layers, what is counted apart, and what is known of repositories.
 
     :param passing: whether something is missing that another start may find.
+    :param others: platforms of images left out because of `--platform`, not all if there are many.
     """
 
     images: list[Image] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     repositories: dict[str, Popularity] = field(default_factory=dict)
     passing: bool = False
+    others: set[str] = field(default_factory=set)
 
     def __add__(self, other: Catalog) -> Catalog:
         repositories = dict(self.repositories)
         for name, popularity in other.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
         passing = self.passing or other.passing
-        return Catalog(self.images + other.images, self.skipped + other.skipped, repositories, passing)
+        others = self.others | other.others
+        images, skipped = self.images + other.images, self.skipped + other.skipped
+        return Catalog(images, skipped, repositories, passing, others)
 
 
 def _enum(*words: str) -> dict[str, int]:
@@ -206,6 +217,12 @@ MEDIA_TYPES = _enum(
     "docker_tar_gzip",
     "docker_tar_zstd",
     "docker_archive_tar",
+    "oci_nondistributable_tar",
+    "oci_nondistributable_tar_gzip",
+    "oci_nondistributable_tar_zstd",
+    "docker_foreign_tar",
+    "docker_foreign_tar_gzip",
+    "docker_foreign_tar_zstd",
 )
 """Media types of layers that are profiled; see `sources/manifests.py` for the full names."""
 
@@ -225,12 +242,15 @@ SKIP_CAUSES = _enum(
     "bad_digest",
     "other_platform",
     "too_deep",
+    "not_in_archive",
+    "too_many",
 )
 
-LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep"})
+LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep", "too_many"})
 """Causes for which an image, or part of one, isn't in the dataset though it should be."""
 
-STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec")
+STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec", "manifest")
+"""What was being done. `manifest`: the layer is there, and a manifest states something false about it."""
 
 CAUSES = _enum(
     "missing",

@@ -24,9 +24,10 @@ from .limits import Limits
 from .progress import StatusLine
 from .records import Catalog
 from .registry.pool import Registries
-from .sources import catalogs
+from .sources import catalogs, platforms
 from .sources.base import Root, Source
 from .sources.manifests import merge, resolve, resolve_root
+from .sources.platforms import none_left
 from .wording import counted
 
 _THREADS = 4
@@ -72,6 +73,7 @@ class Resolver:
 
         :raises RemetricsError: on every rank alike; `Stopped` after a signal, exit code 4 too where a registry's
             limit is used up.
+        :raises UsageError: on every rank, if no image is for one of the platforms.
         """
         found: dict[_Place, Catalog] = {}
         if any(source.is_remote for source in sources):
@@ -84,7 +86,14 @@ class Resolver:
             lead(comm, crew, lambda: self._lead(crew, sources, found))
         else:
             on_root(comm, lambda: self._walk(sources, found))
-        return merge(found[place] for place in sorted(found)) if comm.rank == comm.root else None
+        catalog = merge(found[place] for place in sorted(found)) if comm.rank == comm.root else None
+        on_root(comm, lambda: self._check_platforms(catalog))
+        return catalog
+
+    def _check_platforms(self, catalog: Catalog | None) -> None:
+        """Raise an error if all images were left out because of the platforms asked for."""
+        if catalog and catalog.others and not catalog.images:
+            raise none_left(platforms.check(self._platforms), catalog.others)
 
     def _walk(self, sources: Sequence[Source], found: dict[_Place, Catalog]) -> None:
         """Resolve what lies on file systems."""
@@ -114,7 +123,8 @@ class Resolver:
     def _open_journal(self) -> Journal | None:
         if self._folder is None:
             return None
-        limits = [self._limits.manifest_bytes, self._limits.index_depth]
+        names = ("manifest_bytes", "index_depth", "index_manifests", "image_layers")
+        limits = [getattr(self._limits, name) for name in names]
         head = {"kind": "manifests", "platforms": list(self._platforms), "limits": limits}
         if self._keep:
             head["keep"] = str(self._keep)

@@ -17,6 +17,9 @@ from .store.parts import PartIndex
 _OF_TIME = ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
 """Limits that decide whether a layer is done, and not what its rows are."""
 
+_OF_IMAGES = ("index_manifests", "image_layers")
+"""Limits that decide which layers there are."""
+
 _FLAGS = {
     "types": "libmagic and --types",
     "compress_sample": "--compress-sample",
@@ -35,7 +38,7 @@ def chunk_share(options: AnalyzeOptions) -> Fraction:
 
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
     """Return what a part's rows depend on besides the layers."""
-    limits = {name: str(value) for name, value in asdict(options.limits).items() if name not in _OF_TIME}
+    limits = {name: str(value) for name, value in asdict(options.limits).items() if name not in _OF_TIME + _OF_IMAGES}
     shares = {"compress_sample": str(options.compress_sample), "chunk_sample": str(chunk_share(options))}
     return {"types": filetype.signature(options.types), **limits, **shares}
 

@@ -203,7 +203,7 @@ class Worker:
         else:
             log.info("layer %s: %d entries, %.2f s", layer.digest, profile.entries, profile.cpu_seconds)
         counts = {status: int(status == profile.status) for status in STATUSES}
-        self._tally += Tally(**counts, files=profile.files, bytes=max(profile.CLS, layer.size))
+        self._tally += Tally(**counts, files=profile.files, bytes=profile.CLS or max(layer.size, 0))
 
     def _failure(self, layer: Layer, profile: LayerProfile) -> Failure:
         return Failure(

@@ -2,20 +2,30 @@
 
 Images are taken in the order of their layers, so that what two of them begin with is worked out once: layers are
 pushed on a stack and popped from it.
+
+What a layer costs does not grow with the number of layers below it: those of which nothing is visible any more are
+passed over, and so are whole blocks of layers that have no path in common with what it hides.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from ..store.metrics_schema import HOW
 from .inputs import Inputs
 from .layer_index import LayerIndex
+from .sorting import distinct
 
 _NOT = len(HOW)
+_NOTHING = np.empty(0, bool)
+_BLOCK = 64
+"""Layers of a block on the stack."""
+
 _OVERWRITTEN, _WHITEOUT, _OPAQUE, _NO_DIRECTORY = range(_NOT)
 
 
@@ -23,34 +33,68 @@ class Level:
     """One layer of the image on the stack, and which of its names are hidden.
 
     :ivar hidden: its hidden bytes.
+    :ivar count: its visible names.
     """
+
+    visible: np.ndarray
+    left: np.ndarray
+    count: int
 
     def __init__(self, index: LayerIndex) -> None:
         self.index = index
-        self.visible = np.ones(len(index.names), bool)
         self.linked = bool((index.links > 1).any())
-        self.left = index.links.copy() if self.linked else index.links
         self.hidden = 0
+        self._show_all()
 
-    def hide(self, upper: LayerIndex) -> tuple[np.ndarray, np.ndarray]:
-        """Hide what a layer above hides; return the names, and files and bytes by how they went (4 × 2)."""
+    def hide(self, upper: LayerIndex) -> tuple[np.ndarray | None, np.ndarray]:
+        """Hide what a layer above hides; return the names, and files and bytes by how they went (4 × 2).
+
+        The names are None where all were visible and none is any more.
+        """
+        sums = np.zeros((_NOT, 2), np.int64)
+        is_whole = self.count == len(self.index.names)
+        if is_whole and upper is self.index:
+            # A layer upon itself overwrites all of its names.
+            sums[_OVERWRITTEN] = len(self.index.sizes), self.index.sizes.sum()
+            self.hidden += int(sums[_OVERWRITTEN, 1])
+            self._show_none()
+            return None, sums
         causes = self._causes(upper)
         names = np.flatnonzero((causes < _NOT) & self.visible)
-        sums = np.zeros((_NOT, 2), np.int64)
         if len(names):
             self.visible[names] = False
             files, how = self._gone(names, causes[names])
             np.add.at(sums[:, 0], how, 1)
             np.add.at(sums[:, 1], how, self.index.sizes[files])
             self.hidden += int(sums[:, 1].sum())
-        return names, sums
+            self.count -= len(names)
+        if self.count:
+            return names, sums
+        # A layer without visible names holds no arrays: there may be thousands of them.
+        self._show_none()
+        return None if is_whole else names, sums
 
-    def show(self, names: np.ndarray, sums: np.ndarray) -> None:
+    def show(self, names: np.ndarray | None, sums: np.ndarray) -> None:
         """Undo what `hide` did."""
+        self.hidden -= int(sums[:, 1].sum())
+        if names is None:
+            return self._show_all()
+        if not self.count:
+            self.visible = np.zeros(len(self.index.names), bool)
+            self.left = np.zeros_like(self.index.links) if self.linked else self.index.links
         self.visible[names] = True
+        self.count += len(names)
         if self.linked:
             np.add.at(self.left, self.index.file[names], 1)
-        self.hidden -= int(sums[:, 1].sum())
+
+    def _show_all(self) -> None:
+        index = self.index
+        self.visible = np.ones(len(index.names), bool)
+        self.left = index.links.copy() if self.linked else index.links
+        self.count = len(index.names)
+
+    def _show_none(self) -> None:
+        self.visible, self.left, self.count = _NOTHING, self.index.links, 0
 
     def _causes(self, upper: LayerIndex) -> np.ndarray:
         """Return how a layer above hides each name, `_NOT` if it does not; the first match of `HOW`."""
@@ -106,6 +150,32 @@ def matches(sorted_values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.repeat(low - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
 
 
+_Undo: TypeAlias = tuple[Level, "np.ndarray | None", np.ndarray]
+"""A level, and what `hide` returned of it."""
+
+
+class Block:
+    """Neighbouring levels of the stack, and all paths that may be hidden in them.
+
+    :ivar levels: the levels.
+    """
+
+    def __init__(self, levels: list[Level]) -> None:
+        self.levels = levels
+        self._names = distinct(np.concatenate([level.index.names for level in levels]))
+        self._directories = distinct(np.concatenate([level.index.tree.hashes for level in levels]))
+
+    def is_touched_by(self, upper: LayerIndex) -> bool:
+        """Tell whether a layer above may hide something here."""
+        if not any(level.count for level in self.levels):
+            return False
+        of_names = (upper.entries, upper.whiteouts)
+        of_directories = (upper.whiteouts, upper.opaque, upper.others)
+        return any(len(matches(self._names, wanted)) for wanted in of_names) or any(
+            len(matches(self._directories, wanted)) for wanted in of_directories
+        )
+
+
 class HiddenPass:
     """Works out this rank's share of the images.
 
@@ -124,7 +194,9 @@ class HiddenPass:
         self.most, self.hides = np.zeros(layers, np.int64), np.zeros(layers, np.int64)
         self._chain: list[int] = []
         self._levels: list[Level] = []
-        self._undo: list[list[tuple[np.ndarray, np.ndarray]]] = []
+        self._blocks: list[Block] = []
+        self._undo: list[list[_Undo]] = []
+        self._how: list[np.ndarray] = [np.zeros((_NOT, 2), np.int64)]
         self._indexes: OrderedDict[int, LayerIndex] = OrderedDict()
         self._held = 0
 
@@ -159,22 +231,46 @@ class HiddenPass:
 
     def _push(self, layer: int) -> None:
         index = self._index(layer)
-        undo = [level.hide(index) for level in self._levels]
-        hides = int(sum(sums[:, 1].sum() for _, sums in undo))
-        self.hides[layer] = max(int(self.hides[layer]), hides)
+        undo: list[_Undo] = []
+        total = np.zeros((_NOT, 2), np.int64)
+        for level in self._below(index):
+            if not level.count:
+                continue
+            names, sums = level.hide(index)
+            if names is None or len(names):
+                undo.append((level, names, sums))
+                total += sums
+        self.hides[layer] = max(int(self.hides[layer]), int(total[:, 1].sum()))
         self._chain.append(layer)
         self._levels.append(Level(index))
         self._undo.append(undo)
+        self._how.append(self._how[-1] + total)
+        if len(self._levels) % _BLOCK == 0:
+            self._blocks.append(Block(self._levels[-_BLOCK:]))
+
+    def _below(self, index: LayerIndex) -> Iterator[Level]:
+        """Yield the levels in which a layer may hide something, and some more."""
+        levels = self._levels
+        if levels and levels[-1].index is index:
+            # What it hides in the others is hidden: the same layer stands above them.
+            yield levels[-1]
+            return
+        for block in self._blocks:
+            if block.is_touched_by(index):
+                yield from block.levels
+        yield from levels[_BLOCK * len(self._blocks) :]
 
     def _pop(self) -> None:
         self._chain.pop()
         self._levels.pop()
-        for level, (names, sums) in zip(self._levels, self._undo.pop(), strict=True):
+        self._how.pop()
+        del self._blocks[len(self._levels) // _BLOCK :]
+        for level, names, sums in self._undo.pop():
             level.show(names, sums)
 
     def _note(self, chain: tuple[int, ...], images: list[int]) -> None:
         """Note what the image on the stack hides."""
-        how = sum((sums for undo in self._undo for _, sums in undo), np.zeros((_NOT, 2), np.int64))
+        how = self._how[-1]
         self.images[images] = how.sum(axis=0)
         self.how += len(images) * how
         hidden = [level.hidden for level in self._levels]

@@ -52,16 +52,21 @@ def to_oci(layout: Layout, root: dict[str, Any]) -> dict[str, Any]:
 
 _ORIGINAL_KEYS = {"type": "mediaType", "digest": "digest", "size": "size"}
 
+_DESCRIPTOR = ("mediaType", "digest", "size", "platform", "annotations")
+_DOCUMENT = ("schemaVersion", "mediaType", "config", "layers", "manifests")
+"""Members that are looked at, which may be spelled in another case."""
+
 
 def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
     """Return a descriptor in OCI's words, after what it names has been translated; others are returned as they are."""
+    item = documents.spelled(item, _DESCRIPTOR)
     if item.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
         return item
     try:
         data = layout.blob(Digest.parse(str(item.get("digest")))).read_bytes()
     except (OSError, ValueError):
         return item  # a manifest that is not at the registry, or for a platform that wasn't asked for
-    value = documents.parse(data)
+    value = documents.spelled(documents.parse(data), _DOCUMENT)
     changed: dict[str, Any] = {key: _worded(value[key]) for key in ("config", "layers") if key in value}
     if isinstance(children := value.get("manifests"), list):
         changed["manifests"] = [_translate(layout, one) if isinstance(one, dict) else one for one in children]
@@ -78,6 +83,9 @@ def _worded(value: Any) -> Any:
     """Return descriptors, or whatever has a media type, in OCI's words."""
     if isinstance(value, list):
         return [_worded(item) for item in value]
-    if not isinstance(value, dict) or not isinstance(kind := value.get("mediaType"), str):
+    if not isinstance(value, dict):
+        return value
+    value = documents.spelled(value, _DESCRIPTOR)
+    if not isinstance(kind := value.get("mediaType"), str):
         return value
     return {**value, "mediaType": _WORDS.get(kind, kind)}

@@ -55,6 +55,9 @@ class KeepingSource(Source):
     def fetch(self, layer: Layer, path: Path) -> None:
         bring(self._layout, layer.digest, lambda partial: self._source.fetch(layer, partial))
 
+    def measure(self, layer: Layer) -> int:
+        return self._source.measure(layer)
+
     def holds(self, layer: Layer) -> bool:
         return self._source.holds(layer)
 

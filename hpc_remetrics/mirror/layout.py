@@ -121,7 +121,7 @@ class Layout:
 
 def name_in(entry: Any) -> str:
     """Return what an entry of an index calls its image, "" if nothing."""
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    annotations = documents.get(entry, "annotations") if isinstance(entry, dict) else None
     return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import SourceError
+from ..limits import Limits
 from ..registry.access import Access
 from ..registry.reference import Reference
 from ..sources.repositories import read_repositories
@@ -34,6 +35,7 @@ class DownloadOptions:
     threads: int = 4
     quiet: bool = False
     access: Access = field(default_factory=Access)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)

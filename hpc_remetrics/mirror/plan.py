@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ..records import Digest
 from ..registry.reference import Reference
+from ..sources import platforms
 from ..wording import counted
 from .state import State
 from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
@@ -28,7 +29,7 @@ _GIVE_UP = 50
 @dataclass
 class Counts:
     """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has,
-    `empty` images that have nothing for the platforms wanted."""
+    `empty` images that have nothing for the platforms wanted, `others` platforms that these have."""
 
     images: int = 0
     blobs: int = 0
@@ -36,6 +37,7 @@ class Counts:
     absent: int = 0
     elsewhere: int = 0
     empty: int = 0
+    others: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -72,9 +74,29 @@ class Mirror:
         is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
         image = None if is_enough else self._next_image()
         if image is None:
-            return self._blobs.popleft() if self._blobs else None
+            return self._next_blob()
         self._resolving += 1
         return ImageTask(image, self._counted(image.host) or image in self._state)
+
+    def _next_blob(self) -> BlobTask | None:
+        """Return the next blob for which an image still waits, None if there is none."""
+        while self._blobs:
+            task = self._blobs.popleft()
+            if task.image in self._open:
+                return task
+            # The image has failed for another reason; others may want the blob.
+            if (other := self._hand_on(task.digest)) is not None:
+                return other
+        return None
+
+    def _hand_on(self, digest: Digest) -> BlobTask | None:
+        """Return the task to bring a blob for the next image that waits for it, None if none does."""
+        waiting = [image for image in self._waiting.pop(digest) if image in self._open]
+        if not waiting:
+            return None
+        self._waiting[digest] = waiting
+        size = self._open[waiting[0]].resolved.blobs[digest]
+        return BlobTask(digest, size, waiting[0])
 
     def _next_image(self) -> Reference | None:
         image = next(self._images, None)
@@ -121,6 +143,8 @@ class Mirror:
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
         self.counts.empty += not resolved.roots
+        if resolved.others:
+            self.counts.others = platforms.fewer(self.counts.others | resolved.others)
         self._open[image] = _Open(resolved, lacking)
         for digest in resolved.lacking:
             if digest not in lacking:
@@ -135,19 +159,25 @@ class Mirror:
         self.counts.bytes += brought.size
         self.counts.blobs += brought.size > 0
         for image in self._waiting.pop(task.digest):
-            if image in self._open:
-                self._open[image].lacking.discard(task.digest)
-                if not self._open[image].lacking:
-                    self._finish(image)
+            if image not in self._open:
+                continue
+            size = self._open[image].resolved.blobs[task.digest]
+            if size not in (-1, brought.length):
+                # Another image stated the true size. This one is not whole as its manifest has it.
+                del self._open[image]
+                text = f"its manifest states {size} bytes for {task.digest}, it has {brought.length}"
+                self._fail(image, Failed("size_mismatch", text))
+                continue
+            self._open[image].lacking.discard(task.digest)
+            if not self._open[image].lacking:
+                self._finish(image)
 
     def _missed(self, task: BlobTask, failed: Failed) -> None:
         """Give up the image whose repository doesn't give a blob, and ask that of the next one that waits for it."""
-        self._open.pop(task.image, None)
-        self._fail(task.image, failed)
-        waiting = [image for image in self._waiting.pop(task.digest) if image in self._open]
-        if waiting:
-            self._waiting[task.digest] = waiting
-            self._blobs.appendleft(BlobTask(task.digest, task.size, waiting[0]))
+        if self._open.pop(task.image, None):
+            self._fail(task.image, failed)
+        if (other := self._hand_on(task.digest)) is not None:
+            self._blobs.appendleft(other)
 
     def _fail(self, image: Reference, failed: Failed) -> None:
         log.warning("%s: %s", image, failed.message)

@@ -19,6 +19,7 @@ from ..files.lock import OutputLock
 from ..files.outputs import check_not_input
 from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
+from ..sources import platforms
 from ..wording import counted, verb
 from . import cost
 from .layout import Layout
@@ -33,7 +34,7 @@ def download(comm: Comm, options: DownloadOptions) -> int:
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
     layout = Layout(options.output)
-    crew = Crew(comm, Tasks(registries, layout, options.platforms), options.threads, registries)
+    crew = Crew(comm, Tasks(registries, layout, options.platforms, options.limits), options.threads, registries)
 
     def part() -> int:
         wishes = read_wishes(options.wishes)
@@ -80,6 +81,7 @@ class _Download:
         if self._options.estimate:
             return 0
         self._wanted, self._begun = len(open_), time.monotonic()
+        self._had_some = len(open_) < len(wishes)
         workers = self._ranks * self._options.threads
         self._mirror = Mirror((wish.image for wish in open_), self._state, limits.counts_pulls, workers)
         self._status = StatusLine(self._line, quiet=self._options.quiet)
@@ -93,6 +95,8 @@ class _Download:
     def _is_open(self, wish: Wish) -> bool:
         if self._state.is_listed(wish.image):
             return False
+        if self._state.is_empty(wish.image):
+            return True  # it costs a HEAD to see whether that is still so
         return self._options.update or wish.image not in self._state
 
     def _ended(self, finished: bool) -> int:
@@ -113,6 +117,8 @@ class _Download:
             done = f"{mirror.counts.images:,} of {counted(self._wanted, 'image')} finished"
             self._say(f"stopped: {why}; {done}; start again to go on")
             return 4
+        if mirror.counts.others and not self._had_some and mirror.counts.empty == self._wanted:
+            raise platforms.none_left(options.platforms, mirror.counts.others)
         return 3 if mirror.failures else 0
 
     def _beat(self) -> None:

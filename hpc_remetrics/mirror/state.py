@@ -60,6 +60,10 @@ class State:
     def __contains__(self, image: Reference) -> bool:
         return str(image) in self._current
 
+    def is_empty(self, image: Reference) -> bool:
+        """Say whether an image was found to have nothing for the platforms that are wanted."""
+        return image in self and self._finished[str(image)] == "[]"
+
     def is_listed(self, image: Reference) -> bool:
         """Say whether the 2017 tool's list has the image's repository."""
         return list_name(image) in self.repositories

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +10,15 @@ from typing import Any
 
 from ..errors import BlobError, OutputError, RegistryError, RemetricsError
 from ..files.opening import remove
-from ..limits import LAYER_BYTES, MANIFEST_BYTES, GiB
+from ..limits import GiB, Limits
 from ..records import Digest
 from ..registry.blobs import missing_room
 from ..registry.pool import Registries
 from ..registry.reference import Reference
 from ..registry.registry import Registry
-from ..sources import documents
+from ..sources import documents, platforms
 from ..sources.documents import Malformed
+from ..wording import counted
 from .convert import to_oci
 from .keeping import bring
 from .layout import Layout
@@ -26,8 +26,6 @@ from .references import References, digest_of, references
 
 log = logging.getLogger(__name__)
 
-_DEPTH = 4
-"""Indexes within indexes."""
 
 _LONG = GiB
 """Blobs that are longer are compared with the room that there is, bytes."""
@@ -69,19 +67,22 @@ class Resolved:
     :param blobs: digest -> size of every blob it refers to, manifests left out.
     :param lacking: those that are not in the layout.
     :param absent: manifests that an index names and the registry doesn't have.
+    :param others: platforms that an index has images for, where none was wanted.
     """
 
     roots: tuple[dict[str, Any], ...]
     blobs: dict[Digest, int]
     lacking: tuple[Digest, ...]
     absent: int = 0
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Brought:
-    """A blob that is in the layout now; `size` is 0 if it was there before."""
+    """A blob of `length` bytes that is in the layout now; `size` is 0 if it was there before."""
 
     size: int
+    length: int
 
 
 class Tasks:
@@ -90,8 +91,15 @@ class Tasks:
     :param platforms: in lower case; empty: all.
     """
 
-    def __init__(self, registries: Registries, layout: Layout, platforms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        registries: Registries,
+        layout: Layout,
+        platforms: tuple[str, ...],
+        limits: Limits | None = None,
+    ) -> None:
         self._registries, self._layout, self._platforms = registries, layout, platforms
+        self._limits = limits or Limits()
 
     def __call__(self, task: ImageTask | BlobTask) -> Resolved | Brought | Failed | None:
         try:
@@ -116,18 +124,22 @@ class Tasks:
     def _bring(self, task: BlobTask) -> Brought:
         layout, digest = self._layout, task.digest
         if layout.has(digest, task.size):
-            return Brought(0)
-        _check_size(digest, task.size, LAYER_BYTES)
+            return Brought(0, layout.blob(digest).stat().st_size)
+        _check_size(digest, task.size, self._limits.layer_bytes)
         _check_room(layout, digest, task.size)
         registry = self._registries.get(task.image.host)
         bring(layout, digest, lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path))
-        return Brought(layout.blob(digest).stat().st_size)
+        length = layout.blob(digest).stat().st_size
+        return Brought(length, length)
 
     def _resolve(self, task: ImageTask) -> Resolved:
-        walk = _Walk(self._registries.get(task.reference.host), task.reference, self._layout, self._platforms)
+        registry = self._registries.get(task.reference.host)
+        walk = _Walk(registry, task.reference, self._layout, self._platforms, self._limits)
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
+        walk.tell()
         lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
-        return Resolved(roots, walk.blobs, lacking, walk.absent)
+        others = frozenset() if roots else frozenset(platforms.fewer(walk.others))
+        return Resolved(roots, walk.blobs, lacking, walk.absent, others)
 
 
 def _check_size(digest: Digest, size: int, limit: int) -> None:
@@ -149,11 +161,22 @@ def _check_room(layout: Layout, digest: Digest, size: int) -> None:
 class _Walk:
     """The walk from an image's name over its indexes and manifests, each of which is kept as it is met."""
 
-    def __init__(self, registry: Registry, image: Reference, layout: Layout, platforms: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        image: Reference,
+        layout: Layout,
+        platforms: tuple[str, ...],
+        limits: Limits,
+    ) -> None:
         self._registry, self._image, self._layout, self._platforms = registry, image, layout, platforms
+        self._limits = limits
+        self._named: set[str] = set()
         self._seen: set[Digest] = set()
         self.blobs: dict[Digest, int] = {}
         self.absent = 0
+        self._why_absent = ""
+        self.others: set[str] = set()
 
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
         """Walk everything; yield the descriptors of the roots.
@@ -167,14 +190,22 @@ class _Walk:
         stack = [(child, 1) for child in reversed(found.manifests)]
         while stack:
             child, depth = stack.pop()
-            if depth > _DEPTH:
-                raise Malformed(f"more than {_DEPTH} indexes within each other")
+            if depth > self._limits.index_depth:
+                most = self._limits.index_depth
+                raise Malformed(f"more than {most} indexes within each other")
             if (taken := self._child(child)) is None:
                 continue
             descriptor, found = taken
             stack.extend((grandchild, depth + 1) for grandchild in reversed(found.manifests))
             if self._platforms and found.kind != "index":
-                yield {**descriptor, **{key: child[key] for key in ("platform",) if key in child}}
+                platform = documents.get(child, "platform")
+                yield {**descriptor, **({"platform": platform} if platform else {})}
+
+    def tell(self) -> None:
+        """Say once what the indexes of this image name in vain."""
+        if self.absent:
+            absent = counted(self.absent, "manifest")
+            log.warning("%s names %s in vain: %s", self._image, absent, self._why_absent)
 
     def _root(self, task: ImageTask) -> tuple[bytes, str]:
         """Return the first document and its media type, without a pull where what is there is still right."""
@@ -182,7 +213,7 @@ class _Walk:
             head = self._registry.head_manifest(self._image.repository, self._image.version)
             if head.digest and (data := self._kept(head.digest)):
                 return data, head.media_type
-        manifest = self._registry.manifest(self._image.repository, self._image.version, MANIFEST_BYTES)
+        manifest = self._registry.manifest(self._image.repository, self._image.version, self._limits.manifest_bytes)
         return manifest.data, manifest.media_type
 
     def _kept(self, digest: Digest) -> bytes | None:
@@ -202,32 +233,60 @@ class _Walk:
         data = self._kept(digest)
         if data is None:
             try:
-                data = self._registry.manifest(self._image.repository, str(digest), MANIFEST_BYTES).data
+                data = self._registry.manifest(self._image.repository, str(digest), self._limits.manifest_bytes).data
             except RegistryError as error:
                 if error.cause != "missing":
                     raise
-                log.warning("%s: %s", self._image, error)
                 self.absent += 1
+                self._why_absent = self._why_absent or str(error)
                 return None
         return self._take(data, descriptor.media_type)
 
     def _take(self, data: bytes, media_type: str) -> tuple[dict[str, Any], References]:
         """Keep a document, and note what it refers to; return its descriptor."""
         found = references(data, media_type, self._platforms)
+        self._bound(found)
         digest = Digest(hashlib.sha256(data).digest())
         self._seen.add(digest)
         self._layout.keep_bytes(digest, data)
         if found.config:
             self._check_config(found.config)
+        if self._platforms and found.kind == "index":
+            self.others |= _platforms_of(data)
         for blob in found.blobs:
-            self.blobs.setdefault(digest_of(blob), blob.size)
-        named = documents.get_media_type(json.loads(data)) or media_type
+            blob_digest = digest_of(blob)
+            known = self.blobs.setdefault(blob_digest, blob.size)
+            if known < 0:
+                self.blobs[blob_digest] = blob.size
+            elif blob.size not in (-1, known):
+                message = f"its manifests state {known} and {blob.size} bytes for {blob_digest}"
+                raise RegistryError("size_mismatch", message)
+        named = documents.get_media_type(documents.parse(data)) or media_type
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
 
     def _check_config(self, config: documents.Descriptor) -> None:
         """Bound a config as `analyze` does; one that doesn't say its size is brought here."""
         digest = digest_of(config)
-        _check_size(digest, config.size, MANIFEST_BYTES)
+        _check_size(digest, config.size, self._limits.manifest_bytes)
         if config.size < 0 and not self._layout.has(digest, -1):
-            data = self._registry.read_blob(self._image.repository, digest, MANIFEST_BYTES)
+            data = self._registry.read_blob(self._image.repository, digest, self._limits.manifest_bytes)
             self._layout.keep_bytes(digest, data)
+
+    def _bound(self, found: References) -> None:
+        """Refuse an image that names more than anybody needs."""
+        limits = self._limits
+        self._named |= {str(documents.get(child, "digest")) for child in found.manifests}
+        if len(self._named) > limits.index_manifests:
+            most = limits.index_manifests
+            raise Malformed(f"more than {most} manifests under this name (--limit index_manifests=N)")
+        # The config is no layer.
+        if len(found.blobs) > limits.image_layers + 1:
+            most = limits.image_layers
+            raise Malformed(f"{len(found.blobs)} blobs, more than {most} (--limit image_layers=N)")
+
+
+def _platforms_of(index: bytes) -> set[str]:
+    """Return the platforms of the images that an index names."""
+    children = documents.get_list(documents.parse(index), "manifests")
+    found = {documents.Descriptor.parse(child).platform for child in children}
+    return found - {"", "unknown/unknown"}

@@ -179,7 +179,7 @@ class Child:
             self._cpu_seen, self._moved = cpu, now
         if self._type_timed_out(cpu):
             return self._type_again()
-        limit = self.limits.layer_time(max(self._job.size, self._job.expected_size))
+        limit = self.limits.layer_time(self._job.size)
         stalled = now - self._begun > limit and now - self._moved > min(limit, _STALL)
         if cpu - self._cpu_begun > limit or stalled:
             what = f"{now - self._moved:.0f} s without any progress" if stalled else f"{cpu - self._cpu_begun:.0f} s"

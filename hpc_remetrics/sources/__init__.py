@@ -44,9 +44,14 @@ def open_source(reference: str, registries: Registries | None = None) -> Source:
     return opener(reference, rest, registries or Registries())
 
 
+_FILE_ENDINGS = (".tar", ".tgz", ".gz", ".zst", ".csv", ".h5", ".json")
+
+
 def _open_docker(reference: str, rest: str, registries: Registries) -> Source:
     if not rest.startswith("//"):
-        raise UsageError("what follows docker: is no image", "write docker://HOST/NAME[:TAG|@DIGEST]")
+        # The reference may hold a password, and is not repeated unless it can be read.
+        hint = _image(rest.lstrip("/")) or "docker://HOST/NAME[:TAG|@DIGEST]"
+        raise UsageError("what follows docker: is no image", f"write {hint}")
     return DockerSource(reference, registries, Reference.parse(reference))
 
 
@@ -128,7 +133,26 @@ def _suggest(text: str) -> str:
         return f"write {transport}:{text}"
     if text in _OPENERS:
         return f"write {text}: and what follows it"
+    if image := _image(text):
+        return f"write {image} for an image at a registry"
     return f"write one of {FORMS}"
+
+
+def _image(text: str) -> str:
+    """Return the reference of an image whose bare name was given, "" if it can't be one.
+
+    >>> _image("nginx"), _image("quay.io/a/b:1"), _image("/tmp/x"), _image("file.tar")
+    ('docker://nginx:latest', 'docker://quay.io/a/b:1', '', '')
+    """
+    is_path = text.startswith((".", "/", "~")) or text.endswith(_FILE_ENDINGS)
+    if is_path or os.path.exists(_expand(text)):
+        return ""
+    try:
+        image = Reference.parse(f"docker://{text}")
+    except UsageError:
+        return ""
+    is_whole = text.endswith(f":{image.tag}") or "@" in text
+    return f"docker://{text}" if is_whole else f"docker://{text}:{image.tag}"
 
 
 def _guess(path: str) -> str:

@@ -33,6 +33,8 @@ class Root:
         manifest yet: the walk reads it by digest, and judges the descriptor as it judges any other.
     :param popularity: what a crawl says of the image's repository.
     :param place: where the source finds the manifest, for those that read it when the root is entered.
+    :param fault: what is wrong where there can't be a manifest, one sentence; the image is counted
+        apart then.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Root:
     descriptor: Any = None
     popularity: Popularity | None = None
     place: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class Source(ABC):
 
     keeps = False
     """Whether `fetch` brings a layer to a place of the source's own, where `locate` finds it then."""
+
+    is_selection = False
+    """Whether indexes here may name manifests that were left out on purpose, such as other platforms'."""
 
     origin = ""
     """What `Layer.origin` is of the layers that are met here."""
@@ -113,6 +119,10 @@ class Source(ABC):
         """Return the size of a blob whose descriptor doesn't say it, -1 if the source doesn't know."""
         extent = self.locate(digest)
         return extent.size if extent else -1
+
+    def measure(self, layer: Layer) -> int:
+        """Return the size of a layer as the place says that `fetch` gets it from, -1 if it does not."""
+        return self.size_of(layer.digest)
 
     def read_manifest(self, digest: Digest, limit: int) -> bytes:
         """Return a manifest or an index, as `read` returns any blob."""

@@ -10,7 +10,11 @@ from ..records import Catalog, Digest, Image, Layer, Skipped
 
 def to_json(catalog: Catalog) -> dict[str, Any]:
     """Return images and what was counted apart as plain values."""
-    return {"images": list(map(_image, catalog.images)), "skipped": [list(astuple(one)) for one in catalog.skipped]}
+    return {
+        "images": list(map(_image, catalog.images)),
+        "skipped": [list(astuple(one)) for one in catalog.skipped],
+        "others": sorted(catalog.others),
+    }
 
 
 def from_json(value: dict[str, Any]) -> Catalog:
@@ -19,7 +23,8 @@ def from_json(value: dict[str, Any]) -> Catalog:
         Image(name, Digest.parse(digest), platform, kind, tuple(_parsed(*layer) for layer in layers))
         for name, digest, platform, kind, layers in value["images"]
     ]
-    return Catalog(images, [Skipped(*one) for one in value["skipped"]])
+    skipped = [Skipped(*one) for one in value["skipped"]]
+    return Catalog(images, skipped, others=set(value.get("others", ())))
 
 
 def _image(image: Image) -> list[Any]:

@@ -36,11 +36,12 @@ _CONFIG_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class _Saved:
-    """One image of the archive: its tags, and the manifest made up for it."""
+    """One image of the archive: its tags, and the manifest made up for it or why there is none."""
 
     tags: tuple[str, ...]
     unnamed: str
-    manifest: bytes
+    manifest: bytes = b""
+    fault: str = ""
 
 
 class DockerArchiveSource(LocalSource):
@@ -58,8 +59,9 @@ class DockerArchiveSource(LocalSource):
         self._hashed: dict[Extent, str] = {}
 
     def roots(self) -> Iterator[Root]:
+        kind = "docker_archive"
         chosen = [
-            Root(name, image.manifest, DOCKER_MANIFEST, manifest_type="docker_archive")
+            Root(name, image.manifest, DOCKER_MANIFEST, manifest_type=kind, fault=image.fault)
             for number, image in enumerate(self._load())
             for name in image.tags or (image.unnamed,)
             if self._ref in ("", name, f"@{number}") or name == f"{self._ref}:latest"
@@ -76,7 +78,8 @@ class DockerArchiveSource(LocalSource):
         """Return the images; the first time, find and name every blob."""
         if self._images is None:
             try:
-                self._images = [self._image(item) for item in self._items()]
+                items = enumerate(self._items())
+                self._images = [self._image(number, item) for number, item in items]
             except OSError as error:
                 raise SourceError(f"can't read {self._files.place}: {error.strerror or error}") from None
         return self._images
@@ -100,17 +103,20 @@ class DockerArchiveSource(LocalSource):
             raise SourceError(f"{self._files.place}: manifest.json does not list images as docker save does")
         return items
 
-    def _image(self, item: Any) -> _Saved:
+    def _image(self, number: int, item: Any) -> _Saved:
+        tags: tuple[str, ...] = ()
         try:
             tags = tuple(dict.fromkeys(tag for tag in get_list(item, "RepoTags") if isinstance(tag, str)))
             config, diff_ids = self._config(get_text(item, "Config"))
             paths = get_list(item, "Layers")
+            if not (config or paths):
+                raise Malformed("names neither a config that is there nor layers")
             if len(diff_ids) != len(paths):
-                diff_ids = [None] * len(paths)
+                diff_ids = [None] * len(paths)  # the walk refuses it
             layers = [self._layer(path, diff_id) for path, diff_id in zip(paths, diff_ids, strict=True)]
-        except (Malformed, AttributeError):
-            # Left as it stands, it is no manifest: the walk counts it apart.
-            return _Saved((), self._files.name, json.dumps({"image": item}).encode())
+        except Malformed as error:
+            unnamed = f"{self._files.name}@{number}"
+            return _Saved(tags, unnamed, fault=f"its item in manifest.json: {error}")
         manifest = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers}
         unnamed = f"{self._files.name}@{config.get('digest', 'unknown')}"
         return _Saved(tags, unnamed, json.dumps(manifest).encode())

@@ -1,10 +1,21 @@
-"""The JSON of manifests, indexes and configs, read with distrust: every value is checked before it is used."""
+"""The JSON of manifests, indexes and configs, read with distrust: each value is checked before use.
+
+The names of members are matched as Go's `encoding/json` matches them, since docker, containerd,
+podman and skopeo read these documents with it: in any case, and where a member stands twice, the
+later value lies over the earlier one.
+
+>>> value = parse(b'{"Layers": [1], "MEDIATYPE": "a", "mediaType": "b"}')
+>>> get_list(value, "layers"), get_text(value, "mediaType")
+([1], 'b')
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 MAX_SIZE = 1 << 44
@@ -30,14 +41,131 @@ def _escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
+class _Repeated(dict[str, Any]):
+    """A JSON object in which members stand twice, by the same name or by one of another case.
+
+    :ivar merged: folded name -> what Go's decoder makes of all members of that name.
+    """
+
+    merged: dict[str, Any]
+
+
+@lru_cache(1024)
+def _fold(name: str) -> str:
+    """Return a name as it is compared: Go takes the long s for an s, the sign for kelvin for a k.
+
+    >>> _fold("Layer\u017f"), _fold("\u212aind")
+    ('layers', 'kind')
+    """
+    return name.lower().replace("\u017f", "s")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members, in the order of the document."""
+    members = dict(pairs)
+    if len(members) == len(pairs) == len(set(map(_fold, members))):
+        return members
+    return _repeated(pairs)
+
+
+def _repeated(pairs: Iterable[tuple[str, Any]]) -> _Repeated:
+    found = _Repeated()
+    found.merged = {}
+    for name, value in pairs:
+        found[name] = value
+        _put(found, _fold(name), value)
+    return found
+
+
+_ALWAYS_THERE = frozenset({"config"})
+"""Objects that Go holds as structures: a null leaves them as they are, and clears all others."""
+
+
+def _put(found: _Repeated, folded: str, value: Any) -> None:
+    known = found.merged
+    old = known.get(folded)
+    if value is None and isinstance(old, dict) and folded not in _ALWAYS_THERE:
+        known[folded] = None
+    else:
+        known[folded] = _over(old, value)
+
+
+def _over(old: Any, new: Any) -> Any:
+    """Return what Go's decoder leaves in a field that held `old` when it meets `new`.
+
+    Objects are joined, lists element by element up to the length of the later one; a null empties
+    a list and leaves all else as it was. `old` is used up, so that many repetitions take no more
+    time than their own length.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        joined = old if isinstance(old, _Repeated) else _repeated(old.items())
+        joined.update(new)
+        for folded, value in _folded(new):
+            _put(joined, folded, value)
+        return joined
+    if isinstance(old, list) and isinstance(new, list):
+        return [*map(_over, old, new), *new[len(old) :]]
+    return old if new is None and not isinstance(old, list) else new
+
+
+def _folded(document: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the members by their folded names, each once."""
+    if isinstance(document, _Repeated):
+        return document.merged.items()
+    return ((_fold(name), value) for name, value in document.items())
+
+
+def get(document: dict[str, Any], key: str) -> Any:
+    """Return a member by its name in any case, None if it is missing or null.
+
+    `Malformed` if `document` is no object.
+    """
+    if not isinstance(document, dict):
+        raise Malformed("not a JSON object")
+    if isinstance(document, _Repeated):
+        return document.merged.get(_fold(key))
+    if key in document:
+        return document[key]
+    length = len(key)
+    for name in document:
+        if len(name) == length and _fold(name) == _fold(key):
+            return document[name]
+    return None
+
+
+def has(document: dict[str, Any], key: str) -> bool:
+    """Tell whether a member of that name, in any case, is there; it may be null."""
+    folded = _fold(key)
+    return key in document or any(_fold(name) == folded for name in document)
+
+
+def spelled(document: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return an object whose members of these names are spelled so and stand there once.
+
+    >>> spelled(parse(b'{"LAYERS": [], "layers": [1], "x": 2}'), ["layers"])
+    {'x': 2, 'layers': [1]}
+    """
+    wanted = {_fold(key): key for key in keys}
+    is_right = all(wanted.get(_fold(name), name) == name for name in document)
+    if is_right and not isinstance(document, _Repeated):
+        return document
+    found = {name: value for name, value in document.items() if _fold(name) not in wanted}
+    found.update((key, get(document, key)) for key in wanted.values() if has(document, key))
+    return found
+
+
 def _no_constant(word: str) -> NoReturn:
     raise Malformed(f"{word} is not JSON")
 
 
 def load(data: bytes) -> Any:
-    """Read JSON; `Malformed` if it is none, however deep it is nested."""
+    """Read JSON; `Malformed` if it is none, however deep it is nested.
+
+    Bytes that are not UTF-8 become the sign for that within strings, as in Go.
+    """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+        text = data.decode("utf-8", "replace")
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except RecursionError:
         raise Malformed("the JSON is nested too deep") from None
     except ValueError as error:
@@ -54,7 +182,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 def get_text(document: dict[str, Any], key: str) -> str:
     """Return a member that is text, "" if it is missing or null; `Malformed` if it is anything else."""
-    value = document.get(key)
+    value = get(document, key)
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -64,7 +192,7 @@ def get_text(document: dict[str, Any], key: str) -> str:
 
 def get_list(document: dict[str, Any], key: str) -> list[Any]:
     """Return a member that is a list, [] if it is missing or null (as Go writes an empty one)."""
-    value = document.get(key)
+    value = get(document, key)
     if value is None:
         return []
     if not isinstance(value, list):
@@ -74,7 +202,7 @@ def get_list(document: dict[str, Any], key: str) -> list[Any]:
 
 def get_object(document: dict[str, Any], key: str) -> dict[str, Any]:
     """Return a member that is an object, {} if it is missing or null."""
-    value = document.get(key)
+    value = get(document, key)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -84,7 +212,7 @@ def get_object(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 def get_size(document: dict[str, Any]) -> int:
     """Return the member `size`, -1 if it is missing; `Malformed` if it can't be the size of a blob."""
-    value = document.get("size")
+    value = get(document, "size")
     if value is None:
         return -1
     if isinstance(value, bool) or not isinstance(value, int):

@@ -9,14 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from ..errors import BlobError, RegistryError
 from ..limits import Limits
 from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
+from ..wording import counted
 from . import documents, platforms, schema1
 from .base import Root, Source
-from .documents import Descriptor, Malformed, get_list, get_media_type, get_object, get_text, shown
+from .documents import (
+    Descriptor,
+    Malformed,
+    get,
+    get_list,
+    get_media_type,
+    get_object,
+    get_text,
+    has,
+    shown,
+)
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -41,11 +53,23 @@ LAYER_MEDIA_TYPES = {
 }
 """The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
 
-FOREIGN_PREFIXES = (
+_OCI_FOREIGN, _DOCKER_FOREIGN = FOREIGN_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
 """How the media types of layers begin that registries don't keep."""
+
+_FOREIGN_MEDIA_TYPES = {
+    _OCI_FOREIGN: "oci_nondistributable_tar",
+    f"{_OCI_FOREIGN}+gzip": "oci_nondistributable_tar_gzip",
+    f"{_OCI_FOREIGN}+zstd": "oci_nondistributable_tar_zstd",
+    _DOCKER_FOREIGN: "docker_foreign_tar",
+    f"{_DOCKER_FOREIGN}.gzip": "docker_foreign_tar_gzip",
+    f"{_DOCKER_FOREIGN}.zstd": "docker_foreign_tar_zstd",
+}
+"""The same of layers that registries don't keep, which are profiled where their bytes are there."""
+
+_PROFILED = {**LAYER_MEDIA_TYPES, **_FOREIGN_MEDIA_TYPES}
 
 _STATEMENT = "application/vnd.in-toto+json"
 
@@ -99,6 +123,7 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
     repositories: dict[str, Popularity] = {}
+    others: set[str] = set()
     passing = False
     for catalog in catalogs:
         for image in catalog.images:
@@ -107,7 +132,9 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
         for name, popularity in catalog.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
         passing |= catalog.passing
-    return Catalog(list(images.values()), list(skipped), repositories, passing)
+        if catalog.others:
+            others = platforms.fewer(others | catalog.others)
+    return Catalog(list(images.values()), list(skipped), repositories, passing, others)
 
 
 @dataclass(frozen=True)
@@ -133,14 +160,24 @@ class _Walk:
         self._limits = limits
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
+        self._sizes: dict[Digest, int] = {}
+        self._named: set[str | int] = set()
+        self._absent: list[tuple[Descriptor, str]] = []
 
     def start(self, root: Root) -> None:
+        if root.fault:
+            item = Descriptor(str(root.digest or ""), -1, "")
+            return self._skip(item, "bad_manifest", root.fault)
         if root.descriptor is not None:
             self._stack.append((root.descriptor, 0))
         else:
             self._open_root(root)
         while self._stack:
             self._follow(*self._stack.pop())
+        # Where nothing at all of an image is in an archive, the image is missing.
+        cause = "not_in_archive" if self.catalog.images else "missing_manifest"
+        for item, message in self._absent:
+            self._skip(item, cause, message)
 
     def _open_root(self, root: Root) -> None:
         digest = root.digest or Digest(hashlib.sha256(root.manifest).digest())
@@ -172,28 +209,33 @@ class _Walk:
         try:
             item = Descriptor.parse(value)
         except Malformed as error:
-            digest = value.get("digest") if isinstance(value, dict) else ""
+            digest = get(value, "digest") if isinstance(value, dict) else ""
             return self._skip(Descriptor(str(digest or ""), -1, ""), "bad_manifest", str(error))
         cause, message = self._refuse(item)
+        if cause == "other_platform":
+            self._note_platform(item.platform)
         if cause:
             return self._skip(item, cause, message)
         digest = Digest.parse(item.digest)
         if digest in self._seen:
             return
-        self._seen.add(digest)
         try:
             data = self._source.read_manifest(digest, self._limits.manifest_bytes)
         except BlobError as error:
+            self._seen.add(digest)
+            if error.cause == "missing" and depth and self._source.is_selection:
+                return self._absent.append((item, str(error)))
             return self.miss(item, error)
         if item.size not in (-1, len(data)):
             return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
+        self._seen.add(digest)
         self._judge(_Document(data, item.media_type, item.platform, digest, depth))
 
     def _refuse(self, item: Descriptor) -> tuple[str, str]:
         """Return why a descriptor in an index is not followed, ("", "") if it is."""
         if item.is_reference or item.platform.lower() == "unknown/unknown":
             return "attestation", "a statement about an image"
-        if item.artifact_type or _KINDS.get(item.media_type) == "artifact":
+        if _is_foreign_type(item.artifact_type) or _KINDS.get(item.media_type) == "artifact":
             return "artifact", f"holds {item.artifact_type or 'an artifact'}"
         if item.media_type not in _KINDS and item.media_type not in _VAGUE:
             return "unknown_media_type", "neither a manifest nor an index"
@@ -227,52 +269,104 @@ class _Walk:
             self.miss(Descriptor(str(document.digest), len(document.data), document.media_type), error)
 
     def _take_index(self, document: _Document, value: dict[str, Any]) -> None:
-        if get_text(value, "artifactType"):
-            return self._skip_document(document, "artifact", f"holds {value['artifactType']}")
+        artifact_type = get_text(value, "artifactType")
+        if _is_foreign_type(artifact_type):
+            return self._skip_document(document, "artifact", f"holds {artifact_type}")
         if document.depth >= self._limits.index_depth:
             message = f"more than {self._limits.index_depth} indexes within each other"
             return self._skip_document(document, "too_deep", message)
         children = get_list(value, "manifests")
+        self._named |= set(map(_key, children))
+        if len(self._named) > (most := self._limits.index_manifests):
+            message = f"more than {most} manifests under this name (--limit index_manifests=N)"
+            return self._skip_document(document, "too_many", message)
         self._stack.extend((child, document.depth + 1) for child in reversed(children))
 
     def _take_manifest(self, document: _Document, value: dict[str, Any], kind: str) -> None:
         config = get_object(value, "config")
         config_type = get_media_type(config)
-        if get_text(value, "artifactType") or config_type not in _IMAGE_CONFIGS:
-            message = f"holds {get_text(value, 'artifactType') or config_type}"
+        artifact_type = get_text(value, "artifactType")
+        if _is_foreign_type(artifact_type) or config_type not in _IMAGE_CONFIGS:
+            message = f"holds {artifact_type or config_type}"
             return self._skip_document(document, "artifact", message)
-        layers = [Descriptor.parse(layer) for layer in get_list(value, "layers")]
+        written = get_list(value, "layers")
+        if self._has_too_many(document, written):
+            return
+        layers = list(map(Descriptor.parse, written))
         platform, diff_ids = self._read_config(config)
         if platform.lower() == "unknown/unknown":
             return self._skip_document(document, "attestation", "a statement about an image")
         platform = document.platform or platform
         if not platforms.matches(platform, self._wanted):
-            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
-        if len(diff_ids) != len(layers):
-            diff_ids = [None] * len(layers)
-        taken = self._take_layers(layers, diff_ids)
-        refused = {_refuse_layer(layer)[0] for layer in layers}
+            return self._leave_out(document, platform)
+        why = list(map(self._refuse_layer, layers))
+        refused = {cause for cause, _ in why}
+        is_image = not refused or not refused <= {"attestation", "unknown_media_type"}
+        # An empty list of diff_ids says no more than a missing one: Go can't tell them apart.
+        if is_image and diff_ids and len(diff_ids) != len(layers):
+            diffs = counted(len(diff_ids), "diff_id")
+            raise Malformed(f"has {counted(len(layers), 'layer')}, and its config has {diffs}")
+        taken = self._take_layers(layers, why, diff_ids)
         if refused == {"attestation"}:
             return self._skip_document(document, "attestation", "a statement about an image")
-        if refused and refused <= {"attestation", "unknown_media_type"}:
+        if not is_image:
             return self._skip_document(document, "artifact", "none of its layers is one of an image")
         manifest_type = document.manifest_type or kind
         self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
 
-    def _take_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[Digest | None]) -> tuple[Layer, ...]:
+    def _has_too_many(self, document: _Document, layers: Sequence[Any]) -> bool:
+        """Tell whether an image has more layers than the limit, and count it apart then."""
+        most = self._limits.image_layers
+        if len(layers) <= most:
+            return False
+        message = f"{counted(len(layers), 'layer')}, more than {most} (--limit image_layers=N)"
+        self._skip_document(document, "too_many", message)
+        return True
+
+    def _leave_out(self, document: _Document, platform: str) -> None:
+        """Count apart an image that is not for a wanted platform."""
+        self._note_platform(platform)
+        message = f"for {platform or 'a platform it does not say'}"
+        self._skip_document(document, "other_platform", message)
+
+    def _note_platform(self, platform: str) -> None:
+        self.catalog.others = platforms.fewer({*self.catalog.others, platform or "unknown"})
+
+    def _take_layers(
+        self,
+        layers: Sequence[Descriptor],
+        why: Sequence[tuple[str, str]],
+        diff_ids: Sequence[Digest | None] = (),
+    ) -> tuple[Layer, ...]:
         """Return the layers that can be profiled, base first, and count the others apart."""
         taken = []
-        for layer, diff_id in zip(layers, diff_ids, strict=True):
-            cause, message = _refuse_layer(layer)
+        for layer, (cause, message), diff_id in zip_longest(layers, why, diff_ids[: len(layers)]):
             if cause:
                 self._skip(layer, cause, message)
                 continue
             digest = Digest.parse(layer.digest)
-            size, media_type = self._size(digest, layer.size), LAYER_MEDIA_TYPES[layer.media_type]
+            size, media_type = self._size(digest, layer.size), _PROFILED[layer.media_type]
             taken.append(Layer(digest, size, media_type, diff_id, self._source.origin))
         return tuple(taken)
 
+    def _refuse_layer(self, layer: Descriptor) -> tuple[str, str]:
+        """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
+        cause, message = _refuse_layer(layer)
+        if cause == "foreign" and layer.media_type in _PROFILED and self._is_here(layer):
+            return "", ""
+        return cause, message
+
+    def _is_here(self, layer: Descriptor) -> bool:
+        """Tell whether the bytes of a layer lie on a file system that every rank sees."""
+        try:
+            digest = Digest.parse(layer.digest)
+            return not self._source.is_remote and bool(self._source.locate(digest, layer.size))
+        except (ValueError, BlobError):
+            return False
+
     def _take_schema1(self, document: _Document, value: dict[str, Any]) -> None:
+        if self._has_too_many(document, get_list(value, "fsLayers")):
+            return
         digests = schema1.layer_digests(value)
         signed = Digest(hashlib.sha256(schema1.payload(document.data, value)).digest())
         whole = Digest(hashlib.sha256(document.data).digest())
@@ -280,8 +374,9 @@ class _Walk:
             raise Malformed(f"is {signed}, named {document.digest}")
         platform = document.platform or schema1.platform(value)
         if not platforms.matches(platform, self._wanted):
-            return self._skip_document(document, "other_platform", f"for {platform or 'a platform it does not say'}")
-        layers = self._take_layers([Descriptor(digest, -1, "") for digest in digests], [None] * len(digests))
+            return self._leave_out(document, platform)
+        found = [Descriptor(digest, -1, "") for digest in digests]
+        layers = self._take_layers(found, list(map(self._refuse_layer, found)))
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 
     def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:
@@ -301,10 +396,13 @@ class _Walk:
         """Return the size of a layer whose descriptor does not say it, as far as the source knows."""
         if size >= 0:
             return size
-        try:
-            return self._source.size_of(digest)
-        except BlobError:
-            return -1
+        # A registry is asked once for a layer that an image names many times.
+        if digest not in self._sizes:
+            try:
+                self._sizes[digest] = self._source.size_of(digest)
+            except BlobError:
+                self._sizes[digest] = -1
+        return self._sizes[digest]
 
 
 def kind_of(value: dict[str, Any], media_type: str) -> str:
@@ -312,22 +410,22 @@ def kind_of(value: dict[str, Any], media_type: str) -> str:
 
     `Malformed` if it could be two things, since tools would take it as either.
     """
-    if sum(value.get(key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
+    if sum(get(value, key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
         raise Malformed("has the members of a manifest and of an index")
     named = next((name for name in (get_media_type(value), media_type) if name not in _VAGUE), "")
     kind = _KINDS.get(named, "unknown") if named else _kind_by_shape(value)
     member = _MEMBERS.get(kind)
-    if member and member not in value:
+    if member and not has(value, member):
         raise Malformed(f"has no {member!r}")
     return kind
 
 
 def _kind_by_shape(value: dict[str, Any]) -> str:
-    if "fsLayers" in value or value.get("schemaVersion") == 1:
+    if has(value, "fsLayers") or get(value, "schemaVersion") == 1:
         return "docker_schema1"
-    if "manifests" in value:
+    if has(value, "manifests"):
         return "index"
-    if "layers" not in value:
+    if not has(value, "layers"):
         raise Malformed("neither a manifest nor an index")
     config_type = get_media_type(get_object(value, "config"))
     return "docker_schema2" if config_type == DOCKER_CONFIG else "oci"
@@ -352,6 +450,18 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
     if layer.media_type not in LAYER_MEDIA_TYPES:
         return "unknown_media_type", "not a layer of an image"
     return _refuse_digest(layer)
+
+
+def _key(child: Any) -> str | int:
+    """Return what tells a descriptor in an index from others: its digest, or nothing but itself."""
+    digest = get(child, "digest") if isinstance(child, dict) else None
+    return digest if isinstance(digest, str) else id(child)
+
+
+def _is_foreign_type(artifact_type: str) -> bool:
+    """Tell whether an artifact type is set and not that of an image's config, as OCI 1.1 allows."""
+    name = artifact_type.partition(";")[0].strip().lower()
+    return name not in ("", OCI_CONFIG, DOCKER_CONFIG)
 
 
 def _digest_or_none(text: Any) -> Digest | None:

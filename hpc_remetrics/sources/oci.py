@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import SourceError
 from ..records import Digest
 from . import documents
+from .archive import Archive
 from .base import Extent, Root
 from .local import LISTING_BYTES, Files, LocalSource
 
@@ -27,6 +28,8 @@ class OciSource(LocalSource):
 
     def __init__(self, reference: str, files: Files, ref: str = "") -> None:
         self.reference = reference
+        # Docker saves the platforms that it has, and an index that names all of them.
+        self.is_selection = isinstance(files, Archive)
         self._files = files
         self._ref = ref.removeprefix("@")
 
@@ -59,17 +62,17 @@ class OciSource(LocalSource):
         except ValueError:
             return None
         found = {"mediaType": media_type, "digest": digest, "size": int(size) if size.isdecimal() else None}
-        return {**found, "platform": entry.get("platform")} if is_here else None
+        return {**found, "platform": documents.get(entry, "platform")} if is_here else None
 
     def _name(self, entry: Any) -> str:
         annotations = _annotations(entry)
-        digest = entry.get("digest") if isinstance(entry, dict) else ""
+        digest = documents.get(entry, "digest") if isinstance(entry, dict) else ""
         return annotations.get(_CONTAINERD_NAME) or annotations.get(_REF_NAME) or f"{self._files.name}@{digest}"
 
 
 def _annotations(entry: Any) -> dict[str, str]:
     """Return the annotations that are text."""
-    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    annotations = documents.get(entry, "annotations") if isinstance(entry, dict) else None
     if not isinstance(annotations, dict):
         return {}
     return {key: value for key, value in annotations.items() if isinstance(value, str)}
@@ -78,7 +81,7 @@ def _annotations(entry: Any) -> dict[str, str]:
 def _names(entry: Any) -> set[str]:
     """Return what an entry can be chosen by."""
     annotations = _annotations(entry)
-    digest = str(entry.get("digest")) if isinstance(entry, dict) else ""
+    digest = str(documents.get(entry, "digest")) if isinstance(entry, dict) else ""
     return {name for name in (annotations.get(_REF_NAME), annotations.get(_CONTAINERD_NAME), digest) if name}
 
 

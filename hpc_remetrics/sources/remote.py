@@ -47,6 +47,10 @@ class RemoteSource(Source):
         host, _, repository = layer.origin.partition("/")
         self._registries.get(host).fetch_blob(repository, layer.digest, layer.size, path)
 
+    def measure(self, layer: Layer) -> int:
+        host, _, repository = layer.origin.partition("/")
+        return self._registries.get(host).blob_size(repository, layer.digest)
+
 
 class _Place(RemoteSource):
     """One repository, as what is entered by a root."""

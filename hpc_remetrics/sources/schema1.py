@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from .documents import Malformed, get_list, get_platform, get_text, parse
+from .documents import Malformed, get, get_list, get_platform, get_text, parse, spelled
 
 
 def payload(data: bytes, document: dict[str, Any]) -> bytes:
@@ -20,7 +20,7 @@ def payload(data: bytes, document: dict[str, Any]) -> bytes:
     if not isinstance(signatures[0], dict):
         raise Malformed("a signature is not an object")
     protected = parse(_base64url(get_text(signatures[0], "protected")))
-    length, tail = protected.get("formatLength"), _base64url(get_text(protected, "formatTail"))
+    length, tail = get(protected, "formatLength"), _base64url(get_text(protected, "formatTail"))
     if isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= len(data):
         raise Malformed("a signature covers more than the manifest")
     return data[:length] + tail
@@ -46,6 +46,7 @@ def platform(document: dict[str, Any]) -> str:
     try:
         history = get_list(document, "history")
         newest = parse(get_text(history[0], "v1Compatibility").encode("utf-8", "replace"))
-        return get_platform({"architecture": document.get("architecture"), **newest})
-    except (Malformed, IndexError, AttributeError):
+        said = spelled(newest, ("os", "architecture", "variant"))
+        return get_platform({"architecture": get(document, "architecture"), **said})
+    except (Malformed, IndexError):
         return ""

@@ -61,8 +61,8 @@ class Seed2017Source(LocalSource):
     def find(self, digest: Digest, size: int = -1) -> Extent | None:
         copies = self._copies(digest)
         whole = [extent for extent in copies if extent.size == size]
-        if size < 0 and copies:
-            # A download that broke off is shorter than one that did not.
+        if copies and not whole:
+            # A download that broke off is shorter than one that did not, whatever a manifest says.
             largest = max(extent.size for extent in copies)
             whole = [extent for extent in copies if extent.size == largest]
         return next(iter(whole or copies), None)

@@ -27,14 +27,15 @@ from ..columns import NO_CONTENT
 from ..files.opening import private_file, remove
 from ..files.outputs import real_name
 from ..files.publish import publish_whole, temporary_name
-from ..records import KINDS, STATUSES, Catalog, Image
+from ..plan import false_sizes
+from ..records import KINDS, STATUSES, Catalog, Failure, Image, Layer
 from .chunks import ChunkWriter
 from .fingerprints import Fingerprints
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, attach, collapse, number
 from .parts import EXTRA_RECORDS, scan
-from .placement import PartReader, PlacedReader, Placement, place, sorted_images
+from .placement import PartReader, PlacedReader, Placement, in_order, place, sorted_images
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
 from .small import write_small
@@ -57,6 +58,7 @@ def gather(
     scratch: Path,
     run: Mapping[str, Any] | None,
     finish: Finish | None = None,
+    check_sizes: bool = False,
 ) -> Ledger:
     """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks call it.
 
@@ -64,14 +66,37 @@ def gather(
     :param scratch: a folder on node-local disk for the rows on their way.
     :param run: on the root, what goes to `/run`: values, and mappings from column to list.
     :param finish: what all ranks do with the file when all is in it, before it has its name.
+    :param check_sizes: note in `/failures` which images state a wrong size for a layer.
     :raises OutputError: the output or scratch can't be written; what was there before is still there.
     """
     found = scan(directory, comm)
     images = sorted_images(catalog) if catalog is not None else []
-    placement: Placement = comm.bcast(place(found.parts, images) if comm.rank == comm.root else None)
+    placed: Placement | None = None
+    if comm.rank == comm.root:
+        placed = place(found.parts, images)
+        if check_sizes:
+            _note_false_sizes(placed, images)
+    placement: Placement = comm.bcast(placed)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
     return Gather(comm, placement, PartReader(placement), scratch).run(catalog, images, output, run, finish)
+
+
+def _note_false_sizes(placement: Placement, images: list[Image]) -> None:
+    """Note which images state a wrong size for a layer that could be read."""
+    layers = placement.layers[placement.layers["status"] != STATUSES["failed"]]
+    digests = [digest.tobytes() for digest in layers["digest"]]
+    sizes = dict(zip(digests, layers["CLS"].tolist(), strict=True))
+    claims = [
+        Failure(layer.digest, "manifest", "size_mismatch", _about_size(image, layer, sizes))
+        for image, layer in false_sizes(Catalog(images), sizes)
+    ]
+    placement.failures = in_order([*placement.failures, *claims])
+
+
+def _about_size(image: Image, layer: Layer, sizes: Mapping[bytes, int]) -> str:
+    size = sizes[layer.digest.raw]
+    return f"{image.name[:250]} ({image.digest}) states {layer.size} bytes, it has {size}"
 
 
 class Gather:

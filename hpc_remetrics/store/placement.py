@@ -6,7 +6,7 @@ All of it is proportional to the number of layers, parts and images, nothing to 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,8 +76,12 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
     numbers = {text: number for number, text in enumerate(types)}
     image_start, images_of = _images_of(found, images)
     chosen = {(best[digest][1], digest) for digest in found}
+    known = set(found)
     failures = [
-        failure for n, index in enumerate(parts) for failure in index.failures if (n, failure.digest.raw) in chosen
+        failure
+        for n, index in enumerate(parts)
+        for failure in index.failures
+        if (n, failure.digest.raw) in chosen or (failure.is_claim and failure.digest.raw in known)
     ]
     return Placement(
         layers,
@@ -91,8 +95,15 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
         image_start,
         images_of,
         len(order) - len(found),
-        sorted(failures, key=lambda failure: failure.digest.raw),
+        in_order(failures),
     )
+
+
+def in_order(failures: Iterable[Failure]) -> list[Failure]:
+    """Return failures by digest: first what images state falsely, each once, then what went wrong."""
+    unique = {(one.digest, one.stage, one.message): one for one in failures}
+    keys = ((one.digest.raw, not one.is_claim, one.is_claim and one.message) for one in unique.values())
+    return [one for _, one in sorted(zip(keys, unique.values(), strict=True), key=lambda pair: pair[0])]
 
 
 def _best_rows(parts: Sequence[PartIndex], wanted: set[bytes]) -> dict[bytes, tuple[int, int, int]]:

@@ -121,7 +121,7 @@ chunks: distinct chunks of the contents, or a sample of them by fingerprint, sor
     fingerprint     fingerprint         1       first half of the SHA-256 of the bytes
     size            u4                  byte    number of bytes
 
-failures: why layers are partial or failed, one row each, sorted by digest
+failures: why layers are partial or failed, and what images state falsely of them (stage `manifest`), sorted by digest
     digest          digest              1       digest of the layer
     stage           enum stage          1       what was being done
     cause           enum cause          1       what went wrong

@@ -73,11 +73,16 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--platform", action="append", metavar="OS/ARCH[/VARIANT]", help="only images for it (repeat; default: all)"
     )
+    add_limit_option(parser)
+    add_config_option(parser)
+
+
+def add_limit_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that changes what hostile or broken input may cost."""
     limits = ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
     parser.add_argument(
         "--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat; default: {limits})"
     )
-    add_config_option(parser)
 
 
 def add_force_option(parser: argparse.ArgumentParser, what: str) -> None:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..config import parse_limits, settings
 from ..errors import UsageError
-from . import Verbs, add_config_option, add_talk_options, add_verb, on_every_rank
+from . import (
+    Verbs,
+    add_config_option,
+    add_limit_option,
+    add_talk_options,
+    add_verb,
+    on_every_rank,
+)
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -48,6 +56,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--update", action="store_true", help="look whether the tags of finished images have moved")
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
     parser.add_argument("--threads", type=int, default=4, metavar="N", help="of each rank (default: 4)")
+    add_limit_option(parser)
     add_access_options(parser)
     add_config_option(parser)
     add_talk_options(parser)
@@ -73,6 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.threads,
             arguments.quiet,
             access_of(arguments, 0.0),
+            settings({"limits": parse_limits(arguments.limit)}, arguments.config)["limits"],
         )
     comm = connect()
     with AbortOnError(comm):

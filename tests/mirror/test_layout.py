@@ -74,11 +74,26 @@ def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
         (["--platform", "linux/s390x"], []),
         ([], [None]),
     ):
-        said = mirror(name, *options).stderr
+        code = 0 if wanted else 2
+        said = mirror(name, *options, code=code).stderr
         assert platforms() == wanted
         assert ("1 image has nothing for linux/s390x" in said) == (not wanted)
-        assert mirror(name, *options).stderr.strip() == "1 image, 1 of them finished before"
+        again = mirror(name, *options, code=code).stderr.strip()
+        assert (again == "1 image, 1 of them finished before") == bool(wanted)
         assert mirror.names() <= {name}
+
+
+def test_a_platform_that_no_image_has_ends_with_the_platforms_that_there_are(registry, mirror):
+    """Every time, since what was found to be nothing is no finished image."""
+    name, platform = f"{registry.host}/forms/list:1", "linux/s390x"
+    for _ in range(2):
+        result = mirror(name, "--platform", platform, code=2)
+        (line,) = [line for line in result.stderr.splitlines() if "choose from" in line]
+        assert f"none is for {platform}" in line
+        assert "linux/amd64, linux/arm64" in line
+    mirror(name, f"{registry.host}/forms/one:1", "--platform", platform)
+    mirror(name, "--platform", "linux/aarch64/v8")
+    assert name in mirror.names()
 
 
 def test_images_that_share_everything_are_resolved_at_once(registry, mirror):

@@ -215,3 +215,29 @@ def test_what_is_not_there_or_of_the_wrong_kind(transport, tmp_path):
         with pytest.raises((SourceError, UsageError)) as error:
             resolve(open_source(f"{transport}:{tmp_path}/{place}"))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "meant"),
+    [
+        ("nginx:latest", "docker://nginx:latest"),
+        ("docker:nginx", "docker://nginx:latest"),
+        ("docker:nginx:1", "docker://nginx:1"),
+        ("nginx", "docker://nginx:latest"),
+        ("quay.io/a/b:2", "docker://quay.io/a/b:2"),
+        ("localhost:5000/a", "docker://localhost:5000/a:latest"),
+        (f"a/b@sha256:{'0' * 64}", f"docker://a/b@sha256:{'0' * 64}"),
+    ],
+)
+def test_the_bare_name_of_an_image_is_answered_with_its_reference(reference, meant):
+    with pytest.raises(UsageError) as error:
+        open_source(reference)
+    assert f"write {meant}" in str(error.value)
+
+
+@pytest.mark.parametrize("reference", ["docker:me:canary@host/a", "./nginx", "image.tar", "/tmp/a:1", "A:1", "docker:"])
+def test_what_is_no_name_of_an_image_is_not_taken_for_one(reference):
+    with pytest.raises(UsageError) as error:
+        open_source(reference)
+    assert "write docker://HOST" in str(error.value) or "write one of" in str(error.value)
+    assert "canary" not in str(error.value)

@@ -2,13 +2,18 @@
 
 import copy
 import gzip
+import hashlib
 import json
+import subprocess
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.layouts import Layout
+from support.tools import need
 
+from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import MEDIA_TYPES, SKIP_CAUSES, Digest
 from hpc_remetrics.sources import open_source, resolve
 
@@ -75,6 +80,51 @@ def test_an_index_of_the_same_image_a_thousand_times_is_one_image(place):
     assert len(place.resolve(nested).images) == 1
 
 
+def gone(number, media_type=MANIFEST):
+    """Return the descriptor of a blob that is not there."""
+    digest = hashlib.sha256(b"%d" % number).hexdigest()
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": 5}
+
+
+def test_an_index_of_too_many_manifests_is_one_thing_counted_apart(place):
+    """Alone or through the indexes in it; the images beside it are taken."""
+    many = place.index(*map(gone, range(20_000)))
+    deep = place.index(*(place.index(*map(gone, range(n * 300, n * 300 + 300))) for n in range(4)))
+    good = place.manifest(place.layer)
+    for entry in (many, place.index(many)):
+        catalog = place.resolve(good, entry)
+        assert len(catalog.images) == 1
+        assert [one.cause for one in catalog.skipped] == ["too_many"]
+        assert "--limit index_manifests=N" in catalog.skipped[0].message
+    causes = Counter(one.cause for one in place.resolve(deep, good).skipped)
+    assert causes["too_many"] == 1
+    assert causes["missing_manifest"] == 900
+
+
+def test_an_image_of_too_many_layers_is_one_thing_counted_apart(place):
+    many = place.manifest(*(gone(number, LAYER) for number in range(20_000)))
+    digests = [{"blobSum": f"sha256:{hashlib.sha256(b'%d' % n).hexdigest()}"} for n in range(20_000)]
+    schema1 = place.document(
+        {"schemaVersion": 1, "fsLayers": digests, "history": []},
+        "application/vnd.docker.distribution.manifest.v1+json",
+    )
+    for entry in (many, schema1):
+        catalog = place.resolve(entry, place.manifest(place.layer))
+        assert [len(image.layers) for image in catalog.images] == [1]
+        assert [one.cause for one in catalog.skipped] == ["too_many"]
+        assert "--limit image_layers=N" in catalog.skipped[0].message
+    assert len(place.resolve(place.manifest(*[place.layer] * 4000)).images[0].layers) == 4000
+
+
+def test_the_bounds_can_be_changed(place):
+    limits = Limits(index_manifests=1, image_layers=2)
+    one, two, three = (place.manifest(*[place.layer] * number) for number in (1, 2, 3))
+    place.resolve(place.index(one), place.index(one, two), two, three)
+    catalog = resolve(open_source(f"oci:{place.layout.folder}"), (), limits)
+    assert [len(image.layers) for image in catalog.images] == [1, 2]
+    assert [skipped.cause for skipped in catalog.skipped] == ["too_many", "too_many"]
+
+
 def test_a_manifest_longer_than_4_mib_is_counted_apart(place):
     long = place.manifest(place.layer, annotations={"x": "y" * (4 << 20)})
     catalog = place.resolve(long, place.manifest(place.layer))
@@ -119,6 +169,8 @@ def test_a_digest_that_is_none_never_becomes_a_path(place, digest, where):
 )
 def test_what_is_no_layer_of_an_image_is_counted_apart(place, media_type, cause):
     other = place.layout.blob(b"something", media_type)
+    if cause == "foreign":
+        place.layout.path(other["digest"]).unlink()
     catalog = place.resolve(place.manifest(place.layer, other))
     assert [skipped.cause for skipped in catalog.skipped] == [cause]
     assert catalog.skipped[0].size == len(b"something")
@@ -129,6 +181,23 @@ def test_artifacts_are_counted_apart(place):
     helm = place.manifest(place.layer, config=place.document({}, "application/vnd.cncf.helm.config.v1+json"))
     typed = place.manifest(place.layer, artifactType="application/vnd.example.sbom")
     assert place.causes(helm, typed) == ["artifact", "artifact"]
+
+
+@pytest.mark.parametrize("config_type", [CONFIG, "application/vnd.docker.container.image.v1+json"])
+def test_the_type_of_an_images_config_as_artifact_type_is_an_images(place, config_type):
+    """Allowed since OCI 1.1, in a descriptor and in a manifest; skopeo takes both for images."""
+    config = {**place.config, "mediaType": config_type}
+    in_manifest = place.manifest(place.layer, config=config, artifactType=config_type)
+    in_both = {**in_manifest, "artifactType": config_type.upper()}
+    for number, entry in enumerate((in_manifest, in_both)):
+        for root in (entry, place.index(entry), place.index(entry, artifactType=config_type)):
+            root["annotations"] = {"org.opencontainers.image.ref.name": "a:1"}
+            catalog = place.resolve(root)
+            assert [len(image.layers) for image in catalog.images] == [1], number
+            assert catalog.skipped == []
+    if config_type == CONFIG:
+        command = [need("skopeo"), "inspect", f"oci:{place.layout.folder}:a:1"]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def test_a_manifest_of_statements_alone_is_an_attestation(place):

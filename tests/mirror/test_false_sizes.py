@@ -1,0 +1,59 @@
+"""A manifest that states a wrong size for a shared layer: it fails alone, in any order of the list."""
+
+import csv
+import itertools
+import json
+
+import pytest
+
+from .conftest import registry_manifest
+
+NAMES = ("true", "small", "huge")
+SIZES = {"small": 7, "huge": 1 << 43}
+
+
+@pytest.fixture(scope="module")
+def images(registry):
+    """Put an image with the true size of its layers, and two with false ones of the first; return their names."""
+    data, _ = registry_manifest(registry, "forms/two", "1")
+    manifest = json.loads(data)
+    for name in NAMES:
+        layers = [dict(layer) for layer in manifest["layers"]]
+        layers[0]["size"] = SIZES.get(name, layers[0]["size"])
+        registry.put_manifest("forms/two", name, {**manifest, "layers": layers})
+    return {name: f"{registry.host}/forms/two:{name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(NAMES)), ids="-".join)
+def test_in_a_download(images, mirror, order, tmp_path):
+    """Pulls decide the order."""
+    path = tmp_path / "list.csv"
+    rows = [(0, 9 - number, images[name]) for number, name in enumerate(order)]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("stars", "pulls", "name"), *rows])
+    for _ in range(2):
+        result = mirror(path, "--threads", 1 if order[0] == "true" else 4, code=3)
+        assert mirror.names() == {images["true"]}
+        with open(mirror.folder / ".remetrics" / "failures.csv", newline="") as file:
+            failed = {row["image"]: row["cause"] for row in csv.DictReader(file)}
+        assert failed == {images[name]: "size_mismatch" for name in SIZES}
+        for name in SIZES:
+            assert sum(images[name] in line for line in result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(NAMES), ("small",), ("huge",)], ids="-".join)
+@pytest.mark.parametrize("keep", [False, True])
+def test_in_a_run_on_the_registry(images, runs, order, keep):
+    import hpc_remetrics
+
+    options = ["--keep", "kept"] if keep else []
+    sources = [f"docker://{images[name]}" for name in order]
+    command = runs.command("analyze", *sources, "-o", "a.h5", "--scratch", runs.scratch, "--types", "none", *options)
+    result = runs.run(command, code=3)
+    said = [line for line in result.stderr.splitlines() if "size_mismatch" in line]
+    assert len(said) == sum(name in SIZES for name in order)
+    with hpc_remetrics.open(runs.folder / "a.h5") as dataset:
+        assert set(dataset.layers.readable("status").tolist()) == {"ok"}
+        assert len(dataset.images) == len(order)
+        stages = dataset.failures.readable("stage").tolist()
+        assert stages == ["manifest"] * len(said)

@@ -51,6 +51,7 @@ def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
     output = options.dataset
     datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
+    together(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
     on_root(comm, lambda: _lock(output, datasets, options.force, stack))
     job = comm.bcast(uuid.uuid4().hex[:12])
     scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))

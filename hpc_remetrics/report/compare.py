@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..log import escape
 from ..metrics.compare import Comparison, Moved, TypeMoved, compare
-from ..store.dataset import Dataset
+from ..store.dataset import Dataset, reading
 from ..wording import counted
 from .text import size
 
@@ -29,10 +29,11 @@ _NAMES = {
 
 def compare_command(first: Path, second: Path, as_json: bool) -> int:
     """Print what moved between two datasets; return the exit code."""
-    with Dataset(first) as one, Dataset(second) as other:
+    with Dataset(first) as one, Dataset(second) as other, reading(one, other):
         found = compare(one, other)
-    names = {"first": str(first), "second": str(second)}
-    print(json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, str(first), str(second)))
+        names = {"first": str(first), "second": str(second)}
+        as_text = json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, *names.values())
+    print(as_text)
     return 0
 
 

@@ -61,6 +61,23 @@ def damaged(path: Path, what: str) -> DatasetError:
     return DatasetError(f"{path}: {what}", _HINT)
 
 
+@contextmanager
+def library_errors(path: Path) -> Iterator[None]:
+    """Turn what the HDF5 library says while it changes a file, but no error of the disk, into a `DatasetError`.
+
+    A reader needs less of a file's structure than one who changes it, so a damaged file may get as far as that.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError, TypeError, SystemError) as error:
+        raise damaged(path, f"it can't be changed ({_brief(error)})") from error
+    except OSError as error:
+        # The library gives no number of an error; the system, whose errors the sink keeps, does.
+        if error.errno is not None:
+            raise
+        raise damaged(path, f"it can't be changed ({_brief(error)})") from error
+
+
 class StoredFile:
     """An HDF5 file whose groups and datasets can be looked at and read.
 

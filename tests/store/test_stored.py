@@ -16,7 +16,7 @@ import pytest
 
 from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.store.dataset import Dataset
-from hpc_remetrics.store.stored import StoredFile
+from hpc_remetrics.store.stored import StoredFile, library_errors
 
 SECRET = b"only its owner may read this"
 
@@ -251,3 +251,11 @@ def test_a_dataset_behind_a_link_is_read(truth, tmp_path):
     (tmp_path / "hub.h5").symlink_to(truth)
     with Dataset(tmp_path / "hub.h5") as dataset:
         dataset.check_all()
+
+
+def test_a_file_that_can_be_read_and_not_changed_is_said_to_be_damaged(tmp_path):
+    """The library finds faults when it changes a file that it does not find when it reads: the file is to blame."""
+    with pytest.raises(DatasetError, match="can't be changed"), library_errors(tmp_path / "a.h5"):
+        raise RuntimeError("Can't unlink object (address of object past end of allocation)")
+    with pytest.raises(OSError, match="No space"), library_errors(tmp_path / "a.h5"):
+        raise OSError(28, "No space left on device")

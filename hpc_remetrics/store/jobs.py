@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,8 @@ _MOST = 1 << 60
 
 _LATEST = 253_402_300_799
 """The last second of the year 9999, which calendars can show."""
+
+_COLUMN = re.compile("[a-z][a-z_]{0,39}")
 
 _RANK_NUMBERS = frozenset({"rank", "ok", "partial", "failed", "files", "bytes", "busy_seconds"})
 
@@ -137,6 +140,9 @@ def _is_sound(note: JobNote) -> bool:
 
 def _is_sound_rank(row: Any) -> bool:
     if not isinstance(row, dict) or not isinstance(row.get("host"), str) or not row.keys() >= _RANK_NUMBERS:
+        return False
+    # The names become columns of `/run/job_ranks`.
+    if not all(map(_COLUMN.fullmatch, row)):
         return False
     return all(len(value) < _WORD if name == "host" else _is_number(value) for name, value in row.items())
 

@@ -24,7 +24,7 @@ from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
 from .config import DEMO, AnalyzeOptions
-from .errors import DatasetError, OutputError, RemetricsError, UsageError
+from .errors import DatasetError, OutputError, PartError, RemetricsError, UsageError
 from .exchange import Root, exchange
 from .fetch import Fetcher
 from .files.lock import OutputLock
@@ -49,7 +49,7 @@ from .store.hdf5 import output_error
 from .store.jobs import Notebook
 from .store.ledger import Ledger
 from .store.origin import check_dataset_output, source_names
-from .store.parts import digests_of, finished, parts_folder, scan, sweep_temporaries
+from .store.parts import Scan, digests_of, finished, parts_folder, scan, set_aside, sweep_temporaries
 from .wording import counted
 from .worker import Worker, publisher
 
@@ -108,6 +108,8 @@ class _Run:
         self.started = time.time()
         self.exchange_seconds = 0.0
         self.lost = self.claims = 0
+        self.passed_over: frozenset[str] = frozenset()
+        self.warned: set[str] = set()
 
     @property
     def is_root(self) -> bool:
@@ -139,12 +141,31 @@ class _Run:
         todo = self._left(layers, signature)
         if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
             return int(code)
-        if todo:
-            self._profile(sources, registries, todo, signature)
-            left = self._left(layers, signature)
-            if left:
-                return self._stopped(len(layers), left)
-        return self._gather(layers) if not self.options.share else self._share_is_done()
+        while True:
+            if todo:
+                self._profile(sources, registries, todo, signature)
+                left = self._left(layers, signature)
+                if left:
+                    return self._stopped(len(layers), left)
+            if self.options.share:
+                return self._share_is_done()
+            try:
+                return self._gather(layers)
+            except PartError as error:
+                todo = self._without(error, layers, signature)
+
+    def _without(self, error: PartError, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
+        """Pass over parts whose entries can't be; return, on every rank, the layers that none is left of.
+
+        Every round passes over more parts than the one before, so this ends.
+        """
+        paths = [Path(path) for path in error.parts]
+        if self.is_root:
+            log.warning("parts are set aside, their layers are profiled anew: %s", error)
+            for path in paths:
+                set_aside(path)
+        self.passed_over |= {path.name for path in paths}
+        return self._left(layers, signature)
 
     def _count_lost(self) -> int:
         """Return how many things that should be in the dataset can't be; say why of the first ones."""
@@ -252,17 +273,28 @@ class _Run:
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
-        found = scan(self.parts, self.comm)
+        found = scan(self.parts, self.comm, self.passed_over)
 
         def left() -> list[Layer]:
-            for message in found.damaged:
-                log.warning("a part is passed over, its layers are profiled anew: %s", message)
+            self._tell_of_parts(found)
             check_signatures(found.parts, signature, self.parts)
             done = finished(found.parts)
             self.ledger = Ledger.of(done[digest][0] for digest in layers if digest in done)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
 
         return list(on_root(self.comm, left))
+
+    def _tell_of_parts(self, found: Scan) -> None:
+        """Say which parts are passed over, and who made those that are taken, each once in a run."""
+        for message in found.damaged:
+            self._warn_once(f"a part is passed over, its layers are profiled anew: {message}")
+        if others := found.others:
+            self._warn_once(f"{self.parts} holds parts made by {', '.join(others)}; their rows are taken as they are")
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self.warned:
+            self.warned.add(text)
+            log.warning("%s", text)
 
     def _is_open(self, done: tuple[str, str] | None) -> bool:
         """Say whether a layer with this (status, cause) in the parts is still to be profiled."""
@@ -285,13 +317,13 @@ class _Run:
 
     def _all_done(self) -> int | None:
         """Return the exit code if the dataset holds all there is already, else None."""
-        from .store.dataset import Dataset
+        from .store.dataset import Dataset, reading
 
         output = self.options.output
         if not output.exists():
             return None
         try:
-            with Dataset(output) as dataset:
+            with Dataset(output) as dataset, reading(dataset):
                 if dataset.fingerprint != self._fingerprint() or not dataset.has_metrics:
                     return None
                 ledger = dataset.ledger
@@ -419,7 +451,9 @@ class _Run:
             run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
             catalog = self.catalog if self.is_root else None
             finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
-            ledger = gather(comm, self.parts, catalog, options.output, scratch.path, run, finish, check_sizes=True)
+            ledger = gather(
+                comm, self.parts, catalog, options.output, scratch.path, run, finish, self.passed_over, check_sizes=True
+            )
         finally:
             self._close_scratch()
         self.claims = on_root(comm, self._read_claims)
@@ -457,8 +491,8 @@ def _count_claims(dataset: Dataset) -> int:
 
 def _warm(table: TypeTable, dataset: Path) -> None:
     """Fill the node's table from a dataset, so that libmagic is not asked again what it answered then."""
-    from .store.dataset import Dataset
+    from .store.dataset import Dataset, reading
 
-    with Dataset(dataset) as known:
+    with Dataset(dataset) as known, reading(known):
         for digests, descriptions in known.typed_contents():
             filetype.warm(table, digests, descriptions)

@@ -6,6 +6,7 @@ one line and choose the exit code; anything else is a fault of the program and k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -78,6 +79,17 @@ class DatasetError(RemetricsError):
     """A file is not a dataset or part of this program, or of another schema version."""
 
     exit_code = 2
+
+
+class PartError(DatasetError):
+    """What parts hold can't be: their layers must be profiled anew.
+
+    :param parts: paths of the parts, or of the datasets that are merged.
+    """
+
+    def __init__(self, parts: Sequence[str], message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.parts = parts
 
 
 class MissingComponentError(RemetricsError):

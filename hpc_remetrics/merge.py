@@ -52,6 +52,7 @@ def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
     output = options.dataset
     datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
+    together(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
     on_root(comm, lambda: _lock(output, datasets, options.force, stack))
     if comm.rank == comm.root:
         _warn(datasets)

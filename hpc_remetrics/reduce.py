@@ -43,7 +43,9 @@ def reduce_command(options: ReduceOptions) -> int:
 def _reduce(comm: Comm, options: ReduceOptions) -> None:
     path = options.dataset
     temporary: Path = on_root(comm, lambda: temporary_name(real_name(path)))
-    on_root(comm, lambda: _check(path))
+    together(comm, lambda: _read_all(path, comm))
+    # One that is read-only would be replaced all the same.
+    on_root(comm, lambda: check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy"))
     with ExitStack() as stack:
         on_root(comm, lambda: _lock(path, stack))
         if comm.rank == comm.root:
@@ -60,12 +62,6 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
 
 
-def _check(path: Path) -> None:
-    """Refuse what is no dataset, and one that is read-only: it would be replaced all the same."""
-    Dataset(path).close()
-    check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy")
-
-
 def _lock(path: Path, stack: ExitStack) -> None:
     stack.enter_context(OutputLock(path))
     sweep(real_name(path))
@@ -74,6 +70,12 @@ def _lock(path: Path, stack: ExitStack) -> None:
 def _copy(path: Path, temporary: Path) -> None:
     with disk_errors(temporary, "a copy of the dataset"):
         copy_new(path, temporary)
+
+
+def _read_all(path: Path, comm: Comm) -> None:
+    """Read this rank's share of a dataset once, since the ranks of a reduction can't stop in the middle."""
+    with Dataset(path) as dataset:
+        dataset.check_all(comm.rank, comm.size)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -30,11 +30,11 @@ def export_command(path: Path, form: str, folder: Path, tables: Sequence[str], f
     """
     from ..files.opening import make_directories
     from ..files.outputs import check_directory
-    from ..store.dataset import Dataset
+    from ..store.dataset import Dataset, reading
     from ..store.hdf5 import output_error
 
     check_directory(folder)
-    with Dataset(path) as dataset:
+    with Dataset(path) as dataset, reading(dataset):
         _check(dataset, form, folder, tables, force)
         try:
             make_directories(folder)

@@ -82,7 +82,10 @@ def check_writable(path: Path, hint: str = FORCE) -> None:
 
     :raises OutputError: it is read-only.
     """
-    found = os.stat(path)
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise OutputError(f"{path} can't be replaced: {error.strerror}", "remove it, or name another file") from None
     mode = stat.S_IMODE(found.st_mode)
     # The superuser may write everything; a file without any such bit is still meant to stay.
     if not mode & 0o222:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
-from ..store.dataset import Dataset
+from ..store.dataset import Dataset, reading
 
 _GATHER_ROWS = 100_000
 """Entries that a rank gathers a second."""
@@ -72,13 +72,19 @@ class Forecast:
 
 def rates_of(path: Path) -> Rates:
     """Return the rates of the run that made a dataset; `UsageError` if it does not tell."""
-    with Dataset(path) as dataset:
-        seconds = dataset.run_table("layers").get("cpu_seconds", np.empty(0))
-        size, entries = dataset.layers["CLS"].astype(float), int(dataset.layers["entries"].sum())
-        jobs, ranks = dataset.run_table("job_ranks"), dataset.ranks
+    with Dataset(path) as dataset, reading(dataset):
+        return _rates(dataset)
+
+
+def _rates(dataset: Dataset) -> Rates:
+    seconds = dataset.run_table("layers").get("cpu_seconds", np.empty(0))
+    size, entries = dataset.layers["CLS"].astype(float), int(dataset.layers["entries"].sum())
+    jobs, ranks = dataset.run_table("job_ranks"), dataset.ranks
     profiled = seconds > 0
     if not profiled.any():
-        raise UsageError(f"{path} does not tell how long its layers took", "take a dataset that this version made")
+        raise UsageError(
+            f"{dataset.path} does not tell how long its layers took", "take a dataset that this version made"
+        )
     seconds, size = seconds[profiled].astype(float), size[profiled]
     fixed = _fixed(seconds, size)
     busy = float(jobs["busy_seconds"].sum()) if jobs else float(seconds.sum())

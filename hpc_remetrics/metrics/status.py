@@ -11,7 +11,7 @@ from ..cluster.comm import SerialComm
 from ..errors import DatasetError
 from ..files.lock import holders, lock_path
 from ..records import TRANSIENT_CAUSES
-from ..store.dataset import Dataset
+from ..store.dataset import Dataset, reading
 from ..store.jobs import JobNote, read_notes
 from ..store.ledger import Ledger
 from ..store.parts import finished, parts_folder, scan
@@ -58,6 +58,7 @@ class Status:
     :ivar bytes_done: compressed bytes of published layers, `bytes_left` of the others (-1: unknown).
     :ivar layers_a_second: of the running jobs, as is `bytes_a_second`.
     :ivar seconds_left: by that rate; -1 where none can be told.
+    :ivar parts_made_by: names of the other users who made parts.
     :ivar causes: of the published layers that are failed or partial; `again` of them are tried by the next start.
     """
 
@@ -73,6 +74,7 @@ class Status:
     seconds_left: float
     parts: int
     damaged_parts: int
+    parts_made_by: list[str]
     causes: dict[str, int]
     again: int
     jobs: list[JobStatus]
@@ -111,6 +113,7 @@ def status(output: Path) -> Status:
         seconds_left=bytes_left / rates[1] if rates[1] > 0 and bytes_left >= 0 else -1.0,
         parts=len(found.parts),
         damaged_parts=len(found.damaged),
+        parts_made_by=found.others,
         causes=dict(Counter(failures.values()).most_common()),
         again=sum(done[d][0] == "failed" and cause in TRANSIENT_CAUSES for d, cause in failures.items()),
         jobs=jobs,
@@ -136,7 +139,7 @@ def _state(held: bool, pending: int, output: Path) -> str:
 def _ledger(output: Path, done: dict, whole: JobNote | None) -> Ledger:  # type: ignore[type-arg]
     """Return how layers ended: by the parts, or by the dataset where the parts are gone."""
     if not done and output.exists():
-        with Dataset(output) as dataset:
+        with Dataset(output) as dataset, reading(dataset):
             return dataset.ledger
     ledger = Ledger.of(word for word, _ in done.values())
     return ledger + Ledger(pending=max(whole.layers - ledger.layers, 0) if whole else -1)

@@ -9,6 +9,7 @@ from ..cluster.together import Together, on_root
 from ..store.dataset import Dataset
 from ..store.gather import disk_errors
 from ..store.hdf5 import file_to_change
+from ..store.stored import library_errors
 from ..store.tables import write_metrics
 from .reduce import DEFAULT_MEMORY, reduce
 
@@ -24,7 +25,7 @@ def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEM
         tables = reduce(comm, dataset, scratch, memory)
 
     def write() -> None:
-        with disk_errors(path, "the dataset"), file_to_change(path) as file:
+        with disk_errors(path, "the dataset"), library_errors(path), file_to_change(path) as file:
             write_metrics(file, tables)
 
     on_root(comm, write)

@@ -18,11 +18,11 @@ def report_command(path: Path, as_json: bool, html: Path | None = None, force: b
     :param html: write them to this file instead, with the figures, as an HTML page.
     :param force: replace a file that is no such page.
     """
-    from ..store.dataset import Dataset
+    from ..store.dataset import Dataset, reading
 
     if html is not None:
         _check_html(html, path, force)
-    with Dataset(path) as dataset:
+    with Dataset(path) as dataset, reading(dataset):
         if html is not None:
             _write_html(dataset, html)
         elif as_json:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..log import escape
 from ..metrics.compare import Comparison, Moved, TypeMoved, compare
 from ..profile.filetype import typed_differently
-from ..store.dataset import Dataset
+from ..store.dataset import Dataset, reading
 from ..wording import counted
 from .text import size
 
@@ -33,12 +33,13 @@ _NAMES = {
 
 def compare_command(first: Path, second: Path, as_json: bool) -> int:
     """Print what moved between two datasets; return the exit code."""
-    with Dataset(first) as one, Dataset(second) as other:
+    with Dataset(first) as one, Dataset(second) as other, reading(one, other):
         found = compare(one, other)
+        names = {"first": str(first), "second": str(second)}
+        as_text = json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, *names.values())
     if warning := typed_differently(found.typed):
         log.warning(warning)
-    names = {"first": str(first), "second": str(second)}
-    print(json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, str(first), str(second)))
+    print(as_text)
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..files.opening import make_directories
 from ..files.outputs import check_directory, check_replaceable
 from ..files.publish import write_whole
-from ..store.dataset import Dataset
+from ..store.dataset import Dataset, reading
 from ..store.hdf5 import output_error
 from .figures import FIGURES, images
 from .figures.style import is_figure
@@ -24,7 +24,7 @@ def plot_command(path: Path, folder: Path, chosen: Sequence[int], formats: Seque
     """
     figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
     _check(folder, [folder / f"{figure.file}.{form}" for figure in figures for form in formats], path, force)
-    with Dataset(path) as dataset:
+    with Dataset(path) as dataset, reading(dataset):
         numbers = numbers_of(dataset)
         try:
             make_directories(folder)

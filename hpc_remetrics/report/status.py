@@ -47,7 +47,8 @@ def page(found: Status) -> str:
 
 def _parts(found: Status) -> str:
     damaged = f", {found.damaged_parts} damaged and passed over" if found.damaged_parts else ""
-    return f"layers in {counted(found.parts, 'part')}{damaged}"
+    others = f", some made by {escape(', '.join(found.parts_made_by))}" if found.parts_made_by else ""
+    return f"layers in {counted(found.parts, 'part')}{damaged}{others}"
 
 
 def _left(found: Status) -> str:

@@ -6,12 +6,15 @@ of the standard library and of installed distributions; compiled files are left 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import platform
 import shutil
+import stat
 import sys
 import sysconfig
 import tarfile
@@ -51,12 +54,15 @@ class DemoSource(OciSource):
     def __init__(self, reference: str, folder: Path | None = None) -> None:
         self._folder = folder or _cache() / f"demo-{_fingerprint()}"
         super().__init__(reference, Folder(self._folder))
+        self._is_named = folder is not None
 
     def prepare(self) -> None:
         """Build the layout unless it is there; two processes may do so at once, and one's work is kept."""
-        if (self._folder / "oci-layout").is_file():
-            return
         try:
+            if not self._is_named:
+                _make_private(self._folder.parent)
+            if (self._folder / "oci-layout").is_file():
+                return
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             building = Path(tempfile.mkdtemp(prefix=".demo-", dir=self._folder.parent))
             try:
@@ -72,10 +78,47 @@ class DemoSource(OciSource):
 
 
 def _cache() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir(), ".cache"))
-    if not os.access(next(path for path in (base, *base.parents) if path.exists()), os.W_OK):
-        base = Path(tempfile.gettempdir())
-    return base / "hpc-remetrics"
+    named = os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path(named or "/nowhere", ".cache"))
+    if named and os.access(next(path for path in (base, *base.parents) if path.exists()), os.W_OK):
+        return base / "hpc-remetrics"
+    return _of_user_in(Path(tempfile.gettempdir()))
+
+
+def _of_user_in(shared: Path) -> Path:
+    """Return a directory of this user's own in one where everybody can make names, whoever took the first ones."""
+    names = [f"hpc-remetrics-{os.geteuid()}", *(f"hpc-remetrics-{os.geteuid()}-{number}" for number in range(1, 16))]
+    return next((shared / name for name in names if _is_free_or_private(shared / name)), shared / names[0])
+
+
+def _is_free_or_private(path: Path) -> bool:
+    try:
+        return _is_private(os.lstat(path))
+    except OSError:
+        return not os.path.lexists(path)
+
+
+def _is_private(about: os.stat_result) -> bool:
+    """Return whether a directory is the user's and nobody else can write to it."""
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+
+
+def _make_private(folder: Path) -> None:
+    """Make the directory in which the images of this user are, which nobody else may have made or may write to.
+
+    :raises OSError: somebody has, or may.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    about = os.lstat(folder)
+    if stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
+        about = os.stat(folder)  # a user may keep caches elsewhere
+    if stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and about.st_mode & 0o022:
+        os.chmod(folder, about.st_mode & 0o7755)  # an earlier version made it by the umask
+        about = os.stat(folder)
+    if not _is_private(about):
+        raise OSError(errno.EPERM, "others own that directory or can write to it", str(folder))
 
 
 def _fingerprint() -> str:

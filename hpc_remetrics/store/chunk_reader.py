@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from isal import isal_zlib
 
+from .checks import check_order
 from .schema import ABSENT, Table
+from .stored import StoredColumn, StoredGroup
+
+if TYPE_CHECKING:
+    from .dataset import Table as Opened
 
 _KEPT = 32
 """Chunks, of 1 MiB at most, that are kept."""
 
 
-def stored_or_absent(group: Any, name: str) -> Any:
-    """Return a column of a table, or what stands for it in a file of a program that did not know it."""
-    if name in group or name not in ABSENT:
-        return group[name]
-    return _Absent(ABSENT[name], int(group["row"].shape[0]))
+def columns_of(group: StoredGroup, form: Table) -> dict[str, Any]:
+    """Return a table's columns by name, with what stands for those that the file's program did not know."""
+    rows = group.column("row").rows
+    return {
+        name: _Absent(ABSENT[name], rows) if name in ABSENT and name not in group else group.column(name)
+        for name in form.columns
+    }
 
 
-def no_rows(form: Table) -> dict[str, np.ndarray]:
-    """Return what stands for a table in a file of a program that did not know it."""
-    columns = {name: np.empty(0, column.dtype or "S1") for name, column in form.columns.items()}
-    return {"row": np.empty(0), **columns}
+def no_rows(form: Table) -> dict[str, Any]:
+    """Return what stands for the columns of a table that the file's program did not know."""
+    return {name: np.empty(0, column.dtype or "S1") for name, column in form.columns.items()}
 
 
 class _Absent:
     """A column that is the same in every row."""
 
-    chunks = None
+    is_absent = True
 
     def __init__(self, value: int | float | bytes, rows: int) -> None:
         self._value, self._rows = value, rows
@@ -40,49 +45,32 @@ class _Absent:
 
 
 class ChunkReader:
-    """Slices of the columns of one group.
+    """Slices of the columns of one table of a dataset."""
 
-    :param group: the table's HDF5 group.
-    """
-
-    def __init__(self, group: Any) -> None:
-        self._group = group
-        self._datasets: dict[str, Any] = {}
+    def __init__(self, table: Opened) -> None:
+        self._table = table
         self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
 
     def column(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return the values of the rows `start` to `stop`, not to be written to."""
-        dataset = self._datasets.get(name)
-        if dataset is None:
-            dataset = self._datasets[name] = stored_or_absent(self._group, name)
-        if dataset.chunks is None or start >= stop:
-            return np.asarray(dataset[start:stop])
-        rows = dataset.chunks[0]
+        stored = self._table.stored_column(name)
+        if not isinstance(stored, StoredColumn) or start >= stop:
+            return np.asarray(stored[start:stop])
+        stored.check_amount(stop - start)
+        rows = stored.chunk_rows
         pieces = [
-            self._chunk(name, dataset, chunk)[max(start - chunk * rows, 0) : stop - chunk * rows]
-            for chunk in range(start // rows, -(-stop // rows))
+            self._chunk(name, stored, chunk)[max(start - chunk * rows, 0) : stop - chunk * rows]
+            for chunk in range(start // rows, -(-min(stop, stored.rows) // rows))
         ]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        check_order(self._table.path, self._table.form.name, self._table.form.columns[name], values)
+        return values
 
-    def _chunk(self, name: str, dataset: Any, chunk: int) -> np.ndarray:
+    def _chunk(self, name: str, stored: StoredColumn, chunk: int) -> np.ndarray:
         key = name, chunk
         if key not in self._kept:
-            self._kept[key] = _read(dataset, chunk)
+            self._kept[key] = stored.chunk(chunk)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
-
-
-def _read(dataset: Any, chunk: int) -> np.ndarray:
-    """Return a chunk, by HDF5 itself if it was stored in another way than this program's."""
-    rows, dtype = dataset.chunks[0], dataset.dtype
-    start = chunk * rows
-    if dataset.compression == "gzip" and not dataset.fletcher32:
-        mask, raw = dataset.id.read_direct_chunk((start,))
-        if not mask:
-            values = np.frombuffer(isal_zlib.decompress(raw), np.uint8)
-            if dataset.shuffle:
-                values = np.ascontiguousarray(values.reshape(dtype.itemsize, -1).T)
-            return values.reshape(-1).view(dtype)
-    return np.asarray(dataset[start : start + rows])

@@ -15,7 +15,7 @@ from ..cluster.comm import Comm
 from ..files.opening import private_file
 from ..records import CHUNK_METHODS
 from .chunks import ChunkWriter
-from .parts import EXTRA_RECORDS
+from .part_format import EXTRA_RECORDS
 from .placement import PlacedReader
 from .schema import CHUNK_ROWS, TABLES
 from .shuffle import Shuffle, share

@@ -13,7 +13,7 @@ Every number is a function of the parts alone, so any number of ranks makes the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,8 @@ from .fingerprints import Fingerprints
 from .hdf5 import new_file, output_error
 from .ledger import Ledger
 from .number import CARRIED, CONTENT, attach, collapse, number
-from .parts import EXTRA_RECORDS, scan
+from .part_format import EXTRA_RECORDS
+from .parts import scan
 from .placement import PartReader, PlacedReader, Placement, in_order, place, sorted_images
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from .shuffle import Shuffle, rounds, share
@@ -58,6 +59,7 @@ def gather(
     scratch: Path,
     run: Mapping[str, Any] | None,
     finish: Finish | None = None,
+    without: Container[str] = (),
     check_sizes: bool = False,
 ) -> Ledger:
     """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks call it.
@@ -66,10 +68,12 @@ def gather(
     :param scratch: a folder on node-local disk for the rows on their way.
     :param run: on the root, what goes to `/run`: values, and mappings from column to list.
     :param finish: what all ranks do with the file when all is in it, before it has its name.
+    :param without: names of parts that are passed over.
     :param check_sizes: note in `/failures` which images state a wrong size for a layer.
     :raises OutputError: the output or scratch can't be written; what was there before is still there.
+    :raises PartError: entries of a part can't be; on every rank.
     """
-    found = scan(directory, comm)
+    found = scan(directory, comm, without)
     images = sorted_images(catalog) if catalog is not None else []
     placed: Placement | None = None
     if comm.rank == comm.root:
@@ -120,6 +124,7 @@ class Gather:
         temporary: Path = on_root(comm, lambda: temporary_name(real_name(output)))
         with Together(comm), disk_errors(self.scratch, "scratch"):
             numbers = self._number()
+            self.reader.check()
         try:
             with contextlib.ExitStack() as opened:
                 file = None
@@ -132,6 +137,7 @@ class Gather:
                         sink.check()
                 self._write(file, numbers)
                 with Together(comm), disk_errors(output, "the dataset"):
+                    self.reader.check()
                     opened.close()
             if finish is not None:
                 finish(temporary)
@@ -152,6 +158,8 @@ class Gather:
             outward.exchange(rows, self._home(rows))
         known = [self._known(name) for name in ("samples", "cuts")]
         counts, used = self._number_buckets(outward, known)
+        with Together(comm):
+            self.reader.check()
         everyone = comm.allgather((sum(counts), used))
         first = sum(count for count, _ in everyone[: comm.rank])
         types = np.unique(np.concatenate([used for _, used in everyone]))
@@ -178,12 +186,16 @@ class Gather:
         rows["size"], rows["layer"] = size[has], layer
         rows["type"] = self._types(self.reader.column("type", start, stop)[has], layer)
         rows["files"] = self.reader.column("kind", start, stop)[has] == KINDS["file"]
-        rows, place_of = collapse(rows, start)
+        rows, place_of = collapse(rows, start, self._contradict)
         places = np.full(stop - start, -1, np.int32)
         places[has] = place_of
         with private_file(self._places(block), "wb") as file:
             places.tofile(file)
         return rows
+
+    def _contradict(self, layers: np.ndarray) -> None:
+        """Keep in mind which parts have different sizes for one SHA-256: one of them, at least, is wrong."""
+        self.reader.fault(self.placement.part[layers].tolist(), "two files of one SHA-256 have different sizes")
 
     def _places(self, block: int) -> Path:
         return self.scratch / f"places-{block}"
@@ -193,8 +205,11 @@ class Gather:
         result = np.zeros(len(types), np.uint32)
         part = self.placement.part[layer]
         for one in np.unique(part):
-            chosen = part == one
-            result[chosen] = self.placement.type_of[one][types[chosen]]
+            chosen, known = part == one, self.placement.type_of[one]
+            if np.any(types[chosen] >= len(known)):
+                self.reader.fault([int(one)], "a file has no type")
+            elif len(known):
+                result[chosen] = known[types[chosen]]
         return result
 
     def _bounds(self, block: int) -> tuple[int, int]:
@@ -205,7 +220,7 @@ class Gather:
         counts: list[int] = []
         used = np.empty(0, np.uint32)
         for bucket, rows in outward.buckets():
-            contents, place_of = number(rows, self.placement)
+            contents, place_of = number(rows, self.placement, self._contradict)
             for records in known:
                 attach(contents, records.take(bucket))
             with private_file(self.scratch / f"contents-{bucket}", "wb") as file:
@@ -345,8 +360,17 @@ class _Offsets:
             offset = self._begin(name, start)
         lengths = self._reader.column(f"{name}_length", start, stop).astype(np.int64)
         ends = offset + np.cumsum(lengths)
+        self._check(name, start, stop, ends)
         self._next[name] = stop, int(ends[-1])
         return ends - lengths
+
+    def _check(self, name: str, start: int, stop: int, ends: np.ndarray) -> None:
+        """Compare where the last path of each layer that ends here ends with what the layer's row says."""
+        last = self._placement.first["entries"][1:]
+        for layer in np.flatnonzero((last > start) & (last <= stop) & (np.diff(last, prepend=0) > 0)).tolist():
+            if ends[last[layer] - start - 1] != self._placement.first[name][layer + 1]:
+                self._reader.fault([int(self._placement.part[layer])], f"the lengths of its {name}s don't add up")
+                return
 
     def _begin(self, name: str, row: int) -> int:
         """Return the offset of a row: that of its layer, and the lengths before it in the layer."""

@@ -8,16 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..files.foreign import read_whole
 from ..files.publish import write_whole
 
 _FORMAT = 1
 _EVERY = 5.0
+_NOTE_BYTES = 64 << 20
+"""The longest note that is read: that of a hundred thousand ranks."""
+
+_WORD = 1024
+"""Characters of the longest word in a note."""
+
+_MOST = 1 << 60
+"""No number in a note is as large, so that they can be added up."""
+
+_LATEST = 253_402_300_799
+"""The last second of the year 9999, which calendars can show."""
+
+_COLUMN = re.compile("[a-z][a-z_]{0,39}")
+
+_RANK_NUMBERS = frozenset({"rank", "ok", "partial", "failed", "files", "bytes", "busy_seconds"})
+
 _RANKS_A_SECOND = 100
 """A job of many ranks writes its note less often."""
 
@@ -92,18 +110,46 @@ class Notebook:
 
 def read_notes(folder: Path) -> list[JobNote]:
     """Return the notes of all jobs on an output, in the order in which they began."""
-    notes = filter(None, map(_read, folder.glob("job-*.json")))
+    notes = filter(None, map(_read, sorted(folder.glob("job-*.json"))))
     return sorted(notes, key=lambda note: (note.started, note.job))
 
 
 def _read(path: Path) -> JobNote | None:
+    """Return a note, None where there is none: another user may have put anything there."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(read_whole(path, largest=_NOTE_BYTES, follow=False))
         if values.pop("format") != _FORMAT:
             return None
-        return JobNote(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        note = JobNote(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return note if _is_sound(note) else None
+
+
+def _is_sound(note: JobNote) -> bool:
+    """Return whether a note's values are of their types, and numbers that can be added up."""
+    words = (note.job, note.share, note.host, note.ended)
+    numbers = (note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes)
+    times = (note.started, note.updated, note.seconds)
+    if not all(isinstance(word, str) and len(word) < _WORD for word in words) or not isinstance(note.ranks, list):
+        return False
+    if not all(isinstance(number, int) for number in numbers) or not all(map(_is_number, (*numbers, *times))):
+        return False
+    return max(times) <= _LATEST and all(map(_is_sound_rank, note.ranks))
+
+
+def _is_sound_rank(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("host"), str) or not row.keys() >= _RANK_NUMBERS:
+        return False
+    # The names become columns of `/run/job_ranks`.
+    if not all(map(_COLUMN.fullmatch, row)):
+        return False
+    return all(len(value) < _WORD if name == "host" else _is_number(value) for name, value in row.items())
+
+
+def _is_number(value: Any) -> bool:
+    # Comparing works for whole numbers of any length, and is false for NaN.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
 _JOB_COLUMNS = ("job", "share", "host", "started", "updated", "ended", "seconds", "todo_layers", "todo_bytes")

@@ -22,7 +22,8 @@ from .dataset import Dataset, Table
 from .flat import FlatContents
 from .gather import Finish, Gather, disk_errors
 from .ledger import Ledger
-from .parts import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
+from .part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
+from .parts import PartIndex
 from .placement import PlacedReader, Placement, place, sorted_images
 from .schema import CHUNK_ROWS
 from .shuffle import share

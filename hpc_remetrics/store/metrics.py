@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DatasetError
+from .checks import check_columns
+from .chunk_reader import columns_of
 from .metrics_schema import METRICS, METRICS_VERSION
+from .stored import StoredGroup, damaged
 
 if TYPE_CHECKING:
     from .dataset import Table
+
+_MOST_ROWS = 1_000_000
+"""Rows of a table of metrics, beside those that stand for a layer, an image or a type."""
+
+_POINTED = {"quantiles": ("first_quantile", "quantiles"), "histograms": ("first_bin", "bins")}
+"""Table -> the columns of `distributions` that say which of its rows belong to each."""
 
 _COMMAND = "`hpc-remetrics reduce FILE` computes them"
 
@@ -53,19 +63,40 @@ class Metrics:
     :raises DatasetError: there are none, or those of another version.
     """
 
-    def __init__(self, path: Path, group: Any) -> None:
+    def __init__(self, path: Path, group: StoredGroup | None, siblings: Mapping[str, Table]) -> None:
         from .dataset import Table
 
         if group is None:
             raise DatasetError(f"{path} has no metrics", _COMMAND)
-        version = group.attrs.get("version")
-        if version != METRICS_VERSION:
+        version = group.attributes.get("version", 0)
+        if np.ndim(version) or version != METRICS_VERSION:
             raise DatasetError(
-                f"{path} has metrics of version {version}, this program reads {METRICS_VERSION}", _COMMAND
+                f"{path} has metrics of version {str(version)[:40]}, this program reads {METRICS_VERSION}", _COMMAND
             )
-        self._tables = {name: Table(group[name], form) for name, form in METRICS.items() if name in group}
-        if missing := [name for name in METRICS if name not in self._tables]:
+        if missing := [name for name in METRICS if name not in group]:
             raise DatasetError(f"{path} lacks {', '.join('/metrics/' + name for name in missing)}", _COMMAND)
+        self._path = path
+        self._tables: dict[str, Table] = {}
+        for name, form in METRICS.items():
+            of = group.group(name)
+            rows = check_columns(of, form, lambda table: len(siblings[table]))
+            self._tables[name] = Table(path, form, rows, columns_of(of, form), siblings)
+        self._check(siblings)
+
+    def _check(self, siblings: Mapping[str, Table]) -> None:
+        """Check the lengths on which readers rely."""
+        most = _MOST_ROWS + sum(len(siblings[name]) for name in ("layers", "images", "types"))
+        for name, table in self._tables.items():
+            if len(table) > most:
+                raise damaged(self._path, f"/metrics/{name} has {len(table):,} rows")
+        lengths = {"totals": 1, "layers": len(siblings["layers"]), "images": len(siblings["images"])}
+        for name, wanted in lengths.items():
+            if (rows := len(self._tables[name])) != wanted:
+                raise damaged(self._path, f"/metrics/{name} has {rows:,} rows, not {wanted:,}")
+        for points, (first, count) in _POINTED.items():
+            table, there = self["distributions"], len(self[points])
+            if np.any(table[first].astype(float) + table[count] > there):
+                raise damaged(self._path, f"/metrics/distributions/{first} points beyond /metrics/{points}")
 
     def __getitem__(self, name: str) -> Table:
         """Return a table; `KeyError` names those that there are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .placement import Placement
@@ -31,13 +33,18 @@ _EXPANDED = 1 << 22
 """Pairs of content and image in memory at a time."""
 
 
-def collapse(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+Contradict = Callable[[np.ndarray], None]
+"""Is told the layers (n,) of entries that have one SHA-256 and different sizes."""
+
+
+def collapse(rows: np.ndarray, start: int, contradict: Contradict) -> tuple[np.ndarray, np.ndarray]:
     """Return one row for each content of each layer among the rows of a block, and the place there of each row.
 
     However often a content stands in a layer (there are many empty files), it makes one journey a block.
 
     :param rows: array of :data:`CARRIED`, sorted by layer.
     :param start: the block's first row.
+    :param contradict: is told of a content with two sizes.
     """
     order, digests = _grouped(rows["digest"])
     ordered = rows[order]
@@ -49,22 +56,27 @@ def collapse(rows: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     place_of[order] = np.cumsum(new) - 1
     result = ordered[starts]
     if len(result):
-        _check_sizes(ordered["size"], starts)
+        _check_sizes(ordered, starts, contradict)
         result["type"] = np.minimum.reduceat(ordered["type"], starts)
         result["files"] = np.add.reduceat(ordered["files"], starts)
     result["row"] = np.arange(start, start + len(result))
     return result, place_of
 
 
-def _check_sizes(sizes: np.ndarray, starts: np.ndarray) -> None:
-    if (np.maximum.reduceat(sizes, starts) != np.minimum.reduceat(sizes, starts)).any():
-        raise RuntimeError("two entries of one SHA-256 have different sizes")
+def _check_sizes(ordered: np.ndarray, starts: np.ndarray, contradict: Contradict) -> None:
+    """Tell of the first content whose rows, one after the other, have different sizes."""
+    sizes = ordered["size"]
+    wrong = np.flatnonzero(np.maximum.reduceat(sizes, starts) != np.minimum.reduceat(sizes, starts))
+    if len(wrong):
+        end = np.append(starts, len(ordered))[wrong[0] + 1]
+        contradict(np.unique(ordered["layer"][starts[wrong[0]] : end]))
 
 
-def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarray]:
+def number(rows: np.ndarray, placement: Placement, contradict: Contradict) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct contents of some rows in order of digest, and each row's place among them.
 
     :param rows: array of :data:`CARRIED`, all that there are of their digests.
+    :param contradict: is told of a content with two sizes.
     :returns: array of :data:`CONTENT`, and one place a row.
     """
     order, starts = _grouped(rows["digest"])
@@ -78,7 +90,7 @@ def number(rows: np.ndarray, placement: Placement) -> tuple[np.ndarray, np.ndarr
     ordered = rows[order]
     contents["digest"] = ordered["digest"][starts]
     contents["size"] = ordered["size"][starts]
-    _check_sizes(ordered["size"], starts)
+    _check_sizes(ordered, starts, contradict)
     contents["type"] = np.minimum.reduceat(ordered["type"], starts)
     contents["copies"] = np.add.reduceat(ordered["files"], starts, dtype=np.int64)
     pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import h5py
-
 from ..errors import DatasetError, RemetricsError, UsageError
 from ..files.outputs import FORCE, check_replaceable
 from ..sources.absolute import absolute, whole
@@ -15,6 +13,7 @@ from ..wording import counted
 from .dataset import Dataset
 from .hdf5 import storable
 from .schema import FORMAT
+from .stored import StoredFile
 
 DEMO = "demo:"
 _MOST_NAMED = 3
@@ -37,13 +36,15 @@ def sources_of(dataset: Dataset) -> list[str]:
 def is_dataset(path: Path) -> bool:
     """Say whether a file is a dataset of this program, of whatever version."""
     try:
-        with open(path, "rb") as file:
-            if not file.read(8).startswith(b"\x89HDF"):
-                return False
-        with h5py.File(path, "r", locking=False) as file:
-            return str(file.attrs.get("format")) == FORMAT
-    except (OSError, RuntimeError, KeyError, ValueError):
+        file = StoredFile(path)
+    except DatasetError:
         return False
+    try:
+        return str(file.root.attributes.get("format")) == FORMAT
+    except DatasetError:
+        return False
+    finally:
+        file.close()
 
 
 def check_dataset_output(

@@ -10,12 +10,13 @@ A part's file name is `part-NAME.h5`, unique by NAME (job, rank, number).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,40 +25,28 @@ import h5py
 import numpy as np
 
 from ..cluster.comm import Comm, SerialComm
-from ..columns import COLUMNS, EXTRAS, NO_CONTENT, NO_TYPE, LayerProfile
+from ..cluster.together import on_root
+from ..columns import EXTRAS, NO_CONTENT, NO_TYPE, LayerProfile
 from ..errors import DatasetError, RemetricsError
-from ..files.opening import open_in_place
+from ..files.foreign import check_directory, check_owner, open_regular
+from ..files.names import owner_name
+from ..files.opening import open_in_place, rename
 from ..files.publish import publish_copy, sweep_directory
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .hdf5 import contiguous, new_file, output_error, text_array, write_all
+from .part_checks import check_rows, checked_index
+from .part_format import BLOBS, ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
 from .spills import check_profile, checked_blocks
 
 PART_VERSION = 1
 FORMAT = "hpc_remetrics part"
 
-LAYER = np.dtype(
-    [
-        ("digest", "V32"),
-        ("diff_id", "V32"),
-        ("status", "<u1"),
-        ("compression", "<u1"),
-        ("depth", "<i4"),
-        ("notes", "<u4"),
-        *((name, "<i8") for name in ("CLS", "TLS", "FLS", "entries", "files", "directories", "symlinks", "hardlinks")),
-        *((name, "<i8") for name in ("devices", "whiteouts", "others", "path_bytes", "link_bytes")),
-        *((name, "<i8") for name in ("first_entry", "first_path_byte", "first_link_byte")),
-        ("cpu_seconds", "<f8"),
-    ]
-)
-"""One layer of a part: the fields of `LayerProfile`, and where its entries, paths and links begin."""
-
-ENTRY_COLUMNS = {name: np.dtype(code).newbyteorder("<") for name, (code, _) in COLUMNS.items()}
-EXTRA_RECORDS = {name: np.dtype(fields) for name, fields in EXTRAS.items()}
-BLOBS = ("path", "link")
-
 # Magic, version, CRC-32 of the index, bytes of the index, bytes of the file.
 _FOOTER = struct.Struct("<8sIIQQ")
 _MAGIC = b"RMPART\r\n"
+_INDEX_BYTES = 64 << 20
+"""The longest index that is read; a part of ten thousand layers has one of a megabyte."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _GIVEN = ("files", "symlinks", "hardlinks", "devices", "whiteouts", "others", "directories", "depth", "notes")
 _COPIED = (*_GIVEN, "CLS", "TLS", "FLS", "entries", "path_bytes", "link_bytes", "cpu_seconds")
@@ -80,6 +69,7 @@ class PartIndex:
     :param failures: one for each layer that isn't ok.
     :param offsets: name of an entry column, blob or kind of extra records -> its first byte in the file.
     :param extras: kind of extra records -> how many each layer has, one layer's after the other's.
+    :param owner: number of the user whose file it is, -1 where that does not matter.
     """
 
     path: Path
@@ -89,6 +79,7 @@ class PartIndex:
     signature: dict[str, Any]
     offsets: dict[str, int]
     extras: dict[str, np.ndarray]
+    owner: int = -1
 
     def digests(self) -> list[Digest]:
         """Return the digests of its layers."""
@@ -312,18 +303,25 @@ def _check_local(path: Path, layers: int) -> None:
 
 
 def read_part(path: Path) -> PartIndex:
-    """Read what a part holds, without its entries; `DatasetError` if it is damaged or none of ours."""
+    """Read what a part holds, without its entries; `DatasetError` if it is damaged or none of ours.
+
+    A symbolic link is never followed: parts are made where other users may make names.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:
-            return _read_index(path, file.fileno())
+        descriptor = open_regular(path, follow=False)
+        try:
+            return _read_index(path, descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise DatasetError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path}: not a whole part: {error}") from None
+        raise DatasetError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
+        raise DatasetError(f"{path}: not a whole part: {str(error)[:200]}") from None
 
 
 def _read_index(path: Path, descriptor: int) -> PartIndex:
-    size = os.fstat(descriptor).st_size
+    about = os.fstat(descriptor)
+    size = about.st_size
     footer = os.pread(descriptor, _FOOTER.size, max(size - _FOOTER.size, 0))
     if len(footer) != _FOOTER.size or not footer.startswith(_MAGIC):
         raise ValueError("no footer")
@@ -332,17 +330,23 @@ def _read_index(path: Path, descriptor: int) -> PartIndex:
         raise ValueError(f"it is of version {version}, wanted {PART_VERSION}")
     if total != size or length > size - _FOOTER.size:
         raise ValueError(f"{size} bytes, the footer says {total}")
+    if length > _INDEX_BYTES:
+        raise ValueError(f"an index of {length} bytes")
     text = os.pread(descriptor, length, size - _FOOTER.size - length)
     if zlib.crc32(text) != crc:
         raise ValueError("the index's checksum is wrong")
-    index = json.loads(text)
-    raw = os.pread(descriptor, index["layers"] * LAYER.itemsize, index["offsets"]["layers"]) if index["layers"] else b""
+    index = checked_index(json.loads(text), size)
+    raw = os.pread(descriptor, index["layers"] * LAYER.itemsize, index["offsets"]["layers"])
     if zlib.crc32(raw) != index["layers_crc"]:
         raise ValueError("the checksum of the layers is wrong")
     failures = [_failure_from_json(values) for values in index["failures"]]
     layers = np.frombuffer(raw, LAYER)
-    extras = {name: np.array(counts, np.int64) for name, counts in index.get("extras", {}).items()}
-    return PartIndex(path, layers, index["types"], failures, index["signature"], index["offsets"], extras)
+    extras = {name: np.array(counts, np.int64) for name, counts in index["extras"].items()}
+    check_rows(layers, index["offsets"], extras, size)
+    own = layers["digest"].tobytes()
+    if {failure.digest.raw for failure in failures} - {own[at : at + 32] for at in range(0, len(own), 32)}:
+        raise ValueError("a failure of a layer that it does not hold")
+    return PartIndex(path, layers, index["types"], failures, index["signature"], index["offsets"], extras, about.st_uid)
 
 
 def _failure_to_json(failure: Failure) -> dict[str, Any]:
@@ -358,22 +362,37 @@ def _failure_from_json(values: Mapping[str, Any]) -> Failure:
 
 @dataclass(frozen=True)
 class Scan:
-    """The parts of a directory, by name, and the damaged ones with what is wrong with each."""
+    """The parts of a directory, by name, and those that are passed over with what is wrong with each."""
 
     parts: list[PartIndex]
     damaged: list[str]
 
+    @property
+    def others(self) -> list[str]:
+        """Names of the other users whose parts are among them, sorted."""
+        return sorted({owner_name(part.owner) for part in self.parts if part.owner not in (-1, os.geteuid())})
 
-def scan(directory: Path, comm: Comm) -> Scan:
-    """Read all parts of a directory, each rank a share; rank 0 gets the result, the others an empty one."""
-    names = comm.bcast(sorted(_part_names(directory)) if comm.rank == comm.root else None)
+
+def scan(directory: Path, comm: Comm, without: Container[str] = ()) -> Scan:
+    """Read all parts of a directory, each rank a share; rank 0 gets the result, the others an empty one.
+
+    In a sticky directory, where everybody may make files, only parts of the user and of the directory's owner count.
+
+    :param without: names of parts that are not looked at.
+    :raises DatasetError: on every rank, where the directory itself is somebody else's.
+    """
+    names, about = on_root(comm, lambda: _look_into(directory))
     parts: list[PartIndex] = []
     damaged: list[tuple[str, str]] = []
-    for name in names[comm.rank :: comm.size]:
+    for name in [name for name in names if name not in without][comm.rank :: comm.size]:
         try:
-            parts.append(read_part(directory / name))
+            part = read_part(directory / name)
+            check_owner(part.owner, about)
+            parts.append(part)
         except RemetricsError as error:
             damaged.append((name, str(error)))
+        except OSError as error:
+            damaged.append((name, f"{directory / name} is not trusted: {error.strerror}"))
     gathered = comm.collect((parts, damaged))
     found = sorted((part for share, _ in gathered for part in share), key=lambda part: part.path.name)
     return Scan(found, [text for _, text in sorted(item for _, share in gathered for item in share)])
@@ -384,11 +403,24 @@ def digests_of(directory: Path) -> set[bytes]:
     return {digest.raw for digest in finished(scan(directory, SerialComm()).parts)}
 
 
-def _part_names(directory: Path) -> Iterable[str]:
+def _look_into(directory: Path) -> tuple[list[str], os.stat_result | None]:
+    """Return the names of the parts in a directory, sorted, and what is known of it; None if it is not there."""
     try:
-        return [name for name in os.listdir(directory) if name.startswith("part-") and name.endswith(".h5")]
+        about = check_directory(directory)
+        names = os.listdir(directory)
     except FileNotFoundError:
-        return []
+        return [], None
+    except OSError as error:
+        raise DatasetError(
+            f"{directory} can't be trusted: {error.strerror}", "move it away, or choose another output"
+        ) from None
+    return sorted(name for name in names if name.startswith("part-") and name.endswith(".h5")), about
+
+
+def set_aside(part: Path) -> None:
+    """Give a part whose entries are damaged a name by which no run takes it, if that is allowed."""
+    with contextlib.suppress(OSError, RemetricsError):
+        rename(part, part.with_name(f"{part.name}.damaged"))
 
 
 def sweep_temporaries(directory: Path) -> int:

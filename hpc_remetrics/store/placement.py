@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import PartError
+from ..files.foreign import open_regular
 from ..records import Catalog, Digest, Failure, Image
-from .parts import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
+from .part_checks import wrong_values
+from .part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
+from .parts import PartIndex
 from .schema import CHUNK_BYTES, CHUNK_ROWS, WEAK_TYPES
 from .shuffle import share
 
@@ -153,6 +157,20 @@ class PlacedReader:
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
+        self._faults: list[PartError] = []
+
+    def fault(self, parts: Iterable[int], what: str) -> None:
+        """Keep in mind that some parts hold what can't be.
+
+        It is raised later, by `check`, since ranks that wait for this one must not be left alone.
+        """
+        names = sorted({str(self._placement.paths[part]) for part in parts})
+        self._faults.append(PartError(names, f"{' and '.join(names)}: {what}"))
+
+    def check(self) -> None:
+        """Raise the first fault that was met so far; `PartError`."""
+        if self._faults:
+            raise self._faults[0]
 
     def close(self) -> None:
         """Give back what is open."""
@@ -236,14 +254,28 @@ class PartReader(PlacedReader):
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
         width = _WIDTHS.get(name, 1)
         size = count * width
-        data = os.pread(self._file(part), size, self._placement.offsets[part][name] + begin * width)
+        try:
+            data = os.pread(self._file(part), size, self._placement.offsets[part][name] + begin * width)
+        except OSError as error:
+            self.fault([part], f"it can't be read: {error.strerror}")
+            return bytes(size)
         if len(data) != size:
-            raise RuntimeError(f"{self._placement.paths[part]} ends within column {name}")
+            self.fault([part], f"it ends within {name}")
+            return bytes(size)
+        if wrong := self._wrong(part, name, data):
+            self.fault([part], wrong)
+            return bytes(size)
         return data
+
+    def _wrong(self, part: int, name: str, data: bytes) -> str:
+        """Return what is wrong with bytes of a column; of a blob nothing can be."""
+        if (dtype := ENTRY_COLUMNS.get(name, EXTRA_RECORDS.get(name))) is None:
+            return ""
+        return wrong_values(name, np.frombuffer(data, dtype), len(self._placement.type_of[part]))
 
     def _file(self, part: int) -> int:
         if part not in self._files:
             if len(self._files) >= _OPEN_FILES:
                 os.close(self._files.pop(next(iter(self._files))))
-            self._files[part] = os.open(self._placement.paths[part], os.O_RDONLY | os.O_CLOEXEC)
+            self._files[part] = open_regular(self._placement.paths[part], follow=False)
         return self._files[part]

@@ -11,6 +11,7 @@ import numpy as np
 from ..records import NOTES
 
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
+_PLAIN_TEXT = re.compile(r"[ -\[\]-~]*")
 _ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 _PREFIX = b"sha256:"
 DIGEST_CHARS = len(_PREFIX) + 64
@@ -35,6 +36,37 @@ def _shown(char: str) -> str:
     if char.isprintable():
         return char
     return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+_FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+"""How a cell begins that a spreadsheet may take for a formula; the last four are the wide forms."""
+
+
+def csv_text(text: str) -> str:
+    r"""Return a string for a cell of a CSV file that may be opened in a spreadsheet or shown on a terminal.
+
+    A backslash is doubled, and what can't be printed is `\xNN`, byte by byte, as in paths; so is the first character
+    where a spreadsheet would take it for the beginning of a formula. `path_bytes` gives the string's bytes back.
+
+    >>> csv_text("=HYPERLINK(1)"), csv_text("a=b\x1b[0m"), csv_text("plain")
+    ('\\x3dHYPERLINK(1)', 'a=b\\x1b[0m', 'plain')
+    """
+    return _no_formula(text if _PLAIN_TEXT.fullmatch(text) else "".join(map(_shown, text)))
+
+
+def _no_formula(text: str) -> str:
+    if not _FORMULA.match(text):
+        return text
+    return "".join(f"\\x{byte:02x}" for byte in text[0].encode()) + text[1:]
+
+
+def csv_texts(texts: Sequence[str | None], is_path: bool) -> list[str | None]:
+    """Return strings as `csv_text` does; None, which is no string, stays.
+
+    :param is_path: they are `path_text` already, and only a formula's first character is left to write otherwise.
+    """
+    change = _no_formula if is_path else csv_text
+    return [None if text is None else change(text) for text in texts]
 
 
 def path_bytes(text: str) -> bytes:

@@ -23,7 +23,7 @@ ALLOWED = {
     ("registry/blobs.py", "open"): "a descriptor of the door's",
     ("store/hdf5.py", "h5py.File"): "through a descriptor of the door's (`Sink`)",
     ("store/hdf5.py", "os.ftruncate"): "a descriptor of the door's",
-    ("store/placement.py", "os.open"): "for reading parts",
+    ("files/foreign.py", "os.open"): "for reading what others may have made",
     ("sources/local.py", "os.open"): "for reading layers in place",
     # Contents for libmagic, in memory or in a file of scratch without a name.
     ("profile/held.py", "tempfile.TemporaryFile"): "a file without a name",

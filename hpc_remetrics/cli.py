@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from . import __version__
 from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
+from .settings import remarks
 from .streams import StdoutError, give_up_stdout, standard_streams
 from .verbs import (
     STYLE,
@@ -97,6 +98,7 @@ def _run(argv: Sequence[str] | None) -> int:
     with on_every_rank():
         arguments = _parse(argv)
     set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
+    _remark(arguments)
     return int(arguments.run(arguments))
 
 
@@ -108,6 +110,13 @@ def _missing(error: ImportError) -> int:
     hint = "install it with `pip install hpc-remetrics`, or run where that was done"
     _complain(f"error: {sys.executable} can't import {error.name or 'a package'}: {reason}; {hint}")
     return MissingComponentError.exit_code
+
+
+def _remark(arguments: argparse.Namespace) -> None:
+    """Say, once a job, what the user should know of the settings."""
+    if _launched_rank() == 0 and not getattr(arguments, "quiet", False):
+        for text in remarks(getattr(arguments, "config", None), "config" in arguments):
+            _complain(text)
 
 
 def _launched_rank() -> int:

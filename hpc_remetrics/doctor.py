@@ -18,10 +18,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from .cluster.scratch import default_tiers, room
-from .errors import MissingComponentError
+from .errors import MissingComponentError, UsageError
 from .log import escape
+from .settings import find, settings
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
@@ -55,14 +57,16 @@ class Finding:
     mend: str = ""
 
 
-def doctor_command(output: Path | None, scratch: Sequence[Path], as_json: bool) -> int:
+def doctor_command(output: Path | None, scratch: Sequence[str] | None, config: Path | None, as_json: bool) -> int:
     """Print a line for every check; return 1 if one of them failed, else 0.
 
-    :param output: the dataset to be written; None: one in the current folder.
-    :param scratch: tiers to check; empty: those that a run takes.
+    :param output: the dataset to be written; None: as the settings say.
+    :param scratch: tiers to check, as `--scratch` names them; None: as the settings say, else those that a run takes.
+    :param config: the file of settings; None: the one that a run takes.
     """
     findings = []
-    for finding in _examine(output, scratch):
+    first, merged = _settings({"output": output, "scratch": scratch}, config)
+    for finding in (first, *_examine(merged.get("output"), [path for path, _ in merged.get("scratch", ())])):
         findings.append(finding)
         if not as_json:
             print(_line(finding), flush=True)
@@ -90,6 +94,20 @@ def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
     for tier in scratch or default_tiers():
         yield _checked("scratch", lambda tier=tier: _scratch(tier))  # type: ignore[misc]
     yield from _output((output or Path("remetrics.h5")).absolute().parent)
+
+
+def _settings(flags: Mapping[str, Any], config: Path | None) -> tuple[Finding, dict[str, Any]]:
+    """Return what the settings are like, and those that hold: where they are broken, the flags alone.
+
+    :raises UsageError: a flag is wrong.
+    """
+    alone = settings(flags, Path(os.devnull), {})
+    try:
+        merged = settings(flags, config)
+    except UsageError as error:
+        return Finding("settings", FAIL, error.args[0], error.hint or "mend that setting"), alone
+    place = find(config)
+    return Finding("settings", OK, f"of {place.path}" if place else "no file of settings"), merged
 
 
 def _checked(name: str, check: Callable[[], Finding]) -> Finding:

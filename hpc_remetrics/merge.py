@@ -57,7 +57,7 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
     if comm.rank == comm.root:
         _warn(datasets)
     job = comm.bcast(uuid.uuid4().hex[:12])
-    scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+    scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch, options.scratch_rooms))
     stack.callback(scratch.close)
     finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
     ledger = merge(comm, datasets, output, scratch.path, _about(datasets, comm), finish)

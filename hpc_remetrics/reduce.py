@@ -52,7 +52,7 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
             stack.callback(remove, temporary)
         on_root(comm, lambda: _copy(path, temporary))
         job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch))
+        scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch, options.scratch_rooms))
         try:
             add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
         finally:

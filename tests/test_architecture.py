@@ -23,6 +23,7 @@ ROWS = [
     {"plan"},
     {"sources"},
     {"config", "progress", "log", "streams"},
+    {"settings"},
     {"registry"},
     {"columns", "records", "limits"},
     {"files"},

@@ -135,6 +135,9 @@ def _file(name: str, value: object) -> Path:
     return Path(os.path.expanduser(_text(name, value)))
 
 
+CREDENTIALS = frozenset({"auth_file", "username", "login_host", "plain_http", "realms"})
+"""Settings that say where logins go and which hosts are trusted."""
+
 _MAY_BE_0 = frozenset({"rate", "least_rate"})
 _SETTINGS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "rate": ("requests_per_second", _number),

@@ -96,8 +96,8 @@ def add_reduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scratch",
         action="append",
-        metavar="DIR",
-        help="node-local folder, fastest first (default: /dev/shm, $TMPDIR)",
+        metavar="DIR[=SIZE]",
+        help="node-local directory, fastest first (default: /dev/shm, $TMPDIR)",
     )
     add_config_option(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from ..config import access_settings, parse_pairs
 from ..registry.access import Access, Patience
+from ..settings import access_settings, parse_pairs
 
 WAIT = 86_400.0
 """Seconds that a job may wait for one answer: registries with limits want hours of silence."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..config import analyze_options, parse_limits, parse_share
+from ..config import analyze_options, parse_share
+from ..settings import parse_limits
 from . import (
     MEMORY_HELP,
     SOURCES,

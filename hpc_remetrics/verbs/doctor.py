@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import Verbs, add_verb
+from . import Verbs, add_config_option, add_verb
 
 _EXAMPLES = """
 examples:
@@ -24,14 +24,14 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--scratch",
         action="append",
-        type=Path,
-        metavar="DIR",
-        help="scratch folder to check (default: /dev/shm, $TMPDIR)",
+        metavar="DIR[=SIZE]",
+        help="scratch directory to check (default: /dev/shm, $TMPDIR)",
     )
+    add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..doctor import doctor_command
 
-    return doctor_command(arguments.output, tuple(arguments.scratch or ()), arguments.json)
+    return doctor_command(arguments.output, arguments.scratch, arguments.config, arguments.json)

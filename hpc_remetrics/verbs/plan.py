@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..config import PlanOptions, parse_limits, settings
+from ..config import PlanOptions
 from ..errors import UsageError
+from ..settings import parse_limits, settings
 from . import SOURCES, Verbs, add_source_options, add_verb
 from .access import access_of, add_access_options
 

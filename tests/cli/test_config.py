@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.config import AnalyzeOptions, access_settings, analyze_options, parse_limits
+from hpc_remetrics.config import AnalyzeOptions, analyze_options
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.registry.access import Access, Patience
+from hpc_remetrics.settings import access_settings, parse_limits
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -116,7 +117,7 @@ def test_where_the_file_is_looked_for(here, monkeypatch):
         ("outptu = 'x'", ["outptu", "remetrics.toml", "output", "publish_seconds", "limits"]),
         ("sources = 'oci:/x'", ["sources", "remetrics.toml", "list"]),
         ("scratch = [1]", ["scratch", "remetrics.toml", "list"]),
-        ("output = 1", ["output", "remetrics.toml", "text"]),
+        ("output = 1", ["output", "remetrics.toml", "string"]),
         ("types = 'all'", ["types", "remetrics.toml", "plain, none"]),
         ("publish_seconds = '1'", ["publish_seconds", "remetrics.toml", "number"]),
         ("publish_seconds = true", ["publish_seconds", "remetrics.toml", "number"]),
@@ -153,7 +154,8 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch, name, value):
 
 def test_how_registries_are_asked(here, monkeypatch):
     text = '[registries]\nrate = 1\nidle = 2\nconnect = 3\nplain_http = ["a"]\nusername = "file"\nlogin_host = "h"'
-    Path("remetrics.toml").write_text(text)
+    Path("named.toml").write_text(text)
+    monkeypatch.setenv("REMETRICS_CONFIG", "named.toml")
     monkeypatch.setenv("REMETRICS_PASSWORD", "secret")
     monkeypatch.setenv("REMETRICS_REGISTRY_IDLE", "20")
     monkeypatch.setenv("REMETRICS_REGISTRY_CONNECT", "30")
@@ -191,7 +193,8 @@ def test_the_example_names_every_setting_and_is_taken_whole(here, monkeypatch):
     lines = [line.removeprefix("# ").partition("   #")[0] for line in example.splitlines()]
     text = "\n".join(line for line in lines if " = " in line or line.startswith("["))
     values = tomllib.loads(text)
-    Path("remetrics.toml").write_text(text)
+    Path("named.toml").write_text(text)
+    monkeypatch.setenv("REMETRICS_CONFIG", "named.toml")
     found = options()
     assert set(values["limits"]) == {field.name for field in dataclasses.fields(Limits)}
     assert found.limits == Limits()

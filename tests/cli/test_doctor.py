@@ -12,6 +12,7 @@ import pytest
 from hpc_remetrics import doctor
 
 NAMES = (
+    "settings",
     "Python",
     "libmagic",
     "HDF5",

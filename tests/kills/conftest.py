@@ -1,4 +1,4 @@
-"""Runs on small real images that are killed, stopped and starved; `REMETRICS_SWEEP=200` makes the sweeps long."""
+"""Runs on small real images that are killed, stopped and starved; `TESTS_SWEEP=200` makes the sweeps long."""
 
 import os
 
@@ -8,4 +8,4 @@ import pytest
 @pytest.fixture
 def sweep():
     """Return how many disturbances a sweep has, of a few by default."""
-    return lambda few: int(os.environ.get("REMETRICS_SWEEP", few))
+    return lambda few: int(os.environ.get("TESTS_SWEEP", few))

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .account import about_rank, about_run, new_note
-from .cluster.comm import AbortOnError, Comm, connect, launched_rank, launched_size
+from .cluster.comm import Comm, launched_rank, launched_size
+from .cluster.job import run_job
 from .cluster.scratch import Scratch
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
@@ -31,7 +32,6 @@ from .files.lock import OutputLock
 from .files.opening import make_directories, remove_if_empty
 from .files.outputs import check_apart
 from .files.publish import sweep
-from .log import set_rank
 from .mirror.keeping import Keeping, KeepingSource
 from .mirror.layout import Layout
 from .plan import make_plan, share_of, total_size, unique_layers
@@ -74,24 +74,22 @@ def analyze(options: AnalyzeOptions) -> int:
     """
     stop = StopRequest()
     stop.install()
+    # Before MPI is: not all of its libraries bear a new process.
     child = Child(options.limits) if launched_size() == 1 or launched_rank() != 0 else None
-    comm: Comm | None = None
-    try:
-        comm = connect()
-        set_rank(comm.rank, comm.host)
+
+    def work(comm: Comm) -> int:
+        nonlocal child
         if child is None and comm.size == 1:
             child = Child(options.limits)
-        with AbortOnError(comm):
-            code = _Run(comm, options, child, stop).run()
+        code = _Run(comm, options, child, stop).run()
         stop.ignore()
-    except RemetricsError as error:
-        if comm is not None and error.shared and (code := comm.leave(error.exit_code)) == 0:
-            return code
-        raise
+        return code
+
+    try:
+        return run_job(work)
     finally:
         if child is not None:
             child.close()
-    return comm.leave(code)
 
 
 class _Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .cluster.comm import AbortOnError, Comm, connect
-from .cluster.scratch import Scratch
+from .cluster.comm import Comm
+from .cluster.job import run_job
+from .cluster.scratch import shared_scratch
 from .cluster.together import on_root, together
 from .config import ReduceOptions
-from .errors import RemetricsError
 from .files.lock import OutputLock
 from .files.publish import sweep
-from .log import set_rank
 from .metrics.store import add_metrics
 from .profile.filetype import typed_differently
 from .store.dataset import Dataset
@@ -36,17 +34,13 @@ _TABLES = ("ranks", "jobs", "job_ranks")
 
 def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
     """Make one dataset, `options.dataset`, of several, each layer once, with its metrics; return the exit code."""
-    comm: Comm | None = None
-    try:
-        comm = connect()
-        set_rank(comm.rank, comm.host)
-        with AbortOnError(comm), ExitStack() as stack:
+
+    def work(comm: Comm) -> int:
+        with ExitStack() as stack:
             _merge(comm, paths, options, stack)
         return 0
-    except RemetricsError as error:
-        if comm is not None and comm.rank != comm.root and error.shared:
-            return error.exit_code
-        raise
+
+    return run_job(work)
 
 
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
@@ -56,9 +50,7 @@ def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: Exi
     on_root(comm, lambda: _lock(output, datasets, options.force, stack))
     if comm.rank == comm.root:
         _warn(datasets)
-    job = comm.bcast(uuid.uuid4().hex[:12])
-    scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch, options.scratch_rooms))
-    stack.callback(scratch.close)
+    scratch = stack.enter_context(shared_scratch(comm, options.scratch, options.scratch_rooms))
     finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
     ledger = merge(comm, datasets, output, scratch.path, _about(datasets, comm), finish)
     if comm.rank == comm.root and not options.quiet:

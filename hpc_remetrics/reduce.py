@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
-from .cluster.comm import AbortOnError, Comm, connect
-from .cluster.scratch import Scratch
+from .cluster.comm import Comm
+from .cluster.job import run_job
+from .cluster.scratch import shared_scratch
 from .cluster.together import on_root, together
 from .config import ReduceOptions
-from .errors import RemetricsError
 from .files.lock import OutputLock
 from .files.opening import remove
 from .files.outputs import check_writable, real_name
 from .files.publish import copy_new, publish_whole, sweep, temporary_name
-from .log import set_rank
 from .metrics.store import add_metrics
 from .store.dataset import Dataset
 from .store.gather import disk_errors
@@ -27,17 +25,12 @@ def reduce_command(options: ReduceOptions) -> int:
 
     Whatever ends it, the dataset is whole: as it was, or with its new metrics.
     """
-    comm: Comm | None = None
-    try:
-        comm = connect()
-        set_rank(comm.rank, comm.host)
-        with AbortOnError(comm):
-            _reduce(comm, options)
+
+    def work(comm: Comm) -> int:
+        _reduce(comm, options)
         return 0
-    except RemetricsError as error:
-        if comm is not None and comm.rank != comm.root and error.shared:
-            return error.exit_code
-        raise
+
+    return run_job(work)
 
 
 def _reduce(comm: Comm, options: ReduceOptions) -> None:
@@ -51,12 +44,8 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
         if comm.rank == comm.root:
             stack.callback(remove, temporary)
         on_root(comm, lambda: _copy(path, temporary))
-        job = comm.bcast(uuid.uuid4().hex[:12])
-        scratch = together(comm, lambda: Scratch(job, comm.rank, options.scratch, options.scratch_rooms))
-        try:
+        with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
             add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
-        finally:
-            scratch.close()
         on_root(comm, lambda: _publish(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ..errors import MissingComponentError, UsageError
+from ..errors import MissingComponentError, RemetricsError, UsageError
 from .segments import remove_stale_segments
 
 ANY = -1
@@ -31,6 +31,9 @@ _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "P
 _SHORT_TRIES, _TRIES = 50, 20_000
 """Tests of a transfer with no sleep in between, and with a short one: some two seconds."""
 
+
+_FAILED = (1 << 64) - 1
+"""What a rank that can't go on tells in place of a number of bytes."""
 
 _SAID = 0.5
 """Seconds in which a launcher passes on what a rank said last, before the abort tears its pipes."""
@@ -91,6 +94,11 @@ class SerialComm:
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
         return [memoryview(buffers[0]).cast("B")]
 
+    def agree(self, error: RemetricsError | None) -> None:
+        if error is not None:
+            error.shared = True
+            raise error
+
     def leave(self, code: int) -> int:
         return code
 
@@ -99,7 +107,12 @@ class SerialComm:
 
 
 class MPIComm:
-    """MPI_COMM_WORLD behind the same calls as `SerialComm`; `root` is rank 0."""
+    """MPI_COMM_WORLD behind the same calls as `SerialComm`; `root` is rank 0.
+
+    Every collective call begins with one and the same exchange of a number between all ranks. So a rank that can't go
+    on need not know what the others are about to call: `agree` says so in that exchange, and all ranks raise the error
+    in the call that they are in.
+    """
 
     root = 0
 
@@ -135,15 +148,14 @@ class MPIComm:
             self._pending.popleft()
 
     def barrier(self) -> None:
-        self._wait(self._comm.Ibarrier())
+        self._sizes([0] * self.size)
 
     def bcast(self, value: Any, root: int = 0) -> Any:
         """Return root's picklable value on every rank."""
         data = bytearray(pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if self.rank == root else b"")
-        size = bytearray(len(data).to_bytes(8, "little"))
-        self._wait(self._comm.Ibcast([size, self._mpi.BYTE], root))
+        size = self._sizes([len(data)] * self.size)[root]
         if self.rank != root:
-            data = bytearray(int.from_bytes(size, "little"))
+            data = bytearray(size)
         self._move(self._comm.Ibcast([data, self._mpi.BYTE], root))
         return value if self.rank == root else pickle.loads(data)
 
@@ -161,10 +173,40 @@ class MPIComm:
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
         """Send `buffers[r]` to each rank r and return what each rank sent here, by rank."""
         views = [memoryview(buffer).cast("B") for buffer in buffers]
-        counts = b"".join(view.nbytes.to_bytes(8, "little") for view in views)
+        return self._exchange(views, self._sizes([view.nbytes for view in views]))
+
+    def agree(self, error: RemetricsError | None) -> None:
+        """Tell all ranks whether this one can go on; raise the error of the lowest rank that can't, on all of them.
+
+        A rank with an error calls this instead of whatever collective call the others make next, which raises it there.
+        """
+        self._sizes([_FAILED if error is not None else 0] * self.size, error)
+
+    def _sizes(self, sizes: Sequence[int], error: RemetricsError | None = None) -> list[int]:
+        """Tell each rank a number, and return what each told this one; the beginning of every collective call."""
+        sent = b"".join(size.to_bytes(8, "little") for size in sizes)
         got = bytearray(8 * self.size)
-        self._wait(self._comm.Ialltoall([counts, 8, self._mpi.BYTE], [got, 8, self._mpi.BYTE]))
-        sizes = [int.from_bytes(got[8 * r : 8 * r + 8], "little") for r in range(self.size)]
+        self._wait(self._comm.Ialltoall([sent, 8, self._mpi.BYTE], [got, 8, self._mpi.BYTE]))
+        told = [int.from_bytes(got[8 * r : 8 * r + 8], "little") for r in range(self.size)]
+        if _FAILED in told:
+            self._fail(told, error)
+        return told
+
+    def _fail(self, told: Sequence[int], error: RemetricsError | None) -> NoReturn:
+        """Hear the error of the lowest rank that has one, and raise it."""
+        first = told.index(_FAILED)
+        data = bytearray(pickle.dumps(error, pickle.HIGHEST_PROTOCOL) if self.rank == first else b"")
+        size = bytearray(len(data).to_bytes(8, "little"))
+        self._wait(self._comm.Ibcast([size, self._mpi.BYTE], first))
+        if self.rank != first:
+            data = bytearray(int.from_bytes(size, "little"))
+        self._move(self._comm.Ibcast([data, self._mpi.BYTE], first))
+        heard: RemetricsError = pickle.loads(data)
+        heard.shared = True
+        raise heard from error
+
+    def _exchange(self, views: Sequence[memoryview], sizes: Sequence[int]) -> list[memoryview]:
+        """Send each rank its bytes, and return what each sent here, of these sizes."""
         received = bytearray(sum(sizes))
         sent = b"".join(views)
         self._move(
@@ -274,7 +316,7 @@ class AbortOnError:
     """A context in which an exception that nobody caught ends every rank, with its traceback.
 
     Without it the other ranks would wait for ever for the one that is gone. What all ranks raise alike
-    (`cluster/together.py`) passes.
+    (`cluster/together.py`) passes; a mistake that one of them meets alone ends the job with its line and its code.
     """
 
     def __init__(self, comm: Comm) -> None:
@@ -289,8 +331,10 @@ class AbortOnError:
         if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return
         sys.stdout.flush()
-        text = "".join(traceback.format_exception(kind, error, trace))
+        text, code = "".join(traceback.format_exception(kind, error, trace)), 1
+        if isinstance(error, RemetricsError):
+            text, code = f"error: {error}\n", error.exit_code
         sys.stderr.write(f"[rank {self.comm.rank} {self.comm.host}] ends the job:\n{text}")
         sys.stderr.flush()
         time.sleep(_SAID)
-        self.comm.abort(1)
+        self.comm.abort(code)

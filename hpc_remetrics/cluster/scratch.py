@@ -14,13 +14,16 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import BlobError, OutputError
 from ..limits import NODE_LAYERS
 from ..plan import bucket_of
 from .account import Account
+from .comm import Comm
+from .together import together
 
 _TMPFS = Path("/dev/shm")
 _TABLE_ROOM = 64 << 20
@@ -123,6 +126,22 @@ class Scratch:
             os.close(lock)
             with contextlib.suppress(OSError):
                 base.rmdir()
+
+
+@contextlib.contextmanager
+def shared_scratch(
+    comm: Comm, tiers: Sequence[Path] = (), rooms: Mapping[Path, int] | None = None
+) -> Iterator[Scratch]:
+    """Give each rank its scratch, or none of them: where one can't have it, what the others made is removed."""
+    job, made = comm.bcast(uuid.uuid4().hex[:12]), contextlib.ExitStack()
+    with made:
+
+        def make() -> Scratch:
+            scratch = Scratch(job, comm.rank, tiers, rooms)
+            made.callback(scratch.close)
+            return scratch
+
+        yield together(comm, make)
 
 
 class Grant:

@@ -1,7 +1,8 @@
 """What ranks do as one: an error that a person can meet is raised on all of them alike, never on some.
 
-A rank that went on alone would wait for ever for those that gave up. Faults of the program are not
-caught here; `AbortOnError` ends the job on them.
+A rank that went on alone would wait for ever for those that gave up. So the error of one reaches the others in
+the collective call that they make next (`comm.MPIComm.agree`), at the latest that which ends the body. Faults of the
+program are not caught here; `AbortOnError` ends the job on them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from .comm import Comm
 class Together:
     """A context that no rank leaves alone: where one raises a `RemetricsError`, all raise the lowest rank's.
 
-    Only for bodies in which no rank waits for another that may have failed.
+    The body may hold collective calls: one that waits in such a call for a rank that failed raises there. It must not
+    wait for another rank in any other way.
     """
 
     def __init__(self, comm: Comm) -> None:
@@ -29,13 +31,9 @@ class Together:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, RemetricsError):
-            return
-        first = next(filter(None, self.comm.allgather(error)), None)
-        if first is not None:
-            first.shared = True
-            if first is not error:
-                raise first from error
+        if error is not None and (not isinstance(error, RemetricsError) or error.shared):
+            return  # a fault of the program, or what all ranks raise already
+        self.comm.agree(error)
 
 
 def together(comm: Comm, function: Callable[[], Any]) -> Any:

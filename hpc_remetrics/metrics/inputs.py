@@ -98,7 +98,7 @@ class Inputs:
         if path.parent == self.scratch:
             with private_file(path, "wb") as file:
                 for start, stop in _pieces(self.contents):
-                    self.content.column("size", start, stop).tofile(file)
+                    file.write(np.ascontiguousarray(self.content.column("size", start, stop), np.int64).data)
         self.comm.barrier()
         return np.memmap(path, np.int64, "r") if self.contents else np.empty(0, np.int64)
 

@@ -113,7 +113,7 @@ class Child:
         :param chunks: share of the chunks of all contents that are kept; 0: contents are not cut.
         """
         with private_file(watch, "w+b") as file:
-            file.truncate(WATCH_BYTES)
+            os.posix_fallocate(file.fileno(), 0, WATCH_BYTES)  # a hole on a full tmpfs would be a SIGBUS later
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
         setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ..cluster.comm import Comm
-from ..files.opening import private_file
 from ..records import CHUNK_METHODS
 from .chunks import ChunkWriter
 from .part_format import EXTRA_RECORDS
 from .placement import PlacedReader
 from .schema import CHUNK_ROWS, TABLES
-from .shuffle import Shuffle, share
+from .shuffle import Shuffle, put_aside, share
 
 _CHUNK = EXTRA_RECORDS["chunks"]
 _PLACED = np.dtype([("row", "<i8"), *_CHUNK.descr])
@@ -58,8 +57,7 @@ class Fingerprints:
         found = np.empty(0, _CHUNK)
         for rows in pieces:
             found = distinct(np.concatenate([found, rows]))
-        with private_file(self._file(bucket), "wb") as file:
-            found.tofile(file)
+        put_aside(found, self._file(bucket))
         return len(found)
 
     def _file(self, bucket: int) -> Path:

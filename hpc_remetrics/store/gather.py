@@ -24,7 +24,7 @@ import numpy as np
 from ..cluster.comm import Comm
 from ..cluster.together import Together, on_root
 from ..columns import NO_CONTENT
-from ..files.opening import private_file, remove
+from ..files.opening import remove
 from ..files.outputs import real_name
 from ..files.publish import publish_whole, temporary_name
 from ..plan import false_sizes
@@ -38,7 +38,7 @@ from .part_format import EXTRA_RECORDS
 from .parts import scan
 from .placement import PartReader, PlacedReader, Placement, in_order, place, sorted_images
 from .schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
-from .shuffle import Shuffle, rounds, share
+from .shuffle import Shuffle, put_aside, rounds, share
 from .small import write_small
 from .tables import describe_file
 
@@ -189,8 +189,7 @@ class Gather:
         rows, place_of = collapse(rows, start, self._contradict)
         places = np.full(stop - start, -1, np.int32)
         places[has] = place_of
-        with private_file(self._places(block), "wb") as file:
-            places.tofile(file)
+        put_aside(places, self._places(block))
         return rows
 
     def _contradict(self, layers: np.ndarray) -> None:
@@ -223,12 +222,10 @@ class Gather:
             contents, place_of = number(rows, self.placement, self._contradict)
             for records in known:
                 attach(contents, records.take(bucket))
-            with private_file(self.scratch / f"contents-{bucket}", "wb") as file:
-                contents.tofile(file)
+            put_aside(contents, self.scratch / f"contents-{bucket}")
             numbered = np.empty(len(rows), _NUMBERED)
             numbered["row"], numbered["content"] = rows["row"], place_of
-            with private_file(self.scratch / f"numbers-{bucket}", "wb") as file:
-                numbered.tofile(file)
+            put_aside(numbered, self.scratch / f"numbers-{bucket}")
             counts.append(len(contents))
             used = np.union1d(used, contents["type"])
         return counts, used
@@ -276,10 +273,14 @@ class Gather:
     def _write(self, file: Any, numbers: _Numbers) -> None:
         """Write this rank's share of the big tables; on the root, put in place what the others send."""
         writer = ChunkWriter(self.comm, file)
-        for piece in self._pieces(writer, numbers):
-            piece()
-            writer.drain()
-        writer.finish()
+        with Together(self.comm), disk_errors(self.scratch, "scratch"):
+            try:
+                for piece in self._pieces(writer, numbers):
+                    piece()
+                    writer.drain()
+            finally:
+                # The others wait until what they sent is taken, or for those who have not sent all.
+                writer.finish()
         self.reader.close()
 
     def _pieces(self, writer: ChunkWriter, numbers: _Numbers) -> Iterator[Any]:

@@ -165,7 +165,7 @@ def _cut(data: bytes, most: int) -> bytes:
 def output_error(error: OSError, path: Path, what: str) -> OutputError:
     """Return the one-line error for something that can't be written."""
     hints = {
-        errno.ENOSPC: "make room or choose another place",
+        errno.ENOSPC: "make room or choose another place (-o, --scratch)",
         errno.EDQUOT: "the quota is used up",
         errno.EROFS: "the file system is read-only",
         errno.EACCES: "check the permissions",

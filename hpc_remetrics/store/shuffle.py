@@ -38,6 +38,12 @@ def rounds(comm: Comm, mine: int) -> Iterator[int | None]:
         yield turn if turn < mine else None
 
 
+def put_aside(rows: np.ndarray, path: Path) -> None:
+    """Write rows to a file on scratch; unlike `ndarray.tofile` it says so in an `OSError` if the disk is full."""
+    with private_file(path, "wb") as file:
+        file.write(np.ascontiguousarray(rows).data)
+
+
 class Shuffle:
     """A journey of rows of one dtype to `buckets` buckets.
 
@@ -76,6 +82,7 @@ class Shuffle:
         rows = received[4 * count :]
         starts = np.flatnonzero(np.diff(buckets, prepend=-1))
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True):
+            # Buffered: a bare write on a disk that gets full writes some, and says nothing.
             with private_file(self._file(int(buckets[start])), "ab") as file:
                 file.write(rows[start * self._dtype.itemsize : stop * self._dtype.itemsize])
 

@@ -66,7 +66,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ..cluster.comm import AbortOnError, connect
+    from ..cluster.job import run_job
     from ..crawl.options import CrawlOptions, parse_tags, parse_target
     from ..crawl.run import crawl
 
@@ -89,6 +89,4 @@ def _run(arguments: argparse.Namespace) -> int:
             access=access_of(arguments, 5.0 if target.is_hub else 50.0),
             force=arguments.force,
         )
-    comm = connect()
-    with AbortOnError(comm):
-        return crawl(comm, options)
+    return run_job(lambda comm: crawl(comm, options))

@@ -63,7 +63,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from ..cluster.comm import AbortOnError, connect
+    from ..cluster.job import run_job
     from ..mirror.options import DownloadOptions
     from ..mirror.run import download
     from ..sources import platforms
@@ -84,6 +84,4 @@ def _run(arguments: argparse.Namespace) -> int:
             access_of(arguments, 0.0),
             settings({"limits": parse_limits(arguments.limit)}, arguments.config)["limits"],
         )
-    comm = connect()
-    with AbortOnError(comm):
-        return download(comm, options)
+    return run_job(lambda comm: download(comm, options))

@@ -55,6 +55,23 @@ except UsageError as error:
     assert str(error) == "no; yes" and error.shared
 with Together(comm):
     pass
+calls = [comm.barrier, lambda: comm.bcast(comm.rank), lambda: comm.allgather(bytes(10_000 * comm.rank))]
+calls += [lambda: comm.collect(1), lambda: comm.alltoall([b"x"] * comm.size), lambda: on_root(comm, lambda: 1)]
+for call in calls:
+    for before in range(3):
+        for victims in ([comm.size - 1], [0], list(range(comm.size))):
+            try:
+                with Together(comm):
+                    for _ in range(before):
+                        call()
+                    if comm.rank in victims:
+                        raise UsageError(f"of rank {comm.rank}")
+                    call()
+                    call()
+                raise AssertionError("not raised")
+            except UsageError as error:
+                assert str(error) == f"of rank {victims[0]}" and error.shared
+assert comm.allgather(comm.rank) == list(range(comm.size))
 try:
     on_root(comm, lambda: fail() if comm.size == 1 else 1 / 1)
     assert comm.size > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import resource
@@ -52,6 +53,28 @@ def new_note(
     )
 
 
+def command_line(words: Sequence[str]) -> str:
+    """Return a command line as datasets keep it: of what `--exec` runs, which may hold secrets, a digest.
+
+    >>> command_line(["hpc-remetrics", "analyze", "--exec", "scan {dir}"])
+    'hpc-remetrics analyze --exec sha256:8ce658b4ffae'
+    """
+    kept, before = [], ""
+    for word in words:
+        flag, equals, text = word.partition("=")
+        if before == "--exec":
+            word = _digest(word)
+        elif equals and flag == "--exec":
+            word = f"--exec={_digest(text)}"
+        kept.append(word)
+        before = word
+    return " ".join(kept)
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+
+
 def about_rank(comm: Comm, worker: Worker | None, seconds: float) -> dict[str, Any]:
     """Return what this rank did and took, for `/run/ranks`; `seconds` of profiling by all."""
     total = worker.total if worker else Tally()
@@ -80,7 +103,7 @@ def about_run(
     return {
         "fingerprint": fingerprint,
         "version": __version__,
-        "command": " ".join(sys.argv),
+        "command": command_line(sys.argv),
         "started": started,
         "gather_started": time.time(),
         "python": platform.python_version(),

@@ -81,12 +81,10 @@ def analyze(options: AnalyzeOptions) -> int:
         nonlocal child
         if child is None and comm.size == 1:
             child = Child(options.limits)
-        code = _Run(comm, options, child, stop).run()
-        stop.ignore()
-        return code
+        return _Run(comm, options, child, stop).run()
 
     try:
-        return run_job(work)
+        return run_job(work, stop)
     finally:
         if child is not None:
             child.close()

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Sequence
 
 from . import __version__
+from .cluster.job import remark
+from .cluster.signals import end_on_signal
 from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
 from .settings import remarks
@@ -98,6 +100,8 @@ def _run(argv: Sequence[str] | None) -> int:
     with on_every_rank():
         arguments = _parse(argv)
     set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
+    if getattr(arguments, "is_job", False):
+        end_on_signal(_launched_rank() == 0)
     _remark(arguments)
     return int(arguments.run(arguments))
 
@@ -114,9 +118,15 @@ def _missing(error: ImportError) -> int:
 
 def _remark(arguments: argparse.Namespace) -> None:
     """Say, once a job, what the user should know of the settings."""
-    if _launched_rank() == 0 and not getattr(arguments, "quiet", False):
-        for text in remarks(getattr(arguments, "config", None), "config" in arguments):
-            _complain(text)
+    if _launched_rank() > 0 or getattr(arguments, "quiet", False):
+        return
+    texts = [
+        f"{PROGRAM}: {escape(text)}" for text in remarks(getattr(arguments, "config", None), "config" in arguments)
+    ]
+    if getattr(arguments, "is_job", False):
+        remark(texts)
+    else:
+        print(*texts, sep="\n", end="\n" * bool(texts), file=sys.stderr, flush=True)
 
 
 def _launched_rank() -> int:

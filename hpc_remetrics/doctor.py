@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from . import programs
 from .cluster.scratch import default_tiers, room
 from .errors import MissingComponentError, UsageError
 from .log import escape
@@ -202,7 +203,7 @@ _SIZE_CODE = "from mpi4py import MPI; c = MPI.COMM_WORLD; c.rank or print(f'<{c.
 
 
 def _mpi() -> Finding:
-    code, printed = _ask([sys.executable, "-c", _MPI_CODE], _environment())
+    code, printed = _ask(programs.python(_MPI_CODE), _environment())
     if code:
         return Finding("MPI", WARN, f"can't be loaded, so a run has one process: {_last(printed)}", _INSTALL_MPI)
     return Finding("MPI", OK, _last(printed))
@@ -212,7 +213,7 @@ def _mpirun() -> Finding:
     mpirun = shutil.which("mpirun", path=_search_path())
     if mpirun is None:
         return Finding("mpirun", WARN, "not in PATH, so a run has one process", _INSTALL_MPI)
-    code, printed = _ask([mpirun, "-n", "2", sys.executable, "-c", _SIZE_CODE], _environment())
+    code, printed = _ask([mpirun, "-n", "2", *programs.python(_SIZE_CODE)], _environment())
     sizes = set(re.findall(r"<(\d+)>", printed))
     if code == 0 and sizes == {"2"}:
         return Finding("mpirun", OK, f"{mpirun}: 2 ranks see each other")
@@ -314,7 +315,7 @@ def _locks(folder: Path) -> Finding:
         except OSError as error:
             text = f"POSIX locks don't work there ({error.strerror}), so two jobs could write one output"
             return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
-        answer = _last(_ask([sys.executable, "-c", _LOCK_CODE, str(path)], os.environ)[1])
+        answer = _last(_ask(programs.python(_LOCK_CODE, path), programs.environment())[1])
     if answer != "refused":
         text = f"a lock doesn't hold against a second process ({answer})"
         return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
@@ -381,4 +382,6 @@ def _search_path() -> str:
 def _environment() -> dict[str, str]:
     """Return an environment in which an MPI program can be started anew, though this one is a rank itself."""
     ours = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "PRTE_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PATH": _search_path()}
+    return {name: value for name, value in programs.environment().items() if not name.startswith(ours)} | {
+        "PATH": _search_path()
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .account import command_line
 from .cluster.comm import Comm
 from .cluster.job import run_job
 from .cluster.scratch import shared_scratch
@@ -88,7 +89,7 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
     tables = {name: _stacked([dataset.run_table(name) for dataset in datasets]) for name in _TABLES}
     return {
         "version": __version__,
-        "command": " ".join(sys.argv),
+        "command": command_line(sys.argv),
         "merged": " ".join(str(dataset.path) for dataset in datasets),
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),

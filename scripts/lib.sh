@@ -13,6 +13,8 @@ print(getattr(sys, "_base_executable", "") or sys.executable)'
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 # A setting of the caller's own Python would leak into the environment that is made here.
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
+# Nor is code of the current directory run, whoever put it there. (Python 3.10 doesn't know this; -I stands in.)
+export PYTHONSAFEPATH=1
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -60,7 +62,7 @@ apt_install_each() {
 find_python() {
     local name found
     for name in "${PYTHON:-python3}" python3 /usr/bin/python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
-        if found=$("$name" -c "$PYTHON_TEST" 2>/dev/null) && [ -x "$found" ]; then
+        if found=$("$name" -I -c "$PYTHON_TEST" 2>/dev/null) && [ -x "$found" ]; then
             printf '%s\n' "$found"
             return
         fi
@@ -75,7 +77,7 @@ need_python() {
     BASE_PYTHON=$(find_python) || die "this system's python3 is older than 3.10; name a newer one: PYTHON=/path/to/python3 $0"
 }
 
-has_libmagic() { "$BASE_PYTHON" -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null; }
+has_libmagic() { "$BASE_PYTHON" -I -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null; }
 
 # Set `missing` of the caller to the packages whose command is not there.
 find_missing() {
@@ -129,14 +131,14 @@ need_venv() {
     # Where a package's files are gone, pip still takes it for installed; only a new environment mends that.
     if ! venv_works || { [ -e "$stamp" ] && { [ "$(head -n 1 "$stamp")" != "$wanted" ] || ! has_packages; }; }; then
         rm -rf "$VENV"
-        step "making the virtual environment $VENV" "$BASE_PYTHON" -m venv "$VENV"
+        step "making the virtual environment $VENV" "$BASE_PYTHON" -I -m venv "$VENV"
     fi
     [ ! -e "$stamp" ] || read -r -a made <<<"$(tail -n 1 "$stamp")"
     extras=$(printf '%s\n' "$@" "${made[@]}" | sed '/^$/d' | sort -u | paste -s -d ' ')
     if [ "$extras" != "${made[*]}" ]; then
         rm -f "$stamp"
         step "installing hpc-remetrics and what it needs (${extras// /, })" \
-            "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "${ROOT}[${extras// /,}]"
+            "$VENV/bin/python" -I -m pip install -c "$ROOT/constraints.txt" -e "${ROOT}[${extras// /,}]"
         has_libmagic || install_own_libmagic
         printf '%s\n%s\n' "$wanted" "$extras" >"$stamp"
     fi
@@ -148,5 +150,5 @@ need_venv() {
 
 install_own_libmagic() {
     step "installing a libmagic of its own, as the system has none" \
-        "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" pylibmagic
+        "$VENV/bin/python" -I -m pip install -c "$ROOT/constraints.txt" pylibmagic
 }

@@ -25,7 +25,7 @@ ROWS = [
     {"config", "progress", "log", "streams"},
     {"settings"},
     {"registry"},
-    {"columns", "records", "limits"},
+    {"columns", "records", "limits", "programs"},
     {"files"},
     {"errors", "wording"},
     {"__init__"},

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from ..errors import MissingComponentError, RemetricsError, UsageError
 from .segments import remove_stale_segments
+from .signals import Interrupted
 
 ANY = -1
 
@@ -34,6 +35,9 @@ _SHORT_TRIES, _TRIES = 50, 20_000
 
 _FAILED = (1 << 64) - 1
 """What a rank that can't go on tells in place of a number of bytes."""
+
+_ALONE = 5.0
+"""Seconds after which another rank ends the job, because rank 0 has not."""
 
 _SAID = 0.5
 """Seconds in which a launcher passes on what a rank said last, before the abort tears its pipes."""
@@ -331,6 +335,8 @@ class AbortOnError:
         if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return
         sys.stdout.flush()
+        if isinstance(error, Interrupted) and self.comm.rank != self.comm.root:
+            time.sleep(_ALONE)  # rank 0 was stopped, too, and says it
         text, code = "".join(traceback.format_exception(kind, error, trace)), 1
         if isinstance(error, RemetricsError):
             text, code = f"error: {error}\n", error.exit_code

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from ..errors import RemetricsError
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+STOPPED = 4
+"""The exit code of a job that was stopped."""
+
+
+class Interrupted(RemetricsError):
+    """A signal ended a command that has nothing to bring in order but its temporary files."""
+
+    exit_code = STOPPED
+
+
+def end_on_signal(speaks: bool) -> None:
+    """End this process with code 4 on a signal, until a `StopRequest` takes over: nothing has begun yet.
+
+    :param speaks: whether this process says so, as one of a job does.
+    """
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        if speaks:
+            sys.stderr.write(f"stopped on {signal.Signals(number).name} before the work began; start again\n")
+            sys.stderr.flush()
+        os._exit(STOPPED)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, end)
 
 
 class StopRequest:
@@ -24,6 +54,10 @@ class StopRequest:
     def install(self) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
+
+    def interrupt(self) -> NoReturn:
+        """Raise `Interrupted`; as `at_once` where files are all that is to be brought in order."""
+        raise Interrupted(f"stopped on {self.reason}", "start again")
 
     def ignore(self) -> None:
         """Be deaf from now on: all is done but the exit, whose code a late signal would spoil."""

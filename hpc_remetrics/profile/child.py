@@ -18,7 +18,7 @@ import sys
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..columns import LayerProfile
 from ..errors import RemetricsError
@@ -50,6 +50,9 @@ def main(argv: list[str]) -> int:
         worker = _Worker(setup)
     except RemetricsError as error:
         _send(server, {"error": str(error)})
+        return 1
+    except OSError as error:  # its files are gone with a run that was over before it began to work
+        _send(server, {"error": f"a profiling process can't open its files: {error}"})
         return 1
     _send(server, {"ready": os.getpid()})
     while (job := _receive(server)) is not None:
@@ -131,7 +134,8 @@ def _die_with(parent: int) -> None:
         os._exit(0)
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """Be the child that `process.py` starts."""
     try:
         sys.exit(main(sys.argv))
     except (BrokenPipeError, ConnectionError):

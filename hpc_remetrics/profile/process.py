@@ -9,12 +9,12 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from .. import programs
 from ..columns import LayerProfile
 from ..errors import MissingComponentError
 from ..files.opening import private_file
@@ -23,6 +23,8 @@ from ..records import Digest
 from .child import PACKET
 from .filetype import WATCH_BYTES, read_watch
 from .typetable import TIMED_OUT, TypeTable
+
+_MAIN = "from hpc_remetrics.profile.child import run; run()"
 
 _LOOK_EVERY = 0.25
 """Most seconds between two looks at a child's clocks."""
@@ -71,7 +73,7 @@ class Child:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hpc_remetrics.profile.child", str(its.fileno()), str(os.getpid())],
+                programs.python(_MAIN, its.fileno(), os.getpid()),
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=_child_environment(),
@@ -260,9 +262,6 @@ class Child:
 
 
 def _child_environment() -> dict[str, str]:
-    """Return the environment without the launcher's variables, so that nothing there looks like a rank."""
+    """Return the environment without secrets, and without what would make the child look like a rank."""
     prefixes = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_", "MPIR_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    package = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, environment.get("PYTHONPATH", "")]))
-    return environment
+    return {name: value for name, value in programs.environment().items() if not name.startswith(prefixes)}

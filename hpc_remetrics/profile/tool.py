@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from .. import programs
 from ..records import Digest
 
 # A plain fork of a rank is not safe under MPI, so what ties the tool to its rank's life is done after the exec.
@@ -29,7 +30,8 @@ class Tool:
         """Whether it ended by a signal, as when a job is stopped: it may be tried anew."""
         self._seconds, self._begun = seconds, time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-c", _TIE, text],
+            [sys.executable, "-I", "-S", "-c", _TIE, text],
+            env=programs.environment(),
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             start_new_session=True,

@@ -36,6 +36,7 @@ exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     parser = add_verb(verbs, "crawl", "list the repositories of a registry, by pulls", _EXAMPLES, _run)
+    parser.set_defaults(is_job=True)
     parser.add_argument("target", metavar="TARGET", help="hub, hub:NAMESPACE[,…] or catalog:HOST")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="the list (default: repos.csv)")
     parser.add_argument(

@@ -41,6 +41,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     text = "copy images from registries into an OCI image layout, or go on with that"
     parser = add_verb(verbs, "download", text, _EXAMPLES, _run)
+    parser.set_defaults(is_job=True)
     parser.add_argument("wishes", nargs="+", metavar="LIST.csv|NAME", help="a list of repositories, or an image")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the layout (default: mirror)")
     parser.add_argument(

@@ -23,6 +23,7 @@ examples:
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     parser = add_verb(verbs, "merge", "make one dataset of several, each layer once", _EXAMPLES, _run)
+    parser.set_defaults(is_job=True)
     parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET.h5", help="what to merge")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"

@@ -22,6 +22,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     text = "compute every figure's numbers of a dataset and store them in it"
     parser = add_verb(verbs, "reduce", text, _EXAMPLES, _run)
+    parser.set_defaults(is_job=True)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     add_reduce_options(parser)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .account import about_rank, about_run, new_note
 from .cluster.comm import Comm, launched_rank, launched_size
 from .cluster.job import run_job
-from .cluster.scratch import Scratch
+from .cluster.scratch import Scratch, node_bases
 from .cluster.signals import StopRequest
 from .cluster.together import on_root, together
 from .config import DEMO, AnalyzeOptions
@@ -401,7 +401,8 @@ class _Run:
 
     def _enter_scratch(self, job: str) -> Scratch:
         rank, options = self.comm.rank, self.options
-        arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers)
+        bases = node_bases(self.comm, options.scratch)
+        arguments = (job, rank, options.scratch, options.scratch_rooms, options.node_layers, bases)
 
         def enter() -> Scratch:
             self.scratch = Scratch(*arguments)

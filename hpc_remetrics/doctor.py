@@ -9,19 +9,20 @@ import platform
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from . import programs
-from .cluster.scratch import default_tiers, room
+from .cluster.scratch import base_in, default_tiers, room
 from .errors import MissingComponentError, UsageError
 from .log import escape
 from .settings import find, settings
@@ -244,10 +245,14 @@ def _scratch(tier: Path) -> Finding:
     if not tier.is_dir():
         return Finding("scratch", FAIL, f"{name} is not a folder", mend)
     try:
-        with tempfile.TemporaryFile(dir=tier) as file:
-            file.write(b"x")
+        base = base_in(tier)
     except OSError as error:
         return Finding("scratch", FAIL, f"{name} can't be written: {error.strerror}", mend)
+    with suppress(OSError):
+        base.rmdir()  # unless a job is in it
+    if not base.name.endswith(socket.gethostname()):
+        text = f"{name}: somebody else has taken the usual name there; {base.name} is used"
+        return Finding("scratch", WARN, text, mend)
     free = room(tier)
     text = f"{name}, {free / 1e9:.1f} GB free"
     return Finding("scratch", OK, text) if free >= _SCRATCH_ROOM else Finding("scratch", WARN, text, mend)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from ..errors import MissingComponentError, RemetricsError, UsageError
 from .segments import remove_stale_segments
-from .signals import Interrupted
+from .signals import STOPPED, Interrupted
 
 ANY = -1
 
@@ -335,12 +335,20 @@ class AbortOnError:
         if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return
         sys.stdout.flush()
-        if isinstance(error, Interrupted) and self.comm.rank != self.comm.root:
-            time.sleep(_ALONE)  # rank 0 was stopped, too, and says it
         text, code = "".join(traceback.format_exception(kind, error, trace)), 1
+        if isinstance(error, Interrupted):
+            self._interrupted(error)
         if isinstance(error, RemetricsError):
             text, code = f"error: {error}\n", error.exit_code
         sys.stderr.write(f"[rank {self.comm.rank} {self.comm.host}] ends the job:\n{text}")
         sys.stderr.flush()
         time.sleep(_SAID)
         self.comm.abort(code)
+
+    def _interrupted(self, error: Interrupted) -> NoReturn:
+        """End the job on a signal: rank 0 says it, another one ends it only if rank 0 does not."""
+        if self.comm.rank == self.comm.root:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+        time.sleep(_SAID if self.comm.rank == self.comm.root else _ALONE)
+        self.comm.abort(STOPPED)

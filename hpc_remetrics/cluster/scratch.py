@@ -9,6 +9,7 @@ job is dead on this node, and that nobody enters its folder meanwhile.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -23,6 +24,7 @@ from ..limits import NODE_LAYERS
 from ..plan import bucket_of
 from .account import Account
 from .comm import Comm
+from .private import open_private, private_directories, private_directory
 from .together import together
 
 _TMPFS = Path("/dev/shm")
@@ -39,6 +41,7 @@ class Scratch:
     :param rooms: most bytes that may be granted in a tier, by its folder; else what is free there now (of memory
         half of that, since the ranks need some too).
     :param most: layers of each size bucket that may hold a grant on a node at once.
+    :param bases: what `bases_in` gave the first rank of this node; None: found here.
     :raises OutputError: none of them can be written.
     """
 
@@ -49,15 +52,11 @@ class Scratch:
         tiers: Sequence[Path] = (),
         rooms: Mapping[Path, int] | None = None,
         most: Sequence[int] = NODE_LAYERS,
+        bases: Mapping[Path, Path] | None = None,
     ) -> None:
-        found = {base: tier for tier in tiers or default_tiers() if (base := _base(tier))}
+        found = {base: tier for tier, base in (bases or bases_in(tiers)).items()}
         self._bases = list(found)
-        if not self._bases:
-            raise OutputError(
-                f"no scratch folder can be written: {', '.join(map(str, tiers or default_tiers()))}",
-                "name one with --scratch or REMETRICS_SCRATCH",
-            )
-        sweep(self._bases)
+        sweep([base for tier in found.values() for base in private_directories(tier, _name())])
         self.job, self._grants = job, 0
         self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
         self.path = self._mine[-1]
@@ -134,10 +133,11 @@ def shared_scratch(
 ) -> Iterator[Scratch]:
     """Give each rank its scratch, or none of them: where one can't have it, what the others made is removed."""
     job, made = comm.bcast(uuid.uuid4().hex[:12]), contextlib.ExitStack()
+    bases = node_bases(comm, tiers)
     with made:
 
         def make() -> Scratch:
-            scratch = Scratch(job, comm.rank, tiers, rooms)
+            scratch = Scratch(job, comm.rank, tiers, rooms, bases=bases)
             made.callback(scratch.close)
             return scratch
 
@@ -226,24 +226,54 @@ def _memory_limits() -> list[int]:
     return found
 
 
-def _base(tier: Path) -> Path | None:
-    """Return the folder of all jobs of this user on this node in a tier, or None if it can't be written.
+def _name() -> str:
+    """Return the name of the directory of all jobs of this user on this node in a tier.
 
-    The node is in its name, since a tier may lie on a file system that nodes share.
+    The node is in it, since a tier may lie on a file system that nodes share.
     """
-    base = tier / f"hpc-remetrics-{os.getuid()}-{socket.gethostname()}"
-    for _ in range(_TRIES):
+    return f"hpc-remetrics-{os.getuid()}-{socket.gethostname()}"
+
+
+def bases_in(tiers: Sequence[Path]) -> dict[Path, Path]:
+    """Return, by tier, the directory of all jobs of this user on this node, made where it is missing.
+
+    Where its name is taken by somebody else it has another one, which later runs find.
+
+    :param tiers: as for `Scratch`; those that can't be written are left out.
+    :raises OutputError: all of them.
+    """
+    found, reasons = {}, []
+    for tier in tiers or default_tiers():
         try:
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if base.stat().st_uid != os.getuid() or base.is_symlink():
-                return None
+            found[tier] = base_in(tier)
+        except OSError as error:
+            reasons.append(f"{tier} ({error.strerror})")
+    if not found:
+        raise OutputError(
+            f"no scratch folder can be written: {', '.join(reasons)}", "name one with --scratch or REMETRICS_SCRATCH"
+        )
+    return found
+
+
+def base_in(tier: Path) -> Path:
+    """Return a tier's directory of all jobs of this user on this node; `OSError` says why there can't be one."""
+    for _ in range(_TRIES):
+        base = private_directory(tier, _name())
+        try:
             with tempfile.TemporaryFile(dir=base):
                 return base
         except FileNotFoundError:
             continue  # the last rank of another job has just removed it
-        except OSError:
-            return None
-    return None
+    raise FileNotFoundError(errno.ENOENT, "it comes and goes", str(tier))
+
+
+def node_bases(comm: Comm, tiers: Sequence[Path]) -> dict[Path, Path]:
+    """Return what `bases_in` gives the first rank of this node, on all ranks of the node; all ranks call it."""
+    hosts = comm.allgather(comm.host)
+    first = hosts.index(comm.host)
+    mine = together(comm, lambda: bases_in(tiers) if comm.rank == first else {})
+    told: dict[Path, Path] = comm.allgather(mine)[first]
+    return told
 
 
 def _enter(base: Path, job: str) -> int:
@@ -251,18 +281,33 @@ def _enter(base: Path, job: str) -> int:
     folder = base / f"job-{job}"
     path = _lock_of(folder)
     for _ in range(_TRIES):
+        with contextlib.suppress(FileExistsError):
+            base.mkdir(mode=0o700)
         try:
-            base.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            inside = open_private(base)
         except FileNotFoundError:
             continue
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        # A sweep may have removed the file before the lock on it was ours.
-        if _is_same(path, lock):
-            folder.mkdir(exist_ok=True)
-            return lock
-        os.close(lock)
+        try:
+            lock = _locked(inside, path.name)
+            # A sweep may have removed the file before the lock on it was ours.
+            if _is_same(path, lock):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder.name, 0o700, dir_fd=inside)
+                return lock
+            os.close(lock)
+        except FileNotFoundError:
+            continue
+        finally:
+            os.close(inside)
     raise OutputError(f"can't make {folder}", "name another folder with --scratch")
+
+
+def _locked(inside: int, name: str) -> int:
+    """Return the lock of that name in an open directory, shared."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(name, flags, 0o600, dir_fd=inside)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
 
 
 def _lock_of(folder: Path) -> Path:
@@ -271,7 +316,7 @@ def _lock_of(folder: Path) -> Path:
 
 def _is_same(path: Path, file: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(file))
+        return os.path.samestat(os.lstat(path), os.fstat(file))
     except OSError:
         return False
 
@@ -305,7 +350,7 @@ def _locks_in(base: Path) -> list[Path]:
 
 def _sweep(path: Path) -> bool:
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

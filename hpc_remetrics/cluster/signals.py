@@ -9,8 +9,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import RemetricsError
-
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -18,10 +16,11 @@ STOPPED = 4
 """The exit code of a job that was stopped."""
 
 
-class Interrupted(RemetricsError):
-    """A signal ended a command that has nothing to bring in order but its temporary files."""
+class Interrupted(BaseException):
+    """A signal ends a command that has nothing to bring in order but its temporary files.
 
-    exit_code = STOPPED
+    No `Exception`: ranks that were interrupted somewhere can't agree on anything any more.
+    """
 
 
 def end_on_signal(speaks: bool) -> None:
@@ -57,7 +56,7 @@ class StopRequest:
 
     def interrupt(self) -> NoReturn:
         """Raise `Interrupted`; as `at_once` where files are all that is to be brought in order."""
-        raise Interrupted(f"stopped on {self.reason}", "start again")
+        raise Interrupted(f"stopped on {self.reason}; start again")
 
     def ignore(self) -> None:
         """Be deaf from now on: all is done but the exit, whose code a late signal would spoil."""

@@ -7,10 +7,9 @@ ones, which alone get numbers, are known.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -63,6 +62,29 @@ class Block:
     extensions: np.ndarray
     extension_texts: list[bytes]
 
+    def write(self, file: IO[bytes]) -> None:
+        """Write it as plain arrays, one after the other: what lies on scratch is data, never code."""
+        arrays = [self.content, self.layer, self.row, self.run, *self.directories, self.extension, self.extensions]
+        plain = _Plain(file)
+        for array in (*arrays, *_joined(self.texts), *_joined(self.extension_texts)):
+            np.save(plain, array, allow_pickle=False)
+
+    @classmethod
+    def read(cls, file: IO[bytes]) -> Block:
+        """Read what `write` wrote.
+
+        :raises ValueError: it is something else.
+        """
+
+        def array() -> np.ndarray:
+            return np.load(file, allow_pickle=False)
+
+        content, layer, row, run = array(), array(), array(), array()
+        directories = [array() for _ in range(DEPTHS)]
+        extension, extensions = array(), array()
+        texts, extension_texts = _split(array(), array()), _split(array(), array())
+        return cls(content, layer, row, run, directories, texts, extension, extensions, extension_texts)
+
     def places(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the hashes of one kind of names, and each file's place among them."""
         return (self.extensions, self.extension) if kind == EXTENSION else (self.directories[kind], self.run)
@@ -72,6 +94,23 @@ class Block:
         if kind == EXTENSION:
             return self.extension_texts[self.extension[file]]
         return b"/".join(self.texts[self.run[file]].split(b"/")[: kind + 1])
+
+
+class _Plain:
+    """A file to which numpy writes as to any other object, so that a full disk is an error that says so."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+
+def _joined(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lengths of texts, and all of them one after the other."""
+    return np.array([len(text) for text in texts], np.int64), np.frombuffer(b"".join(texts), np.uint8)
+
+
+def _split(lengths: np.ndarray, data: np.ndarray) -> list[bytes]:
+    ends = np.cumsum(lengths)
+    return _slices(data, ends - lengths, lengths)
 
 
 class FilePass:
@@ -109,7 +148,7 @@ class FilePass:
         for turn in range(len(self._blocks)):
             path = self.inputs.scratch / f"files-{turn}"
             with open(path, "rb") as file:
-                yield pickle.load(file)
+                yield Block.read(file)
             path.unlink()
 
     @property
@@ -127,7 +166,7 @@ class FilePass:
         self._look_for_wanted(content, rows)
         block = _described(paths, content, self.inputs.layer_of(rows), rows)
         with private_file(self.inputs.scratch / f"files-{turn}", "wb") as file:
-            pickle.dump(block, file, pickle.HIGHEST_PROTOCOL)
+            block.write(file)
         sent = np.empty(len(rows), PATH)
         sent["one"], sent["two"] = paths.hashes()
         sent["content"], sent["row"] = content, rows

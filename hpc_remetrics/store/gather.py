@@ -278,9 +278,11 @@ class Gather:
                 for piece in self._pieces(writer, numbers):
                     piece()
                     writer.drain()
-            finally:
+            except Exception:
                 # The others wait until what they sent is taken, or for those who have not sent all.
                 writer.finish()
+                raise
+            writer.finish()
         self.reader.close()
 
     def _pieces(self, writer: ChunkWriter, numbers: _Numbers) -> Iterator[Any]:

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Sequence
 
 from . import __version__
-from .cluster.job import remark
+from .cluster.job import remark, wait_for_ranks
 from .cluster.signals import STOPPED, Interrupted, end_on_signal
+from .cluster.watch import START_SECONDS
 from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
-from .settings import remarks
+from .settings import remarks, settings
 from .streams import StdoutError, give_up_stdout, standard_streams
 from .verbs import (
     STYLE,
@@ -105,6 +106,8 @@ def _run(argv: Sequence[str] | None) -> int:
     set_up(getattr(arguments, "verbose", 0), getattr(arguments, "quiet", False))
     if getattr(arguments, "is_job", False):
         end_on_signal(_launched_rank() == 0)
+        with on_every_rank():
+            wait_for_ranks(_start_seconds(arguments))
     _remark(arguments)
     return int(arguments.run(arguments))
 
@@ -130,6 +133,11 @@ def _remark(arguments: argparse.Namespace) -> None:
         remark(texts)
     else:
         print(*texts, sep="\n", end="\n" * bool(texts), file=sys.stderr, flush=True)
+
+
+def _start_seconds(arguments: argparse.Namespace) -> float:
+    found = settings({"start_seconds": arguments.start_seconds}, arguments.config)
+    return float(found.get("start_seconds", START_SECONDS))
 
 
 def _launched_rank() -> int:

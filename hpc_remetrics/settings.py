@@ -215,7 +215,7 @@ def _table(build: Callable[[Any], object]) -> Callable[[str, Any], Any]:
 
 _LISTS = {"sources": _texts, "scratch": _tiers, "platforms": _texts}
 _STRINGS = {"output": _path, "types": _types, "node_layers": _node_layers}
-_NUMBERS = {"publish_seconds": _positive, "memory": _positive}
+_NUMBERS = {"publish_seconds": _positive, "memory": _positive, "start_seconds": _positive}
 _SHARES = {"compress_sample": _share, "chunk_sample": _share}
 _TABLES = {"limits": _table(Limits.from_options), "registries": _table(Access().changed)}
 _READERS: dict[str, Callable[[str, Any], Any]] = {**_LISTS, **_STRINGS, **_NUMBERS, **_SHARES, **_TABLES}

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from ..errors import MissingComponentError, RemetricsError, UsageError
 from .segments import remove_stale_segments
 from .signals import STOPPED, Interrupted
+from .watch import START_SECONDS, watched
 
 ANY = -1
 
@@ -287,8 +288,10 @@ def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
     return None
 
 
-def connect() -> Comm:
+def connect(longest: float = START_SECONDS) -> Comm:
     """Return the communicator of this process: MPI's under a launcher, else the serial twin.
+
+    :param longest: seconds that MPI may take to start; then the job is ended.
 
     Raises `MissingComponentError` under a launcher without mpi4py or an MPI library, and `UsageError`
     when the launcher started more processes than the MPI library knows of (they don't fit together).
@@ -301,7 +304,8 @@ def connect() -> Comm:
 
         mpi4py.rc.thread_level = "funneled"
         remove_stale_segments()
-        from mpi4py import MPI
+        with watched(launched_rank(), launched, longest):
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise MissingComponentError(
             f"{launched} processes were launched, but MPI can't be loaded ({error})",

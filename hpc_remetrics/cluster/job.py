@@ -9,8 +9,16 @@ from ..errors import RemetricsError
 from ..log import set_rank
 from .comm import AbortOnError, Comm, connect
 from .signals import StopRequest
+from .watch import START_SECONDS
 
 _remarks: list[str] = []
+_start_seconds = START_SECONDS
+
+
+def wait_for_ranks(seconds: float) -> None:
+    """Set how many seconds the ranks may take to find each other, before the job begins."""
+    global _start_seconds
+    _start_seconds = seconds
 
 
 def remark(lines: Iterable[str]) -> None:
@@ -37,7 +45,7 @@ def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int
     heard = _interrupting() if stop is None else stop
     comm: Comm | None = None
     try:
-        comm = connect()
+        comm = connect(_start_seconds)
         set_rank(comm.rank, comm.host)
         if comm.rank == comm.root:
             _say_remarks()

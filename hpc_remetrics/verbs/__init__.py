@@ -109,6 +109,14 @@ def add_talk_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
 
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Mark a command as one that ranks do together, and add how long they may take to find each other."""
+    parser.set_defaults(is_job=True)
+    parser.add_argument(
+        "--start-seconds", type=float, metavar="S", help="longest wait of the ranks for MPI to start (default: 900)"
+    )
+
+
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the file of settings."""
     parser.add_argument(

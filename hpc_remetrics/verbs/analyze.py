@@ -11,6 +11,7 @@ from . import (
     SOURCES,
     Verbs,
     add_force_option,
+    add_job_options,
     add_source_options,
     add_talk_options,
     add_verb,
@@ -39,7 +40,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     text = "profile the layers of all images of the sources into one dataset, or go on with that"
     parser = add_verb(verbs, "analyze", text, SOURCES + _EXAMPLES, _run)
-    parser.set_defaults(is_job=True)
+    add_job_options(parser)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are (default: demo:)")
     parser.add_argument("-o", "--output", metavar="DATASET.h5", help="the dataset (default: remetrics.h5)")
     add_source_options(parser)

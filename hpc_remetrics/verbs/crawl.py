@@ -7,7 +7,15 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..limits import EMPTY_PAGES
-from . import Verbs, add_config_option, add_force_option, add_talk_options, add_verb, on_every_rank
+from . import (
+    Verbs,
+    add_config_option,
+    add_force_option,
+    add_job_options,
+    add_talk_options,
+    add_verb,
+    on_every_rank,
+)
 from .access import access_of, add_access_options
 
 _EXAMPLES = """
@@ -36,7 +44,7 @@ exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     parser = add_verb(verbs, "crawl", "list the repositories of a registry, by pulls", _EXAMPLES, _run)
-    parser.set_defaults(is_job=True)
+    add_job_options(parser)
     parser.add_argument("target", metavar="TARGET", help="hub, hub:NAMESPACE[,…] or catalog:HOST")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="the list (default: repos.csv)")
     parser.add_argument(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..config import parse_limits, settings
 from ..errors import UsageError
+from ..settings import parse_limits, settings
 from . import (
     Verbs,
     add_config_option,
+    add_job_options,
     add_limit_option,
     add_talk_options,
     add_verb,
@@ -41,7 +42,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     text = "copy images from registries into an OCI image layout, or go on with that"
     parser = add_verb(verbs, "download", text, _EXAMPLES, _run)
-    parser.set_defaults(is_job=True)
+    add_job_options(parser)
     parser.add_argument("wishes", nargs="+", metavar="LIST.csv|NAME", help="a list of repositories, or an image")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the layout (default: mirror)")
     parser.add_argument(

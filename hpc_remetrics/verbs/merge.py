@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import reduce_options
 from ..errors import UsageError
-from . import Verbs, add_force_option, add_reduce_options, add_verb, on_every_rank
+from . import Verbs, add_force_option, add_job_options, add_reduce_options, add_verb, on_every_rank
 
 _EXAMPLES = """
 A layer or image that stands in several datasets is in the result once. The result is what `analyze` of all
@@ -23,7 +23,7 @@ examples:
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     parser = add_verb(verbs, "merge", "make one dataset of several, each layer once", _EXAMPLES, _run)
-    parser.set_defaults(is_job=True)
+    add_job_options(parser)
     parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET.h5", help="what to merge")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"

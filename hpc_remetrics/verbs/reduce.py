@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..config import reduce_options
-from . import Verbs, add_reduce_options, add_verb, on_every_rank
+from . import Verbs, add_job_options, add_reduce_options, add_verb, on_every_rank
 
 _EXAMPLES = """
 examples:
@@ -22,7 +22,7 @@ def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
     text = "compute every figure's numbers of a dataset and store them in it"
     parser = add_verb(verbs, "reduce", text, _EXAMPLES, _run)
-    parser.set_defaults(is_job=True)
+    add_job_options(parser)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     add_reduce_options(parser)
 

@@ -200,7 +200,17 @@ def test_the_example_names_every_setting_and_is_taken_whole(here, monkeypatch):
     assert found.limits == Limits()
     assert found.platforms == ("linux/amd64",)
     assert set(values) == {
-        *("sources", "output", "scratch", "platforms", "types", "publish_seconds", "memory", "node_layers"),
+        *(
+            "sources",
+            "output",
+            "scratch",
+            "platforms",
+            "types",
+            "publish_seconds",
+            "memory",
+            "node_layers",
+            "start_seconds",
+        ),
         *("limits", "registries", "compress_sample", "chunk_sample"),
     }
     base = Access(patience=Patience(deadline=86_400.0, blob_deadline=86_400.0))

@@ -43,6 +43,9 @@ _SHARED = {"nfs4", "gpfs", "beegfs", "ceph", "gfs2", "ocfs2", "panfs"}
 _MOUNT_DECIDES = {"nfs", "lustre", "cifs", "smb3", "9p", "fuse.sshfs"}
 
 _INSTALL_MPI = "pip install 'hpc-remetrics[mpi]'"
+_OVERSUBSCRIBE = (
+    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
+)
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,23 @@ def _mpirun() -> Finding:
     if code == 0 and sizes == {"1"}:
         text = f"{mpirun} doesn't belong to the MPI library: it gives 2 single ranks"
         return Finding("mpirun", FAIL, text, f"use the mpirun of this environment ({sysconfig.get_path('scripts')})")
-    return Finding("mpirun", FAIL, f"{mpirun} -n 2 ended with code {code}: {_last(printed)}", _INSTALL_MPI)
+    return Finding("mpirun", FAIL, f"{mpirun} -n 2 ended with code {code}: {_reason(printed)}", _mend_mpirun(printed))
+
+
+def _reason(printed: str) -> str:
+    """Return the line of a launcher's complaint that says why, of the frames and advice around it none."""
+    lines = [" ".join(line.split()) for line in printed.splitlines() if re.search(r"[A-Za-z]{3}", line)]
+    telling = [line for line in lines if re.search(r"as root|slots|error|not found|fail", line, re.IGNORECASE)]
+    return next(iter(telling), _last(printed))[:200]
+
+
+def _mend_mpirun(printed: str) -> str:
+    """Return what helps against a launcher's complaint; never a second MPI beside the one that is there."""
+    if re.search(r"as (the )?root|superuser", printed, re.IGNORECASE):
+        return "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or run as another user"
+    if "slots" in printed:
+        return f"it has fewer cores than ranks: export {_OVERSUBSCRIBE}"
+    return f"try `{shutil.which('mpirun', path=_search_path())} -n 2 hostname`; docs/sites.md says what each MPI wants"
 
 
 def _slurm() -> Finding:

@@ -1,6 +1,9 @@
 """Every figure, at no image, one and fifty: nothing is cut, nothing overlaps, no panel is empty without saying so."""
 
+import os
 import re
+import subprocess
+import sys
 import warnings
 import xml.etree.ElementTree
 from itertools import combinations
@@ -160,3 +163,22 @@ def test_the_command(runs, datasets):
 def test_matplotlib_is_not_loaded_before_it_is_needed(runs):
     program = "import hpc_remetrics.cli, hpc_remetrics.report.plot, sys; sys.exit('matplotlib' in sys.modules)"
     runs.run([runs.command()[0], "-c", program])
+
+
+@pytest.mark.parametrize("what", ["pipe", "bytes", "backend"])
+def test_a_matplotlibrc_of_the_current_directory_is_not_read(tmp_path, what):
+    """Whoever put it there: matplotlib would hang on a pipe, and break on what is no text."""
+    path = tmp_path / "matplotlibrc"
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"\xff\xfe" if what == "bytes" else b"backend: module://evil\n")
+    code = (
+        "from hpc_remetrics.report.figures.style import new_figure, style\n"
+        "with style(): new_figure(1, 'x')\n"
+        "import os, matplotlib; print(os.getcwd(), matplotlib.rcParams['backend'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[0] == str(tmp_path)
+    assert "evil" not in result.stdout

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,11 +53,27 @@ _RC: Any = {
 }
 
 
+def _matplotlib() -> Any:
+    """Return matplotlib, loaded without a `matplotlibrc`: it would take anybody's in the current directory."""
+    if "matplotlib" in sys.modules:
+        return sys.modules["matplotlib"]
+    before, named = os.open(".", os.O_PATH | os.O_CLOEXEC), os.environ.get("MATPLOTLIBRC")
+    try:
+        os.chdir("/")
+        os.environ["MATPLOTLIBRC"] = os.devnull
+        return importlib.import_module("matplotlib")
+    finally:
+        os.fchdir(before)
+        os.close(before)
+        del os.environ["MATPLOTLIBRC"]
+        if named is not None:
+            os.environ["MATPLOTLIBRC"] = named
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the one style, whatever the user's own settings are; matplotlib's state is the same afterwards."""
-    import matplotlib
-
+    matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)

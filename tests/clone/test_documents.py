@@ -1,0 +1,83 @@
+"""Every command and every Python block of the pages works in a fresh clone after the quick start alone.
+
+Left out is what needs a network, a cluster or another program, by the words in it.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clone")]
+
+ELSEWHERE = (
+    *("docker://", "localhost:5000", "repos:", "repos.csv", " crawl ", " download ", " fetch ", "oci:mirror"),
+    *("srun", "sbatch", "apptainer", "pip ", "…", "DATASET.h5", "SOURCE", "/gpfs"),
+)
+RECIPES = ("spack_repo", "easyblock")
+"""What a Python block of a recipe for another installer holds."""
+
+
+def commands(page: Path) -> list[str]:
+    """Return the lines of a page that call the program."""
+    lines = [
+        line.strip().removeprefix("$ ") for line in page.read_text().splitlines() if re.match(r" {4}|\$ |\w", line)
+    ]
+    called = [
+        re.sub(r"\s{2,}#.*$", "", line)
+        for line in lines
+        if re.match(r"(mpirun .*)?(hpc-remetrics|python -m hpc_remetrics) ", line)
+    ]
+    called += [
+        line for line in lines if re.match(r"mpirun .*(hpc-remetrics|-m hpc_remetrics) ", line) and line not in called
+    ]
+    return [re.sub(r"\s{2,}[#(].*$", "", line) for line in called if not any(word in line for word in ELSEWHERE)]
+
+
+def blocks(page: Path) -> list[str]:
+    found = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return [block for block in found if not any(word in block for word in RECIPES)]
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory, clone, layout) -> Path:
+    """A directory with what the pages call a user's own: a layout, a dataset, and an earlier one."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(layout, folder / "layout")
+    made = clone.root / "remetrics.h5"
+    for name in ("hub.h5", "remetrics.h5", "monday.h5", "tuesday.h5", "sample.h5"):
+        shutil.copy(made, folder / name)
+    return folder
+
+
+def test_the_pages_have_something_to_run():
+    assert sum(len(commands(page)) for page in PAGES) >= 15
+    assert sum(len(blocks(page)) for page in PAGES) >= 15
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands(clone, images, page):
+    for command in commands(page):
+        own = re.sub(r"mpirun -n \d+", "mpirun -n 2", command).replace("/data/layout", str(images / "layout"))
+        own = own.replace("/local/scratch", "/tmp")
+        words = shlex.split(own)
+        if "analyze" in words and "-o" in words:  # another dataset than the one that is there
+            output = images / words[words.index("-o") + 1]
+            output.unlink(missing_ok=True)
+        result = clone.shell(own, images)
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_python_blocks(clone, images, page, tmp_path):
+    """As in a notebook: the blocks of a page follow each other."""
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(page)))
+    result = clone.shell(f"python {script}", images)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()

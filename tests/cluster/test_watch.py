@@ -34,4 +34,6 @@ def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout
 def test_a_start_that_goes_well_leaves_nothing(runs: Runs, layout):
     result = runs.run(runs.analyze(f"oci:{layout}", "out.h5", ranks=3))
     assert "wait for MPI" not in result.stderr
-    assert [path for path in Path("/dev/shm").glob(f"hpc-remetrics-{os.getuid()}-*-start") if any(path.iterdir())] == []
+    # Other jobs of this machine may be starting just now.
+    marks = Path("/dev/shm").glob(f"hpc-remetrics-{os.getuid()}-*-start*/*/*")
+    assert [path for path in marks if not Path("/proc", path.name.partition("-")[2]).exists()] == []

@@ -95,7 +95,7 @@ class Progress:
         layers, files, size, failures = self._now
         seconds = max(self._clock() - self._started, 1e-9)
         parts = [
-            f"{layers}/{counted(self._total_layers, 'layer')}",
+            f"{layers:,}/{counted(self._total_layers, 'layer')}",
             counted(files, "file"),
             f"{size / 1e9:.2f}/{self._total_bytes / 1e9:.2f} GB",
             f"{size / seconds / 1e9:.3f} GB/s",

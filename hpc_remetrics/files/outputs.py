@@ -116,7 +116,7 @@ def check_directory(path: Path) -> None:
     :raises OutputError: it says which.
     """
     if os.path.lexists(path) and not path.is_dir():
-        raise OutputError(f"{path} is no directory", "name a directory with -o")
+        raise OutputError(f"{path} is a file, not a directory", "name a directory with -o")
     check_parent(path / "any")
 
 

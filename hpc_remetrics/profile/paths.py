@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.opening import private_file
 from .fault import LayerFault
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-from ..files.opening import private_file
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -248,7 +247,7 @@ class DeepDirectories:
             self._compact()
 
     def _flush(self) -> None:
-        with open(self._overflow, "ab") as file:
+        with private_file(self._overflow, "ab") as file:
             for hashes in self._kept:
                 file.write(hashes.tobytes())
         self._kept.clear()
@@ -259,7 +258,7 @@ class DeepDirectories:
         self._flush()
         smaller = self._overflow.with_suffix(".compact")
         rows = 0
-        with open(smaller, "wb") as file:
+        with private_file(smaller, "wb") as file:
             for hashes in self._distinct():
                 file.write(hashes.tobytes())
                 rows += len(hashes)

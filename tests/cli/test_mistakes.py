@@ -24,7 +24,7 @@ MISTAKES = {
     "limit of nothing": (["analyze", "--limit", "entries=0"], 2, "above 0"),
     "seconds not above 0": (["analyze", "--publish-seconds", "-1"], 2, "above 0"),
     "missing source": (["analyze", "oci:/nowhere"], 2, "/nowhere"),
-    "wrong reference": (["analyze", "ftp:x"], 2, "oci:DIR"),
+    "wrong reference": (["analyze", "ftp://x/"], 2, "oci:DIR"),
     "missing settings": (["analyze", "--config", "none.toml"], 2, "none.toml"),
     "output not writable": (["analyze", "oci:/nowhere", "-o", "/dev/null/x.h5"], 5, "-o"),
     "output is a folder": (["analyze", "oci:/nowhere", "-o", "."], 5, "-o"),

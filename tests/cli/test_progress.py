@@ -74,7 +74,7 @@ def test_a_terminal_gets_one_line_five_times_a_second_that_fits(terminal, clock)
     assert lines.pop() == "\n"
     assert 45 <= len(lines) <= 52
     assert all(len(line) == terminal.columns - 1 for line in lines)
-    assert lines[-1].startswith("1000/1000 layers")
+    assert lines[-1].startswith("1,000/1,000 layers")
 
 
 def test_elsewhere_a_line_a_minute_and_a_last_one(clock):

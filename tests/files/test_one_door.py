@@ -28,6 +28,9 @@ ALLOWED = {
     # Contents for libmagic, in memory or in a file of scratch without a name.
     ("profile/held.py", "tempfile.TemporaryFile"): "a file without a name",
     ("profile/held.py", "os.ftruncate"): "that file, or the one in memory",
+    ("profile/paths.py", ".replace"): "on scratch, in the private directory of the rank",
+    ("sources/sparse.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("sources/sparse.py", "os.ftruncate"): "that file",
     ("profile/libmagic/binding.py", "tempfile.TemporaryFile"): "a file without a name",
     ("profile/libmagic/binding.py", "os.ftruncate"): "that file, or the one in memory",
     ("profile/libmagic/binding.py", "os.fchmod"): "that file, or the one in memory",

@@ -54,7 +54,7 @@ def test_reduce_of_something_else_says_so(tmp_path):
     runs = Runs(tmp_path)
     (tmp_path / "text.h5").write_text("no dataset\n")
     result = runs.run(runs.command("reduce", "text.h5"), code=2)
-    assert len(result.stderr.splitlines()) == 1 and "text.h5 is not an HDF5 file" in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and "text.h5: it is not an HDF5 file" in result.stderr
     result = runs.run(runs.command("reduce", "nowhere.h5"), code=2)
     assert len(result.stderr.splitlines()) == 1 and "nowhere.h5 is not there" in result.stderr
     assert (tmp_path / "text.h5").read_text() == "no dataset\n"

@@ -362,7 +362,7 @@ def test_interim_answers_are_not_the_answer(proxy, fetch, blob, numbers):
             proxy.on(part, faults.interim(*numbers), times=99, method=method)
     client = Registry(proxy.host)
     assert client.manifest("one", "1").size == client.head_manifest("one", "1").size
-    assert list(client.tags("one")) == ["1"]
+    assert "1" in list(client.tags("one"))
     assert client.blob_size("one", blob[0]) == len(blob[1])
     assert fetch() == blob[1]
 

@@ -61,6 +61,8 @@ def endless(layout, tmp_path):
     manifest = json.loads((copy / "blobs/sha256" / index["manifests"][0]["digest"][7:]).read_text())
     blob = put(copy, slow_layer())
     manifest["layers"].append({**manifest["layers"][0], **blob})
+    # The config of that image says how many layers there are; one without diff_ids says nothing.
+    manifest["config"].update(put(copy, b"{}"))
     index["manifests"].append({**index["manifests"][0], **put(copy, json.dumps(manifest).encode())})
     (copy / "index.json").write_text(json.dumps(index))
     return copy

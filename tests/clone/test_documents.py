@@ -75,4 +75,4 @@ def test_python_blocks(clone, images, page, tmp_path):
     script.write_text("\n".join(blocks(page)))
     result = clone.shell(f"python {script}", images)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip()
+    assert result.stdout.strip() or "print(" not in script.read_text()

@@ -22,7 +22,7 @@ from .account import about_rank, about_run, new_note
 from .cluster.comm import Comm, launched_rank, launched_size
 from .cluster.job import run_job
 from .cluster.scratch import Scratch, node_bases
-from .cluster.signals import StopRequest
+from .cluster.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from .cluster.together import on_root, together
 from .config import DEMO, AnalyzeOptions
 from .errors import DatasetError, OutputError, PartError, RemetricsError, UsageError
@@ -59,12 +59,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MOST_SAID = 5
-
-_LEAVE = 0.5
-"""Seconds that the root gives the others to clear their scratch before it ends the job."""
-
-_ALONE = 5.0
-"""Seconds after which another rank ends it, because the root has not."""
 
 
 def analyze(options: AnalyzeOptions) -> int:
@@ -395,7 +389,7 @@ class _Run:
         self._close_scratch()
         # The root's word, and its end of the job, come first, unless it was not asked to stop, or is very busy.
         if self.comm.size > 1:
-            time.sleep(_LEAVE if self.is_root else _ALONE)
+            time.sleep(LEAVE_SECONDS if self.is_root else ALONE_SECONDS)
         self._tell(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
         self.comm.abort(4)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from . import __version__
 from .cluster.job import remark, wait_for_ranks
-from .cluster.signals import STOPPED, Interrupted, end_on_signal
+from .cluster.signals import end_on_signal
 from .cluster.watch import START_SECONDS
 from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
@@ -76,9 +76,6 @@ def _main(argv: Sequence[str] | None) -> int:
         else:
             _complain(f"error: {error}")
         return error.exit_code
-    except Interrupted as reason:
-        _complain(str(reason))
-        return STOPPED
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130

@@ -20,7 +20,6 @@ from typing import Any, NoReturn
 
 from ..errors import MissingComponentError, RemetricsError, UsageError
 from .segments import remove_stale_segments
-from .signals import STOPPED, Interrupted
 from .watch import START_SECONDS, watched
 
 ANY = -1
@@ -340,19 +339,9 @@ class AbortOnError:
             return
         sys.stdout.flush()
         text, code = "".join(traceback.format_exception(kind, error, trace)), 1
-        if isinstance(error, Interrupted):
-            self._interrupted(error)
         if isinstance(error, RemetricsError):
             text, code = f"error: {error}\n", error.exit_code
         sys.stderr.write(f"[rank {self.comm.rank} {self.comm.host}] ends the job:\n{text}")
         sys.stderr.flush()
         time.sleep(_SAID)
         self.comm.abort(code)
-
-    def _interrupted(self, error: Interrupted) -> NoReturn:
-        """End the job on a signal: rank 0 says it, another one ends it only if rank 0 does not."""
-        if self.comm.rank == self.comm.root:
-            sys.stderr.write(f"{error}\n")
-            sys.stderr.flush()
-        time.sleep(_SAID if self.comm.rank == self.comm.root else _ALONE)
-        self.comm.abort(STOPPED)

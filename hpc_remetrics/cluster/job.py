@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 from ..errors import RemetricsError
+from ..files.publish import remove_temporaries
 from ..log import set_rank
-from .comm import AbortOnError, Comm, connect
-from .signals import StopRequest
+from .comm import AbortOnError, Comm, connect, launched_rank
+from .signals import ALONE_SECONDS, LEAVE_SECONDS, STOPPED, StopRequest, clear_up
 from .watch import START_SECONDS
 
 _remarks: list[str] = []
@@ -42,10 +46,12 @@ def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int
 
     :param stop: what hears signals, installed; None: they end the job with code 4 wherever it is, files removed.
     """
-    heard = _interrupting() if stop is None else stop
+    connected: list[Comm] = []
+    heard = _leaving(connected) if stop is None else stop
     comm: Comm | None = None
     try:
         comm = connect(_start_seconds)
+        connected.append(comm)
         set_rank(comm.rank, comm.host)
         if comm.rank == comm.root:
             _say_remarks()
@@ -59,9 +65,30 @@ def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int
     return comm.leave(code)
 
 
-def _interrupting() -> StopRequest:
-    """Return what ends a job on a signal wherever it is."""
+def _leaving(connected: list[Comm]) -> StopRequest:
+    """Return what ends a job on a signal wherever it is, with its temporary files removed.
+
+    No exception is raised for that: in a callback of the HDF5 library it would become another one, and a rank that left
+    an exchange halfway would be waited for by the others for ever.
+
+    :param connected: the communicator, once there is one.
+    """
     stop = StopRequest()
-    stop.at_once = stop.interrupt
+
+    def leave() -> NoReturn:
+        clear_up()
+        remove_temporaries()
+        comm = connected[0] if connected else None
+        is_root = comm.rank == comm.root if comm else launched_rank() in (None, 0)
+        if comm and comm.size > 1:
+            # What rank 0 says, and its end of the job, come first.
+            time.sleep(LEAVE_SECONDS if is_root else ALONE_SECONDS)
+        if is_root:
+            os.write(2, f"stopped on {stop.reason}; start again\n".encode())
+        if comm:
+            comm.abort(STOPPED)
+        os._exit(STOPPED)
+
+    stop.at_once = leave
     stop.install()
     return stop

@@ -25,6 +25,7 @@ from ..plan import bucket_of
 from .account import Account
 from .comm import Comm
 from .private import open_private, private_directories, private_directory
+from .signals import cleared_on_leaving
 from .together import together
 
 _TMPFS = Path("/dev/shm")
@@ -141,7 +142,9 @@ def shared_scratch(
             made.callback(scratch.close)
             return scratch
 
-        yield together(comm, make)
+        scratch = together(comm, make)
+        with cleared_on_leaving(scratch.close):
+            yield scratch
 
 
 class Grant:

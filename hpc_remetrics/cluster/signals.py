@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -16,11 +17,30 @@ STOPPED = 4
 """The exit code of a job that was stopped."""
 
 
-class Interrupted(BaseException):
-    """A signal ends a command that has nothing to bring in order but its temporary files.
+LEAVE_SECONDS = 0.5
+"""Seconds that rank 0 gives the others to clear their scratch before it ends the job."""
 
-    No `Exception`: ranks that were interrupted somewhere can't agree on anything any more.
-    """
+ALONE_SECONDS = 5.0
+"""Seconds after which another rank ends it, because rank 0 has not."""
+
+_to_clear: list[Callable[[], object]] = []
+
+
+@contextlib.contextmanager
+def cleared_on_leaving(clear: Callable[[], object]) -> Iterator[None]:
+    """Have `clear` called if a signal ends this process within the block, whose own ends are then not reached."""
+    _to_clear.append(clear)
+    try:
+        yield
+    finally:
+        _to_clear.remove(clear)
+
+
+def clear_up() -> None:
+    """Call what was given to `cleared_on_leaving`, the last first; what fails is left to the sweep of the next run."""
+    for clear in reversed(_to_clear):
+        with contextlib.suppress(Exception):
+            clear()
 
 
 def end_on_signal(speaks: bool) -> None:
@@ -53,10 +73,6 @@ class StopRequest:
     def install(self) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
-
-    def interrupt(self) -> NoReturn:
-        """Raise `Interrupted`; as `at_once` where files are all that is to be brought in order."""
-        raise Interrupted(f"stopped on {self.reason}; start again")
 
     def ignore(self) -> None:
         """Be deaf from now on: all is done but the exit, whose code a late signal would spoil."""

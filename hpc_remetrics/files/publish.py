@@ -11,19 +11,24 @@ import os
 import re
 import secrets
 import stat
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from .names import Place, held, place
-from .opening import create, create_at, rename
+from .opening import create, create_at, remove, rename
 from .outputs import real_name
 
 _COPY_BYTES = 4 << 20
 _RANDOM_BYTES = 8
 _MOST_NAME_BYTES = 200
 """Of a file's name in that of its temporary file; names may have 255."""
+
+
+_given: deque[Path] = deque(maxlen=64)
+"""The temporary names that `temporary_name` gave last; few are in use at a time."""
 
 
 def publish_copy(source: Path, target: Path) -> None:
@@ -100,7 +105,16 @@ def temporary_name(target: Path) -> Path:
     >>> temporary_name(Path("a/part-1.h5")).name.startswith(".part-1.h5.")
     True
     """
-    return target.with_name(f"{_stem(target.name)}{secrets.token_hex(_RANDOM_BYTES)}.tmp")
+    name = target.with_name(f"{_stem(target.name)}{secrets.token_hex(_RANDOM_BYTES)}.tmp")
+    _given.append(name)
+    return name
+
+
+def remove_temporaries() -> None:
+    """Remove what still has one of the temporary names that this process gave last, before a signal ends it."""
+    for name in _given:
+        with contextlib.suppress(OSError):
+            remove(name)
 
 
 def sweep(target: Path) -> int:

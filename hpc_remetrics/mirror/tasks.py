@@ -278,11 +278,11 @@ class _Walk:
         self._named |= {str(documents.get(child, "digest")) for child in found.manifests}
         if len(self._named) > limits.index_manifests:
             most = limits.index_manifests
-            raise Malformed(f"more than {most} manifests under this name (--limit index_manifests=N)")
+            raise Malformed(f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)")
         # The config is no layer.
         if len(found.blobs) > limits.image_layers + 1:
             most = limits.image_layers
-            raise Malformed(f"{len(found.blobs)} blobs, more than {most} (--limit image_layers=N)")
+            raise Malformed(f"{counted(len(found.blobs), 'blob')}, more than {most} (--limit image_layers=N)")
 
 
 def _platforms_of(index: bytes) -> set[str]:

@@ -278,7 +278,7 @@ class _Walk:
         children = get_list(value, "manifests")
         self._named |= set(map(_key, children))
         if len(self._named) > (most := self._limits.index_manifests):
-            message = f"more than {most} manifests under this name (--limit index_manifests=N)"
+            message = f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)"
             return self._skip_document(document, "too_many", message)
         self._stack.extend((child, document.depth + 1) for child in reversed(children))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DatasetError
+from ..wording import counted
 from .checks import check_columns
 from .chunk_reader import columns_of
 from .metrics_schema import METRICS, METRICS_VERSION
@@ -88,11 +89,11 @@ class Metrics:
         most = _MOST_ROWS + sum(len(siblings[name]) for name in ("layers", "images", "types"))
         for name, table in self._tables.items():
             if len(table) > most:
-                raise damaged(self._path, f"/metrics/{name} has {len(table):,} rows")
+                raise damaged(self._path, f"/metrics/{name} has {counted(len(table), 'row')}")
         lengths = {"totals": 1, "layers": len(siblings["layers"]), "images": len(siblings["images"])}
         for name, wanted in lengths.items():
             if (rows := len(self._tables[name])) != wanted:
-                raise damaged(self._path, f"/metrics/{name} has {rows:,} rows, not {wanted:,}")
+                raise damaged(self._path, f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}")
         for points, (first, count) in _POINTED.items():
             table, there = self["distributions"], len(self[points])
             if np.any(table[first].astype(float) + table[count] > there):

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..columns import NO_CONTENT, NO_TYPE
 from ..records import CHUNK_METHODS, COMPRESSIONS, KINDS, STATUSES
+from ..wording import counted
 from .part_format import BLOBS, ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
 
 _COUNTS = ("files", "symlinks", "hardlinks", "devices", "whiteouts", "others")
@@ -37,7 +38,7 @@ def checked_index(index: Any, size: int) -> dict[str, Any]:
     _require(found, {"layers": int, "layers_crc": int, "types": list, "failures": list, "extras": dict})
     _require(found, {"signature": dict, "offsets": dict})
     if not 0 <= found["layers"] <= size // LAYER.itemsize:
-        raise ValueError(f"{found['layers']} layers in {size} bytes")
+        raise ValueError(f"{counted(found['layers'], 'layer')} in {size} bytes")
     for text in found["types"]:
         if not isinstance(text, str) or len(text) > _TEXT:
             raise ValueError("a type is not a short string")

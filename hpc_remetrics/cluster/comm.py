@@ -36,9 +36,6 @@ _SHORT_TRIES, _TRIES = 50, 20_000
 _FAILED = (1 << 64) - 1
 """What a rank that can't go on tells in place of a number of bytes."""
 
-_ALONE = 5.0
-"""Seconds after which another rank ends the job, because rank 0 has not."""
-
 _SAID = 0.5
 """Seconds in which a launcher passes on what a rank said last, before the abort tears its pipes."""
 

@@ -15,6 +15,7 @@ from support.tools import need
 
 import hpc_remetrics
 from hpc_remetrics.cluster.comm import SerialComm
+from hpc_remetrics.errors import PartError
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
 from hpc_remetrics.store import gather as module
 from hpc_remetrics.store import parts
@@ -188,5 +189,5 @@ def test_a_digest_with_two_sizes_is_refused(tmp_path):
     corpus.catalog.images.append(image)
     items = [(lie.digest, lie.profile, lie.spill(tmp_path / "spills"))]
     parts.write_part(corpus.directory, "9-0-0", items, [], TYPES, SIGNATURE, tmp_path)
-    with pytest.raises(RuntimeError, match="different sizes"):
+    with pytest.raises(PartError, match="different sizes"):
         corpus.gather("serial")

@@ -128,7 +128,7 @@ def test_mistakes_are_one_line(tmp_path):
         ([good], 2, "no output named"),
         ([good, "missing.h5", "-o", "x.h5"], 2, "missing.h5 is not there"),
         ([good, "none.h5", "-o", "x.h5"], 2, "not an HDF5 file"),
-        ([good, "-o", tmp_path], 5, "is a folder"),
+        ([good, "-o", tmp_path], 5, "is a directory"),
     ):
         assert run(*words)[0] == code
         assert text in run(*words)[1] and run(*words)[1].count("\n") == 1
@@ -138,10 +138,11 @@ def test_mistakes_are_one_line(tmp_path):
 def test_a_full_disk_leaves_what_was_there(tmp_path):
     corpus = Corpus(tmp_path, 26, [900, 900])
     one, two = pieces(corpus, 2)
-    before = one.read_bytes()
-    command = [sys.executable, "-m", "hpc_remetrics", "merge", one, two, "-o", one, "--scratch", tmp_path]
+    before = tmp_path / "before.h5"
+    before.write_bytes(b"what was there")
+    command = [sys.executable, "-m", "hpc_remetrics", "merge", one, two, "-o", before, "--force", "--scratch", tmp_path]
     shell = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *map(str, command)]
     result = subprocess.run(shell, capture_output=True, text=True)
     assert result.returncode == 5 and result.stderr.count("\n") == 1, result.stderr
-    assert one.read_bytes() == before
+    assert before.read_bytes() == b"what was there"
     assert not list(tmp_path.glob(".*tmp"))

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .buckets import total_size
 from .cluster.comm import Comm
 from .cluster.coordinator import Tally
 from .config import DEMO, AnalyzeOptions
-from .plan import total_size
 from .profile import filetype
 from .profile.sample import codecs
 from .records import Layer

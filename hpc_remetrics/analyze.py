@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .account import about_rank, about_run, new_note
+from .buckets import total_size
 from .cluster.comm import Comm, launched_rank, launched_size
 from .cluster.job import run_job
 from .cluster.scratch import Scratch, node_bases
@@ -34,7 +35,7 @@ from .files.outputs import check_apart
 from .files.publish import sweep
 from .mirror.keeping import Keeping, KeepingSource
 from .mirror.layout import Layout
-from .plan import make_plan, share_of, total_size, unique_layers
+from .plan import make_plan, share_of, unique_layers
 from .profile import filetype
 from .profile.process import Child
 from .profile.typetable import TypeTable

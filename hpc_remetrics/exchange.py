@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .buckets import total_size
 from .cluster.comm import Backoff, Comm
 from .cluster.coordinator import ASK, BYE, PAUSE, TALLY, Coordinator
 from .cluster.signals import StopRequest
 from .errors import RemetricsError
-from .plan import Plan, total_size
+from .plan import Plan
 from .profile.process import Child
 from .progress import Progress
 from .store.jobs import Notebook

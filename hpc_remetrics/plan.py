@@ -7,6 +7,7 @@ on demand in shrinking chunks, so that no rank idles at the end, however unequal
 
 >>> from hpc_remetrics.records import Digest, Layer
 >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
+>>> from hpc_remetrics.buckets import divide
 >>> plan = make_plan(layers, ranks=2)
 >>> [len(share) for share in plan.shares], len(plan.tail)
 ([1, 1], 6)
@@ -21,35 +22,14 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .buckets import by_size
 from .records import Catalog, Digest, Image, Layer
-
-MB = 10**6
-
-BUCKETS: tuple[tuple[str, int | None], ...] = (
-    ("up to 50 MB", 50 * MB),
-    ("up to 1 GB", 1_000 * MB),
-    ("up to 2 GB", 2_000 * MB),
-    ("above 2 GB", None),
-)
-"""Name and greatest size of each bucket, compressed bytes."""
 
 TAIL = 0.7
 """Share of the whole cost that is kept back to be dealt out on demand: a rank at a third of the mean speed ends its
 share with the others."""
 
 _SECONDS_A_LAYER, _SECONDS_A_BYTE = 0.02, 1e-7
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """The layers of one range of sizes, dearest first."""
-
-    name: str
-    layers: tuple[Layer, ...]
-
-    @property
-    def bytes(self) -> int:
-        return total_size(self.layers)
 
 
 @dataclass(frozen=True)
@@ -102,38 +82,9 @@ def false_sizes(catalog: Catalog, sizes: Mapping[bytes, int]) -> Iterator[tuple[
                 yield image, layer
 
 
-def total_size(layers: Iterable[Layer]) -> int:
-    """Return the compressed bytes of layers; an unknown size counts nothing."""
-    return sum(max(layer.size, 0) for layer in layers)
-
-
 def cost(layer: Layer) -> float:
     """Return the estimated seconds of a layer; only ratios matter."""
     return _SECONDS_A_LAYER + max(layer.size, 0) * _SECONDS_A_BYTE
-
-
-def by_size(layers: Iterable[Layer]) -> list[Layer]:
-    """Return layers in order of falling size, and of digest where that is the same."""
-    ordered = sorted(layers, key=lambda layer: layer.digest.raw)
-    ordered.sort(key=lambda layer: -layer.size)
-    return ordered
-
-
-def divide(layers: Iterable[Layer]) -> tuple[Bucket, ...]:
-    """Divide layers by compressed size into the four buckets; an unknown size counts as small."""
-    parts: list[list[Layer]] = [[] for _ in BUCKETS]
-    for layer in by_size(layers):
-        parts[bucket_of(layer.size)].append(layer)
-    return tuple(Bucket(name, tuple(part)) for (name, _), part in zip(BUCKETS, parts, strict=True))
-
-
-def bucket_of(size: int) -> int:
-    """Return the number of the bucket of a layer of `size` bytes.
-
-    >>> bucket_of(50_000_000), bucket_of(50_000_001), bucket_of(3 * 10**9)
-    (0, 1, 3)
-    """
-    return next(number for number, (_, most) in enumerate(BUCKETS) if most is None or size <= most)
 
 
 def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_remetrics.plan import BUCKETS, bucket_of, cost, divide, make_plan, next_chunk, unique_layers
+from hpc_remetrics.buckets import BUCKETS, bucket_of, divide
+from hpc_remetrics.plan import cost, make_plan, next_chunk, unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
 
 

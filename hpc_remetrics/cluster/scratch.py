@@ -19,9 +19,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..buckets import bucket_of
 from ..errors import BlobError, OutputError
 from ..limits import NODE_LAYERS
-from ..plan import bucket_of
 from .account import Account
 from .comm import Comm
 from .private import open_private, private_directories, private_directory

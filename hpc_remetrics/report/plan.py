@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..buckets import divide
 from ..cluster.comm import SerialComm
 from ..config import PlanOptions
 from ..log import escape
 from ..metrics.forecast import Forecast, forecast, rates_of
-from ..plan import Plan, cost, divide, make_plan, unique_layers
+from ..plan import Plan, cost, make_plan, unique_layers
 from ..progress import clock_time
 from ..records import Catalog, Layer
 from ..registry.pool import Registries

@@ -23,11 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from hpc_remetrics.cluster.comm import connect
-from hpc_remetrics.columns import BLOCK_ROWS, COLUMNS, EXTRAS, HEADER, MAGIC, NO_CONTENT, NO_TYPE, LayerProfile
+from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.mpi.comm import connect
+from hpc_remetrics.parts.parts import write_part
+from hpc_remetrics.parts.spill_format import (
+    BLOCK_ROWS,
+    COLUMNS,
+    EXTRAS,
+    HEADER,
+    MAGIC,
+    NO_CONTENT,
+    NO_TYPE,
+    LayerProfile,
+)
 from hpc_remetrics.records import KINDS, Catalog, Digest, Image, Layer
-from hpc_remetrics.store.gather import gather
-from hpc_remetrics.store.parts import write_part
 
 from .measure import machine
 

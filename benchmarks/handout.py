@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hpc_remetrics.cluster.comm import SerialComm
+from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Image, Layer
-from hpc_remetrics.store.gather import gather
 
 from .gather import LAYER_ROWS, layer_digest, prepare
 from .measure import Cost, machine, measure

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 import hpc_remetrics
-from hpc_remetrics.cluster.comm import SerialComm
+from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.metrics.growth import ORDERS, checkpoints, order_of
+from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Image, Layer
-from hpc_remetrics.store.gather import gather
 
 from .gather import LAYER_ROWS, layer_digest, prepare
 from .measure import Cost, machine, measure

@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_remetrics.cluster.comm import SerialComm, connect
-from hpc_remetrics.cluster.coordinator import ASK, BYE, DEAL, SHARE, TALLY, Coordinator, Tally, tally_seconds
-from hpc_remetrics.cluster.intake import Intake
-from hpc_remetrics.plan import Plan, cost, make_plan
+from hpc_remetrics.analyze.coordinator import ASK, BYE, DEAL, SHARE, TALLY, Coordinator, Tally, tally_seconds
+from hpc_remetrics.analyze.plan import Plan, cost, make_plan
+from hpc_remetrics.analyze.work_queue import Intake
+from hpc_remetrics.mpi.comm import SerialComm, connect
 from hpc_remetrics.records import Digest, Layer
 
 from .measure import machine

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hpc_remetrics.profile.libmagic.binding import Magic
-from hpc_remetrics.profile.libmagic.exact import Exact, agree
+from hpc_remetrics.filetype.libmagic.binding import Magic
+from hpc_remetrics.filetype.libmagic.exact import Exact, agree
 
 from .corpus import contents
 from .layers import blobs, build

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .store.dataset import Dataset
+    from .dataset.reader import Dataset
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ def open(path: "str | Path") -> "Dataset":
 
     :raises DatasetError: the file is missing, damaged, or no dataset of this version.
     """
-    from .store.dataset import Dataset
+    from .dataset.reader import Dataset
 
     return Dataset(path)
 
@@ -39,6 +39,6 @@ def path_bytes(text: str) -> bytes:
     >>> path_bytes(r"caf\xe9\\n")
     b'caf\xe9\\n'
     """
-    from .store.readable import path_bytes
+    from .dataset.text_values import path_bytes
 
     return path_bytes(text)

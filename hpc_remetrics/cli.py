@@ -9,14 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from . import __version__
-from .cluster.job import remark, wait_for_ranks
-from .cluster.signals import end_on_signal
-from .cluster.watch import START_SECONDS
-from .errors import MissingComponentError, OutputError, RemetricsError
-from .log import escape, set_up
-from .settings import remarks, settings
-from .streams import StdoutError, give_up_stdout, standard_streams
-from .verbs import (
+from .commands import (
     STYLE,
     Parser,
     analyze,
@@ -34,6 +27,13 @@ from .verbs import (
     report,
     status,
 )
+from .errors import MissingComponentError, OutputError, RemetricsError
+from .log import escape, set_up
+from .mpi.job import remark, wait_for_ranks
+from .mpi.signals import end_on_signal
+from .mpi.start_watch import START_SECONDS
+from .settings import remarks, settings
+from .streams import StdoutError, give_up_stdout, standard_streams
 
 PROGRAM = "hpc-remetrics"
 
@@ -138,7 +138,7 @@ def _start_seconds(arguments: argparse.Namespace) -> float:
 
 
 def _launched_rank() -> int:
-    from .cluster.comm import launched_rank
+    from .mpi.comm import launched_rank
 
     return launched_rank() or 0
 

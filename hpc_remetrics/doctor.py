@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from . import programs
-from .cluster.scratch import base_in, default_tiers, room
 from .errors import MissingComponentError, UsageError
 from .log import escape
+from .node.scratch import base_in, default_tiers, room
 from .settings import find, settings
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -133,11 +133,11 @@ def _python() -> Finding:
 
 
 def _libmagic() -> Finding:
-    from .profile import filetype
+    from .filetype import typer
 
     mend = "sudo apt-get install libmagic1, or pip install pylibmagic, or analyze --types none"
     try:
-        version = filetype.libmagic_version()
+        version = typer.libmagic_version()
     except (MissingComponentError, ImportError, OSError) as error:
         return Finding("libmagic", FAIL, f"can't be loaded: {getattr(error, 'args', [error])[0]}", mend)
     magic = import_module("magic")
@@ -148,7 +148,7 @@ def _libmagic() -> Finding:
         return Finding("libmagic", FAIL, f"its data base can't be loaded: {error}", "sudo apt-get install libmagic-mgc")
     finally:
         magic.magic_close(cookie)
-    speed, faster = filetype.speed()
+    speed, faster = typer.speed()
     text = f"{version // 100}.{version % 100:02}: {speed}"
     return Finding("libmagic", WARN if faster else OK, text, faster)
 
@@ -185,7 +185,7 @@ def _zstd() -> Finding:
 def _chunks() -> Finding:
     from importlib.metadata import version
 
-    from .profile.cutting import chunker
+    from .profile.chunking import chunker
 
     try:
         chunker()

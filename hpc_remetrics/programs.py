@@ -7,9 +7,10 @@ given by hand.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SECRETS = ("REMETRICS_PASSWORD", "DOCKER_AUTH_CONFIG")
@@ -47,3 +48,25 @@ def module_path(environ: Mapping[str, str] = os.environ) -> list[str]:
     kept = [item for item in sys.path if item and (os.path.abspath(item) != here or item in named)]
     # The package may have come from the current directory; behind all else nothing there hides another module.
     return [*kept, _PACKAGE] if _PACKAGE not in kept else kept
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command line as datasets keep it: of what `--exec` runs, which may hold secrets, a digest.
+
+    >>> command_line(["hpc-remetrics", "analyze", "--exec", "scan {dir}"])
+    'hpc-remetrics analyze --exec sha256:8ce658b4ffae'
+    """
+    kept, before = [], ""
+    for word in words:
+        flag, equals, text = word.partition("=")
+        if before == "--exec":
+            word = _digest(word)
+        elif equals and flag == "--exec":
+            word = f"--exec={_digest(text)}"
+        kept.append(word)
+        before = word
+    return " ".join(kept)
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"

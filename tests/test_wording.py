@@ -16,8 +16,8 @@ COUNT = re.compile(rf"^ (?:more )?(?:{THINGS})s\b")
 
 # Messages for whom a number below two can't come up, or that tell bytes of a file.
 ALLOWED = {
-    "store/parts.py": "a fault of the program, with its traceback",
-    "store/gather.py": "a fault of the program, with its traceback",
+    "parts/parts.py": "a fault of the program, with its traceback",
+    "gather/gather.py": "a fault of the program, with its traceback",
 }
 
 
@@ -25,7 +25,7 @@ def test_numbers_of_things_have_the_right_form():
     wrong = []
     for module in PACKAGE.rglob("*.py"):
         name = str(module.relative_to(PACKAGE))
-        if name in ALLOWED or name.startswith("profile/"):
+        if name in ALLOWED or name.startswith(("profile/", "tar/", "filetype/")):
             continue
         for node in ast.walk(ast.parse(module.read_text())):
             if not isinstance(node, ast.JoinedStr):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from ..errors import RegistryError
 from ..registry.budget import Budget
-from ..registry.fields import each
+from ..registry.endpoint import scope_of
+from ..registry.header_fields import each
 from ..registry.pool import Registries
-from ..registry.registry import scope_of
 from ..sources.documents import Malformed
 from .pages import Ask, Page, parse_page, path_of
 

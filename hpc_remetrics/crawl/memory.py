@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files.journal import Journal
+from .external_sort import sorted_lines
 from .pages import Ask, Page
-from .sorting import sorted_lines
 
 JOURNAL_FORMAT = "hpc_remetrics crawl"
 VERSION = 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..registry.fields import next_page
+from ..registry.header_fields import next_page
 from ..sources.documents import Malformed, get_list, get_text, parse
 
 PAGE_SIZE = 100

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..progress import StatusLine
 from ..wording import counted, verb
-from . import cost
+from . import request_cost
 from .asking import Answer
 from .memory import Memory
 from .novelty import Novelty
@@ -104,7 +104,7 @@ class Round:
 
     def cost_of(self, walk: Walk) -> str:
         """Return in words what a walk still costs."""
-        return cost.in_words(walk.waiting, self._per_second, self.limit)
+        return request_cost.in_words(walk.waiting, self._per_second, self.limit)
 
     def show(self) -> str:
         """Show how far the walk is; return its cost, once, when all of it has become known."""

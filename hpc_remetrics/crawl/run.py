@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..cluster.comm import Comm
-from ..cluster.crew import Crew, lead
-from ..cluster.signals import StopRequest
 from ..errors import SourceError
 from ..files.lock import OutputLock
 from ..files.publish import write_whole
+from ..mpi.comm import Comm
+from ..mpi.signals import StopRequest
+from ..mpi.task_pool import Crew, lead
 from ..registry.pool import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
 from ..wording import counted

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sources.repositories import Repository
-from .sorting import sorted_lines
+from .external_sort import sorted_lines
 
 _MOST = 10**19 - 1
 """Above any number of pulls, so that what is subtracted from it sorts the most first."""

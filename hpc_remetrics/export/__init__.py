@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..wording import counted
 
 if TYPE_CHECKING:
-    from ..store.dataset import Dataset, Table
+    from ..dataset.reader import Dataset, Table
 
 FORMATS = ("parquet", "csv", "json", "seed2017")
 
@@ -28,10 +28,10 @@ def export_command(path: Path, form: str, folder: Path, tables: Sequence[str], f
     :param tables: names of the tables to write; all if there is none.
     :param force: replace files that this program did not export.
     """
+    from ..dataset.reader import Dataset, reading
+    from ..files.disk_errors import output_error
     from ..files.opening import make_directories
     from ..files.outputs import check_directory
-    from ..store.dataset import Dataset, reading
-    from ..store.hdf5 import output_error
 
     check_directory(folder)
     with Dataset(path) as dataset, reading(dataset):
@@ -46,7 +46,7 @@ def export_command(path: Path, form: str, folder: Path, tables: Sequence[str], f
 
 def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> None:
     if form == "seed2017":
-        from .seed2017 import write
+        from .files_of_2017 import write
 
         written = write(dataset, folder)
         layers, images = counted(written.layers, "layer"), counted(written.images, "image")
@@ -85,7 +85,7 @@ def _check(dataset: Dataset, form: str, folder: Path, tables: Sequence[str], for
     from ..files.outputs import check_replaceable
 
     if form == "seed2017":
-        from .seed2017 import check
+        from .files_of_2017 import check
 
         check(folder, force)
         return

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..dataset.arrow import import_pyarrow, schema_of
+from ..dataset.reader import Table
+from ..dataset.schema import Table as Form
+from ..dataset.text_values import csv_texts
 from ..files.publish import replacing
-from ..store.arrow import import_pyarrow, schema_of
-from ..store.dataset import Table
-from ..store.readable import csv_texts
-from ..store.schema import Table as Form
 
 _FORMULA = r"^[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 _ODD = {"bytes": _FORMULA, "text": rf"{_FORMULA}|[^ -\[\]-~]"}

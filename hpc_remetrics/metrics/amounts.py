@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..store.dataset import Dataset
-from ..store.readable import path_text
+from ..dataset.reader import Dataset
+from ..dataset.text_values import path_text
 from .common_names import CODES, MOST
-from .files import DEPTHS, EXTENSION
+from .file_rows import DEPTHS, EXTENSION
 from .growth import ratio
 from .inputs import summed_by
 

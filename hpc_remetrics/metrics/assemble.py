@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..profile.paths import clean
+from ..dataset.metrics_schema import HOW, SCENARIOS
+from ..dataset.reader import Dataset
+from ..dataset.text_values import path_text
 from ..records import STATUSES
-from ..store.dataset import Dataset
-from ..store.metrics_schema import HOW, SCENARIOS
-from ..store.readable import path_text
-from . import compression, small
+from ..tar.paths import clean
+from . import compression, small_tables
 from .amounts import Whole, by_type
-from .chunks import Chunks
+from .chunk_dedup import Chunks
 from .distribution import Distributions
 from .estimates import estimates
 from .growth import ratio
@@ -73,9 +73,9 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
     """Return all tables."""
     images = _images(inputs, found)
     totals = _totals(inputs, found, images)
-    small.take_layers(inputs, found.distributions, found.layers)
-    small.take_images(inputs, found.distributions, images)
-    small.take_repositories(inputs, found.distributions)
+    small_tables.take_layers(inputs, found.distributions, found.layers)
+    small_tables.take_images(inputs, found.distributions, images)
+    small_tables.take_repositories(inputs, found.distributions)
     return {
         **found.tables,
         "layers": found.layers,
@@ -83,13 +83,13 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
         "totals": {name: [value] for name, value in totals.items()},
         **found.distributions.tables(),
         **by_type(inputs.dataset, found.types),
-        "words": small.words(inputs, found.kinds, images["CLS"]),
-        "top_layers": small.top_layers(inputs),
+        "words": small_tables.words(inputs, found.kinds, images["CLS"]),
+        "top_layers": small_tables.top_layers(inputs),
         "top_contents": _top_contents(inputs.dataset, found),
         "top_paths": _top_paths(inputs.dataset, found.top_paths),
-        "top_repositories": small.top_repositories(inputs),
-        "top_hidden": small.top_hidden(inputs, images),
-        "pulls": small.pulls(inputs, images),
+        "top_repositories": small_tables.top_repositories(inputs),
+        "top_hidden": small_tables.top_hidden(inputs, images),
+        "pulls": small_tables.pulls(inputs, images),
         "same_path": _same_path(found),
         "dedup_levels": _dedup_levels(found),
         "hidden": _how(found, totals["image_FLS"]),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..cluster.comm import Comm
-from ..store.shuffle import Shuffle
-from .files import NAME, NAME_KINDS, Block
+from ..mpi.comm import Comm
+from ..mpi.shuffle import Shuffle
+from .file_rows import NAME, NAME_KINDS, Block
 
 MOST = 1000
 """Names of a kind that are told apart; the others are the rest, whose number is that of the last."""

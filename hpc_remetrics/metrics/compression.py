@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..profile.sample import GZIP_LEVEL, MOST_BYTES, ZSTD_LEVEL
+from ..profile.compression_sample import GZIP_LEVEL, MOST_BYTES, ZSTD_LEVEL
 from ..wording import counted
 from .estimates import NORMAL
 from .inputs import summed_by

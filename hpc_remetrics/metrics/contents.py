@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .chunks import CutTally
+from .chunk_dedup import CutTally
 from .compression import CODECS, SampleTally
 from .distribution import Tally
 from .inputs import Inputs

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cluster.comm import Comm
-from ..store.metrics_schema import DISTRIBUTIONS
+from ..dataset.metrics_schema import DISTRIBUTIONS
+from ..mpi.comm import Comm
 from .sorting import counted, merged
 
 _TAILS = [0, 1, 2, 5, *range(10, 100, 10), *range(9900, 10000, 10), 9995, 9998, 9999, 10000]

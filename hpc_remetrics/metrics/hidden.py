@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..store.metrics_schema import HOW
+from ..dataset.metrics_schema import HOW
 from .inputs import Inputs
 from .layer_index import LayerIndex
 from .sorting import distinct

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cluster.comm import Comm
+from ..dataset.chunk_cache import ChunkReader
+from ..dataset.reader import Dataset
+from ..dataset.schema import CHUNK_ROWS
 from ..files.opening import private_file
+from ..mpi.comm import Comm
+from ..mpi.shuffle import share
 from ..records import STATUSES
-from ..store.chunk_reader import ChunkReader
-from ..store.dataset import Dataset
-from ..store.schema import CHUNK_ROWS
-from ..store.shuffle import share
 
 
 class Inputs:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..profile.paths import WHITEOUT, clean
 from ..records import KINDS
-from .files import read_paths
+from ..tar.paths import WHITEOUT, clean
+from .file_rows import read_paths
 from .hashing import PADDING, hash_slices
 from .inputs import Inputs
-from .names import Paths
+from .path_names import Paths
 from .sorting import distinct
 
 _LONGEST = 4096

@@ -18,19 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cluster.comm import Comm
-from ..store.dataset import Dataset
+from ..dataset.reader import Dataset
+from ..mpi.comm import Comm
 from .amounts import by_name
 from .assemble import Found, Tables, assemble
-from .carriers import Carriers
-from .chunks import Chunks, count_chunks
+from .chunk_dedup import Chunks, count_chunks
 from .common_names import CommonNames
+from .content_join import Carriers
 from .contents import ContentPass, top_contents
-from .files import FilePass
+from .file_rows import FilePass
 from .growth import spread
 from .hidden import HiddenPass
 from .inputs import Inputs, combined
-from .paths import PathPass, top_paths
+from .path_join import PathPass, top_paths
 from .sorting import distinct
 
 DEFAULT_MEMORY = 1 << 30

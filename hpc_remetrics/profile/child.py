@@ -20,17 +20,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..columns import LayerProfile
 from ..errors import RemetricsError
 from ..files.opening import shared_file
+from ..filetype.shared_table import TypeTable
+from ..filetype.typer import Typer
 from ..limits import Limits
+from ..parts.spill_format import LayerProfile
+from ..parts.spill_writer import Spill
 from ..records import Digest
-from .cutting import Cutter
-from .filetype import Typer
+from .chunking import Cutter
+from .compression_sample import Sampler
 from .layer import profile_layer
-from .sample import Sampler
-from .spill import Spill
-from .typetable import TypeTable
 from .unpack import Tree
 
 PACKET = 1 << 16

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from ..columns import NO_CONTENT, LayerProfile, read_blocks
 from ..limits import Limits
+from ..parts.spill_format import NO_CONTENT, LayerProfile, read_blocks
+from ..parts.spill_writer import Spill
 from ..records import KINDS, Digest
 from .layer import profile_layer
-from .spill import Spill
 
 
 class Entry(NamedTuple):

@@ -7,19 +7,19 @@ import time
 from fractions import Fraction
 from typing import Any, BinaryIO, Protocol
 
-from ..columns import NO_TYPE, LayerProfile
+from ..filetype.held_content import HEAD_BYTES, Data, keep
 from ..limits import Limits
+from ..parts.spill_format import NO_TYPE, LayerProfile
+from ..parts.spill_writer import NOTHING, Content, Spill
 from ..records import KINDS, NOTES, Digest
-from .cutting import Cutter, Cutting
-from .decompress import Blob, Decompressed
-from .fault import LayerFault
-from .held import HEAD_BYTES, Data, keep
+from ..tar.decompress import Blob, Decompressed
+from ..tar.fault import LayerFault
+from ..tar.members import Member, Reader
+from ..tar.paths import OPAQUE, WHITEOUT, Directories, clean
+from ..tar.stream import Stream
+from .chunking import Cutter, Cutting
+from .compression_sample import Passing, Sampler
 from .links import resolve_hardlinks
-from .paths import OPAQUE, WHITEOUT, Directories, clean
-from .sample import Passing, Sampler
-from .spill import NOTHING, Content, Spill
-from .stream import Stream
-from .tar import Member, Reader
 from .unpack import ZEROS, Tree
 
 _KIND_OF_TYPE = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
+from ..parts.spill_writer import NOTHING, Spill
 from ..records import KINDS
-from .paths import clean, key_of
-from .spill import NOTHING, Spill
+from ..tar.paths import clean, key_of
 
 _AT_ONCE = 200_000
 """Hard links resolved in one pass over the entries; it bounds the memory for their names."""

@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .fault import LayerFault
-from .held import Data, Held, is_read_anywhere, keep
+from ..filetype.held_content import Data, Held, is_read_anywhere, keep
+from ..tar.fault import LayerFault
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

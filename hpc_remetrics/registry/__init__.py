@@ -24,9 +24,9 @@ from .access import Access, Patience
 from .answers import Small
 from .budget import Budget, Pause, PullLimit
 from .client import Client
+from .endpoint import ACCEPT, Manifest, Page, Registry
 from .pool import Registries
 from .reference import Reference
-from .registry import ACCEPT, Manifest, Page, Registry
 
 __all__ = [
     "ACCEPT",

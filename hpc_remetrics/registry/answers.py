@@ -19,7 +19,7 @@ import urllib3
 from ..errors import RegistryError
 from ..limits import KiB
 from .connections import Timer
-from .fields import printable
+from .header_fields import printable
 from .retry import PassingError
 
 ERROR_BYTES = 64 * KiB

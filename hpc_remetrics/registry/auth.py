@@ -17,7 +17,7 @@ from ..errors import RegistryError
 from . import credentials
 from .access import Access
 from .credentials import Credentials
-from .fields import parse_challenges, printable
+from .header_fields import parse_challenges, printable
 from .reference import HUB, endpoint_of
 
 _TOKEN_SECONDS = 60

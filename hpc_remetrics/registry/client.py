@@ -25,7 +25,7 @@ from .answers import Answer, Small, codes, fault, shown
 from .auth import Keyring
 from .budget import ALL, PULLS, Budget
 from .connections import Adapter, Timer
-from .fields import each, escaped
+from .header_fields import each, escaped
 from .proxies import proxies_for
 from .reference import endpoint_of
 from .retry import PASSING, PassingError, pause_before, retry_after

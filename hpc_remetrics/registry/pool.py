@@ -8,7 +8,7 @@ from typing import Any
 from .access import Access
 from .auth import Keyring
 from .budget import Budget
-from .registry import Registry
+from .endpoint import Registry
 
 
 class Registries:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..store.dataset import Dataset
+    from ..dataset.reader import Dataset
 
 
 def report_command(path: Path, as_json: bool, html: Path | None = None, force: bool = False) -> int:
@@ -18,7 +18,7 @@ def report_command(path: Path, as_json: bool, html: Path | None = None, force: b
     :param html: write them to this file instead, with the figures, as an HTML page.
     :param force: replace a file that is no such page.
     """
-    from ..store.dataset import Dataset, reading
+    from ..dataset.reader import Dataset, reading
 
     if html is not None:
         _check_html(html, path, force)
@@ -40,9 +40,9 @@ def _check_html(target: Path, dataset: Path, force: bool) -> None:
 
 
 def _write_html(dataset: Dataset, target: Path) -> None:
+    from ..files.disk_errors import output_error
     from ..files.opening import make_directories
     from ..files.publish import write_whole
-    from ..store.hdf5 import output_error
     from .html import html
 
     page = html(dataset)
@@ -55,8 +55,8 @@ def _write_html(dataset: Dataset, target: Path) -> None:
 
 
 def _numbers(dataset: Dataset) -> dict[str, Any]:
-    from ..metrics.run import run_totals
-    from ..metrics.totals import totals
+    from ..summaries.run import run_totals
+    from ..summaries.totals import totals
     from .as_json import metrics_as_json
 
     found = {**dataclasses.asdict(totals(dataset)), "run": dataclasses.asdict(run_totals(dataset))}
@@ -64,9 +64,11 @@ def _numbers(dataset: Dataset) -> dict[str, Any]:
 
 
 def _page(dataset: Dataset, name: str) -> str:
-    from ..metrics.run import run_totals
-    from ..metrics.totals import totals
-    from . import run, summary
+    from ..summaries.run import run_totals
+    from ..summaries.totals import totals
+    from . import run_section, summary
     from .text import page
 
-    return "\n".join([page(totals(dataset), name), *summary.section(dataset), *run.section(run_totals(dataset))])
+    return "\n".join(
+        [page(totals(dataset), name), *summary.section(dataset), *run_section.section(run_totals(dataset))]
+    )

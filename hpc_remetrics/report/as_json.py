@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..store.metrics import Metrics
+from ..dataset.metrics import Metrics
 
 _BY_ROW = ("layers", "images")
 """Tables with a row a layer or image: they are in the dataset, and `export` writes them."""

@@ -9,16 +9,16 @@ from html import escape as quoted
 
 import numpy as np
 
+from ..dataset.origin import sources_of
+from ..dataset.reader import Dataset, Table
 from ..log import escape
-from ..store.dataset import Dataset, Table
-from ..store.origin import sources_of
 from ..wording import counted
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
 from .figures.panels import largest
+from .hub_2017 import SOURCES, TOTALS
 from .numbers import Numbers, numbers_of
 from .page_style import MARK, STYLE
-from .references import SOURCES, TOTALS
 from .values import number, shown
 
 _MOST_ROWS = 25

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..metrics.ranks import Ranks, ranks
-from ..store.dataset import Dataset
-from ..store.metrics import Metrics
+from ..dataset.metrics import Metrics
+from ..dataset.reader import Dataset
+from ..summaries.ranks import Ranks, ranks
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..dataset.reader import Dataset, reading
+from ..files.disk_errors import output_error
 from ..files.opening import make_directories
 from ..files.outputs import check_directory, check_replaceable
 from ..files.publish import write_whole
-from ..store.dataset import Dataset, reading
-from ..store.hdf5 import output_error
 from .figures import FIGURES, images
 from .figures.style import is_figure
 from .numbers import numbers_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..dataset.metrics import Metrics
+from ..dataset.reader import Dataset
 from ..log import escape
-from ..store.dataset import Dataset
-from ..store.metrics import Metrics
 from .values import number, shown
 
 _SPREAD = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..log import escape
-from ..metrics.totals import Totals, TypeTotal
+from ..summaries.totals import Totals, TypeTotal
 from ..wording import counted
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..dataset.schema import Column
 from ..log import escape
-from ..store.schema import Column
 from .text import size
 
 NOTHING = "–"
@@ -15,7 +15,7 @@ NOTHING = "–"
 def shown(value: Any, column: Column) -> str:
     """Return a value of a metrics table as people read it.
 
-    >>> from hpc_remetrics.store.metrics_schema import METRICS
+    >>> from hpc_remetrics.dataset.metrics_schema import METRICS
     >>> columns = METRICS["totals"].columns
     >>> shown(1_250_000, columns["CLS"]), shown(0.25, columns["unique_share"]), shown(1234, columns["files"])
     ('1.25 MB', '25 %', '1,234')

@@ -10,7 +10,7 @@ from ..errors import SourceError
 from ..limits import Limits
 from .base import Extent
 from .local import Files
-from .sparse import Expanded, Fragments, SparseMember, checked, old_gnu_pairs, pairs
+from .sparse_members import Expanded, Fragments, SparseMember, checked, old_gnu_pairs, pairs
 
 Members = dict[str, Extent | SparseMember | str]
 

@@ -18,17 +18,7 @@ from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
 from ..wording import counted
 from . import documents, platforms, schema1
 from .base import Root, Source
-from .documents import (
-    Descriptor,
-    Malformed,
-    get,
-    get_list,
-    get_media_type,
-    get_object,
-    get_text,
-    has,
-    shown,
-)
+from .documents import Descriptor, Malformed, get, get_list, get_media_type, get_object, get_text, has, shown
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -14,9 +14,9 @@ from typing import BinaryIO
 from ..errors import RegistryError, SourceError, UsageError
 from ..limits import MANIFEST_BYTES
 from ..records import Digest, Layer, Popularity
+from ..registry.endpoint import Registry
 from ..registry.pool import Registries
 from ..registry.reference import HUB, Reference
-from ..registry.registry import Registry
 from .base import Root, Source
 from .repositories import Repository, read_repositories
 

@@ -99,7 +99,7 @@ def test_a_mistake_of_many_ranks_is_said_once(shell):
 @pytest.mark.parametrize("error", ["KeyboardInterrupt()", "BrokenPipeError()", "ZeroDivisionError('no')"])
 def test_what_ends_a_command(shell, error):
     code = (
-        "import sys, hpc_remetrics.report.plan as plan\n"
+        "import sys, hpc_remetrics.report.plan_page as plan\n"
         f"def broken(options): raise {error}\n"
         "plan.plan_command = broken\n"
         "from hpc_remetrics.cli import main\n"

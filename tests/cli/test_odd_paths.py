@@ -6,7 +6,7 @@ import os
 import shutil
 
 import hpc_remetrics
-from hpc_remetrics.store.origin import sources_of
+from hpc_remetrics.dataset.origin import sources_of
 
 NAME = os.fsdecode(b"caf\xe9")
 

@@ -17,7 +17,7 @@ from support.runs import Runs
 
 import hpc_remetrics
 from hpc_remetrics import cli
-from hpc_remetrics.store.origin import sources_of
+from hpc_remetrics.dataset.origin import sources_of
 
 FAST = ("--types", "none")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpc_remetrics.crawl.sorting import sorted_lines
+from hpc_remetrics.crawl.external_sort import sorted_lines
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files.journal import Journal
 

@@ -4,8 +4,8 @@ import codecs
 
 import pytest
 
+from hpc_remetrics.download.finished_lists import Finished
 from hpc_remetrics.errors import SourceError
-from hpc_remetrics.mirror.lists import Finished
 from hpc_remetrics.sources.repositories import read_repositories
 
 HEAD = "stars,pulls,name,registry,tag"

@@ -11,7 +11,7 @@ from support.runs import Runs
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.store.schema import SCHEMA, SCHEMA_VERSION
+from hpc_remetrics.dataset.schema import SCHEMA, SCHEMA_VERSION
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -7,9 +7,9 @@ import h5py
 import pytest
 
 import hpc_remetrics
-from hpc_remetrics.metrics import compare as module
-from hpc_remetrics.metrics.compare import compare
-from hpc_remetrics.profile.filetype import libmagic_version
+from hpc_remetrics.filetype.typer import libmagic_version
+from hpc_remetrics.summaries import compare as module
+from hpc_remetrics.summaries.compare import compare
 
 
 def rows(dataset, table, *columns):

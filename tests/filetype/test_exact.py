@@ -10,16 +10,16 @@ import sysconfig
 import pytest
 from support.tools import need
 
-from hpc_remetrics.profile import filetype
-from hpc_remetrics.profile.filetype import Typer
-from hpc_remetrics.profile.libmagic import exact as exact_module
-from hpc_remetrics.profile.libmagic import patterns
-from hpc_remetrics.profile.libmagic.binding import Magic, data_base_path, libmagic_version
-from hpc_remetrics.profile.libmagic.exact import LIBRARIES, Exact, agree
-from hpc_remetrics.profile.libmagic.numeric import WIDTHS
-from hpc_remetrics.profile.libmagic.records import REGEX, SEARCH, STRING, Base, find_base
-from hpc_remetrics.profile.libmagic.samples import SAMPLES
-from hpc_remetrics.profile.typetable import TypeTable
+from hpc_remetrics.filetype import typer
+from hpc_remetrics.filetype.libmagic import exact as exact_module
+from hpc_remetrics.filetype.libmagic import patterns
+from hpc_remetrics.filetype.libmagic.binding import Magic, data_base_path, libmagic_version
+from hpc_remetrics.filetype.libmagic.database import REGEX, SEARCH, STRING, Base, find_base
+from hpc_remetrics.filetype.libmagic.exact import LIBRARIES, Exact, agree
+from hpc_remetrics.filetype.libmagic.numeric import WIDTHS
+from hpc_remetrics.filetype.libmagic.samples import SAMPLES
+from hpc_remetrics.filetype.shared_table import TypeTable
+from hpc_remetrics.filetype.typer import Typer
 
 ROOTS = ("/usr", "/etc", sys.prefix, sysconfig.get_path("purelib"))
 FILES, LARGEST = 5_000, 4 << 20
@@ -361,7 +361,7 @@ def test_typers_agree(tmp_path, plain):
         assert heads[0] == heads[1]
         if number > 3:
             break
-    assert filetype.signature("exact") == filetype.signature("plain")
+    assert typer.signature("exact") == typer.signature("plain")
 
 
 @pytest.mark.parametrize("rules", ["0 string abc something\n", "# only words\n\n0 byte 1 one\n"])

@@ -11,11 +11,11 @@ from collections import Counter
 
 import pytest
 
-from hpc_remetrics.profile.filetype import Typer
-from hpc_remetrics.profile.heads import head_of
-from hpc_remetrics.profile.held import Data, keep
-from hpc_remetrics.profile.taxonomy import classify
-from hpc_remetrics.profile.typetable import TypeTable
+from hpc_remetrics.filetype.heads import head_of
+from hpc_remetrics.filetype.held_content import Data, keep
+from hpc_remetrics.filetype.shared_table import TypeTable
+from hpc_remetrics.filetype.taxonomy import classify
+from hpc_remetrics.filetype.typer import Typer
 
 FILES = 4_000
 LARGEST = 64 << 20

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_remetrics.profile.heads import INTERPRETERS, LONGEST, head_of
+from hpc_remetrics.filetype.heads import INTERPRETERS, LONGEST, head_of
 
 CASES = {
     "": "data",

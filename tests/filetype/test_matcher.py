@@ -8,13 +8,13 @@ from importlib import import_module
 import pytest
 from support.tools import need
 
-from hpc_remetrics.profile.libmagic.binding import data_base_path, libmagic_version
-from hpc_remetrics.profile.libmagic.conditions import Need, need_of
-from hpc_remetrics.profile.libmagic.exact import LIBRARIES
-from hpc_remetrics.profile.libmagic.matcher import ENGINES, Matcher, engine
-from hpc_remetrics.profile.libmagic.records import find_base
-from hpc_remetrics.profile.libmagic.screen import Screen
-from hpc_remetrics.profile.libmagic.tree import Node
+from hpc_remetrics.filetype.libmagic.binding import data_base_path, libmagic_version
+from hpc_remetrics.filetype.libmagic.conditions import Need, need_of
+from hpc_remetrics.filetype.libmagic.database import find_base
+from hpc_remetrics.filetype.libmagic.exact import LIBRARIES
+from hpc_remetrics.filetype.libmagic.matcher import ENGINES, Matcher, engine
+from hpc_remetrics.filetype.libmagic.screen import Screen
+from hpc_remetrics.filetype.libmagic.tree import Node
 
 parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 

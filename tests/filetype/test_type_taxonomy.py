@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_remetrics.profile.heads import head_of
-from hpc_remetrics.profile.taxonomy import CLASSES, GROUPS, OCTETS, RULES, classify
-from hpc_remetrics.profile.typetable import FIXED
+from hpc_remetrics.filetype.heads import head_of
+from hpc_remetrics.filetype.shared_table import FIXED
+from hpc_remetrics.filetype.taxonomy import CLASSES, GROUPS, OCTETS, RULES, classify
 
 EXAMPLES = {
     "executables": {

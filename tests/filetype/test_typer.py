@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from hpc_remetrics.errors import MissingComponentError, UsageError
-from hpc_remetrics.profile import filetype
-from hpc_remetrics.profile.filetype import (
+from hpc_remetrics.filetype import typer as module
+from hpc_remetrics.filetype.libmagic.binding import Magic
+from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
+from hpc_remetrics.filetype.typer import (
     HEAD_BYTES,
     TOGETHER,
     TOGETHER_BYTES,
@@ -21,8 +23,6 @@ from hpc_remetrics.profile.filetype import (
     typed_differently,
     warm,
 )
-from hpc_remetrics.profile.libmagic.binding import Magic
-from hpc_remetrics.profile.typetable import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
 
@@ -50,12 +50,12 @@ def test_types_are_libmagics_heads(table):
 
 
 def test_empty_files_are_not_asked(table, monkeypatch):
-    monkeypatch.setattr(filetype, "_Libmagic", None)
+    monkeypatch.setattr(module, "_Libmagic", None)
     assert Typer("plain", table).type_of(sha256(b""), b"", 0) == EMPTY
 
 
 def test_mode_none_asks_nothing(table, monkeypatch):
-    monkeypatch.setattr(filetype, "_Libmagic", None)
+    monkeypatch.setattr(module, "_Libmagic", None)
     typer = Typer("none", table)
     assert {typer.type_of(sha256(data), data, len(data)) for data in (b"", PNG)} == {UNTYPED}
 
@@ -67,7 +67,7 @@ def test_no_other_mode(table):
 
 def test_a_known_content_is_not_asked_again(table, monkeypatch):
     number = Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG))
-    monkeypatch.setattr(filetype, "_Libmagic", None)
+    monkeypatch.setattr(module, "_Libmagic", None)
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == number
     table.put(sha256(b"slow"), TIMED_OUT)
     assert Typer("plain", table).type_of(sha256(b"slow"), b"slow", 4) == TIMED_OUT
@@ -116,7 +116,7 @@ def test_odd_answers_are_types_too(table, monkeypatch, answer):
 
 def test_the_signature_names_what_the_types_depend_on():
     assert libmagic_version() > 500
-    assert signature() == signature("plain") == f"magic-{libmagic_version()}-file-{filetype.RULE}"
+    assert signature() == signature("plain") == f"magic-{libmagic_version()}-file-{module.RULE}"
     assert signature("none") == "magic-none"
 
 
@@ -140,7 +140,7 @@ def test_without_libmagic_one_line_says_what_to_install(monkeypatch):
 
 def test_the_module_is_light():
     heavy = (
-        "import sys; import hpc_remetrics.profile.filetype; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
+        "import sys; import hpc_remetrics.filetype.typer; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpc_remetrics.errors import OutputError
-from hpc_remetrics.profile.typetable import EMPTY, FIXED, TIMED_OUT, TypeTable
+from hpc_remetrics.filetype.shared_table import EMPTY, FIXED, TIMED_OUT, TypeTable
 
 FORK = multiprocessing.get_context("fork")
 

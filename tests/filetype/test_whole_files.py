@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from support.tools import need
 
-from hpc_remetrics.columns import NO_TYPE
+from hpc_remetrics.filetype import held_content as held_module
+from hpc_remetrics.filetype.heads import head_of
+from hpc_remetrics.filetype.held_content import HEAD_BYTES, Held, keep
+from hpc_remetrics.filetype.libmagic import elf
+from hpc_remetrics.filetype.shared_table import TypeTable
+from hpc_remetrics.filetype.typer import Typer
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile import held as held_module
-from hpc_remetrics.profile.filetype import Typer
-from hpc_remetrics.profile.heads import head_of
-from hpc_remetrics.profile.held import HEAD_BYTES, Held, keep
+from hpc_remetrics.parts.spill_format import NO_TYPE
+from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.libmagic import elf
-from hpc_remetrics.profile.spill import Spill
-from hpc_remetrics.profile.typetable import TypeTable
 from hpc_remetrics.profile.unpack import Tree
 
 MODES = ("plain", "exact")

@@ -23,11 +23,11 @@ import parts
 import pyarrow.csv as _csv  # noqa: F401
 import pyarrow.parquet as _parquet  # noqa: F401
 
-import hpc_remetrics.analyze
+import hpc_remetrics.analyze.run
 import hpc_remetrics.cli
-import hpc_remetrics.merge
+import hpc_remetrics.gather.merge
 import hpc_remetrics.report.html
-import hpc_remetrics.report.plan
+import hpc_remetrics.report.plan_page
 import hpc_remetrics.report.plot  # noqa: F401
 
 _SECRET = b"NOBODY MAY READ THIS "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_remetrics.store.part_format import BLOBS, ENTRY_COLUMNS, LAYER
+from hpc_remetrics.parts.part_format import BLOBS, ENTRY_COLUMNS, LAYER
 
 Change = Callable[[Path, random.Random], None]
 

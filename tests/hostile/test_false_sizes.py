@@ -10,7 +10,7 @@ from support.layouts import Layout
 from support.runs import Runs
 
 import hpc_remetrics
-from hpc_remetrics.plan import unique_layers
+from hpc_remetrics.claimed_sizes import unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
 from hpc_remetrics.sources import open_source, resolve
 

@@ -12,8 +12,8 @@ from support.compare import same
 from support.tools import need
 
 from hpc_remetrics.limits import Limits
+from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.spill import Spill
 from hpc_remetrics.profile.unpack import Tree
 
 

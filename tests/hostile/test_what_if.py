@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile.cutting import Cutter
+from hpc_remetrics.parts.spill_check import checked_blocks
+from hpc_remetrics.parts.spill_writer import Spill
+from hpc_remetrics.profile.chunking import Cutter
+from hpc_remetrics.profile.compression_sample import Sampler
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.sample import Sampler
-from hpc_remetrics.profile.spill import Spill
-from hpc_remetrics.store.spills import checked_blocks
 
 SMALL = 1 << 20
 

@@ -9,7 +9,7 @@ import pytest
 from machine_layers import LAYERS, unpacked
 from support.mtree import mtree, plain, time_of
 
-from hpc_remetrics.profile.heads import head_of
+from hpc_remetrics.filetype.heads import head_of
 
 pytestmark = pytest.mark.xdist_group("images")
 KINDS = {"dir": "directory", "link": "symlink", "char": "character_device", "block": "block_device"}

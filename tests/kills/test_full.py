@@ -8,7 +8,7 @@ from support.compare import same
 from support.sabotage import Job, published
 from support.tools import mount_small, unmount
 
-from hpc_remetrics.store.parts import parts_folder
+from hpc_remetrics.parts.parts import parts_folder
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ import pytest
 from support.compare import same
 from support.sabotage import Job, published, wait_until
 
-from hpc_remetrics.store.jobs import read_notes
-from hpc_remetrics.store.parts import parts_folder
+from hpc_remetrics.parts.job_notes import read_notes
+from hpc_remetrics.parts.parts import parts_folder
 
 pytestmark = pytest.mark.slow
 

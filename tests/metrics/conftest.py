@@ -32,7 +32,7 @@ def sql(dataset):
     files(layer, content, path, size, type), pairs(image, layer) as manifests list them, layers, images, types.
     """
     duckdb, pa = pytest.importorskip("duckdb"), pytest.importorskip("pyarrow")
-    from hpc_remetrics.store.readable import path_text
+    from hpc_remetrics.dataset.text_values import path_text
 
     from .brute_force import clean
 

@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpc_remetrics.cluster.comm import SerialComm
-from hpc_remetrics.columns import LayerProfile
-from hpc_remetrics.metrics.store import add_metrics
-from hpc_remetrics.records import Catalog, Digest, Image, Layer, Popularity
-from hpc_remetrics.store import parts
-from hpc_remetrics.store.gather import gather
+from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
 
-from ..store.synthetic import TYPES, Row, SyntheticLayer, digest_of
+from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.metrics.write import add_metrics
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.spill_format import LayerProfile
+from hpc_remetrics.records import Catalog, Digest, Image, Layer, Popularity
 
 
 @dataclass(frozen=True)

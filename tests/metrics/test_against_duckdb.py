@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from hpc_remetrics.dataset.metrics_schema import DISTRIBUTIONS
 from hpc_remetrics.metrics.distribution import PROBABILITIES
-from hpc_remetrics.store.metrics_schema import DISTRIBUTIONS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metrics of real files")]
 

@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 import hpc_remetrics
+from hpc_remetrics.dataset.text_values import path_text
 from hpc_remetrics.metrics.growth import ORDERS
-from hpc_remetrics.store.readable import path_text
 
 from . import brute_force as brute
 from .made import Entry, Made

@@ -23,17 +23,17 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.cluster.comm import SerialComm
+from hpc_remetrics.filetype.typer import HEAD_BYTES
+from hpc_remetrics.gather import fingerprints
+from hpc_remetrics.gather.datasets_as_parts import merge
+from hpc_remetrics.gather.fingerprints import distinct
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.metrics.chunks import Chunks
-from hpc_remetrics.profile.cutting import CDC_BYTES, LEAST, MOST, RECORD, Cutter
-from hpc_remetrics.profile.filetype import HEAD_BYTES
+from hpc_remetrics.metrics.chunk_dedup import Chunks
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts.spill_check import checked_blocks
+from hpc_remetrics.parts.spill_writer import Spill
+from hpc_remetrics.profile.chunking import CDC_BYTES, LEAST, MOST, RECORD, Cutter
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.spill import Spill
-from hpc_remetrics.store import fingerprints
-from hpc_remetrics.store.fingerprints import distinct
-from hpc_remetrics.store.merge import merge
-from hpc_remetrics.store.spills import checked_blocks
 
 from .test_compression import NO_TYPES, scenario, tar_of_files
 
@@ -233,9 +233,8 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
 
 def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
     """A layer that ends within a long file, some of whose chunks are on scratch already."""
-    from hpc_remetrics.profile import cutting
 
-    monkeypatch.setattr(cutting, "_HELD", 1 << 10)
+    monkeypatch.setattr(chunking, "_HELD", 1 << 10)
     data = tar_of_files({"a": b"first" * 1000, "long": noise(3, HEAD_BYTES + (4 << 20))})
     found = []
     for size in (len(data), HEAD_BYTES + (2 << 20)):

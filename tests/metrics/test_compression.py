@@ -21,11 +21,11 @@ from support.same import assert_same
 from support.small_images import PARTS, tar_of, tar_of_odd_things
 
 import hpc_remetrics
+from hpc_remetrics.filetype.typer import HEAD_BYTES
 from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
-from hpc_remetrics.profile.decoders import zstd_module
-from hpc_remetrics.profile.filetype import HEAD_BYTES
-from hpc_remetrics.profile.sample import Sampler
-from hpc_remetrics.store import parts
+from hpc_remetrics.parts import parts
+from hpc_remetrics.profile.compression_sample import Sampler
+from hpc_remetrics.tar.decoders import zstd_module
 
 zstd = zstd_module()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.store.metrics_schema import DISTRIBUTIONS, HOW, METRICS
+from hpc_remetrics.dataset.metrics_schema import DISTRIBUTIONS, HOW, METRICS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 

@@ -10,7 +10,7 @@ from support.runs import Runs
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.metrics.forecast import Rates, forecast, rates_of
+from hpc_remetrics.summaries.forecast import Rates, forecast, rates_of
 
 GB = 10**9
 RATES = Rates(layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=2.0, rank_bytes=GB)

@@ -8,13 +8,13 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import example, given, settings
 
-from hpc_remetrics.cluster.comm import SerialComm
 from hpc_remetrics.metrics.distribution import PROBABILITIES, Tally, summary
 from hpc_remetrics.metrics.growth import checkpoints
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
-from hpc_remetrics.metrics.names import Paths
+from hpc_remetrics.metrics.path_names import Paths
 from hpc_remetrics.metrics.sorting import distinct_pairs, grouped
-from hpc_remetrics.profile.paths import clean
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.tar.paths import clean
 
 PATHS = st.lists(
     st.lists(st.sampled_from([b"a", b"/", b".", b"..", b"usr/lib", b"\xff", b"x.tar.gz"]), max_size=7).map(b"".join),

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hpc_remetrics.registry.fields import next_page, parse_challenges, parse_links
+from hpc_remetrics.registry.header_fields import next_page, parse_challenges, parse_links
 
 BASE = "http://127.0.0.1:5000/v2/_catalog?n=4"
 

@@ -10,9 +10,9 @@ from support.raw_server import RawServer, answer
 
 from hpc_remetrics.crawl.asking import Answer, Asker
 from hpc_remetrics.crawl.pages import KINDS, Ask
+from hpc_remetrics.download.tasks import BlobTask, Brought, Failed, ImageTask, Resolved, Tasks
 from hpc_remetrics.errors import RemetricsError
-from hpc_remetrics.mirror.layout import Layout
-from hpc_remetrics.mirror.tasks import BlobTask, Brought, Failed, ImageTask, Resolved, Tasks
+from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry import Access, Patience, Reference, Registries, Registry
 

@@ -6,7 +6,7 @@ import h5py
 import pytest
 
 import hpc_remetrics
-from hpc_remetrics.metrics.totals import totals
+from hpc_remetrics.summaries.totals import totals
 
 
 @pytest.mark.parametrize("scale", ["empty", "one", "fifty"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from hpc_remetrics.cluster.comm import SerialComm
-from hpc_remetrics.store.parts import parts_folder, scan
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts.parts import parts_folder, scan
 
 
 class Job:

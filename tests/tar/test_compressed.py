@@ -16,10 +16,10 @@ from support.go_tar import kind_of
 from support.tools import need
 
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile.decoders import zstd_module
+from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.spill import Spill
 from hpc_remetrics.records import NOTES
+from hpc_remetrics.tar.decoders import zstd_module
 
 ROWS = [tars.file(b"file/%d" % number, random.Random(number).randbytes(number * 37)) for number in range(120)]
 WHOLE = b"".join(ROWS) + tars.END

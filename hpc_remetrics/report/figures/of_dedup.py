@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..hub_2017 import DUPHUNTER_RATIO, TOTALS
 from ..numbers import Numbers
-from ..references import DUPHUNTER_RATIO, TOTALS
 from .panels import DECADES, MOST_BARS, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
 from .style import GREY
 

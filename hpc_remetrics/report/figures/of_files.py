@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..hub_2017 import CLASS_BYTES, CLASS_FILES
 from ..numbers import Numbers
-from ..references import CLASS_BYTES, CLASS_FILES
 from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, words
 
 _SAME = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..hub_2017 import ANALYZE_RATE, DOWNLOAD_RATE, Reference
 from ..numbers import Numbers
-from ..references import ANALYZE_RATE, DOWNLOAD_RATE, Reference
 from .panels import empty, legend, line, units, words
 from .style import COLORS, MARKERS
 

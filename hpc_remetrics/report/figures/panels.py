@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ...dataset.metrics import Distribution, Metrics
 from ...log import escape
-from ...store.metrics import Distribution, Metrics
-from ..references import DISTRIBUTIONS, Reference
+from ..hub_2017 import DISTRIBUTIONS, Reference
 from .style import COLORS, GREY, HATCHES, LINES, MARKERS
 
 MOST_BARS = 12

@@ -1,0 +1,1 @@
+"""The run of `analyze`: plan, scatter, profile, publish, gather."""

@@ -1,1 +1,0 @@
-"""The parallel machinery: ranks, scratch, the lock on an output, the deal of layers to ranks."""

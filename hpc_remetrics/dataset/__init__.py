@@ -1,0 +1,1 @@
+"""The dataset: its schema, its writer and its reader."""

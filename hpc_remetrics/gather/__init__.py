@@ -1,0 +1,1 @@
+"""From parts to one dataset, by all ranks."""

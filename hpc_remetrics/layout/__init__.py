@@ -1,0 +1,1 @@
+"""An OCI image layout that is being written."""

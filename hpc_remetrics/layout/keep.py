@@ -1,0 +1,144 @@
+"""What `analyze --keep` keeps of registries: an OCI layout that grows while images are resolved and layers fetched.
+
+A source at a registry is wrapped, so that all that comes from it passes by the layout: manifests and configs as they
+are read, layers as they are fetched, which are then read where they are kept. What is there is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import BlobError, OutputError, RegistryError
+from ..files.lock import OutputLock
+from ..files.opening import remove
+from ..records import Catalog, Digest, Image, Layer
+from ..sources.base import Extent, Root, Source
+from ..sources.documents import Malformed
+from ..sources.manifests import DOCKER_MANIFEST, OCI_MANIFEST
+from .descriptors import digest_of, references
+from .docker_to_oci import to_oci
+from .image_layout import REF_NAME, Layout, name_in
+
+_MEDIA_TYPES = {"oci": OCI_MANIFEST, "docker_schema2": DOCKER_MANIFEST}
+"""Of manifests that other tools can read in a layout."""
+
+
+class KeepingSource(Source):
+    """A source at a registry whose manifests and blobs are kept in a layout."""
+
+    is_remote = keeps = True
+
+    def __init__(self, source: Source, layout: Layout) -> None:
+        self._source, self._layout = source, layout
+        self.reference, self.origin = source.reference, source.origin
+
+    def roots(self) -> Iterator[Root]:
+        return self._source.roots()
+
+    def enter(self, root: Root) -> tuple[Root, Source]:
+        root, place = self._source.enter(root)
+        self._keep(root.manifest)
+        return root, KeepingSource(place, self._layout)
+
+    def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
+        return self._source.open(digest, offset)
+
+    def locate(self, digest: Digest, size: int = -1) -> Extent | None:
+        if not self._layout.has(digest, size):
+            return None
+        path = self._layout.blob(digest)
+        return Extent(path, 0, path.stat().st_size)
+
+    def fetch(self, layer: Layer, path: Path) -> None:
+        bring(self._layout, layer.digest, lambda partial: self._source.fetch(layer, partial))
+
+    def measure(self, layer: Layer) -> int:
+        return self._source.measure(layer)
+
+    def holds(self, layer: Layer) -> bool:
+        return self._source.holds(layer)
+
+    def size_of(self, digest: Digest) -> int:
+        return self._source.size_of(digest)
+
+    def read_manifest(self, digest: Digest, limit: int) -> bytes:
+        return self._keep(self._source.read_manifest(digest, limit))
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        return self._keep(self._source.read(digest, limit))
+
+    def _keep(self, data: bytes) -> bytes:
+        self._layout.keep_bytes(Digest(hashlib.sha256(data).digest()), data)
+        return data
+
+
+def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
+    """Have a blob fetched into a layout, going on with what has come of it.
+
+    :raises RegistryError: the registry doesn't give it.
+    :raises OutputError: the layout can't be written.
+    """
+    try:
+        fetch(layout.partial(digest))
+    except RegistryError as error:
+        if error.cause in ("digest_mismatch", "size_mismatch", "limit_size"):
+            remove(layout.partial(digest))
+        raise
+    except BlobError as error:
+        raise OutputError(str(error), "make room and start again, or choose another folder") from None
+    layout.keep(digest)
+
+
+class Keeping:
+    """The root's hold on the layout of a run.
+
+    :raises OutputError: it can't be written, or is no layout.
+    :raises OutputLockedError: another job holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = Layout(folder)
+        self._lock = OutputLock(folder)
+        try:
+            self.layout.prepare()
+        except BaseException:
+            self._lock.undo()
+            raise
+
+    def __enter__(self) -> Keeping:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._lock.__exit__(kind, error, trace)
+
+    def beat(self) -> None:
+        self._lock.beat()
+
+    def write_index(self, catalog: Catalog) -> int:
+        """Name in index.json the images that are whole; return how many are not."""
+        own = [entry for image in catalog.images if (entry := self._entry(image))]
+        names = set(map(name_in, own))
+        others = [entry for entry in self.layout.read_index() if name_in(entry) not in names]
+        self.layout.write_index([*others, *own])
+        return len(catalog.images) - len(own)
+
+    def _entry(self, image: Image) -> dict[str, Any] | None:
+        """Return the descriptor of an image, None unless all that it refers to is there."""
+        media_type = _MEDIA_TYPES.get(image.manifest_type)
+        if media_type is None or not self.layout.has(image.digest, -1):
+            return None
+        try:
+            data = self.layout.blob(image.digest).read_bytes()
+            blobs = references(data, media_type).blobs
+            if not all(self.layout.has(digest_of(blob), blob.size) for blob in blobs):
+                return None
+        except (Malformed, OSError):
+            return None
+        entry = to_oci(self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)})
+        entry["annotations"] = {REF_NAME: image.name, **entry.get("annotations", {})}
+        if image.platform:
+            entry["platform"] = dict(zip(("os", "architecture", "variant"), image.platform.split("/"), strict=False))
+        return entry

@@ -1,0 +1,72 @@
+"""Metrics of a dataset that is there: computed by all ranks, put into a copy, which then takes the dataset's place."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from ..config import ReduceOptions
+from ..dataset.reader import Dataset
+from ..files.disk_errors import disk_errors
+from ..files.lock import OutputLock
+from ..files.opening import remove
+from ..files.outputs import check_writable, real_name
+from ..files.publish import copy_new, publish_whole, sweep, temporary_name
+from ..mpi.collective import on_root, together
+from ..mpi.comm import Comm
+from ..mpi.job import run_job
+from ..node.scratch import shared_scratch
+from .write import add_metrics
+
+
+def reduce_command(options: ReduceOptions) -> int:
+    """Compute the metrics of a dataset anew and store them in it; return the exit code.
+
+    Whatever ends it, the dataset is whole: as it was, or with its new metrics.
+    """
+
+    def work(comm: Comm) -> int:
+        _reduce(comm, options)
+        return 0
+
+    return run_job(work)
+
+
+def _reduce(comm: Comm, options: ReduceOptions) -> None:
+    path = options.dataset
+    temporary: Path = on_root(comm, lambda: temporary_name(real_name(path)))
+    together(comm, lambda: _read_all(path, comm))
+    # One that is read-only would be replaced all the same.
+    on_root(comm, lambda: check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy"))
+    with ExitStack() as stack:
+        on_root(comm, lambda: _lock(path, stack))
+        if comm.rank == comm.root:
+            stack.callback(remove, temporary)
+        on_root(comm, lambda: _copy(path, temporary))
+        with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
+            add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
+        on_root(comm, lambda: _publish(temporary, path))
+        if comm.rank == comm.root and not options.quiet:
+            print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
+
+
+def _lock(path: Path, stack: ExitStack) -> None:
+    stack.enter_context(OutputLock(path))
+    sweep(real_name(path))
+
+
+def _copy(path: Path, temporary: Path) -> None:
+    with disk_errors(temporary, "a copy of the dataset"):
+        copy_new(path, temporary)
+
+
+def _read_all(path: Path, comm: Comm) -> None:
+    """Read this rank's share of a dataset once, since the ranks of a reduction can't stop in the middle."""
+    with Dataset(path) as dataset:
+        dataset.check_all(comm.rank, comm.size)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with disk_errors(path, "the dataset"):
+        publish_whole(temporary, path)

@@ -1,1 +1,0 @@
-"""A copy of images at registries as an OCI image layout on disk: `download`."""

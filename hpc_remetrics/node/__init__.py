@@ -1,0 +1,1 @@
+"""What the ranks of one node share: scratch, its quota, signals."""

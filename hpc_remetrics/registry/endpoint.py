@@ -1,0 +1,283 @@
+"""The distribution specification's questions to one registry: manifests, blobs, tags, the catalog, referrers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, urlencode
+
+from ..errors import RegistryError
+from ..limits import EMPTY_PAGES
+from ..records import Digest
+from .access import Access
+from .answers import Small, shown
+from .auth import Keyring
+from .blobs import Fetch
+from .budget import PULLS, Budget
+from .client import Client
+from .header_fields import each, next_page
+from .retry import PassingError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws;q=0.5",
+        "application/vnd.docker.distribution.manifest.v1+json;q=0.5",
+        "application/json;q=0.1",
+    )
+)
+"""The one Accept header of manifests: all forms there are, the new ones first."""
+
+_REFERRER_PAGES = 100
+"""Pages of referrers that are read: they are kept in memory, and no image has so many."""
+
+_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest or index as a registry gave it.
+
+    :param data: its bytes; empty where only the headers were asked for.
+    :param media_type: of the Content-Type header, "" without one.
+    :param digest: of the Docker-Content-Digest header, else of the bytes; None after a HEAD that doesn't say it.
+    :param size: bytes, -1 where unknown.
+    :param headers: all of them, such as `ratelimit-remaining`.
+    """
+
+    data: bytes
+    media_type: str
+    digest: Digest | None
+    size: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list: its JSON, its headers, and path and query of the next, "" after the last."""
+
+    document: dict[str, Any]
+    headers: Mapping[str, str]
+    next: str
+
+
+class Registry:
+    """One registry as one thread asks it; threads share `budget` and `keyring`.
+
+    :param host: `name[:port]`, `docker.io` for Docker Hub.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        access: Access | None = None,
+        budget: Budget | None = None,
+        keyring: Keyring | None = None,
+        stopped: threading.Event | None = None,
+    ) -> None:
+        self.host = host
+        self.client = Client(host, access or Access(), budget, keyring, stopped)
+
+    def manifest(self, repository: str, version: str, limit: int = 4 << 20) -> Manifest:
+        """Return the manifest or index of a tag or digest; this is what registries count as a pull.
+
+        Its bytes are checked against the digest that was asked for or that the registry says.
+        """
+        wanted = version if version.startswith("sha256:") else ""
+        small = self.client.get(
+            _manifest_path(repository, version),
+            headers={"Accept": ACCEPT},
+            scope=scope_of(repository),
+            limit=limit,
+            kind=PULLS,
+            check=lambda answer: _check_manifest(answer, wanted),
+        )
+        return _manifest(small, small.data)
+
+    def head_manifest(self, repository: str, version: str) -> Manifest:
+        """Return what the headers say of a manifest, which is not counted as a pull."""
+        small = self.client.get(
+            _manifest_path(repository, version),
+            method="HEAD",
+            headers={"Accept": ACCEPT},
+            scope=scope_of(repository),
+        )
+        return _manifest(small, b"")
+
+    def blob_size(self, repository: str, digest: Digest) -> int:
+        """Return a blob's size as the registry says it, -1 if it doesn't."""
+        small = self.client.get(_blob_path(repository, digest), method="HEAD", scope=scope_of(repository))
+        return _length(small.headers)
+
+    def read_blob(self, repository: str, digest: Digest, limit: int) -> bytes:
+        """Return a small blob, such as a config, whole and verified."""
+
+        def check(answer: Small) -> None:
+            if hashlib.sha256(answer.data).digest() != digest.raw:
+                raise PassingError("digest_mismatch", f"{self.host} has {digest} with other bytes")
+
+        path = _blob_path(repository, digest)
+        return self.client.get(path, scope=scope_of(repository), limit=limit, check=check).data
+
+    def fetch_blob(self, repository: str, digest: Digest, size: int, path: Path) -> int:
+        """Bring a blob into a file, verified, going on with what the file holds; return its size.
+
+        :param size: as the descriptor says, -1 where it doesn't.
+        """
+        return Fetch(self.client, _blob_path(repository, digest), scope_of(repository), digest, size).run(path)
+
+    def open_blob(self, repository: str, digest: Digest, offset: int = 0) -> BinaryIO:
+        """Return a stream of a blob from `offset` on, neither verified nor resumed."""
+        path, scope = _blob_path(repository, digest), scope_of(repository)
+        headers = {}
+        if offset:
+            headers["Range"] = f"bytes={offset}-{max(self.blob_size(repository, digest) - 1, offset)}"
+        answer = self.client.trying(lambda: self.client.send("GET", path, headers, scope))
+        stream = io.BufferedReader(_Stream(answer.chunks()), 1 << 18)
+        if offset and answer.status != 206:
+            while offset and (data := stream.read(min(offset, 1 << 20))):
+                offset -= len(data)
+        return stream
+
+    def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[Page]:
+        """Yield the pages of a list, following `Link` headers from a path or a `Page.next` on.
+
+        :param member: where a page's document has its items, to see whether there are new ones.
+        :raises RegistryError: a page can't be had, or the list has no end.
+        """
+        asked: set[str] = set()
+        items: set[int] = set()
+        empty = 0
+        while url:
+            if url in asked or empty >= EMPTY_PAGES:
+                what = f"has nothing new on {empty} pages in a row"
+                if url in asked:
+                    what = "leads in a circle"
+                message = f"a list of {self.host} {what}; the rest is left out"
+                raise RegistryError("io_error", message)
+            asked.add(url)
+            small = self.client.get(url, scope=scope)
+            document = small.json()
+            url = _next(small)
+            page = Page(document if isinstance(document, dict) else {}, small.headers, url)
+            before = len(items)
+            items.update(hash(repr(item)) for item in _items(page, member))
+            empty = 0 if len(items) > before else empty + 1
+            yield page
+
+    def tags(self, repository: str, page_size: int = 1000) -> Iterator[str]:
+        """Yield the tags of a repository in the registry's order."""
+        yield from self._texts(f"/v2/{repository}/tags/list?n={page_size}", scope_of(repository), "tags")
+
+    def catalog(self, page_size: int = 1000, last: str = "") -> Iterator[str]:
+        """Yield the repositories of the registry, from behind `last` on."""
+        query = urlencode({"n": page_size, **({"last": last} if last else {})})
+        yield from self._texts(f"/v2/_catalog?{query}", "registry:catalog:*", "repositories")
+
+    def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
+        """Return the descriptors of what refers to a manifest; none where the registry doesn't know of referrers."""
+        try:
+            path = f"/v2/{repository}/referrers/{digest}"
+            pages = self.pages(path, scope_of(repository), "manifests")
+            few = itertools.islice(pages, _REFERRER_PAGES)
+            found = [item for page in few for item in _items(page, "manifests")]
+        except RegistryError as error:
+            if error.status in (400, 404, 405):
+                return []
+            raise
+        return [item for item in found if isinstance(item, dict)]
+
+    def _texts(self, url: str, scope: str, member: str) -> Iterator[str]:
+        for page in self.pages(url, scope, member):
+            yield from (value for value in _items(page, member) if isinstance(value, str))
+
+
+def scope_of(repository: str) -> str:
+    """Return what a token must be good for to read a repository."""
+    return f"repository:{repository}:pull"
+
+
+def _items(page: Page, member: str) -> list[Any]:
+    """Return the items of a page; without a name of the member, the page itself."""
+    values = page.document.get(member) if member else [page.document]
+    return values if isinstance(values, list) else []
+
+
+def _manifest_path(repository: str, version: str) -> str:
+    return f"/v2/{repository}/manifests/{quote(version, safe=':')}"
+
+
+def _blob_path(repository: str, digest: Digest) -> str:
+    return f"/v2/{repository}/blobs/{digest}"
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    text = headers.get("content-length", "")
+    return int(text) if text.isdecimal() and len(text) < 20 else -1
+
+
+def _manifest(answer: Small, data: bytes) -> Manifest:
+    digest = _digest(answer.headers.get("docker-content-digest", ""))
+    if digest is None and data:
+        digest = Digest(hashlib.sha256(data).digest())
+    size = len(data) if data else _length(answer.headers)
+    return Manifest(data, _media_type(answer), digest, size, answer.headers)
+
+
+def _check_manifest(answer: Small, wanted: str) -> None:
+    """Ask again for bytes that aren't those of the digest; a schema 1 manifest's is of a part of it, judged later."""
+    named = _digest(wanted or answer.headers.get("docker-content-digest", ""))
+    if named is None or _media_type(answer).startswith(_SCHEMA1):
+        return
+    got = hashlib.sha256(answer.data)
+    if got.digest() != named.raw:
+        raise PassingError("digest_mismatch", f"a manifest named {named} came as sha256:{got.hexdigest()}")
+
+
+def _media_type(answer: Small) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _digest(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except ValueError:
+        return None
+
+
+def _next(answer: Small) -> str:
+    """Return path and query of the page that `Link` headers call the next, "" without one."""
+    try:
+        return next_page(each(answer.headers, "link"), answer.url)
+    except ValueError as error:
+        raise RegistryError("io_error", f"{shown(answer.url)}: {error}", status=answer.status) from None
+
+
+class _Stream(io.RawIOBase):
+    """Chunks as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+        view = memoryview(buffer).cast("B")
+        count = min(len(view), len(self._rest))
+        view[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count

@@ -1,0 +1,93 @@
+"""Two datasets compared, as a page of 80 columns or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+from ..dataset.reader import Dataset, reading
+from ..filetype.typer import typed_differently
+from ..log import escape
+from ..summaries.compare import Comparison, Moved, TypeMoved, compare
+from ..wording import counted
+from .text import size
+
+log = logging.getLogger(__name__)
+
+_MOST = 12
+_BYTES = frozenset({"CLS", "TLS", "FLS", "content_bytes"})
+_NAMES = {
+    "CLS": "compressed",
+    "TLS": "uncompressed",
+    "FLS": "bytes of files",
+    "content_bytes": "each content once",
+    "sharing_ratio": "layer sharing",
+    "compression_FLS": "FLS / CLS",
+    "compression_TLS": "TLS / CLS",
+    "dedup_count": "dedup, count",
+    "dedup_capacity": "dedup, capacity",
+}
+
+
+def compare_command(first: Path, second: Path, as_json: bool) -> int:
+    """Print what moved between two datasets; return the exit code."""
+    with Dataset(first) as one, Dataset(second) as other, reading(one, other):
+        found = compare(one, other)
+        names = {"first": str(first), "second": str(second)}
+        as_text = json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, *names.values())
+    if warning := typed_differently(found.typed):
+        log.warning(warning)
+    print(as_text)
+    return 0
+
+
+def page(found: Comparison, first: str, second: str) -> str:
+    """Return the page."""
+    images = found.images
+    lines = [
+        f"{escape(first)} → {escape(second)}",
+        "",
+        f"{'':<10}{'came':>22}{'went':>22}{'stayed':>22}",
+        _moved("layers", found.layers),
+        _moved("contents", found.contents),
+        f"{'images':<10}{images.came:>22,}{images.went:>22,}{images.stayed:>22,}",
+        f"{counted(images.changed, 'image')} with the same name and platform as before and another manifest",
+        "",
+        f"{'':<24}{'before':>16}{'after':>16}",
+        *(_number(name, *pair) for name, pair in found.numbers.items()),
+    ]
+    lines += _types("classes that moved", found.classes)
+    lines += _types("groups that moved", found.groups)
+    lines += _types("types that moved", found.types)
+    if found.retyped:
+        lines += [
+            "",
+            f"{counted(found.retyped, 'content')} of another type than before: another libmagic, or other options",
+        ]
+    return "\n".join(lines)
+
+
+def _moved(name: str, moved: Moved) -> str:
+    parts = (moved.came, moved.went, moved.stayed)
+    return f"{name:<10}" + "".join(f"{part.count:>13,}{size(part.bytes):>9}" for part in parts)
+
+
+def _number(name: str, before: float, after: float) -> str:
+    shown = [
+        size(int(v)) if name in _BYTES else f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in (before, after)
+    ]
+    return f"  {_NAMES.get(name, name):<22}{shown[0]:>16}{shown[1]:>16}"
+
+
+def _types(title: str, types: list[TypeMoved]) -> list[str]:
+    if not types:
+        return []
+    lines = ["", f"{title:<40}{'files':>19}{'bytes':>21}"]
+    for one in types[:_MOST]:
+        files, before, after = f"{one.files[0]:,} → {one.files[1]:,}", *map(size, one.bytes)
+        lines.append(f"  {escape(one.name)[:36]:<38}{files:>19}{f'{before} → {after}':>21}")
+    if len(types) > _MOST:
+        lines.append(f"  … and {len(types) - _MOST:,} more (--json shows all)")
+    return lines

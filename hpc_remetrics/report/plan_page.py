@@ -1,0 +1,69 @@
+"""The plan as a page: the four buckets, and what each rank would take (the 2017 tool's job divider)."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from ..config import PlanOptions
+from ..log import escape
+from ..progress import clock_time
+from ..summaries.forecast import Forecast
+from ..summaries.plan import plan_numbers
+from ..wording import counted
+from .text import line, size
+
+_MOST_ROWS = 20
+"""Ranks that are shown one by one."""
+
+
+def plan_command(options: PlanOptions) -> int:
+    """Print what there is to profile in the sources and how it would be dealt out; return the exit code."""
+    numbers, found = plan_numbers(options)
+    if options.json:
+        print(json.dumps(numbers | ({"forecast": asdict(found)} if found else {}), indent=2))
+    else:
+        print("\n".join([_page(numbers), *(_times(found, options) if found else [])]))
+    return 0
+
+
+def _times(found: Forecast, options: PlanOptions) -> list[str]:
+    """Return the forecast, and the line that submits the job."""
+    limit = f"{found.limit_seconds // 3600}:{found.limit_seconds % 3600 // 60:02}:00"
+    memory = -(-found.rank_memory_bytes // 10**6)
+    words = shlex.join([*options.sources, *(["--extract"] if options.extract else [])])
+    return [
+        "",
+        f"forecast for {counted(found.ranks, 'rank')} on {counted(found.nodes, 'node')}, "
+        f"by the times of {escape(str(options.calibration))}",
+        line("profiling", clock_time(found.profile_seconds), f"the longest layer {clock_time(found.longest_seconds)}"),
+        line("gathering", clock_time(found.gather_seconds), counted(found.entries, "entry", "entries")),
+        line("scratch", size(found.scratch_bytes), "of the fullest node"),
+        line("memory", size(found.memory_bytes), "of the fullest node, without what tmpfs holds"),
+        "",
+        f"sbatch -N {found.nodes} -n {found.ranks} --time={limit} --mem-per-cpu={memory}M \\",
+        f"    slurm/analyze.sbatch {words} -o hub.h5",
+    ]
+
+
+def _page(numbers: dict[str, Any]) -> str:
+    lines = [
+        f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
+        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'thing')} counted apart",
+        "",
+        f"{'bucket':<14}{'layers':>12}{'GB':>14}",
+    ]
+    lines += [_row(bucket["name"], bucket) for bucket in numbers["buckets"]]
+    lines += ["", f"{'share of':<14}{'layers':>12}{'GB':>14}"]
+    shares = numbers["shares"]
+    lines += [_row(f"rank {share['rank']}", share) for share in shares[:_MOST_ROWS]]
+    if len(shares) > _MOST_ROWS:
+        lines.append(f"… and {counted(len(shares) - _MOST_ROWS, 'more rank')} (--json shows all)")
+    lines.append(_row("the tail", numbers["tail"]) + "   dealt out on demand")
+    return "\n".join(lines)
+
+
+def _row(name: str, numbers: dict[str, Any]) -> str:
+    return f"{name:<14}{numbers['layers']:>12,}{numbers['bytes'] / 1e9:>14.3f}"

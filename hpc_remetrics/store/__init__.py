@@ -1,1 +1,0 @@
-"""From spills to parts to one dataset: the schema, the parts of a run, the gather, and the reader."""

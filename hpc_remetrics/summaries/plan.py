@@ -1,0 +1,62 @@
+"""What there is to profile, how it would be dealt out to ranks, and how long it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..analyze.plan import Plan, cost, make_plan
+from ..buckets import divide
+from ..claimed_sizes import unique_layers
+from ..config import PlanOptions
+from ..mpi.comm import SerialComm
+from ..records import Catalog, Layer
+from ..registry.pool import Registries
+from ..sources import open_source
+from ..sources.base import Source
+from ..sources.resolve import Resolver
+from .forecast import Forecast, forecast, rates_of
+
+
+def plan_numbers(options: PlanOptions) -> tuple[dict[str, Any], Forecast | None]:
+    """Return the numbers of a plan, and the forecast if an earlier run is there to calibrate it."""
+    registries = Registries(options.access)
+    sources = [open_source(reference, registries) for reference in options.sources]
+    for source in sources:
+        source.prepare()
+    resolver = Resolver(options.platforms, options.limits)
+    catalog = resolver.resolve(SerialComm(), sources, registries) or Catalog()
+    layers = list(unique_layers(catalog).values())
+    # Rank 0 of several profiles nothing.
+    plan = make_plan(layers, max(options.ranks - 1, 1))
+    return _numbers(catalog, layers, plan, options.ranks), _forecast(options, sources, layers)
+
+
+def _forecast(options: PlanOptions, sources: Sequence[Source], layers: Sequence[Layer]) -> Forecast | None:
+    if options.calibration is None:
+        return None
+    remote = any(source.is_remote for source in sources)
+    sizes = [layer.size for layer in layers]
+    rates = rates_of(options.calibration)
+    return forecast(rates, sizes, sizes if remote else [0] * len(sizes), options.ranks, options.nodes, options.extract)
+
+
+def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> dict[str, Any]:
+    first = 1 if ranks > 1 else 0
+    return {
+        "images": len(catalog.images),
+        "skipped": len(catalog.skipped),
+        **_sum(layers),
+        "buckets": [{"name": bucket.name, **_sum(bucket.layers)} for bucket in divide(layers)],
+        "ranks": ranks,
+        "shares": [{"rank": first + n, **_sum(share)} for n, share in enumerate(plan.shares)],
+        "tail": _sum(plan.tail),
+    }
+
+
+def _sum(layers: Any) -> dict[str, Any]:
+    return {
+        "layers": len(layers),
+        "bytes": sum(max(layer.size, 0) for layer in layers),
+        "estimated_cost": round(sum(map(cost, layers)), 3),
+    }

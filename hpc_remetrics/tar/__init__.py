@@ -1,0 +1,1 @@
+"""From the bytes of a blob to the members of a tar."""

@@ -1,0 +1,92 @@
+"""The plan: every layer exactly once, shares alike, the four buckets of the 2017 tool."""
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpc_remetrics.analyze.plan import cost, make_plan, next_chunk
+from hpc_remetrics.buckets import BUCKETS, bucket_of, divide
+from hpc_remetrics.claimed_sizes import unique_layers
+from hpc_remetrics.records import Catalog, Digest, Image, Layer
+
+
+def layer(number: int, size: int) -> Layer:
+    return Layer(Digest(hashlib.sha256(str(number).encode()).digest()), size, "oci_tar_gzip")
+
+
+sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 70))
+def test_every_layer_stands_in_the_plan_once(sizes, ranks):
+    layers = [layer(number, size) for number, size in enumerate(sizes)]
+    plan = make_plan(layers, ranks)
+    dealt = [one for share in plan.shares for one in share] + list(plan.tail)
+    assert len(plan.shares) == ranks
+    assert sorted(one.digest for one in dealt) == sorted(one.digest for one in layers)
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 20))
+def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):
+    layers = [layer(number, size) for number, size in enumerate(sizes)]
+    loads = [sum(map(cost, share)) for share in make_plan(layers, ranks).shares]
+    dearest = max(map(cost, layers), default=0)
+    assert max(loads) - min(loads) <= dearest + 1e-6
+
+
+def test_the_biggest_layers_begin_and_the_smallest_are_the_tail():
+    layers = [layer(number, number * 10**6) for number in range(1, 101)]
+    plan = make_plan(layers, 4)
+    assert {share[0].size for share in plan.shares} == {n * 10**6 for n in (97, 98, 99, 100)}
+    assert max(one.size for one in plan.tail) <= min(one.size for share in plan.shares for one in share)
+
+
+def test_the_order_of_the_layers_does_not_matter():
+    layers = [layer(number, number % 7 * 10**7) for number in range(100)]
+    assert make_plan(layers, 5) == make_plan(reversed(layers), 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "bucket"),
+    [(-1, 0), (0, 0), (50_000_000, 0), (50_000_001, 1), (10**9, 1), (10**9 + 1, 2), (2 * 10**9, 2), (2 * 10**9 + 1, 3)],
+)
+def test_the_bounds_of_the_buckets(size, bucket):
+    assert bucket_of(size) == bucket
+
+
+def test_buckets_add_up():
+    layers = [layer(number, number * 3 * 10**7) for number in range(100)]
+    buckets = divide(layers)
+    assert [bucket.name for bucket in buckets] == [name for name, _ in BUCKETS]
+    assert sum(bucket.bytes for bucket in buckets) == sum(one.size for one in layers)
+
+
+def test_a_layer_bigger_than_a_share_is_all_that_its_rank_begins_with():
+    layers = [layer(0, 10**10), *(layer(number, 10**6) for number in range(1, 1000))]
+    plan = make_plan(layers, 4)
+    assert plan.shares[0] == (layers[0],)
+    assert all(plan.shares)
+
+
+def test_chunks_shrink_to_nothing():
+    left, chunks = 1000.0, []
+    while left > 0.1:
+        chunks.append(next_chunk(left, 8))
+        left -= chunks[-1]
+    assert chunks == sorted(chunks, reverse=True)
+    assert chunks[-1] < 0.01
+
+
+def test_a_layer_of_many_images_is_planned_once_with_the_size_that_is_known():
+    unknown, known = layer(1, -1), layer(1, 77)
+    images = [Image(str(n), Digest(bytes(32)), "", "oci", (one,)) for n, one in enumerate((unknown, known, unknown))]
+    assert unique_layers(Catalog(images)) == {known.digest: known}
+
+
+def test_a_plan_for_no_ranks_is_refused():
+    with pytest.raises(ValueError, match="at least 1 profiling rank, got 0"):
+        make_plan([], 0)

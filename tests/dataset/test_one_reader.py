@@ -1,0 +1,46 @@
+"""Datasets and parts are read in one place each, where everything that strangers may have made is checked."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "hpc_remetrics"
+
+HDF5 = {
+    "dataset/stored_file.py": "for reading, with every bound",
+    "dataset/hdf5.py": "for writing, through `Sink`",
+    "parts/parts.py": "a part that this process has just written on scratch",
+}
+
+
+def calls(name: str) -> set[str]:
+    """Return the modules that call a function by this name."""
+    return {
+        str(module.relative_to(PACKAGE))
+        for module in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == name
+    }
+
+
+def test_nothing_else_opens_hdf5_files():
+    assert calls("h5py.File") == set(HDF5)
+
+
+def test_nothing_else_looks_at_what_such_a_file_holds():
+    """Table and ChunkReader are the ways to values, and StoredFile is known to few modules."""
+    users = calls("StoredFile")
+    assert users <= {"dataset/reader.py", "dataset/origin.py", "dataset/stored_file.py"}
+
+
+def test_parts_and_notes_are_opened_without_following_links():
+    for module in ("parts/parts.py", "gather/placement.py", "parts/job_notes.py"):
+        tree = ast.parse((PACKAGE / module).read_text())
+        opened = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open_regular", "read_whole")
+        ]
+        assert opened
+        for call in opened:
+            follow = {word.arg: ast.unparse(word.value) for word in call.keywords}.get("follow")
+            assert follow == "False", f"{module}:{call.lineno}"

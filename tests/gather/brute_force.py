@@ -1,0 +1,118 @@
+"""What a dataset must hold, worked out entry by entry in plain Python."""
+
+from __future__ import annotations
+
+from support.synthetic import TYPES, SyntheticLayer
+
+from hpc_remetrics.dataset.schema import WEAK_TYPES
+from hpc_remetrics.parts.spill_format import NO_CONTENT, NO_TYPE
+from hpc_remetrics.records import NOTES, Catalog, Failure
+
+PACKED = {"oci_tar": "none", "oci_tar_gzip": "gzip", "docker_tar_zstd": "zstd"}
+
+
+def expected(layers: list[SyntheticLayer], lone: list[Failure], catalog: Catalog) -> dict[str, dict[str, list]]:
+    """Return table -> column -> values of a dataset of these layers (the best copy of each) and images."""
+    chosen = {layer.digest: layer for layer in layers}
+    images = sorted(set(catalog.images), key=lambda image: (image.name, image.digest, image.platform))
+    digests = sorted({layer.digest for image in images for layer in image.layers})
+    users = {
+        digest: [n for n, i in enumerate(images) if digest in {one.digest for one in i.layers}] for digest in digests
+    }
+    found: dict[bytes, dict] = {}
+    for number, digest in enumerate(digests):
+        for row in chosen[digest].rows if digest in chosen else ():
+            if row.size == NO_CONTENT:
+                continue
+            content = found.setdefault(row.digest, {"size": row.size, "types": set(), "copies": 0, "layers": set()})
+            content["types"].add("untyped" if row.type == NO_TYPE else TYPES[row.type])
+            content["copies"] += row.kind == "file"
+            content["layers"].add(number)
+    order = sorted(found)
+    for content in found.values():
+        content["type"] = min(content["types"], key=lambda text: (text in WEAK_TYPES, text))
+        content["images"] = len({image for layer in content["layers"] for image in users[digests[layer]]})
+    types = sorted({content["type"] for content in found.values()})
+    rows = [row for digest in digests if digest in chosen for row in chosen[digest].rows]
+    return {
+        "images": _images(images),
+        "image_layers": {"layer": [digests.index(layer.digest) for image in images for layer in image.layers]},
+        "layers": _layers(digests, chosen, lone, images, users),
+        "entries": {
+            "content": [order.index(row.digest) if row.size != NO_CONTENT else -1 for row in rows],
+            "kind": [row.kind for row in rows],
+            "mode": [row.mode for row in rows],
+            "uid": [row.uid for row in rows],
+            "gid": [row.gid for row in rows],
+            "mtime": [row.mtime for row in rows],
+            "mtime_ns": [row.mtime_ns for row in rows],
+            "path": [row.path for row in rows],
+            "link": [row.link for row in rows],
+        },
+        "contents": {
+            "digest": [digest.hex() for digest in order],
+            "size": [found[digest]["size"] for digest in order],
+            "type": [types.index(found[digest]["type"]) for digest in order],
+            "copies": [found[digest]["copies"] for digest in order],
+            "layers": [len(found[digest]["layers"]) for digest in order],
+            "images": [found[digest]["images"] for digest in order],
+        },
+        "types": {"description": types},
+        "failures": _failures(digests, chosen, lone),
+    }
+
+
+def _images(images: list) -> dict[str, list]:
+    repositories = sorted({image.repository for image in images})
+    first, at = [], 0
+    for image in images:
+        first.append(at)
+        at += len(image.layers)
+    return {
+        "name": [image.name for image in images],
+        "repository": [repositories.index(image.repository) for image in images],
+        "digest": [image.digest.hex for image in images],
+        "platform": [image.platform for image in images],
+        "manifest_type": [image.manifest_type for image in images],
+        "layers": [len(image.layers) for image in images],
+        "first_layer": first,
+    }
+
+
+def _layers(digests: list, chosen: dict, lone: list[Failure], images: list, users: dict) -> dict[str, list]:
+    names = ["status", "CLS", "TLS", "FLS", "entries", "files", "directories", "symlinks", "hardlinks"]
+    names += ["devices", "whiteouts", "others", "depth"]
+    table: dict[str, list] = {name: [] for name in ["digest", "first_entry", "media_type", "images", "notes", *names]}
+    at = 0
+    for digest in digests:
+        profile = chosen[digest].profile if digest in chosen else None
+        named = [layer for image in images for layer in image.layers if layer.digest == digest]
+        media = min((layer.media_type for layer in named), key=lambda word: list(_MEDIA).index(word))
+        table["digest"].append(digest.hex)
+        table["first_entry"].append(at)
+        table["media_type"].append(media)
+        table["images"].append(len(users[digest]))
+        for name in names:
+            table[name].append(getattr(profile, name) if profile else "failed" if name == "status" else 0)
+        notes = profile.notes if profile else 0
+        if profile and media in PACKED and PACKED[media] != profile.compression:
+            notes |= NOTES["media_type_mismatch"]
+        if profile and profile.diff_id and any(one.diff_id and one.diff_id.hex != profile.diff_id for one in named):
+            notes |= NOTES["diff_id_mismatch"]
+        table["notes"].append(notes)
+        at += profile.entries if profile else 0
+    return table
+
+
+def _failures(digests: list, chosen: dict, lone: list[Failure]) -> dict[str, list]:
+    rows = [(failure.digest, failure.cause, failure.offset) for failure in lone if failure.digest in digests]
+    bad = [chosen[digest] for digest in digests if digest in chosen and chosen[digest].profile.status != "ok"]
+    rows = sorted(rows + [(layer.digest, layer.profile.cause, layer.profile.offset) for layer in bad])
+    return {
+        "digest": [digest.hex for digest, _, _ in rows],
+        "cause": [cause for _, cause, _ in rows],
+        "offset": [offset for _, _, offset in rows],
+    }
+
+
+_MEDIA = ("unspecified", "oci_tar", "oci_tar_gzip", "oci_tar_zstd", "docker_tar", "docker_tar_gzip", "docker_tar_zstd")

@@ -1,0 +1,193 @@
+"""The dataset is what plain Python works out of the same layers, for any number of ranks and any parts."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
+from support.tools import need
+
+import hpc_remetrics
+from hpc_remetrics.errors import PartError
+from hpc_remetrics.gather import gather as module
+from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts import parts
+from hpc_remetrics.records import Catalog, Failure, Image, Layer
+
+from .brute_force import expected
+
+PROGRAM = Path(__file__).with_name("gather_program.py")
+
+
+class Corpus:
+    """Made-up layers in parts, some of them more than once and as failures first, and images of them."""
+
+    def __init__(self, folder: Path, seed: int, sizes: list[int]) -> None:
+        self.rng = rng = random.Random(seed)
+        self.folder, self.directory = folder, folder / "parts"
+        (folder / "spills").mkdir(parents=True)
+        self.directory.mkdir()
+        self.layers = [make_layer(rng, (seed, n), size) for n, size in enumerate(sizes)]
+        self.layers += [make_layer(rng, (seed, "partial"), 40, status="partial")]
+        self.layers += [make_layer(rng, (seed, "failed"), 0, status="failed")]
+        self.lone = [Failure(digest_of("lone", seed), "fetch", "missing", "it is gone", rank=3, host="n1")]
+        self.catalog = Catalog([self.image(number) for number in range(6)])
+        named = {layer.digest for image in self.catalog.images for layer in image.layers}
+        every = [layer.digest for layer in self.layers] + [failure.digest for failure in self.lone]
+        rest = [self.layer(digest) for digest in every if digest not in named]
+        self.catalog.images.append(Image("rest@sha256:1", digest_of("rest"), "", "docker_schema1", tuple(rest)))
+        self.write()
+
+    def layer(self, digest) -> Layer:
+        diff_id = self.rng.choice([None, digest_of("some"), digest_of("diff", 1)])
+        return Layer(digest, 5, self.rng.choice(["unspecified", "oci_tar", "oci_tar_gzip", "docker_tar_zstd"]), diff_id)
+
+    def image(self, number: int) -> Image:
+        digests = [layer.digest for layer in self.layers]
+        layers = tuple(self.layer(self.rng.choice(digests)) for _ in range(self.rng.randrange(1, 6)))
+        name = f"host:5000/{self.rng.choice('abc')}/x:{number}"
+        return Image(name, digest_of("image", number), self.rng.choice(["", "linux/amd64"]), "oci", layers)
+
+    def write(self) -> None:
+        """Spread the layers over parts; some stand in two, and some failed at first."""
+        rng = self.rng
+        piles: list[list[SyntheticLayer]] = [[] for _ in range(4)]
+        for layer in self.layers:
+            piles[rng.randrange(4)].append(layer)
+        for layer in rng.sample(self.layers, len(self.layers) // 3):
+            others = [pile for pile in piles if layer not in pile]
+            if layer.profile.status == "ok" and rng.random() < 0.5:
+                fault = {"status": "failed", "stage": "child", "cause": "killed", "diff_id": "", "entries": 0}
+                zero = dict.fromkeys(("files", "directories", "symlinks", "hardlinks", "devices", "FLS"), 0)
+                zero |= dict.fromkeys(("whiteouts", "others", "path_bytes", "link_bytes", "depth"), 0)
+                layer = SyntheticLayer(layer.digest, replace(layer.profile, **fault, **zero), [])
+            rng.choice(others).append(layer)
+        for number, pile in enumerate(piles):
+            items = [(layer.digest, layer.profile, layer.spill(self.folder / "spills")) for layer in pile]
+            lone = self.lone if number == 2 else []
+            parts.write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder)
+
+    def gather(self, name: str, ranks: int = 0) -> Path:
+        output, scratch = self.folder / f"{name}.h5", self.folder / name
+        scratch.mkdir()
+        if ranks:
+            catalog = self.folder / f"{name}.pickle"
+            catalog.write_bytes(pickle.dumps(self.catalog))
+            command = [
+                need("mpirun"),
+                "-n",
+                str(ranks),
+                sys.executable,
+                PROGRAM,
+                self.directory,
+                catalog,
+                output,
+                scratch,
+            ]
+            subprocess.run(command, check=True, timeout=300)
+        else:
+            gather(SerialComm(), self.directory, self.catalog, output, scratch, {"by": "test"})
+        return output
+
+    def check(self, output: Path) -> None:
+        want = expected(self.layers, self.lone, self.catalog)
+        with hpc_remetrics.open(output) as dataset:
+            for table, columns in want.items():
+                for name, values in columns.items():
+                    if name in ("path", "link"):
+                        got = dataset.paths() if name == "path" else dataset.links()
+                    else:
+                        got = getattr(dataset, table).readable(name).tolist()
+                    assert got == values, f"/{table}/{name}"
+
+
+def same(one: Path, other: Path) -> None:
+    command = [need("h5diff"), "-v", "--exclude-path", "/run", one, other]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_against_brute_force(tmp_path, seed):
+    rng = random.Random(seed)
+    corpus = Corpus(tmp_path, seed, [rng.choice([0, 1, 5, 60, 300]) for _ in range(rng.randrange(1, 9))])
+    corpus.check(corpus.gather("serial"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_small_buckets_and_many_journeys(tmp_path, monkeypatch, seed):
+    """As with billions of rows: many buckets of digests."""
+    monkeypatch.setattr(module, "_BUCKET_ROWS", 50)
+    corpus = Corpus(tmp_path, seed, [300, 200, 100, 400])
+    corpus.check(corpus.gather("serial"))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_any_number_of_ranks(tmp_path, ranks):
+    corpus = Corpus(tmp_path, 11, [400, 0, 30, 200, 1])
+    output = corpus.gather("ranks", ranks)
+    corpus.check(output)
+    same(corpus.gather("serial"), output)
+
+
+@pytest.mark.slow
+def test_layers_that_reach_over_blocks(tmp_path):
+    """A block is 131,072 rows; of one layer's 300,000 and its neighbours'."""
+    corpus = Corpus(tmp_path, 12, [100, 300_000, 50, 2000])
+    output = corpus.gather("ranks", 3)
+    same(corpus.gather("serial"), output)
+    sizes = np.array(
+        [row.size for layer in sorted(corpus.layers, key=lambda one: one.digest) for row in layer.rows], "u8"
+    )
+    with hpc_remetrics.open(output) as dataset:
+        contents = dataset.entries["content"]
+        assert (contents >= 0).tolist() == (sizes != np.uint64(2**64 - 1)).tolist()
+        assert dataset.contents["size"][contents[contents >= 0]].tolist() == sizes[contents >= 0].tolist()
+        assert dataset.paths() == [
+            row.path for layer in sorted(corpus.layers, key=lambda one: one.digest) for row in layer.rows
+        ]
+
+
+def test_nothing_at_all(tmp_path):
+    """No image, no layer, no part."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "scratch").mkdir()
+    output = tmp_path / "empty.h5"
+    gather(SerialComm(), tmp_path / "parts", Catalog(), output, tmp_path / "scratch", {})
+    with hpc_remetrics.open(output) as dataset:
+        assert all(len(getattr(dataset, name)) == 0 for name in ("images", "layers", "entries", "contents", "types"))
+        assert dataset.paths() == []
+    assert subprocess.run([need("h5dump"), output], capture_output=True).returncode == 0
+
+
+def test_a_layer_that_no_part_holds_is_never_left_out_in_silence(tmp_path):
+    corpus = Corpus(tmp_path, 13, [5])
+    corpus.catalog.images.append(Image("more:1", digest_of("m"), "", "oci", (Layer(digest_of("gone"), 1, "oci_tar"),)))
+    with pytest.raises(RuntimeError, match="1 layers stand in no part"):
+        corpus.gather("serial")
+
+
+def test_a_digest_with_two_sizes_is_refused(tmp_path):
+    corpus = Corpus(tmp_path, 14, [60])
+    rows = [row for row in corpus.layers[0].rows if row.kind == "file"]
+    lie = make_layer(corpus.rng, "lie", 1)
+    lie.rows = [replace(rows[0], size=rows[0].size + 1)]
+    lie.profile = replace(
+        lie.profile, entries=1, files=1, path_bytes=len(rows[0].path), link_bytes=0, FLS=rows[0].size + 1
+    )
+    lie.profile = replace(lie.profile, directories=0, symlinks=0, hardlinks=0, devices=0, whiteouts=0, others=0)
+    corpus.layers.append(lie)
+    image = Image("lie:1", digest_of("lying"), "", "oci", (Layer(lie.digest, 1, "oci_tar"),))
+    corpus.catalog.images.append(image)
+    items = [(lie.digest, lie.profile, lie.spill(tmp_path / "spills"))]
+    parts.write_part(corpus.directory, "9-0-0", items, [], TYPES, SIGNATURE, tmp_path)
+    with pytest.raises(PartError, match="different sizes"):
+        corpus.gather("serial")

@@ -1,0 +1,143 @@
+"""Scratch tiers: one account a node, by bytes and by layers of a size; what dead ranks took comes back."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from hpc_remetrics.errors import BlobError
+from hpc_remetrics.limits import NODE_LAYERS
+from hpc_remetrics.node.quota import Account
+from hpc_remetrics.node.scratch import Scratch
+
+MB = 10**6
+
+
+@pytest.fixture
+def tiers(tmp_path):
+    for name in ("memory", "disk"):
+        (tmp_path / name).mkdir()
+    return [tmp_path / "memory", tmp_path / "disk"]
+
+
+@pytest.fixture
+def scratch(tiers):
+    made = Scratch("a", 0, tiers, {tiers[0]: 100 * MB, tiers[1]: 10_000 * MB})
+    yield made
+    made.close()
+    assert [list(tier.iterdir()) for tier in tiers] == [[], []]
+
+
+def tier_of(grant, tiers):
+    return next(number for number, tier in enumerate(tiers) if grant.path.is_relative_to(tier))
+
+
+def test_the_first_tier_up_to_its_room_and_the_next_beyond(scratch, tiers):
+    grants = [scratch.grant(40 * MB) for _ in range(3)]
+    assert [tier_of(grant, tiers) for grant in grants] == [0, 0, 1]
+    assert tier_of(scratch.grant(500 * MB), tiers) == 1
+    grants[0].release()
+    assert tier_of(scratch.grant(30 * MB), tiers) == 0
+
+
+def test_ranks_of_a_node_share_the_account(scratch, tiers):
+    other = Scratch("a", 1, tiers)
+    held = [scratch.grant(45 * MB), other.grant(45 * MB)]
+    assert [tier_of(grant, tiers) for grant in (*held, other.grant(45 * MB))] == [0, 0, 1]
+    assert held[0].path != held[1].path
+    other.close()
+
+
+def test_as_many_layers_of_a_size_at_once_as_the_2017_tool_had_workers(scratch):
+    sizes = (MB, 60 * MB, 1_100 * MB, 2_001 * MB)
+    for size, most in zip(sizes, NODE_LAYERS, strict=True):
+        grants = []
+        while grant := scratch.grant(size):
+            grants.append(grant)
+            if size * len(grants) > 8_000 * MB:
+                break
+        assert len(grants) == min(most, -(-8_001 * MB // size))
+        for one in grants:
+            one.release()
+
+
+def test_a_layer_too_big_for_every_tier_is_told_apart_from_one_that_waits(scratch):
+    first = scratch.grant(9_000 * MB)
+    assert scratch.grant(9_000 * MB) is None
+    with pytest.raises(BlobError) as caught:
+        scratch.grant(10_001 * MB)
+    assert caught.value.cause == "no_room"
+    assert "memory: 100000000" in str(caught.value)
+    first.release()
+    assert scratch.grant(9_000 * MB) is not None
+
+
+def test_release_removes_files_and_trees_that_forbid_it(scratch):
+    file, tree = scratch.grant(MB), scratch.grant(MB)
+    file.path.write_text("x")
+    (tree.path / "a" / "b").mkdir(parents=True)
+    (tree.path / "link").symlink_to("/etc")
+    (tree.path / "a").chmod(0o000)
+    for grant in (file, tree, file):
+        grant.release()
+    assert not file.path.exists()
+    assert not tree.path.exists()
+    assert os.path.isdir("/etc")
+
+
+TAKE = """
+import sys, time
+from pathlib import Path
+from hpc_remetrics.node.quota import Account
+account = Account(Path(sys.argv[1]), [1000], [1000] * 4)
+while True:
+    if taken := account.take(10, 0):
+        print("took", flush=True)
+        if len(sys.argv) > 2:
+            time.sleep(60)
+        account.give_back(taken[0])
+"""
+
+
+def test_what_a_killed_rank_took_comes_back(tmp_path):
+    account = Account(tmp_path / "account", [1000], [1000] * 4)
+    command = [sys.executable, "-c", TAKE, tmp_path / "account", "hold"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"took\n"
+        assert account.taken() == [10]
+        process.kill()
+    assert account.taken() == [0]
+
+
+def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
+    """Processes that take and give back without end are killed at random moments; others go on all the while."""
+    rng = random.Random(3)
+    account = Account(tmp_path / "account", [1000], [1000] * 4)
+    for _ in range(15):
+        processes = [
+            subprocess.Popen([sys.executable, "-c", TAKE, tmp_path / "account"], stdout=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        for process in processes:
+            process.stdout.read(1 + rng.randrange(2000))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+        slot, _ = account.take(1000, 0)
+        account.give_back(slot)
+    assert account.taken() == [0]
+
+
+def test_a_lock_that_is_not_given_back_is_no_room_and_no_hang(tmp_path):
+    account = Account(tmp_path / "account", [1000], [1000] * 4)
+    hold = (
+        "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, tmp_path / "account"], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        assert account.take(1, 0) is None
+        process.kill()
+    assert account.take(1, 0) is not None

@@ -1,0 +1,200 @@
+"""Parts: what is written comes back, broken spills are refused, damaged files are named."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
+
+from hpc_remetrics.errors import DatasetError, OutputError
+from hpc_remetrics.files import publish
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.spill_format import NO_CONTENT, LayerProfile
+from hpc_remetrics.records import Failure
+
+
+def write(folder: Path, name: str, layers: list[SyntheticLayer], failures: list[Failure] | None = None) -> Path:
+    scratch, output = folder / "scratch", folder / "parts"
+    scratch.mkdir(exist_ok=True)
+    output.mkdir(exist_ok=True)
+    items = [(layer.digest, layer.profile, layer.spill(scratch) if layer.rows else None) for layer in layers]
+    return parts.write_part(output, name, items, failures or [], TYPES, SIGNATURE, scratch)
+
+
+@pytest.fixture
+def layers() -> list[SyntheticLayer]:
+    rng = random.Random(1)
+    made = [make_layer(rng, number, rng.randrange(200)) for number in range(5)]
+    return [*made, make_layer(rng, "p", 9, status="partial"), make_layer(rng, "f", 0, status="failed")]
+
+
+def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    lone = Failure(digest_of("lone"), "fetch", "missing", "it is gone", rank=3, host="n1")
+    index = parts.read_part(write(tmp_path, "1-0-0", layers, [lone]))
+    assert index.layers["digest"].tobytes() == b"".join(x.digest.raw for x in layers) + lone.digest.raw
+    assert index.signature == SIGNATURE
+    assert {failure.digest: failure.cause for failure in index.failures} == {
+        layers[5].digest: "bad_header",
+        layers[6].digest: "bad_header",
+        lone.digest: "missing",
+    }
+    assert index.failures[-1] == lone
+    rows = [row for layer in layers for row in layer.rows]
+    with h5py.File(index.path) as file:
+        assert file["entries/uid"][:].tolist() == [row.uid for row in rows]
+        assert file["entries/path"][:].tobytes() == b"".join(row.path for row in rows)
+        names = [index.types[t] if t < len(index.types) else None for t in file["entries/type"][:].tolist()]
+        assert names == [TYPES.get(r.type, "untyped") if r.size != NO_CONTENT else None for r in rows]
+        assert file["entries/digest"][:].tobytes() == b"".join(row.digest for row in rows)
+    assert os.listdir(tmp_path / "parts") == ["part-1-0-0.h5"]
+    assert not [name for name in os.listdir(tmp_path / "scratch") if "part" in name]
+    assert subprocess.run(["h5dump", "-H", index.path], capture_output=True).returncode == 0
+
+
+def test_the_best_row_of_a_layer(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    ok, partial, failed = (make_layer(rng, 1, 9, status=status) for status in ("ok", "partial", "failed"))
+    for name, layer in [("a", failed), ("b", partial), ("c", failed)]:
+        write(tmp_path, name, [layer])
+    found = parts.scan(tmp_path / "parts", SerialComm())
+    assert parts.finished(found.parts) == {ok.digest: ("partial", "bad_header")}
+    write(tmp_path, "d", [ok])
+    assert parts.finished(parts.scan(tmp_path / "parts", SerialComm()).parts) == {ok.digest: ("ok", "")}
+
+
+def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
+    assert parts.scan(tmp_path / "none", SerialComm()) == parts.Scan([], [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"entries": 10},
+        {"entries": 1 << 40},
+        {"files": 3},
+        {"FLS": 1},
+        {"path_bytes": 7},
+        {"status": "fine"},
+        {"status": "failed"},
+        {"diff_id": "00"},
+        {"depth": -1},
+        {"CLS": "many"},
+        {"cause": "boredom"},
+    ],
+)
+def test_a_row_that_lies_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    good, layer = (make_layer(random.Random(3), number, 50) for number in (1, 2))
+    layer.profile = replace(layer.profile, **change)
+    with pytest.raises(parts.SpillError) as caught:
+        write(tmp_path, "x", [good, layer])
+    assert caught.value.digest == layer.digest
+    assert os.listdir(tmp_path / "parts") == []
+
+
+def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    layer = make_layer(rng, 1, 40)
+    path = layer.spill(tmp_path)
+    data = path.read_bytes()
+    output = tmp_path / "parts"
+    output.mkdir()
+    refused = 0
+    for number in range(150):
+        position = rng.randrange(len(data)) if number > 24 else number
+        path.write_bytes(data[:position] + bytes([data[position] ^ (1 << rng.randrange(8))]) + data[position + 1 :])
+        if number % 5 == 0:
+            os.truncate(path, position)
+        try:
+            parts.write_part(output, str(number), [(layer.digest, layer.profile, path)], [], TYPES, {}, tmp_path)
+        except parts.SpillError:
+            refused += 1
+    assert refused > 40
+
+
+def test_a_failed_layer_may_have_no_spill_and_a_missing_spill_is_refused(tmp_path: Path) -> None:
+    layer = make_layer(random.Random(1), 1, 5)
+    with pytest.raises(parts.SpillError):
+        parts.write_part(tmp_path, "x", [(layer.digest, layer.profile, tmp_path / "no")], [], TYPES, {}, tmp_path)
+    parts.write_part(tmp_path, "x", [(digest_of(1), LayerProfile(), None)], [], TYPES, {}, tmp_path)
+
+
+def test_a_part_is_never_overwritten(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    path = write(tmp_path, "x", layers)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="File exists"):
+        write(tmp_path, "x", layers[:1])
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path / "parts") == [path.name]
+
+
+def test_a_damaged_part_is_named_and_nothing_crashes(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    rng = random.Random(5)
+    path = write(tmp_path, "x", layers)
+    data = path.read_bytes()
+    named = 0
+    for number in range(300):
+        position = rng.randrange(len(data))
+        flipped = bytearray(data)
+        flipped[-1 - position if number < 100 else position] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(flipped) if number % 2 else data[:position])
+        scan = parts.scan(tmp_path / "parts", SerialComm())
+        named += len(scan.damaged)
+        assert len(scan.parts) + len(scan.damaged) == 1
+        assert all(str(path) in text and "\n" not in text for text in scan.damaged)
+        if number % 2 == 0:
+            assert scan.damaged
+    assert named > 150
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 10, b"x" * 10_000, b"RMPART\r\n" + b"\xff" * 24])
+def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "part-x.h5"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"part-x\.h5: not a whole part"):
+        parts.read_part(path)
+
+
+def test_another_version_says_found_and_wanted(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    path = write(tmp_path, "x", layers)
+    data = bytearray(path.read_bytes())
+    data[-24] = 99
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match="version 99, wanted 1"):
+        parts.read_part(path)
+
+
+def test_a_name_stays_in_its_folder(tmp_path: Path) -> None:
+    for name in ("../x", "", "a/b", ".x", "a\n"):
+        with pytest.raises(ValueError, match="not a name"):
+            parts.write_part(tmp_path, name, [], [], {}, {}, tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    with pytest.raises(OutputError):
+        parts.write_part(tmp_path / "no", "x", [], [], {}, {}, tmp_path)
+    with pytest.raises(OutputError):
+        parts.write_part(tmp_path, "x", [], [], {}, {}, tmp_path / "no")
+    assert os.listdir(tmp_path) == []
+
+
+def test_temporaries_are_swept(tmp_path: Path) -> None:
+    left = publish.temporary_name(tmp_path / "part-1.h5")
+    left.touch()
+    (tmp_path / "part-2.h5").touch()
+    assert parts.sweep_temporaries(tmp_path) == 1
+    assert os.listdir(tmp_path) == ["part-2.h5"]
+
+
+def test_a_part_of_nothing(tmp_path: Path) -> None:
+    index = parts.read_part(parts.write_part(tmp_path, "x", [], [], {}, {}, tmp_path))
+    assert len(index.layers) == 0
+    assert index.types == []
+    assert np.array_equal(index.layers["entries"], [])

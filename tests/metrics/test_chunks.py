@@ -234,6 +234,8 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
 def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
     """A layer that ends within a long file, some of whose chunks are on scratch already."""
 
+    from hpc_remetrics.profile import chunking
+
     monkeypatch.setattr(chunking, "_HELD", 1 << 10)
     data = tar_of_files({"a": b"first" * 1000, "long": noise(3, HEAD_BYTES + (4 << 20))})
     found = []

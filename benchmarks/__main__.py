@@ -17,13 +17,18 @@ ALL = ("compare", "gather", "download", "registry", "scale", "ranks", "reduce", 
 def main() -> int:
     names = sys.argv[1:] or ALL
     if unknown := [name for name in names if name not in ALL]:
-        print(f"no benchmark is called {unknown[0]!r}; choose from {', '.join(ALL)}", file=sys.stderr)
+        print(
+            f"no benchmark is called {unknown[0]!r}; choose from {', '.join(ALL)}", file=sys.stderr
+        )
         return 2
     results = Path("bench-data")
     results.mkdir(exist_ok=True)
     for name in names:
         print(f"\n{name}", flush=True)
-        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--json", results / f"{name}.json"], check=True)
+        subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{name}", "--json", results / f"{name}.json"],
+            check=True,
+        )
     return 0
 
 

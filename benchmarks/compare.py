@@ -1,9 +1,11 @@
-"""CPU time and memory of this program and of others that do parts of the same job, on the same real layers.
+"""CPU time and memory of this program and of others that do parts of the same job, on the same real
+layers.
 
     python -m benchmarks.compare [--data FOLDER] [--rounds N] [--json FILE]
 
 Of each row the round with the least CPU time counts. Rows that differ in what they do say so:
-bsdtar types nothing and gives no digests of blob and tar; syft types by name and looks for packages.
+bsdtar types nothing and gives no digests of blob and tar; syft types by name and looks for
+packages.
 """
 
 from __future__ import annotations
@@ -35,7 +37,15 @@ find "$2" -type f -print0 | xargs -0 sha256sum
 find "$2" -type f | file --brief --files-from -
 rm -rf "$2"
 """
-SYFT = ["scan", "--scope", "all-layers", "--override-default-catalogers", "dpkg-db-cataloger", "-o", "json"]
+SYFT = [
+    "scan",
+    "--scope",
+    "all-layers",
+    "--override-default-catalogers",
+    "dpkg-db-cataloger",
+    "-o",
+    "json",
+]
 SYFT_SETTINGS = {
     "SYFT_CHECK_FOR_APP_UPDATE": "false",
     "SYFT_FILE_METADATA_SELECTION": "all",
@@ -47,8 +57,11 @@ class Contest:
     """The layers, a folder in memory to work in, and the contenders."""
 
     def __init__(self, data: Path, work: Path) -> None:
-        # In a process of its own: what a process had in memory counts as the peak of those that it starts.
-        subprocess.run([sys.executable, "-m", "benchmarks.layers", data], check=True, stdout=subprocess.DEVNULL)
+        # In a process of its own: what a process had in memory counts as the peak of those that it
+        # starts.
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.layers", data], check=True, stdout=subprocess.DEVNULL
+        )
         self.layout, self.work = build(data), work
         self.layers = blobs(self.layout)
         self.output = work / "output"
@@ -75,12 +88,21 @@ class Contest:
         return found
 
     def product(self, types: str) -> Cost:
-        """The whole command: plan, pass, parts, gather. The memory is that of the rank and its child together.
+        """The whole command: plan, pass, parts, gather. The memory is that of the rank and its
+        child together.
 
         What the child took, all that it did to start included, is kept in `passes`.
         """
         target = self.work / "product.h5"
-        command = [sys.executable, "-m", "hpc_remetrics", "analyze", f"oci:{self.layout}", "-o", target]
+        command = [
+            sys.executable,
+            "-m",
+            "hpc_remetrics",
+            "analyze",
+            f"oci:{self.layout}",
+            "-o",
+            target,
+        ]
         cost = measure([*command, "--types", types, "--scratch", self.work], self.output)
         with hpc_remetrics.open(target) as dataset:
             ranks = dataset.ranks
@@ -101,7 +123,9 @@ class Contest:
         return self.each(lambda blob: ["sh", "-c", UNPACK, "unpack", blob, self.work / "tree"])
 
     def tarfile(self) -> Cost:
-        return self.each(lambda blob: [sys.executable, Path(__file__).with_name("with_tarfile.py"), blob])
+        return self.each(
+            lambda blob: [sys.executable, Path(__file__).with_name("with_tarfile.py"), blob]
+        )
 
     def syft(self) -> Cost:
         """Each image as a layout of its own, as syft wants it."""
@@ -143,7 +167,12 @@ def run(data: Path, rounds: int) -> dict[str, Any]:
     ]
     passes = {types: round(took, 2) for types, took in contest.passes.items()}
     about = {"machine": machine(), "layers": len(contest.layers), "bytes": size, "rounds": rounds}
-    return {**about, "rows": rows, "pass_cpu_seconds": passes, "reference_cpu_seconds": reference and reference.cpu}
+    return {
+        **about,
+        "rows": rows,
+        "pass_cpu_seconds": passes,
+        "reference_cpu_seconds": reference and reference.cpu,
+    }
 
 
 def table(result: dict[str, Any]) -> str:
@@ -158,14 +187,22 @@ def table(result: dict[str, Any]) -> str:
     about, reference = result["machine"], result["reference_cpu_seconds"]
     for types, took in result["pass_cpu_seconds"].items():
         times = f", {took / reference:.2f} x bsdtar" if reference else ""
-        lines.append(f"the pass alone, --types {types}, the start of its process included: {took:.1f} s{times}")
-    lines.append(f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}")
+        lines.append(
+            f"the pass alone, --types {types}, the start of its process included: {took:.1f} s{times}"
+        )
+    lines.append(
+        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+    )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.compare", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.compare", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made"
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

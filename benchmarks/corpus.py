@@ -1,7 +1,9 @@
-"""Contents of real packages of many kinds, one after the other: Debian packages of all sections, PyPI and npm.
+"""Contents of real packages of many kinds, one after the other: Debian packages of all sections,
+PyPI and npm.
 
-Packages are downloaded a few at a time by apt-get, pip and npm, read as streams, and removed, so that
-little room on disk is needed. Which ones is drawn at random, the same for the same seed and package lists.
+Packages are downloaded a few at a time by apt-get, pip and npm, read as streams, and removed, so
+that little room on disk is needed. Which ones is drawn at random, the same for the same seed and
+package lists.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ underscore video.js vue webpack
 
 
 def contents(seed: int = 2017) -> Iterator[tuple[str, bytes]]:
-    """Yield the kind of package and the bytes of each distinct file, without end but that of the packages."""
+    """Yield the kind of package and the bytes of each distinct file, without end but that of the
+    packages."""
     seen: set[bytes] = set()
     for kind, data in _files(seed):
         digest = hashlib.sha256(data).digest()
@@ -57,7 +60,11 @@ def contents(seed: int = 2017) -> Iterator[tuple[str, bytes]]:
 
 def _files(seed: int) -> Iterator[tuple[str, bytes]]:
     drawn = random.Random(seed)
-    batches = [*_batches("pypi", PYPI.split(), drawn), *_batches("npm", NPM.split(), drawn), *_debian(drawn)]
+    batches = [
+        *_batches("pypi", PYPI.split(), drawn),
+        *_batches("npm", NPM.split(), drawn),
+        *_debian(drawn),
+    ]
     drawn.shuffle(batches)
     for kind, names in batches:
         with tempfile.TemporaryDirectory() as folder:
@@ -72,8 +79,11 @@ def _batches(kind: str, names: list[str], drawn: random.Random) -> list[tuple[st
 
 
 def _debian(drawn: random.Random) -> list[tuple[str, list[str]]]:
-    """Draw packages of all sections, as many of each as there are of the smallest few, or all it has."""
-    text = subprocess.run(["apt-cache", "dumpavail"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    """Draw packages of all sections, as many of each as there are of the smallest few, or all it
+    has."""
+    text = subprocess.run(
+        ["apt-cache", "dumpavail"], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     sections: dict[str, set[str]] = {}
     for one in text.split("\n\n"):
         fields = dict(re.findall(r"^(\w+): (.*)$", one, re.MULTILINE))
@@ -89,13 +99,20 @@ def _debian(drawn: random.Random) -> list[tuple[str, list[str]]]:
 def _download(kind: str, names: list[str], folder: Path) -> None:
     """Download packages; what can't be had is left out."""
     if kind == "pypi":
-        commands = [[sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", name] for name in names]
+        commands = [
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", name]
+            for name in names
+        ]
     elif kind == "npm":
-        commands = [["npm", "pack", "--silent", name] for name in names] if shutil.which("npm") else []
+        commands = (
+            [["npm", "pack", "--silent", name] for name in names] if shutil.which("npm") else []
+        )
     else:
         commands = [["apt-get", "-q", "download", *names]]
     for command in commands:
-        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
 
 
 def _members(path: Path) -> Iterator[bytes]:

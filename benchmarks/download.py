@@ -1,11 +1,13 @@
-"""`download` beside `skopeo copy` and `skopeo sync`: the same images from the same registry at loopback, in one run.
+"""`download` beside `skopeo copy` and `skopeo sync`: the same images from the same registry at
+loopback, in one run.
 
     python -m benchmarks.download [--data FOLDER] [--copies N] [--rounds N] [--json FILE]
 
-Images share no layer: the real layers of `benchmarks.layers`, each N times, made different by an empty gzip
-member at its end. Of each row the round that took least wall time counts. CPU time is the contender's own, and
-the registry's beside it; where all cores are busy with both, the machine is the limit. `skopeo copy` writes an
-OCI layout as `download` does, an image after the other; `skopeo sync` writes a folder an image.
+Images share no layer: the real layers of `benchmarks.layers`, each N times, made different by an
+empty gzip member at its end. Of each row the round that took least wall time counts. CPU time is
+the contender's own, and the registry's beside it; where all cores are busy with both, the machine
+is the limit. `skopeo copy` writes an OCI layout as `download` does, an image after the other;
+`skopeo sync` writes a folder an image.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Registry:
         configuration = folder.with_suffix(".yml")
         configuration.write_text(json.dumps(settings))
         command = ["docker-registry", "serve", str(configuration)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         self._wait()
 
     def _wait(self) -> None:
@@ -81,27 +85,52 @@ class Contest:
         self.names = [f"bench/copy-{number}:1" for number in range(copies)]
         self.registry = Registry(work / "registry")
         for name in self.names:
-            _skopeo("copy", "--dest-tls-verify=false", f"oci:{source}:{name}", f"docker://{self.registry.host}/{name}")
+            _skopeo(
+                "copy",
+                "--dest-tls-verify=false",
+                f"oci:{source}:{name}",
+                f"docker://{self.registry.host}/{name}",
+            )
         self.size = sum(path.stat().st_size for path in (source / "blobs" / "sha256").iterdir())
         shutil.rmtree(source)
 
     def contenders(self) -> dict[str, Callable[[], Cost]]:
         """Return name -> one round."""
         return dict(
-            zip(_ORDER, (lambda: self.download(1), lambda: self.download(2), self.copy, self.sync), strict=True)
+            zip(
+                _ORDER,
+                (lambda: self.download(1), lambda: self.download(2), self.copy, self.sync),
+                strict=True,
+            )
         )
 
     def download(self, ranks: int) -> Cost:
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
         images = [f"{self.registry.host}/{name}" for name in self.names]
-        command = [*launcher, sys.executable, "-m", "hpc_remetrics", "download", *images, "-o", self.target]
+        command = [
+            *launcher,
+            sys.executable,
+            "-m",
+            "hpc_remetrics",
+            "download",
+            *images,
+            "-o",
+            self.target,
+        ]
         return measure(command, self.output)
 
     def copy(self) -> Cost:
         total = NOTHING
         for name in self.names:
             image = f"docker://{self.registry.host}/{name}"
-            command = ["skopeo", "copy", "-q", "--src-tls-verify=false", image, f"oci:{self.target}:{name}"]
+            command = [
+                "skopeo",
+                "copy",
+                "-q",
+                "--src-tls-verify=false",
+                image,
+                f"oci:{self.target}:{name}",
+            ]
             total += measure(command, self.output)
         return total
 
@@ -110,7 +139,9 @@ class Contest:
         images = {name.partition(":")[0]: ["1"] for name in self.names}
         wanted = self.work / "sync.yml"
         wanted.write_text(json.dumps({self.registry.host: {"tls-verify": False, "images": images}}))
-        return measure(["skopeo", "sync", "--src", "yaml", "--dest", "dir", wanted, self.target], self.output)
+        return measure(
+            ["skopeo", "sync", "--src", "yaml", "--dest", "dir", wanted, self.target], self.output
+        )
 
     def clear(self) -> None:
         shutil.rmtree(self.target, ignore_errors=True)
@@ -129,11 +160,18 @@ def _images(data: Path, target: Path, copies: int) -> Path:
     for copy in range(copies):
         end = gzip.compress(b"", mtime=copy + 1)
         descriptors = [_blob(target, path.read_bytes() + end, _LAYER) for path in layers.values()]
-        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}, "copy": copy}
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": []},
+            "copy": copy,
+        }
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": _blob(target, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "config": _blob(
+                target, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"
+            ),
             "layers": descriptors,
         }
         entry = _blob(target, json.dumps(manifest).encode(), manifest["mediaType"])
@@ -178,26 +216,42 @@ def run(data: Path, work: Path, copies: int, rounds: int) -> dict[str, Any]:
         }
         for name, cost in best.items()
     ]
-    return {"machine": machine(), "images": copies, "bytes": contest.size, "rounds": rounds, "rows": rows}
+    return {
+        "machine": machine(),
+        "images": copies,
+        "bytes": contest.size,
+        "rounds": rounds,
+        "rows": rows,
+    }
 
 
 def table(result: dict[str, Any]) -> str:
     """Return the figures as a table for people."""
-    lines = [f"{'':<20}{'MB/s':>8}{'x copy':>8}{'wall s':>8}{'CPU s':>8}{'registry':>10}{'cores':>7}"]
+    lines = [
+        f"{'':<20}{'MB/s':>8}{'x copy':>8}{'wall s':>8}{'CPU s':>8}{'registry':>10}{'cores':>7}"
+    ]
     lines += [
         f"{row['name']:<20}{row['mb_per_second']:>8.0f}{row['ratio']:>8.2f}{row['wall_seconds']:>8.2f}"
         f"{row['cpu_seconds']:>8.2f}{row['registry_cpu_seconds']:>10.2f}{row['cores_busy']:>7.2f}"
         for row in result["rows"]
     ]
     about = result["machine"]
-    lines.append(f"{result['images']} images, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}")
+    lines.append(
+        f"{result['images']} images, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+    )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.download", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made")
-    parser.add_argument("--work", type=Path, help="where the registry and what is downloaded lie (default: --data)")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.download", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made"
+    )
+    parser.add_argument(
+        "--work", type=Path, help="where the registry and what is downloaded lie (default: --data)"
+    )
     parser.add_argument("--copies", type=int, default=8, help="of each layer, and so images")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)

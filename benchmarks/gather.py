@@ -2,8 +2,8 @@
 
     python -m benchmarks.gather [--rows 20000000] [--ranks 2] [--json FILE]
 
-The parts are written first, in other processes; then `mpirun -n RANKS` gathers them. The smaller run
-before the whole one, of a quarter of the rows, shows whether memory grows with them.
+The parts are written first, in other processes; then `mpirun -n RANKS` gathers them. The smaller
+run before the whole one, of a quarter of the rows, shows whether memory grows with them.
 """
 
 from __future__ import annotations
@@ -52,9 +52,12 @@ def layer_digest(number: int) -> Digest:
 
 
 def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
-    """Write a layer's entries: one in eight a directory, the others files whose contents other layers have too."""
+    """Write a layer's entries: one in eight a directory, the others files whose contents other
+    layers have too."""
     rng = np.random.default_rng(number)
-    profile = LayerProfile(status="ok", compression="gzip", CLS=1 << 20, TLS=1 << 22, diff_id="0" * 64)
+    profile = LayerProfile(
+        status="ok", compression="gzip", CLS=1 << 20, TLS=1 << 22, diff_id="0" * 64
+    )
     directories = 0
     with open(path, "wb") as file:
         for start in range(0, LAYER_ROWS, BLOCK_ROWS):
@@ -74,7 +77,9 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
                 "gid": np.zeros(rows),
                 "mtime": np.full(rows, 1_700_000_000 + number),
                 "mtime_ns": np.zeros(rows),
-                "size": np.where(isfile, (_mixed(chosen) >> np.uint64(50)).astype("<u8"), np.uint64(NO_CONTENT)),
+                "size": np.where(
+                    isfile, (_mixed(chosen) >> np.uint64(50)).astype("<u8"), np.uint64(NO_CONTENT)
+                ),
                 "type": np.where(isfile, 4 + chosen % 296, NO_TYPE),
                 "digest": digest,
                 "path_length": np.array([len(one) for one in paths]),
@@ -89,7 +94,11 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
             directories += int((~isfile).sum())
             profile.FLS += int(values["size"][isfile].sum())
             profile.path_bytes += len(blob)
-    profile.entries, profile.directories, profile.files = LAYER_ROWS, directories, LAYER_ROWS - directories
+    profile.entries, profile.directories, profile.files = (
+        LAYER_ROWS,
+        directories,
+        LAYER_ROWS - directories,
+    )
     return profile
 
 
@@ -118,7 +127,9 @@ def prepare(folder: Path, layers: int) -> None:
         written = []
         for number in range(first, min(first + LAYERS_A_PART, layers)):
             spill = scratch / f"{number}.spill"
-            written.append((layer_digest(number), write_spill(spill, number, layers * LAYER_ROWS // 4), spill))
+            written.append(
+                (layer_digest(number), write_spill(spill, number, layers * LAYER_ROWS // 4), spill)
+            )
         write_part(parts, f"made-{first}", written, [], TYPES, {}, scratch)
         for _, _, spill in written:
             spill.unlink()
@@ -131,7 +142,13 @@ def run_rank(folder: Path, layers: int) -> None:
     if comm.rank == comm.root:
         named = [Layer(layer_digest(number), 1 << 20, "oci_tar_gzip") for number in range(layers)]
         images = [
-            Image(f"made/{first}:1", layer_digest(-1 - first), "linux/amd64", "oci", tuple(named[first : first + 10]))
+            Image(
+                f"made/{first}:1",
+                layer_digest(-1 - first),
+                "linux/amd64",
+                "oci",
+                tuple(named[first : first + 10]),
+            )
             for first in range(0, layers, 10)
         ]
         catalog = Catalog(images)
@@ -139,7 +156,14 @@ def run_rank(folder: Path, layers: int) -> None:
     scratch.mkdir()
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.monotonic()
-    gather(comm, folder / "parts", catalog, folder / "made.h5", scratch, {} if comm.rank == comm.root else None)
+    gather(
+        comm,
+        folder / "parts",
+        catalog,
+        folder / "made.h5",
+        scratch,
+        {} if comm.rank == comm.root else None,
+    )
     seconds = time.monotonic() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
@@ -162,11 +186,21 @@ def measured(base: Path | None, layers: int, ranks: int) -> dict[str, Any]:
     """Write parts, gather them, and return the figures."""
     with tempfile.TemporaryDirectory(dir=base) as name:
         folder = Path(name)
-        this = [sys.executable, "-m", "benchmarks.gather", "--folder", name, "--layers", str(layers)]
+        this = [
+            sys.executable,
+            "-m",
+            "benchmarks.gather",
+            "--folder",
+            name,
+            "--layers",
+            str(layers),
+        ]
         subprocess.run([*this, "--step", "prepare"], check=True)
         os.sync()
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-        said = subprocess.run([*launcher, *this, "--step", "gather"], check=True, stdout=subprocess.PIPE, text=True)
+        said = subprocess.run(
+            [*launcher, *this, "--step", "gather"], check=True, stdout=subprocess.PIPE, text=True
+        )
         result = json.loads(said.stdout)
         check = shutil.which("h5dump")
         if check:
@@ -186,7 +220,9 @@ def line(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.gather", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.gather", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--work", type=Path, help="where parts and dataset go (default: $TMPDIR)")
@@ -204,7 +240,9 @@ def main() -> None:
         results.append(measured(options.work, count, options.ranks))
         print(line(results[-1]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

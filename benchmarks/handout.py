@@ -2,8 +2,8 @@
 
     python -m benchmarks.handout [--rows 4000000] [--json FILE]
 
-Two datasets of three quarters of the layers each, so that half of them stand in both, are gathered first. The
-smaller run before the whole one, of a quarter of the rows, shows how memory grows.
+Two datasets of three quarters of the layers each, so that half of them stand in both, are gathered
+first. The smaller run before the whole one, of a quarter of the rows, shows how memory grows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _FORMATS = ("parquet", "csv", "json")
 def gather_some(folder: Path, layers: range, name: str) -> Path:
     """Gather images of some of the layers in the folder's parts."""
     images = [
-        Image(f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", (_layer(number),))
+        Image(
+            f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", (_layer(number),)
+        )
         for number in layers
     ]
     scratch = folder / f"scratch-{name}"
@@ -49,10 +51,19 @@ def measured(base: Path | None, layers: int) -> dict[str, Any]:
         one = gather_some(folder, range(layers * 3 // 4), "one")
         other = gather_some(folder, range(layers // 4, layers), "other")
         commands: dict[str, list[object]] = {
-            f"export {form}": ["export", one, "--format", form, "-o", folder / form] for form in _FORMATS
+            f"export {form}": ["export", one, "--format", form, "-o", folder / form]
+            for form in _FORMATS
         }
         commands["compare"] = ["compare", one, other, "--json"]
-        commands["merge, with metrics"] = ["merge", one, other, "-o", folder / "all.h5", "--memory", 100]
+        commands["merge, with metrics"] = [
+            "merge",
+            one,
+            other,
+            "-o",
+            folder / "all.h5",
+            "--memory",
+            100,
+        ]
         costs = {what: _measured(words, folder / "said") for what, words in commands.items()}
     rows = layers * 3 // 4 * LAYER_ROWS
     return {"rows": rows, "costs": {what: vars(cost) for what, cost in costs.items()}}
@@ -64,18 +75,25 @@ def _measured(words: list[object], output: Path) -> Cost:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Return the figures of both runs side by side; a row of `merge` is one of either dataset."""
-    lines = [f"{'':<22}" + "".join(f"{result['rows'] / 1e6:>10.2f} M rows{'':>12}" for result in results)]
+    lines = [
+        f"{'':<22}" + "".join(f"{result['rows'] / 1e6:>10.2f} M rows{'':>12}" for result in results)
+    ]
     for what in results[0]["costs"]:
         parts = []
         for result in results:
-            cost, rows = result["costs"][what], result["rows"] * (2 if what.startswith("merge") else 1)
+            cost, rows = (
+                result["costs"][what],
+                result["rows"] * (2 if what.startswith("merge") else 1),
+            )
             parts.append(f"{1e6 * cost['cpu'] / rows:>10.2f} µs a row{cost['peak'] / 1e6:>7.0f} MB")
         lines.append(f"{what:<22}" + "".join(parts))
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.handout", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.handout", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--work", type=Path, help="where everything goes (default: $TMPDIR)")
     parser.add_argument("--json", type=Path)
@@ -84,7 +102,9 @@ def main() -> None:
     results = [measured(options.work, count) for count in (layers // 4, layers)]
     print(table(results))
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Six real layers, some 200 MB and 40,000 files: Debian packages and wheels of PyPI, packed by GNU tar and gzip.
+"""Six real layers, some 200 MB and 40,000 files: Debian packages and wheels of PyPI, packed by GNU
+tar and gzip.
 
     python -m benchmarks.layers FOLDER
 
 makes an OCI layout of six images with a layer each in FOLDER/oci, with no root, and keeps what it
-downloaded. The versions are those that the machine's Debian or Ubuntu offers, so layers differ from one
-machine to another: figures are comparable within a run only, which is why they are given as ratios.
+downloaded. The versions are those that the machine's Debian or Ubuntu offers, so layers differ from
+one machine to another: figures are comparable within a run only, which is why they are given as
+ratios.
 """
 
 from __future__ import annotations
@@ -22,12 +24,27 @@ from typing import Any
 
 DEBIAN = {
     "base": [],
-    "python": ["libpython*-stdlib", "libpython*-testsuite", "python3-pip", "python3-setuptools", "python3-django"],
-    "javascript": ["node-typescript", "webpack", "eslint", "node-core-js", "node-babel7", "node-lodash", "npm"],
+    "python": [
+        "libpython*-stdlib",
+        "libpython*-testsuite",
+        "python3-pip",
+        "python3-setuptools",
+        "python3-django",
+    ],
+    "javascript": [
+        "node-typescript",
+        "webpack",
+        "eslint",
+        "node-core-js",
+        "node-babel7",
+        "node-lodash",
+        "npm",
+    ],
     "go": ["golang-*-src"],
     "java": ["openjdk-*-jre-headless"],
 }
-"""Layer -> packages, `*` stands for a version, the highest is taken; base: what every Debian has."""
+"""Layer -> packages, `*` stands for a version, the highest is taken; base: what every Debian
+has."""
 
 WHEELS = {"numeric": ["numpy==2.2.6", "scipy==1.15.3", "pandas==2.2.3"]}
 """Layer -> distributions."""
@@ -59,13 +76,17 @@ def build(folder: Path) -> Path:
 
 
 def _run(*command: object, **options: Any) -> str:
-    return subprocess.run([*map(str, command)], check=True, stdout=subprocess.PIPE, text=True, **options).stdout
+    return subprocess.run(
+        [*map(str, command)], check=True, stdout=subprocess.PIPE, text=True, **options
+    ).stdout
 
 
 def _required() -> list[str]:
     """Return the packages that every Debian has, as this machine's package lists say."""
     listed = _run("apt-cache", "dumpavail")
-    fields = [dict(re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)) for text in listed.split("\n\n")]
+    fields = [
+        dict(re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)) for text in listed.split("\n\n")
+    ]
     wanted = ("required", "important", "standard")
     return sorted({one["Package"] for one in fields if one.get("Priority") in wanted})
 
@@ -74,7 +95,9 @@ def _unpack_packages(folder: Path, packages: Iterable[str], tree: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.glob("*.deb")):
         names = [_highest(package) for package in packages]
-        subprocess.run(["apt-get", "-q", "download", *names], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["apt-get", "-q", "download", *names], check=True, cwd=folder, stdout=subprocess.DEVNULL
+        )
     for package in sorted(folder.glob("*.deb")):
         unpacked = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
         # Links such as /lib -> usr/lib come with one package and lead through for the next.
@@ -89,7 +112,9 @@ def _highest(package: str) -> str:
     if "*" not in package:
         return package
     pattern = re.compile(re.escape(package).replace(r"\*", r"-?(\d+(?:\.\d+)*)") + r"\Z")
-    known = [found for name in _run("apt-cache", "pkgnames").split() if (found := pattern.match(name))]
+    known = [
+        found for name in _run("apt-cache", "pkgnames").split() if (found := pattern.match(name))
+    ]
     if not known:
         raise RuntimeError(f"no package is named like {package}: sudo apt-get update")
     return max(known, key=lambda found: [*map(int, found.group(1).split("."))]).group()
@@ -97,7 +122,18 @@ def _highest(package: str) -> str:
 
 def _unpack_wheels(folder: Path, names: Sequence[str], tree: Path) -> None:
     if not folder.is_dir():
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", folder]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "-d",
+            folder,
+        ]
         _run(*command, *names)
     for wheel in sorted(folder.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
@@ -105,18 +141,34 @@ def _unpack_wheels(folder: Path, names: Sequence[str], tree: Path) -> None:
 
 
 def _pack(tree: Path) -> bytes:
-    command = ["tar", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-C", str(tree), "-c", "."]
+    command = [
+        "tar",
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "-C",
+        str(tree),
+        "-c",
+        ".",
+    ]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
 def _image(layout: Path, name: str, tar: bytes) -> dict[str, Any]:
     packed = subprocess.run(["gzip", "-n6"], input=tar, check=True, stdout=subprocess.PIPE).stdout
     diff_id = "sha256:" + hashlib.sha256(tar).hexdigest()
-    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+    }
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _blob(layout, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+        "config": _blob(
+            layout, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"
+        ),
         "layers": [_blob(layout, packed, _LAYER)],
     }
     entry = _blob(layout, json.dumps(manifest).encode(), manifest["mediaType"])
@@ -144,5 +196,7 @@ def _path(layout: Path, digest: str) -> Path:
 
 
 if __name__ == "__main__":
-    for name, path in blobs(build(Path(sys.argv[1] if len(sys.argv) > 1 else "bench-data"))).items():
+    for name, path in blobs(
+        build(Path(sys.argv[1] if len(sys.argv) > 1 else "bench-data"))
+    ).items():
         print(f"{name:<12}{path.stat().st_size / 1e6:8.1f} MB")

@@ -1,4 +1,5 @@
-"""Run a command and tell its CPU time and peak memory, those of all processes that it started and waited for."""
+"""Run a command and tell its CPU time and peak memory, those of all processes that it started and
+waited for."""
 
 from __future__ import annotations
 

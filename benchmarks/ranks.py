@@ -1,10 +1,12 @@
-"""Whether ranks add up: layers a second of two profiling ranks over those of one, and what an idle rank 0 costs.
+"""Whether ranks add up: layers a second of two profiling ranks over those of one, and what an idle
+rank 0 costs.
 
     python -m benchmarks.ranks [--source oci:DIR] [--times 3] [--json FILE]
 
-The runs alternate. Unless a source is named, the layers are made of the modules of this Python's standard library and
-packages, all of one size: a big one at the end would keep one rank busy and the other not. It wants two cores that
-nobody else uses: the share of them that was to be had is shown beside the ratio.
+The runs alternate. Unless a source is named, the layers are made of the modules of this Python's
+standard library and packages, all of one size: a big one at the end would keep one rank busy and
+the other not. It wants two cores that nobody else uses: the share of them that was to be had is
+shown beside the ratio.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ LAYERS = 96
 
 
 def layout_of_this_python(folder: Path) -> str:
-    """Write an OCI layout with layers of nearly equal size: the modules of standard library and packages."""
+    """Write an OCI layout with layers of nearly equal size: the modules of standard library and
+    packages."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from support.layouts import Layout
 
@@ -56,16 +59,31 @@ def layout_of_this_python(folder: Path) -> str:
 
 
 def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
-    """Run the command and return what its job note says, and how busy the machine was with others."""
+    """Run the command and return what its job note says, and how busy the machine was with
+    others."""
     output = folder / f"{ranks}-{time.monotonic_ns()}.h5"
     before, ours = psutil.cpu_times(), os.times()
-    command = ["mpirun", "-n", str(ranks), sys.executable, "-m", "hpc_remetrics", "analyze", source, "-o", str(output)]
+    command = [
+        "mpirun",
+        "-n",
+        str(ranks),
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "analyze",
+        source,
+        "-o",
+        str(output),
+    ]
     subprocess.run([*command, "--scratch", str(folder), "-q"], check=True, capture_output=True)
     after, now = psutil.cpu_times(), os.times()
     used = sum(getattr(after, name) - getattr(before, name) for name in ("user", "nice", "system"))
     mine = now.children_user + now.children_system - ours.children_user - ours.children_system
     with hpc_remetrics.open(output) as dataset:
-        jobs, cpu = dataset.run_table("jobs"), float(dataset.run_table("layers")["cpu_seconds"].sum())
+        jobs, cpu = (
+            dataset.run_table("jobs"),
+            float(dataset.run_table("layers")["cpu_seconds"].sum()),
+        )
         layers = len(dataset.layers)
     return {
         "layers_a_second": layers / float(jobs["seconds"][0]),
@@ -76,12 +94,25 @@ def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
 
 def idle_root(folder: Path) -> float:
     """Return the share of a core that rank 0 takes while its one worker is at one layer."""
-    command = ["mpirun", "-n", "2", sys.executable, "-m", "hpc_remetrics", "analyze", "demo:", "-o", folder / "idle.h5"]
+    command = [
+        "mpirun",
+        "-n",
+        "2",
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "analyze",
+        "demo:",
+        "-o",
+        folder / "idle.h5",
+    ]
     command += ["--exec", f"sleep {IDLE_SECONDS + 20}; : {{dir}}", "--scratch", folder, "-q"]
     with subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL) as process:
         try:
             time.sleep(8)
-            root = next(one for one in psutil.Process(process.pid).children(recursive=True) if _is_root(one))
+            root = next(
+                one for one in psutil.Process(process.pid).children(recursive=True) if _is_root(one)
+            )
             begun = root.cpu_times()
             time.sleep(IDLE_SECONDS)
             ended = root.cpu_times()
@@ -93,11 +124,17 @@ def idle_root(folder: Path) -> float:
 
 def _is_root(process: psutil.Process) -> bool:
     words = process.cmdline()
-    return "hpc_remetrics" in words and "python" in words[0] and process.environ().get("PMI_RANK") == "0"
+    return (
+        "hpc_remetrics" in words
+        and "python" in words[0]
+        and process.environ().get("PMI_RANK") == "0"
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--source", metavar="SOURCE")
     parser.add_argument("--times", type=int, default=3, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -110,11 +147,17 @@ def main() -> int:
             for workers, found in runs.items():
                 found.append(profile(source, workers + 1, folder))
         results = _results(runs) | {"idle_root": idle_root(folder)}
-    print(f"two profiling ranks do {results['ratio']:.2f} times the layers a second of one", end=" ")
-    print(f"(a layer took {results['cpu_ratio']:.2f} times the CPU time, others used {results['others']:.2f} cores)")
+    print(
+        f"two profiling ranks do {results['ratio']:.2f} times the layers a second of one", end=" "
+    )
+    print(
+        f"(a layer took {results['cpu_ratio']:.2f} times the CPU time, others used {results['others']:.2f} cores)"
+    )
     print(f"an idle rank 0 takes {results['idle_root']:.2%} of a core")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), **results, "runs": runs}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(), **results, "runs": runs}, indent=2) + "\n"
+        )
     return 0
 
 

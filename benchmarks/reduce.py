@@ -1,10 +1,11 @@
-"""`reduce` of made-up rows against DuckDB doing the same group-bys on the same rows, in one run on as many cores.
+"""`reduce` of made-up rows against DuckDB doing the same group-bys on the same rows, in one run on
+as many cores.
 
     python -m benchmarks.reduce [--rows 50000000] [--ranks 2] [--memory 1000] [--json FILE]
 
-DuckDB reads Parquet files of the dataset's tables; the time it takes to write them is not counted. What it has no
-group-by for (bytes that images hide) is in our time alone. A smaller run before the whole one, of a quarter of the
-rows, shows whether memory grows with them.
+DuckDB reads Parquet files of the dataset's tables; the time it takes to write them is not counted.
+What it has no group-by for (bytes that images hide) is in our time alone. A smaller run before the
+whole one, of a quarter of the rows, shows whether memory grows with them.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ QUERIES = {
 
 
 def make(folder: Path, layers: int) -> None:
-    """Write parts, gather them, and write the Parquet files; images share their first two layers in groups."""
+    """Write parts, gather them, and write the Parquet files; images share their first two layers in
+    groups."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -76,13 +78,17 @@ def make(folder: Path, layers: int) -> None:
     for number in range(0, layers, 4):
         base = number // 100 * 100
         stack = (*named[base : base + 2], *named[number : number + 4])
-        images.append(Image(f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", stack))
+        images.append(
+            Image(f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", stack)
+        )
     scratch = folder / "gather"
     scratch.mkdir()
     gather(SerialComm(), folder / "parts", Catalog(images), folder / "made.h5", scratch, {})
     with hpc_remetrics.open(folder / "made.h5") as data:
         first = data.layers["first_entry"]
-        contents = {name: data.contents[name] for name in ("size", "type", "copies", "layers", "images")}
+        contents = {
+            name: data.contents[name] for name in ("size", "type", "copies", "layers", "images")
+        }
         contents["content"] = np.arange(len(data.contents))
         pq.write_table(pa.table(contents), folder / "contents.parquet")
         writer = None
@@ -92,7 +98,9 @@ def make(folder: Path, layers: int) -> None:
                 {
                     "content": data.entries.column("content", start, stop),
                     "kind": data.entries.column("kind", start, stop),
-                    "layer": (np.searchsorted(first, np.arange(start, stop), "right") - 1).astype(np.int32),
+                    "layer": (np.searchsorted(first, np.arange(start, stop), "right") - 1).astype(
+                        np.int32
+                    ),
                     "path": pa.array(data.paths(start, stop)).cast(pa.string()),
                 }
             )
@@ -115,7 +123,9 @@ def query(folder: Path, threads: int, memory: int) -> None:
     import duckdb
 
     database = duckdb.connect(str(folder / "duck.db"))
-    database.execute(f"set threads = {threads}; set memory_limit = '{memory}MB'; set temp_directory = '{folder}/spill'")
+    database.execute(
+        f"set threads = {threads}; set memory_limit = '{memory}MB'; set temp_directory = '{folder}/spill'"
+    )
     for name, file in (("c", "contents"), ("e", "entries"), ("orders", "orders")):
         database.execute(f"create view {name} as select * from '{folder / file}.parquet'")
     database.execute("create view f as select content, layer, path from e where kind = 0")
@@ -135,7 +145,9 @@ def measured(base: Path | None, layers: int, ranks: int, memory: int) -> dict[st
         ours = measure([*command, "--scratch", name, "--memory", memory], folder / "said")
         # Its memory is that of all threads together.
         room = max(memory * ranks * 2, 1000)
-        theirs = measure([*this, "--step", "query", "--ranks", ranks, "--memory", room], folder / "said")
+        theirs = measure(
+            [*this, "--step", "query", "--ranks", ranks, "--memory", room], folder / "said"
+        )
         return {
             "rows": layers * LAYER_ROWS,
             "ranks": ranks,
@@ -156,7 +168,9 @@ def line(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.reduce", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.reduce", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--memory", type=int, default=1000, help="MB of each rank")
@@ -176,7 +190,9 @@ def main() -> None:
         results.append(measured(options.work, count, options.ranks, options.memory))
         print(line(results[-1]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

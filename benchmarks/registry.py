@@ -1,10 +1,12 @@
-"""What a registry in between costs: `analyze docker://` beside `analyze oci:` of the same images, and fetching alone.
+"""What a registry in between costs: `analyze docker://` beside `analyze oci:` of the same images,
+and fetching alone.
 
     python -m benchmarks.registry [--data FOLDER] [--rounds N] [--json FILE]
 
-The registry is Debian's docker-registry at loopback, in memory, on the same cores. Rounds take turns; of each row the
-one with the least wall time counts. Fetching is what a rank does with every layer, beside `skopeo copy` of every image
-to `dir:`, both to memory; a run's CPU time is its own, the registry's stands beside it.
+The registry is Debian's docker-registry at loopback, in memory, on the same cores. Rounds take
+turns; of each row the one with the least wall time counts. Fetching is what a rank does with every
+layer, beside `skopeo copy` of every image to `dir:`, both to memory; a run's CPU time is its own,
+the registry's stands beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ class Contest:
     def __init__(self, data: Path, work: Path) -> None:
         self.layout, self.work, self.output = build(data), work, work / "output"
         index = json.loads((self.layout / "index.json").read_text())
-        self.names = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]]
+        self.names = [
+            entry["annotations"]["org.opencontainers.image.ref.name"]
+            for entry in index["manifests"]
+        ]
         self.layers = blobs(self.layout)
         self.registry = Registry(work / "registry")
         for name in self.names:
@@ -53,8 +58,12 @@ class Contest:
         for types in ("exact", "plain", "none"):
             remote = [f"docker://{self._image(name)}" for name in self.names]
             local = [f"oci:{self.layout}"]
-            found[f"analyze oci:, types {types}"] = lambda local=local, types=types: self.analyze(local, types)
-            found[f"analyze docker://, types {types}"] = lambda remote=remote, types=types: self.analyze(remote, types)
+            found[f"analyze oci:, types {types}"] = lambda local=local, types=types: self.analyze(
+                local, types
+            )
+            found[f"analyze docker://, types {types}"] = lambda remote=remote, types=types: (
+                self.analyze(remote, types)
+            )
         found["skopeo copy"] = self.skopeo
         found["fetch blob"] = self.fetch
         return found
@@ -63,7 +72,9 @@ class Contest:
         """The whole command in one process, which profiles in one child."""
         target = self.work / "dataset.h5"
         options = ["-o", target, "--types", types, "--scratch", self.work / "scratch"]
-        cost = measure([sys.executable, "-m", "hpc_remetrics", "analyze", *sources, *options], self.output)
+        cost = measure(
+            [sys.executable, "-m", "hpc_remetrics", "analyze", *sources, *options], self.output
+        )
         with hpc_remetrics.open(target) as dataset:
             assert dataset.ledger.exit_code == 0
         shutil.rmtree(target.with_name(f"{target.name}.parts"))
@@ -75,13 +86,22 @@ class Contest:
         for name in self.names:
             target = self.work / "copy"
             source = f"docker://{self._image(name)}"
-            total += measure([*SKOPEO, "--src-tls-verify=false", source, f"dir:{target}"], self.output)
+            total += measure(
+                [*SKOPEO, "--src-tls-verify=false", source, f"dir:{target}"], self.output
+            )
             shutil.rmtree(target)
         return total
 
     def fetch(self) -> Cost:
         """Every layer by one process, verified."""
-        program = [sys.executable, "-m", "benchmarks.registry", "--fetch", self.registry.host, self.work / "blob"]
+        program = [
+            sys.executable,
+            "-m",
+            "benchmarks.registry",
+            "--fetch",
+            self.registry.host,
+            self.work / "blob",
+        ]
         digests = {path.name: path.stat().st_size for path in self.layers.values()}
         pairs = [f"{self._holder(digest)}@{digest}@{size}" for digest, size in digests.items()]
         return measure([*program, *pairs], self.output)
@@ -91,7 +111,9 @@ class Contest:
         for name in self.names:
             repository = self._image(name).partition("/")[2].rpartition(":")[0]
             document = json.loads(
-                Client(self.registry.host).manifest(repository, self._image(name).rpartition(":")[2]).data
+                Client(self.registry.host)
+                .manifest(repository, self._image(name).rpartition(":")[2])
+                .data
             )
             if any(layer["digest"] == f"sha256:{digest}" for layer in document["layers"]):
                 return repository
@@ -124,14 +146,24 @@ def run(data: Path, rounds: int) -> dict[str, Any]:
         finally:
             contest.registry.close()
         size = sum(path.stat().st_size for path in contest.layers.values())
-    rows = [{"name": name, **asdict(cost), "registry_cpu": cpu} for name, (cost, cpu) in best.items()]
-    return {"machine": machine(), "layers": len(contest.layers), "bytes": size, "rounds": rounds, "rows": rows}
+    rows = [
+        {"name": name, **asdict(cost), "registry_cpu": cpu} for name, (cost, cpu) in best.items()
+    ]
+    return {
+        "machine": machine(),
+        "layers": len(contest.layers),
+        "bytes": size,
+        "rounds": rounds,
+        "rows": rows,
+    }
 
 
 def table(result: dict[str, Any]) -> str:
     """Return the figures as a table for people."""
     rows = {row["name"]: row for row in result["rows"]}
-    lines = [f"{'':<32}{'wall s':>8}{'CPU s':>8}{'registry CPU s':>16}{'wall ratio':>12}{'CPU ratio':>11}"]
+    lines = [
+        f"{'':<32}{'wall s':>8}{'CPU s':>8}{'registry CPU s':>16}{'wall ratio':>12}{'CPU ratio':>11}"
+    ]
     for name, row in rows.items():
         base = rows.get(name.replace("docker://", "oci:").replace("fetch blob", "skopeo copy"), row)
         lines.append(
@@ -139,13 +171,19 @@ def table(result: dict[str, Any]) -> str:
             f"{row['wall'] / base['wall']:>12.2f}{row['cpu'] / base['cpu']:>11.2f}"
         )
     about = result["machine"]
-    lines.append(f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}")
+    lines.append(
+        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+    )
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.registry", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.registry", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("bench-data"), help="where the layers are, or are made"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--fetch", nargs="+", help=argparse.SUPPRESS)

@@ -1,14 +1,18 @@
-"""How the deal of layers to ranks holds at scale: the program's own planning and coordinating, in simulated time.
+"""How the deal of layers to ranks holds at scale: the program's own planning and coordinating, in
+simulated time.
 
-    python -m benchmarks.scale [--layers 1800000] [--ranks 64,512,4096] [--json FILE] [--figure FILE.png]
+    python -m benchmarks.scale [--layers 1800000] [--ranks 64,512,4096] [--json FILE] [--figure
+    FILE.png]
 
-`plan.make_plan`, `cluster.coordinator.Coordinator` and `cluster.intake.Intake` run as they are; only ranks that
-profile and messages that travel are simulated. The layers are made up, with the sizes of Docker Hub in 2017: median
-4 MB, 90 % under 63 MB, 47 TB in 1.79 million, the biggest 10 GB. A layer takes what the program estimates, times a
-lognormal factor that the program knows nothing of (sigma 0.5), divided by the speed of its rank. Ranks are alike, or
-unequal: speeds from 0.5 to 1.5 of the mean.
+`plan.make_plan`, `cluster.coordinator.Coordinator` and `cluster.intake.Intake` run as they are;
+only ranks that profile and messages that travel are simulated. The layers are made up, with the
+sizes of Docker Hub in 2017: median 4 MB, 90 % under 63 MB, 47 TB in 1.79 million, the biggest 10
+GB. A layer takes what the program estimates, times a lognormal factor that the program knows
+nothing of (sigma 0.5), divided by the speed of its rank. Ranks are alike, or unequal: speeds from
+0.5 to 1.5 of the mean.
 
-What a message costs rank 0 is measured with MPI first (CPU time of receiving, answering and sending).
+What a message costs rank 0 is measured with MPI first (CPU time of receiving, answering and
+sending).
 """
 
 from __future__ import annotations
@@ -29,7 +33,16 @@ from typing import Any
 
 import numpy as np
 
-from hpc_remetrics.analyze.coordinator import ASK, BYE, DEAL, SHARE, TALLY, Coordinator, Tally, tally_seconds
+from hpc_remetrics.analyze.coordinator import (
+    ASK,
+    BYE,
+    DEAL,
+    SHARE,
+    TALLY,
+    Coordinator,
+    Tally,
+    tally_seconds,
+)
 from hpc_remetrics.analyze.plan import Plan, cost, make_plan
 from hpc_remetrics.analyze.work_queue import Intake
 from hpc_remetrics.mpi.comm import SerialComm, connect
@@ -48,7 +61,8 @@ MESSAGES = 20_000
 
 
 def sizes(count: int, biggest: float, rng: Any) -> np.ndarray:
-    """Return made-up sizes: lognormal up to 90 %, then a power law cut at the biggest that gives the mean."""
+    """Return made-up sizes: lognormal up to 90 %, then a power law cut at the biggest that gives
+    the mean."""
     quantile = (np.arange(count) + 0.5) / count
     sigma = np.log(NINE_TENTHS / MEDIAN) / 1.2815515655
     low = quantile[quantile < 0.9]
@@ -126,7 +140,8 @@ class Result:
 
     @property
     def efficiency(self) -> float:
-        """The ideal makespan, or the longest layer's own time if that is more, over the makespan."""
+        """The ideal makespan, or the longest layer's own time if that is more, over the
+        makespan."""
         return max(self.ideal, self.longest) / self.makespan
 
     @property
@@ -137,7 +152,9 @@ class Result:
 class Simulation:
     """Ranks, rank 0's one thread, and messages between them, by the order of their times."""
 
-    def __init__(self, plan: Plan, factors: dict[Digest, float], speeds: np.ndarray, message_seconds: float) -> None:
+    def __init__(
+        self, plan: Plan, factors: dict[Digest, float], speeds: np.ndarray, message_seconds: float
+    ) -> None:
         self.factors, self.message_seconds = factors, message_seconds
         every = tally_seconds(len(speeds) + 1)
         self.ranks = {n: _Rank(n, speed, every) for n, speed in enumerate(speeds.tolist(), 1)}
@@ -173,7 +190,9 @@ class Simulation:
             now, _, dest, tag, (source, message) = heapq.heappop(self.events)
             if dest == 0:
                 self.messages += 1
-                self._serve(now, lambda s=source, t=tag, m=message: self.coordinator.handle(s, t, m))
+                self._serve(
+                    now, lambda s=source, t=tag, m=message: self.coordinator.handle(s, t, m)
+                )
             else:
                 self._turn(self.ranks[dest], now, tag, message)
         assert self.coordinator.finished
@@ -209,7 +228,9 @@ def simulate(layers: list[Layer], ranks: int, unequal: bool, message_seconds: fl
     rng = np.random.default_rng(ranks)
     factors = np.exp(rng.normal(0, 0.5, len(layers)))
     speeds = rng.uniform(0.5, 1.5, ranks - 1) if unequal else np.ones(ranks - 1)
-    by_digest = {layer.digest: factor for layer, factor in zip(layers, factors.tolist(), strict=True)}
+    by_digest = {
+        layer.digest: factor for layer, factor in zip(layers, factors.tolist(), strict=True)
+    }
     simulation = Simulation(make_plan(layers, ranks - 1), by_digest, speeds, message_seconds)
     makespan = simulation.run()
     total = sum(cost(layer) * by_digest[layer.digest] for layer in layers)
@@ -236,11 +257,16 @@ def planning(count: int, ranks: int) -> dict[str, Any]:
     begun = time.process_time()
     make_plan(layers, ranks - 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"plan_seconds": time.process_time() - begun, "plan_peak_memory": peak, "layers_memory": before}
+    return {
+        "plan_seconds": time.process_time() - begun,
+        "plan_peak_memory": peak,
+        "layers_memory": before,
+    }
 
 
 def message_cost() -> float:
-    """Return the CPU seconds that a message costs rank 0 under MPI, between this rank 0 and rank 1."""
+    """Return the CPU seconds that a message costs rank 0 under MPI, between this rank 0 and rank
+    1."""
     comm = connect()
     layers = made_up(10_000, 1e10)
     if comm.rank:
@@ -305,7 +331,9 @@ def draw(results: list[Result], path: Path) -> None:
         ranks = [one.ranks for one in chosen]
         axes[0].plot(ranks, [100 * one.efficiency for one in chosen], "o-", label=f"ranks {speeds}")
         axes[1].plot(ranks, [100 * one.root_busy for one in chosen], "o-", label=f"ranks {speeds}")
-    for axis, title, target in zip(axes, ("of the ideal makespan, %", "rank 0 busy, %"), (95, 10), strict=True):
+    for axis, title, target in zip(
+        axes, ("of the ideal makespan, %", "rank 0 busy, %"), (95, 10), strict=True
+    ):
         axis.axhline(target, color="grey", linestyle=":", label="target")
         axis.set(xscale="log", xlabel="ranks", title=title, ylim=(0, None))
         axis.set_xticks(ranks, [f"{count:,}" for count in ranks])
@@ -315,10 +343,14 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layers", type=int, default=1_800_000, metavar="N")
     parser.add_argument("--ranks", default="64,512,4096", metavar="N,…")
-    parser.add_argument("--biggest", type=float, default=1e10, metavar="BYTES", help="of a layer (default: 1e10)")
+    parser.add_argument(
+        "--biggest", type=float, default=1e10, metavar="BYTES", help="of a layer (default: 1e10)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--figure", type=Path, metavar="FILE.png")
     parser.add_argument("--part", choices=("plan", "message", "simulate"), help=argparse.SUPPRESS)
@@ -333,7 +365,9 @@ def main() -> int:
             print(json.dumps(seconds))
     elif options.part == "simulate":
         layers = made_up(options.layers, options.biggest)
-        print(json.dumps(asdict(simulate(layers, ranks[0], options.unequal, options.message_seconds))))
+        print(
+            json.dumps(asdict(simulate(layers, ranks[0], options.unequal, options.message_seconds)))
+        )
     else:
         _all(options, ranks)
     return 0
@@ -366,7 +400,10 @@ def _all(options: argparse.Namespace, ranks: list[int]) -> None:
             results.append(Result(**_in_a_process(*words, *(["--unequal"] if unequal else []))))
     print(table(results))
     if options.json:
-        rows = [{**asdict(one), "efficiency": one.efficiency, "root_busy": one.root_busy} for one in results]
+        rows = [
+            {**asdict(one), "efficiency": one.efficiency, "root_busy": one.root_busy}
+            for one in results
+        ]
         found = {"machine": machine(), "message_seconds": seconds, **planned, "simulations": rows}
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     if options.figure:

@@ -1,10 +1,11 @@
-"""Compare the screened answers of libmagic with its plain ones, on real files, cut and damaged ones; and CPU times.
+"""Compare the screened answers of libmagic with its plain ones, on real files, cut and damaged
+ones; and CPU times.
 
     python -m benchmarks.types [--files N] [--layers FOLDER] [--json FILE]
 
-With --layers, the files are those of the main benchmark (benchmarks/layers.py) and the CPU time counts;
-without, they are those of some hundreds of packages (benchmarks/corpus.py), and differences count: a
-difference is printed, and the exit code is 1.
+With --layers, the files are those of the main benchmark (benchmarks/layers.py) and the CPU time
+counts; without, they are those of some hundreds of packages (benchmarks/corpus.py), and differences
+count: a difference is printed, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ MOST = 7 << 20
 
 
 class Contest:
-    """libmagic with all its rules, and with those that a file can match; what they said, and what it took."""
+    """libmagic with all its rules, and with those that a file can match; what they said, and what
+    it took."""
 
     def __init__(self) -> None:
         self.plain = Magic()
@@ -59,7 +61,11 @@ class Contest:
             self._compare(kind, data, want, have)
         self.cpu = [before + cost for before, cost in zip(self.cpu, costs, strict=True)]
         each = [1e6 * cost / len(files) for cost in costs]
-        print(f"{kind}: {len(files)} files, {each[0]:.0f} and {each[1]:.0f} µs", file=sys.stderr, flush=True)
+        print(
+            f"{kind}: {len(files)} files, {each[0]:.0f} and {each[1]:.0f} µs",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _compare(self, kind: str, data: bytes, want: bytes | None, have: bytes | None) -> None:
         self.asked[kind] += 1
@@ -81,7 +87,24 @@ class Contest:
 
 def variants(data: bytes, drawn: random.Random) -> Iterator[bytes]:
     """Yield a file cut, extended, and with single bits turned, most of them near the beginning."""
-    for size in (1, 2, 3, 5, 17, 100, 300, 513, 4096, 8191, 8192, 8193, 65535, 65536, 65537, len(data) - 1):
+    for size in (
+        1,
+        2,
+        3,
+        5,
+        17,
+        100,
+        300,
+        513,
+        4096,
+        8191,
+        8192,
+        8193,
+        65535,
+        65536,
+        65537,
+        len(data) - 1,
+    ):
         if 0 < size < len(data):
             yield data[:size]
     yield data + bytes(drawn.randrange(1, 600))
@@ -111,7 +134,8 @@ def judge(files: int, seed: int) -> dict[str, Any]:
 def race(folder: Path) -> dict[str, Any]:
     """Compare the CPU times on the distinct files of the main benchmark's layers.
 
-    One asks about a whole layer, then the other: what one has in the processor's caches the other doesn't pay for.
+    One asks about a whole layer, then the other: what one has in the processor's caches the other
+    doesn't pay for.
     """
     contest = Contest()
     for name, blob in blobs(build(folder)).items():
@@ -133,14 +157,18 @@ def _distinct(blob: Path) -> Iterator[bytes]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks.types", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.types", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=2017)
     parser.add_argument("--layers", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     result = race(options.layers) if options.layers else judge(options.files, options.seed)
-    print(f"{result['asked']} answers, {result['differ']} differ; start {result['start_seconds']} s")
+    print(
+        f"{result['asked']} answers, {result['differ']} differ; start {result['start_seconds']} s"
+    )
     if options.layers:
         plain, exact = result["plain_microseconds"], result["exact_microseconds"]
         print(f"{plain} µs of CPU a file, screened {exact}: {plain / exact:.2f} times less")

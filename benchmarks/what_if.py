@@ -1,9 +1,11 @@
-"""What the sample of compressed contents and the chunks cost, in CPU time of profiling, on the images of a source.
+"""What the sample of compressed contents and the chunks cost, in CPU time of profiling, on the
+images of a source.
 
     python -m benchmarks.what_if [SOURCE] [--repeat N] [--json FILE]
 
-Each variant profiles the same layers in one process; of the repeats the least time counts. All contents are compressed,
-and what the default sample costs is its share of that, which a run of its own would show with noise of that order.
+Each variant profiles the same layers in one process; of the repeats the least time counts. All
+contents are compressed, and what the default sample costs is its share of that, which a run of its
+own would show with noise of that order.
 """
 
 from __future__ import annotations
@@ -31,7 +33,17 @@ VARIANTS = {
 def seconds(source: str, options: list[str], folder: Path) -> tuple[float, int]:
     """Return the CPU seconds of one run's passes over its layers, and the bytes of their files."""
     output = folder / "what_if.h5"
-    command = [sys.executable, "-m", "hpc_remetrics", "analyze", source, "-o", str(output), "-q", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "analyze",
+        source,
+        "-o",
+        str(output),
+        "-q",
+        *options,
+    ]
     if (code := subprocess.run(command).returncode) not in (0, 3):  # 3: some layers are not whole
         raise SystemExit(code)
     with hpc_remetrics.open(output) as dataset:
@@ -58,7 +70,9 @@ def measured(source: str, repeat: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks.what_if", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.what_if", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("source", nargs="?", default="demo:", metavar="SOURCE")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)

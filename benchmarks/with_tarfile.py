@@ -1,4 +1,5 @@
-"""What one writes in an afternoon: tarfile + hashlib + python-magic over a layer. Prints a line for each file."""
+"""What one writes in an afternoon: tarfile + hashlib + python-magic over a layer. Prints a line for
+each file."""
 
 import hashlib
 import sys

@@ -1,4 +1,5 @@
-"""Profile every layer and every file of many container images, in parallel, into one HDF5 dataset."""
+"""Profile every layer and every file of many container images, in parallel, into one HDF5
+dataset."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,5 @@
-"""`python -m hpc_remetrics`, and where the command `hpc-remetrics` begins; any Python 3 can read this file."""
+"""`python -m hpc_remetrics`, and where the command `hpc-remetrics` begins; any Python 3 can read
+this file."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""Sizes of layers as manifests claim them: which claim to plan with, and which turned out to be false."""
+"""Sizes of layers as manifests claim them: which claim to plan with, and which turned out to be
+false."""
 
 from __future__ import annotations
 

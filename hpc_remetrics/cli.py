@@ -1,4 +1,5 @@
-"""The command line: parse, run one verb, and turn what went wrong into one line and an exit code."""
+"""The command line: parse, run one verb, and turn what went wrong into one line and an exit
+code."""
 
 from __future__ import annotations
 
@@ -49,7 +50,21 @@ examples:
 What a site sets once stands in remetrics.toml or in REMETRICS_… variables; flags win.
 """
 
-_VERBS = (crawl, download, fetch, plan, analyze, status, reduce, report, plot, export, compare, merge, doctor)
+_VERBS = (
+    crawl,
+    download,
+    fetch,
+    plan,
+    analyze,
+    status,
+    reduce,
+    report,
+    plot,
+    export,
+    compare,
+    merge,
+    doctor,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +100,9 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     except StdoutError as error:
         give_up_stdout()
-        _complain(f"error: can't write to the standard output: {error.strerror}; lead it to another place")
+        _complain(
+            f"error: can't write to the standard output: {error.strerror}; lead it to another place"
+        )
         return OutputError.exit_code
     except ImportError as error:
         return _missing(error)
@@ -124,7 +141,8 @@ def _remark(arguments: argparse.Namespace) -> None:
     if _launched_rank() > 0 or getattr(arguments, "quiet", False):
         return
     texts = [
-        f"{PROGRAM}: {escape(text)}" for text in remarks(getattr(arguments, "config", None), "config" in arguments)
+        f"{PROGRAM}: {escape(text)}"
+        for text in remarks(getattr(arguments, "config", None), "config" in arguments)
     ]
     if getattr(arguments, "is_job", False):
         remark(texts)

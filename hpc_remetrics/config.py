@@ -27,15 +27,19 @@ class AnalyzeOptions:
     """What `analyze` is asked to do.
 
     :param sources: references; none named: the caller takes `demo:`.
-    :param scratch: node-local folders, fastest first, and `scratch_rooms`: most bytes of those that have a limit.
+    :param scratch: node-local folders, fastest first, and `scratch_rooms`: most bytes of those that
+        have a limit.
     :param node_layers: layers of each size bucket that take scratch on a node at once.
-    :param publish_seconds: how long a whole layer may wait for its part; None: by the number of ranks.
+    :param publish_seconds: how long a whole layer may wait for its part; None: by the number of
+        ranks.
     :param warm_types: a dataset whose contents' types are taken over.
     :param memory: MB that each rank may take for rows on their way while the metrics are computed.
-    :param compress_sample: share of the contents that are compressed, one by one, to estimate what all would take.
+    :param compress_sample: share of the contents that are compressed, one by one, to estimate what
+        all would take.
     :param chunks: cut the contents into chunks, and keep this share of them, `chunk_sample`.
     :param extract: unpack each layer on scratch and profile what was unpacked.
-    :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and `{digest}` in it.
+    :param exec: a command for the shell that is run on each unpacked layer, with `{dir}` and
+        `{digest}` in it.
     :param keep: an OCI layout that keeps what is fetched from registries; None: nothing is kept.
     :param force: replace an output that is none of this program, or whose layers would be lost.
     :param share: (k, n): only the k-th of n shares of the layers, from 1, and no gather; None: all.
@@ -97,7 +101,9 @@ class PlanOptions:
     extract: bool = False
 
 
-def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool = False) -> AnalyzeOptions:
+def analyze_options(
+    flags: Mapping[str, Any], config: Path | None, quiet: bool = False
+) -> AnalyzeOptions:
     """Return the options of `analyze`."""
     merged = {**settings(flags, config)}
     merged["scratch"], merged["scratch_rooms"] = _folders_and_rooms(merged)
@@ -105,27 +111,43 @@ def analyze_options(flags: Mapping[str, Any], config: Path | None, quiet: bool =
         if merged.get(name) is not None:
             merged[name] = path_of(merged[name])
     if merged.get("exec") and "{dir}" not in merged["exec"]:
-        raise UsageError(f"--exec {merged['exec']!r} names no {{dir}}", "for example --exec 'du -s {dir}'")
+        raise UsageError(
+            f"--exec {merged['exec']!r} names no {{dir}}", "for example --exec 'du -s {dir}'"
+        )
     if merged.get("chunk_sample") == 0:
-        raise UsageError("--chunk-sample is 0, which keeps no chunk", "leave --chunks out to cut nothing")
+        raise UsageError(
+            "--chunk-sample is 0, which keeps no chunk", "leave --chunks out to cut nothing"
+        )
     if "output" in merged and not merged["output"].name:
-        raise OutputError(f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5")
+        raise OutputError(
+            f"{merged['output']} is a folder", "name a file with -o, such as dataset.h5"
+        )
     known = {f.name for f in fields(AnalyzeOptions)}
-    return AnalyzeOptions(**{name: value for name, value in merged.items() if name in known}, quiet=quiet)
+    return AnalyzeOptions(
+        **{name: value for name, value in merged.items() if name in known}, quiet=quiet
+    )
 
 
 def reduce_options(
-    dataset: Path, flags: Mapping[str, Any], config: Path | None, quiet: bool = False, force: bool = False
+    dataset: Path,
+    flags: Mapping[str, Any],
+    config: Path | None,
+    quiet: bool = False,
+    force: bool = False,
 ) -> ReduceOptions:
     """Return the options of `reduce` and `merge`."""
     merged = settings(flags, config)
-    return ReduceOptions(dataset, *_folders_and_rooms(merged), merged.get("memory", MEMORY), quiet, force)
+    return ReduceOptions(
+        dataset, *_folders_and_rooms(merged), merged.get("memory", MEMORY), quiet, force
+    )
 
 
 def _folders_and_rooms(merged: Mapping[str, Any]) -> tuple[tuple[Path, ...], dict[Path, int]]:
     """Return the scratch directories, and the most bytes of those that have a limit."""
     tiers: tuple[Tier, ...] = merged.get("scratch", ())
-    return tuple(path for path, _ in tiers), {path: room for path, room in tiers if room is not None}
+    return tuple(path for path, _ in tiers), {
+        path: room for path, room in tiers if room is not None
+    }
 
 
 def parse_share(text: str | None) -> tuple[int, int] | None:
@@ -138,5 +160,8 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
         return None
     k, slash, n = text.partition("/")
     if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n) <= MOST_SHARES):
-        raise UsageError(f"--share {text!r} is not K/N with 1 <= K <= N <= {MOST_SHARES}", "for example --share 2/8")
+        raise UsageError(
+            f"--share {text!r} is not K/N with 1 <= K <= N <= {MOST_SHARES}",
+            "for example --share 2/8",
+        )
     return int(k), int(n)

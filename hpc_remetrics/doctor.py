@@ -1,4 +1,5 @@
-"""Checks of this machine, a line each: what is there, what is missing or wrong, and how to mend it."""
+"""Checks of this machine, a line each: what is there, what is missing or wrong, and how to mend
+it."""
 
 from __future__ import annotations
 
@@ -38,14 +39,24 @@ _SCRATCH_ROOM = 2_000_000_000
 _TIMEOUT = 60
 """Seconds that another program may take to answer."""
 
-_LOCAL = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "ramfs", "f2fs", "overlay", "bcachefs"}
+_LOCAL = {
+    "ext2",
+    "ext3",
+    "ext4",
+    "xfs",
+    "btrfs",
+    "zfs",
+    "tmpfs",
+    "ramfs",
+    "f2fs",
+    "overlay",
+    "bcachefs",
+}
 _SHARED = {"nfs4", "gpfs", "beegfs", "ceph", "gfs2", "ocfs2", "panfs"}
 _MOUNT_DECIDES = {"nfs", "lustre", "cifs", "smb3", "9p", "fuse.sshfs"}
 
 _INSTALL_MPI = "pip install 'hpc-remetrics[mpi]'"
-_OVERSUBSCRIBE = (
-    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
-)
+_OVERSUBSCRIBE = "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
 
 
 @dataclass(frozen=True)
@@ -62,22 +73,32 @@ class Finding:
     mend: str = ""
 
 
-def doctor_command(output: Path | None, scratch: Sequence[str] | None, config: Path | None, as_json: bool) -> int:
+def doctor_command(
+    output: Path | None, scratch: Sequence[str] | None, config: Path | None, as_json: bool
+) -> int:
     """Print a line for every check; return 1 if one of them failed, else 0.
 
     :param output: the dataset to be written; None: as the settings say.
-    :param scratch: tiers to check, as `--scratch` names them; None: as the settings say, else those that a run takes.
+    :param scratch: tiers to check, as `--scratch` names them; None: as the settings say, else those
+        that a run takes.
     :param config: the file of settings; None: the one that a run takes.
     """
     findings = []
     first, merged = _settings({"output": output, "scratch": scratch}, config)
-    for finding in (first, *_examine(merged.get("output"), [path for path, _ in merged.get("scratch", ())])):
+    for finding in (
+        first,
+        *_examine(merged.get("output"), [path for path, _ in merged.get("scratch", ())]),
+    ):
         findings.append(finding)
         if not as_json:
             print(_line(finding), flush=True)
     failed = any(finding.state == FAIL for finding in findings)
     if as_json:
-        print(json.dumps({"ok": not failed, "checks": [asdict(finding) for finding in findings]}, indent=2))
+        print(
+            json.dumps(
+                {"ok": not failed, "checks": [asdict(finding) for finding in findings]}, indent=2
+            )
+        )
     return int(failed)
 
 
@@ -102,7 +123,8 @@ def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
 
 
 def _settings(flags: Mapping[str, Any], config: Path | None) -> tuple[Finding, dict[str, Any]]:
-    """Return what the settings are like, and those that hold: where they are broken, the flags alone.
+    """Return what the settings are like, and those that hold: where they are broken, the flags
+    alone.
 
     :raises UsageError: a flag is wrong.
     """
@@ -139,13 +161,20 @@ def _libmagic() -> Finding:
     try:
         version = typer.libmagic_version()
     except (MissingComponentError, ImportError, OSError) as error:
-        return Finding("libmagic", FAIL, f"can't be loaded: {getattr(error, 'args', [error])[0]}", mend)
+        return Finding(
+            "libmagic", FAIL, f"can't be loaded: {getattr(error, 'args', [error])[0]}", mend
+        )
     magic = import_module("magic")
     cookie = magic.magic_open(magic.MAGIC_NONE)
     try:
         magic.magic_load(cookie, None)
     except magic.MagicException as error:
-        return Finding("libmagic", FAIL, f"its data base can't be loaded: {error}", "sudo apt-get install libmagic-mgc")
+        return Finding(
+            "libmagic",
+            FAIL,
+            f"its data base can't be loaded: {error}",
+            "sudo apt-get install libmagic-mgc",
+        )
     finally:
         magic.magic_close(cookie)
     speed, faster = typer.speed()
@@ -165,7 +194,9 @@ def _isal() -> Finding:
     from isal import isal_zlib
 
     if isal_zlib.decompress(isal_zlib.compress(b"x" * 1000)) != b"x" * 1000:
-        return Finding("gzip", FAIL, "ISA-L gives back other bytes", "pip install --force-reinstall isal")
+        return Finding(
+            "gzip", FAIL, "ISA-L gives back other bytes", "pip install --force-reinstall isal"
+        )
     return Finding("gzip", OK, f"ISA-L, isal {version('isal')}")
 
 
@@ -178,7 +209,9 @@ def _zstd() -> Finding:
     except ImportError as error:
         return Finding("zstd", FAIL, f"can't be loaded: {error}", "pip install backports.zstd")
     if zstd.decompress(zstd.compress(b"x" * 1000)) != b"x" * 1000:
-        return Finding("zstd", FAIL, "gives back other bytes", "pip install --force-reinstall backports.zstd")
+        return Finding(
+            "zstd", FAIL, "gives back other bytes", "pip install --force-reinstall backports.zstd"
+        )
     return Finding("zstd", OK, ".".join(map(str, zstd.zstd_version_info)))
 
 
@@ -203,13 +236,20 @@ print(f"mpi4py {mpi4py.__version__},", " ".join(library.replace(":", " ").split(
 """
 
 # Rank 0 alone says it, as the launcher may mix what two say; single ranks are all 0.
-_SIZE_CODE = "from mpi4py import MPI; c = MPI.COMM_WORLD; c.rank or print(f'<{c.size}>', flush=True)"
+_SIZE_CODE = (
+    "from mpi4py import MPI; c = MPI.COMM_WORLD; c.rank or print(f'<{c.size}>', flush=True)"
+)
 
 
 def _mpi() -> Finding:
     code, printed = _ask(programs.python(_MPI_CODE), _environment())
     if code:
-        return Finding("MPI", WARN, f"can't be loaded, so a run has one process: {_last(printed)}", _INSTALL_MPI)
+        return Finding(
+            "MPI",
+            WARN,
+            f"can't be loaded, so a run has one process: {_last(printed)}",
+            _INSTALL_MPI,
+        )
     return Finding("MPI", OK, _last(printed))
 
 
@@ -223,19 +263,37 @@ def _mpirun() -> Finding:
         return Finding("mpirun", OK, f"{mpirun}: 2 ranks see each other")
     if code == 0 and sizes == {"1"}:
         text = f"{mpirun} doesn't belong to the MPI library: it gives 2 single ranks"
-        return Finding("mpirun", FAIL, text, f"use the mpirun of this environment ({sysconfig.get_path('scripts')})")
-    return Finding("mpirun", FAIL, f"{mpirun} -n 2 ended with code {code}: {_reason(printed)}", _mend_mpirun(printed))
+        return Finding(
+            "mpirun",
+            FAIL,
+            text,
+            f"use the mpirun of this environment ({sysconfig.get_path('scripts')})",
+        )
+    return Finding(
+        "mpirun",
+        FAIL,
+        f"{mpirun} -n 2 ended with code {code}: {_reason(printed)}",
+        _mend_mpirun(printed),
+    )
 
 
 def _reason(printed: str) -> str:
-    """Return the line of a launcher's complaint that says why, of the frames and advice around it none."""
-    lines = [" ".join(line.split()) for line in printed.splitlines() if re.search(r"[A-Za-z]{3}", line)]
-    telling = [line for line in lines if re.search(r"as root|slots|error|not found|fail", line, re.IGNORECASE)]
+    """Return the line of a launcher's complaint that says why, of the frames and advice around it
+    none."""
+    lines = [
+        " ".join(line.split()) for line in printed.splitlines() if re.search(r"[A-Za-z]{3}", line)
+    ]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"as root|slots|error|not found|fail", line, re.IGNORECASE)
+    ]
     return next(iter(telling), _last(printed))[:200]
 
 
 def _mend_mpirun(printed: str) -> str:
-    """Return what helps against a launcher's complaint; never a second MPI beside the one that is there."""
+    """Return what helps against a launcher's complaint; never a second MPI beside the one that is
+    there."""
     if re.search(r"as (the )?root|superuser", printed, re.IGNORECASE):
         return "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or run as another user"
     if "slots" in printed:
@@ -245,7 +303,11 @@ def _mend_mpirun(printed: str) -> str:
 
 def _slurm() -> Finding:
     if job := os.environ.get("SLURM_JOB_ID"):
-        return Finding("Slurm", OK, f"in job {job}, {os.environ.get('SLURM_NTASKS', '1')} tasks; --mpi=pmi2 fits mpich")
+        return Finding(
+            "Slurm",
+            OK,
+            f"in job {job}, {os.environ.get('SLURM_NTASKS', '1')} tasks; --mpi=pmi2 fits mpich",
+        )
     if shutil.which("srun"):
         return Finding("Slurm", OK, "seen; not in a job")
     return Finding("Slurm", OK, "not seen; mpirun starts the ranks")
@@ -254,8 +316,15 @@ def _slurm() -> Finding:
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
-        return Finding("open files", WARN, f"at most {soft}", f"ulimit -n {_OPEN_FILES} (the hard limit is {hard})")
-    return Finding("open files", OK, f"at most {soft if soft != resource.RLIM_INFINITY else 'unlimited'}")
+        return Finding(
+            "open files",
+            WARN,
+            f"at most {soft}",
+            f"ulimit -n {_OPEN_FILES} (the hard limit is {hard})",
+        )
+    return Finding(
+        "open files", OK, f"at most {soft if soft != resource.RLIM_INFINITY else 'unlimited'}"
+    )
 
 
 def _scratch(tier: Path) -> Finding:
@@ -274,22 +343,37 @@ def _scratch(tier: Path) -> Finding:
         return Finding("scratch", WARN, text, mend)
     free = room(tier)
     text = f"{name}, {free / 1e9:.1f} GB free"
-    return Finding("scratch", OK, text) if free >= _SCRATCH_ROOM else Finding("scratch", WARN, text, mend)
+    return (
+        Finding("scratch", OK, text)
+        if free >= _SCRATCH_ROOM
+        else Finding("scratch", WARN, text, mend)
+    )
 
 
 def _output(folder: Path) -> Iterator[Finding]:
-    """Check the folder of the output: that it can be written, that a rename is safe there, that locks work."""
+    """Check the folder of the output: that it can be written, that a rename is safe there, that
+    locks work."""
     if not folder.is_dir():
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-            yield Finding("output", FAIL, f"{folder} can't be made in {existing}", "choose another folder with -o")
+            yield Finding(
+                "output",
+                FAIL,
+                f"{folder} can't be made in {existing}",
+                "choose another folder with -o",
+            )
             return
         yield Finding("output", OK, f"{folder} will be made")
         folder = existing
     try:
         probe = tempfile.TemporaryDirectory(prefix=".hpc-remetrics-doctor-", dir=folder)
     except OSError as error:
-        yield Finding("output", FAIL, f"{folder} can't be written: {error.strerror}", "choose another folder with -o")
+        yield Finding(
+            "output",
+            FAIL,
+            f"{folder} can't be written: {error.strerror}",
+            "choose another folder with -o",
+        )
         return
     with probe:
         yield Finding("output", OK, f"{folder} can be written, {room(folder) / 1e9:.1f} GB free")
@@ -312,9 +396,13 @@ def _rename(folder: Path) -> Finding:
             os.fsync(handle)
         whole = new.read_bytes() == b"x" * 4096
     except OSError as error:
-        return Finding("rename", FAIL, f"fsync and rename: {error.strerror}", "choose another folder with -o")
+        return Finding(
+            "rename", FAIL, f"fsync and rename: {error.strerror}", "choose another folder with -o"
+        )
     if not whole:
-        return Finding("rename", FAIL, "a renamed file has other bytes", "choose another folder with -o")
+        return Finding(
+            "rename", FAIL, "a renamed file has other bytes", "choose another folder with -o"
+        )
     return Finding("rename", OK, "fsync and rename work")
 
 
@@ -349,11 +437,23 @@ def _locks(folder: Path) -> Finding:
 def _kind(folder: Path) -> Finding:
     kind = _file_system(folder)
     if kind in _LOCAL | _SHARED:
-        return Finding("file system", OK, f"{kind}{', of this machine alone' if kind in _LOCAL else ''}")
+        return Finding(
+            "file system", OK, f"{kind}{', of this machine alone' if kind in _LOCAL else ''}"
+        )
     if kind in _MOUNT_DECIDES:
         text = f"{kind}: locks between nodes depend on how it is mounted"
-        return Finding("file system", WARN, text, "start one job an output, or ask for a mount with locks (flock)")
-    return Finding("file system", WARN, f"{kind}: locks between nodes are not known to work", "start one job an output")
+        return Finding(
+            "file system",
+            WARN,
+            text,
+            "start one job an output, or ask for a mount with locks (flock)",
+        )
+    return Finding(
+        "file system",
+        WARN,
+        f"{kind}: locks between nodes are not known to work",
+        "start one job an output",
+    )
 
 
 def _file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
@@ -404,8 +504,9 @@ def _search_path() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which an MPI program can be started anew, though this one is a rank itself."""
+    """Return an environment in which an MPI program can be started anew, though this one is a rank
+    itself."""
     ours = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "PRTE_")
-    return {name: value for name, value in programs.environment().items() if not name.startswith(ours)} | {
-        "PATH": _search_path()
-    }
+    return {
+        name: value for name, value in programs.environment().items() if not name.startswith(ours)
+    } | {"PATH": _search_path()}

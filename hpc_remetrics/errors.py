@@ -1,7 +1,8 @@
 """The errors that a person can cause or meet: one sentence, and what to do about it.
 
-Everything raised on purpose derives from :class:`RemetricsError`, so that the command line can print
-one line and choose the exit code; anything else is a fault of the program and keeps its traceback.
+Everything raised on purpose derives from :class:`RemetricsError`, so that the command line can
+print one line and choose the exit code; anything else is a fault of the program and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class RemetricsError(Exception):
         return f"{message}; {self.hint}" if self.hint else message
 
 
-def _rebuild(kind: type[RemetricsError], args: tuple[Any, ...], state: dict[str, Any]) -> RemetricsError:
+def _rebuild(
+    kind: type[RemetricsError], args: tuple[Any, ...], state: dict[str, Any]
+) -> RemetricsError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error

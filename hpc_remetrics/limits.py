@@ -8,7 +8,8 @@ from typing import Any
 from .errors import UsageError
 
 NODE_LAYERS = (60, 20, 5, 5)
-"""Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had workers for each."""
+"""Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had
+workers for each."""
 
 AHEAD_LAYERS = 3
 """Layers of a rank that may be under way to scratch or lie ready at once."""
@@ -45,10 +46,14 @@ class Limits:
     layer_bytes: int = _limit(LAYER_BYTES, "an uncompressed layer, bytes")
     ratio: int = _limit(2_000, "uncompressed over compressed bytes, after ratio_grace")
     ratio_grace: int = _limit(GiB, "uncompressed bytes before ratio counts")
-    sparse_bytes: int = _limit(16 * GiB, "holes that the sparse files of a layer may expand to, bytes")
+    sparse_bytes: int = _limit(
+        16 * GiB, "holes that the sparse files of a layer may expand to, bytes"
+    )
     type_seconds: float = _limit(5.0, "libmagic on one file, CPU seconds")
     layer_seconds: float = _limit(60.0, "a layer, seconds, before the share of its size")
-    layer_bytes_per_second: int = _limit(2_000_000, "compressed bytes that earn a layer one more second")
+    layer_bytes_per_second: int = _limit(
+        2_000_000, "compressed bytes that earn a layer one more second"
+    )
     exec_seconds: float = _limit(3600.0, "the tool of --exec on a layer, seconds")
     child_bytes: int = _limit(2 * GiB, "memory of the child process, bytes")
     manifest_bytes: int = _limit(MANIFEST_BYTES, "a manifest or a config, bytes")

@@ -1,4 +1,5 @@
-"""What the program tells a person while it runs: lines that name rank and host, and can't drive a terminal."""
+"""What the program tells a person while it runs: lines that name rank and host, and can't drive a
+terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _formatter = _Formatter("%(message)s")
 
 
 def set_up(verbose: int = 0, quiet: bool = False) -> None:
-    """Send log lines to stderr, from warnings on (`verbose` 1: all that is done, 2: more; `quiet`: errors)."""
+    """Send log lines to stderr, from warnings on (`verbose` 1: all that is done, 2: more; `quiet`:
+    errors)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter)
     root = logging.getLogger("hpc_remetrics")
@@ -43,4 +45,6 @@ def escape(text: str) -> str:
     >>> print(escape("a\\x1b[2Jb"))
     a\\x1b[2Jb
     """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,8 +1,9 @@
-"""How other processes are started: with which environment, and Python without code of the current directory.
+"""How other processes are started: with which environment, and Python without code of the current
+directory.
 
-A directory that others can write may hold a `json.py` or a `numpy.py` for whoever works there. Python's own `-P` came
-with 3.11, so it is `-I` here, which puts nothing of the kind before the standard library, with the path of this process
-given by hand.
+A directory that others can write may hold a `json.py` or a `numpy.py` for whoever works there.
+Python's own `-P` came with 3.11, so it is `-I` here, which puts nothing of the kind before the
+standard library, with the path of this process given by hand.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def python(code: str, *arguments: object) -> list[str]:
-    """Return a command that runs Python code with the modules of this process, and with none of the current directory.
+    """Return a command that runs Python code with the modules of this process, and with none of the
+    current directory.
 
     :param arguments: are `sys.argv[1:]` of the code.
     """
@@ -39,19 +41,26 @@ def python(code: str, *arguments: object) -> list[str]:
 
 
 def module_path(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return where modules of this process come from, less the current directory unless PYTHONPATH names it.
+    """Return where modules of this process come from, less the current directory unless PYTHONPATH
+    names it.
 
     An empty item of PYTHONPATH, as `PYTHONPATH=$PYTHONPATH:/x` easily makes one, is nobody's wish.
     """
-    named = {os.path.abspath(item) for item in environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(item)}
+    named = {
+        os.path.abspath(item)
+        for item in environ.get("PYTHONPATH", "").split(os.pathsep)
+        if os.path.isabs(item)
+    }
     here = os.getcwd()
     kept = [item for item in sys.path if item and (os.path.abspath(item) != here or item in named)]
-    # The package may have come from the current directory; behind all else nothing there hides another module.
+    # The package may have come from the current directory; behind all else nothing there hides
+    # another module.
     return [*kept, _PACKAGE] if _PACKAGE not in kept else kept
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Return a command line as datasets keep it: of what `--exec` runs, which may hold secrets, a digest.
+    """Return a command line as datasets keep it: of what `--exec` runs, which may hold secrets, a
+    digest.
 
     >>> command_line(["hpc-remetrics", "analyze", "--exec", "scan {dir}"])
     'hpc-remetrics analyze --exec sha256:8ce658b4ffae'

@@ -27,7 +27,12 @@ class StatusLine:
         clock: Callable[[], float] = time.monotonic,
         quiet: bool = False,
     ) -> None:
-        self._text, self._stream, self._clock, self._quiet = text, stream or sys.stderr, clock, quiet
+        self._text, self._stream, self._clock, self._quiet = (
+            text,
+            stream or sys.stderr,
+            clock,
+            quiet,
+        )
         self._terminal = self._stream.isatty()
         self._next = clock() + (0 if self._terminal else _ELSEWHERE)
 
@@ -55,7 +60,8 @@ class StatusLine:
             self._quiet = True
 
     def _width(self) -> int:
-        """Return the columns to fill: one less than there are, as some terminals wrap at the last."""
+        """Return the columns to fill: one less than there are, as some terminals wrap at the
+        last."""
         try:
             return (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
         except OSError:

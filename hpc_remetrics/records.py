@@ -1,4 +1,5 @@
-"""The values that flow through the program: digests, layers, images, and the words for what went wrong.
+"""The values that flow through the program: digests, layers, images, and the words for what went
+wrong.
 
 Words follow the OCI image specification; the numbers behind enum words are part of the file format
 and never change meaning (new words are appended).
@@ -14,7 +15,8 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, order=True, slots=True)
 class Digest:
-    """A SHA-256 digest, parsed once: `Digest.parse("sha256:…")`, `str()`, `.raw` (32 bytes), `.hex`."""
+    """A SHA-256 digest, parsed once: `Digest.parse("sha256:…")`, `str()`, `.raw` (32 bytes),
+    `.hex`."""
 
     raw: bytes
 
@@ -49,8 +51,8 @@ class Layer:
     :param size: bytes of the blob as the descriptor says, -1 where it does not say (schema 1).
     :param media_type: a member of :data:`MEDIA_TYPES`.
     :param diff_id: of the uncompressed tar as the image's config says, or None.
-    :param origin: where it is fetched from, `HOST/REPOSITORY` of a registry; "" for what is read in place. It is
-        no part of what the layer is.
+    :param origin: where it is fetched from, `HOST/REPOSITORY` of a registry; "" for what is read in
+        place. It is no part of what the layer is.
     """
 
     digest: Digest
@@ -113,7 +115,8 @@ class Skipped:
 class Failure:
     """Why a layer is not (wholly) in the dataset; a value, never an exception that ends the run.
 
-    With the stage `manifest` it says what an image states wrongly about a layer, whatever became of that.
+    With the stage `manifest` it says what an image states wrongly about a layer, whatever became of
+    that.
 
     :param stage: a member of :data:`STAGES`.
     :param cause: a member of :data:`CAUSES`.
@@ -162,7 +165,8 @@ class Popularity:
 
 @dataclass
 class Catalog:
-    """What sources hold: images with their layers, what is counted apart, and what is known of repositories.
+    """What sources hold: images with their layers, what is counted apart, and what is known of
+    repositories.
 
     :param passing: whether something is missing that another start may find.
     :param others: platforms of images left out because of `--platform`, not all if there are many.
@@ -200,13 +204,15 @@ KINDS = _enum(
     "opaque",
     "other",
 )
-"""What a tar entry is. `opaque` is the marker `.wh..wh..opq`, `other` a type flag that no tool extracts."""
+"""What a tar entry is. `opaque` is the marker `.wh..wh..opq`, `other` a type flag that no tool
+extracts."""
 
 STATUSES = _enum("ok", "partial", "failed")
 """How a layer ended. `partial`: the entries before the fault are there."""
 
 COMPRESSIONS = _enum("none", "gzip", "zstd", "bzip2", "xz", "unknown")
-"""What the first bytes of a blob say; `unknown` for a layer that could not be opened, or is in another format."""
+"""What the first bytes of a blob say; `unknown` for a layer that could not be opened, or is in
+another format."""
 
 MEDIA_TYPES = _enum(
     "unspecified",
@@ -249,8 +255,21 @@ SKIP_CAUSES = _enum(
 LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep", "too_many"})
 """Causes for which an image, or part of one, isn't in the dataset though it should be."""
 
-STAGES = _enum("open", "fetch", "verify", "decompress", "tar", "type", "child", "publish", "unpack", "exec", "manifest")
-"""What was being done. `manifest`: the layer is there, and a manifest states something false about it."""
+STAGES = _enum(
+    "open",
+    "fetch",
+    "verify",
+    "decompress",
+    "tar",
+    "type",
+    "child",
+    "publish",
+    "unpack",
+    "exec",
+    "manifest",
+)
+"""What was being done. `manifest`: the layer is there, and a manifest states something false about
+it."""
 
 CAUSES = _enum(
     "missing",

@@ -1,11 +1,14 @@
-"""What is set outside the command line: by variables and in a file; and the one reading of each value.
+"""What is set outside the command line: by variables and in a file; and the one reading of each
+value.
 
-Flags win over the environment, this over the file, this over the defaults. The file is `remetrics.toml`: `--config
-FILE`, `$REMETRICS_CONFIG`, the current directory, or `~/.config/hpc-remetrics/`, the first that is there. Paths in it
-are relative to the current directory, as on the command line.
+Flags win over the environment, this over the file, this over the defaults. The file is
+`remetrics.toml`: `--config FILE`, `$REMETRICS_CONFIG`, the current directory, or
+`~/.config/hpc-remetrics/`, the first that is there. Paths in it are relative to the current
+directory, as on the command line.
 
-The first two and the last are the user's choice. One in the current directory may be anybody's, so it is read only if
-it is the user's own or root's and not everybody can write it, and it does not say where credentials go.
+The first two and the last are the user's choice. One in the current directory may be anybody's, so
+it is read only if it is the user's own or root's and not everybody can write it, and it does not
+say where credentials go.
 """
 
 from __future__ import annotations
@@ -54,7 +57,8 @@ class Place:
 def settings(
     flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return the settings that are made anywhere, by name, each read; those of `limits` are merged one by one.
+    """Return the settings that are made anywhere, by name, each read; those of `limits` are merged
+    one by one.
 
     :param flags: name -> value; None and empty lists count as not given.
     :raises UsageError: a name or a value is wrong; it says where.
@@ -62,16 +66,23 @@ def settings(
     file, environment = _from_file(find(config, environ)), _from_environment(environ)
     given = {name: value for name, value in flags.items() if value not in (None, [], ())}
     limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
-    read = {name: _read(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()}
+    read = {
+        name: _read(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()
+    }
     return {**file, **environment, **read, "limits": Limits.from_options(limits)}
 
 
 def access_settings(
-    flags: Mapping[str, Any], base: Access, config: Path | None = None, environ: Mapping[str, str] = os.environ
+    flags: Mapping[str, Any],
+    base: Access,
+    config: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Access:
-    """Return how registries are asked: `base`, changed by the file's table `registries`, the environment, the flags.
+    """Return how registries are asked: `base`, changed by the file's table `registries`, the
+    environment, the flags.
 
-    The password is in REMETRICS_PASSWORD alone: command lines are seen by others, and are kept in datasets.
+    The password is in REMETRICS_PASSWORD alone: command lines are seen by others, and are kept in
+    datasets.
     """
     file, environment = _from_file(find(config, environ)), _from_environment(environ)
     given = {name: value for name, value in flags.items() if value not in (None, [])}
@@ -79,7 +90,9 @@ def access_settings(
     return base.changed({**options, "password": environ.get("REMETRICS_PASSWORD", "")}).checked()
 
 
-def remarks(config: Path | None, is_used: bool, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+def remarks(
+    config: Path | None, is_used: bool, environ: Mapping[str, str] = os.environ
+) -> Iterator[str]:
     """Yield what the user should know of the settings before a command begins.
 
     :param is_used: whether the command takes settings, and so says itself what is wrong with them.
@@ -139,7 +152,9 @@ def parse_tier(text: str | Path, where: str = "--scratch") -> Tier:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?))?b?", size.strip(), re.IGNORECASE)
     if folder and found:
         base = 1024 if found[3] else 1000
-        return path_of(folder), int(float(found[1]) * base ** " kmgtp".index((found[2] or " ").lower()))
+        return path_of(folder), int(
+            float(found[1]) * base ** " kmgtp".index((found[2] or " ").lower())
+        )
     path = path_of(whole)
     if equals and not path.is_dir():
         raise UsageError(f"{where} {whole!r}: {size!r} is no size", "for example /dev/shm=8G")
@@ -176,7 +191,9 @@ def _node_layers(where: str, value: Any) -> tuple[int, ...]:
     numbers = tuple(int(word) if word.strip().isdecimal() else 0 for word in str(value).split(","))
     if len(numbers) != len(NODE_LAYERS) or min(numbers) < 1:
         default = ",".join(map(str, NODE_LAYERS))
-        raise UsageError(f"{where}: node layers {value!r} are not four numbers above 0", f"for example {default}")
+        raise UsageError(
+            f"{where}: node layers {value!r} are not four numbers above 0", f"for example {default}"
+        )
     return numbers
 
 
@@ -186,7 +203,9 @@ def _share(where: str, value: Any) -> Fraction:
     except (ValueError, ZeroDivisionError):
         number = Fraction(-1)
     if isinstance(value, bool) or not 0 <= number <= 1:
-        raise UsageError(f"{where} is {value!r}, not a number from 0 to 1", "for example 1/128 or 0.01")
+        raise UsageError(
+            f"{where} is {value!r}, not a number from 0 to 1", "for example 1/128 or 0.01"
+        )
     return number
 
 
@@ -218,7 +237,13 @@ _STRINGS = {"output": _path, "types": _types, "node_layers": _node_layers}
 _NUMBERS = {"publish_seconds": _positive, "memory": _positive, "start_seconds": _positive}
 _SHARES = {"compress_sample": _share, "chunk_sample": _share}
 _TABLES = {"limits": _table(Limits.from_options), "registries": _table(Access().changed)}
-_READERS: dict[str, Callable[[str, Any], Any]] = {**_LISTS, **_STRINGS, **_NUMBERS, **_SHARES, **_TABLES}
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    **_LISTS,
+    **_STRINGS,
+    **_NUMBERS,
+    **_SHARES,
+    **_TABLES,
+}
 """By name, how a value is read, wherever it comes from: (where, value) -> what it means."""
 
 _SEPARATORS = {"sources": None, "platforms": None, "scratch": os.pathsep}
@@ -227,7 +252,8 @@ _SEPARATORS = {"sources": None, "platforms": None, "scratch": os.pathsep}
 _PREFIXES = {"limits": "REMETRICS_LIMIT_", "registries": "REMETRICS_REGISTRY_"}
 
 _OTHER_VARIABLES = ("REMETRICS_CONFIG", "REMETRICS_PASSWORD", "REMETRICS_LAUNCH")
-"""Variables that are no settings: the file, the secret, and what the job scripts launch ranks with."""
+"""Variables that are no settings: the file, the secret, and what the job scripts launch ranks
+with."""
 
 
 def _read(name: str, value: Any, where: str) -> Any:
@@ -252,7 +278,8 @@ def _from_file(place: Place | None) -> dict[str, Any]:
 
 
 def _bytes_of(place: Place) -> bytes:
-    """Return what a file of settings holds; one that the user did not choose must be the user's or root's."""
+    """Return what a file of settings holds; one that the user did not choose must be the user's or
+    root's."""
     try:
         # A pipe that nobody fills would hold the command for ever.
         flags = os.O_RDONLY | os.O_CLOEXEC | (0 if place.chosen else os.O_NONBLOCK)
@@ -263,17 +290,22 @@ def _bytes_of(place: Place) -> bytes:
     except OSError as error:
         raise UsageError(f"{place.path} can't be read: {error.strerror}") from None
     if len(data) > _MOST_BYTES:
-        raise UsageError(f"{place.path} has more than {_MOST_BYTES:,} bytes, so it is no file of settings")
+        raise UsageError(
+            f"{place.path} has more than {_MOST_BYTES:,} bytes, so it is no file of settings"
+        )
     return data
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
-    """Refuse a file of the current directory that somebody else may have put there, or may change."""
+    """Refuse a file of the current directory that somebody else may have put there, or may
+    change."""
     link, owners = os.lstat(path), (os.getuid(), 0)
     if not stat.S_ISREG(status.st_mode):
         problem = "it is no regular file"
     elif link.st_uid not in owners or status.st_uid not in owners:
-        problem = f"it belongs to user {status.st_uid if status.st_uid not in owners else link.st_uid}"
+        problem = (
+            f"it belongs to user {status.st_uid if status.st_uid not in owners else link.st_uid}"
+        )
     elif status.st_mode & stat.S_IWOTH:
         problem = "everybody can write it"
     else:
@@ -297,7 +329,9 @@ def _check_credentials(table: Mapping[str, Any], path: Path) -> None:
 def _check(name: str, value: Any, path: Path) -> None:
     if name not in _READERS:
         raise UsageError(f"{path}: nothing is called {name!r}", f"known are {', '.join(_READERS)}")
-    if name in _LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+    if name in _LISTS and not (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    ):
         raise UsageError(f"{path}: {name} must be a list of strings", f'for example {name} = ["…"]')
     if name in _STRINGS and not isinstance(value, str):
         raise UsageError(f"{path}: {name} must be a string")
@@ -327,7 +361,11 @@ def _variable(name: str) -> str:
 
 
 def _table_of(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
-    table = {key[len(prefix) :].lower(): value for key, value in environ.items() if key.startswith(prefix)}
+    table = {
+        key[len(prefix) :].lower(): value
+        for key, value in environ.items()
+        if key.startswith(prefix)
+    }
     if prefix == _PREFIXES["registries"] and "password" in table:
         raise UsageError(f"{prefix}PASSWORD is not read", "the password is in REMETRICS_PASSWORD")
     return table
@@ -342,4 +380,6 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
         if name.startswith(tuple(_PREFIXES.values())):
             continue  # a wrong name in a table is an error where the table is read
         near = difflib.get_close_matches(name.upper(), known, 1)
-        yield f"the variable {name} means nothing here" + (f"; {near[0]} is probably meant" if near else "")
+        yield f"the variable {name} means nothing here" + (
+            f"; {near[0]} is probably meant" if near else ""
+        )

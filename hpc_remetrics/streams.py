@@ -1,7 +1,7 @@
 """Standard output and standard error that end no run by a traceback, whatever they lead to.
 
-Standard output carries results: what can't be written there is an error of one line. Standard error carries
-remarks: a run of hours goes on when nobody reads them any more.
+Standard output carries results: what can't be written there is an error of one line. Standard error
+carries remarks: a run of hours goes on when nobody reads them any more.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class _Remarks(_Raw):
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Let `sys.stdout` and `sys.stderr` be streams of this module; those that a caller has replaced stay his."""
+    """Let `sys.stdout` and `sys.stderr` be streams of this module; those that a caller has replaced
+    stay his."""
     _open_missing()
     before = sys.stdout, sys.stderr
     try:
@@ -64,7 +65,8 @@ def standard_streams() -> Iterator[None]:
 
 
 def give_up_stdout() -> None:
-    """Lead standard output to nowhere, so that the interpreter's end has nothing to complain about."""
+    """Lead standard output to nowhere, so that the interpreter's end has nothing to complain
+    about."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
@@ -73,7 +75,8 @@ def give_up_stdout() -> None:
 
 
 def _open_missing() -> None:
-    """Open the standard descriptors that are closed: else the next file that is opened would be one of them."""
+    """Open the standard descriptors that are closed: else the next file that is opened would be one
+    of them."""
     # To write to standard output then stays an error; remarks are for nobody.
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -87,7 +90,8 @@ def _open_missing() -> None:
 
 
 def _stream(raw: io.FileIO, like: TextIO | None, line_buffering: bool) -> TextIO:
-    """Return a text stream as the one it replaces; what its encoding lacks is written as `\\uXXXX`."""
+    """Return a text stream as the one it replaces; what its encoding lacks is written as
+    `\\uXXXX`."""
     if like is not None:
         with contextlib.suppress(OSError):
             like.flush()

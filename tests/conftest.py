@@ -9,7 +9,8 @@ from support import small_images
 from support.runs import Runs
 from support.tools import need
 
-# In CI the same examples each time: a change is judged by what it changed. Elsewhere new ones, to find more.
+# In CI the same examples each time: a change is judged by what it changed. Elsewhere new ones, to
+# find more.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
@@ -29,7 +30,8 @@ def runs(tmp_path):
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory) -> Path:
-    """An OCI layout of real files of this machine: three images that share layers, in gzip, zstd and plain tar."""
+    """An OCI layout of real files of this machine: three images that share layers, in gzip, zstd
+    and plain tar."""
     need("zstd")
     return small_images.build(tmp_path_factory.mktemp("layout"))
 

@@ -1,4 +1,5 @@
-"""The direction of imports: data flows one way, and a module knows nothing of the stages after it."""
+"""The direction of imports: data flows one way, and a module knows nothing of the stages after
+it."""
 
 import ast
 import re
@@ -10,7 +11,8 @@ DESIGN = PACKAGE.parent / "docs" / "design.md"
 
 
 def rows_of_the_page() -> list[list[str]]:
-    """Read the table of docs/design.md, from the top row to the bottom: the packages and modules of each."""
+    """Read the table of docs/design.md, from the top row to the bottom: the packages and modules of
+    each."""
     lines = DESIGN.read_text().splitlines()
     start = lines.index("| row | what it knows |") + 2
     rows = []
@@ -21,9 +23,12 @@ def rows_of_the_page() -> list[list[str]]:
     return rows
 
 
-ROW_OF = {name: row for row, names in enumerate([*rows_of_the_page(), ["__init__"]]) for name in names}
+ROW_OF = {
+    name: row for row, names in enumerate([*rows_of_the_page(), ["__init__"]]) for name in names
+}
 
-# The package hands out its reader, and a reader of a dataset classifies with the one table of types.
+# The package hands out its reader, and a reader of a dataset classifies with the one table of
+# types.
 ALLOWED = {("__init__", "dataset")}
 
 
@@ -37,7 +42,11 @@ def imported(module: Path):
             if full[:1] == ["hpc_remetrics"]:
                 yield from [full[1]] if len(full) > 1 else [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("hpc_remetrics."))
+            yield from (
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("hpc_remetrics.")
+            )
 
 
 def own_name(module: Path) -> str:
@@ -74,6 +83,9 @@ def test_only_one_module_imports_mpi4py():
         for module in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(module.read_text()))
         if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mpi4py"))
-        or (isinstance(node, ast.Import) and any(alias.name.startswith("mpi4py") for alias in node.names))
+        or (
+            isinstance(node, ast.Import)
+            and any(alias.name.startswith("mpi4py") for alias in node.names)
+        )
     ]
     assert set(users) == {"mpi/comm.py"}

@@ -11,7 +11,8 @@ THINGS = (
     "repositorie|directorie|entrie|registrie"
 )
 
-# Left to right: f"{a} of {b} layers" counts b; what follows a fixed number or a format of its own is no count.
+# Left to right: f"{a} of {b} layers" counts b; what follows a fixed number or a format of its own
+# is no count.
 COUNT = re.compile(rf"^ (?:more )?(?:{THINGS})s\b")
 
 # Messages for whom a number below two can't come up, or that tell bytes of a file.
@@ -33,5 +34,7 @@ def test_numbers_of_things_have_the_right_form():
             for value, after in zip(node.values, node.values[1:], strict=False):
                 is_text = isinstance(after, ast.Constant) and COUNT.match(str(after.value))
                 if is_text and isinstance(value, ast.FormattedValue):
-                    wrong.append(f"{name}:{node.lineno} {{{ast.unparse(value.value)}}}{after.value}")
+                    wrong.append(
+                        f"{name}:{node.lineno} {{{ast.unparse(value.value)}}}{after.value}"
+                    )
     assert not wrong

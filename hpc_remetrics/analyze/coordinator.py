@@ -1,4 +1,5 @@
-"""Rank 0's part of a run: scatter the shares, deal out the tail, count what comes back, order the stop.
+"""Rank 0's part of a run: scatter the shares, deal out the tail, count what comes back, order the
+stop.
 
 It profiles nothing and holds nothing that a restart could not rebuild. The messages, by tag:
 
@@ -30,10 +31,11 @@ SHARE, ASK, DEAL, TALLY, STOP, BYE, PAUSE, END = range(10, 18)
 
 @dataclass(frozen=True)
 class Tally:
-    """What ranks did: layers by status, files, bytes (compressed), seconds by stage. Tallies add up.
+    """What ranks did: layers by status, files, bytes (compressed), seconds by stage. Tallies add
+    up.
 
-    `fetch_seconds` bring layers to scratch, in `busy_seconds` the child has a layer, `publish_seconds` make parts;
-    they may overlap.
+    `fetch_seconds` bring layers to scratch, in `busy_seconds` the child has a layer,
+    `publish_seconds` make parts; they may overlap.
     """
 
     ok: int = 0
@@ -104,7 +106,8 @@ class Coordinator:
                 self.stop()
 
     def _deal(self, in_hand: float) -> list[Layer]:
-        """Return the next chunk of the tail, less what the rank has in hand; one layer at least if there is any."""
+        """Return the next chunk of the tail, less what the rank has in hand; one layer at least if
+        there is any."""
         wanted = next_chunk(self._left, len(self._workers)) - in_hand
         dealt: list[Layer] = []
         while self._tail and (wanted > 0 or not dealt):
@@ -116,5 +119,6 @@ class Coordinator:
 
 
 def tally_seconds(ranks: int) -> float:
-    """Return how often each of `ranks` ranks sends a tally, so that rank 0 gets no more than it bears."""
+    """Return how often each of `ranks` ranks sends a tally, so that rank 0 gets no more than it
+    bears."""
     return max(0.5, ranks / _TALLIES_A_SECOND)

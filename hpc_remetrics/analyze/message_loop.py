@@ -1,4 +1,5 @@
-"""The time in which layers are profiled: ranks exchange messages until every one has said goodbye."""
+"""The time in which layers are profiled: ranks exchange messages until every one has said
+goodbye."""
 
 from __future__ import annotations
 
@@ -17,12 +18,15 @@ from .worker import Worker
 
 
 class Root:
-    """What the root does beside: it deals out layers, and tells people and later starts how far the job is.
+    """What the root does beside: it deals out layers, and tells people and later starts how far the
+    job is.
 
     :param workers: the profiling ranks.
     """
 
-    def __init__(self, comm: Comm, plan: Plan, workers: range, notebook: Notebook, quiet: bool) -> None:
+    def __init__(
+        self, comm: Comm, plan: Plan, workers: range, notebook: Notebook, quiet: bool
+    ) -> None:
         self.coordinator = Coordinator(comm, plan, workers)
         every = [layer for share in (*plan.shares, plan.tail) for layer in share]
         self._progress = Progress(len(every), total_size(every), quiet=quiet)

@@ -1,9 +1,10 @@
 """Which layers there are to profile, and who takes which: pure arithmetic, no input or output.
 
-The plan for N ranks: the layers are divided by size into four buckets, as the 2017 tool's job divider
-did; the biggest are dealt out first, each to the rank with the least to do so far, so that one that is bigger
-than a share begins at once and is all that its rank has; the smaller ones are kept back as the tail, dealt out
-on demand in shrinking chunks, so that no rank idles at the end, however unequal the ranks are.
+The plan for N ranks: the layers are divided by size into four buckets, as the 2017 tool's job
+divider did; the biggest are dealt out first, each to the rank with the least to do so far, so that
+one that is bigger than a share begins at once and is all that its rank has; the smaller ones are
+kept back as the tail, dealt out on demand in shrinking chunks, so that no rank idles at the end,
+however unequal the ranks are.
 
 >>> from hpc_remetrics.records import Digest, Layer
 >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
@@ -25,15 +26,16 @@ from ..buckets import by_size
 from ..records import Layer
 
 TAIL = 0.7
-"""Share of the whole cost that is kept back to be dealt out on demand: a rank at a third of the mean speed ends its
-share with the others."""
+"""Share of the whole cost that is kept back to be dealt out on demand: a rank at a third of the
+mean speed ends its share with the others."""
 
 _SECONDS_A_LAYER, _SECONDS_A_BYTE = 0.02, 1e-7
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`shares[i]` goes to the i-th profiling rank at the start; `tail` is dealt out on demand, from its front."""
+    """`shares[i]` goes to the i-th profiling rank at the start; `tail` is dealt out on demand, from
+    its front."""
 
     shares: tuple[tuple[Layer, ...], ...]
     tail: tuple[Layer, ...]
@@ -61,7 +63,8 @@ def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:
 
 
 def share_of(layers: Iterable[Layer], number: int, count: int) -> list[Layer]:
-    """Return the `number`-th of `count` shares of like cost, from 1: the same whatever was done before.
+    """Return the `number`-th of `count` shares of like cost, from 1: the same whatever was done
+    before.
 
     >>> from hpc_remetrics.records import Digest, Layer
     >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
@@ -82,7 +85,8 @@ def _tail_start(costs: Sequence[float], tail: float) -> int:
 
 
 def next_chunk(left: float, ranks: int) -> float:
-    """Return how many of the `left` seconds of work to deal to a rank that asks: less and less towards the end.
+    """Return how many of the `left` seconds of work to deal to a rank that asks: less and less
+    towards the end.
 
     A rank at a quarter of the mean speed still ends with the others.
 

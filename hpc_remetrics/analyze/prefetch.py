@@ -1,8 +1,9 @@
 """Layers brought to where they can be read, ahead of who profiles them.
 
-What lies on a file system is read in place. What a registry holds is fetched to node-local scratch by one
-thread, which speaks HTTP alone: messages between ranks, and everything else, stay with the rank's own thread,
-which never waits here. How far fetching runs ahead is bounded in layers and bytes.
+What lies on a file system is read in place. What a registry holds is fetched to node-local scratch
+by one thread, which speaks HTTP alone: messages between ranks, and everything else, stay with the
+rank's own thread, which never waits here. How far fetching runs ahead is bounded in layers and
+bytes.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class Brought:
     """A layer whose bytes are at hand, or the reason why they aren't.
 
     :ivar seconds: that fetching took.
-    :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in place.
+    :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in
+    place.
     :ivar quota: bytes of the grant that are for the unpacked layer; 0: it is not unpacked.
-    :ivar measured: its size as the place says that has it, where manifests say another; -1: not asked.
+    :ivar measured: its size as the place says that has it, where manifests say another; -1: not
+    asked.
     :ivar is_question: it is not to be fetched, only to be measured.
     """
 
@@ -96,7 +99,9 @@ class Fetcher:
     def take(self, intake: Intake) -> bool:
         """Begin with the next layers, as many as may lie ahead; return whether there were any."""
         moved = False
-        while len(self._under_way) + len(self._ready) < AHEAD_LAYERS and (self._next or self._again or intake):
+        while len(self._under_way) + len(self._ready) < AHEAD_LAYERS and (
+            self._next or self._again or intake
+        ):
             self._next = self._next or (self._again.popleft() if self._again else intake.next())
             if not self._bring(self._next):
                 break
@@ -122,8 +127,8 @@ class Fetcher:
     def _settle(self, brought: Brought) -> BlobError | None:
         """Return why a layer can't be had, None if it is tried once more with another size.
 
-        The size that a manifest states may be false. What failed for its sake is tried with the size
-        that the place states which has the layer.
+        The size that a manifest states may be false. What failed for its sake is tried with the
+        size that the place states which has the layer.
         """
         layer, error = brought.layer, brought.error
         first = self._doubted.get(layer.digest)
@@ -144,11 +149,15 @@ class Fetcher:
             self._held -= 1
 
     def again(self, brought: Brought) -> None:
-        """Bring a layer once more, with more room to be unpacked in; it fails where it had all that there is."""
+        """Bring a layer once more, with more room to be unpacked in; it fails where it had all that
+        there is."""
         size, layer = brought.grant.size if brought.grant else 0, brought.layer
         self.release(brought)
         if size >= self._scratch.most:
-            error = BlobError("no_room", f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few")
+            error = BlobError(
+                "no_room",
+                f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few",
+            )
             self._ready.append(Brought(layer, error=error))
             return
         self._factors[layer.digest] = self._factors.get(layer.digest, UNPACKED) * _MORE
@@ -172,7 +181,8 @@ class Fetcher:
         return self._begin(layer, extent)
 
     def _locate(self, layer: Layer) -> Extent | None:
-        """Return where a layer can be read in place, None if it must be fetched; `BlobError` if no source has it."""
+        """Return where a layer can be read in place, None if it must be fetched; `BlobError` if no
+        source has it."""
         error: BlobError | None = None
         for source in self._sources:
             try:
@@ -185,7 +195,8 @@ class Fetcher:
         raise error or BlobError("missing", f"no source holds {layer.digest}")
 
     def _begin(self, layer: Layer, extent: Extent | None) -> bool:
-        """Take room for a layer, and have it fetched unless it lies in place; False if there is no room now."""
+        """Take room for a layer, and have it fetched unless it lies in place; False if there is no
+        room now."""
         source = None if extent else self._holder(layer)
         blob = 0 if source is None or source.keeps else max(layer.size, 0)
         quota = self._quota(layer, extent.size if extent else layer.size, blob)
@@ -203,7 +214,11 @@ class Fetcher:
             if quota:
                 brought.grant.path.mkdir()
         except (BlobError, OSError) as error:
-            cause = error if isinstance(error, BlobError) else BlobError("no_room", f"on scratch: {error}")
+            cause = (
+                error
+                if isinstance(error, BlobError)
+                else BlobError("no_room", f"on scratch: {error}")
+            )
             if source and layer.size >= 0 and layer.digest not in self._doubted:
                 self._fetch(source, Brought(layer, error=cause, is_question=True))
             else:
@@ -217,7 +232,8 @@ class Fetcher:
         return True
 
     def _quota(self, layer: Layer, size: int, blob: int) -> int:
-        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not unpacked.
+        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not
+        unpacked.
 
         :param size: of the layer, compressed bytes.
         """

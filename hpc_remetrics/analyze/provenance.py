@@ -75,7 +75,11 @@ def about_rank(comm: Comm, worker: Worker | None, seconds: float) -> dict[str, A
 
 
 def about_run(
-    options: AnalyzeOptions, fingerprint: str, started: float, parts: Path, ranks: list[dict[str, Any]]
+    options: AnalyzeOptions,
+    fingerprint: str,
+    started: float,
+    parts: Path,
+    ranks: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return what goes to `/run`: values, and tables of the ranks and of all jobs so far."""
     return {

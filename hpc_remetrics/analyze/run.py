@@ -39,7 +39,15 @@ from ..mpi.job import run_job
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from ..node.scratch import Scratch, node_bases
 from ..parts.job_notes import Notebook
-from ..parts.parts import Scan, digests_of, finished, parts_folder, scan, set_aside, sweep_temporaries
+from ..parts.parts import (
+    Scan,
+    digests_of,
+    finished,
+    parts_folder,
+    scan,
+    set_aside,
+    sweep_temporaries,
+)
 from ..profile.parent import Child
 from ..records import LOST_CAUSES, TRANSIENT_CAUSES, Catalog, Digest, Layer
 from ..registry.pool import Registries
@@ -89,7 +97,9 @@ def analyze(options: AnalyzeOptions) -> int:
 class _Run:
     """One run of this process: what it was asked for, and what it holds."""
 
-    def __init__(self, comm: Comm, options: AnalyzeOptions, child: Child | None, stop: StopRequest) -> None:
+    def __init__(
+        self, comm: Comm, options: AnalyzeOptions, child: Child | None, stop: StopRequest
+    ) -> None:
         self.comm, self.options, self.child, self.stop = comm, options, child, stop
         self.parts = parts_folder(options.output)
         self.scratch: Scratch | None = None
@@ -131,7 +141,11 @@ class _Run:
             self.comm, lambda: (self._planned(), signature_of(self.options), self._count_lost())
         )
         todo = self._left(layers, signature)
-        if not todo and not self.options.share and (code := on_root(self.comm, self._all_done)) is not None:
+        if (
+            not todo
+            and not self.options.share
+            and (code := on_root(self.comm, self._all_done)) is not None
+        ):
             return int(code)
         while True:
             if todo:
@@ -146,8 +160,11 @@ class _Run:
             except PartError as error:
                 todo = self._without(error, layers, signature)
 
-    def _without(self, error: PartError, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
-        """Pass over parts whose entries can't be; return, on every rank, the layers that none is left of.
+    def _without(
+        self, error: PartError, layers: Mapping[Digest, Layer], signature: Mapping[str, str]
+    ) -> list[Layer]:
+        """Pass over parts whose entries can't be; return, on every rank, the layers that none is
+        left of.
 
         Every round passes over more parts than the one before, so this ends.
         """
@@ -160,36 +177,48 @@ class _Run:
         return self._left(layers, signature)
 
     def _count_lost(self) -> int:
-        """Return how many things that should be in the dataset can't be; say why of the first ones."""
+        """Return how many things that should be in the dataset can't be; say why of the first
+        ones."""
         assert self.catalog is not None
         lost = [skipped for skipped in self.catalog.skipped if skipped.cause in LOST_CAUSES]
         for skipped in lost[:_MOST_SAID]:
-            log.warning("%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message)
+            log.warning(
+                "%s isn't in the dataset: %s: %s", skipped.image, skipped.cause, skipped.message
+            )
         if len(lost) > _MOST_SAID:
-            log.warning("and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID)
+            log.warning(
+                "and %d more; the dataset's table /skipped has all of them", len(lost) - _MOST_SAID
+            )
         causes = Counter(skipped.cause for skipped in self.catalog.skipped)
         if absent := causes["not_in_archive"]:
             manifests = counted(absent, "manifest")
             self._say(f"not in the archives, as docker saves them: {manifests} that indexes name")
         if self.catalog.passing:
-            log.warning("a registry may have some of that another time: start again to ask once more")
+            log.warning(
+                "a registry may have some of that another time: start again to ask once more"
+            )
         return len(lost)
 
     def _exit_code(self, ledger: Ledger) -> int:
         return ledger.exit_code or (3 if self.lost or self.claims else 0)
 
     def _check(self) -> None:
-        """Look whether the output may be made and the sources are there; nothing is made or changed."""
+        """Look whether the output may be made and the sources are there; nothing is made or
+        changed."""
         self._check_output()
         references = list(self.options.sources)
         if not references:
-            self._say(f"no source named: taking {DEMO}, images assembled from this Python installation")
+            self._say(
+                f"no source named: taking {DEMO}, images assembled from this Python installation"
+            )
             references = [DEMO]
         self._registries = Registries(replace(self.options.access, ranks=self.comm.size))
         self._sources = [open_source(reference, self._registries) for reference in references]
         if (directory := self.options.keep) is not None:
             if not any(source.is_remote for source in self._sources):
-                raise UsageError("--keep keeps what is fetched from registries, and no source is at one")
+                raise UsageError(
+                    "--keep keeps what is fetched from registries, and no source is at one"
+                )
             check_apart(directory, input_paths(references))
             Layout(directory).check()
 
@@ -198,13 +227,20 @@ class _Run:
         sources = options.sources or (DEMO,)
         inputs = [*input_paths(sources), *filter(None, [options.warm_types])]
         check_dataset_output(
-            options.output, source_names(sources), lambda: digests_of(self.parts), options.force, inputs
+            options.output,
+            source_names(sources),
+            lambda: digests_of(self.parts),
+            options.force,
+            inputs,
         )
 
     def _lock_output(self, stack: contextlib.ExitStack) -> None:
-        """Take the lock and make the directory of parts; a run that comes to nothing leaves neither."""
+        """Take the lock and make the directory of parts; a run that comes to nothing leaves
+        neither."""
         options = self.options
-        self.lock = stack.enter_context(OutputLock(options.output, options.share[0] if options.share else 0))
+        self.lock = stack.enter_context(
+            OutputLock(options.output, options.share[0] if options.share else 0)
+        )
         # Another job may have ended since the first look.
         self._check_output()
         stack.callback(remove_if_empty, self.parts)
@@ -215,7 +251,9 @@ class _Run:
                 sweep_temporaries(self.parts)
                 sweep(options.output)
         except OSError as error:
-            raise OutputError(f"can't make {self.parts}: {error.strerror}", "choose another output with -o") from None
+            raise OutputError(
+                f"can't make {self.parts}: {error.strerror}", "choose another output with -o"
+            ) from None
 
     def _prepare_sources(self, stack: contextlib.ExitStack) -> tuple[list[Source], Registries]:
         """List what the sources must have listed, for every rank."""
@@ -237,12 +275,20 @@ class _Run:
         if self.keeping and self.catalog and (lacking := self.keeping.write_index(self.catalog)):
             folder = self.options.keep
             hint = "" if code == 4 else f"; download -o {folder} brings it"
-            self._say(f"{folder} lacks something of {counted(lacking, 'image')}, which it doesn't name{hint}")
+            self._say(
+                f"{folder} lacks something of {counted(lacking, 'image')}, which it doesn't name{hint}"
+            )
 
     def _resolver(self) -> Resolver:
         options = self.options
         return Resolver(
-            options.platforms, options.limits, self.parts, self.stop, self._beat, options.quiet, options.keep
+            options.platforms,
+            options.limits,
+            self.parts,
+            self.stop,
+            self._beat,
+            options.quiet,
+            options.keep,
         )
 
     def _planned(self) -> dict[Digest, Layer]:
@@ -277,11 +323,14 @@ class _Run:
         return list(on_root(self.comm, left))
 
     def _tell_of_parts(self, found: Scan) -> None:
-        """Say which parts are passed over, and who made those that are taken, each once in a run."""
+        """Say which parts are passed over, and who made those that are taken, each once in a
+        run."""
         for message in found.damaged:
             self._warn_once(f"a part is passed over, its layers are profiled anew: {message}")
         if others := found.others:
-            self._warn_once(f"{self.parts} holds parts made by {', '.join(others)}; their rows are taken as they are")
+            self._warn_once(
+                f"{self.parts} holds parts made by {', '.join(others)}; their rows are taken as they are"
+            )
 
     def _warn_once(self, text: str) -> None:
         if text not in self.warned:
@@ -304,7 +353,9 @@ class _Run:
         """Say what is next; return the exit code of the share's ledger on every rank."""
         code = int(on_root(self.comm, lambda: self.ledger.exit_code))
         if self.is_root:
-            self._say(f"this share is done ({self.ledger}); when all are, start without --share to gather")
+            self._say(
+                f"this share is done ({self.ledger}); when all are, start without --share to gather"
+            )
         return code
 
     def _all_done(self) -> int | None:
@@ -331,14 +382,20 @@ class _Run:
         return fingerprint_of(self.options, self.catalog)
 
     def _profile(
-        self, sources: list[Source], registries: Registries, todo: list[Layer], signature: dict[str, str]
+        self,
+        sources: list[Source],
+        registries: Registries,
+        todo: list[Layer],
+        signature: dict[str, str],
     ) -> None:
         """Profile what is left and publish it."""
         comm = self.comm
         self.job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = self._enter_scratch(self.job)
         try:
-            self.worker = together(comm, lambda: self._new_worker(sources, registries, scratch, signature))
+            self.worker = together(
+                comm, lambda: self._new_worker(sources, registries, scratch, signature)
+            )
             hosts = comm.collect(comm.host)
             root = self._root(todo, hosts) if self.is_root else None
             self.stop.at_once = None
@@ -367,16 +424,29 @@ class _Run:
         return range(1, self.comm.size) if self.comm.size > 1 else range(1)
 
     def _new_worker(
-        self, sources: list[Source], registries: Registries, scratch: Scratch, signature: dict[str, str]
+        self,
+        sources: list[Source],
+        registries: Registries,
+        scratch: Scratch,
+        signature: dict[str, str],
     ) -> Worker | None:
-        """Return this rank's worker, None where there is no child; `OutputError` if scratch is full already."""
+        """Return this rank's worker, None where there is no child; `OutputError` if scratch is full
+        already."""
         comm, options, child = self.comm, self.options, self.child
         if child is None:
             return None
-        fetcher = Fetcher(sources, registries, scratch, unpack=options.extract or bool(options.exec))
+        fetcher = Fetcher(
+            sources, registries, scratch, unpack=options.extract or bool(options.exec)
+        )
         try:
             types = scratch.shared(signature["types"])
-            child.set_up(options.types, types, scratch.path / "watch", options.compress_sample, chunk_share(options))
+            child.set_up(
+                options.types,
+                types,
+                scratch.path / "watch",
+                options.compress_sample,
+                chunk_share(options),
+            )
         except OSError as error:
             raise output_error(error, scratch.path, "scratch") from error
         table = TypeTable(types)
@@ -389,7 +459,8 @@ class _Run:
     def _leave(self) -> NoReturn:
         """End the job where no rank could wait for the others; a start goes on from the parts."""
         self._close_scratch()
-        # The root's word, and its end of the job, come first, unless it was not asked to stop, or is very busy.
+        # The root's word, and its end of the job, come first, unless it was not asked to stop, or
+        # is very busy.
         if self.comm.size > 1:
             time.sleep(LEAVE_SECONDS if self.is_root else ALONE_SECONDS)
         self._tell(f"stopped on {self.stop.reason} between profiling layers; start again to go on")
@@ -441,11 +512,25 @@ class _Run:
         job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = self._enter_scratch(job)
         try:
-            run = about_run(options, self._fingerprint(), self.started, self.parts, ranks) if self.is_root else None
+            run = (
+                about_run(options, self._fingerprint(), self.started, self.parts, ranks)
+                if self.is_root
+                else None
+            )
             catalog = self.catalog if self.is_root else None
-            finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
+            finish = partial(
+                add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6)
+            )
             ledger = gather(
-                comm, self.parts, catalog, options.output, scratch.path, run, finish, self.passed_over, check_sizes=True
+                comm,
+                self.parts,
+                catalog,
+                options.output,
+                scratch.path,
+                run,
+                finish,
+                self.passed_over,
+                check_sizes=True,
             )
         finally:
             self._close_scratch()
@@ -478,12 +563,15 @@ def _count_claims(dataset: Dataset) -> int:
     for digest, _, cause, message in claims[:_MOST_SAID]:
         log.warning("layer %s is in the dataset, but %s: %s", digest, cause, message)
     if len(claims) > _MOST_SAID:
-        log.warning("and %d more; the dataset's table /failures has all of them", len(claims) - _MOST_SAID)
+        log.warning(
+            "and %d more; the dataset's table /failures has all of them", len(claims) - _MOST_SAID
+        )
     return len(claims)
 
 
 def _warm(table: TypeTable, dataset: Path) -> None:
-    """Fill the node's table from a dataset, so that libmagic is not asked again what it answered then."""
+    """Fill the node's table from a dataset, so that libmagic is not asked again what it answered
+    then."""
     from ..dataset.reader import Dataset, reading
 
     with Dataset(dataset) as known, reading(known):

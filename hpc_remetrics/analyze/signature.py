@@ -1,4 +1,5 @@
-"""What rows depend on besides the layers themselves: parts that were made otherwise are not mixed."""
+"""What rows depend on besides the layers themselves: parts that were made otherwise are not
+mixed."""
 
 from __future__ import annotations
 
@@ -14,7 +15,13 @@ from ..filetype import typer
 from ..parts.parts import PartIndex
 from ..records import Catalog
 
-_OF_TIME = ("exec_seconds", "layer_seconds", "layer_bytes_per_second", "type_seconds", "child_bytes")
+_OF_TIME = (
+    "exec_seconds",
+    "layer_seconds",
+    "layer_bytes_per_second",
+    "type_seconds",
+    "child_bytes",
+)
 """Limits that decide whether a layer is done, and not what its rows are."""
 
 _OF_IMAGES = ("index_manifests", "image_layers")
@@ -38,12 +45,21 @@ def chunk_share(options: AnalyzeOptions) -> Fraction:
 
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
     """Return what a part's rows depend on besides the layers."""
-    limits = {name: str(value) for name, value in asdict(options.limits).items() if name not in _OF_TIME + _OF_IMAGES}
-    shares = {"compress_sample": str(options.compress_sample), "chunk_sample": str(chunk_share(options))}
+    limits = {
+        name: str(value)
+        for name, value in asdict(options.limits).items()
+        if name not in _OF_TIME + _OF_IMAGES
+    }
+    shares = {
+        "compress_sample": str(options.compress_sample),
+        "chunk_sample": str(chunk_share(options)),
+    }
     return {"types": typer.signature(options.types), **limits, **shares}
 
 
-def check_signatures(parts: Iterable[PartIndex], signature: Mapping[str, str], folder: Path) -> None:
+def check_signatures(
+    parts: Iterable[PartIndex], signature: Mapping[str, str], folder: Path
+) -> None:
     """Refuse to mix parts whose rows were made under other options.
 
     :raises UsageError: some were.

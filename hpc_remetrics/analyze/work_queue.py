@@ -32,7 +32,8 @@ class Intake:
         return self._queue.popleft()
 
     def ask(self, *begun: Layer | None) -> float | None:
-        """Return the estimated seconds in hand, with those of the layers that are begun, if it is time to ask."""
+        """Return the estimated seconds in hand, with those of the layers that are begun, if it is
+        time to ask."""
         if self._asked or self._no_more or len(self._queue) + max(len(begun) - 1, 0) >= _LOW:
             return None
         self._asked = True

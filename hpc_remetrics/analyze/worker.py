@@ -1,7 +1,8 @@
-"""A profiling rank's part of a run: its layers, one by one, to its child; whole ones, together, to parts.
+"""A profiling rank's part of a run: its layers, one by one, to its child; whole ones, together, to
+parts.
 
-It never parses what it was sent. Nothing here waits: `step` does what there is to do and returns, so
-that a rank that is alone can be coordinator and worker in turns.
+It never parses what it was sent. Nothing here waits: `step` does what there is to do and returns,
+so that a rank that is alone can be coordinator and worker in turns.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class Worker:
             self._comm.send(in_hand, self._comm.root, ASK)
         if news := self._fetcher.budget.news():
             self._comm.send(news, self._comm.root, PAUSE)
-        self._send_tally(self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds)
+        self._send_tally(
+            self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds
+        )
         if self._is_time_to_publish():
             self._flush()
         if self._intake.ended and not self._begun():
@@ -142,7 +145,9 @@ class Worker:
         self._spill = self._scratch.path / f"{self._spills}.spill"
         self._current, self._since = brought, time.monotonic()
         place = extent.path, extent.offset, extent.size
-        self._child.begin(Job(layer.digest, layer.size, *place, self._spill, brought.tree, brought.quota))
+        self._child.begin(
+            Job(layer.digest, layer.size, *place, self._spill, brought.tree, brought.quota)
+        )
         return True
 
     def _collect(self) -> bool:
@@ -159,7 +164,9 @@ class Worker:
             self._leave(profile)
         elif tree and self._options.exec and profile.status != "failed":
             self._profile = profile
-            self._tool = Tool(self._options.exec, tree, layer.digest, self._options.limits.exec_seconds)
+            self._tool = Tool(
+                self._options.exec, tree, layer.digest, self._options.limits.exec_seconds
+            )
         else:
             self._finish(profile)
         return True
@@ -172,7 +179,9 @@ class Worker:
         if tool.killed:
             profile = LayerProfile(stage="exec", cause="killed", message=message)
         elif message and not profile.cause:
-            profile = replace(profile, status="partial", stage="exec", cause="exec_failed", message=message)
+            profile = replace(
+                profile, status="partial", stage="exec", cause="exec_failed", message=message
+            )
         self._finish(profile)
         return True
 
@@ -182,10 +191,13 @@ class Worker:
         self._done(brought.layer, profile, spill)
 
     def _leave(self, profile: LayerProfile) -> tuple[Brought, Path | None]:
-        """Have no layer in hand any more; return the one that was, and its spill if there are entries."""
+        """Have no layer in hand any more; return the one that was, and its spill if there are
+        entries."""
         brought, self._current = self._current, None
         assert brought is not None
-        self._tally += Tally(busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds)
+        self._tally += Tally(
+            busy_seconds=time.monotonic() - self._since, fetch_seconds=brought.seconds
+        )
         if profile.entries:
             return brought, self._spill
         self._spill.unlink(missing_ok=True)
@@ -199,9 +211,13 @@ class Worker:
         waiting.bytes += spill.stat().st_size if spill else 0
         if profile.cause:
             waiting.failures.append(self._failure(layer, profile))
-            log.warning("layer %s %s: %s: %s", layer.digest, profile.status, profile.cause, profile.message)
+            log.warning(
+                "layer %s %s: %s: %s", layer.digest, profile.status, profile.cause, profile.message
+            )
         else:
-            log.info("layer %s: %d entries, %.2f s", layer.digest, profile.entries, profile.cpu_seconds)
+            log.info(
+                "layer %s: %d entries, %.2f s", layer.digest, profile.entries, profile.cpu_seconds
+            )
         counts = {status: int(status == profile.status) for status in STATUSES}
         self._tally += Tally(**counts, files=profile.files, bytes=profile.CLS or max(layer.size, 0))
 
@@ -251,7 +267,12 @@ class Worker:
 
 
 def publisher(
-    comm: Comm, directory: Path, job: str, table: TypeTable, signature: dict[str, str], scratch: Path
+    comm: Comm,
+    directory: Path,
+    job: str,
+    table: TypeTable,
+    signature: dict[str, str],
+    scratch: Path,
 ) -> Callable[[_Unpublished], None]:
     """Return the function that writes a rank's parts, named by job, rank and number."""
     count = 0
@@ -266,9 +287,14 @@ def publisher(
             try:
                 write_part(directory, name, rows, failures, types, signature, scratch)
                 return
-            except SpillError as error:  # what a corrupted child left: that layer fails, the others are published
+            except (
+                SpillError
+            ) as error:  # what a corrupted child left: that layer fails, the others are published
                 log.warning("the entries of a layer are damaged on scratch: %s", error)
-                rows = [row if row[0] != error.digest else (error.digest, _damaged(error), None) for row in rows]
+                rows = [
+                    row if row[0] != error.digest else (error.digest, _damaged(error), None)
+                    for row in rows
+                ]
                 failures = [failure for failure in failures if failure.digest != error.digest]
 
     return publish

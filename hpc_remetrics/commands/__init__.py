@@ -1,7 +1,7 @@
 """One subcommand of the command line a module: its words, and the call that does it.
 
-Each module has `add(verbs)`, which adds its parser; what a verb needs is imported when it is called. Here
-stands what several of them share.
+Each module has `add(verbs)`, which adds its parser; what a verb needs is imported when it is
+called. Here stands what several of them share.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ sources (as containers-transports(5) writes them):
 
 MEMORY_HELP = "memory of each rank for rows on their way while metrics are computed (default: 1000)"
 
-STYLE: dict[str, Any] = {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+STYLE: dict[str, Any] = {
+    "allow_abbrev": False,
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +49,8 @@ Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 @contextlib.contextmanager
 def on_every_rank() -> Iterator[None]:
-    """Mark an error as one that every rank of a job meets, since they have the same command line and settings."""
+    """Mark an error as one that every rank of a job meets, since they have the same command line
+    and settings."""
     try:
         yield
     except RemetricsError as error:
@@ -62,7 +66,9 @@ def add_verb(
     run: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
     """Return the parser of a new verb, which `run` does."""
-    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, **STYLE)
+    parser = verbs.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, **STYLE
+    )
     parser.set_defaults(run=run)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -71,7 +77,10 @@ def add_verb(
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which images are meant and what is too much."""
     parser.add_argument(
-        "--platform", action="append", metavar="OS/ARCH[/VARIANT]", help="only images for it (repeat; default: all)"
+        "--platform",
+        action="append",
+        metavar="OS/ARCH[/VARIANT]",
+        help="only images for it (repeat; default: all)",
     )
     add_limit_option(parser)
     add_config_option(parser)
@@ -81,17 +90,22 @@ def add_limit_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that changes what hostile or broken input may cost."""
     limits = ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
     parser.add_argument(
-        "--limit", action="append", metavar="NAME=VALUE", help=f"change a limit (repeat; default: {limits})"
+        "--limit",
+        action="append",
+        metavar="NAME=VALUE",
+        help=f"change a limit (repeat; default: {limits})",
     )
 
 
 def add_force_option(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option that lets an output replace `what` this program would not replace by itself."""
+    """Add the option that lets an output replace `what` this program would not replace by
+    itself."""
     parser.add_argument("--force", action="store_true", help=f"replace {what}")
 
 
 def add_reduce_options(parser: argparse.ArgumentParser) -> None:
-    """Add what commands that compute metrics share: memory, scratch, settings, and whether they talk."""
+    """Add what commands that compute metrics share: memory, scratch, settings, and whether they
+    talk."""
     parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
     parser.add_argument(
         "--scratch",
@@ -105,20 +119,29 @@ def add_reduce_options(parser: argparse.ArgumentParser) -> None:
 
 def add_talk_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how much a run tells."""
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """Mark a command as one that ranks do together, and add how long they may take to find each other."""
+    """Mark a command as one that ranks do together, and add how long they may take to find each
+    other."""
     parser.set_defaults(is_job=True)
     parser.add_argument(
-        "--start-seconds", type=float, metavar="S", help="longest wait of the ranks for MPI to start (default: 900)"
+        "--start-seconds",
+        type=float,
+        metavar="S",
+        help="longest wait of the ranks for MPI to start (default: 900)",
     )
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the file of settings."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings (default: remetrics.toml, if it is there)",
     )

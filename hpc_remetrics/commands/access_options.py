@@ -18,13 +18,23 @@ def add_access_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     group = parser.add_argument_group("registries")
     group.add_argument(
-        "--rate", metavar="N", help="requests a second, of all ranks together (default: 0, no bound; crawl: 5 or 50)"
+        "--rate",
+        metavar="N",
+        help="requests a second, of all ranks together (default: 0, no bound; crawl: 5 or 50)",
     )
-    group.add_argument("--auth-file", metavar="FILE", help="logins (default: what docker login and podman login keep)")
     group.add_argument(
-        "--username", metavar="NAME", help="at --login-host, with the password in REMETRICS_PASSWORD (default: none)"
+        "--auth-file",
+        metavar="FILE",
+        help="logins (default: what docker login and podman login keep)",
     )
-    group.add_argument("--login-host", metavar="HOST", help="the registry that --username is for (default: none)")
+    group.add_argument(
+        "--username",
+        metavar="NAME",
+        help="at --login-host, with the password in REMETRICS_PASSWORD (default: none)",
+    )
+    group.add_argument(
+        "--login-host", metavar="HOST", help="the registry that --username is for (default: none)"
+    )
     group.add_argument(
         "--plain-http",
         action="append",

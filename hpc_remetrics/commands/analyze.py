@@ -41,8 +41,12 @@ def add(verbs: Verbs) -> None:
     text = "profile the layers of all images of the sources into one dataset, or go on with that"
     parser = add_verb(verbs, "analyze", text, SOURCES + _EXAMPLES, _run)
     add_job_options(parser)
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are (default: demo:)")
-    parser.add_argument("-o", "--output", metavar="DATASET.h5", help="the dataset (default: remetrics.h5)")
+    parser.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="where images are (default: demo:)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DATASET.h5", help="the dataset (default: remetrics.h5)"
+    )
     add_source_options(parser)
     parser.add_argument(
         "--types",
@@ -68,7 +72,9 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--retry-failed", action="store_true", help="try every failed layer again")
     parser.add_argument(
-        "--warm-types", metavar="DATASET.h5", help="take over the types of contents from this dataset (default: none)"
+        "--warm-types",
+        metavar="DATASET.h5",
+        help="take over the types of contents from this dataset (default: none)",
     )
     parser.add_argument(
         "--keep",
@@ -81,14 +87,18 @@ def add(verbs: Verbs) -> None:
         help="share of the contents that are compressed, to estimate what all would take; 0: none (default: 1/256)",
     )
     parser.add_argument(
-        "--chunks", action="store_true", help="cut contents into chunks, fixed and by content, and count"
+        "--chunks",
+        action="store_true",
+        help="cut contents into chunks, fixed and by content, and count",
     )
     parser.add_argument(
         "--chunk-sample",
         metavar="SHARE",
         help="share of the chunks that --chunks keeps, to estimate how many there are (default: 1)",
     )
-    parser.add_argument("--extract", action="store_true", help="unpack each layer on scratch and profile that")
+    parser.add_argument(
+        "--extract", action="store_true", help="unpack each layer on scratch and profile that"
+    )
     parser.add_argument(
         "--exec",
         metavar="'CMD {dir}'",

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..limits import EMPTY_PAGES
-from . import Verbs, add_config_option, add_force_option, add_job_options, add_talk_options, add_verb, on_every_rank
+from . import (
+    Verbs,
+    add_config_option,
+    add_force_option,
+    add_job_options,
+    add_talk_options,
+    add_verb,
+    on_every_rank,
+)
 from .access_options import access_of, add_access_options
 
 _EXAMPLES = """
@@ -35,21 +43,33 @@ exit codes: 0 all done, 1 a fault of the program, 2 wrong use, 3 done, but some 
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
-    parser = add_verb(verbs, "crawl", "list the repositories of a registry, by pulls", _EXAMPLES, _run)
+    parser = add_verb(
+        verbs, "crawl", "list the repositories of a registry, by pulls", _EXAMPLES, _run
+    )
     add_job_options(parser)
     parser.add_argument("target", metavar="TARGET", help="hub, hub:NAMESPACE[,…] or catalog:HOST")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="the list (default: repos.csv)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE.csv", help="the list (default: repos.csv)"
+    )
     parser.add_argument(
         "--tags",
         metavar="latest|all|N",
         help="which tags: latest costs no request, all and the N newest one a repository or more "
         "(default: latest; of a catalog: all)",
     )
-    parser.add_argument("--sample", type=int, metavar="N", help="draw N of them, stratified by pulls (default: all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
-    parser.add_argument("--budget", type=int, metavar="N", help="stop after N requests (default: none needed)")
     parser.add_argument(
-        "--namespaces", action="store_true", help="also list each namespace that a search of Docker Hub met"
+        "--sample", type=int, metavar="N", help="draw N of them, stratified by pulls (default: all)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)"
+    )
+    parser.add_argument(
+        "--budget", type=int, metavar="N", help="stop after N requests (default: none needed)"
+    )
+    parser.add_argument(
+        "--namespaces",
+        action="store_true",
+        help="also list each namespace that a search of Docker Hub met",
     )
     parser.add_argument(
         "--empty-pages",
@@ -59,7 +79,9 @@ def add(verbs: Verbs) -> None:
         help="give a listing up after N pages in a row without anything new (default: %(default)s)",
     )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
-    parser.add_argument("--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)")
+    parser.add_argument(
+        "--api", default="", metavar="HOST", help="what to ask (default: hub.docker.com)"
+    )
     add_force_option(parser, "a list that no crawl has made")
     add_access_options(parser)
     add_config_option(parser)

@@ -19,7 +19,11 @@ def add(verbs: Verbs) -> None:
     text = "check this machine: what is missing or wrong, and how to mend it"
     parser = add_verb(verbs, "doctor", text, _EXAMPLES, _run)
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DATASET.h5", help="the output to check (default: remetrics.h5)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DATASET.h5",
+        help="the output to check (default: remetrics.h5)",
     )
     parser.add_argument(
         "--scratch",

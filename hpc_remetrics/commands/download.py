@@ -7,7 +7,15 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..settings import parse_limits, settings
-from . import Verbs, add_config_option, add_job_options, add_limit_option, add_talk_options, add_verb, on_every_rank
+from . import (
+    Verbs,
+    add_config_option,
+    add_job_options,
+    add_limit_option,
+    add_talk_options,
+    add_verb,
+    on_every_rank,
+)
 from .access_options import access_of, add_access_options
 
 _EXAMPLES = """
@@ -35,8 +43,12 @@ def add(verbs: Verbs) -> None:
     text = "copy images from registries into an OCI image layout, or go on with that"
     parser = add_verb(verbs, "download", text, _EXAMPLES, _run)
     add_job_options(parser)
-    parser.add_argument("wishes", nargs="+", metavar="LIST.csv|NAME", help="a list of repositories, or an image")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="the layout (default: mirror)")
+    parser.add_argument(
+        "wishes", nargs="+", metavar="LIST.csv|NAME", help="a list of repositories, or an image"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="the layout (default: mirror)"
+    )
     parser.add_argument(
         "--platform",
         action="append",
@@ -45,11 +57,23 @@ def add(verbs: Verbs) -> None:
         help="of images that have several (repeat; default: all)",
     )
     text = "finished {}, {} a line: left out, and appended to (default: none)"
-    parser.add_argument("-l", "--layers", type=Path, metavar="FILE", help=text.format("layers", "a digest"))
-    parser.add_argument("-r", "--repositories", type=Path, metavar="FILE", help=text.format("repositories", "a name"))
-    parser.add_argument("--update", action="store_true", help="look whether the tags of finished images have moved")
+    parser.add_argument(
+        "-l", "--layers", type=Path, metavar="FILE", help=text.format("layers", "a digest")
+    )
+    parser.add_argument(
+        "-r",
+        "--repositories",
+        type=Path,
+        metavar="FILE",
+        help=text.format("repositories", "a name"),
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="look whether the tags of finished images have moved"
+    )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and end")
-    parser.add_argument("--threads", type=int, default=4, metavar="N", help="of each rank (default: 4)")
+    parser.add_argument(
+        "--threads", type=int, default=4, metavar="N", help="of each rank (default: 4)"
+    )
     add_limit_option(parser)
     add_access_options(parser)
     add_config_option(parser)

@@ -34,9 +34,15 @@ def add(verbs: Verbs) -> None:
     text = "write a dataset as Parquet, CSV or JSON, or as the 2017 tool's files"
     parser = add_verb(verbs, "export", text, _EXAMPLES, _run)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument("--format", choices=FORMATS, default="parquet", help="what to write (default: parquet)")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="the folder (default: the dataset's name and format)"
+        "--format", choices=FORMATS, default="parquet", help="what to write (default: parquet)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="the folder (default: the dataset's name and format)",
     )
     parser.add_argument(
         "--table",
@@ -52,4 +58,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..export import export_command
 
     folder = arguments.output or Path(f"{arguments.dataset.stem}-{arguments.format}")
-    return export_command(arguments.dataset, arguments.format, folder, arguments.table or (), arguments.force)
+    return export_command(
+        arguments.dataset, arguments.format, folder, arguments.table or (), arguments.force
+    )

@@ -23,10 +23,16 @@ exit codes: 0 it is there, 1 a fault of the program, 2 wrong use, 3 it can't be 
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
-    parser = add_verb(verbs, "fetch", "fetch one manifest, blob or config of a registry", _EXAMPLES, _run)
+    parser = add_verb(
+        verbs, "fetch", "fetch one manifest, blob or config of a registry", _EXAMPLES, _run
+    )
     parser.add_argument("kind", choices=("manifest", "blob", "config"), help="what is wanted")
-    parser.add_argument("reference", metavar="HOST/NAME[:TAG|@DIGEST]", help="of what (a blob: @DIGEST)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to; - is the standard output (default: -)")
+    parser.add_argument(
+        "reference", metavar="HOST/NAME[:TAG|@DIGEST]", help="of what (a blob: @DIGEST)"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to; - is the standard output (default: -)"
+    )
     parser.add_argument(
         "--platform",
         action="append",
@@ -35,7 +41,10 @@ def add(verbs: Verbs) -> None:
         help="which image of an index, for a config (default: the only one)",
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings (default: remetrics.toml, if it is there)"
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings (default: remetrics.toml, if it is there)",
     )
     add_force_option(parser, "a file that has other bytes")
     add_access_options(parser)
@@ -46,5 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     output = Path(arguments.output or "-")
     platforms, access = tuple(arguments.platform), access_of(arguments)
-    options = FetchOptions(arguments.kind, arguments.reference, output, platforms, access, arguments.force)
+    options = FetchOptions(
+        arguments.kind, arguments.reference, output, platforms, access, arguments.force
+    )
     return fetch_command(options)

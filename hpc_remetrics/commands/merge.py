@@ -22,11 +22,19 @@ examples:
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command line."""
-    parser = add_verb(verbs, "merge", "make one dataset of several, each layer once", _EXAMPLES, _run)
+    parser = add_verb(
+        verbs, "merge", "make one dataset of several, each layer once", _EXAMPLES, _run
+    )
     add_job_options(parser)
-    parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET.h5", help="what to merge")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DATASET.h5", help="the new dataset (no default: it must be named)"
+        "datasets", type=Path, nargs="+", metavar="DATASET.h5", help="what to merge"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DATASET.h5",
+        help="the new dataset (no default: it must be named)",
     )
     add_force_option(parser, "an output that is no dataset, or one whose layers would be lost")
     add_reduce_options(parser)
@@ -37,7 +45,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if not arguments.output:
             raise UsageError("no output named", "for example `-o all.h5`")
         flags = {"scratch": arguments.scratch, "memory": arguments.memory}
-        options = reduce_options(arguments.output, flags, arguments.config, arguments.quiet, arguments.force)
+        options = reduce_options(
+            arguments.output, flags, arguments.config, arguments.quiet, arguments.force
+        )
     from ..gather.merge import merge_command
 
     return merge_command(arguments.datasets, options)

@@ -27,11 +27,22 @@ def add(verbs: Verbs) -> None:
     text = "show the layers by size, and how they would be dealt out to ranks"
     parser = add_verb(verbs, "plan", text, SOURCES + _EXAMPLES, _run)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="where images are")
-    parser.add_argument("--ranks", type=int, default=4, metavar="N", help="ranks, rank 0 included (default: 4)")
-    parser.add_argument("--nodes", type=int, default=1, metavar="M", help="nodes that they run on (default: 1)")
-    parser.add_argument("--time", action="store_true", help="predict hours, scratch and memory, and how to submit it")
     parser.add_argument(
-        "--calibration", type=Path, metavar="DATASET.h5", help="the earlier run (default: remetrics.h5)"
+        "--ranks", type=int, default=4, metavar="N", help="ranks, rank 0 included (default: 4)"
+    )
+    parser.add_argument(
+        "--nodes", type=int, default=1, metavar="M", help="nodes that they run on (default: 1)"
+    )
+    parser.add_argument(
+        "--time",
+        action="store_true",
+        help="predict hours, scratch and memory, and how to submit it",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DATASET.h5",
+        help="the earlier run (default: remetrics.h5)",
     )
     parser.add_argument("--extract", action="store_true", help="with room for unpacked layers")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -47,12 +58,20 @@ def _run(arguments: argparse.Namespace) -> int:
     }
     merged = settings(flags, arguments.config)
     if not merged.get("sources"):
-        raise UsageError("no source named", "for example `hpc-remetrics plan oci:/data/layout`, or `plan demo:`")
+        raise UsageError(
+            "no source named", "for example `hpc-remetrics plan oci:/data/layout`, or `plan demo:`"
+        )
     if arguments.ranks < 1:
         raise UsageError(f"--ranks {arguments.ranks} is not above 0")
     if not 1 <= arguments.nodes <= arguments.ranks:
-        raise UsageError(f"--nodes {arguments.nodes} is not from 1 to the number of ranks, {arguments.ranks}")
-    calibration = (arguments.calibration or Path("remetrics.h5")) if arguments.time or arguments.calibration else None
+        raise UsageError(
+            f"--nodes {arguments.nodes} is not from 1 to the number of ranks, {arguments.ranks}"
+        )
+    calibration = (
+        (arguments.calibration or Path("remetrics.h5"))
+        if arguments.time or arguments.calibration
+        else None
+    )
     from ..report.plan_page import plan_command
 
     platforms = tuple(merged.get("platforms", ()))

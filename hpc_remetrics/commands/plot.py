@@ -24,13 +24,24 @@ def add(verbs: Verbs) -> None:
     parser = add_verb(verbs, "plot", "draw the figures of a dataset", _EXAMPLES, _run)
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="the folder (default: the dataset's name and `figures`)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="the folder (default: the dataset's name and `figures`)",
     )
     parser.add_argument(
-        "--figure", type=int, action="append", metavar="N", help="only this figure (repeat; default: all)"
+        "--figure",
+        type=int,
+        action="append",
+        metavar="N",
+        help="only this figure (repeat; default: all)",
     )
     parser.add_argument(
-        "--format", action="append", choices=_FORMATS, help="what to write (repeat; default: png, svg and pdf)"
+        "--format",
+        action="append",
+        choices=_FORMATS,
+        help="what to write (repeat; default: png, svg and pdf)",
     )
     add_force_option(parser, "files that are no figures of this program")
 
@@ -41,6 +52,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     chosen = arguments.figure or ()
     if unknown := [number for number in chosen if number not in FIGURES]:
-        raise UsageError(f"there is no figure {unknown[0]}", f"there are {min(FIGURES)} to {max(FIGURES)}")
+        raise UsageError(
+            f"there is no figure {unknown[0]}", f"there are {min(FIGURES)} to {max(FIGURES)}"
+        )
     folder = arguments.output or Path(f"{arguments.dataset.stem}-figures")
-    return plot_command(arguments.dataset, folder, chosen, arguments.format or _FORMATS, arguments.force)
+    return plot_command(
+        arguments.dataset, folder, chosen, arguments.format or _FORMATS, arguments.force
+    )

@@ -22,7 +22,10 @@ def add(verbs: Verbs) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print every number as JSON")
     form.add_argument(
-        "--html", type=Path, metavar="FILE", help="write a page with figures, tables, definitions (default: print text)"
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page with figures, tables, definitions (default: print text)",
     )
     add_force_option(parser, "a file that is no page of this program")
 

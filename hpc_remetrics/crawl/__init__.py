@@ -1,1 +1,2 @@
-"""Which repositories a registry has, how often they are pulled, and which tags they hold: `crawl`."""
+"""Which repositories a registry has, how often they are pulled, and which tags they hold:
+`crawl`."""

@@ -17,7 +17,8 @@ from .pages import Ask, Page, parse_page, path_of
 _PAGE_BYTES = 16 << 20
 
 _FINAL = frozenset({400, 404, 410, 422})
-"""Statuses that another start would meet again; a 403 may be a server that has had enough for today."""
+"""Statuses that another start would meet again; a 403 may be a server that has had enough for
+today."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Answer:
     :param page: None if it can't be had.
     :param reason: why not.
     :param passing: whether another start may have it.
-    :param limit: what the answer says of its limit: (requests, those left, Unix time when all are back).
+    :param limit: what the answer says of its limit: (requests, those left, Unix time when all are
+        back).
     """
 
     page: Page | None
@@ -48,7 +50,9 @@ class Asker:
     def __call__(self, ask: Ask) -> Answer | None:
         """Return the answer, None if the job was told to stop before there was one."""
         try:
-            small = self._registries.get(self._host).client.get(path_of(ask), scope=_scope(ask), limit=_PAGE_BYTES)
+            small = self._registries.get(self._host).client.get(
+                path_of(ask), scope=_scope(ask), limit=_PAGE_BYTES
+            )
             limit = limit_of(small.headers)
             self._heed(self._registries.budget, limit)
             return Answer(parse_page(ask, small.data, each(small.headers, "link")), limit=limit)
@@ -56,14 +60,23 @@ class Asker:
             return self._failed(ask, f"an answer that makes no sense: {error}", True)
         except RegistryError as error:
             if error.status == 404 and (ask.kind == "repository" or _is_numbered(ask)):
-                return Answer(Page([]))  # there is none of that name; the listing has become shorter meanwhile
-            return self._failed(ask, str(error), ask.kind == "catalog" or error.status not in _FINAL)
+                return Answer(
+                    Page([])
+                )  # there is none of that name; the listing has become shorter meanwhile
+            return self._failed(
+                ask, str(error), ask.kind == "catalog" or error.status not in _FINAL
+            )
 
     def _failed(self, ask: Ask, reason: str, passing: bool) -> Answer | None:
-        return None if self._registries.stopped.is_set() else Answer(None, f"{ask.kind} {ask.name}: {reason}", passing)
+        return (
+            None
+            if self._registries.stopped.is_set()
+            else Answer(None, f"{ask.kind} {ask.name}: {reason}", passing)
+        )
 
     def _heed(self, budget: Budget, limit: tuple[int, int, float] | None) -> None:
-        """Wait for new requests while there are still some left for those who are asking just now."""
+        """Wait for new requests while there are still some left for those who are asking just
+        now."""
         if limit and limit[1] < self._workers:
             budget.pause(self._host, max(limit[2] - time.time(), 0.0))
 
@@ -78,7 +91,8 @@ def _scope(ask: Ask) -> str:
 
 
 def limit_of(headers: Mapping[str, str]) -> tuple[int, int, float] | None:
-    """Return requests, those left, and when all are back (Unix time), as the headers of Docker Hub's API say it.
+    """Return requests, those left, and when all are back (Unix time), as the headers of Docker
+    Hub's API say it.
 
     >>> limit_of({"x-ratelimit-limit": "180", "x-ratelimit-remaining": "12", "x-ratelimit-reset": "1764038400"})
     (180, 12, 1764038400.0)

@@ -23,7 +23,9 @@ def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator
             if len(chunk) < run and not runs:
                 yield from chunk
                 return
-            file = stack.enter_context(tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8", newline="\n"))
+            file = stack.enter_context(
+                tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8", newline="\n")
+            )
             file.writelines(f"{line}\n" for line in chunk)
             file.seek(0)
             runs.append(file)

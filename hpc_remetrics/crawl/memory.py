@@ -30,7 +30,9 @@ class Memory:
     """
 
     def __init__(self, path: Path, target: str) -> None:
-        self._journal = Journal(path, {"format": JOURNAL_FORMAT, "version": VERSION, "target": target})
+        self._journal = Journal(
+            path, {"format": JOURNAL_FORMAT, "version": VERSION, "target": target}
+        )
         self._pages: dict[str, Page] = {}
         self.failures: dict[str, str] = {}
         self.seen = self.refused = 0
@@ -73,7 +75,11 @@ class Memory:
             fresh = record.get("w", len(record["r"]))
             page = Page([], record["c"], record["m"], record["n"], fresh=fresh)
             # There may be millions, and most have nothing that a walk asks for.
-            self._pages[key] = page if page.more or (key.endswith(" 1") and key.startswith("search ")) else _NOTHING
+            self._pages[key] = (
+                page
+                if page.more or (key.endswith(" 1") and key.startswith("search "))
+                else _NOTHING
+            )
             self.refused += record["d"]
             self.seen += len(record["r"]) if key.partition(" ")[0] in _NAMES else 0
 
@@ -85,7 +91,8 @@ class Memory:
                     yield record["t"], row
 
     def tags(self, numbers: Mapping[str, int], folder: Path) -> Iterator[tuple[int, list[Any]]]:
-        """Yield the tags of some repositories in order of their numbers: (number, row), as the listings order them.
+        """Yield the tags of some repositories in order of their numbers: (number, row), as the
+        listings order them.
 
         :param numbers: name -> number.
         :param folder: for what doesn't fit into memory.

@@ -11,7 +11,8 @@ _OPEN = 4096
 
 
 class Novelty:
-    """Counts rows that are new in their listing, by a hash of each row of the listings that go on."""
+    """Counts rows that are new in their listing, by a hash of each row of the listings that go
+    on."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], set[int]] = OrderedDict()

@@ -20,7 +20,8 @@ class Target:
 
     :param registry: `docker.io`, or the registry whose `_catalog` is read.
     :param api: the host that answers.
-    :param namespaces: of Docker Hub that are listed instead of a search; empty: everything is searched for.
+    :param namespaces: of Docker Hub that are listed instead of a search; empty: everything is
+        searched for.
     """
 
     registry: str
@@ -44,8 +45,10 @@ class CrawlOptions:
     :param tags: "latest" (no question asked), "all", or how many of the newest.
     :param sample: repositories to draw; None: all.
     :param budget: requests that this start may make; None: as many as it needs.
-    :param list_namespaces: list every namespace that a search met, for what the search does not show.
-    :param empty_pages: pages of a listing in a row without anything new, after which it is given up.
+    :param list_namespaces: list every namespace that a search met, for what the search does not
+        show.
+    :param empty_pages: pages of a listing in a row without anything new, after which it is given
+        up.
     :param estimate: say what it would cost, after one request, and end.
     :param force: replace a list that no crawl has made.
     """
@@ -74,15 +77,21 @@ def parse_target(text: str, api: str = "") -> Target:
     kind, _, rest = text.partition(":")
     if kind == "hub":
         names = tuple(name for name in rest.split(",") if name)
-        if wrong := [name for name in names if not name.replace("-", "").replace("_", "").isalnum()]:
-            raise UsageError(f"not a namespace of Docker Hub: {wrong[0]!r}", "write hub:NAMESPACE[,NAMESPACE…]")
+        if wrong := [
+            name for name in names if not name.replace("-", "").replace("_", "").isalnum()
+        ]:
+            raise UsageError(
+                f"not a namespace of Docker Hub: {wrong[0]!r}", "write hub:NAMESPACE[,NAMESPACE…]"
+            )
         return Target(HUB, host_of(api) if api else HUB_API, names)
     if kind == "catalog" and rest:
         host = host_of(rest)
         if host == HUB:
             raise UsageError("Docker Hub has no catalog", "write hub")
         return Target(host, host)
-    raise UsageError(f"not something to crawl: {text!r}", "write hub, hub:NAMESPACE[,…] or catalog:HOST")
+    raise UsageError(
+        f"not something to crawl: {text!r}", "write hub, hub:NAMESPACE[,…] or catalog:HOST"
+    )
 
 
 def parse_tags(text: str) -> str | int:

@@ -1,4 +1,5 @@
-"""The files of a crawl: the list, what it is (about), and the journal; a list has its name only when it is whole."""
+"""The files of a crawl: the list, what it is (about), and the journal; a list has its name only
+when it is whole."""
 
 from __future__ import annotations
 
@@ -38,15 +39,20 @@ class Output:
         :raises UsageError: one is there.
         """
         force = self._options.force
-        check_replaceable(self._path, "list", lambda path: _is_list(path) and self._is_known(), force)
+        check_replaceable(
+            self._path, "list", lambda path: _is_list(path) and self._is_known(), force
+        )
         check_replaceable(self._about, "crawl", lambda _: self._known_about() is not None, force)
 
     def _is_known(self) -> bool:
         """Say whether one of the files beside the list says that it is a crawl's."""
-        return self._known_about() is not None or is_journal(self.journal, {"format": JOURNAL_FORMAT})
+        return self._known_about() is not None or is_journal(
+            self.journal, {"format": JOURNAL_FORMAT}
+        )
 
     def _known_about(self) -> dict[str, Any] | None:
-        """Return what is known about the list, None where nothing is, or where that is of something else."""
+        """Return what is known about the list, None where nothing is, or where that is of something
+        else."""
         try:
             about = json.loads(self._about.read_text())
             return about if about["format"] == _FORMAT else None
@@ -132,7 +138,9 @@ class Output:
             about["failures"] = {key.partition("?")[0]: reason for key, reason in failures.items()}
             write_whole(self._about, [json.dumps(about, indent=1) + "\n"])
         except OSError as error:
-            raise OutputError(f"can't write {self._path}: {error.strerror}", "make room and start again") from None
+            raise OutputError(
+                f"can't write {self._path}: {error.strerror}", "make room and start again"
+            ) from None
         return 3 if failures else 0
 
 

@@ -1,7 +1,8 @@
-"""The pages of listings: what to ask for, and what the answer says. Nothing in an answer is trusted.
+"""The pages of listings: what to ask for, and what the answer says. Nothing in an answer is
+trusted.
 
-Docker Hub has an API that its documentation describes (namespaces, tags) and one that it doesn't (search);
-a registry has `_catalog` and `tags/list`, which continue by a `Link` header.
+Docker Hub has an API that its documentation describes (namespaces, tags) and one that it doesn't
+(search); a registry has `_catalog` and `tags/list`, which continue by a `Link` header.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ PAGE_SIZE = 100
 
 _CATALOG_SIZE = 1000
 
-_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
+_NAME = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z"
+)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 
 
@@ -30,8 +33,8 @@ class Ask:
 
     :param kind: a member of :data:`KINDS`.
     :param name: what is asked about: a query, a namespace, a repository; "" for a catalog.
-    :param page: from 1 on; of a registry's listing 1, then path and query of the page as its `Link` header
-        has them (a journal of an older version: the name after which the page begins).
+    :param page: from 1 on; of a registry's listing 1, then path and query of the page as its `Link`
+        header has them (a journal of an older version: the name after which the page begins).
     """
 
     kind: str
@@ -47,11 +50,12 @@ class Ask:
 class Page:
     """What came back.
 
-    :param rows: `search`, `namespace` and `repository`: [name, stars, pulls, official]; `catalog`: [name];
-        `tags` and `tag_list`: [tag, digest, bytes, updated].
+    :param rows: `search`, `namespace` and `repository`: [name, stars, pulls, official]; `catalog`:
+        [name]; `tags` and `tag_list`: [tag, digest, bytes, updated].
     :param count: how many there are in all, as the answer says (at most 10,000 for a search).
     :param more: what :class:`Ask` has as the next page; None if this is the last.
-    :param narrow: whether the rows have the query in their names, so that a longer one would find less.
+    :param narrow: whether the rows have the query in their names, so that a longer one would find
+        less.
     :param dropped: rows that were none, such as names that no registry can have.
     :param fresh: rows that their listing had not shown before.
     """
@@ -80,7 +84,9 @@ def parse_page(ask: Ask, body: bytes, links: Sequence[str] = ()) -> Page:
 
 
 def _search_path(ask: Ask) -> str:
-    return "/v2/search/repositories/?" + urlencode({"query": ask.name, "page": ask.page, "page_size": PAGE_SIZE})
+    return "/v2/search/repositories/?" + urlencode(
+        {"query": ask.name, "page": ask.page, "page_size": PAGE_SIZE}
+    )
 
 
 def _namespace_path(ask: Ask) -> str:
@@ -109,7 +115,11 @@ def _after(ask: Ask) -> str:
 
 
 def _parse_search(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
-    found = _listed(ask, answer, lambda item: _hub_row(item, get_text(item, "repo_name"), item.get("is_official")))
+    found = _listed(
+        ask,
+        answer,
+        lambda item: _hub_row(item, get_text(item, "repo_name"), item.get("is_official")),
+    )
     narrow = any(ask.name in row[0].removeprefix("library/") for row in found.rows)
     return Page(found.rows, found.count, found.more, narrow, found.dropped)
 
@@ -139,7 +149,9 @@ def _parse_tag_list(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> P
     return Page(rows, len(tags), _next(ask, links), dropped=len(tags) - len(rows))
 
 
-KINDS: dict[str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], Sequence[str]], Page]]] = {
+KINDS: dict[
+    str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], Sequence[str]], Page]]
+] = {
     "search": (_search_path, _parse_search),
     "namespace": (_namespace_path, _parse_namespace),
     "repository": (_repository_path, _parse_repository),
@@ -155,7 +167,9 @@ def is_name(name: str) -> bool:
     return len(name) <= 255 and _NAME.match(name) is not None
 
 
-def _listed(ask: Ask, answer: dict[str, Any], row: Callable[[dict[str, Any]], list[Any] | None]) -> Page:
+def _listed(
+    ask: Ask, answer: dict[str, Any], row: Callable[[dict[str, Any]], list[Any] | None]
+) -> Page:
     """Read a page of one of Docker Hub's listings."""
     results = get_list(answer, "results")
     rows = [made for item in results if isinstance(item, dict) and (made := row(item))]
@@ -180,7 +194,12 @@ def _tag_row(item: dict[str, Any]) -> list[Any] | None:
     tag = get_text(item, "name")
     if not _TAG.match(tag):
         return None
-    return [tag, get_text(item, "digest")[:200], _whole(item, "full_size"), get_text(item, "last_updated")[:40]]
+    return [
+        tag,
+        get_text(item, "digest")[:200],
+        _whole(item, "full_size"),
+        get_text(item, "last_updated")[:40],
+    ]
 
 
 def _whole(item: dict[str, Any], key: str) -> int | None:

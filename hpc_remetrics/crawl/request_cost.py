@@ -1,4 +1,5 @@
-"""What a crawl will cost, in words: requests, what the host says of its limits, and the time that follows."""
+"""What a crawl will cost, in words: requests, what the host says of its limits, and the time that
+follows."""
 
 from __future__ import annotations
 
@@ -26,7 +27,11 @@ def in_words(requests: int, per_second: float, limit: tuple[int, int, float] | N
     now = time.time()
     rate = rate_of(per_second, limit, now)
     text = counted(requests, "request")
-    text += f" at {rate:.3g} a second: {rough_time(requests / rate)}" if rate else ", as fast as they go"
+    text += (
+        f" at {rate:.3g} a second: {rough_time(requests / rate)}"
+        if rate
+        else ", as fast as they go"
+    )
     if limit:
         text += f"; the host allows {limit[0]:,}, {limit[1]:,} are left for the next {max(limit[2] - now, 0):.0f} s"
     else:

@@ -1,4 +1,5 @@
-"""Handing out the asks of a walk: what is known already is not asked, and what is learned is kept first."""
+"""Handing out the asks of a walk: what is known already is not asked, and what is learned is kept
+first."""
 
 from __future__ import annotations
 
@@ -26,13 +27,19 @@ class Round:
 
     :param budget: requests that this start may make; None: as many as there are.
     :param per_second: requests that the user allows, for the estimate; 0: all.
-    :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are back).
+    :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are
+    back).
     :ivar reason: why the last ask had no answer, "" if it had.
     :ivar given_up: key of a page -> why its listing was left there.
     """
 
     def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
-        self._memory, self._budget, self._per_second, self._quiet = memory, budget, per_second, quiet
+        self._memory, self._budget, self._per_second, self._quiet = (
+            memory,
+            budget,
+            per_second,
+            quiet,
+        )
         self._asked = self._missed = self._in_row = 0
         self._put_off: set[str] = set()
         self._novelty = Novelty()

@@ -1,7 +1,8 @@
 """The crawl on one page: the names, the sample, the tags, the list.
 
-Rank 0 decides what is asked, and keeps every answer before it acts on it; the threads of all ranks ask.
-Nothing is asked twice, whatever ended the start before: what the journal knows is not handed out.
+Rank 0 decides what is asked, and keeps every answer before it acts on it; the threads of all ranks
+ask. Nothing is asked twice, whatever ended the start before: what the journal knows is not handed
+out.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class _Stopped(Exception):
 class _Crawl:
     """The root's part of one start."""
 
-    def __init__(self, crew: Crew, options: CrawlOptions, stop: StopRequest, lock: OutputLock) -> None:
+    def __init__(
+        self, crew: Crew, options: CrawlOptions, stop: StopRequest, lock: OutputLock
+    ) -> None:
         self._crew, self._options, self._stop, self._lock = crew, options, stop, lock
         self._output = Output(options)
         self._output.sweep()
@@ -88,7 +91,10 @@ class _Crawl:
         with self._output.folder() as folder:
             kept = self._keep(folder)
             self._go(self._tags(kept))
-            facts = {"repositories": kept.population, "queries_cut": walk.cut if isinstance(walk, Search) else []}
+            facts = {
+                "repositories": kept.population,
+                "queries_cut": walk.cut if isinstance(walk, Search) else [],
+            }
             failures = self._memory.failures | self._round.given_up
             rows = self._rows(kept, folder)
             code = self._output.write(rows, self._memory, kept.strata, facts, failures)
@@ -102,7 +108,9 @@ class _Crawl:
             self._go(First(walk))
         except _Stopped:
             if not len(self._memory) and self._round.reason:
-                raise SourceError(f"{self._options.target} can't be crawled: {self._round.reason}") from None
+                raise SourceError(
+                    f"{self._options.target} can't be crawled: {self._round.reason}"
+                ) from None
             raise
 
     def _names(self) -> Walk:
@@ -149,7 +157,9 @@ class _Crawl:
             yield from (replace(repository, tag="latest") for repository in kept)
             return
         for repository, found in self._with_tags(kept, folder):
-            for tag, digest, size, updated in newest(found, tags) if isinstance(tags, int) else found:
+            for tag, digest, size, updated in (
+                newest(found, tags) if isinstance(tags, int) else found
+            ):
                 yield replace(repository, tag=tag, digest=digest, bytes=size, updated=updated)
 
     def _with_tags(self, kept: _Kept, folder: Path) -> Iterator[tuple[Repository, list[list[Any]]]]:
@@ -197,7 +207,9 @@ class _Kept:
     :ivar population: how many there are.
     """
 
-    def __init__(self, every: Callable[[], Iterator[Repository]], size: int | None, seed: int) -> None:
+    def __init__(
+        self, every: Callable[[], Iterator[Repository]], size: int | None, seed: int
+    ) -> None:
         self._every = every
         self._drawn: set[str] | None = None
         self.population = sum(1 for _ in every())

@@ -1,8 +1,8 @@
 """A stratified sample of repositories that can be drawn again, and the weights that go with it.
 
-Strata are decades of pulls, with Docker Hub's official images apart. What is drawn depends on the names
-and the seed alone: not on the order of a crawl, nor on what else was found. A larger sample of the same
-seed holds the smaller one.
+Strata are decades of pulls, with Docker Hub's official images apart. What is drawn depends on the
+names and the seed alone: not on the order of a crawl, nor on what else was found. A larger sample
+of the same seed holds the smaller one.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def stratum_of(repository: Repository) -> str:
 def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
     """Divide a sample among strata, by the square root of what they hold, at least two each.
 
-    Between equal shares, which tell most about small strata, and proportional ones, which tell most about
-    all together. No stratum gives more than it has.
+    Between equal shares, which tell most about small strata, and proportional ones, which tell most
+    about all together. No stratum gives more than it has.
 
     Each next place goes to the stratum that has the fewest for its due, so a larger sample takes
     nothing away from any.
@@ -61,7 +61,11 @@ def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
     {'pulls 0': 101, 'pulls 1e1': 10, 'official': 1}
     """
     shares = {name: min(_LEAST, population) for name, population in populations.items()}
-    due = [(-math.sqrt(n) / (shares[name] + 1), name) for name, n in populations.items() if shares[name] < n]
+    due = [
+        (-math.sqrt(n) / (shares[name] + 1), name)
+        for name, n in populations.items()
+        if shares[name] < n
+    ]
     heapq.heapify(due)
     for _ in range(size - sum(shares.values())):
         if not due:
@@ -83,7 +87,8 @@ def strata(repositories: Iterable[Repository], size: int) -> dict[str, Stratum]:
 
 
 def draw(repositories: Iterable[Repository], parts: Mapping[str, Stratum], seed: int) -> set[str]:
-    """Return `REGISTRY/NAME` of what is drawn: of each stratum those whose hash with the seed is smallest."""
+    """Return `REGISTRY/NAME` of what is drawn: of each stratum those whose hash with the seed is
+    smallest."""
     drawn: dict[str, list[tuple[int, str]]] = {name: [] for name in parts}
     for repository in repositories:
         stratum, name = stratum_of(repository), f"{repository.registry}/{repository.name}"

@@ -15,7 +15,9 @@ _MOST = 10**19 - 1
 """Above any number of pulls, so that what is subtracted from it sorts the most first."""
 
 
-def by_pulls(seen: Iterable[tuple[float, list[Any]]], registry: str, folder: Path) -> Iterator[Repository]:
+def by_pulls(
+    seen: Iterable[tuple[float, list[Any]]], registry: str, folder: Path
+) -> Iterator[Repository]:
     """Yield each repository once, as it was seen last, most pulls first, then by name.
 
     :param seen: (Unix time, [name, stars, pulls, official] or [name]) in any order.
@@ -52,7 +54,9 @@ def _by_pulls(line: str) -> str:
 def _repository(line: str, registry: str) -> Repository:
     _, name, time, values = line.split("\t", 3)
     stars, pulls, official = json.loads(values) or (None, None, None)
-    return Repository(stars, pulls, name, registry, official=official, crawled=iso_time(float(time)))
+    return Repository(
+        stars, pulls, name, registry, official=official, crawled=iso_time(float(time))
+    )
 
 
 def iso_time(seconds: float) -> str:

@@ -1,7 +1,8 @@
-"""In which order pages are asked for, and which ones an answer makes necessary. No requests are made here.
+"""In which order pages are asked for, and which ones an answer makes necessary. No requests are
+made here.
 
-A walk hands out asks and takes pages; given the same pages it hands out the same asks, so a crawl that was
-killed goes through its journal first and then knows what is left.
+A walk hands out asks and takes pages; given the same pages it hands out the same asks, so a crawl
+that was killed goes through its journal first and then knows what is left.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _SIGNS = "-_./"
 
 
 class Walk(ABC):
-    """Asks that wait, oldest first. Those that tell how much there is stand before those that fetch it.
+    """Asks that wait, oldest first. Those that tell how much there is stand before those that fetch
+    it.
 
     :ivar surveyed: whether the number of asks that wait is all that is left.
     :ivar given_up: key of a page that is not asked for -> why its listing is left there.
@@ -58,7 +60,8 @@ class Walk(ABC):
 
 
 class Search(Walk):
-    """All repositories by Docker Hub's search: two letters, and one more wherever a query reaches the cap.
+    """All repositories by Docker Hub's search: two letters, and one more wherever a query reaches
+    the cap.
 
     :ivar cut: queries that reach the cap and that no longer query divides.
     """
@@ -108,7 +111,11 @@ class Search(Walk):
 
     def _divide(self, query: str) -> None:
         """Ask for every longer query, and for the repository that is called just like this one."""
-        longer = [Ask("search", query + letter) for letter in _LETTERS + _SIGNS if _can_begin(query + letter)]
+        longer = [
+            Ask("search", query + letter)
+            for letter in _LETTERS + _SIGNS
+            if _can_begin(query + letter)
+        ]
         self._first.extend(longer)
         self._open += len(longer)
         whole = query if "/" in query else f"library/{query}"
@@ -122,7 +129,9 @@ def _can_begin(query: str) -> bool:
     >>> _can_begin("a/b"), _can_begin("a/b/"), _can_begin("a-/"), _can_begin("a..")
     (True, False, False, False)
     """
-    return query.count("/") <= 1 and not any(pair in query for pair in ("..", "/-", "/_", "/.", "-/", "_/", "./"))
+    return query.count("/") <= 1 and not any(
+        pair in query for pair in ("..", "/-", "/_", "/.", "-/", "_/", "./")
+    )
 
 
 class Pages(Walk):
@@ -162,7 +171,11 @@ class Pages(Walk):
         if page.more is None:
             self._empty.pop((ask.kind, ask.name), None)
             return
-        if self._enough is not None and isinstance(ask.page, int) and ask.page * PAGE_SIZE >= self._enough:
+        if (
+            self._enough is not None
+            and isinstance(ask.page, int)
+            and ask.page * PAGE_SIZE >= self._enough
+        ):
             return
         following = Ask(ask.kind, ask.name, page.more)
         if reason := self._dead_end(ask, page, following):
@@ -187,7 +200,8 @@ class Pages(Walk):
 
 
 class First(Walk):
-    """The first page of another walk, for what its answer tells of limits; the other walk finds it known."""
+    """The first page of another walk, for what its answer tells of limits; the other walk finds it
+    known."""
 
     def __init__(self, walk: Walk) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
 """Tables of a dataset as Arrow record batches of readable values, piece by piece.
 
-Every table has its columns under the dataset's names, in the dataset's order, after the keys by which
-tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries` also `layer`, in
-`/image_layers` also `image`. Enums and notes are words, digests `sha256:…`, fingerprints hexadecimal digits, paths and
-links text (`readable.path_text`); what is not there is null.
+Every table has its columns under the dataset's names, in the dataset's order, after the keys by
+which tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries`
+also `layer`, in `/image_layers` also `image`. Enums and notes are words, digests `sha256:…`,
+fingerprints hexadecimal digits, paths and links text (`readable.path_text`); what is not there is
+null.
 """
 
 from __future__ import annotations
@@ -30,27 +31,36 @@ def import_pyarrow() -> Any:
         import pyarrow
     except ImportError as error:
         raise MissingComponentError(
-            f"Arrow, Parquet, CSV and JSON need pyarrow ({error})", "pip install 'hpc-remetrics[export]'"
+            f"Arrow, Parquet, CSV and JSON need pyarrow ({error})",
+            "pip install 'hpc-remetrics[export]'",
         ) from None
     return pyarrow
 
 
 def schema_of(table: Table, columns: Sequence[str] | None = None) -> Any:
-    """Return the Arrow schema of a table's batches, with units and descriptions as metadata of the fields."""
+    """Return the Arrow schema of a table's batches, with units and descriptions as metadata of the
+    fields."""
     pa = import_pyarrow()
     return pa.schema([_field(pa, table, name) for name in columns or table.keys + table.columns])
 
 
 def batches(
-    table: Table, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None, rows: int = CHUNK_ROWS
+    table: Table,
+    columns: Sequence[str] | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    rows: int = CHUNK_ROWS,
 ) -> Iterator[Any]:
-    """Yield record batches of the rows `start` to `stop`, of at most `rows` rows and some 64 MB of paths each."""
+    """Yield record batches of the rows `start` to `stop`, of at most `rows` rows and some 64 MB of
+    paths each."""
     pa = import_pyarrow()
     form = schema_of(table, columns)
     stop = len(table) if stop is None else min(stop, len(table))
     while start < stop:
         end = _end(table, form.names, start, min(start + rows, stop))
-        yield pa.record_batch([_array(pa, table, name, start, end) for name in form.names], schema=form)
+        yield pa.record_batch(
+            [_array(pa, table, name, start, end) for name in form.names], schema=form
+        )
         start = end
 
 
@@ -60,7 +70,9 @@ def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
         column = table.form.columns.get(name)
         if column is not None and column.type == "bytes":
             bounds = table.column(f"{name}_offset", start, stop + 1)
-            stop = start + max(1, int(np.searchsorted(bounds - bounds[0], BATCH_BYTES, "right")) - 1)
+            stop = start + max(
+                1, int(np.searchsorted(bounds - bounds[0], BATCH_BYTES, "right")) - 1
+            )
     return stop
 
 
@@ -68,8 +80,12 @@ def _field(pa: Any, table: Table, name: str) -> Any:
     column = table.form.columns.get(name)
     if column is None:
         if name not in table.keys:
-            raise KeyError(f"/{table.form.name} has no column {name!r}, it has {', '.join(table.keys + table.columns)}")
-        return pa.field(name, pa.int64(), metadata={"description": f"row in /{_keyed(table, name)}"})
+            raise KeyError(
+                f"/{table.form.name} has no column {name!r}, it has {', '.join(table.keys + table.columns)}"
+            )
+        return pa.field(
+            name, pa.int64(), metadata={"description": f"row in /{_keyed(table, name)}"}
+        )
     about = {"unit": column.unit, "description": column.description}
     return pa.field(name, _type(pa, column), metadata=about)
 
@@ -107,7 +123,9 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
 def _numbers(pa: Any, values: np.ndarray, column: Column) -> Any:
     """Return numbers; a row number that points nowhere is null, and so is NaN."""
     values = values.astype(column.dtype, copy=False)
-    nothing = values < 0 if column.type == "row" else np.isnan(values) if column.type == "f8" else None
+    nothing = (
+        values < 0 if column.type == "row" else np.isnan(values) if column.type == "f8" else None
+    )
     return pa.array(values, mask=nothing)
 
 

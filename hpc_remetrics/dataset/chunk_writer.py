@@ -1,7 +1,7 @@
 """Chunks of HDF5 datasets: all ranks shuffle and deflate them, the root puts them in place.
 
-h5py without MPI has one writer, so the others send it whole compressed chunks; a sender has a bounded
-number of them on the way.
+h5py without MPI has one writer, so the others send it whole compressed chunks; a sender has a
+bounded number of them on the way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class ChunkWriter:
         self._datasets: dict[str, Any] = {}
 
     def write(self, path: str, column: Column, start: int, values: np.ndarray, size: int) -> None:
-        """Write values to a dataset of `size` from row `start` on, which must be the beginning of a chunk.
+        """Write values to a dataset of `size` from row `start` on, which must be the beginning of a
+        chunk.
 
         Only the last chunk of a dataset may be short.
         """
@@ -80,7 +81,8 @@ class ChunkWriter:
         return moved
 
     def finish(self) -> None:
-        """Wait until everything that any rank wrote is in place; the writer can be used again after it."""
+        """Wait until everything that any rank wrote is in place; the writer can be used again after
+        it."""
         backoff = Backoff(_LONGEST)
         if self._file is None:
             while self._on_the_way:
@@ -104,7 +106,8 @@ def rows_of_chunk(column: Column, dtype: np.dtype, size: int) -> int:
 
 
 def deflated(values: np.ndarray, rows: int, compressible: bool) -> bytes:
-    """Return a chunk as HDF5's filters `shuffle` and `deflate` store it, padded to `rows` values."""
+    """Return a chunk as HDF5's filters `shuffle` and `deflate` store it, padded to `rows`
+    values."""
     if len(values) < rows:
         values = np.concatenate([values, np.zeros(rows - len(values), values.dtype)])
     width = values.dtype.itemsize

@@ -1,4 +1,5 @@
-"""The contents of a dataset in a flat file, so that any of them are at hand by number in little memory."""
+"""The contents of a dataset in a flat file, so that any of them are at hand by number in little
+memory."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ FLAT = np.dtype([("digest", "V32"), ("size", "<i8"), ("type", "<i4")])
 class FlatContents:
     """`flat[numbers]` is an array of :data:`FLAT` of the contents with these row numbers.
 
-    HDF5 decompresses a whole chunk for any value in it, and the contents of one layer lie all over the
-    table, since that is sorted by digest. The file takes 44 bytes a content; the system keeps in memory
-    what there is room for.
+    HDF5 decompresses a whole chunk for any value in it, and the contents of one layer lie all over
+    the table, since that is sorted by digest. The file takes 44 bytes a content; the system keeps
+    in memory what there is room for.
     """
 
     def __init__(self, path: Path) -> None:

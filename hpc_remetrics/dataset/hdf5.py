@@ -1,4 +1,5 @@
-"""HDF5 through a file of our own, so that a full disk is an exception here and not a crash in the library."""
+"""HDF5 through a file of our own, so that a full disk is an exception here and not a crash in the
+library."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ from ..files.opening import create, open_in_place
 class Sink:
     """The file object that the HDF5 library writes through; the library never sees an error.
 
-    HDF5 keeps dirty metadata when a write fails, tries again whenever it can, and crashes at exit. So
-    writes that fail are kept in `error`, and dropped; whoever uses the sink looks there and throws the
-    file away.
+    HDF5 keeps dirty metadata when a write fails, tries again whenever it can, and crashes at exit.
+    So writes that fail are kept in `error`, and dropped; whoever uses the sink looks there and
+    throws the file away.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -84,7 +85,8 @@ def write_all(descriptor: int, data: Any, offset: int) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[tuple[Any, Sink]]:
-    """Give an empty HDF5 file that must not exist yet, and its sink; close both and raise what went wrong.
+    """Give an empty HDF5 file that must not exist yet, and its sink; close both and raise what went
+    wrong.
 
     The file stays on disk whatever happens: its maker removes it.
     """
@@ -140,7 +142,10 @@ def text_array(values: list[str], most: int) -> np.ndarray:
     >>> text_array(["é" * 3, "a\\0"], 5).tolist()
     [b'\\xc3\\xa9\\xc3\\xa9', b'a\\\\0']
     """
-    raw = [_cut(value.replace("\0", "\\0").encode("utf-8", "backslashreplace"), most) for value in values]
+    raw = [
+        _cut(value.replace("\0", "\\0").encode("utf-8", "backslashreplace"), most)
+        for value in values
+    ]
     return np.array(raw, h5py.string_dtype("utf-8", max(map(len, raw), default=1) or 1))
 
 
@@ -154,7 +159,8 @@ def storable(text: str) -> str:
 
 
 def attribute(text: str, most: int = 32_000) -> str:
-    """Return a string as an attribute can hold it, which has room for 64 KB with its name and type."""
+    """Return a string as an attribute can hold it, which has room for 64 KB with its name and
+    type."""
     return _cut(storable(text).encode(), most).decode()
 
 

@@ -23,10 +23,14 @@ class Ledger:
     pending: int = 0
 
     def __add__(self, other: Ledger) -> Ledger:
-        return Ledger(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+        return Ledger(
+            *(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True))
+        )
 
     def __str__(self) -> str:
-        words = f"{self.ok} ok, {self.partial} partial, {self.failed} failed, {self.pending} pending"
+        words = (
+            f"{self.ok} ok, {self.partial} partial, {self.failed} failed, {self.pending} pending"
+        )
         return f"{counted(self.layers, 'layer')}: {words}"
 
     @classmethod

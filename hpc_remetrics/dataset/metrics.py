@@ -1,4 +1,5 @@
-"""The reader of `/metrics`: tables as those of a dataset, distributions as arrays, totals by name."""
+"""The reader of `/metrics`: tables as those of a dataset, distributions as arrays, totals by
+name."""
 
 from __future__ import annotations
 
@@ -30,10 +31,13 @@ _COMMAND = "`hpc-remetrics reduce FILE` computes them"
 
 @dataclass(frozen=True)
 class Distribution:
-    """One distribution, as `metrics_schema.py` describes it; arrays are empty where there is no value.
+    """One distribution, as `metrics_schema.py` describes it; arrays are empty where there is no
+    value.
 
-    :ivar probability: `value[i]` is the least value that at least this share of all values does not exceed.
-    :ivar low: bin i holds `bin_count[i]` values, `bin_sum[i]` in all, from `low[i]` to below `high[i]`.
+    :ivar probability: `value[i]` is the least value that at least this share of all values does not
+    exceed.
+    :ivar low: bin i holds `bin_count[i]` values, `bin_sum[i]` in all, from `low[i]` to below
+    `high[i]`.
     """
 
     name: str
@@ -58,13 +62,16 @@ class Distribution:
 
 
 class Metrics:
-    """The metrics of an open dataset: `metrics["growth"]` is a table, `metrics.totals["files"]` a number.
+    """The metrics of an open dataset: `metrics["growth"]` is a table, `metrics.totals["files"]` a
+    number.
 
     :param group: `/metrics` of the file, or None where there is none.
     :raises DatasetError: there are none, or those of another version.
     """
 
-    def __init__(self, path: Path, group: StoredGroup | None, siblings: Mapping[str, Table]) -> None:
+    def __init__(
+        self, path: Path, group: StoredGroup | None, siblings: Mapping[str, Table]
+    ) -> None:
         from .reader import Table
 
         if group is None:
@@ -72,10 +79,13 @@ class Metrics:
         version = group.attributes.get("version", 0)
         if np.ndim(version) or version != METRICS_VERSION:
             raise DatasetError(
-                f"{path} has metrics of version {str(version)[:40]}, this program reads {METRICS_VERSION}", _COMMAND
+                f"{path} has metrics of version {str(version)[:40]}, this program reads {METRICS_VERSION}",
+                _COMMAND,
             )
         if missing := [name for name in METRICS if name not in group]:
-            raise DatasetError(f"{path} lacks {', '.join('/metrics/' + name for name in missing)}", _COMMAND)
+            raise DatasetError(
+                f"{path} lacks {', '.join('/metrics/' + name for name in missing)}", _COMMAND
+            )
         self._path = path
         self._tables: dict[str, Table] = {}
         for name, form in METRICS.items():
@@ -90,14 +100,22 @@ class Metrics:
         for name, table in self._tables.items():
             if len(table) > most:
                 raise damaged(self._path, f"/metrics/{name} has {counted(len(table), 'row')}")
-        lengths = {"totals": 1, "layers": len(siblings["layers"]), "images": len(siblings["images"])}
+        lengths = {
+            "totals": 1,
+            "layers": len(siblings["layers"]),
+            "images": len(siblings["images"]),
+        }
         for name, wanted in lengths.items():
             if (rows := len(self._tables[name])) != wanted:
-                raise damaged(self._path, f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}")
+                raise damaged(
+                    self._path, f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}"
+                )
         for points, (first, count) in _POINTED.items():
             table, there = self["distributions"], len(self[points])
             if np.any(table[first].astype(float) + table[count] > there):
-                raise damaged(self._path, f"/metrics/distributions/{first} points beyond /metrics/{points}")
+                raise damaged(
+                    self._path, f"/metrics/distributions/{first} points beyond /metrics/{points}"
+                )
 
     def __getitem__(self, name: str) -> Table:
         """Return a table; `KeyError` names those that there are."""
@@ -127,10 +145,15 @@ class Metrics:
         if name not in names:
             raise KeyError(f"there is no distribution {name!r}, there are {', '.join(names)}")
         table, row = self["distributions"], names.index(name)
-        one: dict[str, Any] = {column: table.readable(column, row, row + 1)[0] for column in table.columns}
+        one: dict[str, Any] = {
+            column: table.readable(column, row, row + 1)[0] for column in table.columns
+        }
         points = self._rows("quantiles", one.pop("first_quantile"), one.pop("quantiles"))
         bins = self._rows("histograms", one.pop("first_bin"), one.pop("bins"))
-        one = {column: value if isinstance(value, str) else value.item() for column, value in one.items()}
+        one = {
+            column: value if isinstance(value, str) else value.item()
+            for column, value in one.items()
+        }
         one |= {**points, "bin_count": bins.pop("count"), "bin_sum": bins.pop("sum"), **bins}
         return Distribution(**one)
 

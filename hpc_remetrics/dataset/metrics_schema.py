@@ -1,13 +1,15 @@
-"""The layout of `/metrics`: every figure's numbers, ready to draw, in tables as those of `schema.py`.
+"""The layout of `/metrics`: every figure's numbers, ready to draw, in tables as those of
+`schema.py`.
 
-A table is a group in `/metrics`; its columns are datasets of one value a row. Types as in `schema.py`, and
-`f8`: IEEE double, NaN where a ratio has no denominator. Ratios and shares are plain numbers (0.5, not 50).
-Nothing here depends on the number of ranks; what does is in `/run`.
+A table is a group in `/metrics`; its columns are datasets of one value a row. Types as in
+`schema.py`, and `f8`: IEEE double, NaN where a ratio has no denominator. Ratios and shares are
+plain numbers (0.5, not 50). Nothing here depends on the number of ranks; what does is in `/run`.
 
-A distribution over billions of values is three things, all of them exact: one row of `distributions` (count,
-sum, least, median, …), its rows of `quantiles` (the value at chosen probabilities by nearest rank: the least
-value that at least this share of all values does not exceed, which draws the CDF), and its rows of `histograms`
-(values in each bin, low <= value < high; the last bin of a share holds 1 too).
+A distribution over billions of values is three things, all of them exact: one row of
+`distributions` (count, sum, least, median, …), its rows of `quantiles` (the value at chosen
+probabilities by nearest rank: the least value that at least this share of all values does not
+exceed, which draws the CDF), and its rows of `histograms` (values in each bin, low <= value < high;
+the last bin of a share holds 1 too).
 
 Within a version tables, columns and distributions may be added. Anything else is a new version.
 """
@@ -324,8 +326,8 @@ contents/paths          log     1       distinct paths of a content
 paths/contents          log     1       distinct contents at a path
 paths/files             log     1       files at a path
 """
-"""Name, scale, unit, description. Layers that failed are left out of `layers/…`, ratios without a denominator
-and unknown pulls and stars of theirs."""
+"""Name, scale, unit, description. Layers that failed are left out of `layers/…`, ratios without a
+denominator and unknown pulls and stars of theirs."""
 
 
 WORDS = {
@@ -361,13 +363,14 @@ HOW = {
     "opaque": "a later layer has an opaque marker in a directory above it",
     "not_a_directory": "a later layer has something else where a directory above it was",
 }
-"""Values of `how` in `hidden`. A file with hard links in its layer is hidden when the last of its names is, and by
-what hides that one."""
+"""Values of `how` in `hidden`. A file with hard links in its layer is hidden when the last of its
+names is, and by what hides that one."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A distribution that is stored: `scale` is log, linear (bins of one) or share (fifty bins from 0 to 1)."""
+    """A distribution that is stored: `scale` is log, linear (bins of one) or share (fifty bins from
+    0 to 1)."""
 
     name: str
     scale: str
@@ -389,6 +392,8 @@ METRICS: dict[str, Table] = {table.name: table for table in parse(_TEXT)}
 """The tables of `/metrics` by name."""
 
 DISTRIBUTIONS = {
-    kind.name: kind for line in DISTRIBUTIONS_TEXT.strip().splitlines() for kind in [Kind(*line.split(maxsplit=3))]
+    kind.name: kind
+    for line in DISTRIBUTIONS_TEXT.strip().splitlines()
+    for kind in [Kind(*line.split(maxsplit=3))]
 }
 """The distributions by name."""

@@ -1,4 +1,5 @@
-"""Where a dataset came from, and whether a run may put its own in the place of one that is there."""
+"""Where a dataset came from, and whether a run may put its own in the place of one that is
+there."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _MOST_NAMED = 3
 
 
 def source_names(references: Iterable[str]) -> list[str]:
-    """Return sources as `/run/sources` keeps them: absolute, each once, in the order in which they were named."""
+    """Return sources as `/run/sources` keeps them: absolute, each once, in the order in which they
+    were named."""
     return list(dict.fromkeys(storable(absolute(one)) for one in references))
 
 
@@ -56,11 +58,12 @@ def check_dataset_output(
 ) -> None:
     """Refuse an output in whose place something stands that the run would lose.
 
-    A dataset is replaced if it was made of the demo alone, if all its sources are sources of this run, or if
-    all its layers are held elsewhere; anything else only with `force`.
+    A dataset is replaced if it was made of the demo alone, if all its sources are sources of this
+    run, or if all its layers are held elsewhere; anything else only with `force`.
 
     :param sources: of this run, as `source_names` gives them.
-    :param held: gives the digests of the layers that are at hand without the dataset; called only where it matters.
+    :param held: gives the digests of the layers that are at hand without the dataset; called only
+        where it matters.
     :param inputs: files and directories that the run reads.
     :raises UsageError: it may not be replaced; the message says what would be lost.
     """
@@ -72,11 +75,15 @@ def check_dataset_output(
             made_of, digests = sources_of(dataset), _digests(dataset)
     except RemetricsError as error:
         # Of another version, or damaged: nobody can say what it holds.
-        raise UsageError(f"{output} exists, and what it holds can't be told: {error.args[0]}", FORCE) from None
+        raise UsageError(
+            f"{output} exists, and what it holds can't be told: {error.args[0]}", FORCE
+        ) from None
     if is_covered(made_of, sources) or not digests or digests <= held():
         return
     lost = len(digests - held())
-    raise UsageError(f"{output} holds {counted(lost, 'layer')} of {_named(made_of)} that would be lost", FORCE)
+    raise UsageError(
+        f"{output} holds {counted(lost, 'layer')} of {_named(made_of)} that would be lost", FORCE
+    )
 
 
 def is_covered(made_of: Sequence[str], sources: Iterable[str]) -> bool:
@@ -111,4 +118,6 @@ def _named(sources: Sequence[str]) -> str:
     if not sources:
         return "unknown sources"
     rest = len(sources) - _MOST_NAMED
-    return ", ".join(sources[:_MOST_NAMED]) + (f" and {counted(rest, 'more source')}" if rest > 0 else "")
+    return ", ".join(sources[:_MOST_NAMED]) + (
+        f" and {counted(rest, 'more source')}" if rest > 0 else ""
+    )

@@ -1,7 +1,8 @@
-"""The reader of datasets: tables as numpy arrays, pandas or Arrow frames, read when they are asked for.
+"""The reader of datasets: tables as numpy arrays, pandas or Arrow frames, read when they are asked
+for.
 
-A dataset may come from anybody. `stored.py` and `checks.py` check it before and while it is read, so that
-whatever a file holds ends in values of the schema or in a `DatasetError`.
+A dataset may come from anybody. `stored.py` and `checks.py` check it before and while it is read,
+so that whatever a file holds ends in values of the schema or in a `DatasetError`.
 """
 
 from __future__ import annotations
@@ -29,27 +30,42 @@ from .schema import ADDED, CHUNK_BYTES, CHUNK_ROWS, ENUMS, FORMAT, SCHEMA_VERSIO
 from .schema import Table as Format
 from .stored_file import StoredFile, StoredGroup, damaged
 from .text_values import digest_texts, note_texts, path_texts
-from .value_checks import check_columns, check_order, check_run_table, check_runs, check_sums, checked_run
+from .value_checks import (
+    check_columns,
+    check_order,
+    check_run_table,
+    check_runs,
+    check_sums,
+    checked_run,
+)
 
 _CHUNK = 1 << 17
 _MOST_BYTES = 1 << 55
-"""Bytes of all files that a rank's share of the contents may stand for: a hundred times those of all public images."""
+"""Bytes of all files that a rank's share of the contents may stand for: a hundred times those of
+all public images."""
 
 
 class Table:
-    """One table of a dataset: `table["size"]` is a column, `len(table)` its rows; what is asked for is read.
+    """One table of a dataset: `table["size"]` is a column, `len(table)` its rows; what is asked for
+    is read.
 
-    `column` gives values as they are stored, `readable` as people write them; `frame` and `arrow` give
-    whole tables, `batches` a large one piece by piece.
+    `column` gives values as they are stored, `readable` as people write them; `frame` and `arrow`
+    give whole tables, `batches` a large one piece by piece.
 
-    :param columns: name -> what gives the values of its slices; `path` is the dataset's, for messages.
+    :param columns: name -> what gives the values of its slices; `path` is the dataset's, for
+        messages.
     :param siblings: the dataset's tables by name, for the keys by which they are joined.
     :ivar form: the table's columns as the schema describes them.
     :raises KeyError: there is no such column; the message names those that there are.
     """
 
     def __init__(
-        self, path: Path, form: Format, rows: int, columns: Mapping[str, Any], siblings: Mapping[str, Table]
+        self,
+        path: Path,
+        form: Format,
+        rows: int,
+        columns: Mapping[str, Any],
+        siblings: Mapping[str, Table],
     ) -> None:
         self.path, self.form = path, form
         self._rows, self._columns, self._siblings = rows, columns, siblings
@@ -73,15 +89,22 @@ class Table:
     @property
     def stored(self) -> frozenset[str]:
         """Names of the columns that the file has; one of an earlier program may lack some."""
-        return frozenset(name for name, column in self._columns.items() if not getattr(column, "is_absent", False))
+        return frozenset(
+            name
+            for name, column in self._columns.items()
+            if not getattr(column, "is_absent", False)
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.column(name)
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return values of a column as they are stored: enums as numbers, texts as bytes, digests as 32 raw bytes."""
+        """Return values of a column as they are stored: enums as numbers, texts as bytes, digests
+        as 32 raw bytes."""
         if name not in self.form.columns:
-            raise KeyError(f"/{self.form.name} has no column {name!r}, it has {', '.join(self.form.columns)}")
+            raise KeyError(
+                f"/{self.form.name} has no column {name!r}, it has {', '.join(self.form.columns)}"
+            )
         values = np.asarray(self._columns[name][start:stop])
         check_order(self.path, self.form.name, self.form.columns[name], values)
         return values
@@ -91,16 +114,20 @@ class Table:
         return self._columns[name]
 
     def key(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return the row number itself (`row`), or that of the layer or image that has the row, as i8."""
+        """Return the row number itself (`row`), or that of the layer or image that has the row, as
+        i8."""
         start, stop, _ = slice(start, stop).indices(len(self))
         rows = np.arange(start, stop)
         if name == "row":
             return rows
-        owner, first = {"layer": ("layers", "first_entry"), "image": ("images", "first_layer")}[name]
+        owner, first = {"layer": ("layers", "first_entry"), "image": ("images", "first_layer")}[
+            name
+        ]
         return np.searchsorted(self._siblings[owner][first], rows, "right") - 1
 
     def blob(self, name: str, start: int = 0, stop: int | None = None) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of a column of paths or links, and the bounds of its values: one more than rows."""
+        """Return the bytes of a column of paths or links, and the bounds of its values: one more
+        than rows."""
         start, stop, _ = slice(start, stop).indices(len(self))
         bounds = self.column(f"{name}_offset", start, max(stop, start) + 1)
         return self.column(name, int(bounds[0]), int(bounds[-1])).tobytes(), bounds
@@ -110,7 +137,8 @@ class Table:
         return {number: word for word, number in ENUMS[self.form.columns[name].argument].items()}
 
     def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return values of a column for people: enums as words, texts as str, paths as text, digests as hex."""
+        """Return values of a column for people: enums as words, texts as str, paths as text,
+        digests as hex."""
         if name in self.form.columns and self.form.columns[name].type == "bytes":
             data, bounds = self.blob(name, start, stop)
             return np.array(path_texts(data, (bounds - bounds[0]).tolist()), object)
@@ -118,17 +146,22 @@ class Table:
         column = self.form.columns[name]
         if column.type == "enum":
             words = self.words(name)
-            return np.array([words.get(number, "?") for number in range(max(words) + 1)], object)[values]
+            return np.array([words.get(number, "?") for number in range(max(words) + 1)], object)[
+                values
+            ]
         if column.type == "text":
             return np.array([value.decode("utf-8", "replace") for value in values], object)
         if column.type in ("digest", "fingerprint"):
             return np.array([value.tobytes().hex() for value in values], object)
         return values
 
-    def frame(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
+    def frame(
+        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Any:
         """Return rows of the table as a pandas frame, indexed by row number.
 
-        Enums are categories, digests `sha256:…`, paths text; row numbers that point nowhere stay -1.
+        Enums are categories, digests `sha256:…`, paths text; row numbers that point nowhere stay
+        -1.
         """
         import pandas
 
@@ -143,20 +176,28 @@ class Table:
         if column is not None and column.type == "enum":
             import pandas
 
-            return pandas.Categorical.from_codes(self.column(name, start, stop), list(ENUMS[column.argument]))
+            return pandas.Categorical.from_codes(
+                self.column(name, start, stop), list(ENUMS[column.argument])
+            )
         if column is not None and column.type == "digest":
             return digest_texts(self.column(name, start, stop))
         if name == "notes":
             return note_texts(self.column(name, start, stop))
         return self.readable(name, start, stop)
 
-    def arrow(self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None) -> Any:
-        """Return rows of the table as an Arrow table; what is in it is said in `dataset/arrow.py`."""
+    def arrow(
+        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Any:
+        """Return rows of the table as an Arrow table; what is in it is said in
+        `dataset/arrow.py`."""
         pieces = list(arrow.batches(self, columns, start, stop))
         return arrow.import_pyarrow().Table.from_batches(pieces, arrow.schema_of(self, columns))
 
-    def batches(self, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS) -> Iterator[Any]:
-        """Yield the table as Arrow record batches of at most `rows` rows, each read when it is its turn."""
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
+    ) -> Iterator[Any]:
+        """Yield the table as Arrow record batches of at most `rows` rows, each read when it is its
+        turn."""
         return arrow.batches(self, columns, rows=rows)
 
 
@@ -207,19 +248,37 @@ class Dataset:
     def _check_small(self) -> None:
         """Check what the small tables say of each other and of the large ones."""
         path, layers, images = self.path, self.layers, self.images
-        check_runs(path, "layers", layers["first_entry"], layers["entries"], "entries", len(self.entries))
-        for fewer, more in (("repositories", "images"), ("types", "contents"), ("failures", "layers")):
+        check_runs(
+            path, "layers", layers["first_entry"], layers["entries"], "entries", len(self.entries)
+        )
+        for fewer, more in (
+            ("repositories", "images"),
+            ("types", "contents"),
+            ("failures", "layers"),
+        ):
             if len(self._tables[fewer]) > len(self._tables[more]):
                 raise damaged(path, f"/{fewer} has more rows than /{more}")
         shared = len(self.image_layers)
         check_runs(path, "images", images["first_layer"], images["layers"], "image_layers", shared)
-        sums = ("CLS", "TLS", "FLS", "files", "directories", "symlinks", "hardlinks", "devices", "whiteouts", "others")
+        sums = (
+            "CLS",
+            "TLS",
+            "FLS",
+            "files",
+            "directories",
+            "symlinks",
+            "hardlinks",
+            "devices",
+            "whiteouts",
+            "others",
+        )
         columns = {name: layers[name] for name in sums}
         check_sums(path, "layers", columns)
         # Images add their layers up again, each for itself.
         rows = self.image_layers["layer"]
         check_sums(path, "layers", {name: values[rows] for name, values in columns.items()})
-        # A digest takes 32 bytes and does not deflate, so this table has no more rows than the file has room for.
+        # A digest takes 32 bytes and does not deflate, so this table has no more rows than the file
+        # has room for.
         for start in range(0, len(layers), _CHUNK):
             layers.column("digest", start, start + _CHUNK + 1)
 
@@ -227,7 +286,10 @@ class Dataset:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -275,7 +337,8 @@ class Dataset:
             yield [digests[at : at + 32] for at in range(0, len(digests), 32)], types.tolist()
 
     def check_all(self, rank: int = 0, ranks: int = 1) -> None:
-        """Read this rank's share of the large tables, so that whatever is wrong with a value is found now.
+        """Read this rank's share of the large tables, so that whatever is wrong with a value is
+        found now.
 
         For passes in which ranks wait for each other: none of them can stop in the middle.
 
@@ -298,7 +361,9 @@ class Dataset:
         total, rows = 0.0, len(self.contents)
         for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
             bounds = block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS
-            size, copies = (self.contents.column(name, *bounds).astype(float) for name in ("size", "copies"))
+            size, copies = (
+                self.contents.column(name, *bounds).astype(float) for name in ("size", "copies")
+            )
             total += float((size * np.maximum(copies, 1)).sum())
         if total > _MOST_BYTES:
             raise damaged(self.path, f"/contents has {total:.0e} bytes")
@@ -318,13 +383,19 @@ class Dataset:
     def has_metrics(self) -> bool:
         """Whether the file holds metrics that this program reads."""
         root = self._file.root
-        return "metrics" in root and _scalar(root.group("metrics").attributes.get("version")) == METRICS_VERSION
+        return (
+            "metrics" in root
+            and _scalar(root.group("metrics").attributes.get("version")) == METRICS_VERSION
+        )
 
     @cached_property
     def metrics(self) -> Metrics:
-        """Every figure's numbers, as `analyze` or `reduce` left them; `DatasetError` if neither did."""
+        """Every figure's numbers, as `analyze` or `reduce` left them; `DatasetError` if neither
+        did."""
         root = self._file.root
-        return Metrics(self.path, root.group("metrics") if "metrics" in root else None, self._tables)
+        return Metrics(
+            self.path, root.group("metrics") if "metrics" in root else None, self._tables
+        )
 
     @cached_property
     def run(self) -> dict[str, Any]:
@@ -343,11 +414,13 @@ class Dataset:
 
     @property
     def ranks(self) -> dict[str, np.ndarray]:
-        """What each rank did and took, column by column, a value a rank; empty if the file does not say."""
+        """What each rank did and took, column by column, a value a rank; empty if the file does not
+        say."""
         return self.run_table("ranks")
 
     def run_table(self, name: str) -> dict[str, np.ndarray]:
-        """Return a table of `/run` column by column (`ranks`, `jobs`, `job_ranks`), empty if it is not there."""
+        """Return a table of `/run` column by column (`ranks`, `jobs`, `job_ranks`), empty if it is
+        not there."""
         run = self._file.root.group("run")
         if name not in run:
             return {}
@@ -381,30 +454,49 @@ def _open(path: Path) -> StoredFile:
 
 
 def _check(path: Path, root: StoredGroup) -> None:
-    form, version = _scalar(root.attributes.get("format")), _scalar(root.attributes.get("schema_version"))
+    form, version = (
+        _scalar(root.attributes.get("format")),
+        _scalar(root.attributes.get("schema_version")),
+    )
     if form != FORMAT:
-        raise DatasetError(f"{path} is an HDF5 file, but none of this program", f"wanted format {FORMAT!r}")
+        raise DatasetError(
+            f"{path} is an HDF5 file, but none of this program", f"wanted format {FORMAT!r}"
+        )
     if version != SCHEMA_VERSION:
-        raise DatasetError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
+        raise DatasetError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
+        )
     missing = [name for name in (*TABLES, "run") if name not in root and name not in ADDED]
     if missing:
-        raise DatasetError(f"{path} lacks {', '.join('/' + name for name in missing)}: it is damaged")
+        raise DatasetError(
+            f"{path} lacks {', '.join('/' + name for name in missing)}: it is damaged"
+        )
 
 
 def _scalar(value: Any) -> Any:
-    """Return an attribute's single value; that of anything else is its description, which equals nothing."""
+    """Return an attribute's single value; that of anything else is its description, which equals
+    nothing."""
     return value if np.ndim(value) == 0 else repr(np.shape(value))
 
 
-_CONFUSED = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RuntimeError, MemoryError)
+_CONFUSED = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @contextmanager
 def reading(*datasets: Dataset) -> Iterator[None]:
-    """Say of a command that only reads datasets that one of them is the reason, where it meets what can't be.
+    """Say of a command that only reads datasets that one of them is the reason, where it meets what
+    can't be.
 
-    The checks above are of types, places and ranges; what values mean together (that metrics fit the tables, that
-    bins rise) nobody checks one by one. `--debug` shows where it was.
+    The checks above are of types, places and ranges; what values mean together (that metrics fit
+    the tables, that bins rise) nobody checks one by one. `--debug` shows where it was.
 
     :raises DatasetError: the body raised an error that says nothing to a user.
     """

@@ -1,19 +1,20 @@
 """The format of a dataset: one commented text, read by the writer, the reader and the tests.
 
 A line that ends in a colon opens a table (an HDF5 group), the lines below it are its columns
-(one-dimensional datasets): name, type, unit, description. Columns of one table have one value a row and
-are joined to other tables by row numbers, from 0. Types:
+(one-dimensional datasets): name, type, unit, description. Columns of one table have one value a row
+and are joined to other tables by row numbers, from 0. Types:
 
-- `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles; `row`: i4, or i8 where the table pointed at has 2**31
-  rows or more; -1 points nowhere;
+- `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles; `row`: i4, or i8 where the table
+  pointed at has 2**31 rows or more; -1 points nowhere;
 - `digest`: 32 raw bytes, HDF5 opaque; all zero where there is none; `fingerprint`: 16 of them;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
 - `text N`: UTF-8 of fixed length, that of the longest value, at most N bytes; padded with NUL;
-- `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column `path`
-  is `path[path_offset[r]:path_offset[r + 1]]`;
+- `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column
+  `path` is `path[path_offset[r]:path_offset[r + 1]]`;
 - `offset`: i8, one more than there are rows.
 
-Within a schema version columns may be added. Anything else is a new version, and a line in `HISTORY`.
+Within a schema version columns may be added. Anything else is a new version, and a line in
+`HISTORY`.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset: `type` and `argument` are the words of the schema, `dtype` numpy's, "" for texts."""
+    """One dataset: `type` and `argument` are the words of the schema, `dtype` numpy's, "" for
+    texts."""
 
     name: str
     type: str
@@ -200,7 +202,8 @@ class Column:
 
     @property
     def dimension(self) -> str:
-        """Return the name of the column's dimension: rows share one, offsets and blobs have their own."""
+        """Return the name of the column's dimension: rows share one, offsets and blobs have their
+        own."""
         return {"bytes": f"{self.name}_byte", "offset": "row_bound"}.get(self.type, "row")
 
     @property
@@ -221,8 +224,8 @@ class Table:
 def chunk_rows(itemsize: int) -> int:
     """Return the rows of a whole chunk: a power of two, at most `CHUNK_ROWS`; 1 MiB at most.
 
-    Every chunk of every column begins and ends within one block of `CHUNK_ROWS` rows, so blocks can be
-    written by different ranks. Bytes of blobs are counted as rows of `CHUNK_BYTES` a chunk.
+    Every chunk of every column begins and ends within one block of `CHUNK_ROWS` rows, so blocks can
+    be written by different ranks. Bytes of blobs are counted as rows of `CHUNK_BYTES` a chunk.
 
     >>> chunk_rows(8), chunk_rows(1), chunk_rows(32)
     (131072, 131072, 32768)

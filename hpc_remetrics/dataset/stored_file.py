@@ -1,15 +1,20 @@
-"""What lies where in an HDF5 file that nobody vouches for: the library reads its structure, never its values.
+"""What lies where in an HDF5 file that nobody vouches for: the library reads its structure, never
+its values.
 
-A file of this program holds groups of one-dimensional datasets, stored in one piece or in chunks with the filters
-`shuffle` and `deflate`. HDF5 can do much more: take values from other files (links, external storage, virtual
-datasets), load code for filters, and inflate a few bytes to gigabytes. None of that is in our files, so it
-is refused before anything is read. Values are then read here, by place and size, with every bound known:
+A file of this program holds groups of one-dimensional datasets, stored in one piece or in chunks
+with the filters `shuffle` and `deflate`. HDF5 can do much more: take values from other files
+(links, external storage, virtual datasets), load code for filters, and inflate a few bytes to
+gigabytes. None of that is in our files, so it is refused before anything is read. Values are then
+read here, by place and size, with every bound known:
 
-- the file is opened once (`files/foreign.py`), and the library reads through that descriptor, so it never opens a name;
-- a chunk lies within the file, is as long as its filters can make it, and inflates to exactly what it must;
-- a dataset has all of its chunks and each once, and all of them together are no larger than the file. So what
-  it declares is at most 1,032 times the file, the best that deflate can do;
-- what is read at once is bounded by the file's size, far above what files of this program ever need.
+- the file is opened once (`files/foreign.py`), and the library reads through that descriptor, so it
+  never opens a name;
+- a chunk lies within the file, is as long as its filters can make it, and inflates to exactly what
+  it must;
+- a dataset has all of its chunks and each once, and all of them together are no larger than the
+  file. So what it declares is at most 1,032 times the file, the best that deflate can do;
+- what is read at once is bounded by the file's size, far above what files of this program ever
+  need.
 """
 
 from __future__ import annotations
@@ -63,9 +68,11 @@ def damaged(path: Path, what: str) -> DatasetError:
 
 @contextmanager
 def library_errors(path: Path) -> Iterator[None]:
-    """Turn what the HDF5 library says while it changes a file, but no error of the disk, into a `DatasetError`.
+    """Turn what the HDF5 library says while it changes a file, but no error of the disk, into a
+    `DatasetError`.
 
-    A reader needs less of a file's structure than one who changes it, so a damaged file may get as far as that.
+    A reader needs less of a file's structure than one who changes it, so a damaged file may get as
+    far as that.
     """
     try:
         yield
@@ -194,7 +201,8 @@ class _Reader:
 
 
 class StoredGroup:
-    """A group: `"size" in group`, `group.column("size")`, `group.group("run")`, `group.attributes`."""
+    """A group: `"size" in group`, `group.column("size")`, `group.group("run")`,
+    `group.attributes`."""
 
     def __init__(self, file: StoredFile, identity: Any, name: str) -> None:
         self.file, self._id, self.name = file, identity, name
@@ -206,7 +214,8 @@ class StoredGroup:
 
     @cached_property
     def names(self) -> dict[str, None]:
-        """Names of what is in the group, in order; `DatasetError` if one is a link to somewhere else."""
+        """Names of what is in the group, in order; `DatasetError` if one is a link to somewhere
+        else."""
         found: dict[str, None] = {}
         links: list[str] = []
 
@@ -230,7 +239,9 @@ class StoredGroup:
         """Return a group that is in this one."""
         path = f"{self.name}/{name}"
         if name not in self._groups:
-            self._groups[name] = StoredGroup(self.file, self._open(name, path, h5py.h5g.GroupID, "group"), path)
+            self._groups[name] = StoredGroup(
+                self.file, self._open(name, path, h5py.h5g.GroupID, "group"), path
+            )
         return self._groups[name]
 
     def column(self, name: str) -> StoredColumn:
@@ -258,13 +269,19 @@ class StoredGroup:
         names = self._attribute_names()
         holder = h5py.Group(self._id)
         for name in names:
-            # The bound comes before the value: an array of strings may name one long string many times.
-            with self.file.reading(f"the attribute {name!r:.80} of {self.name or '/'} can't be read"):
+            # The bound comes before the value: an array of strings may name one long string many
+            # times.
+            with self.file.reading(
+                f"the attribute {name!r:.80} of {self.name or '/'} can't be read"
+            ):
                 attribute = holder.attrs.get_id(name)
                 count = int(np.prod(attribute.shape, dtype=np.float64))
                 if max(count, 1) * attribute.dtype.itemsize > _METADATA_BYTES:
                     raise damaged(self.file.path, f"the attribute {name!r:.80} is too large")
-                is_text = attribute.dtype.kind in "SUiuf" or h5py.check_string_dtype(attribute.dtype) is not None
+                is_text = (
+                    attribute.dtype.kind in "SUiuf"
+                    or h5py.check_string_dtype(attribute.dtype) is not None
+                )
             if not is_text:
                 continue  # references and the like, which nobody asks for
             with self.file.reading(
@@ -284,7 +301,9 @@ class StoredGroup:
 
             h5py.h5a.iterate(self._id, take)
         if len(names) > _ATTRIBUTES:
-            raise damaged(self.file.path, f"{self.name or '/'} has more than {_ATTRIBUTES} attributes")
+            raise damaged(
+                self.file.path, f"{self.name or '/'} has more than {_ATTRIBUTES} attributes"
+            )
         return names
 
 
@@ -326,7 +345,8 @@ class StoredColumn:
             self._locate_chunks(identity)
         elif layout == h5py.h5d.CONTIGUOUS:
             place = identity.get_offset()
-            # A dataset without a value has no place, and neither has the scale of a netCDF dimension.
+            # A dataset without a value has no place, and neither has the scale of a netCDF
+            # dimension.
             if place is not None:
                 self._add_piece(int(place), self.rows * self.dtype.itemsize, 0)
         elif layout == h5py.h5d.COMPACT:
@@ -334,13 +354,17 @@ class StoredColumn:
             identity.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
             self._whole = values.tobytes()
         else:
-            raise damaged(self.file.path, f"{self.name} is a virtual dataset, whose values lie in other files")
+            raise damaged(
+                self.file.path, f"{self.name} is a virtual dataset, whose values lie in other files"
+            )
 
     def _locate_chunks(self, identity: Any) -> None:
         if self.filters not in _FILTERS:
             raise damaged(self.file.path, f"{self.name} has filters other than shuffle and deflate")
         if self.chunk_rows * self.dtype.itemsize > _LARGEST_CHUNK:
-            raise damaged(self.file.path, f"{self.name} has chunks of more than {_LARGEST_CHUNK:,} bytes")
+            raise damaged(
+                self.file.path, f"{self.name} has chunks of more than {_LARGEST_CHUNK:,} bytes"
+            )
         wanted = -(-self.rows // self.chunk_rows)
         found: dict[int, tuple[int, int, int]] = {}
         strange = False
@@ -359,7 +383,8 @@ class StoredColumn:
             raise damaged(self.file.path, f"{self.name} has a chunk that does not belong to it")
         if len(found) != wanted:
             raise damaged(
-                self.file.path, f"{self.name} has {len(found):,} of the {wanted:,} chunks that it should have"
+                self.file.path,
+                f"{self.name} has {len(found):,} of the {wanted:,} chunks that it should have",
             )
         pieces = np.array([found[number] for number in range(wanted)], np.int64).reshape(-1, 3)
         self._places, self._sizes, self._masks = np.ascontiguousarray(pieces.T)
@@ -368,13 +393,18 @@ class StoredColumn:
     def _add_piece(self, place: int, size: int, mask: int) -> None:
         if place < 0 or place + size > self.file.size:
             raise damaged(self.file.path, f"{self.name} lies beyond the end of the file")
-        self._places, self._sizes, self._masks = (np.array([value], np.int64) for value in (place, size, mask))
+        self._places, self._sizes, self._masks = (
+            np.array([value], np.int64) for value in (place, size, mask)
+        )
         self.file.count(size)
 
     def _check_pieces(self) -> None:
-        """Refuse chunks that lie outside of the file, or are longer than their filters can make them."""
+        """Refuse chunks that lie outside of the file, or are longer than their filters can make
+        them."""
         plain = self.chunk_rows * self.dtype.itemsize
-        least, most = (1, plain + plain // 512 + 1024) if _DEFLATE in self.filters else (plain, plain)
+        least, most = (
+            (1, plain + plain // 512 + 1024) if _DEFLATE in self.filters else (plain, plain)
+        )
         if np.any((self._sizes < least) | (self._sizes > most)):
             raise damaged(self.file.path, f"{self.name} has a chunk of a size that can't be")
         if np.any((self._places < 0) | (self._places > self.file.size - self._sizes)):
@@ -393,7 +423,9 @@ class StoredColumn:
         self.check_amount(stop - start)
         first, last = start // self.chunk_rows, (stop - 1) // self.chunk_rows
         pieces = [
-            self.chunk(number)[max(start - number * self.chunk_rows, 0) : stop - number * self.chunk_rows]
+            self.chunk(number)[
+                max(start - number * self.chunk_rows, 0) : stop - number * self.chunk_rows
+            ]
             for number in range(first, last + 1)
         ]
         # What is given away may be written to, so it is never the chunk that is kept.
@@ -404,10 +436,14 @@ class StoredColumn:
         # Strings and digests become objects, which take more than the values.
         width = self.dtype.itemsize + (64 if self.dtype.kind in "SV" else 0)
         if rows * width > self.file.at_once:
-            raise damaged(self.file.path, f"{rows:,} values of {self.name} are more than a file of its size can need")
+            raise damaged(
+                self.file.path,
+                f"{rows:,} values of {self.name} are more than a file of its size can need",
+            )
 
     def chunk(self, number: int) -> np.ndarray:
-        """Return the values of a chunk, checked, and not to be written to; the one read last is kept."""
+        """Return the values of a chunk, checked, and not to be written to; the one read last is
+        kept."""
         if self._kept is None or self._kept[0] != number:
             values = np.frombuffer(self._bytes(number), self.dtype)
             values = values[: self.rows - number * self.chunk_rows]
@@ -421,14 +457,24 @@ class StoredColumn:
             return self._whole
         if not self.is_there:
             raise damaged(self.file.path, f"{self.name} has no values")
-        place, size, mask = int(self._places[number]), int(self._sizes[number]), int(self._masks[number])
+        place, size, mask = (
+            int(self._places[number]),
+            int(self._sizes[number]),
+            int(self._masks[number]),
+        )
         data, plain = self.file.read(place, size), self.chunk_rows * self.dtype.itemsize
         for at, one in reversed(list(enumerate(self.filters))):
             if mask >> at & 1:
                 continue  # this chunk was stored without it
-            data = self._inflated(data, plain) if one == _DEFLATE else _unshuffled(data, self.dtype.itemsize)
+            data = (
+                self._inflated(data, plain)
+                if one == _DEFLATE
+                else _unshuffled(data, self.dtype.itemsize)
+            )
         if len(data) != plain:
-            raise damaged(self.file.path, f"a chunk of {self.name} has {len(data):,} bytes, not {plain:,}")
+            raise damaged(
+                self.file.path, f"a chunk of {self.name} has {len(data):,} bytes, not {plain:,}"
+            )
         return data
 
     def _inflated(self, data: bytes, size: int) -> bytes:
@@ -437,19 +483,24 @@ class StoredColumn:
         try:
             plain = stream.decompress(data, size + 1)
         except _INFLATE_ERRORS as error:
-            raise damaged(self.file.path, f"a chunk of {self.name} can't be inflated: {error}") from None
+            raise damaged(
+                self.file.path, f"a chunk of {self.name} can't be inflated: {error}"
+            ) from None
         if not stream.eof:
             raise damaged(self.file.path, f"a chunk of {self.name} does not end where it should")
         return bytes(plain)
 
 
 def _signed(place: int) -> int:
-    """Return a place in a file as a number of 64 bits with a sign: one beyond these is as wrong as -1."""
+    """Return a place in a file as a number of 64 bits with a sign: one beyond these is as wrong as
+    -1."""
     return int(place) if place < 1 << 63 else -1
 
 
 def _filters(properties: Any) -> tuple[int, ...]:
-    return tuple(properties.get_filter(number)[0] for number in range(min(properties.get_nfilters(), 9)))
+    return tuple(
+        properties.get_filter(number)[0] for number in range(min(properties.get_nfilters(), 9))
+    )
 
 
 def _unshuffled(data: bytes, width: int) -> bytes:

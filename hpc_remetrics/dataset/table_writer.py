@@ -1,4 +1,5 @@
-"""HDF5 tables as the schema describes them: created, attributed, with dimension scales for netCDF readers."""
+"""HDF5 tables as the schema describes them: created, attributed, with dimension scales for netCDF
+readers."""
 
 from __future__ import annotations
 
@@ -19,12 +20,17 @@ _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
 
 
 _MOST_TEXT = 8192
-"""Bytes of a text in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take six."""
+"""Bytes of a text in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take
+six."""
 
 
 def describe_file(file: Any) -> None:
     """Give a file the attributes by which it is known."""
-    file.attrs["format"], file.attrs["schema_version"], file.attrs["title"] = FORMAT, SCHEMA_VERSION, TITLE
+    file.attrs["format"], file.attrs["schema_version"], file.attrs["title"] = (
+        FORMAT,
+        SCHEMA_VERSION,
+        TITLE,
+    )
 
 
 def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
@@ -52,13 +58,18 @@ def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
     if "metrics" in file:
         del file["metrics"]
     group = file.create_group("metrics")
-    group.attrs["version"], group.attrs["description"] = METRICS_VERSION, "every figure's numbers, ready to draw"
+    group.attrs["version"], group.attrs["description"] = (
+        METRICS_VERSION,
+        "every figure's numbers, ready to draw",
+    )
     rows = {name: file[name]["row"].shape[0] for name in TABLES if name in file}
     for name, form in METRICS.items():
         write_columns(group, form, tables[name], rows)
 
 
-def write_columns(parent: Any, form: Table, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
+def write_columns(
+    parent: Any, form: Table, columns: Mapping[str, Any], rows: Mapping[str, int]
+) -> None:
     """Write a table of any form whole into a group, as `write_table` does."""
     group = _group(parent, form)
     count = len(next(iter(columns.values())))
@@ -126,13 +137,18 @@ def _scales(group: Any, form: Table, sizes: Mapping[str, int]) -> None:
         group[column.name].dims[0].attach_scale(group[column.dimension])
 
 
-def write_run(file: Any, run: Mapping[str, Any], failures: Sequence[Any], seconds: np.ndarray) -> None:
-    """Write what may differ from run to run: attributes, and columns for what there is of each rank.
+def write_run(
+    file: Any, run: Mapping[str, Any], failures: Sequence[Any], seconds: np.ndarray
+) -> None:
+    """Write what may differ from run to run: attributes, and columns for what there is of each
+    rank.
 
     :param seconds: that the pass over each layer took, by row of `/layers`.
     """
     group = file.create_group("run")
-    group.attrs["description"] = "what made this file; everything that may differ between runs on the same images"
+    group.attrs["description"] = (
+        "what made this file; everything that may differ between runs on the same images"
+    )
     for name, value in run.items():
         if isinstance(value, Mapping):
             table = group.create_group(name)

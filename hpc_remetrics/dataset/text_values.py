@@ -18,7 +18,8 @@ DIGEST_CHARS = len(_PREFIX) + 64
 
 
 def path_text(path: bytes) -> str:
-    r"""Return a path or link as text: UTF-8 as it is, a backslash doubled, any other byte as `\xNN`.
+    r"""Return a path or link as text: UTF-8 as it is, a backslash doubled, any other byte as
+    `\xNN`.
 
     Control characters and all else that can't be printed are such bytes, so a path is one line.
 
@@ -43,10 +44,12 @@ _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def csv_text(text: str) -> str:
-    r"""Return a string for a cell of a CSV file that may be opened in a spreadsheet or shown on a terminal.
+    r"""Return a string for a cell of a CSV file that may be opened in a spreadsheet or shown on a
+    terminal.
 
-    A backslash is doubled, and what can't be printed is `\xNN`, byte by byte, as in paths; so is the first character
-    where a spreadsheet would take it for the beginning of a formula. `path_bytes` gives the string's bytes back.
+    A backslash is doubled, and what can't be printed is `\xNN`, byte by byte, as in paths; so is
+    the first character where a spreadsheet would take it for the beginning of a formula.
+    `path_bytes` gives the string's bytes back.
 
     >>> csv_text("=HYPERLINK(1)"), csv_text("a=b\x1b[0m"), csv_text("plain")
     ('\\x3dHYPERLINK(1)', 'a=b\\x1b[0m', 'plain')
@@ -63,7 +66,8 @@ def _no_formula(text: str) -> str:
 def csv_texts(texts: Sequence[str | None], is_path: bool) -> list[str | None]:
     """Return strings as `csv_text` does; None, which is no string, stays.
 
-    :param is_path: they are `path_text` already, and only a formula's first character is left to write otherwise.
+    :param is_path: they are `path_text` already, and only a formula's first character is left to
+        write otherwise.
     """
     change = _no_formula if is_path else csv_text
     return [None if text is None else change(text) for text in texts]
@@ -103,7 +107,9 @@ def digest_chars(digests: np.ndarray) -> np.ndarray:
     """
     chars = np.empty((len(digests), DIGEST_CHARS), np.uint8)
     chars[:, : len(_PREFIX)] = np.frombuffer(_PREFIX, np.uint8)
-    chars[:, len(_PREFIX) :] = np.frombuffer(digests.tobytes().hex().encode(), np.uint8).reshape(len(digests), 64)
+    chars[:, len(_PREFIX) :] = np.frombuffer(digests.tobytes().hex().encode(), np.uint8).reshape(
+        len(digests), 64
+    )
     return chars
 
 
@@ -116,7 +122,10 @@ def digest_texts(digests: np.ndarray) -> list[str]:
     """Return `sha256:…` of digests, "" for those that are not there."""
     text = digest_chars(digests).tobytes().decode("ascii")
     there = is_digest(digests).tolist()
-    return [text[DIGEST_CHARS * n : DIGEST_CHARS * (n + 1)] if known else "" for n, known in enumerate(there)]
+    return [
+        text[DIGEST_CHARS * n : DIGEST_CHARS * (n + 1)] if known else ""
+        for n, known in enumerate(there)
+    ]
 
 
 def note_texts(notes: np.ndarray) -> list[str]:
@@ -126,5 +135,7 @@ def note_texts(notes: np.ndarray) -> list[str]:
     ['', 'missing_end_marker trailing_data']
     """
     distinct, inverse = np.unique(notes, return_inverse=True)
-    texts = [" ".join(word for word, bit in NOTES.items() if value & bit) for value in distinct.tolist()]
+    texts = [
+        " ".join(word for word, bit in NOTES.items() if value & bit) for value in distinct.tolist()
+    ]
     return [texts[place] for place in inverse.tolist()]

@@ -1,8 +1,10 @@
-"""What a dataset must be for its readers to rely on it: types, lengths, and the values that a column may hold.
+"""What a dataset must be for its readers to rely on it: types, lengths, and the values that a
+column may hold.
 
-Structure and small tables are checked when a dataset is opened, values whenever they are read: every chunk of a column
-goes through the check of its column, and every slice of offsets or sorted digests through `check_order`. So no
-reader has to ask whether a row number is within its table, or whether an offset lies within its blob.
+Structure and small tables are checked when a dataset is opened, values whenever they are read:
+every chunk of a column goes through the check of its column, and every slice of offsets or sorted
+digests through `check_order`. So no reader has to ask whether a row number is within its table, or
+whether an offset lies within its blob.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _SORTED = frozenset({"layers", "contents"})
 
 
 def check_columns(group: StoredGroup, form: Form, rows_of: Callable[[str], int]) -> int:
-    """Check a table's columns against the schema, give each the check of its values, and return the table's rows.
+    """Check a table's columns against the schema, give each the check of its values, and return the
+    table's rows.
 
     :param rows_of: rows of another table, by its name.
     :raises DatasetError: a column is missing, of another type or of another length.
@@ -44,7 +47,9 @@ def check_columns(group: StoredGroup, form: Form, rows_of: Callable[[str], int])
         _check_type(stored, column)
         wanted = rows + 1 if column.type == "offset" else rows
         if column.type != "bytes" and stored.rows != wanted:
-            raise damaged(group.file.path, f"{stored.name} has {stored.rows:,} values, not {wanted:,}")
+            raise damaged(
+                group.file.path, f"{stored.name} has {stored.rows:,} values, not {wanted:,}"
+            )
         if not stored.is_there:
             raise damaged(group.file.path, f"{stored.name} has no values")
         if column.type == "offset":
@@ -67,9 +72,12 @@ def _check_type(stored: StoredColumn, column: Column) -> None:
         right = found == np.dtype(wanted)
     if not right:
         raise damaged(stored.file.path, f"{stored.name} is of the type {found}, not {wanted}")
-    if column.type == "enum" and not set((stored.words or {}).items()) <= set(ENUMS[column.argument].items()):
+    if column.type == "enum" and not set((stored.words or {}).items()) <= set(
+        ENUMS[column.argument].items()
+    ):
         raise damaged(stored.file.path, f"{stored.name} has other words than this program")
-    # Digests are noise, and were never deflated: so a table has no more of them than the file has room for.
+    # Digests are noise, and were never deflated: so a table has no more of them than the file has
+    # room for.
     if not column.compressible and stored.filters:
         raise damaged(stored.file.path, f"{stored.name} is deflated, which this program never does")
 
@@ -137,8 +145,11 @@ def _rise(digests: np.ndarray) -> bool:
     return bool(less.all())
 
 
-def check_runs(path: Path, owner: str, first: np.ndarray, count: np.ndarray, owned: str, rows: int) -> None:
-    """Check that the rows of one table are those of the other one after the other: of layers, or of images.
+def check_runs(
+    path: Path, owner: str, first: np.ndarray, count: np.ndarray, owned: str, rows: int
+) -> None:
+    """Check that the rows of one table are those of the other one after the other: of layers, or of
+    images.
 
     :param first: (n,) of each owner the first of its rows, and how many it has.
     :raises DatasetError: they overlap, leave gaps, or are not all of the `rows` rows.
@@ -172,7 +183,8 @@ _WORD_COLUMNS = frozenset({"job", "host", "share", "ended"})
 
 
 def check_run_table(path: Path, name: str, columns: Mapping[str, Any]) -> None:
-    """Check a table of `/run`: the columns that are needed, all of one length, strings or finite numbers.
+    """Check a table of `/run`: the columns that are needed, all of one length, strings or finite
+    numbers.
 
     :raises DatasetError: it is otherwise.
     """
@@ -188,12 +200,20 @@ def check_run_table(path: Path, name: str, columns: Mapping[str, Any]) -> None:
             right = values.dtype == np.dtype("V32")
         else:
             # An empty list was stored as numbers, whatever it is a list of.
-            right = values.dtype.kind in ("S" if column in _WORD_COLUMNS and len(values) else "iufS")
-        if not right or (column in needed and column not in _WORD_COLUMNS and values.dtype.kind == "S"):
+            right = values.dtype.kind in (
+                "S" if column in _WORD_COLUMNS and len(values) else "iufS"
+            )
+        if not right or (
+            column in needed and column not in _WORD_COLUMNS and values.dtype.kind == "S"
+        ):
             raise damaged(path, f"/run/{name}/{column} is of the type {values.dtype}")
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise damaged(path, f"/run/{name}/{column} has a value that is no number")
-        if values.dtype.kind in "iuf" and len(values) and np.abs(values.astype(float)).max() > _MOST:
+        if (
+            values.dtype.kind in "iuf"
+            and len(values)
+            and np.abs(values.astype(float)).max() > _MOST
+        ):
             raise damaged(path, f"/run/{name}/{column} has a value beyond 2**62")
 
 
@@ -205,7 +225,8 @@ _SHARE = re.compile(r"\d{1,18}(/\d{1,18})?\Z")
 
 
 def checked_run(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of `/run`; `DatasetError` if one that is reckoned with is not what it must be."""
+    """Return the attributes of `/run`; `DatasetError` if one that is reckoned with is not what it
+    must be."""
     found = dict(attributes)
     for name in _TIMES:
         if name in found and not _is_time(found[name]):

@@ -1,4 +1,5 @@
-"""What a download will cost, in words: manifests, bytes as far as known, limits, and the time that follows."""
+"""What a download will cost, in words: manifests, bytes as far as known, limits, and the time that
+follows."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _HOSTS = 8
 
 
 class Limits:
-    """What registries say of their limits on pulls; each is asked once, with a HEAD, which none counts."""
+    """What registries say of their limits on pulls; each is asked once, with a HEAD, which none
+    counts."""
 
     def __init__(self, access: Access) -> None:
         self._registries = Registries(replace(access, patience=_PATIENCE))
@@ -67,9 +69,12 @@ def in_words(limit: PullLimit | None, count: int) -> str:
 
 
 def _bytes(wishes: Sequence[Wish]) -> str:
-    """Return what a list says of the images' sizes; layers that they share are counted twice there."""
+    """Return what a list says of the images' sizes; layers that they share are counted twice
+    there."""
     known = [wish.bytes for wish in wishes if wish.bytes >= 0]
     if not known:
         return "; how many bytes is not known before the manifests are"
     unknown = len(wishes) - len(known)
-    return f"; up to {sum(known) / 1e9:.2f} GB" + (f" and {unknown:,} of unknown size" if unknown else "")
+    return f"; up to {sum(known) / 1e9:.2f} GB" + (
+        f" and {unknown:,} of unknown size" if unknown else ""
+    )

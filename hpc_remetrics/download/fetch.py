@@ -1,4 +1,5 @@
-"""One manifest, blob or config of a registry into a file, as the 2017 tool's `down_loader.go` did."""
+"""One manifest, blob or config of a registry into a file, as the 2017 tool's `down_loader.go`
+did."""
 
 from __future__ import annotations
 
@@ -67,13 +68,16 @@ def fetch_command(options: FetchOptions) -> int:
 
 
 def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions) -> int:
-    """Fetch a blob into a file that has its name when it is whole; a start that follows goes on with what came."""
+    """Fetch a blob into a file that has its name when it is whole; a start that follows goes on
+    with what came."""
     if reference.digest is None:
         raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
     if options.output == STDOUT:
         raise UsageError("a blob is not written to the standard output", "name a file with -o")
     output, digest = real_name(options.output), reference.digest
-    check_replaceable(output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force)
+    check_replaceable(
+        output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force
+    )
     partial = output.with_name(f".{output.name}.{reference.digest.hex[:12]}.part")
     size = registry.blob_size(reference.repository, reference.digest)
     try:
@@ -89,7 +93,9 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     return 0
 
 
-def _config_of(registry: Registry, reference: Reference, manifest: Manifest, wanted: tuple[str, ...]) -> Descriptor:
+def _config_of(
+    registry: Registry, reference: Reference, manifest: Manifest, wanted: tuple[str, ...]
+) -> Descriptor:
     try:
         document = documents.parse(manifest.data)
         kind = kind_of(document, manifest.media_type)
@@ -108,12 +114,17 @@ def _config_of(registry: Registry, reference: Reference, manifest: Manifest, wan
 def _child(index: dict[str, Any], wanted: tuple[str, ...], reference: Reference) -> Descriptor:
     """Return the one image of an index that is for a wanted platform."""
     children = [Descriptor.parse(child) for child in documents.get_list(index, "manifests")]
-    images = [child for child in children if not child.is_reference and child.platform != "unknown/unknown"]
+    images = [
+        child
+        for child in children
+        if not child.is_reference and child.platform != "unknown/unknown"
+    ]
     found = [child for child in images if platforms.matches(child.platform, wanted)]
     if len(found) != 1:
         there = ", ".join(child.platform or "?" for child in images[:20])
         raise UsageError(
-            f"{reference} is an index of {counted(len(images), 'image')} ({there})", "choose one with --platform"
+            f"{reference} is an index of {counted(len(images), 'image')} ({there})",
+            "choose one with --platform",
         )
     return found[0]
 
@@ -148,4 +159,7 @@ def _write(data: bytes, options: FetchOptions) -> None:
 
 def _say(digest: Digest | None, size: int, media_type: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{digest}  {size} {verb(size, 'byte', 'bytes')}  {media_type}".rstrip(), file=sys.stderr)
+        print(
+            f"{digest}  {size} {verb(size, 'byte', 'bytes')}  {media_type}".rstrip(),
+            file=sys.stderr,
+        )

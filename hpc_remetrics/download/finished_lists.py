@@ -1,6 +1,8 @@
-"""The lists of the 2017 tool: finished layers (a digest a line) and finished repositories (a name a line).
+"""The lists of the 2017 tool: finished layers (a digest a line) and finished repositories (a name a
+line).
 
-Both are read at the start, and appended to. What stands in them is not downloaded, wherever it may be.
+Both are read at the start, and appended to. What stands in them is not downloaded, wherever it may
+be.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Finished:
                 # A kill tore the last line; the next one must not continue it.
                 os.write(self._file, b"\n")
         except OSError as error:
-            raise OutputError(f"can't append to {path}: {error.strerror}", "name another file with -l or -r") from None
+            raise OutputError(
+                f"can't append to {path}: {error.strerror}", "name another file with -l or -r"
+            ) from None
 
     def __contains__(self, item: str) -> bool:
         return item in self._known
@@ -46,5 +50,7 @@ class Finished:
         try:
             os.write(self._file, f"{item}\n".encode())
         except OSError as error:
-            raise OutputError(f"can't append to {self._path}: {error.strerror}", "make room and start again") from None
+            raise OutputError(
+                f"can't append to {self._path}: {error.strerror}", "make room and start again"
+            ) from None
         self._known.add(item)

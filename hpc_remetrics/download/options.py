@@ -19,7 +19,8 @@ class DownloadOptions:
 
     :param wishes: lists of repositories (files), and names of images.
     :param platforms: in lower case; empty: all.
-    :param layers: the 2017 tool's list of finished layers, read and appended to; `repositories`: of repositories.
+    :param layers: the 2017 tool's list of finished layers, read and appended to; `repositories`: of
+        repositories.
     :param update: ask for finished images again, in case their tags have moved.
     :param estimate: say what it would cost, and end.
     :param threads: of each rank.
@@ -48,7 +49,8 @@ class Wish:
 
 
 def read_wishes(texts: tuple[str, ...]) -> list[Wish]:
-    """Return the images that are meant, each once, most pulls first; what has no pulls keeps its place behind.
+    """Return the images that are meant, each once, most pulls first; what has no pulls keeps its
+    place behind.
 
     :raises UsageError: a name can't be one.
     :raises SourceError: a list can't be read.
@@ -63,7 +65,11 @@ def _wishes(text: str) -> Iterator[Wish]:
     if path.is_file():
         for row in read_repositories(path):
             image = Reference.parse(row.reference)
-            yield Wish(image, -1 if row.pulls is None else row.pulls, -1 if row.bytes is None else row.bytes)
+            yield Wish(
+                image,
+                -1 if row.pulls is None else row.pulls,
+                -1 if row.bytes is None else row.bytes,
+            )
     elif text.endswith(".csv"):
         raise SourceError(f"there is no {path.absolute()}")
     else:

@@ -1,8 +1,9 @@
-"""What a download still has to do, on rank 0: images to resolve, blobs to bring, and who waits for which.
+"""What a download still has to do, on rank 0: images to resolve, blobs to bring, and who waits for
+which.
 
-Images are resolved just ahead of the blobs, so that a registry's limit on manifests and its bytes are used
-side by side, and memory doesn't depend on the length of the list. A blob that several images need is
-brought once.
+Images are resolved just ahead of the blobs, so that a registry's limit on manifests and its bytes
+are used side by side, and memory doesn't depend on the length of the list. A blob that several
+images need is brought once.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ log = logging.getLogger(__name__)
 
 _OUT_OF_ORDER = frozenset({"io_error", "limit_time", "rate_limited"})
 _GIVE_UP = 50
-"""Failures of these causes in a row, after which registries or the network are taken to be out of order."""
+"""Failures of these causes in a row, after which registries or the network are taken to be out of
+order."""
 
 
 @dataclass
 class Counts:
-    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of layers has,
-    `empty` images that have nothing for the platforms wanted, `others` platforms that these have."""
+    """What was done so far; `bytes` came over the network, `elsewhere` are blobs that the list of
+    layers has, `empty` images that have nothing for the platforms wanted, `others` platforms that
+    these have."""
 
     images: int = 0
     blobs: int = 0
@@ -57,7 +60,13 @@ class Mirror:
     :ivar failures: why images are not whole.
     """
 
-    def __init__(self, images: Iterator[Reference], state: State, counted: Callable[[str], bool], workers: int) -> None:
+    def __init__(
+        self,
+        images: Iterator[Reference],
+        state: State,
+        counted: Callable[[str], bool],
+        workers: int,
+    ) -> None:
         self._images, self._state, self._counted = images, state, counted
         self._ahead, self._most = 2 * workers, max(workers // 2, 1)
         self._resolving = self._in_row = 0
@@ -90,7 +99,8 @@ class Mirror:
         return None
 
     def _hand_on(self, digest: Digest) -> BlobTask | None:
-        """Return the task to bring a blob for the next image that waits for it, None if none does."""
+        """Return the task to bring a blob for the next image that waits for it, None if none
+        does."""
         waiting = [image for image in self._waiting.pop(digest) if image in self._open]
         if not waiting:
             return None
@@ -121,7 +131,8 @@ class Mirror:
             self._came(task, value)
 
     def _put_off(self, task: ImageTask | BlobTask) -> None:
-        """Ask once more, after what has not been asked for yet: being asked for less is no failure."""
+        """Ask once more, after what has not been asked for yet: being asked for less is no
+        failure."""
         if isinstance(task, ImageTask):
             self._later.append(task.reference)
         else:
@@ -130,7 +141,11 @@ class Mirror:
     @property
     def obstacle(self) -> str:
         """Why nothing more is asked in this start, "" if nothing is in the way."""
-        return f"the last {counted(self._in_row, 'request')} had no answer" if self._in_row >= _GIVE_UP else ""
+        return (
+            f"the last {counted(self._in_row, 'request')} had no answer"
+            if self._in_row >= _GIVE_UP
+            else ""
+        )
 
     @property
     def backlog(self) -> int:
@@ -165,7 +180,9 @@ class Mirror:
             if size not in (-1, brought.length):
                 # Another image stated the true size. This one is not whole as its manifest has it.
                 del self._open[image]
-                text = f"its manifest states {size} bytes for {task.digest}, it has {brought.length}"
+                text = (
+                    f"its manifest states {size} bytes for {task.digest}, it has {brought.length}"
+                )
                 self._fail(image, Failed("size_mismatch", text))
                 continue
             self._open[image].lacking.discard(task.digest)
@@ -173,7 +190,8 @@ class Mirror:
                 self._finish(image)
 
     def _missed(self, task: BlobTask, failed: Failed) -> None:
-        """Give up the image whose repository doesn't give a blob, and ask that of the next one that waits for it."""
+        """Give up the image whose repository doesn't give a blob, and ask that of the next one that
+        waits for it."""
         if self._open.pop(task.image, None):
             self._fail(task.image, failed)
         if (other := self._hand_on(task.digest)) is not None:

@@ -1,7 +1,8 @@
 """The download on one page: what is wanted, what is finished, what it costs, the rest.
 
-Rank 0 plans and keeps count; the threads of all ranks ask registries and write blobs, each of which has its
-name only when it is whole. So a kill at any moment costs what was between a socket and a file, no more.
+Rank 0 plans and keeps count; the threads of all ranks ask registries and write blobs, each of which
+has its name only when it is whole. So a kill at any moment costs what was between a socket and a
+file, no more.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ def download(comm: Comm, options: DownloadOptions) -> int:
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
     layout = Layout(options.output)
-    crew = Crew(comm, Tasks(registries, layout, options.platforms, options.limits), options.threads, registries)
+    crew = Crew(
+        comm,
+        Tasks(registries, layout, options.platforms, options.limits),
+        options.threads,
+        registries,
+    )
 
     def part() -> int:
         wishes = read_wishes(options.wishes)
@@ -72,7 +78,9 @@ class _Download:
         """Bring what is wanted and not finished."""
         open_ = [wish for wish in wishes if self._is_open(wish)]
         self._state.write_index(at_once=True)
-        self._say(f"{counted(len(wishes), 'image')}, {len(wishes) - len(open_):,} of them finished before")
+        self._say(
+            f"{counted(len(wishes), 'image')}, {len(wishes) - len(open_):,} of them finished before"
+        )
         if not open_:
             return 0
         limits = cost.Limits(self._options.access)
@@ -83,7 +91,9 @@ class _Download:
         self._wanted, self._begun = len(open_), time.monotonic()
         self._had_some = len(open_) < len(wishes)
         workers = self._ranks * self._options.threads
-        self._mirror = Mirror((wish.image for wish in open_), self._state, limits.counts_pulls, workers)
+        self._mirror = Mirror(
+            (wish.image for wish in open_), self._state, limits.counts_pulls, workers
+        )
         self._status = StatusLine(self._line, quiet=self._options.quiet)
         try:
             finished = self._crew.work_off(self._mirror, self._stop, self._beat)
@@ -105,13 +115,19 @@ class _Download:
             blobs, were = counted(elsewhere, "blob"), verb(elsewhere, "was", "were")
             self._say(f"{blobs} {were} left out, since {options.layers} has them")
         if mirror.counts.absent:
-            self._say(f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have")
+            self._say(
+                f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have"
+            )
         if empty := mirror.counts.empty:
             wanted = ", ".join(options.platforms)
-            self._say(f"{counted(empty, 'image')} {verb(empty, 'has', 'have')} nothing for {wanted}")
+            self._say(
+                f"{counted(empty, 'image')} {verb(empty, 'has', 'have')} nothing for {wanted}"
+            )
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
-            self._say(f"{counted(len(mirror.failures), 'image')} can't be had whole: {path} says why")
+            self._say(
+                f"{counted(len(mirror.failures), 'image')} can't be had whole: {path} says why"
+            )
         if not finished or mirror.obstacle:
             why = mirror.obstacle if finished else f"on {self._stop.reason}"
             done = f"{mirror.counts.images:,} of {counted(self._wanted, 'image')} finished"

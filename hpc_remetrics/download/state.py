@@ -33,14 +33,21 @@ class State:
     The journal is what counts; the index follows it, in steps, and at each start and end.
 
     :param platforms: what is wanted of images; one that was finished for others is open again.
-    :param layers: the 2017 tool's list of finished layers, None if there is none; `repositories`: of repositories.
+    :param layers: the 2017 tool's list of finished layers, None if there is none; `repositories`:
+        of repositories.
     """
 
     def __init__(
-        self, layout: Layout, platforms: Sequence[str], layers: Path | None, repositories: Path | None
+        self,
+        layout: Layout,
+        platforms: Sequence[str],
+        layers: Path | None,
+        repositories: Path | None,
     ) -> None:
         self._layout = layout
-        self._journal = Journal(layout.state / "journal", {"format": "hpc_remetrics download", "version": 1})
+        self._journal = Journal(
+            layout.state / "journal", {"format": "hpc_remetrics download", "version": 1}
+        )
         self._platforms = sorted(platforms)
         self._finished: dict[str, str] = {}
         self._current: set[str] = set()
@@ -55,7 +62,9 @@ class State:
         image = record["image"]
         self._finished[image] = json.dumps(record["roots"])
         self._names.add(name_of(Reference.parse(image)))
-        (self._current.add if record["platforms"] == self._platforms else self._current.discard)(image)
+        (self._current.add if record["platforms"] == self._platforms else self._current.discard)(
+            image
+        )
 
     def __contains__(self, image: Reference) -> bool:
         return str(image) in self._current
@@ -76,7 +85,12 @@ class State:
         self.repositories.add(list_name(image))
         roots = [_named(root, name_of(image)) for root in resolved.roots]
         if image not in self or self._finished[str(image)] != json.dumps(roots):
-            record = {"image": str(image), "platforms": self._platforms, "roots": roots, "time": round(time.time())}
+            record = {
+                "image": str(image),
+                "platforms": self._platforms,
+                "roots": roots,
+                "time": round(time.time()),
+            }
             self._journal.append(record)
             self._learn(record)
             self._dirty = True
@@ -99,12 +113,16 @@ class State:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("image", "cause", "message"))
-        writer.writerows((str(image), failed.cause, failed.message) for image, failed in _by_name(failures))
+        writer.writerows(
+            (str(image), failed.cause, failed.message) for image, failed in _by_name(failures)
+        )
         path = self._layout.state / "failures.csv"
         try:
             write_whole(path, [text.getvalue()])
         except OSError as error:
-            raise OutputError(f"can't write {path}: {error.strerror}", "make room and start again") from None
+            raise OutputError(
+                f"can't write {path}: {error.strerror}", "make room and start again"
+            ) from None
         return path
 
     def close(self) -> None:
@@ -120,7 +138,8 @@ def _named(root: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def list_name(image: Reference) -> str:
-    """Return what an image is called in the 2017 tool's list: it knew `latest` only, and named the repository.
+    """Return what an image is called in the 2017 tool's list: it knew `latest` only, and named the
+    repository.
 
     >>> list_name(Reference.parse("redis")), list_name(Reference.parse("redis:7"))
     ('library/redis', 'library/redis:7')

@@ -86,7 +86,8 @@ class Brought:
 
 
 class Tasks:
-    """Does the tasks; called in many threads at once. None comes back when the job was told to stop.
+    """Does the tasks; called in many threads at once. None comes back when the job was told to
+    stop.
 
     :param platforms: in lower case; empty: all.
     """
@@ -112,7 +113,9 @@ class Tasks:
             if self._registries.stopped.is_set():
                 return None
             if not isinstance(error, RegistryError):
-                raise OutputError(str(error), "make room and start again, or choose another folder with -o") from None
+                raise OutputError(
+                    str(error), "make room and start again, or choose another folder with -o"
+                ) from None
             return Failed(error.cause, str(error))
         except RemetricsError:
             raise
@@ -128,7 +131,11 @@ class Tasks:
         _check_size(digest, task.size, self._limits.layer_bytes)
         _check_room(layout, digest, task.size)
         registry = self._registries.get(task.image.host)
-        bring(layout, digest, lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path))
+        bring(
+            layout,
+            digest,
+            lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path),
+        )
         length = layout.blob(digest).stat().st_size
         return Brought(length, length)
 
@@ -137,7 +144,9 @@ class Tasks:
         walk = _Walk(registry, task.reference, self._layout, self._platforms, self._limits)
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
         walk.tell()
-        lacking = tuple(digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size))
+        lacking = tuple(
+            digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size)
+        )
         others = frozenset() if roots else frozenset(platforms.fewer(walk.others))
         return Resolved(roots, walk.blobs, lacking, walk.absent, others)
 
@@ -159,7 +168,8 @@ def _check_room(layout: Layout, digest: Digest, size: int) -> None:
 
 
 class _Walk:
-    """The walk from an image's name over its indexes and manifests, each of which is kept as it is met."""
+    """The walk from an image's name over its indexes and manifests, each of which is kept as it is
+    met."""
 
     def __init__(
         self,
@@ -169,7 +179,12 @@ class _Walk:
         platforms: tuple[str, ...],
         limits: Limits,
     ) -> None:
-        self._registry, self._image, self._layout, self._platforms = registry, image, layout, platforms
+        self._registry, self._image, self._layout, self._platforms = (
+            registry,
+            image,
+            layout,
+            platforms,
+        )
         self._limits = limits
         self._named: set[str] = set()
         self._seen: set[Digest] = set()
@@ -181,7 +196,8 @@ class _Walk:
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
         """Walk everything; yield the descriptors of the roots.
 
-        With platforms named, each manifest for one of them is a root, since the index names others too.
+        With platforms named, each manifest for one of them is a root, since the index names others
+        too.
         """
         data, media_type = self._root(task)
         root, found = self._take(data, media_type)
@@ -208,12 +224,15 @@ class _Walk:
             log.warning("%s names %s in vain: %s", self._image, absent, self._why_absent)
 
     def _root(self, task: ImageTask) -> tuple[bytes, str]:
-        """Return the first document and its media type, without a pull where what is there is still right."""
+        """Return the first document and its media type, without a pull where what is there is still
+        right."""
         if task.head:
             head = self._registry.head_manifest(self._image.repository, self._image.version)
             if head.digest and (data := self._kept(head.digest)):
                 return data, head.media_type
-        manifest = self._registry.manifest(self._image.repository, self._image.version, self._limits.manifest_bytes)
+        manifest = self._registry.manifest(
+            self._image.repository, self._image.version, self._limits.manifest_bytes
+        )
         return manifest.data, manifest.media_type
 
     def _kept(self, digest: Digest) -> bytes | None:
@@ -233,7 +252,9 @@ class _Walk:
         data = self._kept(digest)
         if data is None:
             try:
-                data = self._registry.manifest(self._image.repository, str(digest), self._limits.manifest_bytes).data
+                data = self._registry.manifest(
+                    self._image.repository, str(digest), self._limits.manifest_bytes
+                ).data
             except RegistryError as error:
                 if error.cause != "missing":
                     raise
@@ -269,7 +290,9 @@ class _Walk:
         digest = digest_of(config)
         _check_size(digest, config.size, self._limits.manifest_bytes)
         if config.size < 0 and not self._layout.has(digest, -1):
-            data = self._registry.read_blob(self._image.repository, digest, self._limits.manifest_bytes)
+            data = self._registry.read_blob(
+                self._image.repository, digest, self._limits.manifest_bytes
+            )
             self._layout.keep_bytes(digest, data)
 
     def _bound(self, found: References) -> None:
@@ -278,11 +301,15 @@ class _Walk:
         self._named |= {str(documents.get(child, "digest")) for child in found.manifests}
         if len(self._named) > limits.index_manifests:
             most = limits.index_manifests
-            raise Malformed(f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)")
+            raise Malformed(
+                f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)"
+            )
         # The config is no layer.
         if len(found.blobs) > limits.image_layers + 1:
             most = limits.image_layers
-            raise Malformed(f"{counted(len(found.blobs), 'blob')}, more than {most} (--limit image_layers=N)")
+            raise Malformed(
+                f"{counted(len(found.blobs), 'blob')}, more than {most} (--limit image_layers=N)"
+            )
 
 
 def _platforms_of(index: bytes) -> set[str]:

@@ -1,4 +1,5 @@
-"""Datasets as files of other formats: what a dataset holds, handed out table by table in bounded memory."""
+"""Datasets as files of other formats: what a dataset holds, handed out table by table in bounded
+memory."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ METRICS = "metrics/"
 """How the names of tables of metrics begin, and the folder that they are written to."""
 
 
-def export_command(path: Path, form: str, folder: Path, tables: Sequence[str], force: bool = False) -> int:
+def export_command(
+    path: Path, form: str, folder: Path, tables: Sequence[str], force: bool = False
+) -> int:
     """Write a dataset to a folder, a file a table, and say what was written; return the exit code.
 
     What is there already under the same names is replaced, each file when the new one is whole.

@@ -1,9 +1,10 @@
 """The files that the 2017 tool, docker-remetrics, wrote, for the scripts that read them.
 
-Shapes and names are its analyzer's; the numbers are this program's, without its faults: `sha256` is a
-SHA-256; every directory stands once (the layer's root as "/" if it is an entry, as "" if it only has files);
-links, devices and FIFOs are there, hard links have their content. `st_atime` and `st_ctime` are null, since
-a tar has none. A blob is named as its downloader named it, `sha256-HEX-TIME`, with the time of the run.
+Shapes and names are its analyzer's; the numbers are this program's, without its faults: `sha256` is
+a SHA-256; every directory stands once (the layer's root as "/" if it is an entry, as "" if it only
+has files); links, devices and FIFOs are there, hard links have their content. `st_atime` and
+`st_ctime` are null, since a tar has none. A blob is named as its downloader named it,
+`sha256-HEX-TIME`, with the time of the run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ from ..files.publish import write_whole
 from ..records import KINDS
 from ..tar.paths import clean
 
-_LISTS = {"list_less_50m": 50 << 20, "list_less_1g": 1 << 30, "list_less_2g": 2 << 30, "list_bigger_2g": None}
+_LISTS = {
+    "list_less_50m": 50 << 20,
+    "list_less_1g": 1 << 30,
+    "list_less_2g": 2 << 30,
+    "list_bigger_2g": None,
+}
 """Name -> greatest size; its job divider counted in powers of two."""
 
 _VERSIONS = {"docker_schema1": "schema1"}
@@ -49,7 +55,8 @@ _KIND = {number: word for word, number in KINDS.items()}
 
 _DIRECTORIES = ("layer_db_json", "job_list_dir", "image_db_json")
 _MARK = ".hpc-remetrics-export"
-"""File beside those directories that says who wrote them: the files themselves are as the 2017 tool's."""
+"""File beside those directories that says who wrote them: the files themselves are as the 2017
+tool's."""
 
 
 @dataclass(frozen=True)
@@ -123,24 +130,37 @@ def _write_lists(dataset: Dataset, names: _Names) -> None:
         ("bad_nonanalyzed_layer_list", np.flatnonzero(names.failed)),
     ):
         _lines(names.jobs / f"{name}.out", [names.blob(row) for row in rows.tolist()])
-    _lines(names.jobs / "analyzed_absfilename.out", [names.digests[row] for row in np.flatnonzero(~names.failed)])
+    _lines(
+        names.jobs / "analyzed_absfilename.out",
+        [names.digests[row] for row in np.flatnonzero(~names.failed)],
+    )
 
 
 def _write_maps(names: _Names) -> None:
     rows = range(len(names.digests))
-    _json(names.jobs / "layer_config_map_dir.json", {names.digests[row]: names.tarball(row) for row in rows})
-    profiles = {names.digests[row]: str(names.profile(row)) for row in rows if not names.failed[row]}
+    _json(
+        names.jobs / "layer_config_map_dir.json",
+        {names.digests[row]: names.tarball(row) for row in rows},
+    )
+    profiles = {
+        names.digests[row]: str(names.profile(row)) for row in rows if not names.failed[row]
+    }
     _json(names.jobs / "layer_json_map_dir.json", profiles)
 
 
 def _write_mappers(dataset: Dataset, names: _Names) -> int:
-    """Write the images: one file of all, one a piece, and which need layers that have no profile; return how many."""
+    """Write the images: one file of all, one a piece, and which need layers that have no profile;
+    return how many."""
     manifests, jobs, mappers = {}, [], []
     for image, digest, rows, version in _images(dataset):
         name, path = names.manifest(image)
         manifests[name] = path
         missing = {names.digests[row]: names.tarball(row) for row in rows if names.failed[row]}
-        layers = {names.digests[r]: {"json_absfilename": str(names.profile(r))} for r in rows if not names.failed[r]}
+        layers = {
+            names.digests[r]: {"json_absfilename": str(names.profile(r))}
+            for r in rows
+            if not names.failed[r]
+        }
         mapper = {
             "version": version,
             "manifest": {name: path},
@@ -157,7 +177,9 @@ def _write_mappers(dataset: Dataset, names: _Names) -> int:
     _json(names.jobs / "image_mapper.json", mappers)
     _json(names.jobs / "layer_analyzer_jobs.json", jobs)
     bad = dataset.skipped.readable("image")[dataset.skipped.readable("cause") == "bad_manifest"]
-    _json(names.jobs / "bad_manifests.json", [dict([names.manifest(image)]) for image in bad.tolist()])
+    _json(
+        names.jobs / "bad_manifests.json", [dict([names.manifest(image)]) for image in bad.tolist()]
+    )
     return len(mappers)
 
 
@@ -165,7 +187,9 @@ def _images(dataset: Dataset) -> Iterator[tuple[str, str, list[int], str]]:
     """Yield name, digest, layers and manifest version of each image."""
     images, layers = dataset.images, dataset.image_layers["layer"]
     texts = (images.readable(name) for name in ("name", "digest", "manifest_type"))
-    for name, digest, kind, first, count in zip(*texts, images["first_layer"], images["layers"], strict=True):
+    for name, digest, kind, first, count in zip(
+        *texts, images["first_layer"], images["layers"], strict=True
+    ):
         yield name, digest, layers[first : first + count].tolist(), _VERSIONS.get(kind, "schema2")
 
 
@@ -182,7 +206,9 @@ def _write_profiles(dataset: Dataset, names: _Names, folder: Path) -> int:
 
 
 def _profile(dataset: Dataset, row: int, digest: str, files: _Files) -> dict[str, Any]:
-    CLS, TLS, FLS, images = (int(dataset.layers.column(n, row, row + 1)[0]) for n in ("CLS", "TLS", "FLS", "images"))
+    CLS, TLS, FLS, images = (
+        int(dataset.layers.column(n, row, row + 1)[0]) for n in ("CLS", "TLS", "FLS", "images")
+    )
     dirs = [files.directory(path) for path in sorted(files.of)]
     depths = [one["dir_depth"] for one in dirs]
     return {
@@ -207,7 +233,9 @@ def _profile(dataset: Dataset, row: int, digest: str, files: _Files) -> dict[str
 class _Files:
     """The files of one layer by directory: `of[path]` are their rows."""
 
-    def __init__(self, dataset: Dataset, layer: int, contents: FlatContents, types: np.ndarray) -> None:
+    def __init__(
+        self, dataset: Dataset, layer: int, contents: FlatContents, types: np.ndarray
+    ) -> None:
         part = dataset.entries_of(layer)
         self._paths = [clean(path) for path in dataset.paths(part.start, part.stop)]
         self._links = dataset.links(part.start, part.stop)
@@ -217,11 +245,17 @@ class _Files:
         )
         numbers = dataset.entries.column("content", part.start, part.stop)
         self._has = (numbers >= 0).tolist()
-        found = contents[np.maximum(numbers, 0)] if any(self._has) else np.empty(0, [("size", "i8")])
+        found = (
+            contents[np.maximum(numbers, 0)] if any(self._has) else np.empty(0, [("size", "i8")])
+        )
         self._size = found["size"].tolist()
         self._digest = found["digest"].tobytes() if len(found) else b""
         self._type = types[found["type"]].tolist() if len(found) else []
-        hard = (link for link, kind in zip(self._links, self._kind, strict=True) if _KIND[kind] == "hardlink")
+        hard = (
+            link
+            for link, kind in zip(self._links, self._kind, strict=True)
+            if _KIND[kind] == "hardlink"
+        )
         self._hard_links = Counter(clean(link) for link in hard)
         self.of = self._by_directory()
 
@@ -277,12 +311,17 @@ class _Files:
             return {"link_type": "symlink", "target_path": _text(self._links[row])}
         if kind == "hardlink":
             links = self._hard_links[clean(self._links[row])] + 1
-            return {"link_type": "hardlink", "num_hdlinks": links, "target_path": _text(self._links[row])}
+            return {
+                "link_type": "hardlink",
+                "num_hdlinks": links,
+                "target_path": _text(self._links[row]),
+            }
         return None
 
 
 def _text(path: bytes) -> str:
-    """Return a name as Python has it: bytes that are no UTF-8 are lone surrogates, in JSON `\\udcNN`."""
+    """Return a name as Python has it: bytes that are no UTF-8 are lone surrogates, in JSON
+    `\\udcNN`."""
     return path.decode("utf-8", "surrogateescape")
 
 

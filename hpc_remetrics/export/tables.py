@@ -27,9 +27,9 @@ Write = Callable[[Any], None]
 def write_table(table: Table, target: Path, form: str) -> int:
     r"""Write a table as `target` and return its rows; memory holds one batch.
 
-    Parquet: a row group a batch, packed with zstd. CSV: a line of names first, nothing between commas for
-    null; strings as `readable.csv_text` has them, so that a spreadsheet finds no formula in a name. JSON: one object
-    a line.
+    Parquet: a row group a batch, packed with zstd. CSV: a line of names first, nothing between
+    commas for null; strings as `readable.csv_text` has them, so that a spreadsheet finds no formula
+    in a name. JSON: one object a line.
     """
     schema = schema_of(table)
     with replacing(target) as file, _WRITERS[form](table.form, schema, file) as write:
@@ -39,7 +39,8 @@ def write_table(table: Table, target: Path, form: str) -> int:
 
 
 def is_table(table: Table, form: str, path: Path) -> bool:
-    """Say whether this program exported a file: by its columns, those of the table in this or another version."""
+    """Say whether this program exported a file: by its columns, those of the table in this or
+    another version."""
     found, known = _columns_in(path, form), schema_of(table).names
     return found[:1] == known[:1] and (set(found) <= set(known) or set(known) <= set(found))
 
@@ -76,14 +77,22 @@ def _csv(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
     from pyarrow import compute
     from pyarrow import csv as arrow_csv
 
-    plain = pa.schema([field.with_type(pa.string()) if _is_words(field) else field for field in schema])
+    plain = pa.schema(
+        [field.with_type(pa.string()) if _is_words(field) else field for field in schema]
+    )
 
     def write(batch: Any) -> None:
         table = pa.Table.from_batches([batch]).cast(plain)
         for number, name in enumerate(plain.names):
             kind = form.columns[name].type if name in form.columns else ""
-            # Most columns hold nothing odd, which Arrow finds out a hundred times as fast as Python.
-            if kind in _ODD and compute.any(compute.match_substring_regex(table.column(number), _ODD[kind])).as_py():
+            # Most columns hold nothing odd, which Arrow finds out a hundred times as fast as
+            # Python.
+            if (
+                kind in _ODD
+                and compute.any(
+                    compute.match_substring_regex(table.column(number), _ODD[kind])
+                ).as_py()
+            ):
                 cells = csv_texts(table.column(number).to_pylist(), is_path=kind == "bytes")
                 table = table.set_column(number, plain.field(number), pa.array(cells, pa.string()))
         writer.write_table(table)
@@ -99,7 +108,9 @@ def _json(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
 
     def write(batch: Any) -> None:
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        file.write("".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode())
+        file.write(
+            "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode()
+        )
 
     yield write
 

@@ -1,4 +1,5 @@
-"""Turn errors of the disk into one line that says what could not be written, why, and what to do."""
+"""Turn errors of the disk into one line that says what could not be written, why, and what to
+do."""
 
 from __future__ import annotations
 

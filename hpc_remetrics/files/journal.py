@@ -1,7 +1,9 @@
-"""An append-only file of checksummed lines: what a run has learned, in the order in which it learned it.
+"""An append-only file of checksummed lines: what a run has learned, in the order in which it
+learned it.
 
-A line is a CRC-32 in hex, a space, and a JSON value. It is written with one call, so a kill can tear only
-the last one; what stands behind the first line that is not whole is cut off by the next start.
+A line is a CRC-32 in hex, a space, and a JSON value. It is written with one call, so a kill can
+tear only the last one; what stands behind the first line that is not whole is cut off by the next
+start.
 """
 
 from __future__ import annotations
@@ -36,29 +38,36 @@ class Journal:
         try:
             self._file = open_in_place(path, os.O_APPEND)
         except OSError as error:
-            raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
+            raise OutputError(
+                f"can't write {path}: {error.strerror}", "choose another output with -o"
+            ) from None
         try:
             self._take_up(head)
         except OSError as error:
             os.close(self._file)
-            raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
+            raise OutputError(
+                f"can't write {path}: {error.strerror}", "choose another output with -o"
+            ) from None
         except BaseException:
             os.close(self._file)
             raise
         self._synced = time.monotonic()
 
     def _take_up(self, head: dict[str, Any]) -> None:
-        """Go on with what the file holds, less what a kill tore; a file of something else stays as it is."""
+        """Go on with what the file holds, less what a kill tore; a file of something else stays as
+        it is."""
         first = _line(head)
         found = next(_lines(self._file), None)
         if found not in (None, head):
             raise OutputError(
-                f"{self.path} is of another run: it says {found}, not {head}", "choose another output with -o"
+                f"{self.path} is of another run: it says {found}, not {head}",
+                "choose another output with -o",
             )
         begins = os.pread(self._file, len(first), 0).rstrip(b"\0")
         if found is None and not first.startswith(begins):
             raise OutputError(
-                f"{self.path} exists and is no journal of this program", "move it, or choose another output with -o"
+                f"{self.path} exists and is no journal of this program",
+                "move it, or choose another output with -o",
             )
         # A run that learned nothing leaves no claim on the name.
         self._head = first if found is None else b""
@@ -71,7 +80,8 @@ class Journal:
         return lines
 
     def append(self, value: Any) -> None:
-        """Append a JSON value; a kill can't take it from now on, a crash of the machine for a second more."""
+        """Append a JSON value; a kill can't take it from now on, a crash of the machine for a
+        second more."""
         data = self._head + _line(value)
         try:
             if os.write(self._file, data) != len(data):
@@ -80,14 +90,17 @@ class Journal:
             if time.monotonic() - self._synced > _SYNC_SECONDS:
                 self.sync()
         except OSError as error:
-            raise OutputError(f"can't write {self.path}: {error.strerror}", "make room and start again") from None
+            raise OutputError(
+                f"can't write {self.path}: {error.strerror}", "make room and start again"
+            ) from None
 
     def sync(self) -> None:
         os.fsync(self._file)
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Bring everything to disk and let go of the file; one that nothing was appended to is removed."""
+        """Bring everything to disk and let go of the file; one that nothing was appended to is
+        removed."""
         self.sync()
         is_empty = bool(self._head)
         os.close(self._file)
@@ -120,7 +133,9 @@ def _lines(descriptor: int) -> Iterator[Any]:
 
 
 def _is_whole(line: bytes) -> bool:
-    return line.endswith(b"\n") and line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:-1])
+    return (
+        line.endswith(b"\n") and line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:-1])
+    )
 
 
 def _whole_bytes(descriptor: int) -> int:

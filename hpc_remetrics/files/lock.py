@@ -3,11 +3,13 @@
 A POSIX lock does that on one machine and on file systems that carry locks between nodes; where they
 don't, a heartbeat in the same file tells a living job on another node. HDF5's own lock is not used.
 
-Who may read a file may lock it against writers. So the lock file is readable only for those who may write it.
+Who may read a file may lock it against writers. So the lock file is readable only for those who may
+write it.
 
-The file has a slot for the job that holds the whole output, and one for each share of it (an array job
-fills one output by many jobs, each with a share of the layers). Who holds the output locks all bytes, who
-holds a share those of its slot: shares bear one another, and nobody bears a job that holds the whole.
+The file has a slot for the job that holds the whole output, and one for each share of it (an array
+job fills one output by many jobs, each with a share of the layers). Who holds the output locks all
+bytes, who holds a share those of its slot: shares bear one another, and nobody bears a job that
+holds the whole.
 """
 
 from __future__ import annotations
@@ -31,16 +33,19 @@ HEARTBEAT = 1.0
 """Seconds between two heartbeats of the holder."""
 
 _PATIENCE = 2.0
-"""Seconds that a job waits for the lock, which one that was killed holds until its last rank is gone."""
+"""Seconds that a job waits for the lock, which one that was killed holds until its last rank is
+gone."""
 
 _WATCH = 3.5
 """Seconds that a heartbeat is watched before it counts as dead, where the lock doesn't tell."""
 
 _MODE = 0o622
-"""Permissions of a new lock file before the umask: no bit to read without one to write, even for a moment."""
+"""Permissions of a new lock file before the umask: no bit to read without one to write, even for a
+moment."""
 
 _SLOT = 128
-"""Bytes of a slot: host, process and count of the holder's heartbeats, padded with spaces; empty: all NUL."""
+"""Bytes of a slot: host, process and count of the holder's heartbeats, padded with spaces; empty:
+all NUL."""
 
 _MOST_BYTES = 1_000_001 * _SLOT
 """Bytes of a lock file in which every share has a slot."""
@@ -70,14 +75,16 @@ class OutputLock:
         except OSError as error:
             self._remove_directories()
             raise OutputError(
-                f"can't write to {self.path}: {error.strerror}{_whose(self.path)}", "choose another output with -o"
+                f"can't write to {self.path}: {error.strerror}{_whose(self.path)}",
+                "choose another output with -o",
             ) from None
         except BaseException:
             self._remove_directories()
             raise
 
     def _open(self) -> None:
-        """Open and lock the file that has the name; one that its holder removed meanwhile is opened anew."""
+        """Open and lock the file that has the name; one that its holder removed meanwhile is opened
+        anew."""
         while True:
             self._is_new = not os.path.lexists(self.path)
             self._file = open_in_place(self.path, mode=_MODE)
@@ -106,7 +113,8 @@ class OutputLock:
         texts = _read_slots(self._file).values()
         if not all(map(_SLOT_TEXT.fullmatch, texts)):
             raise OutputError(
-                f"{self.path} exists and is no lock file of this program", "move it, or choose another output with -o"
+                f"{self.path} exists and is no lock file of this program",
+                "move it, or choose another output with -o",
             )
 
     def _has_name(self) -> bool:
@@ -126,7 +134,9 @@ class OutputLock:
                 self._refuse(self._in_the_way())
             time.sleep(0.05)
         held = self._in_the_way()
-        if held and not (self._is_sure and all(_words(text)[0] == socket.gethostname() for text in held.values())):
+        if held and not (
+            self._is_sure and all(_words(text)[0] == socket.gethostname() for text in held.values())
+        ):
             self._watch(held)
         if not self._share:
             with contextlib.suppress(OSError):  # what dead jobs left in the slots of shares
@@ -145,16 +155,24 @@ class OutputLock:
         return True
 
     def _in_the_way(self) -> dict[int, str]:
-        """Return what stands in the slots of those that would be in the way if they lived, by slot."""
+        """Return what stands in the slots of those that would be in the way if they lived, by
+        slot."""
         slots = _read_slots(self._file)
-        return {slot: text for slot, text in slots.items() if not self._share or slot in (0, self._share)}
+        return {
+            slot: text
+            for slot, text in slots.items()
+            if not self._share or slot in (0, self._share)
+        }
 
     def _watch(self, held: dict[int, str]) -> None:
-        """Refuse if a holder still beats, for where locks don't reach between nodes, or aren't known at all."""
+        """Refuse if a holder still beats, for where locks don't reach between nodes, or aren't
+        known at all."""
         until = time.monotonic() + _WATCH
         while time.monotonic() < until:
             time.sleep(0.1)
-            moved = {slot: text for slot, text in self._in_the_way().items() if text != held.get(slot)}
+            moved = {
+                slot: text for slot, text in self._in_the_way().items() if text != held.get(slot)
+            }
             if moved:
                 self._refuse(moved)
 
@@ -199,11 +217,18 @@ class OutputLock:
             self.undo()
 
     def undo(self) -> None:
-        """Release the lock of a run that came to nothing, and remove what was made for it: file and directories.
+        """Release the lock of a run that came to nothing, and remove what was made for it: file and
+        directories.
 
-        The file is removed while it is locked, and whoever locks one looks whether it still has its name.
+        The file is removed while it is locked, and whoever locks one looks whether it still has its
+        name.
         """
-        if self._is_new and self._is_sure and not self._share and set(_read_slots(self._file)) <= {0}:
+        if (
+            self._is_new
+            and self._is_sure
+            and not self._share
+            and set(_read_slots(self._file)) <= {0}
+        ):
             with contextlib.suppress(OSError):
                 remove(self.path)
             self.release()
@@ -222,9 +247,11 @@ def lock_path(output: Path) -> Path:
 
 
 def holders(output: Path) -> list[tuple[int, str, str]]:
-    """Return (share, host, process) of those that hold an output now, as far as can be told from here.
+    """Return (share, host, process) of those that hold an output now, as far as can be told from
+    here.
 
-    A holder on this machine counts while its lock is there, one on another node while its slot is not empty.
+    A holder on this machine counts while its lock is there, one on another node while its slot is
+    not empty.
 
     :raises PermissionError: the file is there, and is not for this user to read.
     """
@@ -237,7 +264,11 @@ def holders(output: Path) -> list[tuple[int, str, str]]:
     try:
         found = {slot: _words(text) for slot, text in _read_slots(file).items()}
         here = socket.gethostname()
-        return [(slot, *words) for slot, words in found.items() if words[0] != here or _is_locked(file, slot)]
+        return [
+            (slot, *words)
+            for slot, words in found.items()
+            if words[0] != here or _is_locked(file, slot)
+        ]
     finally:
         os.close(file)
 
@@ -248,7 +279,10 @@ def _read_slots(file: int) -> dict[int, str]:
     if not stat.S_ISREG(found.st_mode):
         return {}
     data = os.pread(file, min(found.st_size, _MOST_BYTES), 0)
-    texts = (data[at : at + _SLOT].strip(b"\0 \n").decode(errors="replace") for at in range(0, len(data), _SLOT))
+    texts = (
+        data[at : at + _SLOT].strip(b"\0 \n").decode(errors="replace")
+        for at in range(0, len(data), _SLOT)
+    )
     return {slot: text for slot, text in enumerate(texts) if text}
 
 
@@ -271,7 +305,8 @@ def _reader(file: int) -> int:
 
 
 def _lock_in_the_way(file: int, start: int, length: int) -> tuple[int, ...] | None:
-    """Return type, whence, start, length and process of a lock that bars writers; None if the system can't tell."""
+    """Return type, whence, start, length and process of a lock that bars writers; None if the
+    system can't tell."""
     # struct flock of Linux on 64 bits.
     wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     try:
@@ -281,7 +316,8 @@ def _lock_in_the_way(file: int, start: int, length: int) -> tuple[int, ...] | No
 
 
 def _whose(path: Path) -> str:
-    """Return whose the file is that can't be opened, to be said in brackets; "" if there is none."""
+    """Return whose the file is that can't be opened, to be said in brackets; "" if there is
+    none."""
     try:
         found = os.lstat(path)
     except OSError:

@@ -1,9 +1,11 @@
-"""Walk a path component by component, and follow only those symbolic links that a stranger can't have planted.
+"""Walk a path component by component, and follow only those symbolic links that a stranger can't
+have planted.
 
-In a sticky directory, such as /tmp, a link is followed if it belongs to the user or to the owner of the
-directory. That is the kernel's rule (`fs.protected_symlinks`), which some machines have switched off, and which
-says nothing of directories that a group shares. Elsewhere links of the user, of root and of the directory's
-owner are followed. The walk holds each directory open, so that nobody can swap one between the check and its use.
+In a sticky directory, such as /tmp, a link is followed if it belongs to the user or to the owner of
+the directory. That is the kernel's rule (`fs.protected_symlinks`), which some machines have
+switched off, and which says nothing of directories that a group shares. Elsewhere links of the
+user, of root and of the directory's owner are followed. The walk holds each directory open, so that
+nobody can swap one between the check and its use.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Place:
 
 @contextmanager
 def place(path: Path) -> Iterator[Place]:
-    """Walk to the directory of a path and hold it; a link as the last component is followed too, by the same rule.
+    """Walk to the directory of a path and hold it; a link as the last component is followed too, by
+    the same rule.
 
     :raises OutputError: a link on the way may be a stranger's.
     :raises OSError: a directory on the way is missing, or can't be searched.
@@ -105,7 +108,9 @@ def may_follow(link: os.stat_result, directory: os.stat_result) -> bool:
 
 def is_shared(directory: os.stat_result) -> bool:
     """Say whether others may make files in a directory, but not remove those of their owners."""
-    return bool(directory.st_mode & stat.S_ISVTX and directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return bool(
+        directory.st_mode & stat.S_ISVTX and directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def owner_name(number: int) -> str:

@@ -1,9 +1,9 @@
 """Open files for writing: the only module that does.
 
-Every name is walked by the rules of `names.place`. A new file is created exclusively, so nothing that was
-planted under its name is ever written to; a file that is changed in place (a lock, a journal, a blob that is
-being downloaded) must be a regular file that has no other name and, in a sticky directory, no strange owner.
-The permissions of new files are those that the umask leaves.
+Every name is walked by the rules of `names.place`. A new file is created exclusively, so nothing
+that was planted under its name is ever written to; a file that is changed in place (a lock, a
+journal, a blob that is being downloaded) must be a regular file that has no other name and, in a
+sticky directory, no strange owner. The permissions of new files are those that the umask leaves.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _check_in_place(descriptor: int, at: Place) -> None:
     """Refuse a file whose bytes are not this user's alone to change."""
     found, directory = os.fstat(descriptor), os.fstat(at.directory)
     if not stat.S_ISREG(found.st_mode):
-        raise OutputError(f"{at.path} is no regular file", "move it, or choose another output with -o")
+        raise OutputError(
+            f"{at.path} is no regular file", "move it, or choose another output with -o"
+        )
     if found.st_nlink > 1:
         raise OutputError(
             f"{at.path} is one of {found.st_nlink} hard links to a file, and writing to it would change all of them",
@@ -83,7 +85,8 @@ def _check_in_place(descriptor: int, at: Place) -> None:
 
 
 def private_file(path: Path, mode: str) -> BinaryIO:
-    """Open a file in a directory that this program made for itself, with permissions for its owner alone.
+    """Open a file in a directory that this program made for itself, with permissions for its owner
+    alone.
 
     :param mode: `xb`, `wb`, `ab` or `w+b`, as for `open`; no link is followed.
     """
@@ -91,7 +94,8 @@ def private_file(path: Path, mode: str) -> BinaryIO:
 
 
 def private_descriptor(path: Path, flags: int = 0) -> int:
-    """Open a file as `private_file`, one that is missing is created; return a descriptor to read and write it.
+    """Open a file as `private_file`, one that is missing is created; return a descriptor to read
+    and write it.
 
     :param flags: more flags, such as `os.O_APPEND`.
     """
@@ -99,17 +103,20 @@ def private_descriptor(path: Path, flags: int = 0) -> int:
 
 
 def shared_file(path: Path) -> BinaryIO:
-    """Open a file that another process of the rank has made by `private_file`, to change it where it is."""
+    """Open a file that another process of the rank has made by `private_file`, to change it where
+    it is."""
     return open(os.open(path, os.O_RDWR | _SAFE), "r+b")
 
 
 def reopened(descriptor: int) -> BinaryIO:
-    """Open the file of a descriptor once more for reading, from its beginning, whatever has its name by now."""
+    """Open the file of a descriptor once more for reading, from its beginning, whatever has its
+    name by now."""
     return open(f"/proc/self/fd/{descriptor}", "rb")
 
 
 def make_directories(path: Path) -> list[Path]:
-    """Make a directory and those above it that are missing; return those that were made, the outermost first.
+    """Make a directory and those above it that are missing; return those that were made, the
+    outermost first.
 
     :raises OSError: one can't be made, or something else has the name.
     """

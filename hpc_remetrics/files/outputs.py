@@ -1,4 +1,5 @@
-"""Decide whether an output may have its name: what is replaced without asking, and what only with --force."""
+"""Decide whether an output may have its name: what is replaced without asking, and what only with
+--force."""
 
 from __future__ import annotations
 
@@ -16,13 +17,15 @@ FORCE = "name another file, or replace it with --force"
 def check_output(path: Path) -> None:
     """Refuse a name that something else than a regular file has.
 
-    :raises OutputError: it is a directory, a device, a pipe or a socket, or a link that is not followed.
+    :raises OutputError: it is a directory, a device, a pipe or a socket, or a link that is not
+        followed.
     """
     real_name(path)
 
 
 def real_name(path: Path) -> Path:
-    """Return the name of the file that is to be replaced: where a link leads, even if nothing is there yet.
+    """Return the name of the file that is to be replaced: where a link leads, even if nothing is
+    there yet.
 
     :raises OutputError: as `check_output`.
     """
@@ -50,12 +53,14 @@ def check_replaceable(
     force: bool = False,
     inputs: Iterable[Path] = (),
 ) -> None:
-    """Refuse an output whose place is taken by what this program did not make, or by what the command reads.
+    """Refuse an output whose place is taken by what this program did not make, or by what the
+    command reads.
 
     A file without a byte in it is replaced as if it were not there.
 
     :param what: the kind of output, for the message: `page`, `list` …
-    :param is_own: says whether this program made the file that is there, as an output of the same kind.
+    :param is_own: says whether this program made the file that is there, as an output of the same
+        kind.
     :param force: replace what is not the program's own, and what is read-only.
     :param inputs: files and directories that the command reads; never replaced.
     :raises UsageError: it may not be replaced.
@@ -68,7 +73,9 @@ def check_replaceable(
         check_parent(path)
         return
     except OSError as error:
-        raise OutputError(f"can't write {path}: {error.strerror}", "choose another output with -o") from None
+        raise OutputError(
+            f"can't write {path}: {error.strerror}", "choose another output with -o"
+        ) from None
     check_not_input(path, inputs)
     if not force:
         check_writable(path)
@@ -78,35 +85,43 @@ def check_replaceable(
 
 
 def check_writable(path: Path, hint: str = FORCE) -> None:
-    """Refuse a file that nobody, or not this user, may write: renaming another over it would not ask.
+    """Refuse a file that nobody, or not this user, may write: renaming another over it would not
+    ask.
 
     :raises OutputError: it is read-only.
     """
     try:
         found = os.stat(path)
     except OSError as error:
-        raise OutputError(f"{path} can't be replaced: {error.strerror}", "remove it, or name another file") from None
+        raise OutputError(
+            f"{path} can't be replaced: {error.strerror}", "remove it, or name another file"
+        ) from None
     mode = stat.S_IMODE(found.st_mode)
     # The superuser may write everything; a file without any such bit is still meant to stay.
     if not mode & 0o222:
         raise OutputError(f"{path} is read-only (mode {mode:04o})", hint)
     if not os.access(path, os.W_OK, effective_ids=True):
         raise OutputError(
-            f"{path} belongs to {owner_name(found.st_uid)} and is not writable for you (mode {mode:04o})", hint
+            f"{path} belongs to {owner_name(found.st_uid)} and is not writable for you (mode {mode:04o})",
+            hint,
         )
 
 
 def check_parent(path: Path) -> None:
-    """Refuse an output that can't be made: its directory, or the nearest one that exists, isn't writable.
+    """Refuse an output that can't be made: its directory, or the nearest one that exists, isn't
+    writable.
 
     :raises OutputError: it names the directory.
     """
     directory = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not directory.is_dir():
-        raise OutputError(f"can't write {path}: {directory} is no directory", "choose another output with -o")
+        raise OutputError(
+            f"can't write {path}: {directory} is no directory", "choose another output with -o"
+        )
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
         raise OutputError(
-            f"can't write {path}: no permission to make files in {directory}", "choose another output with -o"
+            f"can't write {path}: no permission to make files in {directory}",
+            "choose another output with -o",
         )
 
 

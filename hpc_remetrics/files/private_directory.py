@@ -1,8 +1,9 @@
-"""Private directories where others can write, too: made by this user, entered by nobody else, and no link.
+"""Private directories where others can write, too: made by this user, entered by nobody else, and
+no link.
 
-In a directory like /tmp anybody can make any name first. So a name counts only if what it names, looked at once and
-through an open descriptor, is a directory of this user that nobody else may enter; where it is taken, another one is
-made.
+In a directory like /tmp anybody can make any name first. So a name counts only if what it names,
+looked at once and through an open descriptor, is a directory of this user that nobody else may
+enter; where it is taken, another one is made.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def private_directory(above: Path, name: str) -> Path:
-    """Return a private directory in `above`: `name`, or where that is taken another, which later calls find.
+    """Return a private directory in `above`: `name`, or where that is taken another, which later
+    calls find.
 
     :raises OSError: `above` can't be written, or everybody can rename what lies in it.
     """
@@ -37,7 +39,8 @@ def private_directory(above: Path, name: str) -> Path:
 
 
 def private_directories(above: Path, name: str) -> list[Path]:
-    """Return the private directories that `private_directory` made there, in order of their names."""
+    """Return the private directories that `private_directory` made there, in order of their
+    names."""
     try:
         names = os.listdir(above)
     except OSError:
@@ -78,7 +81,8 @@ def _taken(path: Path) -> OSError:
 
 
 def _check_above(above: Path) -> None:
-    """Refuse a directory in which everybody can put another directory in the place of this user's."""
+    """Refuse a directory in which everybody can put another directory in the place of this
+    user's."""
     mode = above.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         reason = "everybody can rename what lies there (it lacks the sticky bit: chmod +t)"

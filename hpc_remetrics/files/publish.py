@@ -34,8 +34,8 @@ _given: deque[Path] = deque(maxlen=64)
 def publish_copy(source: Path, target: Path) -> None:
     """Copy a finished file under a temporary name beside `target`, sync it, and rename it.
 
-    Either `target` is there and whole afterwards, or it isn't there; a kill in between leaves at most the
-    temporary file. An existing target is never touched: `FileExistsError`.
+    Either `target` is there and whole afterwards, or it isn't there; a kill in between leaves at
+    most the temporary file. An existing target is never touched: `FileExistsError`.
     """
     with _written_beside(target) as (at, temporary, descriptor):
         _copy(source, descriptor)
@@ -62,17 +62,21 @@ def write_whole(path: Path, pieces: Iterable[bytes | str], sync: bool = True) ->
     """
     with replacing(path, sync) as file:
         for piece in pieces:
-            file.write(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)
+            file.write(
+                piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece
+            )
 
 
 @contextmanager
 def replacing(target: Path, sync: bool = True) -> Iterator[BinaryIO]:
-    """Give a new file to write; when that went well, it gets the target's name, in place of what had it.
+    """Give a new file to write; when that went well, it gets the target's name, in place of what
+    had it.
 
     Two processes that write the same target, as the ranks of a launcher would, don't meet.
 
     :param sync: as for `write_whole`.
-    :raises OutputError: the target is a directory, a device or a pipe, or a link that is not followed.
+    :raises OutputError: the target is a directory, a device or a pipe, or a link that is not
+        followed.
     """
     with _written_beside(real_name(target)) as (at, temporary, descriptor):
         with open(os.dup(descriptor), "wb") as file:
@@ -88,7 +92,9 @@ def publish_whole(temporary: Path, target: Path) -> None:
     :raises OutputError: something else had it.
     """
     with place(temporary) as at:
-        descriptor = os.open(at.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.directory)
+        descriptor = os.open(
+            at.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.directory
+        )
     try:
         os.fsync(descriptor)
     finally:
@@ -111,14 +117,16 @@ def temporary_name(target: Path) -> Path:
 
 
 def remove_temporaries() -> None:
-    """Remove what still has one of the temporary names that this process gave last, before a signal ends it."""
+    """Remove what still has one of the temporary names that this process gave last, before a signal
+    ends it."""
     for name in _given:
         with contextlib.suppress(OSError):
             remove(name)
 
 
 def sweep(target: Path) -> int:
-    """Remove the temporary files that killed runs left beside a file, and return how many there were.
+    """Remove the temporary files that killed runs left beside a file, and return how many there
+    were.
 
     The caller holds the lock on what the file belongs to.
     """
@@ -126,7 +134,8 @@ def sweep(target: Path) -> int:
 
 
 def sweep_directory(directory: Path, stem: str = r"\..+\.") -> int:
-    """Remove the temporary files of a directory, and return how many there were; nothing else is touched.
+    """Remove the temporary files of a directory, and return how many there were; nothing else is
+    touched.
 
     :param stem: regular expression for what stands before the random part of the name.
     """
@@ -156,7 +165,8 @@ def _stem(name: str) -> str:
 
 @contextmanager
 def _written_beside(target: Path) -> Iterator[tuple[Place, str, int]]:
-    """Give the target's place, and name and descriptor of a new file beside it; remove what was not renamed."""
+    """Give the target's place, and name and descriptor of a new file beside it; remove what was not
+    renamed."""
     with place(target) as at:
         temporary = temporary_name(at.path).name
         descriptor = create_at(at, temporary)

@@ -16,9 +16,9 @@ RULE = 1
 LONGEST = 120
 """Most characters of a head."""
 
-# A script is named by its interpreter, in libmagic's words where it has some: it knows /usr/bin/python3,
-# but says "a /opt/x/bin/python3 script" of others. One that isn't here is "a script", so that no text of
-# the file remains.
+# A script is named by its interpreter, in libmagic's words where it has some: it knows
+# /usr/bin/python3, but says "a /opt/x/bin/python3 script" of others. One that isn't here is "a
+# script", so that no text of the file remains.
 INTERPRETERS = {
     "python": "Python script",
     "pypy": "Python script",
@@ -60,23 +60,37 @@ _FAMILIES = tuple(
         # `file` says so where libmagic gives up; with a buffer that is an exception.
         (r"(?:ERROR: |cannot open |unreadable by libmagic)", "unreadable by libmagic"),
         (r"(?:(?:setuid|setgid|sticky) )+(.*)", r"\1"),
-        # ELF: class, byte order, kind, machine. That a position-independent one is called executable or
-        # shared object depends on the permission bits of the file, which a buffer hasn't.
+        # ELF: class, byte order, kind, machine. That a position-independent one is called
+        # executable or shared object depends on the permission bits of the file, which a buffer
+        # hasn't.
         (r"(ELF [^,]*)pie executable(.*)", r"\1shared object\2"),
         (r"(ELF [\w -]*[a-z](?:, (?:[\w./-]| (?!version\b|\())+)?)", r"\1"),
-        # A compound document tells more where its directory is within the first bytes, but not if it isn't.
-        (r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)", "Composite Document File V2 Document"),
+        # A compound document tells more where its directory is within the first bytes, but not if
+        # it isn't.
+        (
+            r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)",
+            "Composite Document File V2 Document",
+        ),
         # That a zip is a Java or Android archive is sometimes told by its end alone.
-        (r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)", "Zip archive data"),
+        (
+            r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)",
+            "Zip archive data",
+        ),
         # A PHP archive is a script that an archive follows, told by its end.
         (r"PHP (?:phar archive|script)", "PHP script"),
         # Text: in which characters, not how its lines are.
-        (r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b", r"\1"),
+        (
+            r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b",
+            r"\1",
+        ),
         (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
         (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
         # Containers: the second field says what is in them.
         (r"(RIFF \([a-z-]+\) data, VirtualDub link)", r"\1"),
-        (r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*)", r"\1"),
+        (
+            r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*)",
+            r"\1",
+        ),
         (r"((?:ISO Media|Ogg data|MPEG ADTS), [A-Za-z][\w./-]*(?: [\w./-]+)*)", r"\1"),
         # Numbers and remarks that are worth keeping, and few.
         (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
@@ -88,18 +102,37 @@ _FAMILIES = tuple(
         (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
         (r"(GCC precompiled header)(?: \(version [^)]*\))?( for [A-Za-z+]+)?", r"\1\2"),
         (r"(Audio file with ID3)", r"\1"),
-        # After these words the text of the file begins with no mark to cut at, or the number of a version.
+        # After these words the text of the file begins with no mark to cut at, or the number of a
+        # version.
         (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
-        (r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b", r"\1"),
+        (
+            r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b",
+            r"\1",
+        ),
         (
             r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b",
             r"\1",
         ),
-        (r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b", r"\1"),
-        (r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b", r"\1"),
-        (r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b", r"\1"),
-        (r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b", r"\1"),
-        (r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS|Delta RPM)\b", r"\1"),
+        (
+            r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b",
+            r"\1",
+        ),
+        (
+            r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b",
+            r"\1",
+        ),
+        (
+            r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b",
+            r"\1",
+        ),
+        (
+            r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b",
+            r"\1",
+        ),
+        (
+            r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS|Delta RPM)\b",
+            r"\1",
+        ),
     )
 )
 
@@ -126,7 +159,8 @@ _EDGES = " .-/(&_'"
 
 
 def head_of(description: str) -> str:
-    """Return the stable head of a description by libmagic: one line of printable ASCII, at most 120 characters.
+    """Return the stable head of a description by libmagic: one line of printable ASCII, at most 120
+    characters.
 
     The head of a head is itself.
 
@@ -165,5 +199,7 @@ def _script(text: str) -> str:
         name = word.rpartition("/")[2].rstrip(",")
         if not name or name == "env" or name.startswith("-") or "=" in word:
             continue
-        return INTERPRETERS.get(name) or INTERPRETERS.get(re.sub(r"-?[\d.]+$", "", name)) or "a script"
+        return (
+            INTERPRETERS.get(name) or INTERPRETERS.get(re.sub(r"-?[\d.]+$", "", name)) or "a script"
+        )
     return "a script"

@@ -1,8 +1,10 @@
-"""What is held of a content while it passes, so that libmagic can be asked about it as of a whole file.
+"""What is held of a content while it passes, so that libmagic can be asked about it as of a whole
+file.
 
-`file` reads a file's first bytes, as many of its last ones, and two kinds of files anywhere: executables (ELF)
-and compound documents. A small content is held whole. Of a large one, both ends are held and the
-middle is a hole; only where libmagic would read in that hole, the content is written to scratch.
+`file` reads a file's first bytes, as many of its last ones, and two kinds of files anywhere:
+executables (ELF) and compound documents. A small content is held whole. Of a large one, both ends
+are held and the middle is a hole; only where libmagic would read in that hole, the content is
+written to scratch.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import BinaryIO, NamedTuple
 from .libmagic import compound, elf
 
 HEAD_BYTES = 7 << 20
-"""Bytes of a content's beginning that are held: what `file` 5.44 reads. Of a large one as many of its end are, too."""
+"""Bytes of a content's beginning that are held: what `file` 5.44 reads. Of a large one as many of
+its end are, too."""
 
 WHOLE_BYTES = 1 << 30
 """Bytes of the largest content that is written to scratch for libmagic."""
@@ -51,7 +54,8 @@ class Held(NamedTuple):
         return b"".join(reversed(pieces))
 
     def read(self, offset: int, size: int) -> bytes | None:
-        """Return bytes of the ends; None if one of them is in the hole between, or behind the content."""
+        """Return bytes of the ends; None if one of them is in the hole between, or behind the
+        content."""
         if offset + size <= len(self.head):
             return self.head[offset : offset + size]
         behind, of_tail = self.size - offset, sum(map(len, self.tail))
@@ -77,7 +81,8 @@ class Keeper:
     """Holds what types need of one content whose bytes come in pieces.
 
     :param size: bytes of the whole content.
-    :param directory: scratch, for a content of which libmagic may read any part; None: both ends have to do.
+    :param directory: scratch, for a content of which libmagic may read any part; None: both ends
+        have to do.
     """
 
     def __init__(self, size: int, directory: Path | None) -> None:
@@ -120,7 +125,11 @@ class Keeper:
     def _begin_tail(self) -> None:
         self._head = b"".join(self._pieces)
         self._pieces.clear()
-        if self._directory is None or self._size > WHOLE_BYTES or not is_read_anywhere(self._head, self._size):
+        if (
+            self._directory is None
+            or self._size > WHOLE_BYTES
+            or not is_read_anywhere(self._head, self._size)
+        ):
             return
         try:
             # Other ranks need scratch too: at most half of what is free is taken.
@@ -142,10 +151,14 @@ class Keeper:
 
 def is_read_anywhere(head: bytes, size: int) -> bool:
     """Tell whether libmagic may read between the ends of a content."""
-    return size > 2 * HEAD_BYTES and (compound.begins(head) or elf.names_other_places(head, size, HEAD_BYTES))
+    return size > 2 * HEAD_BYTES and (
+        compound.begins(head) or elf.names_other_places(head, size, HEAD_BYTES)
+    )
 
 
-def keep(pieces: Iterable[bytes], size: int, directory: Path | None, see: Callable[[bytes], object]) -> Data:
+def keep(
+    pieces: Iterable[bytes], size: int, directory: Path | None, see: Callable[[bytes], object]
+) -> Data:
     """Return what is held of a content, and show each piece of it to `see`."""
     keeper = Keeper(size, directory)
     for piece in pieces:

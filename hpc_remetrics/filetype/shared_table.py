@@ -1,12 +1,13 @@
 """The table of a node from content to type: what one process asked libmagic, no other asks again.
 
-Two files in one directory of the node's tmpfs. `types-SLOTS.table` is a direct-mapped array of 64-bit
-words, mapped by every process: the digest's low bits choose the slot, the word holds 44 more bits of it
-and the type's number. `types.names` is the list of descriptions, one a line, only ever appended to.
+Two files in one directory of the node's tmpfs. `types-SLOTS.table` is a direct-mapped array of
+64-bit words, mapped by every process: the digest's low bits choose the slot, the word holds 44 more
+bits of it and the type's number. `types.names` is the list of descriptions, one a line, only ever
+appended to.
 
-Neither needs a lock to be read, and the array none to be written: a word is stored by one aligned 64-bit
-store, so a reader sees the old word or the new one. The table is lossy: a content overwrites another one
-of the same slot, which then costs one more question.
+Neither needs a lock to be read, and the array none to be written: a word is stored by one aligned
+64-bit store, so a reader sees the old word or the new one. The table is lossy: a content overwrites
+another one of the same slot, which then costs one more question.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ SLOTS = 1 << 21
 
 # A word: 44 bits of the digest, then the type's number + 1 in 20 bits, so that 0 is an empty slot.
 #
-# A content never met gets another one's type when slot and tag agree by chance: one word is compared a
-# look-up, so the probability is at most 2**-44 each; 10**9 distinct contents on one node expect 6e-5
-# wrong types. (Slot and tag together are 65 bits of SHA-256: who spends 2**33 hashes can make two files
-# of his own share a type, and that is all he gets.)
+# A content never met gets another one's type when slot and tag agree by chance: one word is
+# compared a look-up, so the probability is at most 2**-44 each; 10**9 distinct contents on one node
+# expect 6e-5 wrong types. (Slot and tag together are 65 bits of SHA-256: who spends 2**33 hashes
+# can make two files of his own share a type, and that is all he gets.)
 _TAG_BITS = 44
 _TAG_MASK = (1 << _TAG_BITS) - 1
 _NUMBER_BITS = 20
@@ -45,14 +46,15 @@ _MOST_SLOTS = 1 << 28
 
 
 class TypeTable:
-    """Map SHA-256 digests to type numbers, and numbers to descriptions, for all processes of a node.
+    """Map SHA-256 digests to type numbers, and numbers to descriptions, for all processes of a
+    node.
 
     The directory must be of one version of libmagic and of the rule (`filetype.signature()` in its
     name), and on a tmpfs, or it is slow. An object belongs to one process: make it after a fork.
 
     :param directory: made if missing; any number of processes may create or join at once.
-    :param slots: a power of two up to 2**28; tables of different size in one directory don't disturb
-        each other.
+    :param slots: a power of two up to 2**28; tables of different size in one directory don't
+        disturb each other.
     :raises OutputError: the directory has no room or can't be written.
     """
 
@@ -87,8 +89,8 @@ class TypeTable:
     def put(self, digest: bytes, number: int) -> None:
         """Remember the type number of a content; it may be forgotten at any time.
 
-        Only "timed out" stays: a content that was killed once is not tried again because another one
-        took its slot.
+        Only "timed out" stays: a content that was killed once is not tried again because another
+        one took its slot.
         """
         bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
         slot = bits & self._slot_mask
@@ -121,7 +123,9 @@ class TypeTable:
         if number >= len(self._descriptions):
             self._read_names()
         if not 0 <= number < len(self._descriptions):
-            raise IndexError(f"type number {number} is unknown, there are {len(self._descriptions)}")
+            raise IndexError(
+                f"type number {number} is unknown, there are {len(self._descriptions)}"
+            )
         return self._descriptions[number]
 
     def descriptions(self) -> list[str]:
@@ -130,7 +134,8 @@ class TypeTable:
         return list(self._descriptions)
 
     def is_first(self, what: str) -> bool:
-        """Tell whether this is the first process of the node to say a thing that should be said once."""
+        """Tell whether this is the first process of the node to say a thing that should be said
+        once."""
         try:
             os.close(private_descriptor(self._directory / f"said.{what}", os.O_EXCL))
         except OSError:
@@ -157,7 +162,11 @@ class TypeTable:
     def _read_names(self) -> None:
         """Take in the lines that others appended; one without its line feed isn't there (yet)."""
         size = os.fstat(self._names).st_size
-        data = os.pread(self._names, size - self._consumed, self._consumed) if size > self._consumed else b""
+        data = (
+            os.pread(self._names, size - self._consumed, self._consumed)
+            if size > self._consumed
+            else b""
+        )
         whole = data[: data.rfind(b"\n") + 1]
         self._consumed += len(whole)
         for line in whole.split(b"\n")[:-1]:

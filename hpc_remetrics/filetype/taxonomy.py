@@ -1,4 +1,5 @@
-"""The taxonomy of types: every head of a description falls under one class, one group, one media type.
+"""The taxonomy of types: every head of a description falls under one class, one group, one media
+type.
 
 :data:`TABLE` is the whole of it, first match wins. Classes and groups are those of the studies this
 program carries on; "other" and "data" are groups like any, so that their share is seen.
@@ -14,19 +15,29 @@ OCTETS = "application/octet-stream"
 
 
 class Type(NamedTuple):
-    """What a head means: its group, its class, and the media type that `file --mime-type` gives it."""
+    """What a head means: its group, its class, and the media type that `file --mime-type` gives
+    it."""
 
     group: str
     class_: str
     mime: str
 
 
-CLASSES = ("executables", "source", "scripts", "documents", "archives", "media", "databases", "other")
+CLASSES = (
+    "executables",
+    "source",
+    "scripts",
+    "documents",
+    "archives",
+    "media",
+    "databases",
+    "other",
+)
 """The classes, in the order in which figures show them."""
 
-# [class: group], then a line for each rule: a media type ("-" for octets) and a regular expression that
-# must match the head's beginning; the longer word stands before the shorter. Groups may come twice: what
-# many rare types have in common (… image, … audio) is asked last.
+# [class: group], then a line for each rule: a media type ("-" for octets) and a regular expression
+# that must match the head's beginning; the longer word stands before the shorter. Groups may come
+# twice: what many rare types have in common (… image, … audio) is asked last.
 TABLE = r"""
 [other: untyped]
 -                                               (untyped|timed out|unreadable by libmagic)$
@@ -444,7 +455,8 @@ GROUPS = tuple(dict.fromkeys((type_.class_, type_.group) for _, type_ in RULES))
 
 @lru_cache(maxsize=1 << 14)
 def classify(head: str) -> Type:
-    """Return the group, class and media type of a head (:func:`~.heads.head_of`) or of a fixed type.
+    """Return the group, class and media type of a head (:func:`~.heads.head_of`) or of a fixed
+    type.
 
     >>> classify("ELF 64-bit LSB shared object, x86-64")
     Type(group='ELF', class_='executables', mime='application/x-sharedlib')

@@ -41,7 +41,8 @@ __all__ = [
 ]
 
 MODES = ("exact", "plain", "none")
-"""Ways to type: ask libmagic for less, ask it with all its rules, or call everything "untyped"; the first two agree."""
+"""Ways to type: ask libmagic for less, ask it with all its rules, or call everything "untyped"; the
+first two agree."""
 
 TOGETHER, TOGETHER_BYTES = 128, 1 << 20
 """Contents, and bytes of them, that wait to be typed at most."""
@@ -50,7 +51,8 @@ _Ask = Callable[[Data], bytes | None]
 
 _log = logging.getLogger(__name__)
 
-# The watch: a sequence number, which is 0 when libmagic isn't running, and the digest that it works on.
+# The watch: a sequence number, which is 0 when libmagic isn't running, and the digest that it works
+# on.
 _SEQUENCE = Struct("=Q")
 _DIGEST_AT = _SEQUENCE.size
 WATCH_BYTES = _DIGEST_AT + 32
@@ -62,13 +64,16 @@ class Typer:
 
     :param mode: a member of :data:`MODES`.
     :param table: the node's table, of this :func:`signature`.
-    :param watch: :data:`WATCH_BYTES` writable bytes shared with the parent, or None where nobody watches.
+    :param watch: :data:`WATCH_BYTES` writable bytes shared with the parent, or None where nobody
+        watches.
     :raises UsageError: there is no such mode.
     """
 
     def __init__(self, mode: str, table: TypeTable, watch: memoryview | None = None) -> None:
         if mode not in MODES:
-            raise UsageError(f"no way to type files is called {mode!r}", f"choose from {', '.join(MODES)}")
+            raise UsageError(
+                f"no way to type files is called {mode!r}", f"choose from {', '.join(MODES)}"
+            )
         self._mode = mode
         self._table = table
         self._watch = memoryview(bytearray(WATCH_BYTES)) if watch is None else watch.cast("B")
@@ -76,7 +81,9 @@ class Typer:
         self._libmagic: _Libmagic | None = None
         self._waiting: dict[bytes, list[Any]] = {}
         self._waiting_bytes = 0
-        self._numbers: dict[bytes, int] = {}  # libmagic's own words -> number, to reduce each only once
+        self._numbers: dict[
+            bytes, int
+        ] = {}  # libmagic's own words -> number, to reduce each only once
 
     def type_of(self, digest: bytes, data: Data, size: int) -> int:
         """Return the number, in the table, of the type of a content.
@@ -131,7 +138,8 @@ class Typer:
     def _ask(self, digest: bytes, data: Data) -> int:
         if self._libmagic is None:
             self._libmagic = _Libmagic(self._mode, self._table)
-        # The digest stands before the number that vouches for it; the parent reads in the other order.
+        # The digest stands before the number that vouches for it; the parent reads in the other
+        # order.
         self._sequence += 1
         self._watch[_DIGEST_AT:WATCH_BYTES] = digest
         self._running[0] = self._sequence
@@ -165,10 +173,15 @@ class _Libmagic:
                 exact = _exact(plain)
             except ValueError as error:
                 if table.is_first("plain"):
-                    _log.warning("types are asked of libmagic plainly, which takes longer: %s", error)
+                    _log.warning(
+                        "types are asked of libmagic plainly, which takes longer: %s", error
+                    )
                 return
             if exact.unused and table.is_first("matcher"):
-                _log.warning("texts take longer to type: Hyperscan %s misses matches and is not used", exact.unused)
+                _log.warning(
+                    "texts take longer to type: Hyperscan %s misses matches and is not used",
+                    exact.unused,
+                )
             self.describe = partial(_sooner_plainly, exact.ask, plain.ask, table)
 
 
@@ -201,9 +214,15 @@ def speed() -> tuple[str, str]:
     try:
         exact = _exact(Magic())
     except ValueError as error:
-        return f"types are right and take 4 to 15 times longer than with the one that is understood: {error}", ""
+        return (
+            f"types are right and take 4 to 15 times longer than with the one that is understood: {error}",
+            "",
+        )
     if exact.unused:
-        return f"texts take longer to type: Hyperscan {exact.unused} misses matches and is not used", _EXTRA
+        return (
+            f"texts take longer to type: Hyperscan {exact.unused} misses matches and is not used",
+            _EXTRA,
+        )
     if not exact.seeks:
         return "texts take longer to type: there is no Hyperscan", _EXTRA
     return "types take the least time", ""
@@ -217,7 +236,11 @@ def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: Data) -> byt
         raise
     except Exception as error:
         if table.is_first("fault"):
-            _log.warning("a type was asked of libmagic plainly, please report it: %s: %s", type(error).__name__, error)
+            _log.warning(
+                "a type was asked of libmagic plainly, please report it: %s: %s",
+                type(error).__name__,
+                error,
+            )
         return plain(data)
 
 
@@ -225,8 +248,9 @@ def signature(mode: str = "exact") -> str:
     """Return what a table's types depend on, as a name: `magic-544-file-1`.
 
     The version of libmagic, that it was asked as of whole files, and the version of the rule of
-    :func:`head_of`. It is the same for "exact" and "plain": their answers are, so that one may go on
-    where the other stopped. Until 0.1 only first bytes were shown to libmagic: `magic-544-plain-1`.
+    :func:`head_of`. It is the same for "exact" and "plain": their answers are, so that one may go
+    on where the other stopped. Until 0.1 only first bytes were shown to libmagic:
+    `magic-544-plain-1`.
 
     :raises MissingComponentError: libmagic is needed and not installed.
     """
@@ -249,7 +273,8 @@ def _typed_by(signature: str) -> str:
 
 
 def typed_differently(signatures: Iterable[str]) -> str:
-    """Return a sentence that warns where datasets, or the parts of one, were not typed alike; "" if all were.
+    """Return a sentence that warns where datasets, or the parts of one, were not typed alike; "" if
+    all were.
 
     :param signatures: what `/run` of each says under `types`.
     """
@@ -260,10 +285,11 @@ def typed_differently(signatures: Iterable[str]) -> str:
 
 
 def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | None:
-    """Return the sequence number and digest of what libmagic works on, None if it is not running; for the parent.
+    """Return the sequence number and digest of what libmagic works on, None if it is not running;
+    for the parent.
 
-    A digest that is just being written can be seen in parts, but not twice under the same number: act
-    on a pair only when it stayed the same from one look to the next.
+    A digest that is just being written can be seen in parts, but not twice under the same number:
+    act on a pair only when it stayed the same from one look to the next.
     """
     (before,) = _SEQUENCE.unpack_from(buffer, 0)
     digest = bytes(buffer[_DIGEST_AT:WATCH_BYTES])
@@ -272,11 +298,12 @@ def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | No
 
 
 def warm(table: TypeTable, digests: Iterable[bytes], descriptions: Iterable[str]) -> None:
-    """Fill a table with contents whose types are known, from a dataset of the same :func:`signature`.
+    """Fill a table with contents whose types are known, from a dataset of the same
+    :func:`signature`.
 
     :param digests: raw SHA-256 digests.
-    :param descriptions: their heads, in the same order. Types that libmagic did not give ("untyped",
-        "timed out" …) are passed over, so that they are tried again.
+    :param descriptions: their heads, in the same order. Types that libmagic did not give
+        ("untyped", "timed out" …) are passed over, so that they are tried again.
     """
     passed = {UNTYPED, EMPTY, TIMED_OUT, UNREADABLE}
     for digest, description in zip(digests, descriptions, strict=True):

@@ -1,7 +1,8 @@
-"""Several datasets become one, each layer once, as if all their images had been analyzed in one run.
+"""Several datasets become one, each layer once, as if all their images had been analyzed in one
+run.
 
-It is a gather whose parts are datasets: their tables say what a part's index says, and the digests of their
-contents, which entries point at by number, are laid out flat on scratch (`flat.py`).
+It is a gather whose parts are datasets: their tables say what a part's index says, and the digests
+of their contents, which entries point at by number, are laid out flat on scratch (`flat.py`).
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ def merge(
 ) -> Ledger:
     """Make the dataset `output` of others, replacing what is there; all ranks call it.
 
-    Of a layer that stands in several the best row counts: ok, partial, failed; then the first dataset's.
+    Of a layer that stands in several the best row counts: ok, partial, failed; then the first
+    dataset's.
 
     :param scratch: this rank's folder on node-local disk, in one that the ranks of the node share.
     :param run: what goes to `/run`: values, and mappings from column to list.
     :param finish: what all ranks do with the file when all is in it, before it has its name.
-    :raises OutputError: the output or scratch can't be written; what was there before is still there.
+    :raises OutputError: the output or scratch can't be written; what was there before is still
+        there.
     """
     catalog = _catalog(datasets) if comm.rank == comm.root else None
     images = sorted_images(catalog) if catalog is not None else []
@@ -57,14 +60,20 @@ def merge(
 
 
 def _catalog(datasets: Sequence[Dataset]) -> Catalog:
-    """Return the images of all datasets, what they counted apart, and what they know of repositories."""
-    catalogs = (Catalog(list(_images(one)), list(_skipped(one)), _repositories(one)) for one in datasets)
+    """Return the images of all datasets, what they counted apart, and what they know of
+    repositories."""
+    catalogs = (
+        Catalog(list(_images(one)), list(_skipped(one)), _repositories(one)) for one in datasets
+    )
     return sum(catalogs, Catalog())
 
 
 def _repositories(dataset: Dataset) -> dict[str, Popularity]:
     table = dataset.repositories
-    columns = (table.readable(name).tolist() for name in ("name", "stars", "pulls", "stratum", "weight", "drawn"))
+    columns = (
+        table.readable(name).tolist()
+        for name in ("name", "stars", "pulls", "stratum", "weight", "drawn")
+    )
     return {name: Popularity(*known) for name, *known in zip(*columns, strict=True)}
 
 
@@ -72,13 +81,19 @@ def _images(dataset: Dataset) -> Iterator[Image]:
     media_types, sizes = dataset.layers.readable("media_type"), dataset.layers["CLS"]
     layers = [
         Layer(digest, int(size), media_type)
-        for digest, size, media_type in zip(_digests(dataset.layers), sizes, media_types, strict=True)
+        for digest, size, media_type in zip(
+            _digests(dataset.layers), sizes, media_types, strict=True
+        )
     ]
     rows, images = dataset.image_layers["layer"].tolist(), dataset.images
     texts = (images.readable(name) for name in ("name", "platform", "manifest_type"))
     places = (images[name].tolist() for name in ("first_layer", "layers"))
-    for digest, name, platform, kind, first, count in zip(_digests(images), *texts, *places, strict=True):
-        yield Image(name, digest, platform, kind, tuple(layers[row] for row in rows[first : first + count]))
+    for digest, name, platform, kind, first, count in zip(
+        _digests(images), *texts, *places, strict=True
+    ):
+        yield Image(
+            name, digest, platform, kind, tuple(layers[row] for row in rows[first : first + count])
+        )
 
 
 def _digests(table: Table) -> list[Digest]:
@@ -124,15 +139,20 @@ def _values_at(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
 
 
 def _failures(dataset: Dataset) -> Iterator[Failure]:
-    columns = (dataset.failures.readable(name).tolist() for name in ("stage", "cause", "message", "offset"))
+    columns = (
+        dataset.failures.readable(name).tolist() for name in ("stage", "cause", "message", "offset")
+    )
     hosts = dataset.failed_on
-    for digest, stage, cause, message, offset in zip(_digests(dataset.failures), *columns, strict=True):
+    for digest, stage, cause, message, offset in zip(
+        _digests(dataset.failures), *columns, strict=True
+    ):
         rank, host = hosts.get(digest.raw, (-1, ""))
         yield Failure(digest, stage, cause, message, offset, rank, host)
 
 
 def _mend_notes(layers: np.ndarray, indexes: Sequence[PartIndex]) -> None:
-    """Set what depends on all images: a diff_id may be wrong in one of them; gather looks at media types itself."""
+    """Set what depends on all images: a diff_id may be wrong in one of them; gather looks at media
+    types itself."""
     layers["notes"] &= ~np.uint32(NOTES["media_type_mismatch"])
     known = layers["digest"].view("S32")
     for index in indexes:
@@ -141,7 +161,8 @@ def _mend_notes(layers: np.ndarray, indexes: Sequence[PartIndex]) -> None:
 
 
 def _lay_out(comm: Comm, datasets: Sequence[Dataset], scratch: Path) -> None:
-    """Write the contents of each dataset flat, one file a node; each rank of the node writes some."""
+    """Write the contents of each dataset flat, one file a node; each rank of the node writes
+    some."""
     hosts = comm.allgather(comm.host)
     mine = [rank for rank, host in enumerate(hosts) if host == comm.host]
     for number in range(mine.index(comm.rank), len(datasets), len(mine)):
@@ -155,16 +176,20 @@ def _flat(folder: Path, number: int) -> Path:
 def common_sample(datasets: Sequence[Dataset]) -> Fraction | None:
     """Return the share of the contents that all datasets have compressed, None where they differ.
 
-    Samples of different shares make none together: a content of one dataset had another chance to be drawn than one
-    of the other, and of long ones nothing tells any more which a smaller share would have drawn.
+    Samples of different shares make none together: a content of one dataset had another chance to
+    be drawn than one of the other, and of long ones nothing tells any more which a smaller share
+    would have drawn.
     """
     shares = {dataset.compress_sample for dataset in datasets}
     return shares.pop() if len(shares) == 1 else None
 
 
 def least_chunks(datasets: Sequence[Dataset]) -> Fraction:
-    """Return the least share of the chunks that those datasets have which have some; 0 if none has."""
-    return min((dataset.chunk_sample for dataset in datasets if dataset.chunk_sample), default=Fraction())
+    """Return the least share of the chunks that those datasets have which have some; 0 if none
+    has."""
+    return min(
+        (dataset.chunk_sample for dataset in datasets if dataset.chunk_sample), default=Fraction()
+    )
 
 
 def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
@@ -174,7 +199,8 @@ def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator
 
 
 def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterator[np.ndarray]:
-    """Yield this rank's share of the chunks that are in a sample of that share, as extra records."""
+    """Yield this rank's share of the chunks that are in a sample of that share, as extra
+    records."""
     if not (bound := first_beyond(least)):
         return
     for chunks in _blocks(dataset, "chunks", EXTRA_RECORDS["chunks"], rank, ranks):
@@ -182,7 +208,9 @@ def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterato
         yield chunks[head <= np.uint64(bound - 1)]
 
 
-def _blocks(dataset: Dataset, table: str, dtype: np.dtype, rank: int, ranks: int) -> Iterator[np.ndarray]:
+def _blocks(
+    dataset: Dataset, table: str, dtype: np.dtype, rank: int, ranks: int
+) -> Iterator[np.ndarray]:
     """Yield this rank's share of columns of a table, as records."""
     rows = len(dataset.table(table))
     if not rows:
@@ -206,7 +234,10 @@ class _DatasetReader(PlacedReader):
         self._contents = [FlatContents(_flat(folder, number)) for number in range(len(datasets))]
 
     def extras_count(self, name: str) -> int:
-        return sum(len(dataset.chunks if name == "chunks" else dataset.contents) for dataset in self._datasets)
+        return sum(
+            len(dataset.chunks if name == "chunks" else dataset.contents)
+            for dataset in self._datasets
+        )
 
     def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
         if name == "samples" and common_sample(self._datasets) is None:
@@ -214,7 +245,9 @@ class _DatasetReader(PlacedReader):
         least = least_chunks(self._datasets)
         for dataset in self._datasets:
             yield from (
-                _chunks(dataset, least, rank, ranks) if name == "chunks" else _of_contents(dataset, name, rank, ranks)
+                _chunks(dataset, least, rank, ranks)
+                if name == "chunks"
+                else _of_contents(dataset, name, rank, ranks)
             )
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:

@@ -1,7 +1,8 @@
-"""The distinct chunks of all contents: their fingerprints travel home, and from there to the owners of their rows.
+"""The distinct chunks of all contents: their fingerprints travel home, and from there to the owners
+of their rows.
 
-As with the digests of contents (`gather.py`): through files on scratch, in memory that does not grow with their
-number, and the same for any number of ranks.
+As with the digests of contents (`gather.py`): through files on scratch, in memory that does not
+grow with their number, and the same for any number of ranks.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _BUCKET_ROWS = 1 << 20
 """Chunks that a bucket of fingerprints holds on average."""
 
 _PIECE_ROWS = 1 << 22
-"""Chunks of a bucket in memory at a time, besides the distinct ones: a page of zeros comes a million times."""
+"""Chunks of a bucket in memory at a time, besides the distinct ones: a page of zeros comes a
+million times."""
 
 _METHOD_BITS = (len(CHUNK_METHODS) - 1).bit_length()
 
@@ -38,14 +40,20 @@ class Fingerprints:
 
     def __init__(self, comm: Comm, reader: PlacedReader, scratch: Path) -> None:
         self._comm, self._scratch = comm, scratch
-        self._buckets = min(max(comm.size, -(-reader.extras_count("chunks") // _BUCKET_ROWS)), 1 << 16)
+        self._buckets = min(
+            max(comm.size, -(-reader.extras_count("chunks") // _BUCKET_ROWS)), 1 << 16
+        )
         outward = Shuffle(comm, scratch, "fingerprints", _CHUNK, self._buckets)
         outward.pour(map(distinct, reader.extras("chunks", comm.rank, comm.size)), self._home)
-        counts = [self._keep(bucket, outward.pieces(bucket, _PIECE_ROWS)) for bucket in outward.mine]
+        counts = [
+            self._keep(bucket, outward.pieces(bucket, _PIECE_ROWS)) for bucket in outward.mine
+        ]
         everyone = comm.allgather(sum(counts))
         self.total = sum(everyone)
         self._rows = Shuffle(comm, scratch, "chunks-of", _PLACED, -(-self.total // CHUNK_ROWS))
-        self._rows.pour(self._numbered(sum(everyone[: comm.rank])), lambda rows: rows["row"] // CHUNK_ROWS)
+        self._rows.pour(
+            self._numbered(sum(everyone[: comm.rank])), lambda rows: rows["row"] // CHUNK_ROWS
+        )
 
     def _home(self, rows: np.ndarray) -> np.ndarray:
         """Return the bucket of each chunk; buckets are in order of method and fingerprint."""
@@ -84,7 +92,9 @@ class Fingerprints:
         ordered = np.empty(len(rows), _PLACED)
         ordered[rows["row"] - start] = rows
         for name, column in TABLES["chunks"].columns.items():
-            writer.write(f"chunks/{name}", column, start, np.ascontiguousarray(ordered[name]), self.total)
+            writer.write(
+                f"chunks/{name}", column, start, np.ascontiguousarray(ordered[name]), self.total
+            )
 
 
 def distinct(rows: np.ndarray) -> np.ndarray:
@@ -93,5 +103,7 @@ def distinct(rows: np.ndarray) -> np.ndarray:
     order = np.lexsort((words[:, 1], words[:, 0], rows["method"]))
     ordered, words = rows[order], words[order]
     new = np.ones(len(rows), bool)
-    new[1:] = (words[1:] != words[:-1]).any(axis=1) | (ordered["method"][1:] != ordered["method"][:-1])
+    new[1:] = (words[1:] != words[:-1]).any(axis=1) | (
+        ordered["method"][1:] != ordered["method"][:-1]
+    )
     return ordered[new]

@@ -1,11 +1,12 @@
-"""Gather: the parts of a run become one dataset, by all ranks, in memory that does not grow with the entries.
+"""Gather: the parts of a run become one dataset, by all ranks, in memory that does not grow with
+the entries.
 
 1. The root places the layers: sorted by digest, their entries one after the other (`placement.py`).
-2. The distinct contents of each layer travel to the home of their digest, a range of its first bytes, which
-   numbers the contents in order (`shuffle.py`, `number.py`).
+2. The distinct contents of each layer travel to the home of their digest, a range of its first
+   bytes, which numbers the contents in order (`shuffle.py`, `number.py`).
 3. The numbers travel back to the owners of the entries, the contents to the owners of their rows.
-4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes. What is small
-   the root writes alone (`small.py`).
+4. Owners write their blocks chunk by chunk (`chunks.py`); blobs are cut from the parts by bytes.
+   What is small the root writes alone (`small.py`).
 
 Every number is a function of the parts alone, so any number of ranks makes the same file.
 """
@@ -63,15 +64,18 @@ def gather(
     without: Container[str] = (),
     check_sizes: bool = False,
 ) -> Ledger:
-    """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks call it.
+    """Make the dataset `output` of the parts in `directory`, replacing what is there; all ranks
+    call it.
 
-    :param catalog: on the root, the images whose layers belong to the dataset; all must stand in parts.
+    :param catalog: on the root, the images whose layers belong to the dataset; all must stand in
+        parts.
     :param scratch: a folder on node-local disk for the rows on their way.
     :param run: on the root, what goes to `/run`: values, and mappings from column to list.
     :param finish: what all ranks do with the file when all is in it, before it has its name.
     :param without: names of parts that are passed over.
     :param check_sizes: note in `/failures` which images state a wrong size for a layer.
-    :raises OutputError: the output or scratch can't be written; what was there before is still there.
+    :raises OutputError: the output or scratch can't be written; what was there before is still
+        there.
     :raises PartError: entries of a part can't be; on every rank.
     """
     found = scan(directory, comm, without)
@@ -84,7 +88,9 @@ def gather(
     placement: Placement = comm.bcast(placed)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
-    return Gather(comm, placement, PartReader(placement), scratch).run(catalog, images, output, run, finish)
+    return Gather(comm, placement, PartReader(placement), scratch).run(
+        catalog, images, output, run, finish
+    )
 
 
 def _note_false_sizes(placement: Placement, images: list[Image]) -> None:
@@ -107,7 +113,9 @@ def _about_size(image: Image, layer: Layer, sizes: Mapping[bytes, int]) -> str:
 class Gather:
     """One gather on one rank: rows that `reader` gives come to where `placement` says."""
 
-    def __init__(self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path) -> None:
+    def __init__(
+        self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path
+    ) -> None:
         self.comm, self.placement, self.scratch = comm, placement, scratch
         self.blocks = share(comm.rank, comm.size, placement.blocks)
         self.reader = reader
@@ -120,7 +128,8 @@ class Gather:
         run: Mapping[str, Any] | None,
         finish: Finish | None = None,
     ) -> Ledger:
-        """Number, then write under a temporary name, which becomes the dataset's when it is whole."""
+        """Number, then write under a temporary name, which becomes the dataset's when it is
+        whole."""
         comm = self.comm
         temporary: Path = on_root(comm, lambda: temporary_name(real_name(output)))
         with Together(comm), disk_errors(self.scratch, "scratch"):
@@ -134,7 +143,9 @@ class Gather:
                         file, sink = opened.enter_context(new_file(temporary))
                         describe_file(file)
                         large = {"contents": numbers.total, "chunks": numbers.chunks.total}
-                        write_small(file, self.placement, catalog, images, numbers.types, run, large)
+                        write_small(
+                            file, self.placement, catalog, images, numbers.types, run, large
+                        )
                         sink.check()
                 self._write(file, numbers)
                 with Together(comm), disk_errors(output, "the dataset"):
@@ -155,7 +166,11 @@ class Gather:
         comm = self.comm
         outward = Shuffle(comm, self.scratch, "digests", CARRIED, self._buckets)
         for block in rounds(self.comm, len(self.blocks)):
-            rows = self._carried(self.blocks.start + block) if block is not None else np.empty(0, CARRIED)
+            rows = (
+                self._carried(self.blocks.start + block)
+                if block is not None
+                else np.empty(0, CARRIED)
+            )
             outward.exchange(rows, self._home(rows))
         known = [self._known(name) for name in ("samples", "cuts")]
         counts, used = self._number_buckets(outward, known)
@@ -174,10 +189,14 @@ class Gather:
 
     def _home(self, rows: np.ndarray) -> np.ndarray:
         """Return the bucket of each row's digest."""
-        return np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64) * self._buckets >> 16
+        return (
+            np.frombuffer(rows["digest"].tobytes(), ">u2")[::16].astype(np.int64) * self._buckets
+            >> 16
+        )
 
     def _carried(self, block: int) -> np.ndarray:
-        """Return the distinct contents of a block's layers; where each entry's stands among them stays on scratch."""
+        """Return the distinct contents of a block's layers; where each entry's stands among them
+        stays on scratch."""
         start, stop = self._bounds(block)
         size = self.reader.column("size", start, stop)
         has = np.flatnonzero(size != NO_CONTENT)
@@ -194,8 +213,11 @@ class Gather:
         return rows
 
     def _contradict(self, layers: np.ndarray) -> None:
-        """Keep in mind which parts have different sizes for one SHA-256: one of them, at least, is wrong."""
-        self.reader.fault(self.placement.part[layers].tolist(), "two files of one SHA-256 have different sizes")
+        """Keep in mind which parts have different sizes for one SHA-256: one of them, at least, is
+        wrong."""
+        self.reader.fault(
+            self.placement.part[layers].tolist(), "two files of one SHA-256 have different sizes"
+        )
 
     def _places(self, block: int) -> Path:
         return self.scratch / f"places-{block}"
@@ -215,8 +237,11 @@ class Gather:
     def _bounds(self, block: int) -> tuple[int, int]:
         return block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, self.placement.entries)
 
-    def _number_buckets(self, outward: Shuffle, known: list[Shuffle]) -> tuple[list[int], np.ndarray]:
-        """Number the contents of each bucket by itself; return how many each has, and the types in use."""
+    def _number_buckets(
+        self, outward: Shuffle, known: list[Shuffle]
+    ) -> tuple[list[int], np.ndarray]:
+        """Number the contents of each bucket by itself; return how many each has, and the types in
+        use."""
         counts: list[int] = []
         used = np.empty(0, np.uint32)
         for bucket, rows in outward.buckets():
@@ -247,10 +272,13 @@ class Gather:
         return _Numbers(to_entries, to_contents, total, chunks, *self._final_types(types))
 
     def _final_types(self, used: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """Return the descriptions in use, sorted, and the row there of each place in `Placement.types`."""
+        """Return the descriptions in use, sorted, and the row there of each place in
+        `Placement.types`."""
         descriptions = sorted(self.placement.types[number] for number in used.tolist())
         row = {text: n for n, text in enumerate(descriptions)}
-        return descriptions, np.array([row.get(text, -1) for text in self.placement.types], row_dtype(len(row)))
+        return descriptions, np.array(
+            [row.get(text, -1) for text in self.placement.types], row_dtype(len(row))
+        )
 
     @cached_property
     def _buckets(self) -> int:
@@ -272,7 +300,8 @@ class Gather:
         return numbered, placed
 
     def _write(self, file: Any, numbers: _Numbers) -> None:
-        """Write this rank's share of the big tables; on the root, put in place what the others send."""
+        """Write this rank's share of the big tables; on the root, put in place what the others
+        send."""
         writer = ChunkWriter(self.comm, file)
         with Together(self.comm), disk_errors(self.scratch, "scratch"):
             try:
@@ -290,7 +319,9 @@ class Gather:
         dtype = np.dtype(row_dtype(numbers.total))
         lengths = _Offsets(self.placement, self.reader)
         for block, rows in numbers.to_entries.buckets():
-            yield lambda block=block, rows=rows: self._write_block(writer, block, rows, dtype, lengths)
+            yield lambda block=block, rows=rows: self._write_block(
+                writer, block, rows, dtype, lengths
+            )
         for block, rows in numbers.to_contents.buckets():
             yield lambda block=block, rows=rows: _write_contents(writer, block, rows, numbers)
         for block, rows in numbers.chunks.blocks():
@@ -313,16 +344,22 @@ class Gather:
         columns, size = TABLES["entries"].columns, self.placement.entries
         writer.write("entries/content", columns["content"], start, content, size)
         for name in ("kind", "mode", "uid", "gid", "mtime", "mtime_ns"):
-            writer.write(f"entries/{name}", columns[name], start, self.reader.column(name, start, stop), size)
+            writer.write(
+                f"entries/{name}", columns[name], start, self.reader.column(name, start, stop), size
+            )
         for name in ("path", "link"):
             offsets = lengths.block(name, start, stop)
             if stop == size:
                 offsets = np.append(offsets, self.placement.first[name][-1])
-            writer.write(f"entries/{name}_offset", columns[f"{name}_offset"], start, offsets, size + 1)
+            writer.write(
+                f"entries/{name}_offset", columns[f"{name}_offset"], start, offsets, size + 1
+            )
 
     def _write_blob(self, writer: ChunkWriter, name: str, chunk: int) -> None:
         start, size = chunk * CHUNK_BYTES, int(self.placement.first[name][-1])
-        values = np.frombuffer(self.reader.blob(name, start, min(start + CHUNK_BYTES, size)), np.uint8)
+        values = np.frombuffer(
+            self.reader.blob(name, start, min(start + CHUNK_BYTES, size)), np.uint8
+        )
         writer.write(f"entries/{name}", TABLES["entries"].columns[name], start, values, size)
 
     def _ledger(self) -> Ledger:
@@ -369,11 +406,16 @@ class _Offsets:
         return ends - lengths
 
     def _check(self, name: str, start: int, stop: int, ends: np.ndarray) -> None:
-        """Compare where the last path of each layer that ends here ends with what the layer's row says."""
+        """Compare where the last path of each layer that ends here ends with what the layer's row
+        says."""
         last = self._placement.first["entries"][1:]
-        for layer in np.flatnonzero((last > start) & (last <= stop) & (np.diff(last, prepend=0) > 0)).tolist():
+        for layer in np.flatnonzero(
+            (last > start) & (last <= stop) & (np.diff(last, prepend=0) > 0)
+        ).tolist():
             if ends[last[layer] - start - 1] != self._placement.first[name][layer + 1]:
-                self._reader.fault([int(self._placement.part[layer])], f"the lengths of its {name}s don't add up")
+                self._reader.fault(
+                    [int(self._placement.part[layer])], f"the lengths of its {name}s don't add up"
+                )
                 return
 
     def _begin(self, name: str, row: int) -> int:
@@ -394,5 +436,13 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
     ordered[rows["row"] - start] = rows
     columns = TABLES["contents"].columns
     for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd", "cdc_chunks"):
-        writer.write(f"contents/{name}", columns[name], start, np.ascontiguousarray(ordered[name]), numbers.total)
-    writer.write("contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total)
+        writer.write(
+            f"contents/{name}",
+            columns[name],
+            start,
+            np.ascontiguousarray(ordered[name]),
+            numbers.total,
+        )
+    writer.write(
+        "contents/type", columns["type"], start, numbers.type_row[ordered["type"]], numbers.total
+    )

@@ -34,7 +34,8 @@ _TABLES = ("ranks", "jobs", "job_ranks")
 
 
 def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
-    """Make one dataset, `options.dataset`, of several, each layer once, with its metrics; return the exit code."""
+    """Make one dataset, `options.dataset`, of several, each layer once, with its metrics; return
+    the exit code."""
 
     def work(comm: Comm) -> int:
         with ExitStack() as stack:
@@ -63,7 +64,9 @@ def _warn(datasets: Sequence[Dataset]) -> None:
     if warning := typed_differently(str(dataset.run.get("types", "")) for dataset in datasets):
         log.warning(warning)
     if common_sample(datasets) is None:
-        log.warning("the datasets have samples of different shares of their contents: their merge has none")
+        log.warning(
+            "the datasets have samples of different shares of their contents: their merge has none"
+        )
 
 
 def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitStack) -> None:
@@ -84,7 +87,8 @@ def _sources(datasets: Sequence[Dataset]) -> list[str]:
 
 
 def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
-    """Return what `/run` says of a merged dataset: how it came about, and what the ranks of all runs did."""
+    """Return what `/run` says of a merged dataset: how it came about, and what the ranks of all
+    runs did."""
     runs = [dataset.run for dataset in datasets]
     tables = {name: _stacked([dataset.run_table(name) for dataset in datasets]) for name in _TABLES}
     return {
@@ -93,7 +97,9 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "merged": " ".join(str(dataset.path) for dataset in datasets),
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),
-        "types": " + ".join(sorted({one for run in runs for one in str(run.get("types", "")).split(" + ")})),
+        "types": " + ".join(
+            sorted({one for run in runs for one in str(run.get("types", "")).split(" + ")})
+        ),
         "compress_sample": str(common_sample(datasets) or 0),
         "chunk_sample": str(least_chunks(datasets)),
         "sources": {"source": _sources(datasets)},
@@ -103,10 +109,16 @@ def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
 
 
 def _stacked(tables: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return those tables that have a row one below the other, with the columns that all of them have."""
+    """Return those tables that have a row one below the other, with the columns that all of them
+    have."""
     tables = [table for table in tables if any(map(len, table.values()))]
-    common = [name for name in (tables[0] if tables else {}) if all(name in table for table in tables)]
-    return {name: [_plain(value) for table in tables for value in table[name].tolist()] for name in common}
+    common = [
+        name for name in (tables[0] if tables else {}) if all(name in table for table in tables)
+    ]
+    return {
+        name: [_plain(value) for table in tables for value in table[name].tolist()]
+        for name in common
+    }
 
 
 def _plain(value: Any) -> Any:

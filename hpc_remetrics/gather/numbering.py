@@ -9,10 +9,17 @@ import numpy as np
 from .placement import Placement
 
 CARRIED = np.dtype(
-    [("digest", "V32"), ("size", "<u8"), ("type", "<u4"), ("layer", "<u4"), ("row", "<i8"), ("files", "<i4")]
+    [
+        ("digest", "V32"),
+        ("size", "<u8"),
+        ("type", "<u4"),
+        ("layer", "<u4"),
+        ("row", "<i8"),
+        ("files", "<i4"),
+    ]
 )
-"""A content of one layer in one block of entries, on its way to the home of its digest: `files` of them are files,
-`row` is the block's first row and the place among the block's own."""
+"""A content of one layer in one block of entries, on its way to the home of its digest: `files` of
+them are files, `row` is the block's first row and the place among the block's own."""
 
 CONTENT = np.dtype(
     [
@@ -38,9 +45,11 @@ Contradict = Callable[[np.ndarray], None]
 
 
 def collapse(rows: np.ndarray, start: int, contradict: Contradict) -> tuple[np.ndarray, np.ndarray]:
-    """Return one row for each content of each layer among the rows of a block, and the place there of each row.
+    """Return one row for each content of each layer among the rows of a block, and the place there
+    of each row.
 
-    However often a content stands in a layer (there are many empty files), it makes one journey a block.
+    However often a content stands in a layer (there are many empty files), it makes one journey a
+    block.
 
     :param rows: array of :data:`CARRIED`, sorted by layer.
     :param start: the block's first row.
@@ -72,8 +81,11 @@ def _check_sizes(ordered: np.ndarray, starts: np.ndarray, contradict: Contradict
         contradict(np.unique(ordered["layer"][starts[wrong[0]] : end]))
 
 
-def number(rows: np.ndarray, placement: Placement, contradict: Contradict) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct contents of some rows in order of digest, and each row's place among them.
+def number(
+    rows: np.ndarray, placement: Placement, contradict: Contradict
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct contents of some rows in order of digest, and each row's place among
+    them.
 
     :param rows: array of :data:`CARRIED`, all that there are of their digests.
     :param contradict: is told of a content with two sizes.
@@ -94,17 +106,22 @@ def number(rows: np.ndarray, placement: Placement, contradict: Contradict) -> tu
     contents["type"] = np.minimum.reduceat(ordered["type"], starts)
     contents["copies"] = np.add.reduceat(ordered["files"], starts, dtype=np.int64)
     pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
-    content, layer = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    content, layer = (
+        (pairs >> np.uint64(32)).astype(np.int64),
+        (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64),
+    )
     contents["layers"] = np.bincount(content, minlength=len(starts))
     contents["images"] = _images(content, layer, len(starts), placement)
     return contents, place_of
 
 
 def attach(contents: np.ndarray, records: np.ndarray) -> None:
-    """Give contents what is known of some of them, at most their sizes; of several answers the least.
+    """Give contents what is known of some of them, at most their sizes; of several answers the
+    least.
 
     :param contents: array of :data:`CONTENT`, in order of digest.
-    :param records: of `columns.EXTRAS`, with a digest and columns of `contents`; those of no content are passed over.
+    :param records: of `columns.EXTRAS`, with a digest and columns of `contents`; those of no
+        content are passed over.
     """
     if not len(records) or not len(contents):
         return
@@ -133,11 +150,14 @@ def _grouped(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, np.flatnonzero(new)
 
 
-def _images(content: np.ndarray, layer: np.ndarray, contents: int, placement: Placement) -> np.ndarray:
+def _images(
+    content: np.ndarray, layer: np.ndarray, contents: int, placement: Placement
+) -> np.ndarray:
     """Return for each content the distinct images that a layer with it is in.
 
-    Contents come in sets (the files of one package stand in the same layers), so the union of images is
-    made once for each distinct set of layers, which is known by two sums over its members' digests.
+    Contents come in sets (the files of one package stand in the same layers), so the union of
+    images is made once for each distinct set of layers, which is known by two sums over its
+    members' digests.
     """
     per_layer = np.diff(placement.image_start)
     starts = np.flatnonzero(np.diff(content, prepend=-1))
@@ -155,7 +175,9 @@ def _images(content: np.ndarray, layer: np.ndarray, contents: int, placement: Pl
     return images
 
 
-def _unions(starts: np.ndarray, sizes: np.ndarray, layer: np.ndarray, placement: Placement) -> np.ndarray:
+def _unions(
+    starts: np.ndarray, sizes: np.ndarray, layer: np.ndarray, placement: Placement
+) -> np.ndarray:
     """Return the number of distinct images of each run of layers."""
     per_layer = np.diff(placement.image_start)
     runs = list(zip(starts.tolist(), sizes.tolist(), strict=True))
@@ -167,7 +189,9 @@ def _unions(starts: np.ndarray, sizes: np.ndarray, layer: np.ndarray, placement:
         members = np.concatenate([layer[a : a + n] for a, n in runs[low:high]])
         group = np.repeat(np.arange(high - low), sizes[low:high])
         counts = per_layer[members]
-        at = np.repeat(placement.image_start[members] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        at = np.repeat(
+            placement.image_start[members] - (np.cumsum(counts) - counts), counts
+        ) + np.arange(counts.sum())
         pairs = np.unique(np.repeat(group, counts) << 32 | placement.images_of[at])
         result[low:high] = np.bincount(pairs >> 32, minlength=high - low)
         low = high

@@ -1,6 +1,8 @@
-"""Where every layer's rows go in the dataset, and where they lie in the parts: arithmetic on small tables.
+"""Where every layer's rows go in the dataset, and where they lie in the parts: arithmetic on small
+tables.
 
-All of it is proportional to the number of layers, parts and images, nothing to the number of entries.
+All of it is proportional to the number of layers, parts and images, nothing to the number of
+entries.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ class Placement:
 
     :ivar layers: array of `parts.LAYER` (its `first_…` fields are places in the part).
     :ivar part: for each layer the part that holds it, a place in `paths` and `offsets`.
-    :ivar first: `entries`, `path` and `link` -> first row or byte in the dataset of each layer, and the end.
+    :ivar first: `entries`, `path` and `link` -> first row or byte in the dataset of each layer, and
+    the end.
     :ivar types: all descriptions, those that are answers first, each kind sorted.
     :ivar type_of: for each part its type numbers -> places in `types`.
-    :ivar extras: kind of extra records -> for each layer the first of them in its part, and how many.
+    :ivar extras: kind of extra records -> for each layer the first of them in its part, and how
+    many.
     :ivar image_start: `images_of[image_start[l]:image_start[l + 1]]` are the image rows of layer l.
     """
 
@@ -74,7 +78,10 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
     layers = np.array([parts[best[digest][1]].layers[best[digest][2]] for digest in found], LAYER)
     part = np.array([best[digest][1] for digest in found], np.int64)
     sizes = {"entries": "entries", "path": "path_bytes", "link": "link_bytes"}
-    first = {name: np.concatenate([[0], np.cumsum(layers[size])]).astype(np.int64) for name, size in sizes.items()}
+    first = {
+        name: np.concatenate([[0], np.cumsum(layers[size])]).astype(np.int64)
+        for name, size in sizes.items()
+    }
     descriptions = {text for index in parts for text in index.types}
     types = sorted(descriptions, key=lambda text: (text in WEAK_TYPES, text))
     numbers = {text: number for number, text in enumerate(types)}
@@ -95,7 +102,10 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
         first,
         types,
         [np.array([numbers[text] for text in index.types], np.uint32) for index in parts],
-        {name: _extras(parts, name, [best[digest][1:] for digest in found]) for name in EXTRA_RECORDS},
+        {
+            name: _extras(parts, name, [best[digest][1:] for digest in found])
+            for name in EXTRA_RECORDS
+        },
         image_start,
         images_of,
         len(order) - len(found),
@@ -104,14 +114,20 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
 
 
 def in_order(failures: Iterable[Failure]) -> list[Failure]:
-    """Return failures by digest: first what images state falsely, each once, then what went wrong."""
+    """Return failures by digest: first what images state falsely, each once, then what went
+    wrong."""
     unique = {(one.digest, one.stage, one.message): one for one in failures}
-    keys = ((one.digest.raw, not one.is_claim, one.is_claim and one.message) for one in unique.values())
-    return [one for _, one in sorted(zip(keys, unique.values(), strict=True), key=lambda pair: pair[0])]
+    keys = (
+        (one.digest.raw, not one.is_claim, one.is_claim and one.message) for one in unique.values()
+    )
+    return [
+        one for _, one in sorted(zip(keys, unique.values(), strict=True), key=lambda pair: pair[0])
+    ]
 
 
 def _best_rows(parts: Sequence[PartIndex], wanted: set[bytes]) -> dict[bytes, tuple[int, int, int]]:
-    """Return (status, part, row) of each wanted layer: ok, partial, failed; ties by the part's name."""
+    """Return (status, part, row) of each wanted layer: ok, partial, failed; ties by the part's
+    name."""
     best: dict[bytes, tuple[int, int, int]] = {}
     for number, index in enumerate(parts):
         digests = index.layers["digest"].tobytes()
@@ -123,10 +139,13 @@ def _best_rows(parts: Sequence[PartIndex], wanted: set[bytes]) -> dict[bytes, tu
 
 
 def _extras(parts: Sequence[PartIndex], name: str, places: list[tuple[int, int]]) -> np.ndarray:
-    """Return, for each layer's part and row there, the first of its records and how many; none in older parts."""
+    """Return, for each layer's part and row there, the first of its records and how many; none in
+    older parts."""
     counts = [index.extras.get(name, np.zeros(len(index.layers), np.int64)) for index in parts]
     firsts = [np.cumsum(one) - one for one in counts]
-    return np.array([(firsts[part][row], counts[part][row]) for part, row in places], np.int64).reshape(-1, 2)
+    return np.array(
+        [(firsts[part][row], counts[part][row]) for part, row in places], np.int64
+    ).reshape(-1, 2)
 
 
 def _images_of(digests: list[bytes], images: Sequence[Image]) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +159,14 @@ def _images_of(digests: list[bytes], images: Sequence[Image]) -> tuple[np.ndarra
         }
     )
     layer = np.array([pair[0] for pair in pairs], np.int64)
-    counts = np.bincount(layer, minlength=len(digests)) if len(pairs) else np.zeros(len(digests), np.int64)
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), np.array([pair[1] for pair in pairs], np.int64)
+    counts = (
+        np.bincount(layer, minlength=len(digests))
+        if len(pairs)
+        else np.zeros(len(digests), np.int64)
+    )
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), np.array(
+        [pair[1] for pair in pairs], np.int64
+    )
 
 
 def sorted_images(catalog: Catalog) -> list[Image]:
@@ -176,7 +201,8 @@ class PlacedReader:
         """Give back what is open."""
 
     def spans(self, start: int, stop: int, unit: str = "entries") -> Iterator[tuple[int, int, int]]:
-        """Yield (layer, first, end) of the pieces of layers that rows or bytes `start` to `stop` consist of."""
+        """Yield (layer, first, end) of the pieces of layers that rows or bytes `start` to `stop`
+        consist of."""
         bounds = self._placement.first[unit]
         layer = int(np.searchsorted(bounds, start, "right")) - 1
         while start < stop:
@@ -189,12 +215,18 @@ class PlacedReader:
     def column(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return a column of the entries `start` to `stop` of the dataset."""
         dtype = ENTRY_COLUMNS[name]
-        data = b"".join(self._at(layer, name, "entries", low, high) for layer, low, high in self.spans(start, stop))
+        data = b"".join(
+            self._at(layer, name, "entries", low, high)
+            for layer, low, high in self.spans(start, stop)
+        )
         return np.frombuffer(data, dtype)
 
     def blob(self, name: str, start: int, stop: int) -> bytes:
         """Return the bytes `start` to `stop` of all paths or of all links."""
-        return b"".join(self._at(layer, name, name, low, high) for layer, low, high in self.spans(start, stop, name))
+        return b"".join(
+            self._at(layer, name, name, low, high)
+            for layer, low, high in self.spans(start, stop, name)
+        )
 
     def layers(self, start: int, stop: int) -> np.ndarray:
         """Return the layer of each of these entries."""
@@ -212,12 +244,17 @@ class PlacedReader:
 
     def _at(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
         placement = self._placement
-        field_name = {"entries": "first_entry", "path": "first_path_byte", "link": "first_link_byte"}[unit]
+        field_name = {
+            "entries": "first_entry",
+            "path": "first_path_byte",
+            "link": "first_link_byte",
+        }[unit]
         begin = int(placement.layers[field_name][layer]) + start - int(placement.first[unit][layer])
         return self._read(int(placement.part[layer]), name, begin, stop - start)
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
-        """Return `count` values of a column, or bytes of a blob, from the `begin`-th of a part on."""
+        """Return `count` values of a column, or bytes of a blob, from the `begin`-th of a part
+        on."""
         raise NotImplementedError
 
 
@@ -255,7 +292,9 @@ class PartReader(PlacedReader):
         width = _WIDTHS.get(name, 1)
         size = count * width
         try:
-            data = os.pread(self._file(part), size, self._placement.offsets[part][name] + begin * width)
+            data = os.pread(
+                self._file(part), size, self._placement.offsets[part][name] + begin * width
+            )
         except OSError as error:
             self.fault([part], f"it can't be read: {error.strerror}")
             return bytes(size)

@@ -1,4 +1,5 @@
-"""The tables that the root of a gather holds whole: what it knows of repositories, images, layers, types and faults."""
+"""The tables that the root of a gather holds whole: what it knows of repositories, images, layers,
+types and faults."""
 
 from __future__ import annotations
 
@@ -107,7 +108,10 @@ def _raw(digests: list[bytes]) -> np.ndarray:
 def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
     known = [catalog.repositories.get(name, Popularity()) for name in names]
     columns = ("stars", "pulls", "stratum", "weight", "drawn")
-    return {"name": names, **{column: [getattr(one, column) for one in known] for column in columns}}
+    return {
+        "name": names,
+        **{column: [getattr(one, column) for one in known] for column in columns},
+    }
 
 
 def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:
@@ -162,11 +166,14 @@ def _skipped_columns(catalog: Catalog) -> dict[str, Any]:
 
 
 def _media_mismatch(media: np.ndarray, compression: np.ndarray) -> np.ndarray:
-    """Return the note bit where the manifests name another compression than the first bytes show."""
+    """Return the note bit where the manifests name another compression than the first bytes
+    show."""
     said = np.full(len(MEDIA_TYPES), -1)
     for word, place_of in MEDIA_TYPES.items():
         ending = word.rpartition("_tar")[2].lstrip("_")
         if word != "unspecified":
             said[place_of] = COMPRESSIONS[ending or "none"]
-    differs = (said[media] >= 0) & (said[media] != compression) & (compression != COMPRESSIONS["unknown"])
+    differs = (
+        (said[media] >= 0) & (said[media] != compression) & (compression != COMPRESSIONS["unknown"])
+    )
     return np.where(differs, NOTES["media_type_mismatch"], 0).astype(np.uint32)

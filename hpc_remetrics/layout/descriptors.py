@@ -1,4 +1,5 @@
-"""What a manifest or an index refers to: all of it, since a copy must be whole, attestations and artifacts too."""
+"""What a manifest or an index refers to: all of it, since a copy must be whole, attestations and
+artifacts too."""
 
 from __future__ import annotations
 
@@ -31,23 +32,31 @@ def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> Re
     """Read a manifest or an index; `Malformed` if it is none.
 
     :param media_type: as its descriptor or its registry says.
-    :param wanted: platforms (in lower case) whose manifests of an index are taken, and those of none; empty: all.
+    :param wanted: platforms (in lower case) whose manifests of an index are taken, and those of
+        none; empty: all.
     """
     value = documents.parse(data)
     kind = kind_of(value, media_type)
     if kind == "index":
         return References(kind, tuple(_children(value, wanted)))
     if kind == "docker_schema1":
-        return References(kind, blobs=tuple(Descriptor(text, -1, "") for text in schema1.layer_digests(value)))
+        return References(
+            kind, blobs=tuple(Descriptor(text, -1, "") for text in schema1.layer_digests(value))
+        )
     config = documents.get_object(value, "config")
-    parts = [*([config] if config else []), *documents.get_list(value, "layers"), *documents.get_list(value, "blobs")]
+    parts = [
+        *([config] if config else []),
+        *documents.get_list(value, "layers"),
+        *documents.get_list(value, "blobs"),
+    ]
     blobs = tuple(filter(_is_here, map(Descriptor.parse, parts)))
     has_config = config and _is_here(Descriptor.parse(config))
     return References(kind, blobs=blobs, config=blobs[0] if has_config else None)
 
 
 def _children(value: dict[str, Any], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the descriptors in an index that are for the wanted platforms, or for none that it says."""
+    """Return the descriptors in an index that are for the wanted platforms, or for none that it
+    says."""
     found = []
     for child in documents.get_list(value, "manifests"):
         descriptor = Descriptor.parse(child)

@@ -1,7 +1,9 @@
-"""Docker's manifests in OCI's words, since tools that read OCI layouts (umoci, older skopeo) know no others.
+"""Docker's manifests in OCI's words, since tools that read OCI layouts (umoci, older skopeo) know
+no others.
 
-Only media types change, as containerd does it: configs and layers are the same blobs. The original stays
-beside its translation, and the index says which it is, so that nothing of what the registry had is lost.
+Only media types change, as containerd does it: configs and layers are the same blobs. The original
+stays beside its translation, and the index says which it is, so that nothing of what the registry
+had is lost.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ _WORDS = {
 
 
 def to_oci(layout: Layout, root: dict[str, Any]) -> dict[str, Any]:
-    """Return the descriptor that the layout's index is to have for a root; its translation is kept in the layout.
+    """Return the descriptor that the layout's index is to have for a root; its translation is kept
+    in the layout.
 
     What is OCI's already, and what has no translation (Docker's schema 1), is returned as it is.
     """
@@ -58,18 +61,25 @@ _DOCUMENT = ("schemaVersion", "mediaType", "config", "layers", "manifests")
 
 
 def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
-    """Return a descriptor in OCI's words, after what it names has been translated; others are returned as they are."""
+    """Return a descriptor in OCI's words, after what it names has been translated; others are
+    returned as they are."""
     item = documents.spelled(item, _DESCRIPTOR)
     if item.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
         return item
     try:
         data = layout.blob(Digest.parse(str(item.get("digest")))).read_bytes()
     except (OSError, ValueError):
-        return item  # a manifest that is not at the registry, or for a platform that wasn't asked for
+        return (
+            item  # a manifest that is not at the registry, or for a platform that wasn't asked for
+        )
     value = documents.spelled(documents.parse(data), _DOCUMENT)
-    changed: dict[str, Any] = {key: _worded(value[key]) for key in ("config", "layers") if key in value}
+    changed: dict[str, Any] = {
+        key: _worded(value[key]) for key in ("config", "layers") if key in value
+    }
     if isinstance(children := value.get("manifests"), list):
-        changed["manifests"] = [_translate(layout, one) if isinstance(one, dict) else one for one in children]
+        changed["manifests"] = [
+            _translate(layout, one) if isinstance(one, dict) else one for one in children
+        ]
     changed = _worded({**value, **changed})
     if changed == value:
         return item

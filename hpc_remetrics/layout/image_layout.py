@@ -1,8 +1,8 @@
 """The OCI image layout that is being filled: what has its name there is whole.
 
-`oci-layout` and `index.json` are as the specification has them; the index is replaced in one step. A blob in
-`blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a blob so far, in
-order; `.remetrics/journal` says which images are finished.
+`oci-layout` and `index.json` are as the specification has them; the index is replaced in one step.
+A blob in `blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a
+blob so far, in order; `.remetrics/journal` says which images are finished.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Layout:
             if not self.folder.is_dir():
                 check_parent(self.folder)
             elif not self._mark.exists() and any(self.folder.iterdir()) and not self.state.exists():
-                raise OutputError(f"{self.folder} is no OCI layout and not empty", "choose another folder with -o")
+                raise OutputError(
+                    f"{self.folder} is no OCI layout and not empty", "choose another folder with -o"
+                )
         except OSError as error:
             raise _output_error(error, self.folder) from None
 
@@ -77,7 +79,8 @@ class Layout:
         return self._partial / digest.hex
 
     def has(self, digest: Digest, size: int) -> bool:
-        """Say whether a blob is there; one of another size than its descriptor's (-1: unknown) is not."""
+        """Say whether a blob is there; one of another size than its descriptor's (-1: unknown) is
+        not."""
         try:
             found = os.stat(self.blob(digest)).st_size
         except OSError:
@@ -108,7 +111,9 @@ class Layout:
         except OSError as error:
             raise _output_error(error, path) from None
         except documents.Malformed as error:
-            raise OutputError(f"{path} is no OCI index: {error}", "move it, or choose another folder with -o") from None
+            raise OutputError(
+                f"{path} is no OCI index: {error}", "move it, or choose another folder with -o"
+            ) from None
 
     def write_index(self, descriptors: Iterable[dict[str, Any]]) -> None:
         """Replace index.json."""
@@ -135,4 +140,7 @@ def _index_text(descriptors: Iterable[dict[str, Any]]) -> Iterable[str]:
 
 
 def _output_error(error: OSError, path: Path) -> OutputError:
-    return OutputError(f"can't write {path}: {error.strerror or error}", "make room, or choose another folder with -o")
+    return OutputError(
+        f"can't write {path}: {error.strerror or error}",
+        "make room, or choose another folder with -o",
+    )

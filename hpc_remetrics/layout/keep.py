@@ -1,7 +1,9 @@
-"""What `analyze --keep` keeps of registries: an OCI layout that grows while images are resolved and layers fetched.
+"""What `analyze --keep` keeps of registries: an OCI layout that grows while images are resolved and
+layers fetched.
 
-A source at a registry is wrapped, so that all that comes from it passes by the layout: manifests and configs as they
-are read, layers as they are fetched, which are then read where they are kept. What is there is not fetched again.
+A source at a registry is wrapped, so that all that comes from it passes by the layout: manifests
+and configs as they are read, layers as they are fetched, which are then read where they are kept.
+What is there is not fetched again.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
             remove(layout.partial(digest))
         raise
     except BlobError as error:
-        raise OutputError(str(error), "make room and start again, or choose another folder") from None
+        raise OutputError(
+            str(error), "make room and start again, or choose another folder"
+        ) from None
     layout.keep(digest)
 
 
@@ -137,8 +141,12 @@ class Keeping:
                 return None
         except (Malformed, OSError):
             return None
-        entry = to_oci(self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)})
+        entry = to_oci(
+            self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)}
+        )
         entry["annotations"] = {REF_NAME: image.name, **entry.get("annotations", {})}
         if image.platform:
-            entry["platform"] = dict(zip(("os", "architecture", "variant"), image.platform.split("/"), strict=False))
+            entry["platform"] = dict(
+                zip(("os", "architecture", "variant"), image.platform.split("/"), strict=False)
+            )
         return entry

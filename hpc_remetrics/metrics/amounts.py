@@ -30,7 +30,9 @@ class Whole:
     @classmethod
     def of(cls, sums: Sums) -> Whole:
         """Return what sums over parts make together, if each content is in one part only."""
-        files, size, content = (int(sums[name].sum()) for name in ("files", "bytes", "content_bytes"))
+        files, size, content = (
+            int(sums[name].sum()) for name in ("files", "bytes", "content_bytes")
+        )
         return cls(files, size, size - content)
 
 
@@ -42,7 +44,9 @@ def amounts(sums: Sums, whole: Whole) -> Sums:
     table["dedup_count"] = ratio(sums["files"], sums["contents"])
     table["dedup_capacity"] = ratio(sums["bytes"], sums["content_bytes"])
     for name in ("files", "bytes", "redundant_bytes"):
-        table[f"share_of_{name}"] = ratio(table[name], np.full(len(table[name]), getattr(whole, name)))
+        table[f"share_of_{name}"] = ratio(
+            table[name], np.full(len(table[name]), getattr(whole, name))
+        )
     return table
 
 
@@ -50,14 +54,17 @@ _LEVELS = {"classes": ["class"], "groups": ["class", "group"], "types": ["class"
 
 
 def by_type(dataset: Dataset, sums: Sums) -> dict[str, dict[str, Any]]:
-    """Return `classes`, `groups` and `types` from sums by row of /types; rows add up from one to the next."""
+    """Return `classes`, `groups` and `types` from sums by row of /types; rows add up from one to
+    the next."""
     whole = Whole.of(sums)
     words = {"class": "class", "group": "group", "type": "description"}
     columns = {name: dataset.types.readable(column).astype(str) for name, column in words.items()}
     found: dict[str, dict[str, Any]] = {}
     keys: list[np.ndarray] = []
     for table, names in _LEVELS.items():
-        joined = np.array(["\0".join(row) for row in zip(*(columns[name] for name in names), strict=True)], str)
+        joined = np.array(
+            ["\0".join(row) for row in zip(*(columns[name] for name in names), strict=True)], str
+        )
         _, first, place = np.unique(joined, return_index=True, return_inverse=True)
         place = place.reshape(-1)
         added = {name: summed_by(place, values, len(first)) for name, values in sums.items()}
@@ -65,11 +72,16 @@ def by_type(dataset: Dataset, sums: Sums) -> dict[str, dict[str, Any]]:
         keys = [columns[names[-1]], -added["bytes"][place], *keys]
         order = first[np.lexsort([key[first] for key in keys])]
         texts = {name: columns[name][order].tolist() for name in names}
-        found[table] = {**texts, **amounts({name: values[place[order]] for name, values in added.items()}, whole)}
+        found[table] = {
+            **texts,
+            **amounts({name: values[place[order]] for name, values in added.items()}, whole),
+        }
     return found
 
 
-def by_name(texts: dict[tuple[int, int], bytes], sums: Sums, whole: Whole) -> dict[str, dict[str, Any]]:
+def by_name(
+    texts: dict[tuple[int, int], bytes], sums: Sums, whole: Whole
+) -> dict[str, dict[str, Any]]:
     """Return `extensions` and `directories` from sums by code of names."""
     extensions = _names(texts, sums, EXTENSION)
     parts = [_names(texts, sums, kind) for kind in range(DEPTHS)]
@@ -86,7 +98,8 @@ def by_name(texts: dict[tuple[int, int], bytes], sums: Sums, whole: Whole) -> di
 
 
 def _names(texts: dict[tuple[int, int], bytes], sums: Sums, kind: int) -> dict[str, Any]:
-    """Return the names of one kind, most files first, and the rest of them, if there is one, last."""
+    """Return the names of one kind, most files first, and the rest of them, if there is one,
+    last."""
     mine = slice(kind * CODES, (kind + 1) * CODES)
     found = {name: values[mine] for name, values in sums.items()}
     numbers = [number for number in range(MOST) if (kind, number) in texts]
@@ -95,4 +108,8 @@ def _names(texts: dict[tuple[int, int], bytes], sums: Sums, kind: int) -> dict[s
     rest = bool(found["files"][MOST])
     rows = np.array([*numbers, *[MOST] * rest], np.int64)
     flags = np.array([0] * len(numbers) + [1] * rest, np.uint8)
-    return {"text": [*names, *[""] * rest], "rest": flags, **{name: values[rows] for name, values in found.items()}}
+    return {
+        "text": [*names, *[""] * rest],
+        "rest": flags,
+        **{name: values[rows] for name, values in found.items()},
+    }

@@ -39,7 +39,8 @@ class Found:
     :ivar first_file: a listed content -> the row of its first file in /entries.
     :ivar kinds: entries of each kind.
     :ivar pairs: distinct pairs of path and content.
-    :ivar same: paths with one content and with more, contents with one path and with more: how many, and files.
+    :ivar same: paths with one content and with more, contents with one path and with more: how
+    many, and files.
     :ivar layers: columns of `/metrics/layers`.
     :ivar hidden_of_images: files and bytes that each image hides.
     :ivar how: files and bytes hidden, by how.
@@ -109,7 +110,18 @@ def _images(inputs: Inputs, found: Found) -> dict[str, np.ndarray]:
 
 
 _TABLES = ("repositories", "images", "image_layers", "layers", "entries", "contents")
-_LAYER_SUMS = ("CLS", "TLS", "FLS", "files", "directories", "symlinks", "hardlinks", "devices", "whiteouts", "others")
+_LAYER_SUMS = (
+    "CLS",
+    "TLS",
+    "FLS",
+    "files",
+    "directories",
+    "symlinks",
+    "hardlinks",
+    "devices",
+    "whiteouts",
+    "others",
+)
 _IMAGE_SUMS = ("shared_files", "shared_bytes", "hidden_files", "hidden_bytes")
 _RATIOS = {
     "sharing_ratio": ("image_CLS", "CLS"),
@@ -132,17 +144,25 @@ def _totals(inputs: Inputs, found: Found, images: dict[str, np.ndarray]) -> dict
     totals |= {name: int(inputs.layer(name).sum()) for name in _LAYER_SUMS}
     totals |= {f"image_{name}": int(images[name].sum()) for name in ("CLS", "TLS", "FLS", "files")}
     totals |= {name: int(images[name].sum()) for name in _IMAGE_SUMS}
-    totals["empty_files"], totals["content_bytes"] = found.empty_files, int(found.types["content_bytes"].sum())
+    totals["empty_files"], totals["content_bytes"] = (
+        found.empty_files,
+        int(found.types["content_bytes"].sum()),
+    )
     totals["paths"], totals["path_contents"] = int(found.same[:2, 0].sum()), found.pairs
-    totals |= {name: float(ratio(totals[part], totals[whole])) for name, (part, whole) in _RATIOS.items()}
+    totals |= {
+        name: float(ratio(totals[part], totals[whole])) for name, (part, whole) in _RATIOS.items()
+    }
     totals["redundant_share"] = float(ratio(totals["FLS"] - totals["content_bytes"], totals["FLS"]))
     return totals
 
 
 def _top_contents(dataset: Dataset, found: Found) -> dict[str, Any]:
-    """Return `top_contents`: those with the most copies, then those with the most redundant bytes."""
+    """Return `top_contents`: those with the most copies, then those with the most redundant
+    bytes."""
     rows = np.concatenate([found.top_contents["copies"], found.top_contents["bytes"]])
-    table: dict[str, Any] = {"by": [by for by, contents in found.top_contents.items() for _ in contents]}
+    table: dict[str, Any] = {
+        "by": [by for by, contents in found.top_contents.items() for _ in contents]
+    }
     table["content"] = rows
     for name in ("digest", "size", "copies", "layers", "images", "type"):
         values = [dataset.contents.column(name, row, row + 1) for row in rows.tolist()]
@@ -168,7 +188,12 @@ def _same_path(found: Found) -> dict[str, Any]:
     counts = found.same
     things = np.repeat([counts[:2, 0].sum(), counts[2:, 0].sum()], 2)
     return {
-        "what": ["paths_one_content", "paths_more_contents", "contents_one_path", "contents_more_paths"],
+        "what": [
+            "paths_one_content",
+            "paths_more_contents",
+            "contents_one_path",
+            "contents_more_paths",
+        ],
         "count": counts[:, 0],
         "files": counts[:, 1],
         "share": ratio(counts[:, 0], things),
@@ -189,7 +214,12 @@ def _dedup_levels(found: Found) -> dict[str, Any]:
 
 def _how(found: Found, size: int) -> dict[str, Any]:
     share = ratio(found.how[:, 1], np.full(len(HOW), size))
-    return {"how": list(HOW), "files": found.how[:, 0], "bytes": found.how[:, 1], "share_of_bytes": share}
+    return {
+        "how": list(HOW),
+        "files": found.how[:, 0],
+        "bytes": found.how[:, 1],
+        "share_of_bytes": share,
+    }
 
 
 _STORED = {
@@ -204,8 +234,12 @@ _STORED = {
 
 def _what_if(totals: dict[str, Any], found: Found) -> dict[str, Any]:
     """Return `what_if`: what is known of all datasets, and what came of a sample or of cutting."""
-    rows = [_exact(name, totals[column], column.endswith("CLS")) for name, column in _STORED.items()]
-    rows += compression.what_if_rows(found.sample) + found.chunks.what_if_rows(totals["content_bytes"])
+    rows = [
+        _exact(name, totals[column], column.endswith("CLS")) for name, column in _STORED.items()
+    ]
+    rows += compression.what_if_rows(found.sample) + found.chunks.what_if_rows(
+        totals["content_bytes"]
+    )
     table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     base = [totals["image_CLS" if row["compressed"] else "image_FLS"] for row in rows]
     table["ratio"] = ratio(np.array(base), np.array(table["bytes"], float))

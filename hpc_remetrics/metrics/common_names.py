@@ -9,7 +9,8 @@ from ..mpi.shuffle import Shuffle
 from .file_rows import NAME, NAME_KINDS, Block
 
 MOST = 1000
-"""Names of a kind that are told apart; the others are the rest, whose number is that of the last."""
+"""Names of a kind that are told apart; the others are the rest, whose number is that of the
+last."""
 
 CODES = MOST + 1
 
@@ -22,7 +23,9 @@ class CommonNames:
     """
 
     def __init__(self, comm: Comm, names: Shuffle) -> None:
-        found = _most(np.concatenate([*(_counted(rows) for _, rows in names.buckets()), np.empty(0, NAME)]))
+        found = _most(
+            np.concatenate([*(_counted(rows) for _, rows in names.buckets()), np.empty(0, NAME)])
+        )
         found = _most(np.concatenate(comm.allgather(found)))
         found = found[np.lexsort((found["hash"], found["kind"]))]
         kinds = [found[found["kind"] == kind] for kind in range(NAME_KINDS)]
@@ -31,7 +34,8 @@ class CommonNames:
         self._texts: dict[tuple[int, int], bytes] = {}
 
     def codes(self, block: Block) -> np.ndarray:
-        """Return the numbers of the names of a block's files, a column a kind: kind * CODES + place among its names.
+        """Return the numbers of the names of a block's files, a column a kind: kind * CODES + place
+        among its names.
 
         On the way the texts of the names whose first file is in the block are kept.
         """
@@ -68,7 +72,8 @@ def _counted(rows: np.ndarray) -> np.ndarray:
 
 
 def _most(rows: np.ndarray) -> np.ndarray:
-    """Return the names with the most files, `MOST` of each kind; of equals those of the lowest hash."""
+    """Return the names with the most files, `MOST` of each kind; of equals those of the lowest
+    hash."""
     order = np.lexsort((rows["hash"], -rows["files"], rows["kind"]))
     rows = rows[order]
     starts = np.searchsorted(rows["kind"], np.arange(NAME_KINDS))

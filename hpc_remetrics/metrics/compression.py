@@ -1,7 +1,9 @@
-"""What all contents would take compressed one by one, estimated from the sample of them that was, with an interval.
+"""What all contents would take compressed one by one, estimated from the sample of them that was,
+with an interval.
 
-The contents are stratified by size, and each stratum's bytes, which are known, times the sample's ratio there is the
-estimate. Everything is a sum of whole numbers, so that it is the same for any number of ranks.
+The contents are stratified by size, and each stratum's bytes, which are known, times the sample's
+ratio there is the estimate. Everything is a sum of whole numbers, so that it is the same for any
+number of ranks.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ CODECS = {"gzip": ("zlib", GZIP_LEVEL), "zstd": ("zstd", ZSTD_LEVEL)}
 """Column of `/contents` -> what it comes of, and the level."""
 
 LEAST = 20
-"""Sampled contents that a stratum must have; those that have fewer are joined with smaller sizes."""
+"""Sampled contents that a stratum must have; those that have fewer are joined with smaller
+sizes."""
 
 _CLASSES = 33
 """Classes of sizes: of none, and from each power of 4 on."""
@@ -46,8 +49,10 @@ _HALF = 32
 class Stratum:
     """Contents of some sizes; strata add up.
 
-    :ivar contents: how many there are, of `size` bytes in all; `squares` is the sum of the squares of their sizes.
-    :ivar sampled: how many of them were compressed, of `sampled_size` bytes, `sampled_squares`, to `packed` bytes.
+    :ivar contents: how many there are, of `size` bytes in all; `squares` is the sum of the squares
+    of their sizes.
+    :ivar sampled: how many of them were compressed, of `sampled_size` bytes, `sampled_squares`, to
+    `packed` bytes.
     :ivar ratios: sum of compressed size / size, in `_UNIT`; `ratio_squares` that of its squares.
     """
 
@@ -62,7 +67,9 @@ class Stratum:
     ratio_squares: int = 0
 
     def __add__(self, other: Stratum) -> Stratum:
-        return Stratum(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return Stratum(
+            *(getattr(self, one.name) + getattr(other, one.name) for one in fields(self))
+        )
 
     @property
     def rest(self) -> int:
@@ -71,22 +78,28 @@ class Stratum:
 
     @property
     def estimate(self) -> float:
-        """Return the bytes of all contents compressed: those of the sample, and the rest at its ratio."""
+        """Return the bytes of all contents compressed: those of the sample, and the rest at its
+        ratio."""
         return self.packed + (self.rest * self.packed / self.sampled_size if self.rest else 0)
 
     @property
     def variance(self) -> float:
-        """Return the variance of `estimate`, where the ratios of contents vary alike whatever their sizes.
+        """Return the variance of `estimate`, where the ratios of contents vary alike whatever their
+        sizes.
 
-        That of the rest's own ratios, and that of the sample's ratio times the rest: both need squares of sizes, which
-        are known of all contents. A few long ones may have most bytes, and whether they were drawn is mere chance.
+        That of the rest's own ratios, and that of the sample's ratio times the rest: both need
+        squares of sizes, which are known of all contents. A few long ones may have most bytes, and
+        whether they were drawn is mere chance.
         """
         if not self.rest:
             return 0.0
         if self.sampled < 2:
             return math.inf
         ratio = self.packed / self.sampled_size
-        mean, mean_square = self.ratios / _UNIT / self.sampled, self.ratio_squares / _UNIT**2 / self.sampled
+        mean, mean_square = (
+            self.ratios / _UNIT / self.sampled,
+            self.ratio_squares / _UNIT**2 / self.sampled,
+        )
         spread = max(mean_square - mean**2, 0.0) + (mean - ratio) ** 2
         of_rest = self.squares - self.sampled_squares
         of_ratio = (self.rest / self.sampled_size) ** 2 * self.sampled_squares
@@ -120,7 +133,9 @@ class SampleTally:
         self._add("contents", place, np.ones_like(size))
         self._add("size", place, size)
         self._add_squares("squares", place, size >> _SHIFTS[place])
-        chosen = np.flatnonzero((packed["gzip"] >= 0) & (packed["zstd"] >= 0) & (size <= MOST_BYTES))
+        chosen = np.flatnonzero(
+            (packed["gzip"] >= 0) & (packed["zstd"] >= 0) & (size <= MOST_BYTES)
+        )
         place, size = place[chosen], size[chosen]
         self._add("sampled", place, np.ones_like(size))
         self._add("sampled_size", place, size)
@@ -143,10 +158,15 @@ class SampleTally:
 
 def strata(sums: np.ndarray, codec: str) -> list[Stratum]:
     """Return the strata, smallest sizes first, from the sums of a `SampleTally`, for one codec."""
-    whole = dict(zip(_NAMES, sums[:, 0].astype(object) + (sums[:, 1].astype(object) << _HALF), strict=True))
+    whole = dict(
+        zip(_NAMES, sums[:, 0].astype(object) + (sums[:, 1].astype(object) << _HALF), strict=True)
+    )
     for name in ("squares", "sampled_squares"):
         whole[name] = whole[name] << 2 * _SHIFTS.astype(object)
-    columns = [whole[f"{codec} {one.name}" if one.name in _OF_CODEC else one.name] for one in fields(Stratum)]
+    columns = [
+        whole[f"{codec} {one.name}" if one.name in _OF_CODEC else one.name]
+        for one in fields(Stratum)
+    ]
     return [Stratum(*map(int, values)) for values in zip(*columns, strict=True)]
 
 
@@ -166,10 +186,11 @@ def joined(classes: Sequence[Stratum]) -> list[Stratum]:
 
 
 def estimate(classes: Sequence[Stratum]) -> Estimate | None:
-    """Return what the contents of all strata take compressed, None where fewer than `LEAST` of them tell.
+    """Return what the contents of all strata take compressed, None where fewer than `LEAST` of them
+    tell.
 
-    The interval is that of Student's distribution, with the degrees of freedom of Satterthwaite, and within what is
-    certain: the sample takes what it does, and no content more than its size.
+    The interval is that of Student's distribution, with the degrees of freedom of Satterthwaite,
+    and within what is certain: the sample takes what it does, and no content more than its size.
     """
     parts = joined(classes)
     if any(one.rest and (one.sampled < LEAST or not one.sampled_size) for one in parts):
@@ -184,11 +205,14 @@ def estimate(classes: Sequence[Stratum]) -> Estimate | None:
 
 
 def _quantile(variances: list[float], freedom: list[int]) -> float:
-    """Return the 97.5 % quantile of Student's distribution for a sum of variances, by its expansion in 1/ν."""
+    """Return the 97.5 % quantile of Student's distribution for a sum of variances, by its expansion
+    in 1/ν."""
     total = sum(variances)
     if not 0 < total < math.inf:
         return NORMAL
-    inverse = sum((one / total) ** 2 / max(number, 1) for one, number in zip(variances, freedom, strict=True))
+    inverse = sum(
+        (one / total) ** 2 / max(number, 1) for one, number in zip(variances, freedom, strict=True)
+    )
     z = NORMAL
     return z + (z**3 + z) / 4 * inverse + (5 * z**5 + 16 * z**3 + 3 * z) / 96 * inverse**2
 
@@ -218,6 +242,11 @@ def what_if_rows(sums: np.ndarray) -> list[dict[str, Any]]:
         size = f"{all_of_them.sampled_size:,} of {counted(all_of_them.size, 'byte')}"
         estimated = all_of_them.rest > 0
         text = f"{part}, {size}; {program} level {level}" if estimated else ""
-        row = {"scenario": f"file_dedup_{codec}", "bytes": found.bytes, "low": found.low, "high": found.high}
+        row = {
+            "scenario": f"file_dedup_{codec}",
+            "bytes": found.bytes,
+            "low": found.low,
+            "high": found.high,
+        }
         rows.append(row | {"estimated": estimated, "sample": text, "compressed": True})
     return rows

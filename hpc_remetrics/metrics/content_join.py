@@ -1,7 +1,7 @@
 """Which layers and which names carry each content: every file at the home of its content.
 
-A content that millions of files carry (the empty one) must not fill the memory, so a bucket is read in pieces,
-and only distinct pairs are kept of it.
+A content that millions of files carry (the empty one) must not fill the memory, so a bucket is read
+in pieces, and only distinct pairs are kept of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Carriers:
 
     :ivar layers: column of `/metrics/layers` -> its values on this rank.
     :ivar names: files, bytes, contents, content_bytes -> an array by code of names.
-    :ivar same: rows: contents with one path, and with more; columns: contents, and files that carry them.
+    :ivar same: rows: contents with one path, and with more; columns: contents, and files that carry
+    them.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -39,7 +40,14 @@ class Carriers:
         self.to_contents = Shuffle(inputs.comm, inputs.scratch, "carriers", CARRIED, buckets)
         self.paths_of = Shuffle(inputs.comm, inputs.scratch, "paths-of", OF_CONTENT, buckets)
         self.growth = Growth(inputs)
-        columns = ("contents", "content_bytes", "shared_files", "shared_bytes", "alone_contents", "alone_bytes")
+        columns = (
+            "contents",
+            "content_bytes",
+            "shared_files",
+            "shared_bytes",
+            "alone_contents",
+            "alone_bytes",
+        )
         self.layers = {name: np.zeros(len(inputs.read), np.int64) for name in columns}
         amounts = ("files", "bytes", "contents", "content_bytes")
         self.names = {name: np.zeros(NAME_KINDS * CODES, np.int64) for name in amounts}

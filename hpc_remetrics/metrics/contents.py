@@ -30,7 +30,10 @@ class ContentPass:
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
         types = len(inputs.dataset.types)
-        self.types = {name: np.zeros(types, np.int64) for name in ("contents", "files", "content_bytes", "bytes")}
+        self.types = {
+            name: np.zeros(types, np.int64)
+            for name in ("contents", "files", "content_bytes", "bytes")
+        }
         self.levels = np.zeros((2, 2), np.int64)
         """Rows: within layers, across layers; columns: files, bytes."""
         names = ("size", "size_once", "size_repeated", "copies", "layers", "images")
@@ -41,7 +44,9 @@ class ContentPass:
 
     def run(self) -> None:
         for start, stop in self.inputs.my_blocks(self.inputs.contents):
-            columns = {name: self.inputs.content.column(name, start, stop) for name in self._COLUMNS}
+            columns = {
+                name: self.inputs.content.column(name, start, stop) for name in self._COLUMNS
+            }
             self._add(start, {name: values.astype(np.int64) for name, values in columns.items()})
 
     def _add(self, start: int, columns: dict[str, np.ndarray]) -> None:
@@ -49,7 +54,12 @@ class ContentPass:
         self._tally(columns)
         self.sample.add(size, {codec: columns[codec] for codec in CODECS})
         self.cuts.add(size, columns["cdc_chunks"])
-        by_type = {"contents": np.ones_like(size), "files": copies, "content_bytes": size, "bytes": copies * size}
+        by_type = {
+            "contents": np.ones_like(size),
+            "files": copies,
+            "content_bytes": size,
+            "bytes": copies * size,
+        }
         for name, values in by_type.items():
             np.add.at(self.types[name], columns["type"], values)
         for level, files in enumerate((copies - layers, layers - 1)):

@@ -1,7 +1,9 @@
-"""Exact distributions: counted values of all ranks become quantiles, bins, and a row that says the rest.
+"""Exact distributions: counted values of all ranks become quantiles, bins, and a row that says the
+rest.
 
-Values are kept as (value, count) pairs, each value once. What is counted in billions takes few values: those of
-distinct sizes whose sum is a petabyte are fewer than 45 million, and in practice some hundred thousand.
+Values are kept as (value, count) pairs, each value once. What is counted in billions takes few
+values: those of distinct sizes whose sum is a petabyte are fewer than 45 million, and in practice
+some hundred thousand.
 """
 
 from __future__ import annotations
@@ -59,18 +61,28 @@ class Tally:
         return merged(np.concatenate(self._values), np.concatenate(self._counts))
 
     def merged(self, comm: Comm) -> tuple[np.ndarray, np.ndarray]:
-        """Return this rank's range of the values that any rank counted; ranges of higher ranks are higher."""
+        """Return this rank's range of the values that any rank counted; ranges of higher ranks are
+        higher."""
         values, counts = self.pairs()
         some = np.concatenate(comm.allgather(values[:: max(len(values) // 64, 1)]))
         some.sort()
-        bounds = some[[len(some) * rank // comm.size for rank in range(1, comm.size)]] if len(some) else some
+        bounds = (
+            some[[len(some) * rank // comm.size for rank in range(1, comm.size)]]
+            if len(some)
+            else some
+        )
         cuts = [0, *np.searchsorted(values, bounds).tolist(), len(values)]
         cuts += [len(values)] * (comm.size + 1 - len(cuts))
-        pieces = [values[low:high].tobytes() + counts[low:high].tobytes() for low, high in pairwise(cuts)]
+        pieces = [
+            values[low:high].tobytes() + counts[low:high].tobytes() for low, high in pairwise(cuts)
+        ]
         taken = Tally(self._dtype)
         for received in comm.alltoall(pieces):
             half = received.nbytes // 2
-            taken._append(np.frombuffer(received[:half], self._dtype), np.frombuffer(received[half:], np.int64))
+            taken._append(
+                np.frombuffer(received[:half], self._dtype),
+                np.frombuffer(received[half:], np.int64),
+            )
         return taken.pairs()
 
 
@@ -93,7 +105,9 @@ class Summary:
 
     def at(self, share: int) -> float:
         """Return the quantile at `share` / 10,000."""
-        return float(self.quantiles[np.searchsorted(PROBABILITIES, share)]) if self.count else math.nan
+        return (
+            float(self.quantiles[np.searchsorted(PROBABILITIES, share)]) if self.count else math.nan
+        )
 
 
 def summary(comm: Comm, tally: Tally, scale: str) -> Summary | None:
@@ -101,11 +115,16 @@ def summary(comm: Comm, tally: Tally, scale: str) -> Summary | None:
     values, counts = tally.merged(comm)
     totals = comm.allgather(int(counts.sum()))
     total, before = sum(totals), sum(totals[: comm.rank])
-    places = np.array([max(-(-share * total // 10000), 1) for share in PROBABILITIES.tolist()]) - before
+    places = (
+        np.array([max(-(-share * total // 10000), 1) for share in PROBABILITIES.tolist()]) - before
+    )
     mine = (places >= 1) & (places <= totals[comm.rank])
     found = values[np.searchsorted(np.cumsum(counts), places[mine])]
     ends = comm.allgather((values[0], values[-1]) if len(values) else None)
-    least, greatest = min((end[0] for end in ends if end), default=0), max((end[1] for end in ends if end), default=0)
+    least, greatest = (
+        min((end[0] for end in ends if end), default=0),
+        max((end[1] for end in ends if end), default=0),
+    )
     if scale == "linear" and greatest - least > _MOST_LINEAR:
         scale = "log"
     bounds = edges(scale, least, greatest, values.dtype.kind != "f")
@@ -119,14 +138,22 @@ def summary(comm: Comm, tally: Tally, scale: str) -> Summary | None:
         bounds = bounds[:1]
     bins = [sum(piece[2][n] for piece in pieces)[: len(bounds) - 1] for n in (0, 1)]
     whole = float(sum(bins[1].tolist()))
-    return Summary(scale, total, whole, quantiles[: len(quantiles) if total else 0], bounds[:-1], bounds[1:], *bins)
+    return Summary(
+        scale,
+        total,
+        whole,
+        quantiles[: len(quantiles) if total else 0],
+        bounds[:-1],
+        bounds[1:],
+        *bins,
+    )
 
 
 def edges(scale: str, least: float, greatest: float, whole: bool) -> np.ndarray:
     """Return the bounds of the bins in which the values from `least` to `greatest` lie.
 
-    Logarithmic bins are quarters of powers of two; those of whole numbers below 8 are one wide, and those of ratios
-    begin with one from 0 to 2**-10.
+    Logarithmic bins are quarters of powers of two; those of whole numbers below 8 are one wide, and
+    those of ratios begin with one from 0 to 2**-10.
 
     >>> edges("log", 5, 15, True).tolist()
     [5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0]
@@ -135,13 +162,19 @@ def edges(scale: str, least: float, greatest: float, whole: bool) -> np.ndarray:
         return np.arange(51) / 50
     if scale == "linear":
         return np.arange(math.floor(least), math.floor(greatest) + 2, dtype=float)
-    quarters = [2.0**power * (1 + quarter / 4) for power in range(2 if whole else -10, 64) for quarter in range(4)]
+    quarters = [
+        2.0**power * (1 + quarter / 4)
+        for power in range(2 if whole else -10, 64)
+        for quarter in range(4)
+    ]
     every = np.array([*range(4 if whole else 1), *quarters], float)
     low, high = np.searchsorted(every, [least, greatest], "right")
     return every[low - 1 : high + 1]
 
 
-def _binned(values: np.ndarray, counts: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _binned(
+    values: np.ndarray, counts: np.ndarray, bounds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return how many values each bin holds, and their sums."""
     place = np.minimum(np.searchsorted(bounds, values, "right"), len(bounds) - 1) - 1
     found, sums = np.zeros(len(bounds) - 1, np.int64), np.zeros(len(bounds) - 1, values.dtype)
@@ -163,7 +196,8 @@ class Distributions:
             self.summaries[name] = found
 
     def tables(self) -> dict[str, dict[str, Any]]:
-        """Return `distributions`, `quantiles` and `histograms`, in the order of the schema's list."""
+        """Return `distributions`, `quantiles` and `histograms`, in the order of the schema's
+        list."""
         kinds = list(DISTRIBUTIONS.values())
         found = [self.summaries[kind.name] for kind in kinds]
         points, bins = [len(one.quantiles) for one in found], [len(one.low) for one in found]
@@ -181,15 +215,28 @@ class Distributions:
             "first_bin": np.cumsum(bins) - bins,
             "bins": bins,
         }
-        for name, share in {"least": 0, "median": 5000, "p90": 9000, "p99": 9900, "greatest": 10000}.items():
+        for name, share in {
+            "least": 0,
+            "median": 5000,
+            "p90": 9000,
+            "p99": 9900,
+            "greatest": 10000,
+        }.items():
             table[name] = [one.at(share) for one in found]
         quantiles = {
-            "probability": np.concatenate([PROBABILITIES[: len(one.quantiles)] / 10000 for one in found]),
+            "probability": np.concatenate(
+                [PROBABILITIES[: len(one.quantiles)] / 10000 for one in found]
+            ),
             "value": np.concatenate([one.quantiles for one in found]),
         }
         parts = {"low": "low", "high": "high", "count": "counts", "sum": "sums"}
         histograms = {
-            name: np.concatenate([getattr(one, part).astype(float) if name != "count" else one.counts for one in found])
+            name: np.concatenate(
+                [
+                    getattr(one, part).astype(float) if name != "count" else one.counts
+                    for one in found
+                ]
+            )
             for name, part in parts.items()
         }
         return {"distributions": table, "quantiles": quantiles, "histograms": histograms}

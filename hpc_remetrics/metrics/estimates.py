@@ -1,6 +1,8 @@
-"""Totals of all repositories, estimated from a stratified sample of them, with confidence intervals.
+"""Totals of all repositories, estimated from a stratified sample of them, with confidence
+intervals.
 
-What images share can't be estimated so (the layers and contents of a sample are shared among fewer), and is not.
+What images share can't be estimated so (the layers and contents of a sample are shared among
+fewer), and is not.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class Sample:
 
     :param stratum: of each repository the number of its stratum.
     :param weight: of each stratum the repositories that one stands for.
-    :param drawn: of each stratum the repositories that were drawn; those without images count as 0 of everything.
+    :param drawn: of each stratum the repositories that were drawn; those without images count as 0
+        of everything.
     """
 
     def __init__(self, stratum: np.ndarray, weight: np.ndarray, drawn: np.ndarray) -> None:
@@ -37,7 +40,8 @@ class Sample:
         return float((self.weight * self._sums(values)).sum())
 
     def deviation(self, values: np.ndarray) -> float:
-        """Return the estimated standard deviation of `total`; NaN if a stratum has one of several repositories."""
+        """Return the estimated standard deviation of `total`; NaN if a stratum has one of several
+        repositories."""
         sums, squares = self._sums(values), self._sums(values * values)
         population = self.weight * self.drawn
         variance = np.zeros(len(self.drawn))
@@ -46,7 +50,9 @@ class Sample:
         left = np.maximum(1 - self.drawn / population, 0)
         variance[several] = (population**2 * left / self.drawn)[several] * within
         variance[~several & (left > 0)] = math.nan
-        return math.sqrt(max(float(variance.sum()), 0.0)) if not np.isnan(variance).any() else math.nan
+        return (
+            math.sqrt(max(float(variance.sum()), 0.0)) if not np.isnan(variance).any() else math.nan
+        )
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         return np.bincount(self.stratum, np.asarray(values, float), len(self.drawn))
@@ -80,7 +86,9 @@ def _by_repository(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, n
     """Return the totals that are sums over repositories, by repository."""
     repository = inputs.dataset.images["repository"]
     columns = {"images": np.ones_like(repository), "image_layers": inputs.dataset.images["layers"]}
-    columns |= {f"image_{name}": images[name] for name in _SUMS} | {name: images[name] for name in _HIDDEN}
+    columns |= {f"image_{name}": images[name] for name in _SUMS} | {
+        name: images[name] for name in _HIDDEN
+    }
     count = len(inputs.dataset.repositories)
     summed = {name: summed_by(repository, values, count) for name, values in columns.items()}
     return {"repositories": np.ones(count, np.int64), **summed}

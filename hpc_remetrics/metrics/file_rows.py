@@ -1,8 +1,9 @@
-"""The pass over /entries: every regular file's path is hashed once, and its directory and extension are counted.
+"""The pass over /entries: every regular file's path is hashed once, and its directory and extension
+are counted.
 
-What later passes need of a block stays on scratch, so that paths are read once. A file's *names* are five: its
-directory cut to 1, 2, 3 and 4 parts, and its extension; they are known by 64-bit hashes until the most frequent
-ones, which alone get numbers, are known.
+What later passes need of a block stays on scratch, so that paths are read once. A file's *names*
+are five: its directory cut to 1, 2, 3 and 4 parts, and its extension; they are known by 64-bit
+hashes until the most frequent ones, which alone get numbers, are known.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ PATH = np.dtype([("one", "<u8"), ("two", "<u8"), ("content", "<i8"), ("row", "<i
 """A file on its way to the home of its path's hash."""
 
 NAME = np.dtype([("hash", "<u8"), ("files", "<i8"), ("row", "<i8"), ("kind", "u1")])
-"""A name on its way to the home of its hash: the files of one block that have it, and the first one's row."""
+"""A name on its way to the home of its hash: the files of one block that have it, and the first
+one's row."""
 
 _BYTES_A_ROW = 192
 """What a row of a bucket takes while it is worked on, with its copies."""
@@ -63,8 +65,17 @@ class Block:
     extension_texts: list[bytes]
 
     def write(self, file: IO[bytes]) -> None:
-        """Write it as plain arrays, one after the other: what lies on scratch is data, never code."""
-        arrays = [self.content, self.layer, self.row, self.run, *self.directories, self.extension, self.extensions]
+        """Write it as plain arrays, one after the other: what lies on scratch is data, never
+        code."""
+        arrays = [
+            self.content,
+            self.layer,
+            self.row,
+            self.run,
+            *self.directories,
+            self.extension,
+            self.extensions,
+        ]
         plain = _Plain(file)
         for array in (*arrays, *_joined(self.texts), *_joined(self.extension_texts)):
             np.save(plain, array, allow_pickle=False)
@@ -83,11 +94,17 @@ class Block:
         directories = [array() for _ in range(DEPTHS)]
         extension, extensions = array(), array()
         texts, extension_texts = _split(array(), array()), _split(array(), array())
-        return cls(content, layer, row, run, directories, texts, extension, extensions, extension_texts)
+        return cls(
+            content, layer, row, run, directories, texts, extension, extensions, extension_texts
+        )
 
     def places(self, kind: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the hashes of one kind of names, and each file's place among them."""
-        return (self.extensions, self.extension) if kind == EXTENSION else (self.directories[kind], self.run)
+        return (
+            (self.extensions, self.extension)
+            if kind == EXTENSION
+            else (self.directories[kind], self.run)
+        )
 
     def text(self, kind: int, file: int) -> bytes:
         """Return a name of a file."""
@@ -97,7 +114,8 @@ class Block:
 
 
 class _Plain:
-    """A file to which numpy writes as to any other object, so that a full disk is an error that says so."""
+    """A file to which numpy writes as to any other object, so that a full disk is an error that
+    says so."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.write = file.write
@@ -105,7 +123,9 @@ class _Plain:
 
 def _joined(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Return the lengths of texts, and all of them one after the other."""
-    return np.array([len(text) for text in texts], np.int64), np.frombuffer(b"".join(texts), np.uint8)
+    return np.array([len(text) for text in texts], np.int64), np.frombuffer(
+        b"".join(texts), np.uint8
+    )
 
 
 def _split(lengths: np.ndarray, data: np.ndarray) -> list[bytes]:
@@ -174,13 +194,16 @@ class FilePass:
 
     def _look_for_wanted(self, content: np.ndarray, rows: np.ndarray) -> None:
         likely = np.flatnonzero(self._likely[content & 0xFFFF])
-        place = np.minimum(np.searchsorted(self.wanted, content[likely]), max(len(self.wanted) - 1, 0))
+        place = np.minimum(
+            np.searchsorted(self.wanted, content[likely]), max(len(self.wanted) - 1, 0)
+        )
         found = self.wanted[place] == content[likely]
         np.minimum.at(self.first, place[found], rows[likely[found]])
 
 
 def read_paths(inputs: Inputs, start: int, stop: int, chosen: np.ndarray) -> Paths:
-    """Return the paths of some of the rows `start` to `stop` of /entries, given by their places there."""
+    """Return the paths of some of the rows `start` to `stop` of /entries, given by their places
+    there."""
     entries = inputs.entry
     bounds = entries.column("path_offset", start, stop + 1)
     data = entries.column("path", int(bounds[0]), int(bounds[-1]))
@@ -197,10 +220,17 @@ def _described(paths: Paths, content: np.ndarray, layer: np.ndarray, row: np.nda
     data, start = paths.data, paths.start
     deepest = paths.directory(DEPTHS)
     hashes = hash_slices(data, start, deepest, 1)[0]
-    first = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])) if len(row) else np.empty(0, np.int64)
+    first = (
+        np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+        if len(row)
+        else np.empty(0, np.int64)
+    )
     run = np.zeros(len(row), np.int32)
     run[first[1:]] = 1
-    shorter = [hash_slices(data, start[first], paths.directory(parts)[first], 1)[0] for parts in range(1, DEPTHS)]
+    shorter = [
+        hash_slices(data, start[first], paths.directory(parts)[first], 1)[0]
+        for parts in range(1, DEPTHS)
+    ]
     begin, length = paths.extensions()
     extensions, at, extension = np.unique(
         hash_slices(data, begin, length, 1)[0], return_index=True, return_inverse=True
@@ -220,7 +250,9 @@ def _described(paths: Paths, content: np.ndarray, layer: np.ndarray, row: np.nda
 
 def _slices(data: np.ndarray, start: np.ndarray, length: np.ndarray) -> list[bytes]:
     whole = data.tobytes()
-    return [whole[low:high] for low, high in zip(start.tolist(), (start + length).tolist(), strict=True)]
+    return [
+        whole[low:high] for low, high in zip(start.tolist(), (start + length).tolist(), strict=True)
+    ]
 
 
 def _names(block: Block) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Growth of deduplication: what the first n layers of several random orders hold, from one pass.
 
-A content comes with the first of its layers, so its place in an order is the least place of its layers.
+A content comes with the first of its layers, so its place in an order is the least place of its
+layers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _POINTS = 60
 
 
 def order_of(prefixes: np.ndarray, order: int) -> np.ndarray:
-    """Return the layers in a random order, the same for ever: by the finaliser of splitmix64 of their digests.
+    """Return the layers in a random order, the same for ever: by the finaliser of splitmix64 of
+    their digests.
 
     :param prefixes: the first eight bytes of the digests, as big-endian numbers.
     """
@@ -37,7 +39,9 @@ def checkpoints(layers: int) -> np.ndarray:
     if not layers:
         return np.empty(0, np.int64)
     even = np.linspace(1, layers, _POINTS)
-    return distinct(np.concatenate([even, np.geomspace(1, layers, _POINTS)]).round().astype(np.int64))
+    return distinct(
+        np.concatenate([even, np.geomspace(1, layers, _POINTS)]).round().astype(np.int64)
+    )
 
 
 class Growth:
@@ -58,7 +62,8 @@ class Growth:
         self._inputs, self._read = inputs, read
 
     def add(self, layer: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> None:
-        """Take contents: the layers of each, one content after the other, where each begins, and their sizes."""
+        """Take contents: the layers of each, one content after the other, where each begins, and
+        their sizes."""
         for order in range(ORDERS if len(starts) else 0):
             first = np.minimum.reduceat(self.step[order][layer], starts)
             self.contents[order] += np.bincount(first, minlength=len(self.points))
@@ -90,7 +95,10 @@ def spread(table: dict[str, np.ndarray]) -> dict[str, Any]:
     found: dict[str, Any] = {"layers": table["layers"].reshape(ORDERS, -1)[0]}
     for short in ("count", "capacity"):
         values = table[f"dedup_{short}"].reshape(ORDERS, -1)
-        found[f"{short}_mean"], found[f"{short}_deviation"] = values.mean(axis=0), values.std(axis=0, ddof=1)
+        found[f"{short}_mean"], found[f"{short}_deviation"] = (
+            values.mean(axis=0),
+            values.std(axis=0, ddof=1),
+        )
         found[f"{short}_least"], found[f"{short}_greatest"] = values.min(axis=0), values.max(axis=0)
     return found
 

@@ -11,11 +11,13 @@ PADDING = 8
 """Bytes that must stand behind the last string."""
 
 
-def hash_slices(data: np.ndarray, start: np.ndarray, length: np.ndarray, lanes: int = 2) -> list[np.ndarray]:
+def hash_slices(
+    data: np.ndarray, start: np.ndarray, length: np.ndarray, lanes: int = 2
+) -> list[np.ndarray]:
     """Return the hash of `data[start[i]:start[i] + length[i]]` for each i, as one u8 array a lane.
 
-    Equal strings have equal hashes in every data; two of n different ones have the same with a probability of about
-    n**2 / 2**129 with both lanes, n**2 / 2**65 with one.
+    Equal strings have equal hashes in every data; two of n different ones have the same with a
+    probability of about n**2 / 2**129 with both lanes, n**2 / 2**65 with one.
 
     :param data: bytes, with `PADDING` of them behind the last string.
 
@@ -30,8 +32,13 @@ def hash_slices(data: np.ndarray, start: np.ndarray, length: np.ndarray, lanes: 
     if len(steps) and steps.max() > 0x7FFF:
         order = np.argsort(-steps, kind="stable")
     start, length, steps = start[order], length[order], steps[order]
-    hashes = [(length.astype(np.uint64) + seed) * factor for seed, factor in zip(_SEEDS, _FACTORS, strict=True)][:lanes]
-    more = len(steps) - np.searchsorted(steps[::-1], np.arange(int(steps[0]) + 1 if len(steps) else 1), "right")
+    hashes = [
+        (length.astype(np.uint64) + seed) * factor
+        for seed, factor in zip(_SEEDS, _FACTORS, strict=True)
+    ][:lanes]
+    more = len(steps) - np.searchsorted(
+        steps[::-1], np.arange(int(steps[0]) + 1 if len(steps) else 1), "right"
+    )
     for step in range(len(more) - 1):
         _step(hashes, words, start, length, step, int(more[step]), int(more[step + 1]))
     result = []
@@ -43,9 +50,16 @@ def hash_slices(data: np.ndarray, start: np.ndarray, length: np.ndarray, lanes: 
 
 
 def _step(
-    hashes: list[np.ndarray], words: np.ndarray, start: np.ndarray, length: np.ndarray, step: int, now: int, later: int
+    hashes: list[np.ndarray],
+    words: np.ndarray,
+    start: np.ndarray,
+    length: np.ndarray,
+    step: int,
+    now: int,
+    later: int,
 ) -> None:
-    """Take the next eight bytes of the strings that have them: the first `now`; of `now - later` they are the last."""
+    """Take the next eight bytes of the strings that have them: the first `now`; of `now - later`
+    they are the last."""
     word = words[start[:now] + 8 * step]
     word[later:] &= _MASKS[length[later:now] - 8 * step]
     for mixed, factor in zip(hashes, _FACTORS, strict=False):

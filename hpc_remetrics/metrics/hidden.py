@@ -1,10 +1,12 @@
-"""Bytes that images ship and hide: what a later layer overwrites, removes or puts something else in place of.
+"""Bytes that images ship and hide: what a later layer overwrites, removes or puts something else in
+place of.
 
-Images are taken in the order of their layers, so that what two of them begin with is worked out once: layers are
-pushed on a stack and popped from it.
+Images are taken in the order of their layers, so that what two of them begin with is worked out
+once: layers are pushed on a stack and popped from it.
 
-What a layer costs does not grow with the number of layers below it: those of which nothing is visible any more are
-passed over, and so are whole blocks of layers that have no path in common with what it hides.
+What a layer costs does not grow with the number of layers below it: those of which nothing is
+visible any more are passed over, and so are whole blocks of layers that have no path in common with
+what it hides.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Level:
         self._show_all()
 
     def hide(self, upper: LayerIndex) -> tuple[np.ndarray | None, np.ndarray]:
-        """Hide what a layer above hides; return the names, and files and bytes by how they went (4 × 2).
+        """Hide what a layer above hides; return the names, and files and bytes by how they went (4
+        × 2).
 
         The names are None where all were visible and none is any more.
         """
@@ -97,7 +100,8 @@ class Level:
         self.visible, self.left, self.count = _NOTHING, self.index.links, 0
 
     def _causes(self, upper: LayerIndex) -> np.ndarray:
-        """Return how a layer above hides each name, `_NOT` if it does not; the first match of `HOW`."""
+        """Return how a layer above hides each name, `_NOT` if it does not; the first match of
+        `HOW`."""
         index = self.index
         causes = self._by_directory(upper)
         causes[matches(index.names, upper.whiteouts)] = _WHITEOUT
@@ -108,7 +112,11 @@ class Level:
         """Return how names are hidden because of a directory above them."""
         tree = self.index.tree
         hashes = tree.hashes[tree.order]
-        events = ((_NO_DIRECTORY, upper.others), (_OPAQUE, upper.opaque), (_WHITEOUT, upper.whiteouts))
+        events = (
+            (_NO_DIRECTORY, upper.others),
+            (_OPAQUE, upper.opaque),
+            (_WHITEOUT, upper.whiteouts),
+        )
         found = [(how, tree.order[matches(hashes, targets)]) for how, targets in events]
         if not any(len(places) for _, places in found):
             return np.full(len(self.index.names), _NOT, np.uint8)
@@ -133,7 +141,8 @@ class Level:
 
 
 def matches(sorted_values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the places of the values that are among the wanted ones; both rise, the wanted ones each once.
+    """Return the places of the values that are among the wanted ones; both rise, the wanted ones
+    each once.
 
     >>> matches(np.array([2, 2, 3, 5]), np.array([2, 4, 5])).tolist()
     [0, 1, 3]
@@ -210,7 +219,8 @@ class HiddenPass:
             self._note(chain, images)
 
     def _share(self) -> list[tuple[tuple[int, ...], list[int]]]:
-        """Return this rank's chains of layers, each with its images: neighbours that take like time in all."""
+        """Return this rank's chains of layers, each with its images: neighbours that take like time
+        in all."""
         inputs = self.inputs
         chains: dict[tuple[int, ...], list[int]] = {}
         bounds = np.append(0, np.cumsum(inputs.dataset.images["layers"])).tolist()

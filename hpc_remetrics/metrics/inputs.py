@@ -1,4 +1,5 @@
-"""What every pass works on: the open dataset, its small columns in memory, the ranks, scratch and memory."""
+"""What every pass works on: the open dataset, its small columns in memory, the ranks, scratch and
+memory."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class Inputs:
     """One dataset on one rank.
 
     :param scratch: a folder on node-local disk for rows on their way.
-    :param memory: bytes that this rank may take for them at a time; what grows with the number of layers, images,
-        types or with the largest image comes on top.
+    :param memory: bytes that this rank may take for them at a time; what grows with the number of
+        layers, images, types or with the largest image comes on top.
     """
 
     def __init__(self, comm: Comm, dataset: Dataset, scratch: Path, memory: int) -> None:
@@ -71,7 +72,8 @@ class Inputs:
         return np.searchsorted(self.layer("first_entry"), rows, "right") - 1
 
     def my_blocks(self, rows: int) -> list[tuple[int, int]]:
-        """Return first row and end of this rank's share of the blocks of `CHUNK_ROWS` rows of a table."""
+        """Return first row and end of this rank's share of the blocks of `CHUNK_ROWS` rows of a
+        table."""
         mine = share(self.comm.rank, self.comm.size, -(-rows // CHUNK_ROWS))
         return [(block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)) for block in mine]
 
@@ -86,7 +88,8 @@ class Inputs:
         return np.repeat(np.arange(len(self.dataset.images)), self.dataset.images["layers"])
 
     def by_image(self, values: np.ndarray) -> np.ndarray:
-        """Return the sums over the layers of each image, as its manifest lists them, of values of layers."""
+        """Return the sums over the layers of each image, as its manifest lists them, of values of
+        layers."""
         return summed_by(self.image_of, values[self.image_layers], len(self.dataset.images))
 
     @cached_property
@@ -98,7 +101,11 @@ class Inputs:
         if path.parent == self.scratch:
             with private_file(path, "wb") as file:
                 for start, stop in _pieces(self.contents):
-                    file.write(np.ascontiguousarray(self.content.column("size", start, stop), np.int64).data)
+                    file.write(
+                        np.ascontiguousarray(
+                            self.content.column("size", start, stop), np.int64
+                        ).data
+                    )
         self.comm.barrier()
         return np.memmap(path, np.int64, "r") if self.contents else np.empty(0, np.int64)
 

@@ -1,6 +1,8 @@
-"""One layer as the layers above it see it: its names, its directories, and what it does to layers below.
+"""One layer as the layers above it see it: its names, its directories, and what it does to layers
+below.
 
-A *name* is a regular file, or a hard link to one: a file's bytes are shipped once and hidden when its last name is.
+A *name* is a regular file, or a hard link to one: a file's bytes are shipped once and hidden when
+its last name is.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class LayerIndex:
         self.others = distinct(hashes[(kind != KINDS["directory"]) & (paths.length > 0)])
         content = inputs.entry.column("content", first, stop)[rows]
         files = np.flatnonzero((kind == _FILE) & (content >= 0))
-        self.sizes = np.asarray(inputs.sizes[content[files]]) if len(files) else np.empty(0, np.int64)
+        self.sizes = (
+            np.asarray(inputs.sizes[content[files]]) if len(files) else np.empty(0, np.int64)
+        )
         links = _resolved(inputs, first + rows, kind, hashes, files)
         names = np.append(files, np.array([link for link, _ in links], np.int64))
         file = np.append(np.arange(len(files)), np.array([target for _, target in links], np.int64))
@@ -62,7 +66,10 @@ class LayerIndex:
     def nbytes(self) -> int:
         """Bytes that the index takes, about."""
         return sum(
-            value.nbytes for one in (self, self.tree) for value in vars(one).values() if hasattr(value, "nbytes")
+            value.nbytes
+            for one in (self, self.tree)
+            for value in vars(one).values()
+            if hasattr(value, "nbytes")
         )
 
 
@@ -93,10 +100,15 @@ class Tree:
             found = [(hashed([b""]), rows)]
         self.levels = np.cumsum([0, *(len(hashes) for hashes, _ in found)])
         self.hashes = np.concatenate([hashes for hashes, _ in found])
-        self.above, self.parent = np.zeros(len(self.hashes), np.int32), np.zeros(len(names), np.int32)
+        self.above, self.parent = (
+            np.zeros(len(self.hashes), np.int32),
+            np.zeros(len(names), np.int32),
+        )
         for level, (_, rows) in enumerate(found):
             if level:
-                self.above[self.levels[level] : self.levels[level + 1]] = self._places(paths, level - 1, rows)
+                self.above[self.levels[level] : self.levels[level + 1]] = self._places(
+                    paths, level - 1, rows
+                )
             mine = np.flatnonzero(depth == level)
             self.parent[mine] = self._places(paths, level, names[mine])
         self.order = np.argsort(self.hashes, kind="stable").astype(np.int32)
@@ -115,7 +127,9 @@ def hashed(paths: list[bytes]) -> np.ndarray:
     return hash_slices(data, np.cumsum(lengths) - lengths, lengths, 1)[0]
 
 
-def _marks(inputs: Inputs, first: int, stop: int, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _marks(
+    inputs: Inputs, first: int, stop: int, kind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the hashes of what whiteouts remove, and of the directories with an opaque marker."""
     chosen = np.flatnonzero(np.isin(kind, _MARKS))
     removed, opaque = [], []
@@ -134,8 +148,8 @@ def _resolved(
 ) -> list[tuple[int, int]]:
     """Return the hard links to files, as (place in `rows`, place in `files`).
 
-    As in the pass over the layer: what is named is the latest entry of that path before the link, or else the next
-    file of that path after it.
+    As in the pass over the layer: what is named is the latest entry of that path before the link,
+    or else the next file of that path after it.
     """
     places = np.flatnonzero(kind == _HARDLINK).tolist()
     if not places:

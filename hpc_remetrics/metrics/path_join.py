@@ -13,20 +13,24 @@ MOST = 100
 """Paths with the most contents that are listed."""
 
 OF_CONTENT = np.dtype([("content", "<i8"), ("paths", "<i8")])
-"""Distinct paths of a content, as one bucket of paths knows them, on their way to the content's home."""
+"""Distinct paths of a content, as one bucket of paths knows them, on their way to the content's
+home."""
 
 _TOP = np.dtype([("contents", "<i8"), ("files", "<i8"), ("row", "<i8")])
 
 
 class PathPass:
-    """Counts the distinct contents of every path, and sends the paths of every content on their way.
+    """Counts the distinct contents of every path, and sends the paths of every content on their
+    way.
 
     :param paths: the files, in buckets of their paths' hashes.
     :param to_contents: the journey to the contents' homes.
     :param bounds: the first content of each bucket of contents, and the end.
     """
 
-    def __init__(self, inputs: Inputs, paths: Shuffle, to_contents: Shuffle, bounds: np.ndarray) -> None:
+    def __init__(
+        self, inputs: Inputs, paths: Shuffle, to_contents: Shuffle, bounds: np.ndarray
+    ) -> None:
         self.inputs, self.paths, self.to_contents, self.bounds = inputs, paths, to_contents, bounds
         self.contents, self.files = Tally(), Tally()
         self.counts = np.zeros((2, 2), np.int64)
@@ -40,7 +44,9 @@ class PathPass:
             sent = np.empty(0, OF_CONTENT)
             if turn is not None:
                 sent = self._bucket(self.paths.take(self.paths.mine[turn]))
-            self.to_contents.exchange(sent, np.searchsorted(self.bounds, sent["content"], "right") - 1)
+            self.to_contents.exchange(
+                sent, np.searchsorted(self.bounds, sent["content"], "right") - 1
+            )
 
     def _bucket(self, rows: np.ndarray) -> np.ndarray:
         """Count one bucket; return the number of its paths that each content has."""
@@ -70,7 +76,8 @@ class PathPass:
 
 
 def top_paths(rows: np.ndarray) -> np.ndarray:
-    """Return the paths with the most contents, of equals those with more files, then the first in /entries."""
+    """Return the paths with the most contents, of equals those with more files, then the first in
+    /entries."""
     if len(rows) > 10 * MOST:
         least = np.partition(rows["contents"], -MOST)[-MOST]
         rows = rows[rows["contents"] >= least]

@@ -1,4 +1,5 @@
-"""The paths of many entries at once: cleaned, hashed, cut into directories, names and extensions."""
+"""The paths of many entries at once: cleaned, hashed, cut into directories, names and
+extensions."""
 
 from __future__ import annotations
 
@@ -37,9 +38,12 @@ class Paths:
         return self.data[start : start + int(self.length[row])].tobytes()
 
     def _trimmed(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Leave out one `./` or `/` before and one `/` behind, which is all that most paths need."""
+        """Leave out one `./` or `/` before and one `/` behind, which is all that most paths
+        need."""
         data = self.data
-        start = start + 2 * ((stop - start > 1) & (data[start] == _DOT) & (data[start + 1] == _SLASH))
+        start = start + 2 * (
+            (stop - start > 1) & (data[start] == _DOT) & (data[start + 1] == _SLASH)
+        )
         start = start + ((stop > start) & (data[start] == _SLASH))
         stop = stop - ((stop > start) & (data[stop - 1] == _SLASH))
         return start, stop - start
@@ -60,7 +64,8 @@ class Paths:
         return distinct(row[self._needless(begin, stop[row])])
 
     def _needless(self, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:
-        """Say of parts, by where they begin and their paths end, if they are (or may be) empty, `.` or `..`."""
+        """Say of parts, by where they begin and their paths end, if they are (or may be) empty, `.`
+        or `..`."""
         one, two, three = (self.data[begin + place] for place in range(3))
         ends = [(begin + n == stop) | (byte == _SLASH) for n, byte in enumerate((one, two, three))]
         return ends[0] | ((one == _DOT) & (ends[1] | ((two == _DOT) & ends[2])))
@@ -87,7 +92,8 @@ class Paths:
         return self._high - self._low
 
     def directory(self, parts: int | None = None, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the bytes of each path, or of some, that are its directory, or the first `parts` parts of it."""
+        """Return the bytes of each path, or of some, that are its directory, or the first `parts`
+        parts of it."""
         chosen = slice(None) if rows is None else rows
         low, high = self._low[chosen], self._high[chosen]
         last = high - 1 if parts is None else np.minimum(low + parts, high) - 1
@@ -97,7 +103,9 @@ class Paths:
         """Return where the extension of each name begins and its bytes: 0 where there is none."""
         end = self.start + self.length
         directory = self.directory()
-        name = self.start + directory + (directory > 0) + ((self._high > self._low) & (directory == 0))
+        name = (
+            self.start + directory + (directory > 0) + ((self._high > self._low) & (directory == 0))
+        )
         dots = np.flatnonzero(self.data == _DOT)
         place = np.searchsorted(dots, end) - 1
         dot = np.where(place >= 0, np.append(dots, -1)[place], -1)

@@ -1,4 +1,5 @@
-"""Metrics of a dataset that is there: computed by all ranks, put into a copy, which then takes the dataset's place."""
+"""Metrics of a dataset that is there: computed by all ranks, put into a copy, which then takes the
+dataset's place."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
     temporary: Path = on_root(comm, lambda: temporary_name(real_name(path)))
     together(comm, lambda: _read_all(path, comm))
     # One that is read-only would be replaced all the same.
-    on_root(comm, lambda: check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy"))
+    on_root(
+        comm, lambda: check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy")
+    )
     with ExitStack() as stack:
         on_root(comm, lambda: _lock(path, stack))
         if comm.rank == comm.root:
@@ -62,7 +65,8 @@ def _copy(path: Path, temporary: Path) -> None:
 
 
 def _read_all(path: Path, comm: Comm) -> None:
-    """Read this rank's share of a dataset once, since the ranks of a reduction can't stop in the middle."""
+    """Read this rank's share of a dataset once, since the ranks of a reduction can't stop in the
+    middle."""
     with Dataset(path) as dataset:
         dataset.check_all(comm.rank, comm.size)
 

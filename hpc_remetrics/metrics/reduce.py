@@ -1,15 +1,16 @@
 """Reduce: every figure's numbers of a dataset, by all ranks, in bounded memory, exactly.
 
 1. /contents is read once: sizes, copies, types, where duplicates are (`contents.py`).
-2. /entries is read once: paths are hashed, files travel to the home of their path's hash, directories and extensions
-   to that of theirs (`files.py`); there paths and their contents are counted (`paths.py`), and the most frequent
-   names found (`common_names.py`).
-3. Files travel to the home of their content: layers, names and growth are counted (`carriers.py`, `growth.py`).
+2. /entries is read once: paths are hashed, files travel to the home of their path's hash,
+   directories and extensions to that of theirs (`files.py`); there paths and their contents are
+   counted (`paths.py`), and the most frequent names found (`common_names.py`).
+3. Files travel to the home of their content: layers, names and growth are counted (`carriers.py`,
+   `growth.py`).
 4. Images are taken in the order of their layers: what they hide (`hidden.py`).
 5. The root puts the tables together (`assemble.py`).
 
-Every number is a sum, a least or a greatest value of whole numbers over all ranks, or made from such on the root, so
-any number of ranks finds the same.
+Every number is a sum, a least or a greatest value of whole numbers over all ranks, or made from
+such on the root, so any number of ranks finds the same.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _NONE = np.iinfo(np.int64).max
 
 
 def reduce(comm: Comm, dataset: Dataset, scratch: Path, memory: int = DEFAULT_MEMORY) -> Tables:
-    """Return the tables of `/metrics` on the root, nothing elsewhere; all ranks call it on the same file.
+    """Return the tables of `/metrics` on the root, nothing elsewhere; all ranks call it on the same
+    file.
 
     :param scratch: a folder of this rank's own on node-local disk.
     :param memory: bytes that each rank may take for rows on their way.
@@ -76,11 +78,17 @@ def _files(inputs: Inputs, found: Found) -> None:
     paths.run()
     carriers.send(files, common)
     carriers.count()
-    tallies = {"paths/contents": paths.contents, "paths/files": paths.files, "contents/paths": carriers.paths}
+    tallies = {
+        "paths/contents": paths.contents,
+        "paths/files": paths.files,
+        "contents/paths": carriers.paths,
+    }
     for name, tally in tallies.items():
         found.distributions.take(comm, name, tally)
     found.kinds, found.pairs = combined(comm, files.kinds), sum(comm.allgather(paths.pairs))
-    found.same = np.concatenate([combined(comm, counts) for counts in (paths.counts, carriers.same)])
+    found.same = np.concatenate(
+        [combined(comm, counts) for counts in (paths.counts, carriers.same)]
+    )
     found.layers = {name: combined(comm, values) for name, values in carriers.layers.items()}
     found.top_paths = top_paths(np.concatenate(comm.allgather(paths.top)))
     first = combined(comm, files.first, np.minimum)
@@ -90,7 +98,11 @@ def _files(inputs: Inputs, found: Found) -> None:
     counted = combined(comm, carriers.growth.contents), combined(comm, carriers.growth.bytes)
     if comm.rank == comm.root:
         growth = carriers.growth.table(*counted)
-        found.tables |= {"growth": growth, "growth_spread": spread(growth), **by_name(texts, names, found.whole)}
+        found.tables |= {
+            "growth": growth,
+            "growth_spread": spread(growth),
+            **by_name(texts, names, found.whole),
+        }
 
 
 def _hidden(inputs: Inputs, found: Found) -> None:

@@ -1,4 +1,5 @@
-"""What comes from the small tables alone: layers, images, repositories, and how often each word occurs."""
+"""What comes from the small tables alone: layers, images, repositories, and how often each word
+occurs."""
 
 from __future__ import annotations
 
@@ -23,10 +24,14 @@ def take_layers(inputs: Inputs, into: Distributions, layers: dict[str, np.ndarra
     """
     read = inputs.read
     values = {
-        name: inputs.layer(name)[read] for name in ("CLS", "TLS", "FLS", "files", "directories", "depth", "images")
+        name: inputs.layer(name)[read]
+        for name in ("CLS", "TLS", "FLS", "files", "directories", "depth", "images")
     }
     values["hidden_most"] = layers["hidden_most"][read]
-    values["FLS_CLS"], values["TLS_CLS"] = ratio(values["FLS"], values["CLS"]), ratio(values["TLS"], values["CLS"])
+    values["FLS_CLS"], values["TLS_CLS"] = (
+        ratio(values["FLS"], values["CLS"]),
+        ratio(values["TLS"], values["CLS"]),
+    )
     values["dedup_count"] = ratio(values["files"], layers["contents"][read])
     _take_all(into, "layers", values)
 
@@ -36,9 +41,14 @@ def take_images(inputs: Inputs, into: Distributions, images: dict[str, np.ndarra
 
     :param images: columns of `/metrics/images`.
     """
-    values = {name: images[name] for name in ("CLS", "TLS", "FLS", "files", "directories", "hidden_bytes")}
+    values = {
+        name: images[name] for name in ("CLS", "TLS", "FLS", "files", "directories", "hidden_bytes")
+    }
     values["layers"] = inputs.dataset.images["layers"]
-    values["FLS_CLS"], values["TLS_CLS"] = ratio(values["FLS"], values["CLS"]), ratio(values["TLS"], values["CLS"])
+    values["FLS_CLS"], values["TLS_CLS"] = (
+        ratio(values["FLS"], values["CLS"]),
+        ratio(values["TLS"], values["CLS"]),
+    )
     values["shared_files"] = ratio(images["shared_files"], images["files"])
     values["shared_bytes"] = ratio(images["shared_bytes"], images["FLS"])
     values["hidden_share"] = ratio(images["hidden_bytes"], images["FLS"])
@@ -55,13 +65,17 @@ def take_repositories(inputs: Inputs, into: Distributions) -> None:
 def _take_all(into: Distributions, of: str, columns: dict[str, np.ndarray]) -> None:
     for name, values in columns.items():
         tally = Tally(np.float64 if values.dtype.kind == "f" else np.int64)
-        tally.add(values[~np.isnan(values)] if values.dtype.kind == "f" else values.astype(np.int64))
+        tally.add(
+            values[~np.isnan(values)] if values.dtype.kind == "f" else values.astype(np.int64)
+        )
         into.take(SerialComm(), f"{of}/{name}", tally)
 
 
 def images_of_repositories(inputs: Inputs) -> np.ndarray:
     """Return the number of images of each repository."""
-    return np.bincount(inputs.dataset.images["repository"], minlength=len(inputs.dataset.repositories))
+    return np.bincount(
+        inputs.dataset.images["repository"], minlength=len(inputs.dataset.repositories)
+    )
 
 
 def words(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
@@ -72,14 +86,22 @@ def words(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str,
     data, cls = inputs.dataset, inputs.layer("CLS")
     parts = [
         _of_kinds(inputs, kinds),
-        *(_counted(name, data.layers.readable(name), cls) for name in ("status", "compression", "media_type")),
+        *(
+            _counted(name, data.layers.readable(name), cls)
+            for name in ("status", "compression", "media_type")
+        ),
         _of_notes(data.layers["notes"], cls),
-        *(_counted(name, data.images.readable(name), image_cls) for name in ("manifest_type", "platform")),
+        *(
+            _counted(name, data.images.readable(name), image_cls)
+            for name in ("manifest_type", "platform")
+        ),
         *(_counted(name, data.failures.readable(name), None) for name in ("stage", "cause")),
         _counted("skipped", data.skipped.readable("cause"), np.maximum(data.skipped["size"], 0)),
     ]
     rows = [row for part in parts for row in sorted(part, key=lambda row: (-row[2], row[1]))]
-    return {name: [row[n] for row in rows] for n, name in enumerate(("what", "word", "count", "bytes"))}
+    return {
+        name: [row[n] for row in rows] for n, name in enumerate(("what", "word", "count", "bytes"))
+    }
 
 
 Word = tuple[str, str, int, int]
@@ -93,7 +115,11 @@ def _of_notes(notes: np.ndarray, cls: np.ndarray) -> list[Word]:
 
 def _of_kinds(inputs: Inputs, kinds: np.ndarray) -> list[Word]:
     size = int(inputs.layer("FLS").sum())
-    return [("kind", word, int(kinds[n]), size if word == "file" else 0) for word, n in KINDS.items() if kinds[n]]
+    return [
+        ("kind", word, int(kinds[n]), size if word == "file" else 0)
+        for word, n in KINDS.items()
+        if kinds[n]
+    ]
 
 
 def _counted(what: str, values: np.ndarray, sizes: np.ndarray | None) -> list[Word]:
@@ -134,7 +160,11 @@ def top_repositories(inputs: Inputs) -> dict[str, Any]:
     rows = rows[pulls[rows] >= 0][:MOST]
     columns = {"pulls": pulls, "stars": table["stars"], "images": images_of_repositories(inputs)}
     names = table.readable("name")[rows].tolist()
-    return {"repository": rows, "name": names, **{name: values[rows] for name, values in columns.items()}}
+    return {
+        "repository": rows,
+        "name": names,
+        **{name: values[rows] for name, values in columns.items()},
+    }
 
 
 def top_hidden(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:

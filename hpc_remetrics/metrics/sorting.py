@@ -1,4 +1,5 @@
-"""Distinct values, pairs and hashes by sorting, which numpy does some 150 times faster than its `unique` hashes."""
+"""Distinct values, pairs and hashes by sorting, which numpy does some 150 times faster than its
+`unique` hashes."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def _starts(values: np.ndarray) -> np.ndarray:
 
 
 def grouped(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return an order in which equal 128-bit hashes are neighbours, and where each distinct one begins in it."""
+    """Return an order in which equal 128-bit hashes are neighbours, and where each distinct one
+    begins in it."""
     order = np.argsort(one)
     first, second = one[order], two[order]
     same = first[1:] == first[:-1]
@@ -54,10 +56,14 @@ def grouped(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, np.flatnonzero(np.append(True, ~same))
 
 
-def distinct_pairs(first: np.ndarray, second: np.ndarray, seconds: int) -> tuple[np.ndarray, np.ndarray]:
+def distinct_pairs(
+    first: np.ndarray, second: np.ndarray, seconds: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct pairs of two whole numbers, the second ones below `seconds`, in order."""
     bits = np.uint64(max(int(seconds - 1).bit_length(), 1))
     if len(first) and int(first.max()).bit_length() + int(bits) > 64:
         raise RuntimeError("a bucket is too large; take less memory")
     keys = distinct(first.astype(np.uint64) << bits | second.astype(np.uint64))
-    return (keys >> bits).astype(np.int64), (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+    return (keys >> bits).astype(np.int64), (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(
+        np.int64
+    )

@@ -15,7 +15,8 @@ from .reduce import DEFAULT_MEMORY, reduce
 
 
 def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEMORY) -> None:
-    """Compute the metrics of a dataset that nobody else knows yet, and write them into it; all ranks call it.
+    """Compute the metrics of a dataset that nobody else knows yet, and write them into it; all
+    ranks call it.
 
     :param scratch: a folder of this rank's own on node-local disk.
     :param memory: bytes that each rank may take for rows on their way.

@@ -1,7 +1,8 @@
 """Ranks and the messages between them; the only importer of mpi4py, with a serial twin.
 
-Nothing here waits in a blocking MPI call: MPI libraries spin there, and a spinning rank takes the core
-that another one works on. Every wait probes, and sleeps in between, longer the longer nothing comes.
+Nothing here waits in a blocking MPI call: MPI libraries spin there, and a spinning rank takes the
+core that another one works on. Every wait probes, and sleeps in between, longer the longer nothing
+comes.
 """
 
 from __future__ import annotations
@@ -24,9 +25,21 @@ from .start_watch import START_SECONDS, watched
 
 ANY = -1
 
-# Set in every process of a parallel launch: by Hydra (MPICH, Intel MPI), PMIx (Open MPI, srun), Open MPI, MVAPICH2.
-_SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-_RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+# Set in every process of a parallel launch: by Hydra (MPICH, Intel MPI), PMIx (Open MPI, srun),
+# Open MPI, MVAPICH2.
+_SIZE_VARIABLES = (
+    "PMI_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)
+_RANK_VARIABLES = (
+    "PMI_RANK",
+    "OMPI_COMM_WORLD_RANK",
+    "MV2_COMM_WORLD_RANK",
+    "PMIX_RANK",
+    "SLURM_PROCID",
+)
 
 
 _SHORT_TRIES, _TRIES = 50, 20_000
@@ -110,9 +123,9 @@ class SerialComm:
 class MPIComm:
     """MPI_COMM_WORLD behind the same calls as `SerialComm`; `root` is rank 0.
 
-    Every collective call begins with one and the same exchange of a number between all ranks. So a rank that can't go
-    on need not know what the others are about to call: `agree` says so in that exchange, and all ranks raise the error
-    in the call that they are in.
+    Every collective call begins with one and the same exchange of a number between all ranks. So a
+    rank that can't go on need not know what the others are about to call: `agree` says so in that
+    exchange, and all ranks raise the error in the call that they are in.
     """
 
     root = 0
@@ -166,7 +179,8 @@ class MPIComm:
         return [pickle.loads(part) for part in self.alltoall([data] * self.size)]
 
     def collect(self, value: Any) -> list[Any]:
-        """Return the picklable values of all ranks, by rank, on the root; an empty list elsewhere."""
+        """Return the picklable values of all ranks, by rank, on the root; an empty list
+        elsewhere."""
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         received = self.alltoall([data if rank == self.root else b"" for rank in range(self.size)])
         return [pickle.loads(part) for part in received] if self.rank == self.root else []
@@ -177,14 +191,17 @@ class MPIComm:
         return self._exchange(views, self._sizes([view.nbytes for view in views]))
 
     def agree(self, error: RemetricsError | None) -> None:
-        """Tell all ranks whether this one can go on; raise the error of the lowest rank that can't, on all of them.
+        """Tell all ranks whether this one can go on; raise the error of the lowest rank that can't,
+        on all of them.
 
-        A rank with an error calls this instead of whatever collective call the others make next, which raises it there.
+        A rank with an error calls this instead of whatever collective call the others make next,
+        which raises it there.
         """
         self._sizes([_FAILED if error is not None else 0] * self.size, error)
 
     def _sizes(self, sizes: Sequence[int], error: RemetricsError | None = None) -> list[int]:
-        """Tell each rank a number, and return what each told this one; the beginning of every collective call."""
+        """Tell each rank a number, and return what each told this one; the beginning of every
+        collective call."""
         sent = b"".join(size.to_bytes(8, "little") for size in sizes)
         got = bytearray(8 * self.size)
         self._wait(self._comm.Ialltoall([sent, 8, self._mpi.BYTE], [got, 8, self._mpi.BYTE]))
@@ -196,7 +213,9 @@ class MPIComm:
     def _fail(self, told: Sequence[int], error: RemetricsError | None) -> NoReturn:
         """Hear the error of the lowest rank that has one, and raise it."""
         first = told.index(_FAILED)
-        data = bytearray(pickle.dumps(error, pickle.HIGHEST_PROTOCOL) if self.rank == first else b"")
+        data = bytearray(
+            pickle.dumps(error, pickle.HIGHEST_PROTOCOL) if self.rank == first else b""
+        )
         size = bytearray(len(data).to_bytes(8, "little"))
         self._wait(self._comm.Ibcast([size, self._mpi.BYTE], first))
         if self.rank != first:
@@ -212,7 +231,11 @@ class MPIComm:
         sent = b"".join(views)
         self._move(
             self._comm.Ialltoallv(
-                [sent, ([v.nbytes for v in views], _starts(v.nbytes for v in views)), self._mpi.BYTE],
+                [
+                    sent,
+                    ([v.nbytes for v in views], _starts(v.nbytes for v in views)),
+                    self._mpi.BYTE,
+                ],
                 [received, (sizes, _starts(sizes)), self._mpi.BYTE],
             )
         )
@@ -220,9 +243,11 @@ class MPIComm:
         return [whole[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
     def leave(self, code: int) -> int:
-        """Finish MPI and return the exit code of this process: `code` on the root, which ends last, 0 elsewhere.
+        """Finish MPI and return the exit code of this process: `code` on the root, which ends last,
+        0 elsewhere.
 
-        A launcher kills the ranks that are left when one ends with another code than 0, and tells that kill's code.
+        A launcher kills the ranks that are left when one ends with another code than 0, and tells
+        that kill's code.
         """
         self._mpi.Finalize()
         if self.rank != self.root:
@@ -277,7 +302,8 @@ def launched_size(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def launched_rank(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Return this process's rank as the launcher says it before MPI starts, None if nothing says it."""
+    """Return this process's rank as the launcher says it before MPI starts, None if nothing says
+    it."""
     for name in _RANK_VARIABLES:
         if environ.get(name, "").isdigit():
             return int(environ[name])
@@ -289,8 +315,9 @@ def connect(longest: float = START_SECONDS) -> Comm:
 
     :param longest: seconds that MPI may take to start; then the job is ended.
 
-    Raises `MissingComponentError` under a launcher without mpi4py or an MPI library, and `UsageError`
-    when the launcher started more processes than the MPI library knows of (they don't fit together).
+    Raises `MissingComponentError` under a launcher without mpi4py or an MPI library, and
+    `UsageError` when the launcher started more processes than the MPI library knows of (they don't
+    fit together).
     """
     launched = launched_size()
     if launched == 1:
@@ -319,8 +346,9 @@ def connect(longest: float = START_SECONDS) -> Comm:
 class AbortOnError:
     """A context in which an exception that nobody caught ends every rank, with its traceback.
 
-    Without it the other ranks would wait for ever for the one that is gone. What all ranks raise alike
-    (`mpi/collective.py`) passes; a mistake that one of them meets alone ends the job with its line and its code.
+    Without it the other ranks would wait for ever for the one that is gone. What all ranks raise
+    alike (`mpi/collective.py`) passes; a mistake that one of them meets alone ends the job with its
+    line and its code.
     """
 
     def __init__(self, comm: Comm) -> None:
@@ -330,7 +358,10 @@ class AbortOnError:
         pass
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if error is None or self.comm.size == 1 or getattr(error, "shared", False):
             return

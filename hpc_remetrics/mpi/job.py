@@ -1,4 +1,5 @@
-"""The frame of every command that ranks do together: connect, work, end with one code and one message."""
+"""The frame of every command that ranks do together: connect, work, end with one code and one
+message."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def wait_for_ranks(seconds: float) -> None:
 def remark(lines: Iterable[str]) -> None:
     """Have rank 0 say these lines when the ranks are connected.
 
-    Before that other ranks may still be on their way to hearing signals, and what a user sees invites to send one.
+    Before that other ranks may still be on their way to hearing signals, and what a user sees
+    invites to send one.
     """
     _remarks.extend(lines)
 
@@ -41,10 +43,11 @@ def _say_remarks() -> None:
 def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int:
     """Connect the ranks, have all of them do `work`, and return the exit code of this process.
 
-    An error that all ranks raise alike is raised from here on rank 0 alone, when the others have cleared up; one that a
-    rank meets alone ends the job at once.
+    An error that all ranks raise alike is raised from here on rank 0 alone, when the others have
+    cleared up; one that a rank meets alone ends the job at once.
 
-    :param stop: what hears signals, installed; None: they end the job with code 4 wherever it is, files removed.
+    :param stop: what hears signals, installed; None: they end the job with code 4 wherever it is,
+        files removed.
     """
     connected: list[Comm] = []
     heard = _leaving(connected) if stop is None else stop
@@ -68,8 +71,8 @@ def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int
 def _leaving(connected: list[Comm]) -> StopRequest:
     """Return what ends a job on a signal wherever it is, with its temporary files removed.
 
-    No exception is raised for that: in a callback of the HDF5 library it would become another one, and a rank that left
-    an exchange halfway would be waited for by the others for ever.
+    No exception is raised for that: in a callback of the HDF5 library it would become another one,
+    and a rank that left an exchange halfway would be waited for by the others for ever.
 
     :param connected: the communicator, once there is one.
     """

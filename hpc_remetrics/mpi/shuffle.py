@@ -1,7 +1,9 @@
-"""Rows travel from the ranks that have them to the ranks that need them, through files in bounded buckets.
+"""Rows travel from the ranks that have them to the ranks that need them, through files in bounded
+buckets.
 
-A bucket is a range of keys whose rows fit into memory; it has one home rank. All ranks call `exchange`
-equally often; what arrives is appended to one file a bucket on scratch, and read back bucket by bucket.
+A bucket is a range of keys whose rows fit into memory; it has one home rank. All ranks call
+`exchange` equally often; what arrives is appended to one file a bucket on scratch, and read back
+bucket by bucket.
 """
 
 from __future__ import annotations
@@ -33,13 +35,15 @@ def homes(items: int, size: int) -> np.ndarray:
 
 
 def rounds(comm: Comm, mine: int) -> Iterator[int | None]:
-    """Count to the greatest number of rounds of any rank; None when this rank has no more of its own."""
+    """Count to the greatest number of rounds of any rank; None when this rank has no more of its
+    own."""
     for turn in range(max(comm.allgather(mine))):
         yield turn if turn < mine else None
 
 
 def put_aside(rows: np.ndarray, path: Path) -> None:
-    """Write rows to a file on scratch; unlike `ndarray.tofile` it says so in an `OSError` if the disk is full."""
+    """Write rows to a file on scratch; unlike `ndarray.tofile` it says so in an `OSError` if the
+    disk is full."""
     with private_file(path, "wb") as file:
         file.write(np.ascontiguousarray(rows).data)
 
@@ -58,9 +62,15 @@ class Shuffle:
     def exchange(self, rows: np.ndarray, buckets: np.ndarray) -> None:
         """Send each row to the home of its bucket, and take in what other ranks send here."""
         # Sixteen bits are sorted by radix.
-        order = np.argsort(buckets.astype(np.uint16) if len(self._home) <= 1 << 16 else buckets, kind="stable")
+        order = np.argsort(
+            buckets.astype(np.uint16) if len(self._home) <= 1 << 16 else buckets, kind="stable"
+        )
         rows, buckets = rows[order], buckets[order].astype(np.int32)
-        bounds = np.searchsorted(self._home[buckets], np.arange(self._comm.size + 1)) if len(rows) else None
+        bounds = (
+            np.searchsorted(self._home[buckets], np.arange(self._comm.size + 1))
+            if len(rows)
+            else None
+        )
         sent = []
         for rank in range(self._comm.size):
             low, high = (int(bounds[rank]), int(bounds[rank + 1])) if bounds is not None else (0, 0)
@@ -68,7 +78,9 @@ class Shuffle:
         for received in self._comm.alltoall(sent):
             self._store(received)
 
-    def pour(self, pieces: Iterator[np.ndarray], bucket_of: Callable[[np.ndarray], np.ndarray]) -> None:
+    def pour(
+        self, pieces: Iterator[np.ndarray], bucket_of: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
         """Exchange rows piece by piece, however many pieces each rank has."""
         while any(self._comm.allgather((rows := next(pieces, None)) is not None)):
             rows = np.empty(0, self._dtype) if rows is None else rows
@@ -101,7 +113,8 @@ class Shuffle:
         return rows
 
     def pieces(self, bucket: int, rows: int) -> Iterator[np.ndarray]:
-        """Yield the rows of one of this rank's buckets, at most `rows` at a time, and remove its file."""
+        """Yield the rows of one of this rank's buckets, at most `rows` at a time, and remove its
+        file."""
         path = self._file(bucket)
         if not path.exists():
             return

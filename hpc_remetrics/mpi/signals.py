@@ -28,7 +28,8 @@ _to_clear: list[Callable[[], object]] = []
 
 @contextlib.contextmanager
 def cleared_on_leaving(clear: Callable[[], object]) -> Iterator[None]:
-    """Have `clear` called if a signal ends this process within the block, whose own ends are then not reached."""
+    """Have `clear` called if a signal ends this process within the block, whose own ends are then
+    not reached."""
     _to_clear.append(clear)
     try:
         yield
@@ -37,21 +38,25 @@ def cleared_on_leaving(clear: Callable[[], object]) -> Iterator[None]:
 
 
 def clear_up() -> None:
-    """Call what was given to `cleared_on_leaving`, the last first; what fails is left to the sweep of the next run."""
+    """Call what was given to `cleared_on_leaving`, the last first; what fails is left to the sweep
+    of the next run."""
     for clear in reversed(_to_clear):
         with contextlib.suppress(Exception):
             clear()
 
 
 def end_on_signal(speaks: bool) -> None:
-    """End this process with code 4 on a signal, until a `StopRequest` takes over: nothing has begun yet.
+    """End this process with code 4 on a signal, until a `StopRequest` takes over: nothing has begun
+    yet.
 
     :param speaks: whether this process says so, as one of a job does.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         if speaks:
-            sys.stderr.write(f"stopped on {signal.Signals(number).name} before the work began; start again\n")
+            sys.stderr.write(
+                f"stopped on {signal.Signals(number).name} before the work began; start again\n"
+            )
             sys.stderr.flush()
         os._exit(STOPPED)
 
@@ -62,8 +67,9 @@ def end_on_signal(speaks: bool) -> None:
 class StopRequest:
     """Remembers that a signal asked this process to stop; a second Ctrl-C ends it at once.
 
-    :ivar at_once: where nothing looks at this request (manifests are read, the dataset is gathered): called from the
-        signal's handler, and does not return. None: whoever works looks here soon.
+    :ivar at_once: where nothing looks at this request (manifests are read, the dataset is
+    gathered): called from the signal's handler, and does not return. None: whoever works looks here
+    soon.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,9 @@
 """Segments of shared memory that MPICH leaves on a node when its processes are killed.
 
-MPICH 4.3 and later name a segment after the launcher's word for the job step. Under `srun` that is the job's number
-and the step's, and both come again after a requeue: ranks that find the old segment take it for their own, and
-wait in `MPI_Init` for ever for ranks that died. They also fill /dev/shm, some MB a job.
+MPICH 4.3 and later name a segment after the launcher's word for the job step. Under `srun` that is
+the job's number and the step's, and both come again after a requeue: ranks that find the old
+segment take it for their own, and wait in `MPI_Init` for ever for ranks that died. They also fill
+/dev/shm, some MB a job.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def remove_stale_segments(folder: Path = _FOLDER) -> int:
-    """Remove this user's segments that no live process has, and return how many; call it before MPI starts.
+    """Remove this user's segments that no live process has, and return how many; call it before MPI
+    starts.
 
-    What is newer than the launcher stays: the other ranks of this node may be about to share it. Nothing is lost
-    where a segment is in use by processes that can't be seen from here (in another container): once they are
-    connected, they need its name no more.
+    What is newer than the launcher stays: the other ranks of this node may be about to share it.
+    Nothing is lost where a segment is in use by processes that can't be seen from here (in another
+    container): once they are connected, they need its name no more.
     """
     try:
         until = _started(os.getppid())
@@ -42,7 +44,9 @@ def remove_stale_segments(folder: Path = _FOLDER) -> int:
 
 
 def _is_ours(status: os.stat_result, until: float) -> bool:
-    return status.st_uid == os.getuid() and max(status.st_mtime, status.st_ctime) < until - 2 * _TICK
+    return (
+        status.st_uid == os.getuid() and max(status.st_mtime, status.st_ctime) < until - 2 * _TICK
+    )
 
 
 def _started(process: int) -> float:

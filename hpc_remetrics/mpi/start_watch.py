@@ -1,10 +1,11 @@
 """A watch over the time in which MPI starts: who is missing, and an end to waiting.
 
-`MPI_Init` returns when every rank has called it. If one was killed before, or never began, the others may wait for
-ever, inside the library, where no code of ours runs. So each rank has a small process beside it until it is connected.
-The ranks of a node meet in a private directory in memory that is named after the launcher's process there: each leaves
-its number and its process. The watch of the lowest rank that is there tells which of the node's ranks are not, and when
-it has lasted too long every watch kills its rank, on which the launcher ends the job.
+`MPI_Init` returns when every rank has called it. If one was killed before, or never began, the
+others may wait for ever, inside the library, where no code of ours runs. So each rank has a small
+process beside it until it is connected. The ranks of a node meet in a private directory in memory
+that is named after the launcher's process there: each leaves its number and its process. The watch
+of the lowest rank that is there tells which of the node's ranks are not, and when it has lasted too
+long every watch kills its rank, on which the launcher ends the job.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _LAUNCHERS = ("proxy", "prte", "orted", "slurmstepd", "mpirun", "mpiexec", "srun
 
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE")
 
-# In a process of its own, with the standard library alone. It ends when its rank closes the pipe, or dies.
+# In a process of its own, with the standard library alone. It ends when its rank closes the pipe,
+# or dies.
 _CODE = """
 import os, select, signal, sys, time
 folder, rank, parent, host = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -87,7 +89,10 @@ os.kill(parent, signal.SIGKILL)
 
 @contextlib.contextmanager
 def watched(
-    rank: int | None, size: int, longest: float = START_SECONDS, environ: Mapping[str, str] = os.environ
+    rank: int | None,
+    size: int,
+    longest: float = START_SECONDS,
+    environ: Mapping[str, str] = os.environ,
 ) -> Iterator[None]:
     """Watch over a body that starts MPI.
 
@@ -104,10 +109,23 @@ def watched(
     except OSError:
         yield  # no memory to meet in: MPI would hardly start either
         return
-    local = next((int(environ[name]) for name in _LOCAL_SIZES if environ.get(name, "").isdigit()), 0)
-    words = (folder, rank, os.getpid(), socket.gethostname(), local, size, min(_FIRST_WORD, longest), longest)
+    local = next(
+        (int(environ[name]) for name in _LOCAL_SIZES if environ.get(name, "").isdigit()), 0
+    )
+    words = (
+        folder,
+        rank,
+        os.getpid(),
+        socket.gethostname(),
+        local,
+        size,
+        min(_FIRST_WORD, longest),
+        longest,
+    )
     command = [sys.executable, "-I", "-S", "-c", _CODE, *map(str, words)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=programs.environment(), start_new_session=True) as watch:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, env=programs.environment(), start_new_session=True
+    ) as watch:
         try:
             yield
         finally:
@@ -120,7 +138,8 @@ def watched(
 
 
 def _meeting_place() -> Path:
-    """Return the directory in which the ranks of this job on this node meet; remove those of jobs that are gone."""
+    """Return the directory in which the ranks of this job on this node meet; remove those of jobs
+    that are gone."""
     base = private_directory(_MEMORY, f"hpc-remetrics-{os.getuid()}-{socket.gethostname()}-start")
     for path in base.iterdir():
         process, _, began = path.name.partition("-")
@@ -134,7 +153,8 @@ def _meeting_place() -> Path:
 
 
 def _launcher() -> int:
-    """Return the process that launched the ranks of this node: the next above whose name is one of a launcher."""
+    """Return the process that launched the ranks of this node: the next above whose name is one of
+    a launcher."""
     process = os.getppid()
     while process > 1:
         name, above, _ = _about(process)

@@ -1,7 +1,7 @@
 """Many waits at once: threads of all ranks that do tasks, and the root that hands them out.
 
-For work that waits for the network. The root's main thread holds the plan and decides on each task, so that
-all ranks share one budget; only main threads speak MPI. The messages, by tag:
+For work that waits for the network. The root's main thread holds the plan and decides on each task,
+so that all ranks share one budget; only main threads speak MPI. The messages, by tag:
 
     TASK    0 -> r  a number and a task
     RESULT  r -> 0  the number, and what came out: a value, or the error that ends the run; and news
@@ -39,7 +39,8 @@ T = TypeVar("T")
 
 
 class Plan(Protocol):
-    """What the root hands out: `next` gives a task, None while there is none; `take` gets what came of it."""
+    """What the root hands out: `next` gives a task, None while there is none; `take` gets what came
+    of it."""
 
     def next(self) -> Any: ...
 
@@ -47,15 +48,18 @@ class Plan(Protocol):
 
 
 class Crew:
-    """The threads of all ranks, to be made and used by every rank; the root hands out, the others `serve`.
+    """The threads of all ranks, to be made and used by every rank; the root hands out, the others
+    `serve`.
 
-    :param work: does one task; called in many threads at once. A `RemetricsError` that it raises ends the run,
-        as does any other exception, with its traceback.
+    :param work: does one task; called in many threads at once. A `RemetricsError` that it raises
+        ends the run, as does any other exception, with its traceback.
     :param threads: of each rank.
     :param registries: what `work` asks; when the job is told to stop, its `stopped` is set.
     """
 
-    def __init__(self, comm: Comm, work: Callable[[Any], Any], threads: int, registries: Registries) -> None:
+    def __init__(
+        self, comm: Comm, work: Callable[[Any], Any], threads: int, registries: Registries
+    ) -> None:
         self._comm, self._work, self._threads = comm, work, threads
         self._stopped, self._budget = registries.stopped, registries.budget
         self._todo: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
@@ -140,7 +144,8 @@ class Crew:
         self._comm.flush()
 
     def work_off(self, plan: Plan, stop: object, beat: Callable[[], None]) -> bool:
-        """Hand out the tasks of a plan until it has none and all are done; say False if `stop` became true before.
+        """Hand out the tasks of a plan until it has none and all are done; say False if `stop`
+        became true before.
 
         :param beat: called some fifty times a second.
         """
@@ -208,7 +213,8 @@ class Crew:
 
 
 def lead(comm: Comm, crew: Crew, part: Callable[[], T]) -> T:
-    """Let the root do its part while the other ranks serve it; return its value, or raise its error, on all of them."""
+    """Let the root do its part while the other ranks serve it; return its value, or raise its
+    error, on all of them."""
     if comm.rank != comm.root:
         crew.serve()
 

@@ -1,7 +1,9 @@
-"""One account a node of what the ranks of a job took of its scratch: bytes in each tier, layers in each size bucket.
+"""One account a node of what the ranks of a job took of its scratch: bytes in each tier, layers in
+each size bucket.
 
-A small file in memory that the ranks of the node map, under a lock that the kernel gives back when its holder
-dies. What a dead rank took is given back by whoever looks next; the file goes with the job's folder.
+A small file in memory that the ranks of the node map, under a lock that the kernel gives back when
+its holder dies. What a dead rank took is given back by whoever looks next; the file goes with the
+job's folder.
 """
 
 from __future__ import annotations
@@ -66,11 +68,14 @@ class Account:
             if not ours:
                 raise OSError(errno.EAGAIN, "the account of the node stays locked", str(path))
             if os.fstat(self._file).st_size < size:
-                os.posix_fallocate(self._file, 0, size)  # a hole on a full tmpfs would be a SIGBUS later
+                os.posix_fallocate(
+                    self._file, 0, size
+                )  # a hole on a full tmpfs would be a SIGBUS later
                 os.pwrite(self._file, _HEAD.pack(*rooms, *[0] * (MOST_TIERS - len(rooms))), 0)
 
     def take(self, size: int, bucket: int) -> tuple[int, int] | None:
-        """Return (slot, tier) of the first tier with room for `size` bytes more, or None if there is no room now."""
+        """Return (slot, tier) of the first tier with room for `size` bytes more, or None if there
+        is no room now."""
         with self._locked() as ours:
             if not ours:
                 return None
@@ -93,7 +98,9 @@ class Account:
     def taken(self) -> list[int]:
         """Return the bytes that are taken of each tier."""
         rows = self._living().values()
-        return [sum(row.bytes for row in rows if row.tier == tier) for tier in range(len(self.rooms))]
+        return [
+            sum(row.bytes for row in rows if row.tier == tier) for tier in range(len(self.rooms))
+        ]
 
     def close(self) -> None:
         self._map.close()
@@ -101,7 +108,11 @@ class Account:
 
     def _living(self) -> dict[int, _Row]:
         """Return the rows in use, less those of dead processes, which are freed."""
-        rows = {n: _Row(*row) for n, row in enumerate(_ROW.iter_unpack(self._map[_HEAD.size :])) if row[0]}
+        rows = {
+            n: _Row(*row)
+            for n, row in enumerate(_ROW.iter_unpack(self._map[_HEAD.size :]))
+            if row[0]
+        }
         began = {process: _began(process) for process in {row.process for row in rows.values()}}
         dead = [slot for slot, row in rows.items() if began[row.process] != row.began]
         for slot in dead:

@@ -1,9 +1,11 @@
-"""Node-local folders of a job: where they are, how much room they have, and what dead jobs left there.
+"""Node-local folders of a job: where they are, how much room they have, and what dead jobs left
+there.
 
-Tiers, fastest first: memory (tmpfs) for the table that the ranks of a node share and for blobs up to its room, disk
-for blobs beyond that and for all else. What a layer takes is granted, and one account a node keeps count.
-Every rank shares a lock on the file beside its job's folder; who can have that lock alone knows that the
-job is dead on this node, and that nobody enters its folder meanwhile.
+Tiers, fastest first: memory (tmpfs) for the table that the ranks of a node share and for blobs up
+to its room, disk for blobs beyond that and for all else. What a layer takes is granted, and one
+account a node keeps count. Every rank shares a lock on the file beside its job's folder; who can
+have that lock alone knows that the job is dead on this node, and that nobody enters its folder
+meanwhile.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ class Scratch:
     :param job: a word that all ranks of the job share and no other job has.
     :param tiers: folders to use, the first with room for the table for it, the last for files;
         empty: /dev/shm and the system's folder for temporary files.
-    :param rooms: most bytes that may be granted in a tier, by its folder; else what is free there now (of memory
-        half of that, since the ranks need some too).
+    :param rooms: most bytes that may be granted in a tier, by its folder; else what is free there
+        now (of memory half of that, since the ranks need some too).
     :param most: layers of each size bucket that may hold a grant on a node at once.
     :param bases: what `bases_in` gave the first rank of this node; None: found here.
     :raises OutputError: none of them can be written.
@@ -77,14 +79,18 @@ class Scratch:
         for base, path in zip(self._bases, self._mine, strict=True):
             self._locks.append((_enter(base, self.job), base))
             path.mkdir()
-        granted = [_grantable(base) if given is None else given for base, given in zip(self._bases, rooms, strict=True)]
+        granted = [
+            _grantable(base) if given is None else given
+            for base, given in zip(self._bases, rooms, strict=True)
+        ]
         self._account = Account(self._folder(self._bases[0]) / "account", granted, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"
 
     def shared(self, name: str) -> Path:
-        """Return a folder that the ranks of this job on this node share, in memory where there is room."""
+        """Return a folder that the ranks of this job on this node share, in memory where there is
+        room."""
         base = next((base for base in self._bases if room(base) >= _TABLE_ROOM), self._bases[-1])
         path = self._folder(base) / name
         path.mkdir(exist_ok=True)
@@ -96,13 +102,16 @@ class Scratch:
         return max(self._account.rooms) if self._account else 0
 
     def grant(self, size: int) -> Grant | None:
-        """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if there is none now.
+        """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if
+        there is none now.
 
         :raises BlobError: with cause `no_room`: no tier could ever hold it.
         """
         assert self._account is not None
         if size > self.most:
-            raise BlobError("no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})")
+            raise BlobError(
+                "no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})"
+            )
         taken = self._account.take(size, bucket_of(size))
         if taken is None:
             return None
@@ -132,7 +141,8 @@ class Scratch:
 def shared_scratch(
     comm: Comm, tiers: Sequence[Path] = (), rooms: Mapping[Path, int] | None = None
 ) -> Iterator[Scratch]:
-    """Give each rank its scratch, or none of them: where one can't have it, what the others made is removed."""
+    """Give each rank its scratch, or none of them: where one can't have it, what the others made is
+    removed."""
     job, made = comm.bcast(uuid.uuid4().hex[:12]), contextlib.ExitStack()
     bases = node_bases(comm, tiers)
     with made:
@@ -148,7 +158,8 @@ def shared_scratch(
 
 
 class Grant:
-    """Room for one layer: `path` is there to be made a file or a folder; `release` removes it and gives the room back.
+    """Room for one layer: `path` is there to be made a file or a folder; `release` removes it and
+    gives the room back.
 
     :ivar size: bytes that were granted.
     """
@@ -192,7 +203,8 @@ def room(path: Path) -> int:
 
 
 def _grantable(base: Path) -> int:
-    """Return the bytes of a tier that layers may take: what is free, of memory half of that or of the job's limit."""
+    """Return the bytes of a tier that layers may take: what is free, of memory half of that or of
+    the job's limit."""
     if not _is_memory(base):
         return room(base)
     return min([room(base), *_memory_limits()]) // 2
@@ -209,7 +221,8 @@ def _is_memory(path: Path) -> bool:
 
 
 def _memory_limits() -> list[int]:
-    """Return the limits on memory that hold for this process, as SLURM sets them by control groups."""
+    """Return the limits on memory that hold for this process, as SLURM sets them by control
+    groups."""
     found = []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
@@ -238,7 +251,8 @@ def _name() -> str:
 
 
 def bases_in(tiers: Sequence[Path]) -> dict[Path, Path]:
-    """Return, by tier, the directory of all jobs of this user on this node, made where it is missing.
+    """Return, by tier, the directory of all jobs of this user on this node, made where it is
+    missing.
 
     Where its name is taken by somebody else it has another one, which later runs find.
 
@@ -253,13 +267,15 @@ def bases_in(tiers: Sequence[Path]) -> dict[Path, Path]:
             reasons.append(f"{tier} ({error.strerror})")
     if not found:
         raise OutputError(
-            f"no scratch folder can be written: {', '.join(reasons)}", "name one with --scratch or REMETRICS_SCRATCH"
+            f"no scratch folder can be written: {', '.join(reasons)}",
+            "name one with --scratch or REMETRICS_SCRATCH",
         )
     return found
 
 
 def base_in(tier: Path) -> Path:
-    """Return a tier's directory of all jobs of this user on this node; `OSError` says why there can't be one."""
+    """Return a tier's directory of all jobs of this user on this node; `OSError` says why there
+    can't be one."""
     for _ in range(_TRIES):
         base = private_directory(tier, _name())
         try:
@@ -271,7 +287,8 @@ def base_in(tier: Path) -> Path:
 
 
 def node_bases(comm: Comm, tiers: Sequence[Path]) -> dict[Path, Path]:
-    """Return what `bases_in` gives the first rank of this node, on all ranks of the node; all ranks call it."""
+    """Return what `bases_in` gives the first rank of this node, on all ranks of the node; all ranks
+    call it."""
     hosts = comm.allgather(comm.host)
     first = hosts.index(comm.host)
     mine = together(comm, lambda: bases_in(tiers) if comm.rank == first else {})

@@ -1,1 +1,2 @@
-"""Parts: what a run has finished, in immutable HDF5 files; spills: what a child hands to its rank."""
+"""Parts: what a run has finished, in immutable HDF5 files; spills: what a child hands to its
+rank."""

@@ -1,7 +1,7 @@
 """What each job on a dataset did: one small JSON file a job, beside the parts.
 
-Only what people are shown depends on them: `status` reads them from outside, and gather copies them to
-`/run`. A job writes its own anew now and then; one that can't be written or read is passed over.
+Only what people are shown depends on them: `status` reads them from outside, and gather copies them
+to `/run`. A job writes its own anew now and then; one that can't be written or read is passed over.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class JobNote:
     :ivar host: of its rank 0, and `process` its number there.
     :ivar started: Unix time, as is `updated`, that of this note.
     :ivar ended: "" while it lasts (and after it was killed), else how it ended.
-    :ivar layers: of the dataset, and `bytes` of those, compressed; `todo_…`: what was left for this job.
+    :ivar layers: of the dataset, and `bytes` of those, compressed; `todo_…`: what was left for this
+    job.
     :ivar seconds: since its profiling began.
     :ivar ranks: what each profiling rank did so far, a row a rank.
     """
@@ -84,7 +85,8 @@ class Notebook:
         self._due = 0.0
 
     def update(self, tallies: Mapping[int, Any]) -> None:
-        """Take what the ranks did so far, a dataclass for each, and write the note if it is time."""
+        """Take what the ranks did so far, a dataclass for each, and write the note if it is
+        time."""
         now = time.monotonic()
         if now < self._due:
             return
@@ -131,20 +133,30 @@ def _is_sound(note: JobNote) -> bool:
     words = (note.job, note.share, note.host, note.ended)
     numbers = (note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes)
     times = (note.started, note.updated, note.seconds)
-    if not all(isinstance(word, str) and len(word) < _WORD for word in words) or not isinstance(note.ranks, list):
+    if not all(isinstance(word, str) and len(word) < _WORD for word in words) or not isinstance(
+        note.ranks, list
+    ):
         return False
-    if not all(isinstance(number, int) for number in numbers) or not all(map(_is_number, (*numbers, *times))):
+    if not all(isinstance(number, int) for number in numbers) or not all(
+        map(_is_number, (*numbers, *times))
+    ):
         return False
     return max(times) <= _LATEST and all(map(_is_sound_rank, note.ranks))
 
 
 def _is_sound_rank(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("host"), str) or not row.keys() >= _RANK_NUMBERS:
+    if (
+        not isinstance(row, dict)
+        or not isinstance(row.get("host"), str)
+        or not row.keys() >= _RANK_NUMBERS
+    ):
         return False
     # The names become columns of `/run/job_ranks`.
     if not all(map(_COLUMN.fullmatch, row)):
         return False
-    return all(len(value) < _WORD if name == "host" else _is_number(value) for name, value in row.items())
+    return all(
+        len(value) < _WORD if name == "host" else _is_number(value) for name, value in row.items()
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -152,11 +164,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
 
 
-_JOB_COLUMNS = ("job", "share", "host", "started", "updated", "ended", "seconds", "todo_layers", "todo_bytes")
+_JOB_COLUMNS = (
+    "job",
+    "share",
+    "host",
+    "started",
+    "updated",
+    "ended",
+    "seconds",
+    "todo_layers",
+    "todo_bytes",
+)
 
 
 def job_tables(notes: Sequence[JobNote]) -> dict[str, dict[str, list[Any]]]:
-    """Return the tables `jobs` and `job_ranks` of `/run`: columns of one value a job, and one a job and rank."""
+    """Return the tables `jobs` and `job_ranks` of `/run`: columns of one value a job, and one a job
+    and rank."""
     jobs = {name: [getattr(note, name) for note in notes] for name in _JOB_COLUMNS}
     jobs["ranks"] = [len(note.ranks) for note in notes]
     rows = [(note.job, row) for note in notes for row in note.ranks]

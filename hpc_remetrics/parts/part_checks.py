@@ -1,6 +1,8 @@
-"""What parts must be for a gather to rely on them, since another user, or a broken disk, may have made them.
+"""What parts must be for a gather to rely on them, since another user, or a broken disk, may have
+made them.
 
-The index and the rows of the layers are checked when a part is read, and entries when a gather reads them.
+The index and the rows of the layers are checked when a part is read, and entries when a gather
+reads them.
 """
 
 from __future__ import annotations
@@ -18,24 +20,40 @@ from .spill_format import NO_CONTENT, NO_TYPE
 _COUNTS = ("files", "symlinks", "hardlinks", "devices", "whiteouts", "others")
 _SIZES = ("CLS", "TLS", "FLS")
 _LARGEST = 1 << 50
-"""Bytes of the largest layer, far beyond what any limit allows: sums over layers must not overflow."""
+"""Bytes of the largest layer, far beyond what any limit allows: sums over layers must not
+overflow."""
 
 _TEXT = 4096
 """Characters of the longest string in an index."""
 
-_FIRSTS = {"first_entry": "entries", "first_path_byte": "path_bytes", "first_link_byte": "link_bytes"}
-_FAILURE = {"digest": str, "stage": str, "cause": str, "message": str, "offset": int, "rank": int, "host": str}
+_FIRSTS = {
+    "first_entry": "entries",
+    "first_path_byte": "path_bytes",
+    "first_link_byte": "link_bytes",
+}
+_FAILURE = {
+    "digest": str,
+    "stage": str,
+    "cause": str,
+    "message": str,
+    "offset": int,
+    "rank": int,
+    "host": str,
+}
 
 
 def checked_index(index: Any, size: int) -> dict[str, Any]:
-    """Return a part's index, a JSON value; `ValueError` if it is not what a part of `size` bytes has.
+    """Return a part's index, a JSON value; `ValueError` if it is not what a part of `size` bytes
+    has.
 
     :param size: of the file, in bytes.
     """
     if not isinstance(index, dict):
         raise ValueError("the index is not an object")
     found = {"extras": {}, **index}
-    _require(found, {"layers": int, "layers_crc": int, "types": list, "failures": list, "extras": dict})
+    _require(
+        found, {"layers": int, "layers_crc": int, "types": list, "failures": list, "extras": dict}
+    )
     _require(found, {"signature": dict, "offsets": dict})
     if not 0 <= found["layers"] <= size // LAYER.itemsize:
         raise ValueError(f"{counted(found['layers'], 'layer')} in {size} bytes")
@@ -61,7 +79,9 @@ def _check_failure(failure: Any) -> None:
     if not isinstance(failure, dict) or failure.keys() - _FAILURE.keys():
         raise ValueError("a failure is of another form")
     _require(failure, {name: kind for name, kind in _FAILURE.items() if name in failure})
-    if len(failure["digest"]) != 64 or any(len(text) > _TEXT for text in failure.values() if isinstance(text, str)):
+    if len(failure["digest"]) != 64 or any(
+        len(text) > _TEXT for text in failure.values() if isinstance(text, str)
+    ):
         raise ValueError("a failure has strings of a wrong length")
     if not (-1 <= failure.get("offset", -1) < 1 << 62 and -1 <= failure.get("rank", -1) < 1 << 31):
         raise ValueError("a failure has numbers out of range")
@@ -82,14 +102,19 @@ def _check_offsets(index: Mapping[str, Any], size: int) -> None:
             raise ValueError(f"{name} has numbers out of range")
 
 
-def check_rows(layers: np.ndarray, offsets: Mapping[str, int], extras: Mapping[str, np.ndarray], size: int) -> None:
-    """Raise `ValueError` unless the rows of a part's layers say what can be, and all that they name is in the file.
+def check_rows(
+    layers: np.ndarray, offsets: Mapping[str, int], extras: Mapping[str, np.ndarray], size: int
+) -> None:
+    """Raise `ValueError` unless the rows of a part's layers say what can be, and all that they name
+    is in the file.
 
     :param layers: (n,) of `part_format.LAYER`.
     :param offsets: name -> first byte in the file; `extras`: kind -> (n,) records of each layer.
     :param size: of the file, in bytes.
     """
-    if np.any(layers["status"] >= len(STATUSES)) or np.any(layers["compression"] >= len(COMPRESSIONS)):
+    if np.any(layers["status"] >= len(STATUSES)) or np.any(
+        layers["compression"] >= len(COMPRESSIONS)
+    ):
         raise ValueError("a layer has a number that stands for no word")
     if np.any(layers["depth"] < 0):
         raise ValueError("a layer has a depth below 0")
@@ -109,14 +134,17 @@ def check_rows(layers: np.ndarray, offsets: Mapping[str, int], extras: Mapping[s
     widths = {name: dtype.itemsize for name, dtype in ENTRY_COLUMNS.items()}
     needed = {name: int(layers["entries"].sum()) * width for name, width in widths.items()}
     needed |= {blob: int(layers[f"{blob}_bytes"].sum()) for blob in BLOBS}
-    needed |= {name: int(counts.sum()) * EXTRA_RECORDS[name].itemsize for name, counts in extras.items()}
+    needed |= {
+        name: int(counts.sum()) * EXTRA_RECORDS[name].itemsize for name, counts in extras.items()
+    }
     for name, length in needed.items():
         if length and offsets[name] + length > size:
             raise ValueError(f"{name} lies beyond the end of the file")
 
 
 def wrong_values(name: str, values: np.ndarray, types: int) -> str:
-    """Return what is wrong with values of a column of entries, or with extra records; "" if nothing is.
+    """Return what is wrong with values of a column of entries, or with extra records; "" if nothing
+    is.
 
     :param types: how many types the part has.
     """
@@ -132,7 +160,9 @@ def wrong_values(name: str, values: np.ndarray, types: int) -> str:
     elif name == "mtime_ns":
         wrong = bool(np.any(values > 999_999_999))
     elif name == "samples":
-        wrong = any(bool(np.any((values[key] < 0) | (values[key] >= 1 << 62))) for key in ("gzip", "zstd"))
+        wrong = any(
+            bool(np.any((values[key] < 0) | (values[key] >= 1 << 62))) for key in ("gzip", "zstd")
+        )
     elif name == "chunks":
         wrong = bool(np.any(values["method"] >= len(CHUNK_METHODS)))
     return f"{name} has values out of range" if wrong else ""

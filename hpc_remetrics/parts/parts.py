@@ -1,9 +1,9 @@
 """Parts: immutable HDF5 files of whole layers, the only thing that a run must not lose.
 
-A part is an HDF5 file whose datasets lie in one piece each, followed by an index: JSON that says where
-each column lies, the types, the failures, and a footer with sizes and a checksum. HDF5 takes the index
-for padding; the program reads parts by the index alone, with `pread`, so that a damaged part is an error
-message and never a fault inside the HDF5 library.
+A part is an HDF5 file whose datasets lie in one piece each, followed by an index: JSON that says
+where each column lies, the types, the failures, and a footer with sizes and a checksum. HDF5 takes
+the index for padding; the program reads parts by the index alone, with `pread`, so that a damaged
+part is an error message and never a fault inside the HDF5 library.
 
 A part's file name is `part-NAME.h5`, unique by NAME (job, rank, number).
 """
@@ -49,7 +49,17 @@ _INDEX_BYTES = 64 << 20
 """The longest index that is read; a part of ten thousand layers has one of a megabyte."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_GIVEN = ("files", "symlinks", "hardlinks", "devices", "whiteouts", "others", "directories", "depth", "notes")
+_GIVEN = (
+    "files",
+    "symlinks",
+    "hardlinks",
+    "devices",
+    "whiteouts",
+    "others",
+    "directories",
+    "depth",
+    "notes",
+)
 _COPIED = (*_GIVEN, "CLS", "TLS", "FLS", "entries", "path_bytes", "link_bytes", "cpu_seconds")
 
 
@@ -68,7 +78,8 @@ class PartIndex:
     :param layers: array of :data:`LAYER`.
     :param types: descriptions; an entry's `type` is a place in this list.
     :param failures: one for each layer that isn't ok.
-    :param offsets: name of an entry column, blob or kind of extra records -> its first byte in the file.
+    :param offsets: name of an entry column, blob or kind of extra records -> its first byte in the
+        file.
     :param extras: kind of extra records -> how many each layer has, one layer's after the other's.
     :param owner: number of the user whose file it is, -1 where that does not matter.
     """
@@ -149,7 +160,8 @@ def write_part(
 
 
 def _with_failed(layers: Sequence[PartLayer], failures: Sequence[Failure]) -> list[PartLayer]:
-    """Return the layers, and a failed row for each failure that has none; `SpillError` for unsound rows."""
+    """Return the layers, and a failed row for each failure that has none; `SpillError` for unsound
+    rows."""
     known = {digest for digest, _, _ in layers}
     added: dict[Digest, LayerProfile] = {}
     for failure in failures:
@@ -170,7 +182,13 @@ def _failures(layers: Sequence[PartLayer], failures: Sequence[Failure]) -> list[
     given = {failure.digest: failure for failure in failures}
     return [
         given.get(digest)
-        or Failure(digest, profile.stage or "child", profile.cause or "internal", profile.message, profile.offset)
+        or Failure(
+            digest,
+            profile.stage or "child",
+            profile.cause or "internal",
+            profile.message,
+            profile.offset,
+        )
         for digest, profile, _ in layers
         if profile.status != "ok"
     ]
@@ -181,7 +199,10 @@ def _rows(layers: Sequence[PartLayer]) -> np.ndarray:
     for row, (digest, profile, _) in zip(rows, layers, strict=True):
         row["digest"] = np.void(digest.raw)
         row["diff_id"] = np.void(bytes.fromhex(profile.diff_id.rpartition(":")[2]).ljust(32, b"\0"))
-        row["status"], row["compression"] = STATUSES[profile.status], COMPRESSIONS[profile.compression]
+        row["status"], row["compression"] = (
+            STATUSES[profile.status],
+            COMPRESSIONS[profile.compression],
+        )
         for name in _COPIED:
             row[name] = getattr(profile, name)
     for first, count in (
@@ -193,8 +214,11 @@ def _rows(layers: Sequence[PartLayer]) -> np.ndarray:
     return rows
 
 
-def _survey(layers: Sequence[PartLayer], types: Mapping[int, str]) -> tuple[list[int], dict[str, list[int]]]:
-    """Check every spill, before anything is written; return the type numbers in use, and the layers' extra records."""
+def _survey(
+    layers: Sequence[PartLayer], types: Mapping[int, str]
+) -> tuple[list[int], dict[str, list[int]]]:
+    """Check every spill, before anything is written; return the type numbers in use, and the
+    layers' extra records."""
     used: set[int] = set()
     extras = {name: [0] * len(layers) for name in EXTRAS}
     for row, (digest, profile, spill) in enumerate(layers):
@@ -226,7 +250,9 @@ def _write_local(
         write_all(descriptor, rows.tobytes(), offsets["layers"])
         extra_at = dict(offsets)
         for row, (_, profile, spill) in zip(rows, layers, strict=True):
-            _write_entries(descriptor, row, checked_blocks(profile, spill, types), remap, offsets, extra_at)
+            _write_entries(
+                descriptor, row, checked_blocks(profile, spill, types), remap, offsets, extra_at
+            )
         _write_index(descriptor, index | {"offsets": offsets})
     finally:
         os.close(descriptor)
@@ -235,7 +261,10 @@ def _write_local(
 def _skeleton(file: Any, rows: np.ndarray, index: Mapping[str, Any]) -> dict[str, int]:
     """Create all datasets and return where their bytes go."""
     file.attrs["format"], file.attrs["part_version"] = FORMAT, PART_VERSION
-    entries, shapes = file.create_group("entries"), dict.fromkeys(ENTRY_COLUMNS, int(rows["entries"].sum()))
+    entries, shapes = (
+        file.create_group("entries"),
+        dict.fromkeys(ENTRY_COLUMNS, int(rows["entries"].sum())),
+    )
     shapes |= {blob: int(rows[f"{blob}_bytes"].sum()) for blob in BLOBS}
     made = {"layers": contiguous(file, "layers", rows.shape, LAYER)}
     for name, size in shapes.items():
@@ -245,7 +274,10 @@ def _skeleton(file: Any, rows: np.ndarray, index: Mapping[str, Any]) -> dict[str
     file["types"] = text_array(index["types"], 1024)
     file["failures"] = text_array([json.dumps(failure) for failure in index["failures"]], 8192)
     # An empty dataset has no place.
-    return {name: (dataset.id.get_offset() or 0) if dataset.size else 0 for name, dataset in made.items()}
+    return {
+        name: (dataset.id.get_offset() or 0) if dataset.size else 0
+        for name, dataset in made.items()
+    }
 
 
 def _write_entries(
@@ -286,7 +318,11 @@ def _write_index(descriptor: int, index: Mapping[str, Any]) -> None:
     text = json.dumps(index, sort_keys=True).encode()
     end = os.fstat(descriptor).st_size
     total = end + len(text) + _FOOTER.size
-    write_all(descriptor, text + _FOOTER.pack(_MAGIC, PART_VERSION, zlib.crc32(text), len(text), total), end)
+    write_all(
+        descriptor,
+        text + _FOOTER.pack(_MAGIC, PART_VERSION, zlib.crc32(text), len(text), total),
+        end,
+    )
 
 
 def _check_local(path: Path, layers: int) -> None:
@@ -297,7 +333,11 @@ def _check_local(path: Path, layers: int) -> None:
         for name, dtype in ENTRY_COLUMNS.items():
             dataset = file["entries"][name]
             place = (dataset.id.get_offset() or 0) if entries else 0
-            if dataset.shape != (entries,) or dataset.dtype != dtype or place != index.offsets[name]:
+            if (
+                dataset.shape != (entries,)
+                or dataset.dtype != dtype
+                or place != index.offsets[name]
+            ):
                 raise RuntimeError(f"{path}: column {name} is not where the index says")
         if len(index.layers) != layers or file["layers"].shape != (layers,):
             raise RuntimeError(f"{path}: {len(index.layers)} layers read back, {layers} written")
@@ -316,7 +356,15 @@ def read_part(path: Path) -> PartIndex:
             os.close(descriptor)
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise DatasetError(f"{path}: not a whole part: {str(error)[:200]}") from None
 
 
@@ -345,9 +393,20 @@ def _read_index(path: Path, descriptor: int) -> PartIndex:
     extras = {name: np.array(counts, np.int64) for name, counts in index["extras"].items()}
     check_rows(layers, index["offsets"], extras, size)
     own = layers["digest"].tobytes()
-    if {failure.digest.raw for failure in failures} - {own[at : at + 32] for at in range(0, len(own), 32)}:
+    if {failure.digest.raw for failure in failures} - {
+        own[at : at + 32] for at in range(0, len(own), 32)
+    }:
         raise ValueError("a failure of a layer that it does not hold")
-    return PartIndex(path, layers, index["types"], failures, index["signature"], index["offsets"], extras, about.st_uid)
+    return PartIndex(
+        path,
+        layers,
+        index["types"],
+        failures,
+        index["signature"],
+        index["offsets"],
+        extras,
+        about.st_uid,
+    )
 
 
 def _failure_to_json(failure: Failure) -> dict[str, Any]:
@@ -363,7 +422,8 @@ def _failure_from_json(values: Mapping[str, Any]) -> Failure:
 
 @dataclass(frozen=True)
 class Scan:
-    """The parts of a directory, by name, and those that are passed over with what is wrong with each."""
+    """The parts of a directory, by name, and those that are passed over with what is wrong with
+    each."""
 
     parts: list[PartIndex]
     damaged: list[str]
@@ -371,13 +431,17 @@ class Scan:
     @property
     def others(self) -> list[str]:
         """Names of the other users whose parts are among them, sorted."""
-        return sorted({owner_name(part.owner) for part in self.parts if part.owner not in (-1, os.geteuid())})
+        return sorted(
+            {owner_name(part.owner) for part in self.parts if part.owner not in (-1, os.geteuid())}
+        )
 
 
 def scan(directory: Path, comm: Comm, without: Container[str] = ()) -> Scan:
-    """Read all parts of a directory, each rank a share; rank 0 gets the result, the others an empty one.
+    """Read all parts of a directory, each rank a share; rank 0 gets the result, the others an empty
+    one.
 
-    In a sticky directory, where everybody may make files, only parts of the user and of the directory's owner count.
+    In a sticky directory, where everybody may make files, only parts of the user and of the
+    directory's owner count.
 
     :param without: names of parts that are not looked at.
     :raises DatasetError: on every rank, where the directory itself is somebody else's.
@@ -395,8 +459,12 @@ def scan(directory: Path, comm: Comm, without: Container[str] = ()) -> Scan:
         except OSError as error:
             damaged.append((name, f"{directory / name} is not trusted: {error.strerror}"))
     gathered = comm.collect((parts, damaged))
-    found = sorted((part for share, _ in gathered for part in share), key=lambda part: part.path.name)
-    return Scan(found, [text for _, text in sorted(item for _, share in gathered for item in share)])
+    found = sorted(
+        (part for share, _ in gathered for part in share), key=lambda part: part.path.name
+    )
+    return Scan(
+        found, [text for _, text in sorted(item for _, share in gathered for item in share)]
+    )
 
 
 def digests_of(directory: Path) -> set[bytes]:
@@ -405,7 +473,8 @@ def digests_of(directory: Path) -> set[bytes]:
 
 
 def _look_into(directory: Path) -> tuple[list[str], os.stat_result | None]:
-    """Return the names of the parts in a directory, sorted, and what is known of it; None if it is not there."""
+    """Return the names of the parts in a directory, sorted, and what is known of it; None if it is
+    not there."""
     try:
         about = check_directory(directory)
         names = os.listdir(directory)
@@ -413,9 +482,12 @@ def _look_into(directory: Path) -> tuple[list[str], os.stat_result | None]:
         return [], None
     except OSError as error:
         raise DatasetError(
-            f"{directory} can't be trusted: {error.strerror}", "move it away, or choose another output"
+            f"{directory} can't be trusted: {error.strerror}",
+            "move it away, or choose another output",
         ) from None
-    return sorted(name for name in names if name.startswith("part-") and name.endswith(".h5")), about
+    return sorted(
+        name for name in names if name.startswith("part-") and name.endswith(".h5")
+    ), about
 
 
 def set_aside(part: Path) -> None:
@@ -425,12 +497,14 @@ def set_aside(part: Path) -> None:
 
 
 def sweep_temporaries(directory: Path) -> int:
-    """Remove what killed runs left half copied and return how many; the caller holds the output's lock."""
+    """Remove what killed runs left half copied and return how many; the caller holds the output's
+    lock."""
     return sweep_directory(directory, r"\.(?:part|job)-[^/]*\.")
 
 
 def finished(parts: Iterable[PartIndex]) -> dict[Digest, tuple[str, str]]:
-    """Return each layer's best (status, cause) over all parts: ok, partial, failed; ties by the part's name."""
+    """Return each layer's best (status, cause) over all parts: ok, partial, failed; ties by the
+    part's name."""
     best: dict[bytes, tuple[int, str]] = {}
     for part in sorted(parts, key=lambda part: part.path.name):
         causes = {failure.digest.raw: failure.cause for failure in part.failures}

@@ -1,7 +1,8 @@
-"""Reading spills as what they are: bytes from a process that parsed hostile input and may be broken.
+"""Reading spills as what they are: bytes from a process that parsed hostile input and may be
+broken.
 
-Everything that later stages rely on is checked here, block by block: enum words in range, contents only
-where contents can be, types that exist, and the sums against the layer's row.
+Everything that later stages rely on is checked here, block by block: enum words in range, contents
+only where contents can be, types that exist, and the sums against the layer's row.
 """
 
 from __future__ import annotations
@@ -26,12 +27,23 @@ _COUNTED = {
     "others": ("other",),
 }
 _BOUNDS = {"depth": 1 << 31, "notes": 1 << 32}
-_NUMBERS = ("CLS", "TLS", "FLS", "entries", "directories", "path_bytes", "link_bytes", *_COUNTED, *_BOUNDS)
+_NUMBERS = (
+    "CLS",
+    "TLS",
+    "FLS",
+    "entries",
+    "directories",
+    "path_bytes",
+    "link_bytes",
+    *_COUNTED,
+    *_BOUNDS,
+)
 _HEX = re.compile(r"(sha256:)?([0-9a-f]{64})?\Z")
 
 
 def check_profile(profile: LayerProfile) -> None:
-    """Raise `ValueError` if a layer's row holds what can't be: other words, negative or huge numbers."""
+    """Raise `ValueError` if a layer's row holds what can't be: other words, negative or huge
+    numbers."""
     for value, words in ((profile.status, STATUSES), (profile.compression, COMPRESSIONS)):
         if value not in words:
             raise ValueError(f"{str(value)[:40]!r} is none of {', '.join(words)}")
@@ -50,7 +62,9 @@ def check_profile(profile: LayerProfile) -> None:
         raise ValueError("message or offset is of a wrong type")
 
 
-def checked_blocks(profile: LayerProfile, spill: Path | None, types: Mapping[int, str]) -> Iterator[Block]:
+def checked_blocks(
+    profile: LayerProfile, spill: Path | None, types: Mapping[int, str]
+) -> Iterator[Block]:
     """Yield the blocks of a layer's spill; `ValueError` where they are not what the profile says.
 
     :param spill: None for a layer without entries.
@@ -97,7 +111,9 @@ class _Tally:
         if np.any(columns["mode"] > 0o7777) or np.any(columns["mtime_ns"] > 999_999_999):
             raise ValueError("a mode or a time out of range")
         samples = block.extras["samples"]
-        if any(np.any((samples[name] < 0) | (samples[name] >= 1 << 62)) for name in ("gzip", "zstd")):
+        if any(
+            np.any((samples[name] < 0) | (samples[name] >= 1 << 62)) for name in ("gzip", "zstd")
+        ):
             raise ValueError("a content's compressed size is out of range")
         if np.any(block.extras["chunks"]["method"] >= len(CHUNK_METHODS)):
             raise ValueError("a chunk's method that nobody knows")
@@ -109,12 +125,23 @@ class _Tally:
         self.link_bytes += len(block.links)
         self.kinds += np.bincount(block.columns["kind"], minlength=len(KINDS))
         # In two halves, so that the sum of hostile sizes can't wrap around.
-        self.file_bytes += (int((sizes >> np.uint64(32)).sum()) << 32) + int((sizes & np.uint64(0xFFFFFFFF)).sum())
+        self.file_bytes += (int((sizes >> np.uint64(32)).sum()) << 32) + int(
+            (sizes & np.uint64(0xFFFFFFFF)).sum()
+        )
 
     def compare(self, profile: LayerProfile) -> None:
-        found = {name: sum(int(self.kinds[KINDS[kind]]) for kind in kinds) for name, kinds in _COUNTED.items()}
-        found |= {"entries": self.rows, "path_bytes": self.path_bytes, "link_bytes": self.link_bytes}
+        found = {
+            name: sum(int(self.kinds[KINDS[kind]]) for kind in kinds)
+            for name, kinds in _COUNTED.items()
+        }
+        found |= {
+            "entries": self.rows,
+            "path_bytes": self.path_bytes,
+            "link_bytes": self.link_bytes,
+        }
         found["FLS"] = self.file_bytes
         for name, value in found.items():
             if value != getattr(profile, name):
-                raise ValueError(f"the entries have {name} {value}, the layer's row says {getattr(profile, name)}")
+                raise ValueError(
+                    f"the entries have {name} {value}, the layer's row says {getattr(profile, name)}"
+                )

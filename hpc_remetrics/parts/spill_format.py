@@ -1,9 +1,10 @@
 """The columns of entries, and the blocks in which a child process hands them to its rank.
 
-A *spill* is a plain file of blocks, one spill a layer, on node-local scratch. A block is a header and
-then each column of up to :data:`BLOCK_ROWS` entries, one after the other, in the order of
-:data:`COLUMNS`, then the bytes of all paths and of all links, then the records of each of :data:`EXTRAS`.
-Every column has a fixed width, so a row's place in a block is arithmetic, and the reader needs nothing but numpy.
+A *spill* is a plain file of blocks, one spill a layer, on node-local scratch. A block is a header
+and then each column of up to :data:`BLOCK_ROWS` entries, one after the other, in the order of
+:data:`COLUMNS`, then the bytes of all paths and of all links, then the records of each of
+:data:`EXTRAS`. Every column has a fixed width, so a row's place in a block is arithmetic, and the
+reader needs nothing but numpy.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ EXTRAS: dict[str, list[tuple[str, str]]] = {
     "cuts": [("digest", "V32"), ("cdc_chunks", "<u4")],
     "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
 }
-"""What is found of few entries or none: name -> fields and numpy types of its records. They stand for themselves.
+"""What is found of few entries or none: name -> fields and numpy types of its records. They stand
+for themselves.
 
-`samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were cut, and how many
-chunks by content came of it; `chunks`: what they are, or a share of them.
+`samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were
+cut, and how many chunks by content came of it; `chunks`: what they are, or a share of them.
 """
 
 _CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
 
 EXTRA_STRUCTS = {
-    name: struct.Struct("<" + "".join(_CODES[code] for _, code in fields)) for name, fields in EXTRAS.items()
+    name: struct.Struct("<" + "".join(_CODES[code] for _, code in fields))
+    for name, fields in EXTRAS.items()
 }
 """Name -> what packs one of its records."""
 
@@ -60,7 +63,8 @@ COLUMNS: dict[str, tuple[str, int]] = {
 """Name -> numpy type (little endian) and bytes a row."""
 
 NO_CONTENT = (1 << 64) - 1
-"""`size` of an entry that carries no content (all but files, and hard links whose file is in the layer)."""
+"""`size` of an entry that carries no content (all but files, and hard links whose file is in the
+layer)."""
 
 NO_TYPE = (1 << 32) - 1
 
@@ -70,8 +74,8 @@ class LayerProfile:
     """What the pass over one layer found, apart from its entries: one row of `/layers`.
 
     Bytes: `CLS` of the blob as read, `TLS` of the uncompressed tar, `FLS` sum of the regular files.
-    `status`, `compression` are words of `records`; `notes` the bits of `records.NOTES`.
-    `stage`, `cause`, `message`, `offset` say why a layer is partial or failed ("" and -1 otherwise).
+    `status`, `compression` are words of `records`; `notes` the bits of `records.NOTES`. `stage`,
+    `cause`, `message`, `offset` say why a layer is partial or failed ("" and -1 otherwise).
     """
 
     status: str = "failed"
@@ -104,7 +108,8 @@ class LayerProfile:
 
 @dataclass
 class Block:
-    """Some consecutive entries of one layer: `columns[name]` is an array of `rows` values, `extras[name]` of others."""
+    """Some consecutive entries of one layer: `columns[name]` is an array of `rows` values,
+    `extras[name]` of others."""
 
     rows: int
     columns: dict[str, np.ndarray]
@@ -144,10 +149,15 @@ def read_blocks(path: Path) -> Iterator[Block]:
                 raise ValueError(f"{path}: not a block: {magic!r}")
             columns = {}
             for name, (code, width) in COLUMNS.items():
-                columns[name] = np.frombuffer(_exactly(file, rows * width, path), np.dtype(code).newbyteorder("<"))
+                columns[name] = np.frombuffer(
+                    _exactly(file, rows * width, path), np.dtype(code).newbyteorder("<")
+                )
             paths = np.frombuffer(_exactly(file, path_bytes, path), np.uint8)
             links = np.frombuffer(_exactly(file, link_bytes, path), np.uint8)
-            if int(columns["path_length"].sum()) != path_bytes or int(columns["link_length"].sum()) != link_bytes:
+            if (
+                int(columns["path_length"].sum()) != path_bytes
+                or int(columns["link_length"].sum()) != link_bytes
+            ):
                 raise ValueError(f"{path}: lengths and bytes of paths or links differ")
             extras = {}
             for (name, fields), count in zip(EXTRAS.items(), records, strict=True):

@@ -1,4 +1,5 @@
-"""The writer of spills: entries come one by one, blocks of columns leave (see `parts/spill_format.py`)."""
+"""The writer of spills: entries come one by one, blocks of columns leave (see
+`parts/spill_format.py`)."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
 _SAMPLE, _CUT = EXTRA_STRUCTS["samples"], EXTRA_STRUCTS["cuts"]
 
 Content = list[Any]
-"""Size, type number and SHA-256 of a file's bytes; the number may come as late as the block is written."""
+"""Size, type number and SHA-256 of a file's bytes; the number may come as late as the block is
+written."""
 
 NOTHING: Content = [NO_CONTENT, NO_TYPE, _NO_DIGEST]
 
@@ -109,7 +111,10 @@ class Spill:
     def flush(self) -> None:
         """Write the block that is being collected."""
         self.settle()
-        rows, extras = len(self._paths), {name: b"".join(records) for name, records in self._extras.items()}
+        rows, extras = (
+            len(self._paths),
+            {name: b"".join(records) for name, records in self._extras.items()},
+        )
         if not rows and not any(extras.values()):
             return
         paths, links = b"".join(self._paths), b"".join(self._links)
@@ -128,9 +133,23 @@ class Spill:
     def _columns(self) -> list[bytes]:
         if not self._entries:
             return []
-        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(*self._entries, strict=True)
+        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(
+            *self._entries, strict=True
+        )
         sizes, types, digests = zip(*contents, strict=True)
-        values = (kinds, modes, uids, gids, mtimes, ns, sizes, types, digests, path_lengths, link_lengths)
+        values = (
+            kinds,
+            modes,
+            uids,
+            gids,
+            mtimes,
+            ns,
+            sizes,
+            types,
+            digests,
+            path_lengths,
+            link_lengths,
+        )
         return [
             array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
             for (code, _), column in zip(COLUMNS.values(), values, strict=True)
@@ -150,15 +169,26 @@ class Spill:
     def entries(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         """Yield (row, kind, path, link) of what was flushed, in order."""
         for start, first, rows in self._blocks:
-            _, _, path_bytes, link_bytes, *_ = HEADER.unpack(os.pread(self._file, HEADER.size, start))
+            _, _, path_bytes, link_bytes, *_ = HEADER.unpack(
+                os.pread(self._file, HEADER.size, start)
+            )
             data = os.pread(self._file, block_size(rows, path_bytes, link_bytes), start)
-            path_lengths = array("I", data[(at := column_offset("path_length", rows)) : at + 4 * rows])
-            link_lengths = array("I", data[(at := column_offset("link_length", rows)) : at + 4 * rows])
+            path_lengths = array(
+                "I", data[(at := column_offset("path_length", rows)) : at + 4 * rows]
+            )
+            link_lengths = array(
+                "I", data[(at := column_offset("link_length", rows)) : at + 4 * rows]
+            )
             path_at = block_size(rows, 0, 0)
             link_at = path_at + path_bytes
             for row in range(rows):
                 path_end, link_end = path_at + path_lengths[row], link_at + link_lengths[row]
-                yield first + row, data[HEADER.size + row], data[path_at:path_end], data[link_at:link_end]
+                yield (
+                    first + row,
+                    data[HEADER.size + row],
+                    data[path_at:path_end],
+                    data[link_at:link_end],
+                )
                 path_at, link_at = path_end, link_end
 
     def content(self, row: int) -> Content:

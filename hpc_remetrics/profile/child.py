@@ -1,7 +1,8 @@
 """The child process that does all the parsing: jobs come in on a socket, rows of `/layers` go back.
 
 It is started before MPI is, holds no MPI state and no HDF5 file, and its death costs one layer.
-Messages are JSON, one a packet: what a child that hostile bytes have corrupted may say is data, never code.
+Messages are JSON, one a packet: what a child that hostile bytes have corrupted may say is data,
+never code.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def main(argv: list[str]) -> int:
     parent, server = int(argv[2]), socket.socket(fileno=int(argv[1]))
     _die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)  # they go to all processes of a terminal or a job; the rank decides
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # they go to all processes of a terminal or a job; the rank decides
     setup = _receive(server)
     if setup is None:
         return 0
@@ -59,7 +62,9 @@ def main(argv: list[str]) -> int:
         try:
             answer = worker.profile(job)
         except MemoryError:
-            answer = _failed("limit_memory", "the layer needed more memory than the limit child_bytes")
+            answer = _failed(
+                "limit_memory", "the layer needed more memory than the limit child_bytes"
+            )
         except RemetricsError as error:
             _send(server, {"error": str(error)})
             return 1
@@ -86,7 +91,10 @@ class _Worker:
     def profile(self, job: dict[str, Any]) -> LayerProfile:
         tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
-            with closing(Spill(Path(job["spill"]))) as spill, open(job["path"], "rb", buffering=0) as stream:
+            with (
+                closing(Spill(Path(job["spill"]))) as spill,
+                open(job["path"], "rb", buffering=0) as stream,
+            ):
                 if job["offset"]:
                     stream.seek(job["offset"])
                 return profile_layer(
@@ -105,7 +113,9 @@ class _Worker:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return _failed("no_room", f"on scratch: {error.strerror}")
             missing = isinstance(error, FileNotFoundError)
-            return _failed("missing" if missing else "io_error", f"opening the blob failed: {error}", "open")
+            return _failed(
+                "missing" if missing else "io_error", f"opening the blob failed: {error}", "open"
+            )
         finally:
             if tree:
                 tree.close()

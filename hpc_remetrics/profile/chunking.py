@@ -1,7 +1,9 @@
-"""Contents cut into chunks as they pass: of a fixed size, and by FastCDC where the bytes themselves say so.
+"""Contents cut into chunks as they pass: of a fixed size, and by FastCDC where the bytes themselves
+say so.
 
-What stays of a chunk is its size and the first half of its SHA-256. Long contents are cut piece by piece, where
-they would be cut whole: where a chunk ends depends on the bytes from its beginning on, up to the longest chunk.
+What stays of a chunk is its size and the first half of its SHA-256. Long contents are cut piece by
+piece, where they would be cut whole: where a chunk ends depends on the bytes from its beginning on,
+up to the longest chunk.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ FIXED_BYTES = 4096
 """Size of a fixed chunk: a page, and what file systems and block devices deduplicate by."""
 
 CDC_BYTES = 8192
-"""Size that FastCDC aims at, as the literature on deduplication does; most files of images are of that order."""
+"""Size that FastCDC aims at, as the literature on deduplication does; most files of images are of
+that order."""
 
 LEAST, MOST = CDC_BYTES // 4, CDC_BYTES * 4
-"""Sizes of the shortest and the longest chunk of FastCDC; the last one of a content may be shorter."""
+"""Sizes of the shortest and the longest chunk of FastCDC; the last one of a content may be
+shorter."""
 
 RECORD = EXTRA_STRUCTS["chunks"]
 """Fingerprint, size and method of a chunk."""
@@ -43,13 +47,16 @@ _FIXED, _CDC = CHUNK_METHODS["fixed"], CHUNK_METHODS["cdc"]
 
 
 def chunker() -> Any:
-    """Return what cuts by content; `MissingComponentError` if its package is not installed, or only the slow part."""
+    """Return what cuts by content; `MissingComponentError` if its package is not installed, or only
+    the slow part."""
     try:
         from pyfastcdc import FastCDC
     except ImportError as error:
         raise MissingComponentError(f"--chunks needs pyfastcdc ({error})", _INSTALL) from None
     if ".cy" not in FastCDC.__module__:
-        raise MissingComponentError("--chunks needs the compiled part of pyfastcdc, which is not there", _INSTALL)
+        raise MissingComponentError(
+            "--chunks needs the compiled part of pyfastcdc, which is not there", _INSTALL
+        )
     return FastCDC(CDC_BYTES, min_size=LEAST, max_size=MOST)
 
 
@@ -71,7 +78,8 @@ class Cutter:
         self._last = {_FIXED: b"", _CDC: b""}
 
     def whole(self, digest: bytes, data: bytes) -> tuple[bytes, int] | None:
-        """Return the records of a content's chunks and the number of those by content; None if it was cut before."""
+        """Return the records of a content's chunks and the number of those by content; None if it
+        was cut before."""
         if digest in self._seen or not data:
             return None
         if len(self._seen) >= _SEEN:
@@ -98,9 +106,11 @@ class Cutter:
             self._add(view[start : start + FIXED_BYTES], _FIXED, records)
 
     def by_content(self, view: memoryview, last: bool, records: bytearray) -> tuple[int, int]:
-        """Add the records of the chunks by content, and return how many they are and where the last one ends.
+        """Add the records of the chunks by content, and return how many they are and where the last
+        one ends.
 
-        :param last: the content ends with these bytes; else a chunk that more bytes could change is left for later.
+        :param last: the content ends with these bytes; else a chunk that more bytes could change is
+            left for later.
         """
         count = end = 0
         for chunk in self._chunker.cut_buf(view):
@@ -142,7 +152,8 @@ class Cutting:
             yield piece
 
     def end(self) -> tuple[bytes, int]:
-        """Return the last records, when all of the content has passed, and the number of its chunks by content."""
+        """Return the last records, when all of the content has passed, and the number of its chunks
+        by content."""
         self._cut(last=True)
         return bytes(self._records), self._count
 

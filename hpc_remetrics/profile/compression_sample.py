@@ -1,8 +1,10 @@
-"""A sample of the contents, compressed one by one as they pass, to tell what all of them would take compressed.
+"""A sample of the contents, compressed one by one as they pass, to tell what all of them would take
+compressed.
 
-Whether a content is in the sample is a function of its bytes alone, so that any number of ranks, in any order and
-after any end, draw the same. Up to `HEAD_BYTES` it is drawn by its digest. A longer one is not kept until
-its digest is known: it is drawn by the hash of its first bytes and its size, and compressed while it passes.
+Whether a content is in the sample is a function of its bytes alone, so that any number of ranks, in
+any order and after any end, draw the same. Up to `HEAD_BYTES` it is drawn by its digest. A longer
+one is not kept until its digest is known: it is drawn by the hash of its first bytes and its size,
+and compressed while it passes.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class Sampler:
     """Draws contents and compresses them.
 
     :param fraction: share of the contents that is drawn, from 0 to 1.
-    :ivar bound: a content of at most `HEAD_BYTES` is in the sample if its digest is less than these bytes.
+    :ivar bound: a content of at most `HEAD_BYTES` is in the sample if its digest is less than these
+    bytes.
     """
 
     def __init__(self, fraction: Fraction) -> None:
@@ -79,7 +82,8 @@ class Sampler:
         return known
 
     def passing(self, size: int) -> Passing | None:
-        """Return what a content of that size passes through, or None if it is not drawn in this way."""
+        """Return what a content of that size passes through, or None if it is not drawn in this
+        way."""
         return Passing(self.bound, size) if HEAD_BYTES < size <= MOST_BYTES and self.bound else None
 
 
@@ -113,7 +117,8 @@ class Passing:
         self._first = b""
 
     def sizes(self) -> Sizes | None:
-        """Return what the content takes compressed, when all of it has passed; None if it was not drawn."""
+        """Return what the content takes compressed, when all of it has passed; None if it was not
+        drawn."""
         return self._codecs.sizes() if self._drawn else None
 
 

@@ -1,4 +1,5 @@
-"""One layer that lies in a file, profiled in this process: its row, and its entries in plain values."""
+"""One layer that lies in a file, profiled in this process: its row, and its entries in plain
+values."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def profile_file(
     expected: Digest | None = None,
     expected_size: int = -1,
 ) -> tuple[LayerProfile, list[Entry]]:
-    """Profile a layer that lies in a file, in this process and without types: its row and its entries."""
+    """Profile a layer that lies in a file, in this process and without types: its row and its
+    entries."""
     with tempfile.TemporaryDirectory() as folder, open(path, "rb") as stream:
         spill = Spill(Path(folder, "spill"))
         profile = profile_layer(stream, -1, expected, expected_size, spill, limits or Limits())
@@ -47,11 +49,16 @@ def _entries(path: Path) -> list[Entry]:
     words = list(KINDS)
     entries = []
     for block in read_blocks(path):
-        columns = {name: values.tolist() for name, values in block.columns.items() if name != "digest"}
+        columns = {
+            name: values.tolist() for name, values in block.columns.items() if name != "digest"
+        }
         paths, links = block.paths.tobytes(), block.links.tobytes()
         path_at = link_at = 0
         for row in range(block.rows):
-            path_end, link_end = path_at + columns["path_length"][row], link_at + columns["link_length"][row]
+            path_end, link_end = (
+                path_at + columns["path_length"][row],
+                link_at + columns["link_length"][row],
+            )
             has_content = columns["size"][row] != NO_CONTENT
             entries.append(
                 Entry(

@@ -13,7 +13,8 @@ from pathlib import Path
 from .. import programs
 from ..records import Digest
 
-# A plain fork of a rank is not safe under MPI, so what ties the tool to its rank's life is done after the exec.
+# A plain fork of a rank is not safe under MPI, so what ties the tool to its rank's life is done
+# after the exec.
 _TIE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.execv('/bin/sh', ['sh', '-c', sys.argv[1]])"
 
 
@@ -48,7 +49,11 @@ class Tool:
         self._kill_group()
         # As a shell says it of what it called.
         self.killed = code < 0 or code > 128
-        return f"the tool ended with {'signal' if code < 0 else 'exit code'} {abs(code)}" if code else ""
+        return (
+            f"the tool ended with {'signal' if code < 0 else 'exit code'} {abs(code)}"
+            if code
+            else ""
+        )
 
     def kill(self) -> None:
         """End the tool and what it started."""

@@ -1,4 +1,5 @@
-"""The pass over one layer: every byte is read once, hashed, inflated, walked; each file is hashed and typed."""
+"""The pass over one layer: every byte is read once, hashed, inflated, walked; each file is hashed
+and typed."""
 
 from __future__ import annotations
 
@@ -36,13 +37,15 @@ _KIND_OF_TYPE = {
 _FILE, _DIRECTORY, _OTHER = KINDS["file"], KINDS["directory"], KINDS["other"]
 _WHITEOUT, _OPAQUE = KINDS["whiteout"], KINDS["opaque"]
 _EMPTIES = frozenset(("io_error", "no_room"))
-"""Causes that are the machine's, not the layer's: nothing of the layer is kept, so that it is tried anew."""
+"""Causes that are the machine's, not the layer's: nothing of the layer is kept, so that it is tried
+anew."""
 
 _HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
 
 
 class Typer(Protocol):
-    """Tells the types of contents, as numbers: puts each into its content, at the latest when told to settle."""
+    """Tells the types of contents, as numbers: puts each into its content, at the latest when told
+    to settle."""
 
     def type_later(self, content: Content, data: Data, /) -> None: ...
 
@@ -72,7 +75,8 @@ def profile_layer(
     """Profile one layer and leave its entries in `spill`.
 
     :param stream: the compressed bytes; `size` of them belong to the layer (-1: all).
-    :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to verify.
+    :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to
+        verify.
     :param tree: where the layer is unpacked, and its files are read from; the rows are the same.
     :param sampler: compresses a sample of the contents; None: there is none.
     :param cutter: cuts the contents into chunks; None: they are not.
@@ -148,7 +152,11 @@ class _Pass:
     def _fault(self, fault: LayerFault, offset: int) -> None:
         profile = self.profile
         if fault.cause in _EMPTIES or not profile.cause:
-            profile.stage, profile.cause, profile.message = fault.stage, fault.cause, fault.message[:500]
+            profile.stage, profile.cause, profile.message = (
+                fault.stage,
+                fault.cause,
+                fault.message[:500],
+            )
             profile.offset = offset
         if profile.cause not in _EMPTIES and fault.stage == "decompress":
             try:
@@ -159,7 +167,12 @@ class _Pass:
     def _walk(self, reader: Reader, stream: Stream) -> None:
         add, counts, directories = self.spill.add, self.counts, self.directories
         profile, limit = self.profile, self.limits.entries
-        kind_of, type_later, sha256, tree = _KIND_OF_TYPE.get, self.typer.type_later, hashlib.sha256, self.tree
+        kind_of, type_later, sha256, tree = (
+            _KIND_OF_TYPE.get,
+            self.typer.type_later,
+            hashlib.sha256,
+            self.tree,
+        )
         drawn, cutter, entries = self.sampler.bound, self.cutter, 0
         for member in reader:
             entries += 1
@@ -220,7 +233,8 @@ class _Pass:
         return hasher.digest(), held
 
     def _sample(self, size: int, digest: bytes, data: Data) -> None:
-        """Note what a content that is in the sample takes compressed; `data` is all of it unless it passed."""
+        """Note what a content that is in the sample takes compressed; `data` is all of it unless it
+        passed."""
         passing, self.passing = self.passing, None
         if isinstance(data, bytes):
             self.spill.add_sample(digest, *self.sampler.sizes(digest, data))
@@ -235,7 +249,8 @@ class _Pass:
             self.spill.add_chunks(found[0], digest, found[1])
 
     def _expanded(self, member: Member, stream: Stream) -> Any:
-        """Return the bytes of a file in pieces, holes as zeros, looked at by sampler and cutter if they are many."""
+        """Return the bytes of a file in pieces, holes as zeros, looked at by sampler and cutter if
+        they are many."""
         pieces, self.passing = self._pieces(member, stream), self.sampler.passing(member.size)
         if self.passing:
             pieces = self.passing.through(pieces)
@@ -257,7 +272,9 @@ class _Pass:
     def _hole(self, size: int) -> Any:
         self.holes += size
         if self.holes > self.limits.sparse_bytes:
-            raise LayerFault("tar", "limit_sparse", f"holes of more than {self.limits.sparse_bytes} bytes")
+            raise LayerFault(
+                "tar", "limit_sparse", f"holes of more than {self.limits.sparse_bytes} bytes"
+            )
         while size:
             piece = ZEROS[:size]
             size -= len(piece)
@@ -269,10 +286,16 @@ class _Pass:
         spill.flush()
         if counts[KINDS["hardlink"]] and resolve_hardlinks(spill):
             profile.notes |= NOTES["unresolved_hardlink"]
-        profile.entries, profile.path_bytes, profile.link_bytes = spill.rows, spill.path_bytes, spill.link_bytes
+        profile.entries, profile.path_bytes, profile.link_bytes = (
+            spill.rows,
+            spill.path_bytes,
+            spill.link_bytes,
+        )
         profile.files, profile.symlinks = counts[_FILE], counts[KINDS["symlink"]]
         profile.hardlinks, profile.others = counts[KINDS["hardlink"]], counts[_OTHER]
-        profile.devices = sum(counts[KINDS[kind]] for kind in ("character_device", "block_device", "fifo"))
+        profile.devices = sum(
+            counts[KINDS[kind]] for kind in ("character_device", "block_device", "fifo")
+        )
         profile.whiteouts = counts[_WHITEOUT] + counts[_OPAQUE]
         profile.directories = self.directories.count()
         if profile.others:
@@ -292,14 +315,25 @@ class _Pass:
         elif expected is not None and blob.digest() == expected.raw:
             return  # a size is what somebody says, the digest is the truth
         elif expected_size >= 0 and blob.size != expected_size:
-            wrong, message = "size_mismatch", f"the blob has {blob.size} bytes, the manifest says {expected_size}"
+            wrong, message = (
+                "size_mismatch",
+                f"the blob has {blob.size} bytes, the manifest says {expected_size}",
+            )
         elif expected is not None:
-            wrong, message = "digest_mismatch", f"the blob's bytes are sha256:{blob.digest().hex()}, not {expected}"
+            wrong, message = (
+                "digest_mismatch",
+                f"the blob's bytes are sha256:{blob.digest().hex()}, not {expected}",
+            )
         if not wrong:
             return
         self.spill.empty()
         if wrong not in _EMPTIES:
-            profile.stage, profile.cause, profile.message, profile.offset = "verify", wrong, message, -1
+            profile.stage, profile.cause, profile.message, profile.offset = (
+                "verify",
+                wrong,
+                message,
+                -1,
+            )
         self.profile = LayerProfile(
             compression=profile.compression,
             CLS=profile.CLS,

@@ -16,7 +16,8 @@ _NOT_THERE = frozenset((KINDS["whiteout"], KINDS["opaque"]))
 
 
 def resolve_hardlinks(spill: Spill) -> int:
-    """Give every hard link of a flushed spill its content; return how many name nothing in the layer.
+    """Give every hard link of a flushed spill its content; return how many name nothing in the
+    layer.
 
     What is named is the latest entry of that path before the link (as an extraction in order finds
     it), or else the next file of that path after it. A link to a link takes what that one took.
@@ -34,12 +35,17 @@ def resolve_hardlinks(spill: Spill) -> int:
 
 def _batch(spill: Spill, after: int) -> dict[int, bytes]:
     """Return the next hard links behind row `after`: row -> the key of the path that it names."""
-    links = ((row, key_of(clean(link))) for row, kind, _, link in spill.entries() if kind == _HARDLINK and row > after)
+    links = (
+        (row, key_of(clean(link)))
+        for row, kind, _, link in spill.entries()
+        if kind == _HARDLINK and row > after
+    )
     return dict(islice(links, _AT_ONCE))
 
 
 def _targets(spill: Spill, batch: dict[int, bytes]) -> list[tuple[int, int]]:
-    """Return (row, row that it names or -1) for each link of the batch, in an order in which chains resolve."""
+    """Return (row, row that it names or -1) for each link of the batch, in an order in which chains
+    resolve."""
     wanted = set(batch.values())
     latest: dict[bytes, int] = {}
     targets: dict[int, int] = {}
@@ -59,5 +65,6 @@ def _targets(spill: Spill, batch: dict[int, bytes]) -> list[tuple[int, int]]:
         if kind == _FILE:
             for link in waiting.pop(path, ()):
                 targets[link] = row
-    # First those that name a later file, whose content is there already, then the rest from front to back.
+    # First those that name a later file, whose content is there already, then the rest from front
+    # to back.
     return sorted(targets.items(), key=lambda pair: (pair[1] < pair[0], pair[0]))

@@ -1,4 +1,5 @@
-"""A rank's side of its child process: start it, hand it a layer, watch it, end it, start another."""
+"""A rank's side of its child process: start it, hand it a layer, watch it, end it, start
+another."""
 
 from __future__ import annotations
 
@@ -40,9 +41,11 @@ _NONE = Fraction(0)
 
 @dataclass(frozen=True)
 class Job:
-    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to `spill`.
+    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to
+    `spill`.
 
-    :ivar tree: a folder to be made, in which the layer is unpacked; it may take `quota` bytes. None: it is not.
+    :ivar tree: a folder to be made, in which the layer is unpacked; it may take `quota` bytes.
+    None: it is not.
     """
 
     digest: Digest
@@ -91,14 +94,17 @@ class Child:
 
     @property
     def peak_memory(self) -> int:
-        """The most bytes of memory that the child, or one before it, had at once; 0 where the system does not tell."""
+        """The most bytes of memory that the child, or one before it, had at once; 0 where the
+        system does not tell."""
         ended = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         try:
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         except OSError:
             return ended
         # One that was killed just now has no memory, and no such line.
-        return max([ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))])
+        return max(
+            [ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))]
+        )
 
     def fileno(self) -> int:
         """Return the file that can be read when `poll` has something to take."""
@@ -108,17 +114,32 @@ class Child:
     def busy(self) -> bool:
         return self._job is not None
 
-    def set_up(self, types: str, table: Path, watch: Path, sample: Fraction = _NONE, chunks: Fraction = _NONE) -> None:
-        """Tell the child what stays for all layers: the way to type, the node's table, the watch's file.
+    def set_up(
+        self,
+        types: str,
+        table: Path,
+        watch: Path,
+        sample: Fraction = _NONE,
+        chunks: Fraction = _NONE,
+    ) -> None:
+        """Tell the child what stays for all layers: the way to type, the node's table, the watch's
+        file.
 
         :param sample: share of the contents that are compressed.
         :param chunks: share of the chunks of all contents that are kept; 0: contents are not cut.
         """
         with private_file(watch, "w+b") as file:
-            os.posix_fallocate(file.fileno(), 0, WATCH_BYTES)  # a hole on a full tmpfs would be a SIGBUS later
+            os.posix_fallocate(
+                file.fileno(), 0, WATCH_BYTES
+            )  # a hole on a full tmpfs would be a SIGBUS later
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
-        setup = {"limits": asdict(self.limits), "types": types, "table": str(table), "watch": str(watch)}
+        setup = {
+            "limits": asdict(self.limits),
+            "types": types,
+            "table": str(table),
+            "watch": str(watch),
+        }
         self._setup = json.dumps({**setup, "sample": str(sample), "chunks": str(chunks)}).encode()
         self._send(self._setup)
 
@@ -184,7 +205,11 @@ class Child:
         limit = self.limits.layer_time(self._job.size)
         stalled = now - self._begun > limit and now - self._moved > min(limit, _STALL)
         if cpu - self._cpu_begun > limit or stalled:
-            what = f"{now - self._moved:.0f} s without any progress" if stalled else f"{cpu - self._cpu_begun:.0f} s"
+            what = (
+                f"{now - self._moved:.0f} s without any progress"
+                if stalled
+                else f"{cpu - self._cpu_begun:.0f} s"
+            )
             return self._give_up("limit_time", f"ended after {what}, the limit is {limit:.0f} s")
         return None
 
@@ -201,7 +226,11 @@ class Child:
         assert self._table is not None and self._typing[0] is not None
         self._timeouts += 1
         if self._timeouts > _MOST_TIMEOUTS:
-            return self._give_up("limit_time", f"libmagic timed out on more than {_MOST_TIMEOUTS} of its files", "type")
+            return self._give_up(
+                "limit_time",
+                f"libmagic timed out on more than {_MOST_TIMEOUTS} of its files",
+                "type",
+            )
         self._table.put(self._typing[0][1], TIMED_OUT)
         self.kill()
         self._start()
@@ -219,7 +248,9 @@ class Child:
             self._start()
             return None
         if code == -signal.SIGKILL:
-            return self._lost("child", "killed", "the child process was killed (by hand, or for want of memory)")
+            return self._lost(
+                "child", "killed", "the child process was killed (by hand, or for want of memory)"
+            )
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return self._lost("child", "crashed", f"the child process ended with {how}")
 
@@ -262,6 +293,11 @@ class Child:
 
 
 def _child_environment() -> dict[str, str]:
-    """Return the environment without secrets, and without what would make the child look like a rank."""
+    """Return the environment without secrets, and without what would make the child look like a
+    rank."""
     prefixes = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_", "MPIR_")
-    return {name: value for name, value in programs.environment().items() if not name.startswith(prefixes)}
+    return {
+        name: value
+        for name, value in programs.environment().items()
+        if not name.startswith(prefixes)
+    }

@@ -1,9 +1,10 @@
-"""A layer as a tree on disk, for those who ask for it: never outside its folder, whatever the layer holds.
+"""A layer as a tree on disk, for those who ask for it: never outside its folder, whatever the layer
+holds.
 
-Every step goes from an open folder to the next by one name, and follows no link; what is in the way gives way to the
-later entry, as docker and containerd have it. Regular files, folders, symbolic and hard links are made; devices and
-FIFOs are not, nor owners, nor set-id bits. What a file system can't hold (names or paths that are too long) is
-profiled and left out of the tree.
+Every step goes from an open folder to the next by one name, and follows no link; what is in the way
+gives way to the later entry, as docker and containerd have it. Regular files, folders, symbolic and
+hard links are made; devices and FIFOs are not, nor owners, nor set-id bits. What a file system
+can't hold (names or paths that are too long) is profiled and left out of the tree.
 """
 
 from __future__ import annotations
@@ -55,8 +56,11 @@ class Tree:
         self._forget()
         os.close(self._root)
 
-    def write(self, path: bytes, mode: int, size: int, pieces: Iterable[bytes]) -> tuple[bytes, Data]:
-        """Write a file, read it back, and return the SHA-256 of what was read, and what is held of it.
+    def write(
+        self, path: bytes, mode: int, size: int, pieces: Iterable[bytes]
+    ) -> tuple[bytes, Data]:
+        """Write a file, read it back, and return the SHA-256 of what was read, and what is held of
+        it.
 
         :param path: cleaned, as `paths.clean` returns it.
         :raises LayerFault: with cause `no_room` when the quota or the disk is full.
@@ -79,7 +83,9 @@ class Tree:
     def symlink(self, path: bytes, target: bytes) -> None:
         """Make a symbolic link, wherever it leads: nothing here follows it."""
         if target:
-            self._place(path, lambda: os.symlink(target, self._vacant(path), dir_fd=self._parent(path)))
+            self._place(
+                path, lambda: os.symlink(target, self._vacant(path), dir_fd=self._parent(path))
+            )
 
     def hardlink(self, path: bytes, target: bytes) -> None:
         """Make a hard link to a file of the tree; none where there is no such file."""
@@ -113,7 +119,8 @@ class Tree:
             os.close(source)
 
     def _find(self, path: bytes) -> int | None:
-        """Return the open folder that an entry would stand in, None if it is not there; the caller closes it."""
+        """Return the open folder that an entry would stand in, None if it is not there; the caller
+        closes it."""
         at = os.dup(self._root)
         for name in path.split(b"/")[:-1]:
             try:
@@ -126,10 +133,13 @@ class Tree:
         return at
 
     def _create(self, path: bytes, mode: int) -> int:
-        """Return a new file at the path, or one without a name where there can't be one of that name."""
+        """Return a new file at the path, or one without a name where there can't be one of that
+        name."""
         if _fits(path) and path:
             try:
-                return os.open(self._vacant(path), _FILE, mode & 0o777 | 0o600, dir_fd=self._parent(path))
+                return os.open(
+                    self._vacant(path), _FILE, mode & 0o777 | 0o600, dir_fd=self._parent(path)
+                )
             except OSError as error:
                 if error.errno not in _TOO_LONG:
                     raise
@@ -154,7 +164,8 @@ class Tree:
         return self._open(path.rpartition(b"/")[0])
 
     def _open(self, path: bytes) -> int:
-        """Return the open folder of that path, made where there is none; anything else there gives way."""
+        """Return the open folder of that path, made where there is none; anything else there gives
+        way."""
         if not path:
             return self._root
         if (known := self._folders.get(path)) is not None:
@@ -199,7 +210,9 @@ class Tree:
 def _fits(path: bytes) -> bool:
     """Say whether a path can stand in a tree."""
     names = path.split(b"/")
-    short = len(path) <= _MOST_PATH and len(names) < _MOST_DEPTH and max(map(len, names)) <= _MOST_NAME
+    short = (
+        len(path) <= _MOST_PATH and len(names) < _MOST_DEPTH and max(map(len, names)) <= _MOST_NAME
+    )
     return short and b"\0" not in path
 
 
@@ -224,4 +237,6 @@ def _pieces(file: int, size: int) -> Iterator[bytes]:
 def _fault(error: OSError, path: bytes) -> LayerFault:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
     name = path[-200:].decode("utf-8", "backslashreplace")
-    return LayerFault("unpack", "no_room" if full else "io_error", f"unpacking {name} failed: {error.strerror}")
+    return LayerFault(
+        "unpack", "no_room" if full else "io_error", f"unpacking {name} failed: {error.strerror}"
+    )

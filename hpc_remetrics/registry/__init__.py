@@ -12,12 +12,14 @@ What others use, from the top down:
     registry.client.get(url)                   -> Small          status, headers, data, json(): any URL of that host
     Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")       what is no registry
 
-Each call keeps to the deadlines, tries and limits of `Access.patience`, asks the `Budget` before each request,
-sends credentials to the registry's own origin alone, and raises `RegistryError` (a `BlobError`) with a `cause`
-of `records.CAUSES` and an HTTP `status`; what a passing fault was is retried within.
+Each call keeps to the deadlines, tries and limits of `Access.patience`, asks the `Budget` before
+each request, sends credentials to the registry's own origin alone, and raises `RegistryError` (a
+`BlobError`) with a `cause` of `records.CAUSES` and an HTTP `status`; what a passing fault was is
+retried within.
 
-`Budget` is one process's share of what the job may ask. Ranks tell each other of a registry's pauses: what
-`budget.news()` returns here goes to `budget.hear(…)` there, by whatever way messages go.
+`Budget` is one process's share of what the job may ask. Ranks tell each other of a registry's
+pauses: what `budget.news()` returns here goes to `budget.hear(…)` there, by whatever way messages
+go.
 """
 
 from .access import Access, Patience

@@ -1,4 +1,5 @@
-"""What decides how registries are asked: who the user is there, what is allowed, how long to wait."""
+"""What decides how registries are asked: who the user is there, what is allowed, how long to
+wait."""
 
 from __future__ import annotations
 
@@ -41,9 +42,11 @@ class Patience:
 class Access:
     """How registries are reached; picklable, so that all ranks have the same.
 
-    :param username: with `password`, for `login_host` alone; "": the files of `docker login` say it.
+    :param username: with `password`, for `login_host` alone; "": the files of `docker login` say
+        it.
     :param auth_file: a file like that of `docker login`, in place of the usual ones.
-    :param plain_http: registries (`name[:port]`) that are spoken to without TLS; those at loopback always are.
+    :param plain_http: registries (`name[:port]`) that are spoken to without TLS; those at loopback
+        always are.
     :param realms: hosts of token servers that are trusted besides the registry's own.
     :param requests_per_second: of the whole job, to each registry; 0: as many as it allows.
     :param ranks: how many processes share that.
@@ -60,7 +63,8 @@ class Access:
     patience: Patience = field(default_factory=Patience)
 
     def changed(self, options: Mapping[str, object]) -> Access:
-        """Return the same with some things otherwise, by the names that settings have; `UsageError` says what is wrong.
+        """Return the same with some things otherwise, by the names that settings have; `UsageError`
+        says what is wrong.
 
         >>> Access().changed({"rate": "2.5", "idle": 5}).patience.idle
         5.0
@@ -75,7 +79,8 @@ class Access:
                 values[field_name] = kind(name, value)
             else:
                 raise UsageError(
-                    f"nothing about registries is called {name!r}", f"choose from {', '.join((*_SETTINGS, *_PATIENCE))}"
+                    f"nothing about registries is called {name!r}",
+                    f"choose from {', '.join((*_SETTINGS, *_PATIENCE))}",
                 )
         return replace(self, **values, patience=replace(self.patience, **patience))
 
@@ -83,7 +88,8 @@ class Access:
         """Return it, unless its login would go nowhere or anywhere: `UsageError`."""
         if self.username and not (self.login_host and self.password):
             raise UsageError(
-                "a user name for a registry needs a host and a password", "set --login-host HOST and REMETRICS_PASSWORD"
+                "a user name for a registry needs a host and a password",
+                "set --login-host HOST and REMETRICS_PASSWORD",
             )
         return self
 
@@ -148,4 +154,6 @@ _SETTINGS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "plain_http": ("plain_http", _hosts),
     "realms": ("realms", _hosts),
 }
-_PATIENCE: dict[str, Callable[[Any], Any]] = {one.name: type(one.default) for one in fields(Patience)}
+_PATIENCE: dict[str, Callable[[Any], Any]] = {
+    one.name: type(one.default) for one in fields(Patience)
+}

@@ -1,4 +1,5 @@
-"""Which addresses may be asked: a registry's answer must not send a request to this machine or its cloud."""
+"""Which addresses may be asked: a registry's answer must not send a request to this machine or its
+cloud."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def kind_of(address: str) -> str:
 
 
 class Bounds:
-    """Where a registry's answers may lead to: not to loopback or link-local addresses, unless it is there itself."""
+    """Where a registry's answers may lead to: not to loopback or link-local addresses, unless it is
+    there itself."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -36,7 +38,8 @@ class Bounds:
         self._passed: set[str] = set()
 
     def check(self, name: str) -> None:
-        """Raise `RegistryError` if a host's name leads out of bounds; names that lead nowhere pass, to fail later."""
+        """Raise `RegistryError` if a host's name leads out of bounds; names that lead nowhere pass,
+        to fail later."""
         if name in self._passed or name == self._host:
             return
         for address in _addresses(name):
@@ -51,11 +54,15 @@ class Bounds:
         if self._own is None:
             self._own = frozenset(map(kind_of, _addresses(self._host)))
         if kind not in self._own:
-            raise RegistryError("denied", f"{self._host} leads to {name}, a {kind} address: not followed")
+            raise RegistryError(
+                "denied", f"{self._host} leads to {name}, a {kind} address: not followed"
+            )
 
 
 def _addresses(name: str) -> list[str]:
     try:
-        return sorted({str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+        return sorted(
+            {str(info[4][0]) for info in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+        )
     except (OSError, UnicodeError):
         return []

@@ -25,7 +25,12 @@ from .retry import PassingError
 ERROR_BYTES = 64 * KiB
 """Limit of the body of an error."""
 
-FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+FAULTS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
 """What an exchange may raise on purpose; `fault` says what it means."""
 
 _READ = 256 * KiB
@@ -46,11 +51,14 @@ class Small:
         try:
             return json.loads(self.data)
         except (ValueError, RecursionError):
-            raise RegistryError("io_error", f"{shown(self.url)} gave no JSON", status=self.status) from None
+            raise RegistryError(
+                "io_error", f"{shown(self.url)} gave no JSON", status=self.status
+            ) from None
 
 
 class Answer:
-    """An answer whose body is still to be read, as it is on the wire: once, by `read` or `chunks`."""
+    """An answer whose body is still to be read, as it is on the wire: once, by `read` or
+    `chunks`."""
 
     def __init__(self, response: requests.Response, url: str, timer: Timer) -> None:
         self._response, self._timer = response, timer
@@ -89,7 +97,9 @@ class Answer:
                 break
         if size > limit or self.length > limit:
             self.close()
-            raise RegistryError("limit_size", f"{shown(self.url)} gave more than {limit} bytes", status=self.status)
+            raise RegistryError(
+                "limit_size", f"{shown(self.url)} gave more than {limit} bytes", status=self.status
+            )
         return b"".join(parts)
 
     def discard(self) -> None:
@@ -122,7 +132,8 @@ def shown(url: str) -> str:
 
 
 def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
-    """Return what a failed exchange means; the library's own text is left out, as it has whole URLs in it."""
+    """Return what a failed exchange means; the library's own text is left out, as it has whole URLs
+    in it."""
     where, reason = shown(url), _reason(error)
     if timer.broken or timer.left() <= 0:
         text = f"{where}: {timer.broken or 'no time left'}"
@@ -132,7 +143,9 @@ def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
     if isinstance(error, requests.exceptions.SSLError):
         hint = "name the certificate's authority in SSL_CERT_FILE, or allow plain HTTP with --plain-http HOST"
         return RegistryError("denied", f"{where}: {reason}", hint)
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | ValueError):
+    if isinstance(
+        error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | ValueError
+    ):
         return RegistryError("io_error", f"{where}: {type(error).__name__}")
     if not isinstance(error, FAULTS):
         # A library stumbled over what the server sent; it would do so again.
@@ -149,16 +162,22 @@ def _reason(error: BaseException) -> str:
     while found is not None and found not in seen and len(seen) < 16:
         seen.append(found)
         found = found.__cause__ or found.__context__
-    system = next((one for one in reversed(seen) if isinstance(one, OSError) and one.strerror), None)
+    system = next(
+        (one for one in reversed(seen) if isinstance(one, OSError) and one.strerror), None
+    )
     if system is not None and system.strerror:
         return str(system.strerror)
-    names = {"ReadTimeoutError": "no answer in time", "ConnectTimeoutError": "no connection in time"}
+    names = {
+        "ReadTimeoutError": "no answer in time",
+        "ConnectTimeoutError": "no connection in time",
+    }
     name = type(seen[-1]).__name__
     return names.get(name, "the answer broke off" if "IncompleteRead" in name else name)
 
 
 def codes(answer: Answer) -> str:
-    """Return the error codes in an answer, as the distribution specification has them; other words are not repeated."""
+    """Return the error codes in an answer, as the distribution specification has them; other words
+    are not repeated."""
     try:
         errors = json.loads(answer.read(ERROR_BYTES)).get("errors")
         codes = [error.get("code") for error in errors]

@@ -1,6 +1,7 @@
 """How a registry is told who asks: challenges, tokens for a scope, names and passwords.
 
-What a registry answers decides where credentials would go, so its challenge is judged before they do.
+What a registry answers decides where credentials would go, so its challenge is judged before they
+do.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class _Token:
 
 
 class Keyring:
-    """What opens one registry: its credentials, and the tokens that were got with them; threads may share it."""
+    """What opens one registry: its credentials, and the tokens that were got with them; threads may
+    share it."""
 
     def __init__(self, host: str, access: Access) -> None:
         self._host, self._access = host, access
@@ -73,7 +75,8 @@ class Keyring:
         self._challenge: Challenge | None = None
 
     def header(self, scope: str, fetch: Fetch) -> str:
-        """Return the Authorization header for a request, as far as is known what the registry wants; "" for none.
+        """Return the Authorization header for a request, as far as is known what the registry
+        wants; "" for none.
 
         :param scope: `repository:NAME:pull`, or "" for what belongs to no repository.
         """
@@ -106,7 +109,8 @@ class Keyring:
         raise refused or self._denied(offers)
 
     def _can_meet(self, challenge: Challenge, scope: str) -> bool:
-        """Tell whether there is an answer to a challenge; `RegistryError` says why none is given."""
+        """Tell whether there is an answer to a challenge; `RegistryError` says why none is
+        given."""
         if challenge.scheme == "basic":
             return self._login(scope) is not None
         if challenge.scheme != "bearer":
@@ -134,13 +138,18 @@ class Keyring:
 
     def _find(self, access: Access, repository: str) -> Credentials | None:
         if access.username:
-            return Credentials(access.username, access.password) if access.login_host == self._host else None
+            return (
+                Credentials(access.username, access.password)
+                if access.login_host == self._host
+                else None
+            )
         if not access.auth_file and (text := os.environ.get("DOCKER_AUTH_CONFIG")):
             return credentials.from_environment(text, self._host, repository)
         return credentials.find(self._host, repository, access.auth_file)
 
     def _check_realm(self, realm: str) -> None:
-        """Refuse a token server that is not the registry's own or a trusted one, or that anybody could listen to."""
+        """Refuse a token server that is not the registry's own or a trusted one, or that anybody
+        could listen to."""
         try:
             parts = urlsplit(realm)
             name, port = parts.hostname, parts.port
@@ -152,7 +161,8 @@ class Keyring:
         plain = self._access.scheme(self._host) == "http" and name == own
         if parts.scheme != "https" and not (parts.scheme == "http" and plain):
             raise RegistryError(
-                "denied", f"{self._host} wants tokens to be got by {parts.scheme or 'no'} URL, not https"
+                "denied",
+                f"{self._host} wants tokens to be got by {parts.scheme or 'no'} URL, not https",
             )
         shown = printable(name or "nowhere")
         is_trusted = name in trusted or f"{name}:{port}" in self._access.realms
@@ -182,14 +192,26 @@ class Keyring:
 def _question(
     challenge: Challenge, scope: str, login: Credentials | None
 ) -> tuple[str, str, dict[str, str], bytes | None]:
-    """Return the request for a token as the distribution specification writes it, with an identity token as OAuth 2."""
-    words = {name: value for name, value in (("service", challenge.service), ("scope", scope)) if value}
+    """Return the request for a token as the distribution specification writes it, with an identity
+    token as OAuth 2."""
+    words = {
+        name: value for name, value in (("service", challenge.service), ("scope", scope)) if value
+    }
     if login and login.identity_token:
-        form = {"grant_type": "refresh_token", "client_id": "hpc-remetrics", "refresh_token": login.identity_token}
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": "hpc-remetrics",
+            "refresh_token": login.identity_token,
+        }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return "POST", challenge.realm, headers, urlencode({**words, **form}).encode()
     headers = {"Authorization": login.basic} if login else {}
-    return "GET", f"{challenge.realm}{'&' if '?' in challenge.realm else '?'}{urlencode(words)}", headers, None
+    return (
+        "GET",
+        f"{challenge.realm}{'&' if '?' in challenge.realm else '?'}{urlencode(words)}",
+        headers,
+        None,
+    )
 
 
 def _lifetime(answer: dict[str, Any]) -> float:

@@ -1,4 +1,5 @@
-"""A blob into a file: verified while it is read, resumed where it broke off, fetched once more if it is wrong."""
+"""A blob into a file: verified while it is read, resumed where it broke off, fetched once more if
+it is wrong."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class Fetch:
         self.received = 0
 
     def run(self, path: Path) -> int:
-        """Fetch the blob into `path` and return its size; what the file holds already is taken as its beginning.
+        """Fetch the blob into `path` and return its size; what the file holds already is taken as
+        its beginning.
 
         :raises BlobError: `missing`, `size_mismatch`, `digest_mismatch`, `no_room`, `limit_time` …
         """
@@ -73,7 +75,9 @@ class Fetch:
                 return self._have
         except OSError as error:
             cause = "no_room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io_error"
-            raise BlobError(cause, f"writing {self._digest} to {path.parent} failed: {error.strerror}") from None
+            raise BlobError(
+                cause, f"writing {self._digest} to {path.parent} failed: {error.strerror}"
+            ) from None
 
     def _run(self) -> None:
         failures, again = 0, False
@@ -82,7 +86,8 @@ class Fetch:
             try:
                 self._try()
             except PassingError as error:
-                # What brings something new, and not too slowly, may go on for as long as there is time.
+                # What brings something new, and not too slowly, may go on for as long as there is
+                # time.
                 due = self._client.access.patience.least_rate * (time.monotonic() - begun)
                 failures = 1 if self._have - before > due else failures + 1
                 self._client.recover(error, failures)
@@ -132,7 +137,9 @@ class Fetch:
         elif answer.status != 200:
             answer.close()
             raise PassingError(
-                "io_error", f"{shown(answer.url)} answered {answer.status} to a plain GET", answer.status
+                "io_error",
+                f"{shown(answer.url)} answered {answer.status} to a plain GET",
+                answer.status,
             )
         elif not self._begins(answer):
             return
@@ -165,7 +172,8 @@ class Fetch:
         return True
 
     def _bound(self) -> None:
-        """Bound a blob whose size no descriptor says; if no server does, some room is left to others."""
+        """Bound a blob whose size no descriptor says; if no server does, some room is left to
+        others."""
         if self._total < 0:
             self._most = min(LAYER_BYTES, free_bytes(self._file.fileno()) // 2)
         elif self._total > self._most:
@@ -182,7 +190,9 @@ class Fetch:
             if self._client.is_stopped:
                 self._write(chunk)
                 answer.close()
-                raise RegistryError("io_error", f"{self._digest} was broken off at byte {self._have}")
+                raise RegistryError(
+                    "io_error", f"{self._digest} was broken off at byte {self._have}"
+                )
             if 0 <= self._total < self._have + len(chunk):
                 self._wrong = f"more than {self._total} bytes"
                 answer.close()
@@ -205,8 +215,12 @@ class Fetch:
     def _mismatch(self) -> RegistryError:
         where = f"{self._client.host} has {self._digest} with"
         if self._wrong:
-            return RegistryError("size_mismatch", f"{where} {self._wrong}, its descriptor says {self._size}")
-        return RegistryError("digest_mismatch", f"{where} other bytes: sha256:{self._hash.hexdigest()}")
+            return RegistryError(
+                "size_mismatch", f"{where} {self._wrong}, its descriptor says {self._size}"
+            )
+        return RegistryError(
+            "digest_mismatch", f"{where} other bytes: sha256:{self._hash.hexdigest()}"
+        )
 
     _file: BinaryIO
     _have: int

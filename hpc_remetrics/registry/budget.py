@@ -1,7 +1,8 @@
-"""What a job may ask of registries, shared by all its ranks: a rate of requests, and pauses that registries demand.
+"""What a job may ask of registries, shared by all its ranks: a rate of requests, and pauses that
+registries demand.
 
-The rate is divided among the ranks. A pause that one rank is told is news, which its owner sends to the
-others (`news` there, `hear` here), so that all of them wait.
+The rate is divided among the ranks. A pause that one rank is told is news, which its owner sends to
+the others (`news` there, `hear` here), so that all of them wait.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from .access import Access
 _LIMIT = re.compile(r"(\d{1,9})\s*(?:;\s*w=(\d{1,9}))?")
 
 ALL, PULLS = "requests", "pulls"
-"""What a pause holds back: every request, or the GETs of manifests that registries count as pulls."""
+"""What a pause holds back: every request, or the GETs of manifests that registries count as
+pulls."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Pause:
 
 @dataclass(frozen=True)
 class PullLimit:
-    """A registry's limit as its headers say it: `limit` pulls in `window` seconds, `remaining` left (-1: unsaid)."""
+    """A registry's limit as its headers say it: `limit` pulls in `window` seconds, `remaining` left
+    (-1: unsaid)."""
 
     limit: int
     window: int
@@ -48,7 +51,10 @@ class PullLimit:
         >>> PullLimit.of({"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600"})
         PullLimit(limit=100, window=21600, remaining=76)
         """
-        limit, remaining = _LIMIT.match(headers.get("ratelimit-limit", "")), headers.get("ratelimit-remaining", "")
+        limit, remaining = (
+            _LIMIT.match(headers.get("ratelimit-limit", "")),
+            headers.get("ratelimit-remaining", ""),
+        )
         if limit is None:
             return None
         left = _LIMIT.match(remaining)
@@ -68,7 +74,8 @@ class Budget:
         self.requests = 0
 
     def claim(self, host: str, kind: str = ALL) -> float:
-        """Return 0.0 and take leave for one request to a registry, or the seconds until one may ask again."""
+        """Return 0.0 and take leave for one request to a registry, or the seconds until one may ask
+        again."""
         with self._lock:
             now = time.monotonic()
             kinds = {ALL, kind}
@@ -88,7 +95,8 @@ class Budget:
                 self._news.add((host, kind))
 
     def told(self, host: str, headers: Mapping[str, str]) -> None:
-        """Read what the answer to a pull says of the pulls left; when none are, pulls go on at the limit's pace."""
+        """Read what the answer to a pull says of the pulls left; when none are, pulls go on at the
+        limit's pace."""
         limit = PullLimit.of(headers)
         if limit is None:
             return
@@ -103,7 +111,11 @@ class Budget:
         with self._lock:
             fresh, self._news = self._news, set()
             now = time.monotonic()
-            return [Pause(*key, self._until[key] - now) for key in sorted(fresh) if self._until[key] > now]
+            return [
+                Pause(*key, self._until[key] - now)
+                for key in sorted(fresh)
+                if self._until[key] > now
+            ]
 
     def hear(self, pauses: Iterable[Pause]) -> None:
         """Take the news of other ranks."""

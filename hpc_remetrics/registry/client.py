@@ -1,7 +1,9 @@
-"""HTTP as registries want it: one host, its credentials for it alone, redirects, tries, waits, deadlines, limits.
+"""HTTP as registries want it: one host, its credentials for it alone, redirects, tries, waits,
+deadlines, limits.
 
-`Client.get` is for answers that fit into memory; what streams is sent by `Client.send`, one try at a time, and
-read by `blobs.py`. Every error is a `RegistryError` whose text holds neither credentials nor the query of a URL.
+`Client.get` is for answers that fit into memory; what streams is sent by `Client.send`, one try at
+a time, and read by `blobs.py`. Every error is a `RegistryError` whose text holds neither
+credentials nor the query of a URL.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ class Client:
         :param scope: `repository:NAME:pull` for what belongs to a repository.
         :param kind: `budget.PULLS` for what the registry counts as a pull.
         :param check: raises `PassingError` if the answer is no good and should be asked for again.
-        :raises RegistryError: `missing` for 404, `denied` for 401 and 403, `rate_limited`, `limit_size` …
+        :raises RegistryError: `missing` for 404, `denied` for 401 and 403, `rate_limited`,
+            `limit_size` …
         """
 
         def once() -> Small:
@@ -111,11 +114,15 @@ class Client:
     def recover(self, error: PassingError, failures: int) -> None:
         """Wait before the next try, or raise the error if there is none."""
         if failures >= self.access.patience.tries:
-            raise RegistryError(error.cause, f"{error}; tried {failures} times", status=error.status)
+            raise RegistryError(
+                error.cause, f"{error}; tried {failures} times", status=error.status
+            )
         # A wait that the registry asked for is the budget's, and comes before the next request.
         wait = pause_before(failures) if error.wait is None else 0.0
         if wait > self.timer.left():
-            raise RegistryError(error.cause, f"{error}; no time is left for another try", status=error.status)
+            raise RegistryError(
+                error.cause, f"{error}; no time is left for another try", status=error.status
+            )
         self._sleep(wait)
 
     def send(
@@ -140,7 +147,9 @@ class Client:
         self._wait_for_leave(kind)
         auth = self._keyring.header(scope, self._ask_token) if own else ""
         while True:
-            answer = self._exchange(method, url, {**(headers or {}), **({"Authorization": auth} if auth else {})})
+            answer = self._exchange(
+                method, url, {**(headers or {}), **({"Authorization": auth} if auth else {})}
+            )
             if answer.status == 401 and own and not challenged:
                 challenged = True
                 answer.discard()
@@ -174,7 +183,9 @@ class Client:
     def _is_own(self, url: str) -> bool:
         return origin(url) == origin(self.endpoint)
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None) -> Answer:
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
+    ) -> Answer:
         """Send one request to one place."""
         timer, patience = self.timer, self.access.patience
         timer.restart()
@@ -182,7 +193,9 @@ class Client:
         if left <= 0:
             raise RegistryError("limit_time", f"{shown(url)} was given up when its time was over")
         try:
-            request = requests.Request(method, url, headers={**_ALWAYS, **headers}, data=data).prepare()
+            request = requests.Request(
+                method, url, headers={**_ALWAYS, **headers}, data=data
+            ).prepare()
             response = self._adapter.send(
                 request,
                 stream=True,
@@ -221,7 +234,9 @@ class Client:
             raise error("denied", what, status=status)
         raise RegistryError("missing" if status in (404, 410) else "io_error", what, status=status)
 
-    def _ask_token(self, method: str, url: str, headers: dict[str, str], data: bytes | None) -> dict[str, Any]:
+    def _ask_token(
+        self, method: str, url: str, headers: dict[str, str], data: bytes | None
+    ) -> dict[str, Any]:
         """Ask a token server, whose realm was judged; where it redirects is not followed."""
         self._check_address(url)
         answer = self._exchange(method, url, headers, data)
@@ -239,7 +254,8 @@ class Client:
         while wait := self.budget.claim(self.host, kind):
             if wait > self.timer.left():
                 raise RegistryError(
-                    "rate_limited", f"{self.host} wants {wait:.0f} s of silence, more than there is time for"
+                    "rate_limited",
+                    f"{self.host} wants {wait:.0f} s of silence, more than there is time for",
                 )
             # Ranks that waited for the same moment should not come as one.
             self._sleep(wait + random.uniform(0, min(0.1 * wait, 1.0)))

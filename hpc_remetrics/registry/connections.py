@@ -1,7 +1,8 @@
-"""Connections of `requests` that keep time: every single read has a time-out, a least rate and a deadline.
+"""Connections of `requests` that keep time: every single read has a time-out, a least rate and a
+deadline.
 
-A time-out of a socket begins anew with each byte, so that a server which drips could hold a run for ever;
-here what is left of the deadline bounds each read, of headers and bodies alike.
+A time-out of a socket begins anew with each byte, so that a server which drips could hold a run for
+ever; here what is left of the deadline bounds each read, of headers and bodies alike.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Timer:
         if left <= 0:
             self._break(f"not done after {self._seconds:.0f} s")
         if took > patience.idle and self._bytes < patience.least_rate * took:
-            self._break(f"{self._bytes / took:.0f} bytes a second, under the least rate of {patience.least_rate:.0f}")
+            self._break(
+                f"{self._bytes / took:.0f} bytes a second, under the least rate of {patience.least_rate:.0f}"
+            )
         return min(patience.idle, left)
 
     def count(self, size: int) -> None:
@@ -153,7 +156,8 @@ def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """Sends a request over pooled connections that keep time; it follows no redirect and keeps no cookie."""
+    """Sends a request over pooled connections that keep time; it follows no redirect and keeps no
+    cookie."""
 
     def __init__(self, timer: Timer, bounds: Bounds) -> None:
         self._classes = _pool_classes(timer, bounds)

@@ -1,4 +1,5 @@
-"""Who the user is at a registry, as `docker login` and `podman login` keep it: files, and programs that they name.
+"""Who the user is at a registry, as `docker login` and `podman login` keep it: files, and programs
+that they name.
 
 The files are read in the order of containers-auth.json(5); the first that knows a registry wins.
 """
@@ -43,7 +44,8 @@ def find(host: str, repository: str, auth_file: Path | None = None) -> Credentia
     """Return what the user's files have for a repository, None if nothing.
 
     :param auth_file: read in place of the usual files.
-    :raises UsageError: a file or a helper that is named can't be used; nothing of its content is repeated.
+    :raises UsageError: a file or a helper that is named can't be used; nothing of its content is
+        repeated.
     """
     for path in [auth_file] if auth_file else _files(os.environ):
         try:
@@ -58,7 +60,8 @@ def find(host: str, repository: str, auth_file: Path | None = None) -> Credentia
 
 
 def from_environment(text: str, host: str, repository: str) -> Credentials | None:
-    """Return what `DOCKER_AUTH_CONFIG`, a variable with the content of such a file, has for a repository."""
+    """Return what `DOCKER_AUTH_CONFIG`, a variable with the content of such a file, has for a
+    repository."""
     where = "DOCKER_AUTH_CONFIG"
     return _look_up(_parse(text.encode(), where), host, repository, where)
 
@@ -79,12 +82,15 @@ def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise UsageError(f"{where} is not JSON", "log in again, or name another file with --auth-file") from None
+        raise UsageError(
+            f"{where} is not JSON", "log in again, or name another file with --auth-file"
+        ) from None
     return value if isinstance(value, dict) else {}
 
 
 def _look_up(config: dict[str, Any], host: str, repository: str, where: str) -> Credentials | None:
-    """Look for a repository: its host's helper first, then entries from the longest name, then the common helper."""
+    """Look for a repository: its host's helper first, then entries from the longest name, then the
+    common helper."""
     helpers = _table(config, "credHelpers")
     for key in _host_keys(host):
         if isinstance(helper := helpers.get(key), str) and helper:
@@ -110,7 +116,8 @@ def _host_keys(host: str) -> tuple[str, ...]:
 
 
 def _normal(key: str) -> str:
-    """Return an entry's name as host and path; the scheme and the API's version that old ones carry are dropped."""
+    """Return an entry's name as host and path; the scheme and the API's version that old ones carry
+    are dropped."""
     name = key.removeprefix("https://").removeprefix("http://").rstrip("/")
     for version in ("/v1", "/v2"):
         name = name.removesuffix(version)
@@ -140,9 +147,13 @@ def _read(entry: dict[str, Any], where: str) -> Credentials | None:
     username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if auth := entry.get("auth"):
         try:
-            username, _, password = base64.b64decode(str(auth), validate=True).decode().partition(":")
+            username, _, password = (
+                base64.b64decode(str(auth), validate=True).decode().partition(":")
+            )
         except (binascii.Error, ValueError):
-            raise UsageError(f"{where}: an entry's auth is not base64 of NAME:PASSWORD", "log in again") from None
+            raise UsageError(
+                f"{where}: an entry's auth is not base64 of NAME:PASSWORD", "log in again"
+            ) from None
         password = password.rstrip("\0")
     if username == _TOKEN_USER:
         return Credentials(identity_token=password)
@@ -150,19 +161,29 @@ def _read(entry: dict[str, Any], where: str) -> Credentials | None:
 
 
 def _ask(helper: str, key: str, where: str) -> Credentials | None:
-    """Ask a credential helper, by the protocol of docker-credential-helpers; None if it knows nothing."""
+    """Ask a credential helper, by the protocol of docker-credential-helpers; None if it knows
+    nothing."""
     if os.sep in helper:
         raise UsageError(f"{where}: {helper!r} is no name of a credential helper")
     program = f"docker-credential-{helper}"
     try:
-        done = subprocess.run([program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS)
+        done = subprocess.run(
+            [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS
+        )
     except FileNotFoundError:
-        raise UsageError(f"{where} names {program}, which is not in PATH", "install it, or log in without it") from None
+        raise UsageError(
+            f"{where} names {program}, which is not in PATH", "install it, or log in without it"
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"{program}, which {where} names, gave no answer: {type(error).__name__}") from None
+        raise UsageError(
+            f"{program}, which {where} names, gave no answer: {type(error).__name__}"
+        ) from None
     if done.returncode:
         if b"credentials not found" in done.stdout + done.stderr:
             return None
-        raise UsageError(f"{program}, which {where} names, failed with exit code {done.returncode}", "log in again")
+        raise UsageError(
+            f"{program}, which {where} names, failed with exit code {done.returncode}",
+            "log in again",
+        )
     answer = _parse(done.stdout, f"the answer of {program}")
     return _read({"username": answer.get("Username"), "password": answer.get("Secret")}, program)

@@ -1,4 +1,5 @@
-"""The distribution specification's questions to one registry: manifests, blobs, tags, the catalog, referrers."""
+"""The distribution specification's questions to one registry: manifests, blobs, tags, the catalog,
+referrers."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class Manifest:
 
     :param data: its bytes; empty where only the headers were asked for.
     :param media_type: of the Content-Type header, "" without one.
-    :param digest: of the Docker-Content-Digest header, else of the bytes; None after a HEAD that doesn't say it.
+    :param digest: of the Docker-Content-Digest header, else of the bytes; None after a HEAD that
+        doesn't say it.
     :param size: bytes, -1 where unknown.
     :param headers: all of them, such as `ratelimit-remaining`.
     """
@@ -66,7 +68,8 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list: its JSON, its headers, and path and query of the next, "" after the last."""
+    """One page of a list: its JSON, its headers, and path and query of the next, "" after the
+    last."""
 
     document: dict[str, Any]
     headers: Mapping[str, str]
@@ -118,7 +121,9 @@ class Registry:
 
     def blob_size(self, repository: str, digest: Digest) -> int:
         """Return a blob's size as the registry says it, -1 if it doesn't."""
-        small = self.client.get(_blob_path(repository, digest), method="HEAD", scope=scope_of(repository))
+        small = self.client.get(
+            _blob_path(repository, digest), method="HEAD", scope=scope_of(repository)
+        )
         return _length(small.headers)
 
     def read_blob(self, repository: str, digest: Digest, limit: int) -> bytes:
@@ -136,14 +141,18 @@ class Registry:
 
         :param size: as the descriptor says, -1 where it doesn't.
         """
-        return Fetch(self.client, _blob_path(repository, digest), scope_of(repository), digest, size).run(path)
+        return Fetch(
+            self.client, _blob_path(repository, digest), scope_of(repository), digest, size
+        ).run(path)
 
     def open_blob(self, repository: str, digest: Digest, offset: int = 0) -> BinaryIO:
         """Return a stream of a blob from `offset` on, neither verified nor resumed."""
         path, scope = _blob_path(repository, digest), scope_of(repository)
         headers = {}
         if offset:
-            headers["Range"] = f"bytes={offset}-{max(self.blob_size(repository, digest) - 1, offset)}"
+            headers["Range"] = (
+                f"bytes={offset}-{max(self.blob_size(repository, digest) - 1, offset)}"
+            )
         answer = self.client.trying(lambda: self.client.send("GET", path, headers, scope))
         stream = io.BufferedReader(_Stream(answer.chunks()), 1 << 18)
         if offset and answer.status != 206:
@@ -179,7 +188,9 @@ class Registry:
 
     def tags(self, repository: str, page_size: int = 1000) -> Iterator[str]:
         """Yield the tags of a repository in the registry's order."""
-        yield from self._texts(f"/v2/{repository}/tags/list?n={page_size}", scope_of(repository), "tags")
+        yield from self._texts(
+            f"/v2/{repository}/tags/list?n={page_size}", scope_of(repository), "tags"
+        )
 
     def catalog(self, page_size: int = 1000, last: str = "") -> Iterator[str]:
         """Yield the repositories of the registry, from behind `last` on."""
@@ -187,7 +198,8 @@ class Registry:
         yield from self._texts(f"/v2/_catalog?{query}", "registry:catalog:*", "repositories")
 
     def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
-        """Return the descriptors of what refers to a manifest; none where the registry doesn't know of referrers."""
+        """Return the descriptors of what refers to a manifest; none where the registry doesn't know
+        of referrers."""
         try:
             path = f"/v2/{repository}/referrers/{digest}"
             pages = self.pages(path, scope_of(repository), "manifests")
@@ -237,13 +249,16 @@ def _manifest(answer: Small, data: bytes) -> Manifest:
 
 
 def _check_manifest(answer: Small, wanted: str) -> None:
-    """Ask again for bytes that aren't those of the digest; a schema 1 manifest's is of a part of it, judged later."""
+    """Ask again for bytes that aren't those of the digest; a schema 1 manifest's is of a part of
+    it, judged later."""
     named = _digest(wanted or answer.headers.get("docker-content-digest", ""))
     if named is None or _media_type(answer).startswith(_SCHEMA1):
         return
     got = hashlib.sha256(answer.data)
     if got.digest() != named.raw:
-        raise PassingError("digest_mismatch", f"a manifest named {named} came as sha256:{got.hexdigest()}")
+        raise PassingError(
+            "digest_mismatch", f"a manifest named {named} came as sha256:{got.hexdigest()}"
+        )
 
 
 def _media_type(answer: Small) -> str:
@@ -262,7 +277,9 @@ def _next(answer: Small) -> str:
     try:
         return next_page(each(answer.headers, "link"), answer.url)
     except ValueError as error:
-        raise RegistryError("io_error", f"{shown(answer.url)}: {error}", status=answer.status) from None
+        raise RegistryError(
+            "io_error", f"{shown(answer.url)}: {error}", status=answer.status
+        ) from None
 
 
 class _Stream(io.RawIOBase):

@@ -38,7 +38,8 @@ _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 @dataclass(frozen=True)
 class Link:
-    """One link: its target as it was written, and the first parameter of each name in lower case."""
+    """One link: its target as it was written, and the first parameter of each name in lower
+    case."""
 
     target: str
     parameters: Mapping[str, str] = field(default_factory=dict)

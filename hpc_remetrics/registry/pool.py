@@ -1,4 +1,5 @@
-"""The registries that one process asks: a client for each thread and host, one budget and one keyring for all."""
+"""The registries that one process asks: a client for each thread and host, one budget and one
+keyring for all."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ def _short_address(name: str) -> Address | None:
 
 
 def _is_excepted(name: str, port: int, exceptions: str) -> bool:
-    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, with a port or without."""
+    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, with a port or
+    without."""
     entries = re.split(r"[\s,]+", exceptions.lower())
     return any(_is_meant(name, port, entry) for entry in entries if entry)
 

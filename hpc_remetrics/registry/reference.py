@@ -1,4 +1,5 @@
-"""Names of images at registries, `HOST/NAME[:TAG|@DIGEST]`, as containers-transports(5) and docker write them."""
+"""Names of images at registries, `HOST/NAME[:TAG|@DIGEST]`, as containers-transports(5) and docker
+write them."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ HUB = "docker.io"
 _HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _HUB_REGISTRY = "registry-1.docker.io"
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z")
+_HOST = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?\Z"
+)
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_PART}(?:/{_PART})*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
@@ -54,7 +57,8 @@ class Reference:
         if at and not digest.startswith("sha256:"):
             # What stands before such an @ may be a password: it is not repeated.
             raise UsageError(
-                "a reference holds an @ that no digest follows", f"{_FORM}; see docs/registries.md on logins"
+                "a reference holds an @ that no digest follows",
+                f"{_FORM}; see docs/registries.md on logins",
             )
         first, slash, path = rest.partition("/")
         if slash and (host == "" or not _NAME.match(first)) and _is_host(first):
@@ -83,7 +87,8 @@ class Reference:
 
 
 def _is_host(text: str) -> bool:
-    """Tell whether the first part of a name is a host, by docker's rule: it has a dot or a port, or is localhost."""
+    """Tell whether the first part of a name is a host, by docker's rule: it has a dot or a port, or
+    is localhost."""
     return "." in text or ":" in text or text == "localhost"
 
 
@@ -107,7 +112,8 @@ def host_of(text: str) -> str:
     host = text.lower().rstrip("/")
     if not _HOST.match(host):
         raise UsageError(
-            "not the host of a registry: " + repr(text.rpartition("@")[2][:300]), "write NAME or NAME:PORT"
+            "not the host of a registry: " + repr(text.rpartition("@")[2][:300]),
+            "write NAME or NAME:PORT",
         )
     return HUB if host in _HUB_NAMES else host
 

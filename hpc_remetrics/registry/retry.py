@@ -23,13 +23,16 @@ class PassingError(RegistryError):
     :param wait: seconds that the registry asks for, None if it says nothing.
     """
 
-    def __init__(self, cause: str, message: str, status: int = 0, wait: float | None = None) -> None:
+    def __init__(
+        self, cause: str, message: str, status: int = 0, wait: float | None = None
+    ) -> None:
         super().__init__(cause, message, status=status)
         self.wait = wait
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, None if it doesn't say: a count of seconds, a date, a Unix time.
+    """Return the seconds that an answer asks to wait, None if it doesn't say: a count of seconds, a
+    date, a Unix time.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after": "soon"})
     (7.0, None)
@@ -56,6 +59,7 @@ def _until_date(text: str) -> float | None:
 
 
 def pause_before(number: int) -> float:
-    """Return the seconds to wait before another try when nobody says: growing with `number`, half of it chance."""
+    """Return the seconds to wait before another try when nobody says: growing with `number`, half
+    of it chance."""
     longest = min(_FIRST * _GROWTH ** (number - 1), _LONGEST)
     return longest * random.uniform(0.5, 1.0)

@@ -1,4 +1,5 @@
-"""Pages about datasets and plans: they print and draw what `metrics` computed, and compute nothing."""
+"""Pages about datasets and plans: they print and draw what `metrics` computed, and compute
+nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def report_command(path: Path, as_json: bool, html: Path | None = None, force: bool = False) -> int:
-    """Print the numbers of a dataset as a page or as JSON; return the exit code. Without metrics it has totals only.
+    """Print the numbers of a dataset as a page or as JSON; return the exit code. Without metrics it
+    has totals only.
 
     :param html: write them to this file instead, with the figures, as an HTML page.
     :param force: replace a file that is no such page.
@@ -70,5 +72,9 @@ def _page(dataset: Dataset, name: str) -> str:
     from .text import page
 
     return "\n".join(
-        [page(totals(dataset), name), *summary.section(dataset), *run_section.section(run_totals(dataset))]
+        [
+            page(totals(dataset), name),
+            *summary.section(dataset),
+            *run_section.section(run_totals(dataset)),
+        ]
     )

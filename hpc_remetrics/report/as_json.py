@@ -23,7 +23,8 @@ def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"totals": plain(metrics.totals)}
     found["distributions"] = {
-        name: plain(dataclasses.asdict(metrics.distribution(name))) for name in metrics.distributions
+        name: plain(dataclasses.asdict(metrics.distribution(name)))
+        for name in metrics.distributions
     }
     for name in metrics.tables:
         if name not in (*_BY_ROW, *_PARTS, "totals"):
@@ -34,7 +35,10 @@ def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
 def rows(table: Any) -> list[dict[str, Any]]:
     """Return a table as a list of objects of readable values."""
     columns = [table.readable(name).tolist() for name in table.columns]
-    return [plain(dict(zip(table.columns, values, strict=True))) for values in zip(*columns, strict=True)]
+    return [
+        plain(dict(zip(table.columns, values, strict=True)))
+        for values in zip(*columns, strict=True)
+    ]
 
 
 def plain(value: Any) -> Any:

@@ -36,7 +36,11 @@ def compare_command(first: Path, second: Path, as_json: bool) -> int:
     with Dataset(first) as one, Dataset(second) as other, reading(one, other):
         found = compare(one, other)
         names = {"first": str(first), "second": str(second)}
-        as_text = json.dumps(names | dataclasses.asdict(found), indent=2) if as_json else page(found, *names.values())
+        as_text = (
+            json.dumps(names | dataclasses.asdict(found), indent=2)
+            if as_json
+            else page(found, *names.values())
+        )
     if warning := typed_differently(found.typed):
         log.warning(warning)
     print(as_text)
@@ -76,7 +80,8 @@ def _moved(name: str, moved: Moved) -> str:
 
 def _number(name: str, before: float, after: float) -> str:
     shown = [
-        size(int(v)) if name in _BYTES else f"{v:,.2f}" if isinstance(v, float) else f"{v:,}" for v in (before, after)
+        size(int(v)) if name in _BYTES else f"{v:,.2f}" if isinstance(v, float) else f"{v:,}"
+        for v in (before, after)
     ]
     return f"  {_NAMES.get(name, name):<22}{shown[0]:>16}{shown[1]:>16}"
 

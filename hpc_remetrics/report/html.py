@@ -69,7 +69,11 @@ def html(dataset: Dataset) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name}</title><style>{STYLE}</style>"
     )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
 
 
 def _about(dataset: Dataset) -> str:
@@ -89,7 +93,10 @@ def _sources(dataset: Dataset) -> str:
 
 
 def _contents() -> str:
-    links = [("summary", "Summary"), *((_anchor(one), f"{one.number} {one.title}") for one in FIGURES.values())]
+    links = [
+        ("summary", "Summary"),
+        *((_anchor(one), f"{one.number} {one.title}") for one in FIGURES.values()),
+    ]
     links += [("failures", "Failures"), ("definitions", "Definitions"), ("sources", "Sources")]
     items = "".join(f'<li><a href="#{anchor}">{quoted(text)}</a></li>' for anchor, text in links)
     return f"<nav><ul>{items}</ul></nav>"
@@ -107,7 +114,8 @@ def _summary(numbers: Numbers) -> str:
     table = numbers.metrics["totals"]
     known = {name: reference.text for name, reference in TOTALS.items()}
     rows = [
-        (text, shown(numbers.totals[name], table.form.columns[name]), known.get(name, "")) for name, text in _SUMMARY
+        (text, shown(numbers.totals[name], table.form.columns[name]), known.get(name, ""))
+        for name, text in _SUMMARY
     ]
     return _table(("", "this dataset", "Docker Hub 2017"), rows)
 
@@ -139,18 +147,26 @@ def _distributions(figure: Figure, numbers: Numbers) -> str:
 
 
 def _metrics(name: str, table: Table) -> str:
-    """Return the first rows of a table of the metrics, or, where they are of files, those with most bytes."""
+    """Return the first rows of a table of the metrics, or, where they are of files, those with most
+    bytes."""
     columns = [table.form.columns[one] for one in table.columns]
     by_bytes = "redundant_bytes" in table.columns and "bytes" in table.columns
-    chosen = largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
+    chosen = (
+        largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
+    )
     values = [table.readable(column.name)[chosen].tolist() for column in columns]
     rows = [
-        [shown(value, column) for value, column in zip(row, columns, strict=True)] for row in zip(*values, strict=True)
+        [shown(value, column) for value, column in zip(row, columns, strict=True)]
+        for row in zip(*values, strict=True)
     ]
     heads = [column.name.replace("_", " ") for column in columns]
-    texts = [place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")]
+    texts = [
+        place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")
+    ]
     more = len(table) - len(rows)
-    rest = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>" if more > 0 else ""
+    rest = (
+        f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>" if more > 0 else ""
+    )
     return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
 
 
@@ -158,7 +174,9 @@ def _failures(numbers: Numbers) -> str:
     words = numbers.metrics["words"]
     rows = [
         (f"{what}: {word}", f"{count:,}")
-        for what, word, count in zip(words.readable("what"), words.readable("word"), words["count"], strict=True)
+        for what, word, count in zip(
+            words.readable("what"), words.readable("word"), words["count"], strict=True
+        )
         if what in ("status", "cause", "stage", "skipped", "notes")
     ]
     text = "Layers by how they ended; causes and stages of failed and partial ones; what images hold besides layers."
@@ -166,16 +184,24 @@ def _failures(numbers: Numbers) -> str:
 
 
 def _definitions(texts: dict[str, str]) -> str:
-    return "<dl>" + "".join(f"<dt>{quoted(word)}</dt><dd>{quoted(text)}</dd>" for word, text in texts.items()) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{quoted(word)}</dt><dd>{quoted(text)}</dd>" for word, text in texts.items())
+        + "</dl>"
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = (0,)) -> str:
-    """Return a table whose first column is a head of rows; it scrolls by itself where it is too wide.
+    """Return a table whose first column is a head of rows; it scrolls by itself where it is too
+    wide.
 
     :param texts: places of the columns that are texts, which stand to the left.
     """
     kinds = [" class=text" if place in texts else "" for place in range(len(heads))]
-    head = "".join(f'<th scope="col"{kind}>{quoted(text)}</th>' for text, kind in zip(heads, kinds, strict=True))
+    head = "".join(
+        f'<th scope="col"{kind}>{quoted(text)}</th>'
+        for text, kind in zip(heads, kinds, strict=True)
+    )
     lines = []
     for first, *others in rows:
         cells = "".join(map(_cell, others, kinds[1:]))

@@ -1,4 +1,5 @@
-"""What the same numbers were for Docker Hub in 2017, each with its source; drawn as marks beside a dataset's own."""
+"""What the same numbers were for Docker Hub in 2017, each with its source; drawn as marks beside a
+dataset's own."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class Reference:
     """One value of 2017.
 
     :ivar value: in the unit of what it stands beside.
-    :ivar share: on a CDF the share of layers, images or contents that do not exceed it; NaN elsewhere.
+    :ivar share: on a CDF the share of layers, images or contents that do not exceed it; NaN
+    elsewhere.
     """
 
     text: str
@@ -54,7 +56,9 @@ DISTRIBUTIONS: dict[str, tuple[Reference, ...]] = {
         Reference("most: 120", 120, 1.0),
     ),
     "images/shared_files": (Reference("90 % of images: over 99.4 % of their files", 0.994, 0.1),),
-    "contents/copies": (Reference("most repeated content: 53,654,306 copies", 53_654_306, 1.0, CODE),),
+    "contents/copies": (
+        Reference("most repeated content: 53,654,306 copies", 53_654_306, 1.0, CODE),
+    ),
 }
 """By distribution."""
 
@@ -74,7 +78,10 @@ CLASS_BYTES = {
     "documents": Reference("14 % of bytes", 0.14),
     "archives": Reference("23 % of bytes", 0.23),
 }
-CLASS_FILES = {"executables": Reference("11 % of files", 0.11), "documents": Reference("44 % of files", 0.44)}
+CLASS_FILES = {
+    "executables": Reference("11 % of files", 0.11),
+    "documents": Reference("44 % of files", 0.44),
+}
 
 DUPHUNTER_RATIO = Reference("up to 6.9 times less storage", 6.9, source=DUPHUNTER)
 DOWNLOAD_RATE = Reference("downloader: about 20 MB/s", 20e6, source=README)

@@ -1,4 +1,5 @@
-"""The plan as a page: the four buckets, and what each rank would take (the 2017 tool's job divider)."""
+"""The plan as a page: the four buckets, and what each rank would take (the 2017 tool's job
+divider)."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _MOST_ROWS = 20
 
 
 def plan_command(options: PlanOptions) -> int:
-    """Print what there is to profile in the sources and how it would be dealt out; return the exit code."""
+    """Print what there is to profile in the sources and how it would be dealt out; return the exit
+    code."""
     numbers, found = plan_numbers(options)
     if options.json:
         print(json.dumps(numbers | ({"forecast": asdict(found)} if found else {}), indent=2))
@@ -38,8 +40,16 @@ def _times(found: Forecast, options: PlanOptions) -> list[str]:
         "",
         f"forecast for {counted(found.ranks, 'rank')} on {counted(found.nodes, 'node')}, "
         f"by the times of {escape(str(options.calibration))}",
-        line("profiling", clock_time(found.profile_seconds), f"the longest layer {clock_time(found.longest_seconds)}"),
-        line("gathering", clock_time(found.gather_seconds), counted(found.entries, "entry", "entries")),
+        line(
+            "profiling",
+            clock_time(found.profile_seconds),
+            f"the longest layer {clock_time(found.longest_seconds)}",
+        ),
+        line(
+            "gathering",
+            clock_time(found.gather_seconds),
+            counted(found.entries, "entry", "entries"),
+        ),
         line("scratch", size(found.scratch_bytes), "of the fullest node"),
         line("memory", size(found.memory_bytes), "of the fullest node, without what tmpfs holds"),
         "",

@@ -16,14 +16,21 @@ from .figures.style import is_figure
 from .numbers import numbers_of
 
 
-def plot_command(path: Path, folder: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False) -> int:
+def plot_command(
+    path: Path, folder: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False
+) -> int:
     """Draw figures of a dataset into a folder and say which; return the exit code.
 
     :param chosen: numbers of figures; all if there is none.
     :param force: replace files that are no figures of this program.
     """
     figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
-    _check(folder, [folder / f"{figure.file}.{form}" for figure in figures for form in formats], path, force)
+    _check(
+        folder,
+        [folder / f"{figure.file}.{form}" for figure in figures for form in formats],
+        path,
+        force,
+    )
     with Dataset(path) as dataset, reading(dataset):
         numbers = numbers_of(dataset)
         try:
@@ -31,7 +38,10 @@ def plot_command(path: Path, folder: Path, chosen: Sequence[int], formats: Seque
             for figure in figures:
                 for form, data in images(figure, numbers, formats).items():
                     write_whole(folder / f"{figure.file}.{form}", [data])
-                print(f"{folder / figure.file}.{{{','.join(formats)}}}: {figure.title}", file=sys.stderr)
+                print(
+                    f"{folder / figure.file}.{{{','.join(formats)}}}: {figure.title}",
+                    file=sys.stderr,
+                )
         except OSError as error:
             raise output_error(error, folder, "the figures") from error
         if not numbers.totals["images"]:

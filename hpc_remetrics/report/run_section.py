@@ -20,9 +20,17 @@ def section(run: RunTotals) -> list[str]:
             f"{clock_time(run.seconds)} on {counted(run.most_ranks, 'rank')}, {counted(run.hosts, 'host')}",
         )
     )
-    lines.append(line("layers", f"{run.layers:,}", f"{size(run.bytes)} compressed, with those done again after a kill"))
+    lines.append(
+        line(
+            "layers",
+            f"{run.layers:,}",
+            f"{size(run.bytes)} compressed, with those done again after a kill",
+        )
+    )
     for name, seconds in (("busy", run.busy_seconds), ("idle", run.idle_seconds)):
-        lines.append(line(f"ranks {name}", clock_time(seconds), f"{_share(seconds, run):.1%} of their time"))
+        lines.append(
+            line(f"ranks {name}", clock_time(seconds), f"{_share(seconds, run):.1%} of their time")
+        )
     lines.append(line("fetching", clock_time(run.fetch_seconds), "to scratch, beside the others"))
     lines.append(line("publishing", clock_time(run.publish_seconds), "parts, beside the others"))
     return lines

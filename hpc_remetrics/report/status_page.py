@@ -29,16 +29,28 @@ def page(found: Status) -> str:
     held = f", held by {'; '.join(found.held_by)}" if found.held_by else ""
     lines = [escape(f"{found.dataset}: {found.state}{held}"), ""]
     lines.append(line("published", f"{ledger.layers - max(ledger.pending, 0):,}", _parts(found)))
-    lines.append(line("  ok", f"{ledger.ok:,}", size(found.bytes_done) + " compressed, in all that are published"))
+    lines.append(
+        line(
+            "  ok",
+            f"{ledger.ok:,}",
+            size(found.bytes_done) + " compressed, in all that are published",
+        )
+    )
     if ledger.partial or ledger.failed:
-        again = f"{found.again:,} of the failed are tried again by the next start" if found.again else ""
+        again = (
+            f"{found.again:,} of the failed are tried again by the next start"
+            if found.again
+            else ""
+        )
         lines.append(line("  partial, failed", f"{ledger.partial + ledger.failed:,}", again))
     if found.unpublished:
         lines.append(line("not yet published", f"{found.unpublished:,}", "done by running jobs"))
     if ledger.pending >= 0:
         lines.append(line("left", f"{ledger.pending:,}", f"{size(found.bytes_left)} compressed"))
     if found.layers_a_second:
-        rate = f"{size(int(found.bytes_a_second))}/s" + (f", {_left(found)}" if ledger.pending else "")
+        rate = f"{size(int(found.bytes_a_second))}/s" + (
+            f", {_left(found)}" if ledger.pending else ""
+        )
         lines.append(line("layers a second", f"{found.layers_a_second:.2f}", rate))
     lines += counts("failed and partial layers by cause", found.causes)
     lines += _jobs(found.jobs)
@@ -47,21 +59,27 @@ def page(found: Status) -> str:
 
 def _parts(found: Status) -> str:
     damaged = f", {found.damaged_parts} damaged and passed over" if found.damaged_parts else ""
-    others = f", some made by {escape(', '.join(found.parts_made_by))}" if found.parts_made_by else ""
+    others = (
+        f", some made by {escape(', '.join(found.parts_made_by))}" if found.parts_made_by else ""
+    )
     return f"layers in {counted(found.parts, 'part')}{damaged}{others}"
 
 
 def _left(found: Status) -> str:
-    return f"{clock_time(found.seconds_left)} left" if found.seconds_left >= 0 else "time left unknown"
+    return (
+        f"{clock_time(found.seconds_left)} left" if found.seconds_left >= 0 else "time left unknown"
+    )
 
 
 def _jobs(jobs: list[JobStatus]) -> list[str]:
     if not jobs:
         return []
-    head = (
-        f"{'jobs, latest last':<22}{'ranks':>6}{'time':>10}{'layers':>10}{'compressed':>11}{'failed':>7}{'busy':>6}  "
+    head = f"{'jobs, latest last':<22}{'ranks':>6}{'time':>10}{'layers':>10}{'compressed':>11}{'failed':>7}{'busy':>6}  "
+    left_out = (
+        [f"  … {len(jobs) - _MOST_JOBS} before these (--json shows all)"]
+        if len(jobs) > _MOST_JOBS
+        else []
     )
-    left_out = [f"  … {len(jobs) - _MOST_JOBS} before these (--json shows all)"] if len(jobs) > _MOST_JOBS else []
     return ["", head + "ended", *left_out, *map(_job, jobs[-_MOST_JOBS:])]
 
 

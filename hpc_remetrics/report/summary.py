@@ -26,7 +26,10 @@ _SPREAD = {
 def section(dataset: Dataset) -> list[str]:
     """Return the lines; how to get metrics where there are none."""
     if not dataset.has_metrics:
-        return ["", f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them."]
+        return [
+            "",
+            f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them.",
+        ]
     metrics = dataset.metrics
     return [*_spread(metrics), *_shares(metrics), *_what_if(metrics)]
 
@@ -36,7 +39,10 @@ def _spread(metrics: Metrics) -> list[str]:
     for name, text in _SPREAD.items():
         one = metrics.distribution(name)
         if one.count:
-            values = "".join(f"{number(value, one.unit):>13}" for value in (one.median, one.p90, one.p99, one.greatest))
+            values = "".join(
+                f"{number(value, one.unit):>13}"
+                for value in (one.median, one.p90, one.p99, one.greatest)
+            )
             lines.append(f"  {text:<24}{values}")
     heads = "".join(f"{head:>13}" for head in ("median", "90 %", "99 %", "greatest"))
     return ["", f"{'spread':<26}{heads}", *lines] if lines else []
@@ -54,13 +60,23 @@ def _shares(metrics: Metrics) -> list[str]:
         "redundant_share": "of bytes are redundant",
     }
     lines = ["", "shares"]
-    lines += [f"  {shown(totals[name], table.form.columns[name]):>10}   {text}" for name, text in texts.items()]
+    lines += [
+        f"  {shown(totals[name], table.form.columns[name]):>10}   {text}"
+        for name, text in texts.items()
+    ]
     groups = metrics["groups"]
-    columns = groups.readable("class"), groups.readable("group"), groups["share_of_files"], groups["share_of_bytes"]
+    columns = (
+        groups.readable("class"),
+        groups.readable("group"),
+        groups["share_of_files"],
+        groups["share_of_bytes"],
+    )
     for class_, group, files, size in zip(*columns, strict=True):
         if class_ == "other" and group in ("other", "data"):
             share = f"{number(files, 'share'):>10}"
-            lines.append(f"  {share}   of files are {group!r} to the taxonomy, {number(size, 'share')} of bytes")
+            lines.append(
+                f"  {share}   of files are {group!r} to the taxonomy, {number(size, 'share')} of bytes"
+            )
     return lines
 
 

@@ -15,9 +15,21 @@ def page(totals: Totals, name: str) -> str:
     lines = [
         escape(name),
         "",
-        line("images", f"{totals.images:,}", f"of {counted(totals.repositories, 'repository', 'repositories')}"),
-        line("layers", f"{ledger.layers:,}", f"{ledger.ok:,} ok, {ledger.partial:,} partial, {ledger.failed:,} failed"),
-        line("compressed", size(totals.CLS), f"{size(totals.bytes_without_sharing)} if images shared no layers"),
+        line(
+            "images",
+            f"{totals.images:,}",
+            f"of {counted(totals.repositories, 'repository', 'repositories')}",
+        ),
+        line(
+            "layers",
+            f"{ledger.layers:,}",
+            f"{ledger.ok:,} ok, {ledger.partial:,} partial, {ledger.failed:,} failed",
+        ),
+        line(
+            "compressed",
+            size(totals.CLS),
+            f"{size(totals.bytes_without_sharing)} if images shared no layers",
+        ),
         line("uncompressed", size(totals.TLS), "as tar"),
         line(
             "files",
@@ -27,7 +39,9 @@ def page(totals: Totals, name: str) -> str:
         line("contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each once"),
         "",
         line("layer sharing", f"{totals.sharing_ratio:.2f}", "times fewer bytes than without"),
-        line("dedup, count", f"{totals.dedup_ratio_by_count:.2f}", "files for each distinct content"),
+        line(
+            "dedup, count", f"{totals.dedup_ratio_by_count:.2f}", "files for each distinct content"
+        ),
         line(
             "dedup, capacity",
             f"{totals.dedup_ratio_by_capacity:.2f}",
@@ -66,7 +80,11 @@ def counts(title: str, numbers: dict[str, int]) -> list[str]:
     """Return lines of counts by name under a title; none where there are none."""
     if not numbers:
         return []
-    return ["", title, *(f"  {escape(name)[:52]:<54}{number:>14,}" for name, number in numbers.items())]
+    return [
+        "",
+        title,
+        *(f"  {escape(name)[:52]:<54}{number:>14,}" for name, number in numbers.items()),
+    ]
 
 
 def _types(title: str, types: list[TypeTotal]) -> list[str]:

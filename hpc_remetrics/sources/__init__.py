@@ -1,4 +1,5 @@
-"""Where images come from: `open_source("oci:DIR")` and its kin, `resolve(source)` for what they hold."""
+"""Where images come from: `open_source("oci:DIR")` and its kin, `resolve(source)` for what they
+hold."""
 
 from __future__ import annotations
 
@@ -176,4 +177,10 @@ def _guess_archive(path: Path) -> str:
     except RemetricsError:
         return ""
     # What docker saves has both since its version 25.
-    return "docker-archive" if "manifest.json" in members else "oci-archive" if "oci-layout" in members else ""
+    return (
+        "docker-archive"
+        if "manifest.json" in members
+        else "oci-archive"
+        if "oci-layout" in members
+        else ""
+    )

@@ -1,4 +1,5 @@
-"""Write a source so that it means the same from every directory: as it is kept in a dataset's `/run/sources`."""
+"""Write a source so that it means the same from every directory: as it is kept in a dataset's
+`/run/sources`."""
 
 from __future__ import annotations
 
@@ -34,13 +35,16 @@ def absolute(reference: str) -> str:
 
 
 def whole(reference: str) -> str:
-    """Return the reference to all images of the place that an absolute reference names one image of.
+    """Return the reference to all images of the place that an absolute reference names one image
+    of.
 
     >>> whole("oci:/mirror:redis:7"), whole("dir:/a:b")
     ('oci:/mirror', 'dir:/a:b')
     """
     transport, _, rest = reference.partition(":")
-    return f"{transport}:{_split(transport, rest)[0]}" if rest and transport != _REMOTE else reference
+    return (
+        f"{transport}:{_split(transport, rest)[0]}" if rest and transport != _REMOTE else reference
+    )
 
 
 def input_paths(references: Iterable[str]) -> list[Path]:
@@ -54,7 +58,8 @@ def input_paths(references: Iterable[str]) -> list[Path]:
 
 
 def divide(rest: str) -> tuple[str, str]:
-    """Divide `PATH[:REF]`, either of which may hold colons: the longest path that exists wins, else the shortest."""
+    """Divide `PATH[:REF]`, either of which may hold colons: the longest path that exists wins, else
+    the shortest."""
     if os.path.exists(_full(rest)):
         return rest, ""
     colons = [place for place, letter in enumerate(rest) if letter == ":"]

@@ -1,4 +1,5 @@
-"""A tar archive on disk as a read-only tree of files: scanned once by its headers, its files read in place."""
+"""A tar archive on disk as a read-only tree of files: scanned once by its headers, its files read
+in place."""
 
 from __future__ import annotations
 
@@ -28,11 +29,13 @@ _COMPRESSED = {
 
 
 class Archive(Files):
-    """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside it only.
+    """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside
+    it only.
 
-    The scan runs at the first question, seeks over the files' bytes, and keeps paths and places alone.
-    A sparse file is the exception: it is copied whole when it is asked for (`sparse.Expanded`).
-    An archive that is compressed as a whole is refused, since nothing in it could be read in place.
+    The scan runs at the first question, seeks over the files' bytes, and keeps paths and places
+    alone. A sparse file is the exception: it is copied whole when it is asked for
+    (`sparse.Expanded`). An archive that is compressed as a whole is refused, since nothing in it
+    could be read in place.
     """
 
     def __init__(self, place: Path) -> None:
@@ -46,7 +49,8 @@ class Archive(Files):
 
     @property
     def members(self) -> Members:
-        """Where each file lies, or the path that a link names; `SourceError` if this is no whole archive."""
+        """Where each file lies, or the path that a link names; `SourceError` if this is no whole
+        archive."""
         if self._members is None:
             self._members = _scan(self.place)
         return self._members
@@ -61,7 +65,8 @@ class Archive(Files):
         return found if isinstance(found, Extent) else None
 
     def follow(self, path: str) -> str | None:
-        """Return the path at which a chain of links ends, None if it leaves the archive or never ends."""
+        """Return the path at which a chain of links ends, None if it leaves the archive or never
+        ends."""
         target = _inside(path)
         for _ in range(_MAX_HOPS):
             if target is None:
@@ -92,7 +97,8 @@ def _scan(place: Path) -> Members:
 
 
 class _Scan:
-    """One walk from header to header; what an extended header said holds for the member after it."""
+    """One walk from header to header; what an extended header said holds for the member after
+    it."""
 
     def __init__(self, place: Path, descriptor: int) -> None:
         self._place = place
@@ -113,7 +119,9 @@ class _Scan:
         return self._members
 
     def _fail(self, what: str) -> SourceError:
-        return SourceError(f"{self._place} is not a whole tar archive: {what} at byte {self._offset}")
+        return SourceError(
+            f"{self._place} is not a whole tar archive: {what} at byte {self._offset}"
+        )
 
     def _read(self, size: int) -> bytes:
         data = os.pread(self._descriptor, size, self._offset)
@@ -179,7 +187,8 @@ class _Scan:
         self._skip(0 if kind in b"123456" else size)
 
     def _old_gnu_sparse(self, header: bytes, stored: int) -> SparseMember:
-        """Read the map of an old GNU header and of the blocks behind it; the offset is then that of the data."""
+        """Read the map of an old GNU header and of the blocks behind it; the offset is then that of
+        the data."""
         if header[257:265] != b"ustar  \0":
             raise self._fail("a sparse member that is not GNU's")
         fragments = old_gnu_pairs(header[386:482], self._number)
@@ -195,8 +204,11 @@ class _Scan:
         return self._checked(self._number(header[483:495]), stored, fragments)
 
     def _pax_sparse(self, extended: dict[str, str], version: str, stored: int) -> SparseMember:
-        """Read the map of a PAX sparse member: in the records, or in the first blocks of the data (format 1.0)."""
-        size = self._decimal(extended.get(f"{_SPARSE}size") or extended.get(f"{_SPARSE}realsize") or str(stored))
+        """Read the map of a PAX sparse member: in the records, or in the first blocks of the data
+        (format 1.0)."""
+        size = self._decimal(
+            extended.get(f"{_SPARSE}size") or extended.get(f"{_SPARSE}realsize") or str(stored)
+        )
         self._map_bytes = 0
         if version != "1.0":
             count = self._decimal(extended.get(f"{_SPARSE}numblocks", ""))
@@ -209,7 +221,8 @@ class _Scan:
         return self._checked(size, stored - self._map_bytes, pairs(numbers))
 
     def _map_in_data(self, stored: int) -> tuple[int, list[int]]:
-        """Return the number of fragments and the numbers of the map; the offset is then that of the data."""
+        """Return the number of fragments and the numbers of the map; the offset is then that of the
+        data."""
         text = b""
         wanted = 1
         while text.count(b"\n") < wanted:
@@ -268,7 +281,8 @@ class _Scan:
         self._skip(size)
 
     def _records(self, data: bytes) -> dict[str, str]:
-        """Read PAX records, each `LENGTH KEY=VALUE` and a newline, LENGTH being that of the whole."""
+        """Read PAX records, each `LENGTH KEY=VALUE` and a newline, LENGTH being that of the
+        whole."""
         records, start, end = {}, 0, len(data.rstrip(b"\0"))
         numbers = []
         while start < end:
@@ -293,7 +307,9 @@ class _Scan:
         prefix = _field(header[345:500]) if header[257:263] == b"ustar\0" else ""
         return _inside(posixpath.join(prefix, _field(header[:100])).lstrip("/"))
 
-    def _add(self, header: bytes, extended: dict[str, str], member: Extent | SparseMember | str) -> None:
+    def _add(
+        self, header: bytes, extended: dict[str, str], member: Extent | SparseMember | str
+    ) -> None:
         path = self._path(header, extended)
         if path is not None and len(path) <= _MAX_PATH:
             self._members[path] = member

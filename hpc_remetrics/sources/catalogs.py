@@ -20,7 +20,9 @@ def to_json(catalog: Catalog) -> dict[str, Any]:
 def from_json(value: dict[str, Any]) -> Catalog:
     """Return what `to_json` was given."""
     images = [
-        Image(name, Digest.parse(digest), platform, kind, tuple(_parsed(*layer) for layer in layers))
+        Image(
+            name, Digest.parse(digest), platform, kind, tuple(_parsed(*layer) for layer in layers)
+        )
         for name, digest, platform, kind, layers in value["images"]
     ]
     skipped = [Skipped(*one) for one in value["skipped"]]
@@ -28,7 +30,13 @@ def from_json(value: dict[str, Any]) -> Catalog:
 
 
 def _image(image: Image) -> list[Any]:
-    return [image.name, str(image.digest), image.platform, image.manifest_type, list(map(_layer, image.layers))]
+    return [
+        image.name,
+        str(image.digest),
+        image.platform,
+        image.manifest_type,
+        list(map(_layer, image.layers)),
+    ]
 
 
 def _layer(layer: Layer) -> list[Any]:
@@ -37,4 +45,6 @@ def _layer(layer: Layer) -> list[Any]:
 
 
 def _parsed(digest: str, size: int, media_type: str, diff_id: str | None, origin: str) -> Layer:
-    return Layer(Digest.parse(digest), size, media_type, Digest.parse(diff_id) if diff_id else None, origin)
+    return Layer(
+        Digest.parse(digest), size, media_type, Digest.parse(diff_id) if diff_id else None, origin
+    )

@@ -1,7 +1,9 @@
-"""`demo:` — real images assembled from the Python installation that runs, for a first run without a network.
+"""`demo:` — real images assembled from the Python installation that runs, for a first run without a
+network.
 
-Written once as an OCI layout, and used again while the installation stays the same. The files are those
-of the standard library and of installed distributions; compiled files are left out, since they come and go.
+Written once as an OCI layout, and used again while the installation stays the same. The files are
+those of the standard library and of installed distributions; compiled files are left out, since
+they come and go.
 """
 
 from __future__ import annotations
@@ -38,8 +40,30 @@ _TYPES = {
     ("oci", "zstd"): f"{_OCI}.layer.v1.tar+zstd",
     ("docker", "gzip"): f"{_DOCKER}.image.rootfs.diff.tar.gzip",
 }
-_CORE = ("collections", "encodings", "importlib", "json", "re", "os.py", "io.py", "abc.py", "codecs.py", "site.py")
-_MORE = ("asyncio", "email", "http", "logging", "unittest", "xml", "urllib", "ctypes", "html", "sqlite3")
+_CORE = (
+    "collections",
+    "encodings",
+    "importlib",
+    "json",
+    "re",
+    "os.py",
+    "io.py",
+    "abc.py",
+    "codecs.py",
+    "site.py",
+)
+_MORE = (
+    "asyncio",
+    "email",
+    "http",
+    "logging",
+    "unittest",
+    "xml",
+    "urllib",
+    "ctypes",
+    "html",
+    "sqlite3",
+)
 
 Layer = tuple[dict[str, Any], str]
 """Descriptor and diff_id."""
@@ -57,7 +81,8 @@ class DemoSource(OciSource):
         self._is_named = folder is not None
 
     def prepare(self) -> None:
-        """Build the layout unless it is there; two processes may do so at once, and one's work is kept."""
+        """Build the layout unless it is there; two processes may do so at once, and one's work is
+        kept."""
         try:
             if not self._is_named:
                 _make_private(self._folder.parent)
@@ -86,9 +111,15 @@ def _cache() -> Path:
 
 
 def _of_user_in(shared: Path) -> Path:
-    """Return a directory of this user's own in one where everybody can make names, whoever took the first ones."""
-    names = [f"hpc-remetrics-{os.geteuid()}", *(f"hpc-remetrics-{os.geteuid()}-{number}" for number in range(1, 16))]
-    return next((shared / name for name in names if _is_free_or_private(shared / name)), shared / names[0])
+    """Return a directory of this user's own in one where everybody can make names, whoever took the
+    first ones."""
+    names = [
+        f"hpc-remetrics-{os.geteuid()}",
+        *(f"hpc-remetrics-{os.geteuid()}-{number}" for number in range(1, 16)),
+    ]
+    return next(
+        (shared / name for name in names if _is_free_or_private(shared / name)), shared / names[0]
+    )
 
 
 def _is_free_or_private(path: Path) -> bool:
@@ -100,11 +131,14 @@ def _is_free_or_private(path: Path) -> bool:
 
 def _is_private(about: os.stat_result) -> bool:
     """Return whether a directory is the user's and nobody else can write to it."""
-    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+    return (
+        stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
+    )
 
 
 def _make_private(folder: Path) -> None:
-    """Make the directory in which the images of this user are, which nobody else may have made or may write to.
+    """Make the directory in which the images of this user are, which nobody else may have made or
+    may write to.
 
     :raises OSError: somebody has, or may.
     """
@@ -122,7 +156,8 @@ def _make_private(folder: Path) -> None:
 
 
 def _fingerprint() -> str:
-    """Return a word for this installation: the interpreter and the versions of what is installed."""
+    """Return a word for this installation: the interpreter and the versions of what is
+    installed."""
     installed = sorted(f"{one.metadata['Name']} {one.version}" for one in metadata.distributions())
     text = repr((_VERSION, sys.version, sysconfig.get_path("stdlib"), installed))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -143,14 +178,18 @@ def _build(folder: Path) -> None:
     layout = _Layout(folder)
     base = layout.layer(_stdlib(_CORE), "gzip")
     library = layout.layer(_stdlib(_MORE), "zstd")
-    plain = layout.layer(_stdlib(("tkinter", "idlelib", "lib2to3", "pydoc_data", "distutils", "turtle.py")), "none")
+    plain = layout.layer(
+        _stdlib(("tkinter", "idlelib", "lib2to3", "pydoc_data", "distutils", "turtle.py")), "none"
+    )
     packages = [layout.layer(_distribution(one), "gzip") for one in _distributions()]
     changes, again = layout.layer(_changes(1), "gzip"), layout.layer(_changes(2), "zstd")
     layout.image("demo/python:core", [base])
     layout.image("demo/python:latest", [base, library])
     layout.image("demo/python:full", [base, library, plain])
     for number, package in enumerate(packages):
-        layout.image(f"demo/package{number}:1", [base, library, package], "oci" if number % 2 else "docker")
+        layout.image(
+            f"demo/package{number}:1", [base, library, package], "oci" if number % 2 else "docker"
+        )
     layout.image("demo/all:1", [base, library, *packages])
     layout.image("demo/app:1", [base, library, *packages[:2], changes])
     layout.image("demo/app:2", [base, library, *packages[:2], changes, again])
@@ -185,7 +224,9 @@ def _distributions() -> list[metadata.Distribution]:
 
 def _distributed(one: metadata.Distribution) -> list[Path]:
     paths = (Path(str(file.locate())) for file in one.files or () if ".." not in file.parts)
-    return sorted(path for path in paths if path.suffix != ".pyc" and path.is_file() and not path.is_symlink())
+    return sorted(
+        path for path in paths if path.suffix != ".pyc" and path.is_file() and not path.is_symlink()
+    )
 
 
 def _distribution(one: metadata.Distribution) -> Callable[[tarfile.TarFile], None]:
@@ -220,12 +261,17 @@ def _changes(number: int) -> Callable[[tarfile.TarFile], None]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the regular files at and below a path, sorted, without what Python compiles by itself."""
+    """Yield the regular files at and below a path, sorted, without what Python compiles by
+    itself."""
     if path.is_file():
         yield path
         return
     for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if name not in ("__pycache__", "site-packages", "test", "tests"))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in ("__pycache__", "site-packages", "test", "tests")
+        )
         for name in sorted(names):
             file = Path(folder, name)
             if not name.endswith(".pyc") and file.is_file() and not file.is_symlink():
@@ -244,7 +290,9 @@ def _add_file(tar: tarfile.TarFile, path: Path, name: str) -> None:
     _add_bytes(tar, name, path.read_bytes(), status.st_mode & 0o7777, int(status.st_mtime))
 
 
-def _add_bytes(tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644, mtime: int = 1_700_000_000) -> None:
+def _add_bytes(
+    tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644, mtime: int = 1_700_000_000
+) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = len(data), mode, mtime
     tar.addfile(entry, io.BytesIO(data))
@@ -280,8 +328,13 @@ class _Layout:
         manifests = []
         for architecture, layers in platforms.items():
             manifest = self._manifest(layers, "oci", architecture)
-            manifests.append({**manifest, "platform": {"os": "linux", "architecture": architecture}})
-        statement = {"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document"}
+            manifests.append(
+                {**manifest, "platform": {"os": "linux", "architecture": architecture}}
+            )
+        statement = {
+            "_type": "https://in-toto.io/Statement/v0.1",
+            "predicateType": "https://spdx.dev/Document",
+        }
         blob = self._blob(json.dumps(statement).encode(), "application/vnd.in-toto+json")
         attestation = self._json(
             _manifest_of(self._config([], "unknown", "unknown"), [blob]), f"{_OCI}.manifest.v1+json"
@@ -302,11 +355,15 @@ class _Layout:
         self._add(name, self._json(manifest, f"{_OCI}.manifest.v1+json"))
 
     def finish(self) -> None:
-        (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self._index}))
+        (self._folder / "index.json").write_text(
+            json.dumps({"schemaVersion": 2, "manifests": self._index})
+        )
         (self._folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
     def _add(self, name: str, descriptor: dict[str, Any]) -> None:
-        self._index.append({**descriptor, "annotations": {"org.opencontainers.image.ref.name": name}})
+        self._index.append(
+            {**descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
+        )
 
     def _manifest(self, layers: list[Layer], kind: str, architecture: str) -> dict[str, Any]:
         config = self._config([diff_id for _, diff_id in layers], "linux", architecture)
@@ -315,12 +372,19 @@ class _Layout:
             return self._json(_manifest_of(config, blobs), f"{_OCI}.manifest.v1+json")
         config = {**config, "mediaType": f"{_DOCKER}.container.image.v1+json"}
         of_docker = _TYPES["docker", "gzip"]
-        blobs = [{**one, "mediaType": one["mediaType"].replace(_TYPES["oci", "gzip"], of_docker)} for one in blobs]
+        blobs = [
+            {**one, "mediaType": one["mediaType"].replace(_TYPES["oci", "gzip"], of_docker)}
+            for one in blobs
+        ]
         media_type = f"{_DOCKER}.distribution.manifest.v2+json"
         return self._json({**_manifest_of(config, blobs), "mediaType": media_type}, media_type)
 
     def _config(self, diff_ids: list[str], system: str, architecture: str) -> dict[str, Any]:
-        config = {"os": system, "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        config = {
+            "os": system,
+            "architecture": architecture,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }
         return self._json(config, f"{_OCI}.config.v1+json")
 
     def _json(self, value: dict[str, Any], media_type: str) -> dict[str, Any]:
@@ -333,7 +397,12 @@ class _Layout:
 
 
 def _manifest_of(config: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"schemaVersion": 2, "mediaType": f"{_OCI}.manifest.v1+json", "config": config, "layers": layers}
+    return {
+        "schemaVersion": 2,
+        "mediaType": f"{_OCI}.manifest.v1+json",
+        "config": config,
+        "layers": layers,
+    }
 
 
 def _machine() -> str:

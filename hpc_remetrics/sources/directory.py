@@ -1,4 +1,5 @@
-"""A folder as `skopeo copy … dir:` writes it: `manifest.json`, `version`, blobs named by their bare hex."""
+"""A folder as `skopeo copy … dir:` writes it: `manifest.json`, `version`, blobs named by their bare
+hex."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from ..records import Digest
 from .base import Extent, Root
 from .local import LISTING_BYTES, Files, LocalSource
 
-# Layers, configs and, of a copy with all its platforms, manifests; the last is what the format's first version wrote.
+# Layers, configs and, of a copy with all its platforms, manifests; the last is what the format's
+# first version wrote.
 _SUFFIXES = ("", ".manifest.json", ".tar")
 
 

@@ -1,7 +1,7 @@
 """What `docker save` and `podman save` write: a tar with `manifest.json`, image configs and layers.
 
-Such an archive holds no registry manifests, so one is made up for each image: its layers are the files
-as they lie there, each named by the SHA-256 of its bytes.
+Such an archive holds no registry manifests, so one is made up for each image: its layers are the
+files as they lie there, each named by the SHA-256 of its bytes.
 """
 
 from __future__ import annotations
@@ -81,48 +81,72 @@ class DockerArchiveSource(LocalSource):
                 items = enumerate(self._items())
                 self._images = [self._image(number, item) for number, item in items]
             except OSError as error:
-                raise SourceError(f"can't read {self._files.place}: {error.strerror or error}") from None
+                raise SourceError(
+                    f"can't read {self._files.place}: {error.strerror or error}"
+                ) from None
         return self._images
 
     def _offer(self) -> str:
         images = self._load()
         names = [shown(name) for image in images for name in image.tags][:8]
-        return f"it has {', '.join(names)}" if names else f"its images have no names, choose @0 to @{len(images) - 1}"
+        return (
+            f"it has {', '.join(names)}"
+            if names
+            else f"its images have no names, choose @0 to @{len(images) - 1}"
+        )
 
     def _items(self) -> list[Any]:
         if "manifest.json" not in self._files.members:
             is_layout = "oci-layout" in self._files.members
-            hint = f"write oci-archive:{self._files.place}" if is_layout else "save it with docker 1.10 or later"
+            hint = (
+                f"write oci-archive:{self._files.place}"
+                if is_layout
+                else "save it with docker 1.10 or later"
+            )
             raise SourceError(f"{self._files.place} has no manifest.json", hint)
         data = self._files.read("manifest.json", LISTING_BYTES)
         try:
             items = documents.load(data)
         except Malformed as error:
-            raise SourceError(f"{self._files.place}: manifest.json can't be read: {error}") from None
+            raise SourceError(
+                f"{self._files.place}: manifest.json can't be read: {error}"
+            ) from None
         if not isinstance(items, list) or not items:
-            raise SourceError(f"{self._files.place}: manifest.json does not list images as docker save does")
+            raise SourceError(
+                f"{self._files.place}: manifest.json does not list images as docker save does"
+            )
         return items
 
     def _image(self, number: int, item: Any) -> _Saved:
         tags: tuple[str, ...] = ()
         try:
-            tags = tuple(dict.fromkeys(tag for tag in get_list(item, "RepoTags") if isinstance(tag, str)))
+            tags = tuple(
+                dict.fromkeys(tag for tag in get_list(item, "RepoTags") if isinstance(tag, str))
+            )
             config, diff_ids = self._config(get_text(item, "Config"))
             paths = get_list(item, "Layers")
             if not (config or paths):
                 raise Malformed("names neither a config that is there nor layers")
             if len(diff_ids) != len(paths):
                 diff_ids = [None] * len(paths)  # the walk refuses it
-            layers = [self._layer(path, diff_id) for path, diff_id in zip(paths, diff_ids, strict=True)]
+            layers = [
+                self._layer(path, diff_id) for path, diff_id in zip(paths, diff_ids, strict=True)
+            ]
         except Malformed as error:
             unnamed = f"{self._files.name}@{number}"
             return _Saved(tags, unnamed, fault=f"its item in manifest.json: {error}")
-        manifest = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": DOCKER_MANIFEST,
+            "config": config,
+            "layers": layers,
+        }
         unnamed = f"{self._files.name}@{config.get('digest', 'unknown')}"
         return _Saved(tags, unnamed, json.dumps(manifest).encode())
 
     def _config(self, path: str) -> tuple[dict[str, Any], list[Any]]:
-        """Return the descriptor of a config and the diff_ids in it, nothing of one that can't be read."""
+        """Return the descriptor of a config and the diff_ids in it, nothing of one that can't be
+        read."""
         try:
             data = self._files.read(path, _CONFIG_BYTES)
         except SourceError:
@@ -148,7 +172,8 @@ class DockerArchiveSource(LocalSource):
         return {"mediaType": media_type, "digest": digest, "size": extent.size}
 
     def _digest(self, path: str, extent: Extent, diff_id: Any) -> str:
-        """Return the digest of a layer's bytes: as its name says, as the config says, else by reading them all."""
+        """Return the digest of a layer's bytes: as its name says, as the config says, else by
+        reading them all."""
         if named := _BLOB.match(self._files.follow(path) or ""):
             return ":".join(named.groups())
         if isinstance(diff_id, str):
@@ -177,4 +202,7 @@ def _sha256(stream: Any) -> str:
 def _media_type(extent: Extent) -> str:
     with open_extent(extent) as stream:
         first = stream.read(8)
-    return next((word for magic, word in _COMPRESSED.items() if first.startswith(magic)), DOCKER_ARCHIVE_LAYER)
+    return next(
+        (word for magic, word in _COMPRESSED.items() if first.startswith(magic)),
+        DOCKER_ARCHIVE_LAYER,
+    )

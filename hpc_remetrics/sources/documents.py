@@ -29,7 +29,8 @@ class Malformed(ValueError):
 
 
 def shown(text: str, length: int = 255) -> str:
-    r"""Return text that can be stored and printed: control characters and halves of pairs escaped, then cut.
+    r"""Return text that can be stored and printed: control characters and halves of pairs escaped,
+    then cut.
 
     >>> shown("a\x00b")
     'a\\x00b'
@@ -181,7 +182,8 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def get_text(document: dict[str, Any], key: str) -> str:
-    """Return a member that is text, "" if it is missing or null; `Malformed` if it is anything else."""
+    """Return a member that is text, "" if it is missing or null; `Malformed` if it is anything
+    else."""
     value = get(document, key)
     if value is None:
         return ""
@@ -211,14 +213,17 @@ def get_object(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def get_size(document: dict[str, Any]) -> int:
-    """Return the member `size`, -1 if it is missing; `Malformed` if it can't be the size of a blob."""
+    """Return the member `size`, -1 if it is missing; `Malformed` if it can't be the size of a
+    blob."""
     value = get(document, "size")
     if value is None:
         return -1
     if isinstance(value, bool) or not isinstance(value, int):
         raise Malformed("'size' is not a whole number")
     if not 0 <= value <= MAX_SIZE:
-        raise Malformed(f"'size' is {value if abs(value) < 10**30 else 'absurd'}, not between 0 and {MAX_SIZE}")
+        raise Malformed(
+            f"'size' is {value if abs(value) < 10**30 else 'absurd'}, not between 0 and {MAX_SIZE}"
+        )
     return value
 
 
@@ -228,7 +233,8 @@ def get_media_type(document: dict[str, Any]) -> str:
 
 
 def get_platform(document: dict[str, Any]) -> str:
-    """Return `os/architecture[/variant]` of a config or of a descriptor's platform, "" if one of the two is missing.
+    """Return `os/architecture[/variant]` of a config or of a descriptor's platform, "" if one of
+    the two is missing.
 
     >>> get_platform({"os": "linux", "architecture": "arm64", "variant": "v8"})
     'linux/arm64/v8'
@@ -241,7 +247,8 @@ def get_platform(document: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One descriptor, its values checked for their types; the digest is text until somebody needs it.
+    """One descriptor, its values checked for their types; the digest is text until somebody needs
+    it.
 
     :param size: bytes, -1 where it does not say.
     :param media_type: in lower case, without parameters.

@@ -45,7 +45,8 @@ class _Slice(io.RawIOBase):
 
 
 def open_extent(extent: Extent, offset: int = 0) -> BinaryIO:
-    """Return a stream of the extent's bytes from `offset` on; `OSError` if the file can't be opened."""
+    """Return a stream of the extent's bytes from `offset` on; `OSError` if the file can't be
+    opened."""
     if offset < 0:
         raise ValueError(f"an offset is not negative, got {offset}")
     return io.BufferedReader(_Slice(extent, offset))
@@ -65,10 +66,12 @@ class Files(ABC):
 
     @abstractmethod
     def find(self, path: str) -> Extent | None:
-        """Return where the file of that relative path lies, None if there is none; `OSError` if it can't be seen."""
+        """Return where the file of that relative path lies, None if there is none; `OSError` if it
+        can't be seen."""
 
     def head(self, path: str, count: int) -> bytes:
-        """Return at most `count` bytes from the start of a file; `SourceError` if it is missing or can't be read."""
+        """Return at most `count` bytes from the start of a file; `SourceError` if it is missing or
+        can't be read."""
         try:
             extent = self.find(path)
             if extent is None:
@@ -76,7 +79,9 @@ class Files(ABC):
             with open_extent(extent) as stream:
                 return stream.read(count)
         except OSError as error:
-            raise SourceError(f"{self.place}: can't read {path}: {error.strerror or error}") from None
+            raise SourceError(
+                f"{self.place}: can't read {path}: {error.strerror or error}"
+            ) from None
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a file whole; `SourceError` also if it is longer than `limit` bytes."""
@@ -87,7 +92,8 @@ class Files(ABC):
 
 
 class Folder(Files):
-    """A folder on disk; links in it are followed wherever they lead, for they are the user's own."""
+    """A folder on disk; links in it are followed wherever they lead, for they are the user's
+    own."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

@@ -1,7 +1,7 @@
 """From named manifests to images and their layers; what is no layer of an image is counted apart.
 
-A document's kind is decided by its own `mediaType`, then by the descriptor that led to it, then by its
-shape. Nothing in a document raises: what can't be read becomes a `Skipped` with its cause.
+A document's kind is decided by its own `mediaType`, then by the descriptor that led to it, then by
+its shape. Nothing in a document raises: what can't be read becomes a `Skipped` with its cause.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
 from ..wording import counted
 from . import documents, platforms, schema1
 from .base import Root, Source
-from .documents import Descriptor, Malformed, get, get_list, get_media_type, get_object, get_text, has, shown
+from .documents import (
+    Descriptor,
+    Malformed,
+    get,
+    get_list,
+    get_media_type,
+    get_object,
+    get_text,
+    has,
+    shown,
+)
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -76,8 +86,15 @@ _VAGUE = frozenset({"", "application/json", "application/octet-stream", "text/pl
 """Media types that servers and old tools give to anything."""
 
 _IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG}) | _VAGUE
-_MEMBERS = {"index": "manifests", "docker_schema1": "fsLayers", "oci": "layers", "docker_schema2": "layers"}
-_CAUSE_OF_BLOB_ERROR = dict.fromkeys(("missing", "io_error", "denied", "limit_time"), "missing_manifest")
+_MEMBERS = {
+    "index": "manifests",
+    "docker_schema1": "fsLayers",
+    "oci": "layers",
+    "docker_schema2": "layers",
+}
+_CAUSE_OF_BLOB_ERROR = dict.fromkeys(
+    ("missing", "io_error", "denied", "limit_time"), "missing_manifest"
+)
 _PASSING = frozenset({"io_error", "denied", "limit_time", "rate_limited"})
 """Why a registry does not give a blob that it may give another time."""
 
@@ -87,13 +104,17 @@ def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None
 
     :param platforms: `os/architecture[/variant]`; with none, all platforms.
     :returns: one image for each name and manifest digest.
-    :raises SourceError: if the place is not what its reference says; never for what a manifest holds.
+    :raises SourceError: if the place is not what its reference says; never for what a manifest
+        holds.
     """
     return merge(resolve_root(source, root, platforms, limits) for root in source.roots())
 
 
-def resolve_root(source: Source, root: Root, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
-    """Walk what stands under one root: a share of :func:`resolve`'s work, for ranks that divide the roots."""
+def resolve_root(
+    source: Source, root: Root, platforms: Sequence[str] = (), limits: Limits | None = None
+) -> Catalog:
+    """Walk what stands under one root: a share of :func:`resolve`'s work, for ranks that divide the
+    roots."""
     name = shown(root.name, 4096)
     try:
         root, place = source.enter(root)
@@ -129,7 +150,8 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
 
 @dataclass(frozen=True)
 class _Document:
-    """A manifest or index that was read: its bytes, what its descriptor said, how deep it stands."""
+    """A manifest or index that was read: its bytes, what its descriptor said, how deep it
+    stands."""
 
     data: bytes
     media_type: str
@@ -172,15 +194,26 @@ class _Walk:
     def _open_root(self, root: Root) -> None:
         digest = root.digest or Digest(hashlib.sha256(root.manifest).digest())
         media_type = root.media_type.partition(";")[0].strip().lower()
-        document = _Document(root.manifest, media_type, root.platform, digest, 0, root.manifest_type)
+        document = _Document(
+            root.manifest, media_type, root.platform, digest, 0, root.manifest_type
+        )
         if len(root.manifest) > self._limits.manifest_bytes:
-            return self._skip_document(document, "bad_manifest", f"longer than {self._limits.manifest_bytes} bytes")
+            return self._skip_document(
+                document, "bad_manifest", f"longer than {self._limits.manifest_bytes} bytes"
+            )
         self._seen.add(digest)
         self._judge(document)
 
     def _skip(self, item: Descriptor, cause: str, message: str) -> None:
         self.catalog.skipped.append(
-            Skipped(self._name, shown(item.digest), item.size, shown(item.media_type), cause, shown(message, 500))
+            Skipped(
+                self._name,
+                shown(item.digest),
+                item.size,
+                shown(item.media_type),
+                cause,
+                shown(message, 500),
+            )
         )
 
     def miss(self, item: Descriptor, error: BlobError) -> None:
@@ -217,7 +250,9 @@ class _Walk:
                 return self._absent.append((item, str(error)))
             return self.miss(item, error)
         if item.size not in (-1, len(data)):
-            return self._skip(item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}")
+            return self._skip(
+                item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}"
+            )
         self._seen.add(digest)
         self._judge(_Document(data, item.media_type, item.platform, digest, depth))
 
@@ -250,13 +285,17 @@ class _Walk:
             elif kind == "artifact":
                 self._skip_document(document, "artifact", "holds an artifact")
             elif kind == "unknown":
-                self._skip_document(document, "unknown_media_type", "neither a manifest nor an index")
+                self._skip_document(
+                    document, "unknown_media_type", "neither a manifest nor an index"
+                )
             else:
                 self._take_manifest(document, value, kind)
         except Malformed as error:
             self._skip_document(document, "bad_manifest", str(error))
         except RegistryError as error:
-            self.miss(Descriptor(str(document.digest), len(document.data), document.media_type), error)
+            self.miss(
+                Descriptor(str(document.digest), len(document.data), document.media_type), error
+            )
 
     def _take_index(self, document: _Document, value: dict[str, Any]) -> None:
         artifact_type = get_text(value, "artifactType")
@@ -268,7 +307,9 @@ class _Walk:
         children = get_list(value, "manifests")
         self._named |= set(map(_key, children))
         if len(self._named) > (most := self._limits.index_manifests):
-            message = f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)"
+            message = (
+                f"more than {counted(most, 'manifest')} under this name (--limit index_manifests=N)"
+            )
             return self._skip_document(document, "too_many", message)
         self._stack.extend((child, document.depth + 1) for child in reversed(children))
 
@@ -300,9 +341,13 @@ class _Walk:
         if refused == {"attestation"}:
             return self._skip_document(document, "attestation", "a statement about an image")
         if not is_image:
-            return self._skip_document(document, "artifact", "none of its layers is one of an image")
+            return self._skip_document(
+                document, "artifact", "none of its layers is one of an image"
+            )
         manifest_type = document.manifest_type or kind
-        self.catalog.images.append(Image(self._name, document.digest, platform, manifest_type, taken))
+        self.catalog.images.append(
+            Image(self._name, document.digest, platform, manifest_type, taken)
+        )
 
     def _has_too_many(self, document: _Document, layers: Sequence[Any]) -> bool:
         """Tell whether an image has more layers than the limit, and count it apart then."""
@@ -383,7 +428,8 @@ class _Walk:
             return "", []
 
     def _size(self, digest: Digest, size: int) -> int:
-        """Return the size of a layer whose descriptor does not say it, as far as the source knows."""
+        """Return the size of a layer whose descriptor does not say it, as far as the source
+        knows."""
         if size >= 0:
             return size
         # A registry is asked once for a layer that an image names many times.

@@ -16,7 +16,8 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 
 ORIGINAL = "hpc-remetrics.original."
-"""How annotations begin that `download` gives to an entry which it translated: `type`, `digest` and `size` follow."""
+"""How annotations begin that `download` gives to an entry which it translated: `type`, `digest` and
+`size` follow."""
 
 
 class OciSource(LocalSource):
@@ -49,25 +50,38 @@ class OciSource(LocalSource):
         data = self._files.read("index.json", LISTING_BYTES)
         try:
             # A null would mean "no descriptor" to whoever walks the roots.
-            return [{} if entry is None else entry for entry in documents.get_list(documents.parse(data), "manifests")]
+            return [
+                {} if entry is None else entry
+                for entry in documents.get_list(documents.parse(data), "manifests")
+            ]
         except documents.Malformed as error:
             raise SourceError(f"{self._files.place}: index.json is no OCI index: {error}") from None
 
     def _original(self, entry: Any) -> dict[str, Any] | None:
         """Return the descriptor of what an entry was translated from, if that is here."""
         annotations = _annotations(entry)
-        media_type, digest, size = (annotations.get(f"{ORIGINAL}{name}", "") for name in ("type", "digest", "size"))
+        media_type, digest, size = (
+            annotations.get(f"{ORIGINAL}{name}", "") for name in ("type", "digest", "size")
+        )
         try:
             is_here = self.find(Digest.parse(digest)) is not None
         except ValueError:
             return None
-        found = {"mediaType": media_type, "digest": digest, "size": int(size) if size.isdecimal() else None}
+        found = {
+            "mediaType": media_type,
+            "digest": digest,
+            "size": int(size) if size.isdecimal() else None,
+        }
         return {**found, "platform": documents.get(entry, "platform")} if is_here else None
 
     def _name(self, entry: Any) -> str:
         annotations = _annotations(entry)
         digest = documents.get(entry, "digest") if isinstance(entry, dict) else ""
-        return annotations.get(_CONTAINERD_NAME) or annotations.get(_REF_NAME) or f"{self._files.name}@{digest}"
+        return (
+            annotations.get(_CONTAINERD_NAME)
+            or annotations.get(_REF_NAME)
+            or f"{self._files.name}@{digest}"
+        )
 
 
 def _annotations(entry: Any) -> dict[str, str]:
@@ -82,9 +96,24 @@ def _names(entry: Any) -> set[str]:
     """Return what an entry can be chosen by."""
     annotations = _annotations(entry)
     digest = str(documents.get(entry, "digest")) if isinstance(entry, dict) else ""
-    return {name for name in (annotations.get(_REF_NAME), annotations.get(_CONTAINERD_NAME), digest) if name}
+    return {
+        name
+        for name in (annotations.get(_REF_NAME), annotations.get(_CONTAINERD_NAME), digest)
+        if name
+    }
 
 
 def _offer(entries: list[Any]) -> str:
-    names = sorted({documents.shown(name) for entry in entries for name in _names(entry) if "sha256:" not in name})
-    return f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "its images have no names"
+    names = sorted(
+        {
+            documents.shown(name)
+            for entry in entries
+            for name in _names(entry)
+            if "sha256:" not in name
+        }
+    )
+    return (
+        f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+        if names
+        else "its images have no names"
+    )

@@ -80,7 +80,8 @@ def _check(text: str) -> str:
 
 
 def matches(platform: str, wanted: Sequence[str]) -> bool:
-    """Tell whether an image of `platform` was asked for; no wish is any platform, no variant any variant.
+    """Tell whether an image of `platform` was asked for; no wish is any platform, no variant any
+    variant.
 
     >>> matches("linux/arm64/v8", ["linux/arm64"]), matches("linux/arm64", ["linux/arm64/v8"])
     (True, True)

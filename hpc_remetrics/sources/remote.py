@@ -36,9 +36,13 @@ class RemoteSource(Source):
     def enter(self, root: Root) -> tuple[Root, Source]:
         image = Reference.parse(root.place)
         place = _Place(self.reference, self._registries, image)
-        manifest = self._registries.get(image.host).manifest(image.repository, image.version, MANIFEST_BYTES)
+        manifest = self._registries.get(image.host).manifest(
+            image.repository, image.version, MANIFEST_BYTES
+        )
         digest = image.digest or manifest.digest
-        return Root(root.name, manifest.data, manifest.media_type, digest, popularity=root.popularity), place
+        return Root(
+            root.name, manifest.data, manifest.media_type, digest, popularity=root.popularity
+        ), place
 
     def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
         raise RegistryError("missing", f"nothing says which repository holds {digest}")
@@ -81,7 +85,8 @@ class _Place(RemoteSource):
 
 
 class DockerSource(_Place):
-    """One image, or the several of an index; that it can't be had ends the run, as the user named it."""
+    """One image, or the several of an index; that it can't be had ends the run, as the user named
+    it."""
 
     def __init__(self, reference: str, registries: Registries, image: Reference) -> None:
         super().__init__(reference, registries, image)
@@ -91,7 +96,9 @@ class DockerSource(_Place):
             return super().enter(root)
         except RegistryError as error:
             if error.cause == "missing":
-                raise SourceError(f"there is no image {self._image}", "or it wants a login") from None
+                raise SourceError(
+                    f"there is no image {self._image}", "or it wants a login"
+                ) from None
             if error.cause == "rate_limited":
                 raise  # nothing is wrong with the name: the same command goes on later
             raise SourceError(f"{self._image} can't be had: {error.args[0]}", error.hint) from None
@@ -111,7 +118,9 @@ class ReposSource(RemoteSource):
                 image = _image_of(row)
             except UsageError as error:
                 raise SourceError(f"{self._path}: {error.args[0]}") from None
-            sample = (row.stratum, row.weight, drawn[row.stratum]) if row.stratum and row.weight else ()
+            sample = (
+                (row.stratum, row.weight, drawn[row.stratum]) if row.stratum and row.weight else ()
+            )
             popularity = Popularity(_known(row.stars), _known(row.pulls), *sample)
             yield Root(name_of(image), place=str(image), popularity=popularity)
 
@@ -120,13 +129,17 @@ class ReposSource(RemoteSource):
 
 
 def _drawn(rows: Iterable[Repository]) -> Counter[str]:
-    """Count the repositories of each stratum of a sample; of a list that is none nothing is counted."""
+    """Count the repositories of each stratum of a sample; of a list that is none nothing is
+    counted."""
     sampled = itertools.takewhile(lambda row: row.stratum, rows)
-    return Counter(stratum for stratum, _, _ in {(row.stratum, row.registry, row.name) for row in sampled})
+    return Counter(
+        stratum for stratum, _, _ in {(row.stratum, row.registry, row.name) for row in sampled}
+    )
 
 
 def name_of(image: Reference) -> str:
-    """Return what an image is called in a dataset: Docker Hub's own name there, elsewhere with the host.
+    """Return what an image is called in a dataset: Docker Hub's own name there, elsewhere with the
+    host.
 
     >>> name_of(Reference.parse("docker://redis")), name_of(Reference.parse("quay.io/a/b:1"))
     ('library/redis:latest', 'quay.io/a/b:1')

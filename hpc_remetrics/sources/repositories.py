@@ -1,7 +1,7 @@
 """A list of repositories as CSV: what `crawl` writes, and what `download` and `repos:` read.
 
-The first three columns are those of the 2017 tool (stars, pulls, name); it knew no others, and no head
-line. Its own lists are read too: three columns, or a name a line.
+The first three columns are those of the 2017 tool (stars, pulls, name); it knew no others, and no
+head line. Its own lists are read too: three columns, or a name a line.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _text(value: Any) -> str:
 
 
 def read_repositories(path: Path) -> Iterator[Repository]:
-    """Yield the rows of a list: of this program, of the 2017 tool (stars, pulls, name), or a name a line.
+    """Yield the rows of a list: of this program, of the 2017 tool (stars, pulls, name), or a name a
+    line.
 
     :raises SourceError: the file can't be read, or a line is none of these; it says which.
     """
@@ -133,7 +134,8 @@ def _rows(path: Path, reader: Any) -> Iterator[Repository]:
             row = _row(dict(zip(names, cells, strict=False)))
         except ValueError as error:
             raise SourceError(
-                f"{path}, line {reader.line_num}: {error}", "a line is: stars, pulls, name; or a name"
+                f"{path}, line {reader.line_num}: {error}",
+                "a line is: stars, pulls, name; or a name",
             ) from None
         yield row
 
@@ -144,7 +146,9 @@ def _check_cells(cells: list[str]) -> None:
         if "\0" in cell:
             raise ValueError("a NUL character; if the file is in UTF-16, save it as UTF-8")
         if "\n" in cell or "\r" in cell:
-            raise ValueError("a value goes over several lines; is there a quote that nothing closes?")
+            raise ValueError(
+                "a value goes over several lines; is there a quote that nothing closes?"
+            )
 
 
 def _row(cells: dict[str, str]) -> Repository:

@@ -1,7 +1,9 @@
-"""From sources to a catalog: rank 0 walks what lies on file systems, all ranks what registries hold.
+"""From sources to a catalog: rank 0 walks what lies on file systems, all ranks what registries
+hold.
 
-What a registry gave is kept in a journal beside the parts. So a start that follows asks only for what is missing,
-and what a tag named when it was first asked stays that for the whole of a run, however often it is resumed.
+What a registry gave is kept in a journal beside the parts. So a start that follows asks only for
+what is missing, and what a tag named when it was first asked stays that for the whole of a run,
+however often it is resumed.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class Resolver:
 
     :param platforms: as `resolve` takes them.
     :param folder: where the journal is; None: nothing is kept.
-    :param keep: where the sources keep what they give, None if they don't; what was resolved without is asked anew.
+    :param keep: where the sources keep what they give, None if they don't; what was resolved
+        without is asked anew.
     :param beat: called on the root, often.
     """
 
@@ -66,13 +69,16 @@ class Resolver:
         self._platforms, self._limits, self._folder = platforms, limits, folder
         self._stop, self._beat, self._quiet = stop or StopRequest(), beat, quiet
 
-    def resolve(self, comm: Comm, sources: Sequence[Source], registries: Registries) -> Catalog | None:
-        """Return the catalog on the root, None elsewhere; every rank calls it, with the same sources.
+    def resolve(
+        self, comm: Comm, sources: Sequence[Source], registries: Registries
+    ) -> Catalog | None:
+        """Return the catalog on the root, None elsewhere; every rank calls it, with the same
+        sources.
 
         Rows stand in the order of the sources and of their roots, however many ranks took part.
 
-        :raises RemetricsError: on every rank alike; `Stopped` after a signal, exit code 4 too where a registry's
-            limit is used up.
+        :raises RemetricsError: on every rank alike; `Stopped` after a signal, exit code 4 too where
+            a registry's limit is used up.
         :raises UsageError: on every rank, if no image is for one of the platforms.
         """
         found: dict[_Place, Catalog] = {}
@@ -136,7 +142,11 @@ class _Plan:
     """The roots at registries that the journal doesn't know."""
 
     def __init__(
-        self, sources: Sequence[Source], found: dict[_Place, Catalog], journal: Journal | None, quiet: bool
+        self,
+        sources: Sequence[Source],
+        found: dict[_Place, Catalog],
+        journal: Journal | None,
+        quiet: bool,
     ) -> None:
         self._found, self._journal = found, journal
         known = {key: catalogs.from_json(value) for key, value in journal} if journal else {}

@@ -1,4 +1,5 @@
-"""Docker's first manifest schema, signed and unsigned: digests newest first, no sizes, no media types."""
+"""Docker's first manifest schema, signed and unsigned: digests newest first, no sizes, no media
+types."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from .documents import Malformed, get, get_list, get_platform, get_text, parse, 
 
 
 def payload(data: bytes, document: dict[str, Any]) -> bytes:
-    """Return the bytes that the manifest's digest is of: those of a signed one without its signatures.
+    """Return the bytes that the manifest's digest is of: those of a signed one without its
+    signatures.
 
-    A signature's protected header says how long the text before the signatures is, and what follows them.
-    `Malformed` if it says so wrongly.
+    A signature's protected header says how long the text before the signatures is, and what follows
+    them. `Malformed` if it says so wrongly.
     """
     signatures = get_list(document, "signatures")
     if not signatures:

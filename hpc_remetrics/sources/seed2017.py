@@ -1,8 +1,9 @@
-"""The folder that the 2017 downloader wrote: `manifests/`, `configs/`, `layers/`, with times in the file names.
+"""The folder that the 2017 downloader wrote: `manifests/`, `configs/`, `layers/`, with times in the
+file names.
 
 A manifest is `NAMESPACE-REPOSITORY-TAG-TIME.json`, with a dash for every slash; a blob is
-`sha256-HEX-TIME`. What was downloaded again has a second file with a later time; a download that broke
-off left a short one. Configs lie in `layers/` until somebody moves them.
+`sha256-HEX-TIME`. What was downloaded again has a second file with a later time; a download that
+broke off left a short one. Configs lie in `layers/` until somebody moves them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _PLACES = ("layers", "configs")
 
 
 class Seed2017Source(LocalSource):
-    """The images of such a folder: of each name the newest manifest, of each blob the newest whole file."""
+    """The images of such a folder: of each name the newest manifest, of each blob the newest whole
+    file."""
 
     def __init__(self, reference: str, folder: Path) -> None:
         self.reference = reference
@@ -92,7 +94,8 @@ class Seed2017Source(LocalSource):
 
 
 def image_name(file: str) -> tuple[str, float]:
-    """Return the image that a manifest's file name stands for, and when it was downloaded (0: it does not say).
+    """Return the image that a manifest's file name stands for, and when it was downloaded (0: it
+    does not say).
 
     Docker Hub's namespaces have no dash, so the first one was a slash.
 
@@ -112,7 +115,8 @@ def image_name(file: str) -> tuple[str, float]:
 
 
 class _Index:
-    """The names of all blobs: sorted records of one width in one piece, since there may be millions."""
+    """The names of all blobs: sorted records of one width in one piece, since there may be
+    millions."""
 
     def __init__(self, folder: Path) -> None:
         self._folders: list[str] = []
@@ -121,7 +125,8 @@ class _Index:
         self._data = b"".join(record.ljust(self._width, b"\0") for record in records)
 
     def _scan(self, folder: Path) -> Iterator[bytes]:
-        """Yield digest, number of the folder, and what stands around the digest in the file's name."""
+        """Yield digest, number of the folder, and what stands around the digest in the file's
+        name."""
         for place in _PLACES:
             for found, folders, names in os.walk(folder / place, onerror=_complain):
                 folders.sort()
@@ -153,7 +158,8 @@ class _Index:
 
 
 def _complain(error: OSError) -> None:
-    """Let a folder be missing, and nothing else: a blob that can't be seen is not one that isn't there."""
+    """Let a folder be missing, and nothing else: a blob that can't be seen is not one that isn't
+    there."""
     if not isinstance(error, FileNotFoundError):
         raise SourceError(f"can't list {error.filename}: {error.strerror}", "make it readable")
 

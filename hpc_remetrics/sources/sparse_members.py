@@ -1,4 +1,5 @@
-"""Sparse members of an archive that is read in place: their maps, and a whole copy of each that is asked for."""
+"""Sparse members of an archive that is read in place: their maps, and a whole copy of each that is
+asked for."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class SparseMember:
 
 
 def checked(offset: int, size: int, stored: int, fragments: Fragments) -> SparseMember:
-    """Return the member; `ValueError` if its fragments overlap, pass its end, or are not what is stored."""
+    """Return the member; `ValueError` if its fragments overlap, pass its end, or are not what is
+    stored."""
     end = 0
     for start, length in fragments:
         if length < 0 or start < end or start + length > size:
@@ -51,7 +53,8 @@ def pairs(numbers: Iterable[int]) -> Fragments:
 
 
 def old_gnu_pairs(table: bytes, number: Callable[[bytes], int]) -> Fragments:
-    """Return the fragments that a table of an old GNU header, or of a block that extends it, names."""
+    """Return the fragments that a table of an old GNU header, or of a block that extends it,
+    names."""
     found = []
     for offset, length in _PAIR.iter_unpack(table[: len(table) // 24 * 24]):
         if not offset[0]:
@@ -61,7 +64,8 @@ def old_gnu_pairs(table: bytes, number: Callable[[bytes], int]) -> Fragments:
 
 
 class Expanded:
-    """Whole copies of sparse members, in one file without a name in the directory for temporary files.
+    """Whole copies of sparse members, in one file without a name in the directory for temporary
+    files.
 
     They live as long as this object. The holes take no room.
     """

@@ -1,7 +1,8 @@
-"""Two datasets side by side: what came, what went and what stayed, and the types and ratios that moved.
+"""Two datasets side by side: what came, what went and what stayed, and the types and ratios that
+moved.
 
-Layers and contents are told by digest. Both tables are sorted by it, so they are gone through side by side, in
-memory that does not grow with them.
+Layers and contents are told by digest. Both tables are sorted by it, so they are gone through side
+by side, in memory that does not grow with them.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ class Comparison:
 def compare(first: Dataset, second: Dataset) -> Comparison:
     """Compare two datasets."""
     layers, _ = _moved(first.layers, second.layers, "CLS")
-    contents, retyped = _moved(first.contents, second.contents, "size", _names(first), _names(second))
+    contents, retyped = _moved(
+        first.contents, second.contents, "size", _names(first), _names(second)
+    )
     sums = _by_type(first), _by_type(second)
     return Comparison(
         _images(first, second),
@@ -107,25 +110,39 @@ def compare(first: Dataset, second: Dataset) -> Comparison:
 
 
 def _moved(
-    first: Table, second: Table, size: str, one: np.ndarray | None = None, other: np.ndarray | None = None
+    first: Table,
+    second: Table,
+    size: str,
+    one: np.ndarray | None = None,
+    other: np.ndarray | None = None,
 ) -> tuple[Moved, int]:
-    """Return what moved between two tables with digests, and how many of what stayed have another type."""
+    """Return what moved between two tables with digests, and how many of what stayed have another
+    type."""
     moved, retyped = Moved(), 0
     for (a, digests_a), (b, digests_b) in _side_by_side(first, second):
-        _, in_a, in_b = np.intersect1d(digests_a, digests_b, assume_unique=True, return_indices=True)
-        bytes_a, bytes_b = (table.column(size, at.start, at.stop) for table, at in ((first, a), (second, b)))
+        _, in_a, in_b = np.intersect1d(
+            digests_a, digests_b, assume_unique=True, return_indices=True
+        )
+        bytes_a, bytes_b = (
+            table.column(size, at.start, at.stop) for table, at in ((first, a), (second, b))
+        )
         stayed = Amount(len(in_a), int(bytes_b[in_b].sum()))
         moved.stayed += stayed
         moved.went += Amount(len(digests_a) - len(in_a), int(bytes_a.sum() - bytes_a[in_a].sum()))
         moved.came += Amount(len(digests_b) - len(in_b), int(bytes_b.sum()) - stayed.bytes)
         if one is not None and other is not None:
-            types_a, types_b = (table.column("type", at.start, at.stop) for table, at in ((first, a), (second, b)))
+            types_a, types_b = (
+                table.column("type", at.start, at.stop) for table, at in ((first, a), (second, b))
+            )
             retyped += int((one[types_a[in_a]] != other[types_b[in_b]]).sum())
     return moved, retyped
 
 
-def _side_by_side(first: Table, second: Table) -> Iterator[tuple[tuple[slice, np.ndarray], tuple[slice, np.ndarray]]]:
-    """Yield rows and digests of both tables up to one digest after another, so that equal ones come together."""
+def _side_by_side(
+    first: Table, second: Table
+) -> Iterator[tuple[tuple[slice, np.ndarray], tuple[slice, np.ndarray]]]:
+    """Yield rows and digests of both tables up to one digest after another, so that equal ones come
+    together."""
     tables, at = (first, second), [0, 0]
     while at[0] < len(first) or at[1] < len(second):
         # All digests have 32 bytes, so that it is no matter that `S` ends at trailing zeros.
@@ -134,7 +151,10 @@ def _side_by_side(first: Table, second: Table) -> Iterator[tuple[tuple[slice, np
             for table, start in zip(tables, at, strict=True)
         ]
         bound = min(part[-1] for part in digests if len(part))
-        ends = [start + int(np.searchsorted(part, bound, "right")) for start, part in zip(at, digests, strict=True)]
+        ends = [
+            start + int(np.searchsorted(part, bound, "right"))
+            for start, part in zip(at, digests, strict=True)
+        ]
         (low_a, low_b), (high_a, high_b) = at, ends
         yield (
             (slice(low_a, high_a), digests[0][: high_a - low_a]),
@@ -164,7 +184,8 @@ def _by_type(dataset: Dataset) -> dict[tuple[str, str, str], np.ndarray]:
     sums = np.zeros((len(dataset.types), 2), np.int64)
     for start in range(0, len(dataset.contents), CHUNK_ROWS):
         types, copies, size = (
-            dataset.contents.column(name, start, start + CHUNK_ROWS) for name in ("type", "copies", "size")
+            dataset.contents.column(name, start, start + CHUNK_ROWS)
+            for name in ("type", "copies", "size")
         )
         np.add.at(sums, types, np.stack([copies, copies * size], axis=1))
     names = (dataset.types.readable(name).tolist() for name in ("description", "group", "class"))
@@ -182,7 +203,10 @@ def _types_moved(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) ->
     none = np.zeros(2, np.int64)
     found = []
     for name in sorted(first.keys() | second.keys()):
-        (files, size), (files_now, size_now) = first.get(name, none).tolist(), second.get(name, none).tolist()
+        (files, size), (files_now, size_now) = (
+            first.get(name, none).tolist(),
+            second.get(name, none).tolist(),
+        )
         if (files, size) != (files_now, size_now):
             found.append(TypeMoved(name, (files, files_now), (size, size_now)))
     return sorted(found, key=lambda one: (-abs(one.moved), one.name))
@@ -194,7 +218,9 @@ def _numbers(first: Dataset, second: Dataset, contents: Moved) -> dict[str, tupl
 
 
 def _sums(dataset: Dataset, contents: Amount) -> dict[str, float]:
-    CLS, TLS, FLS, files = (int(dataset.layers[name].sum()) for name in ("CLS", "TLS", "FLS", "files"))
+    CLS, TLS, FLS, files = (
+        int(dataset.layers[name].sum()) for name in ("CLS", "TLS", "FLS", "files")
+    )
     sizes, shared = dataset.layers["CLS"], dataset.image_layers["layer"]
     without_sharing = int(sizes[shared].sum())
     return {

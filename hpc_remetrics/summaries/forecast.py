@@ -1,4 +1,5 @@
-"""How long layers will take, and what ranks and nodes need for them, by the times of an earlier run.
+"""How long layers will take, and what ranks and nodes need for them, by the times of an earlier
+run.
 
 >>> rates = Rates(layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=1.0, rank_bytes=300_000_000)
 >>> found = forecast(rates, [10**7] * 1000, [0] * 1000, ranks=11, nodes=1)
@@ -37,9 +38,11 @@ _LEAST_MEMORY = 1_000_000_000
 class Rates:
     """What an earlier run took.
 
-    :ivar layer_seconds: CPU seconds of a layer whatever its size, and `byte_seconds` of each compressed byte.
+    :ivar layer_seconds: CPU seconds of a layer whatever its size, and `byte_seconds` of each
+    compressed byte.
     :ivar entries_a_byte: entries for each compressed byte.
-    :ivar wall_a_cpu: seconds for each CPU second, as ranks that share cores or wait for disks have it.
+    :ivar wall_a_cpu: seconds for each CPU second, as ranks that share cores or wait for disks have
+    it.
     :ivar rank_bytes: peak memory of a rank and its child together.
     """
 
@@ -54,7 +57,8 @@ class Rates:
 class Forecast:
     """What a run will take; `scratch_bytes` and `memory_bytes` of the node that needs most.
 
-    :ivar rank_memory_bytes: what to ask for each rank: half as much again as the earlier run took, 1 GB at least.
+    :ivar rank_memory_bytes: what to ask for each rank: half as much again as the earlier run took,
+    1 GB at least.
     :ivar limit_seconds: a time limit with half as much again, in whole quarters of an hour.
     """
 
@@ -83,7 +87,8 @@ def _rates(dataset: Dataset) -> Rates:
     profiled = seconds > 0
     if not profiled.any():
         raise UsageError(
-            f"{dataset.path} does not tell how long its layers took", "take a dataset that this version made"
+            f"{dataset.path} does not tell how long its layers took",
+            "take a dataset that this version made",
         )
     seconds, size = seconds[profiled].astype(float), size[profiled]
     fixed = _fixed(seconds, size)
@@ -98,14 +103,20 @@ def _rates(dataset: Dataset) -> Rates:
 
 
 def _fixed(seconds: np.ndarray, size: np.ndarray) -> float:
-    """Return the seconds of a layer of no size: the median of the smallest tenth, less what their bytes take."""
+    """Return the seconds of a layer of no size: the median of the smallest tenth, less what their
+    bytes take."""
     small = np.argsort(size)[: max(len(size) // 10, 1)]
     rate = seconds.sum() / max(size.sum(), 1.0)
     return float(max(np.median(seconds[small] - rate * size[small]), 0.0))
 
 
 def forecast(
-    rates: Rates, sizes: Sequence[int], fetched: Sequence[int], ranks: int, nodes: int, unpack: bool = False
+    rates: Rates,
+    sizes: Sequence[int],
+    fetched: Sequence[int],
+    ranks: int,
+    nodes: int,
+    unpack: bool = False,
 ) -> Forecast:
     """Predict a run over layers of these compressed sizes.
 
@@ -114,13 +125,22 @@ def forecast(
     :param unpack: the layers are unpacked on scratch.
     """
     workers, here = max(ranks - 1, 1), math.ceil(ranks / nodes)
-    times = [rates.wall_a_cpu * (rates.layer_seconds + rates.byte_seconds * max(size, 0)) for size in sizes]
+    times = [
+        rates.wall_a_cpu * (rates.layer_seconds + rates.byte_seconds * max(size, 0))
+        for size in sizes
+    ]
     longest = max(times, default=0.0)
     profile = max(sum(times) / workers, longest)
     entries = int(rates.entries_a_byte * sum(max(size, 0) for size in sizes))
     gather = entries / (_GATHER_ROWS * ranks)
-    taken = [max(blob, 0) + UNPACKED * unpack * max(size, 0) for size, blob in zip(sizes, fetched, strict=True)]
-    blobs = min(sum(heapq.nlargest(AHEAD_LAYERS * here, taken)), here * max(AHEAD_BYTES, max(taken, default=0)))
+    taken = [
+        max(blob, 0) + UNPACKED * unpack * max(size, 0)
+        for size, blob in zip(sizes, fetched, strict=True)
+    ]
+    blobs = min(
+        sum(heapq.nlargest(AHEAD_LAYERS * here, taken)),
+        here * max(AHEAD_BYTES, max(taken, default=0)),
+    )
     scratch = _TABLE + max(blobs + here * _SPILL, _ROW * entries // nodes)
     return Forecast(
         ranks,

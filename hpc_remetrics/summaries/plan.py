@@ -32,13 +32,22 @@ def plan_numbers(options: PlanOptions) -> tuple[dict[str, Any], Forecast | None]
     return _numbers(catalog, layers, plan, options.ranks), _forecast(options, sources, layers)
 
 
-def _forecast(options: PlanOptions, sources: Sequence[Source], layers: Sequence[Layer]) -> Forecast | None:
+def _forecast(
+    options: PlanOptions, sources: Sequence[Source], layers: Sequence[Layer]
+) -> Forecast | None:
     if options.calibration is None:
         return None
     remote = any(source.is_remote for source in sources)
     sizes = [layer.size for layer in layers]
     rates = rates_of(options.calibration)
-    return forecast(rates, sizes, sizes if remote else [0] * len(sizes), options.ranks, options.nodes, options.extract)
+    return forecast(
+        rates,
+        sizes,
+        sizes if remote else [0] * len(sizes),
+        options.ranks,
+        options.nodes,
+        options.extract,
+    )
 
 
 def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> dict[str, Any]:

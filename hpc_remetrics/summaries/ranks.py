@@ -13,9 +13,11 @@ _STAGES = {"busy": "profiling", "fetch": "fetching", "publish": "publishing", "i
 
 @dataclass(frozen=True)
 class Ranks:
-    """Profiling ranks of all jobs on a dataset; a value a rank of a job, none where the dataset does not say.
+    """Profiling ranks of all jobs on a dataset; a value a rank of a job, none where the dataset
+    does not say.
 
-    :ivar layers_per_second: while the rank had a layer, as is `bytes_per_second`, of compressed bytes.
+    :ivar layers_per_second: while the rank had a layer, as is `bytes_per_second`, of compressed
+    bytes.
     :ivar seconds: stage -> seconds by the clock; fetching and publishing go on beside the others.
     """
 

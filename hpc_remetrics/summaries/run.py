@@ -11,8 +11,8 @@ from ..dataset.reader import Dataset
 class RunTotals:
     """Sums over all jobs on a dataset, and their profiling ranks.
 
-    :ivar rank_seconds: ranks times seconds of profiling; `busy_seconds` of them a rank's child had a layer,
-        in `idle_seconds` none. `fetch_seconds` and `publish_seconds` may overlap with both.
+    :ivar rank_seconds: ranks times seconds of profiling; `busy_seconds` of them a rank's child had
+    a layer, in `idle_seconds` none. `fetch_seconds` and `publish_seconds` may overlap with both.
     """
 
     jobs: int

@@ -1,4 +1,5 @@
-"""How far the work on a dataset is, seen from outside: its parts, the notes of its jobs, who holds its lock."""
+"""How far the work on a dataset is, seen from outside: its parts, the notes of its jobs, who holds
+its lock."""
 
 from __future__ import annotations
 
@@ -51,15 +52,19 @@ class JobStatus:
 class Status:
     """How far a dataset is.
 
-    :ivar state: `running`, `gathering`, `stopped`, or `done` (the dataset is there and no job is on it).
+    :ivar state: `running`, `gathering`, `stopped`, or `done` (the dataset is there and no job is on
+    it).
     :ivar held_by: host and process of the jobs that hold it.
-    :ivar ledger: of the published layers; `pending` are those in no part, -1 where no note says how many there are.
+    :ivar ledger: of the published layers; `pending` are those in no part, -1 where no note says how
+    many there are.
     :ivar unpublished: layers that running jobs are done with, but no part holds yet.
-    :ivar bytes_done: compressed bytes of published layers, `bytes_left` of the others (-1: unknown).
+    :ivar bytes_done: compressed bytes of published layers, `bytes_left` of the others (-1:
+    unknown).
     :ivar layers_a_second: of the running jobs, as is `bytes_a_second`.
     :ivar seconds_left: by that rate; -1 where none can be told.
     :ivar parts_made_by: names of the other users who made parts.
-    :ivar causes: of the published layers that are failed or partial; `again` of them are tried by the next start.
+    :ivar causes: of the published layers that are failed or partial; `again` of them are tried by
+    the next start.
     """
 
     dataset: str
@@ -81,29 +86,47 @@ class Status:
 
 
 def status(output: Path) -> Status:
-    """Look at a dataset's parts, notes and lock, and change nothing; `DatasetError` if there is no trace of it."""
+    """Look at a dataset's parts, notes and lock, and change nothing; `DatasetError` if there is no
+    trace of it."""
     folder = parts_folder(output)
     if not (output.exists() or folder.is_dir() or lock_path(output).exists()):
-        raise DatasetError(f"there is no {output}, nor any part of it", "name the file that `analyze -o` was given")
+        raise DatasetError(
+            f"there is no {output}, nor any part of it", "name the file that `analyze -o` was given"
+        )
     found, notes = scan(folder, SerialComm()), read_notes(folder)
     held = _held(output, notes)
     done = finished(found.parts)
-    sizes = {d: s for part in found.parts for d, s in zip(part.digests(), part.layers["CLS"].tolist(), strict=True)}
+    sizes = {
+        d: s
+        for part in found.parts
+        for d, s in zip(part.digests(), part.layers["CLS"].tolist(), strict=True)
+    }
     bytes_done = sum(sizes.values())
     jobs = [_job(note, held) for note in notes]
     running = [job for job in jobs if job.running]
     published = Counter(dict.fromkeys((job.job for job in running), 0))
     for part in found.parts:
         published[part.path.name.split("-")[1]] += len(part.layers)
-    rates = [sum(getattr(job, name) / max(job.seconds, 1.0) for job in running) for name in ("layers", "bytes")]
+    rates = [
+        sum(getattr(job, name) / max(job.seconds, 1.0) for job in running)
+        for name in ("layers", "bytes")
+    ]
     whole = notes[-1] if notes else None
     bytes_left = max(whole.bytes - bytes_done, 0) if whole else -1
     ledger = _ledger(output, done, whole)
-    failures = {f.digest: f.cause for part in found.parts for f in part.failures if done[f.digest][0] != "ok"}
+    failures = {
+        f.digest: f.cause
+        for part in found.parts
+        for f in part.failures
+        if done[f.digest][0] != "ok"
+    }
     return Status(
         dataset=str(output),
         state=_state(bool(held), ledger.pending, output),
-        held_by=[f"process {process} on {host}" + (f" (share {n})" if n else "") for n, host, process in held],
+        held_by=[
+            f"process {process} on {host}" + (f" (share {n})" if n else "")
+            for n, host, process in held
+        ],
         ledger=ledger,
         unpublished=sum(max(job.layers - published[job.job], 0) for job in running),
         bytes_done=bytes_done,
@@ -115,19 +138,25 @@ def status(output: Path) -> Status:
         damaged_parts=len(found.damaged),
         parts_made_by=found.others,
         causes=dict(Counter(failures.values()).most_common()),
-        again=sum(done[d][0] == "failed" and cause in TRANSIENT_CAUSES for d, cause in failures.items()),
+        again=sum(
+            done[d][0] == "failed" and cause in TRANSIENT_CAUSES for d, cause in failures.items()
+        ),
         jobs=jobs,
     )
 
 
 def _held(output: Path, notes: list[JobNote]) -> list[tuple[int, str, str]]:
-    """Return who holds the output; by the notes of jobs where the lock is not for this user to read."""
+    """Return who holds the output; by the notes of jobs where the lock is not for this user to
+    read."""
     try:
         return holders(output)
     except PermissionError:
         now = time.time()
         lasting = [note for note in notes if not note.ended and now - note.updated < _FRESH]
-        return [(int(note.share.partition("/")[0] or 0), note.host, str(note.process)) for note in lasting]
+        return [
+            (int(note.share.partition("/")[0] or 0), note.host, str(note.process))
+            for note in lasting
+        ]
 
 
 def _state(held: bool, pending: int, output: Path) -> str:

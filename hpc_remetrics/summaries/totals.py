@@ -29,7 +29,8 @@ class TypeTotal:
 
 @dataclass(frozen=True)
 class Totals:
-    """The totals of one dataset; bytes are bytes, ratios plain numbers, NaN-free (0.0 where nothing is).
+    """The totals of one dataset; bytes are bytes, ratios plain numbers, NaN-free (0.0 where nothing
+    is).
 
     `bytes_without_sharing` counts each image's layers for itself, `CLS` each layer once.
     """
@@ -59,7 +60,8 @@ class Totals:
 
 
 def totals(dataset: Dataset) -> Totals:
-    """Return the totals: of entries and contents by the metrics, or, without these, by reading them in pieces."""
+    """Return the totals: of entries and contents by the metrics, or, without these, by reading them
+    in pieces."""
     layers, known = dataset.layers, dataset.metrics if dataset.has_metrics else None
     files, fls = int(layers["files"].sum()), int(layers["FLS"].sum())
     content_bytes = (
@@ -119,7 +121,9 @@ def _known_words(metrics: Metrics, what: str) -> dict[str, int]:
     """Return the same from the metrics."""
     table = metrics["words"]
     chosen = table.readable("what") == what
-    found = dict(zip(table.readable("word")[chosen].tolist(), table["count"][chosen].tolist(), strict=True))
+    found = dict(
+        zip(table.readable("word")[chosen].tolist(), table["count"][chosen].tolist(), strict=True)
+    )
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -141,7 +145,9 @@ def _types(dataset: Dataset) -> list[TypeTotal]:
     names = dataset.types.readable("description").tolist()
     contents, copies, size = (np.zeros(len(names), np.int64) for _ in range(3))
     columns = ("type", "copies", "size")
-    for type_, copy, length in zip(*(_pieces(dataset.contents, name) for name in columns), strict=True):
+    for type_, copy, length in zip(
+        *(_pieces(dataset.contents, name) for name in columns), strict=True
+    ):
         contents += np.bincount(type_, minlength=len(names))
         np.add.at(copies, type_, copy)
         np.add.at(size, type_, copy * length)
@@ -158,7 +164,11 @@ def _classes(dataset: Dataset, types: list[TypeTotal]) -> list[TypeTotal]:
     return sorted(_shared(names.tolist(), *sums), key=lambda one: (-one.bytes, one.name))
 
 
-def _shared(names: list[str], contents: np.ndarray, copies: np.ndarray, size: np.ndarray) -> list[TypeTotal]:
+def _shared(
+    names: list[str], contents: np.ndarray, copies: np.ndarray, size: np.ndarray
+) -> list[TypeTotal]:
     all_copies, all_bytes = int(copies.sum()), int(size.sum())
     rows = zip(names, contents.tolist(), copies.tolist(), size.tolist(), strict=True)
-    return [TypeTotal(n, c, k, b, _ratio(k, all_copies), _ratio(b, all_bytes)) for n, c, k, b in rows]
+    return [
+        TypeTotal(n, c, k, b, _ratio(k, all_copies), _ratio(b, all_bytes)) for n, c, k, b in rows
+    ]

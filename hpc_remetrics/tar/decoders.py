@@ -1,8 +1,8 @@
 """The compressions of layers: how to recognise them, and a decoder for each.
 
 Every decoder has the interface of `bz2.BZ2Decompressor` (`decompress(data, max_length)`, `eof`,
-`needs_input`, `unused_data`), and decodes one member: a zstd frame, a stream of xz or bzip2, and of a gzip member
-what follows its header (`after_gzip_header`).
+`needs_input`, `unused_data`), and decodes one member: a zstd frame, a stream of xz or bzip2, and of
+a gzip member what follows its header (`after_gzip_header`).
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ _FOREIGN = {
 """First bytes of what is compressed or packed otherwise, and its name."""
 
 _ZSTD_WINDOW_LOG = 29
-"""Binary logarithm of the widest window of a zstd frame in bytes: what containerd and podman accept."""
+"""Binary logarithm of the widest window of a zstd frame in bytes: what containerd and podman
+accept."""
 
 
 def compression_of(head: bytes) -> str:
-    """Say how a blob that begins with these bytes (10 suffice) is compressed, a word of `records.COMPRESSIONS`.
+    """Say how a blob that begins with these bytes (10 suffice) is compressed, a word of
+    `records.COMPRESSIONS`.
 
     >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b"usr/bin/env")
     ('gzip', 'none')
@@ -104,7 +106,8 @@ def foreign_format(head: bytes) -> str:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """Recognise the header of .lzma files as `xz --format=lzma` does: its fields have few sensible values."""
+    """Recognise the header of .lzma files as `xz --format=lzma` does: its fields have few sensible
+    values."""
     if len(head) < 13 or head[0] >= 9 * 5 * 5:
         return False
     dictionary = int.from_bytes(head[1:5], "little")
@@ -139,7 +142,8 @@ def decoder_for(compression: str, memory: int) -> Callable[[], Any]:
 
 
 def patient_decoder_for(compression: str, memory: int) -> Callable[[], Any]:
-    """Return the same for decoders that give every byte before a fault, if they are asked for one at a time."""
+    """Return the same for decoders that give every byte before a fault, if they are asked for one
+    at a time."""
     if compression == "gzip":
         # ISA-L decodes ahead of what it gives, and keeps that to itself when it meets a fault.
         return _Inflate
@@ -156,9 +160,11 @@ def zstd_module() -> Any:
 
 
 def after_gzip_header(data: bytes, more: Callable[[], bytes]) -> bytes | memoryview:
-    """Return what follows the header of a gzip member in the piece of the blob that the header ends in.
+    """Return what follows the header of a gzip member in the piece of the blob that the header ends
+    in.
 
-    It is read here because ISA-L loses count of its checksum where a header comes in several pieces.
+    It is read here because ISA-L loses count of its checksum where a header comes in several
+    pieces.
 
     :param data: the first bytes of the member, which are its magic number.
     :param more: returns the next piece, b"" at the end.
@@ -200,7 +206,8 @@ def _at_least(size: int, data: bytes, more: Callable[[], bytes]) -> bytes:
 
 
 class _Inflate:
-    """A decoder of deflated bytes that gives what it has when it meets a fault; it verifies nothing behind them."""
+    """A decoder of deflated bytes that gives what it has when it meets a fault; it verifies nothing
+    behind them."""
 
     def __init__(self) -> None:
         import zlib

@@ -1,7 +1,8 @@
-"""From the bytes of a blob to the bytes of a tar: hash what is read, decide by the first bytes, inflate.
+"""From the bytes of a blob to the bytes of a tar: hash what is read, decide by the first bytes,
+inflate.
 
-One loop serves all decoders (`decoders.py`): many gzip members, many zstd frames, skippable frames, padding,
-and what follows the last one.
+One loop serves all decoders (`decoders.py`): many gzip members, many zstd frames, skippable frames,
+padding, and what follows the last one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ CHUNK = 256 << 10
 class Blob:
     """The compressed bytes of a layer: counted and hashed as they are read.
 
-    :param size: bytes that belong to the blob (it may stand inside an archive), or -1 for all of the stream.
+    :param size: bytes that belong to the blob (it may stand inside an archive), or -1 for all of
+        the stream.
     """
 
     def __init__(self, stream: BinaryIO, size: int = -1) -> None:
@@ -42,7 +44,9 @@ class Blob:
         try:
             data = self._stream.read(size) if size else b""
         except OSError as error:
-            raise LayerFault("open", "io_error", f"reading the blob failed at byte {self.size}: {error}") from None
+            raise LayerFault(
+                "open", "io_error", f"reading the blob failed at byte {self.size}: {error}"
+            ) from None
         self.size += len(data)
         if self._left >= 0:
             self._left -= len(data)
@@ -50,7 +54,8 @@ class Blob:
         return data
 
     def again(self, start: int) -> Generator[bytes, None, None]:
-        """Yield once more the bytes that were read from offset `start` on; nothing where the stream can't go back."""
+        """Yield once more the bytes that were read from offset `start` on; nothing where the stream
+        can't go back."""
         if not self._stream.seekable():
             return
         here = self._stream.tell()
@@ -78,10 +83,11 @@ class Blob:
 
 
 class Decompressed:
-    """The uncompressed bytes of a blob as an iterator of chunks; `compression` and `notes` tell what was met.
+    """The uncompressed bytes of a blob as an iterator of chunks; `compression` and `notes` tell
+    what was met.
 
-    :ivar tar_ended: set by who walks the tar once its end marker has come: only then may bytes follow the last
-        member that begin no other.
+    :ivar tar_ended: set by who walks the tar once its end marker has come: only then may bytes
+    follow the last member that begin no other.
     """
 
     def __init__(self, blob: Blob, limits: Limits) -> None:
@@ -111,7 +117,9 @@ class Decompressed:
     def _check_limits(self) -> None:
         limits = self.limits
         if self.size > limits.layer_bytes:
-            raise LayerFault("decompress", "limit_size", f"more than {limits.layer_bytes} bytes uncompressed")
+            raise LayerFault(
+                "decompress", "limit_size", f"more than {limits.layer_bytes} bytes uncompressed"
+            )
         if self.size > limits.ratio_grace and self.size > limits.ratio * self.blob.size:
             raise LayerFault(
                 "decompress",
@@ -139,7 +147,8 @@ class Decompressed:
             data = self._next_member(rest, is_first)
 
     def _member(self, decoder: Any, first: bytes) -> Generator[bytes, None, tuple[bytes, int]]:
-        """Yield the bytes of the member that begins with `first`; return what follows it, and their number."""
+        """Yield the bytes of the member that begins with `first`; return what follows it, and their
+        number."""
         start = self.blob.size - len(first)
         produced = 0
         data = self._after_gzip_header(first) if self.compression == "gzip" else first
@@ -164,7 +173,8 @@ class Decompressed:
                 raise self._cut()
 
     def _rescued(self, start: int, skipped: int) -> Iterator[bytes]:
-        """Decode a member once more, and yield what stands between its first `skipped` bytes and its fault.
+        """Decode a member once more, and yield what stands between its first `skipped` bytes and
+        its fault.
 
         A decoder that meets a fault keeps to itself what it decoded in the same call, so the bytes
         there are asked for one at a time.
@@ -175,7 +185,9 @@ class Decompressed:
         try:
             first = next(pieces, b"")
             is_gzip = self.compression == "gzip"
-            data = decoders.after_gzip_header(first, lambda: next(pieces, b"")) if is_gzip else first
+            data = (
+                decoders.after_gzip_header(first, lambda: next(pieces, b"")) if is_gzip else first
+            )
             while not decoder.eof and len(rescued) <= CHUNK:
                 chunk = decoder.decompress(data, min(skipped, CHUNK) or 1)
                 if skipped:
@@ -203,11 +215,15 @@ class Decompressed:
     def _fault_of(self, error: Exception) -> LayerFault:
         is_memory = "memory" in str(error).lower()
         return LayerFault(
-            "decompress", "limit_memory" if is_memory else "bad_compression", f"{self.compression}: {error}"
+            "decompress",
+            "limit_memory" if is_memory else "bad_compression",
+            f"{self.compression}: {error}",
         )
 
     def _cut(self) -> LayerFault:
-        return LayerFault("decompress", "truncated", f"the {self.compression} stream ends in the middle")
+        return LayerFault(
+            "decompress", "truncated", f"the {self.compression} stream ends in the middle"
+        )
 
     def _next_member(self, rest: bytes, is_first: bool) -> bytes:
         """Return the bytes that begin the next member, or b"" where the blob ends.
@@ -236,7 +252,8 @@ class Decompressed:
         )
 
     def _skip_padding(self, rest: bytes) -> bytes:
-        """Pass over the zeros between two streams of xz, whose number must be a multiple of four."""
+        """Pass over the zeros between two streams of xz, whose number must be a multiple of
+        four."""
         padding = 0
         while rest or (rest := self.blob.read()):
             stripped = rest.lstrip(b"\0")
@@ -245,7 +262,9 @@ class Decompressed:
             if rest:
                 break
         if padding % 4:
-            raise LayerFault("decompress", "bad_compression", f"xz: padding of {padding} bytes, no multiple of 4")
+            raise LayerFault(
+                "decompress", "bad_compression", f"xz: padding of {padding} bytes, no multiple of 4"
+            )
         return rest
 
 

@@ -12,7 +12,8 @@ def bad_header(message: str) -> LayerFault:
 
 
 def numeric(field: bytes) -> int:
-    """Read a number field: base-256 if its first bit is set, else octal; `LayerFault` if it is neither.
+    """Read a number field: base-256 if its first bit is set, else octal; `LayerFault` if it is
+    neither.
 
     >>> numeric(b"0000644\\0"), numeric(b"\\x80\\0\\0\\0\\0\\0\\x01\\0"), numeric(b"\\xff" * 12)
     (420, 256, -1)

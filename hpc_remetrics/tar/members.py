@@ -1,8 +1,9 @@
 """The walk over a tar: from its bytes to its members, as Go's archive/tar reads them.
 
-docker, containerd and podman read layers with that package, so what it returns is what a layer holds:
-which dialect a header is, which field wins, where an archive is broken. The rules here follow its
-reader; names stay bytes, nothing is allocated by a declared size, and chains of headers are loops.
+docker, containerd and podman read layers with that package, so what it returns is what a layer
+holds: which dialect a header is, which field wins, where an archive is broken. The rules here
+follow its reader; names stay bytes, nothing is allocated by a declared size, and chains of headers
+are loops.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from .stream import Stream
 BLOCK = 512
 ZEROS = bytes(BLOCK)
 
-# name mode uid gid size mtime chksum typeflag linkname magic+version uname gname devmajor devminor prefix rest
+# name mode uid gid size mtime chksum typeflag linkname magic+version uname gname devmajor devminor
+# prefix rest
 _HEADER = struct.Struct("100s24s12s12s8sc100s8s64x16s155s12s")
 
 _HEADER_ONLY = frozenset(b"123456")
@@ -39,7 +41,19 @@ class Member:
     :ivar fragments: None, or for a sparse file its (offset, length) data fragments in order.
     """
 
-    __slots__ = ("fragments", "gid", "link", "mode", "mtime", "mtime_ns", "path", "size", "stored", "type", "uid")
+    __slots__ = (
+        "fragments",
+        "gid",
+        "link",
+        "mode",
+        "mtime",
+        "mtime_ns",
+        "path",
+        "size",
+        "stored",
+        "type",
+        "uid",
+    )
 
     type: bytes
     path: bytes
@@ -74,10 +88,12 @@ def _number(field: bytes) -> int:
 def _checksum_fits(block: bytes, field: bytes) -> bool:
     """Compare the sum of a header's bytes, its own checksum field taken as spaces.
 
-    adler32 holds that sum modulo 65521 in its low half, and half a header sums to 65,280 at most, so
-    two calls give it exactly, far faster than a loop over bytes.
+    adler32 holds that sum modulo 65521 in its low half, and half a header sums to 65,280 at most,
+    so two calls give it exactly, far faster than a loop over bytes.
     """
-    total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2 - sum(field) + 8 * 32
+    total = (
+        (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2 - sum(field) + 8 * 32
+    )
     if field == b"%06o\0 " % total:
         return True  # as all tars write it
     try:
@@ -93,7 +109,8 @@ def _negatives(block: bytes, field: bytes) -> int:
 
 
 class Reader:
-    """Yields the members of a tar; each member's data must be taken from the stream before the next.
+    """Yields the members of a tar; each member's data must be taken from the stream before the
+    next.
 
     :ivar notes: bits of `records.NOTES` that were met.
     :ivar offset: where the headers of the current member begin.
@@ -121,7 +138,8 @@ class Reader:
                 stream.take(-end & 511)
 
     def _member(self) -> Member | None:
-        """Read headers up to and with that of the next member, or None at the end of the archive."""
+        """Read headers up to and with that of the next member, or None at the end of the
+        archive."""
         records: dict[bytes, bytes] = {}
         long_name = long_link = b""
         while True:
@@ -134,7 +152,8 @@ class Reader:
             if flag == b"x":
                 records = _pax_records(self._extension(block))
             elif flag == b"g":
-                # Go hands a global header out as an entry of its own, which docker and containerd skip.
+                # Go hands a global header out as an entry of its own, which docker and containerd
+                # skip.
                 _pax_records(self._extension(block))
                 self.notes |= NOTES["pax_global_header"]
                 records, long_name, long_link = {}, b"", b""
@@ -175,7 +194,9 @@ class Reader:
         self.stream.take(-size & 511)
         return data
 
-    def _finish(self, block: bytes, records: dict[bytes, bytes], long_name: bytes, long_link: bytes) -> Member:
+    def _finish(
+        self, block: bytes, records: dict[bytes, bytes], long_name: bytes, long_link: bytes
+    ) -> Member:
         member = _parse(block)
         member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
         if member.stored < 0:
@@ -195,7 +216,11 @@ class Reader:
         if member.type == b"S" or records:
             self._expand_sparse(member, block, records)
         if len(member.path) > self.limits.path_bytes or len(member.link) > self.limits.path_bytes:
-            raise LayerFault("tar", "limit_path", f"a path or link of {max(len(member.path), len(member.link))} bytes")
+            raise LayerFault(
+                "tar",
+                "limit_path",
+                f"a path or link of {max(len(member.path), len(member.link))} bytes",
+            )
         return member
 
     def _expand_sparse(self, member: Member, block: bytes, records: dict[bytes, bytes]) -> None:
@@ -213,7 +238,9 @@ class Reader:
         if data != member.stored:
             raise bad_header(f"a sparse map of {data} bytes over {member.stored} bytes of data")
 
-    def _pax_sparse(self, member: Member, records: dict[bytes, bytes]) -> list[tuple[int, int]] | None:
+    def _pax_sparse(
+        self, member: Member, records: dict[bytes, bytes]
+    ) -> list[tuple[int, int]] | None:
         major, minor = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
         in_data = (major, minor) == (b"1", b"0")
         in_records = major == b"0" and minor in (b"0", b"1")
@@ -239,7 +266,9 @@ def is_header(block: bytes) -> bool:
 
 def _parse(block: bytes) -> Member:
     """Read one header block, without what extends it."""
-    name, owner, size, mtime, checksum, flag, link, magic, devices, prefix, rest = _HEADER.unpack(block)
+    name, owner, size, mtime, checksum, flag, link, magic, devices, prefix, rest = _HEADER.unpack(
+        block
+    )
     if not _checksum_fits(block, checksum):
         raise bad_header("not a tar header: its checksum does not fit")
     member = Member()
@@ -272,7 +301,8 @@ def _star_prefix(prefix: bytes, rest: bytes) -> bytes:
 
 
 def _wrong_gnu_prefix(prefix: bytes) -> bytes:
-    """Return the prefix that Go before 1.8 wrote where GNU tar has atime and ctime, if it is one."""
+    """Return the prefix that Go before 1.8 wrote where GNU tar has atime and ctime, if it is
+    one."""
     try:
         for field in (prefix[:12], prefix[12:24]):
             if field[0]:

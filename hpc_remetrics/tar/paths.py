@@ -21,7 +21,8 @@ _LONG = 255
 """Bytes of the longest path that is kept as it is."""
 
 _DEEP = 128
-"""Names in the longest path whose parents are looked at one by one; it has `_LONG` bytes at least."""
+"""Names in the longest path whose parents are looked at one by one; it has `_LONG` bytes at
+least."""
 
 _AT_ONCE = 1 << 20
 """Hashes that are sorted at once."""
@@ -31,7 +32,8 @@ _BLOCK = 1 << 16
 
 
 def clean(path: bytes) -> bytes:
-    """Return the path from the root without empty, `.` and `..` parts, as Go's `path.Clean("/" + name)`.
+    """Return the path from the root without empty, `.` and `..` parts, as Go's `path.Clean("/" +
+    name)`.
 
     >>> clean(b"./usr//bin/../lib/"), clean(b"/../etc"), clean(b"./")
     (b'usr/lib', b'etc', b'')
@@ -40,7 +42,12 @@ def clean(path: bytes) -> bytes:
         path = path[2:]
     if path[-1:] == b"/":
         path = path[:-1]
-    if b"//" not in path and b"/." not in path and path[:1] not in (b"/", b".") and path[-1:] != b"/":
+    if (
+        b"//" not in path
+        and b"/." not in path
+        and path[:1] not in (b"/", b".")
+        and path[-1:] != b"/"
+    ):
         return path
     parts: list[bytes] = []
     for part in path.split(b"/"):
@@ -64,9 +71,9 @@ def _hash(data: bytes) -> hashlib.blake2b:
 class Directories:
     """The distinct directories of a layer: those that are entries, and the parents of entries.
 
-    Up to `room` of them are kept, long ones as 128-bit hashes; beyond that the hashes of all go to a
-    file, so that memory stays bounded for a layer of millions of them. Those of more than 128 names, which no
-    honest layer has, are in `DeepDirectories`.
+    Up to `room` of them are kept, long ones as 128-bit hashes; beyond that the hashes of all go to
+    a file, so that memory stays bounded for a layer of millions of them. Those of more than 128
+    names, which no honest layer has, are in `DeepDirectories`.
 
     :param overflow: where that file may be made.
     :param limit: deep directories that there may be.
@@ -106,7 +113,8 @@ class Directories:
             self._flush()
 
     def _add_long(self, path: bytes) -> bytes:
-        """Count a long path and its long parents in time linear in its length; return its longest short parent."""
+        """Count a long path and its long parents in time linear in its length; return its longest
+        short parent."""
         if path.count(b"/") >= _DEEP:
             path = self._deep.add(path)
         start = path.rfind(b"/", 0, _LONG + 1)
@@ -162,8 +170,8 @@ def _distinct(file: Path, rows: int, at_once: int = 1 << 21) -> int:
 class DeepDirectories:
     """The distinct directories of more than `_DEEP` names, by 64-bit hashes of all of them at once.
 
-    The hash of a path is the sum over its bytes of a random number for the byte times one for its place, so
-    that a running sum has those of all its parents.
+    The hash of a path is the sum over its bytes of a random number for the byte times one for its
+    place, so that a running sum has those of all its parents.
 
     :param overflow: where hashes go that are more than `room`.
     :param limit: directories that there may be.
@@ -179,7 +187,8 @@ class DeepDirectories:
         self._factors: Any = None
 
     def add(self, path: bytes) -> bytes:
-        """Count a path and those of its parents that have more than `_DEEP` names; return the next one.
+        """Count a path and those of its parents that have more than `_DEEP` names; return the next
+        one.
 
         :raises LayerFault: there are more than the limit.
         """
@@ -220,7 +229,11 @@ class DeepDirectories:
 
         if self._factors is None:
             random = np.random.default_rng()
-            self._factors = random, random.integers(0, 1 << 64, 256, np.uint64), np.empty(0, np.uint64)
+            self._factors = (
+                random,
+                random.integers(0, 1 << 64, 256, np.uint64),
+                np.empty(0, np.uint64),
+            )
         random, of_byte, of_place = self._factors
         if len(of_place) < len(data):
             more = random.integers(0, 1 << 64, len(data) - len(of_place), np.uint64)

@@ -1,4 +1,5 @@
-"""The uncompressed tar as a stream of bytes: hashed as it comes, read by small pieces or skipped."""
+"""The uncompressed tar as a stream of bytes: hashed as it comes, read by small pieces or
+skipped."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from .fault import LayerFault
 class Stream:
     """Bytes from an iterable of chunks; `buffer[position:]` is what has come and is not yet taken.
 
-    `position` and `buffer` are open to the hot loop of `layer.py`, which reads small files straight from them.
+    `position` and `buffer` are open to the hot loop of `layer.py`, which reads small files straight
+    from them.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -57,10 +59,13 @@ class Stream:
         return self.buffer[position : position + size]
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield exactly the next `size` bytes in pieces; a `LayerFault` where the stream ends before."""
+        """Yield exactly the next `size` bytes in pieces; a `LayerFault` where the stream ends
+        before."""
         while size:
             if self.position == len(self.buffer) and not self.fill(1):
-                raise LayerFault("tar", "truncated", f"the archive ends {size} bytes before the end of an entry")
+                raise LayerFault(
+                    "tar", "truncated", f"the archive ends {size} bytes before the end of an entry"
+                )
             piece = self.buffer[self.position : self.position + size]
             self.position += len(piece)
             size -= len(piece)
@@ -76,7 +81,8 @@ class Stream:
             pass
 
     def drain(self) -> bool:
-        """Read to the end, so that the digest is that of the whole; return whether any byte was not zero."""
+        """Read to the end, so that the digest is that of the whole; return whether any byte was not
+        zero."""
         odd = False
         while self.fill(1):
             odd = odd or self.buffer.count(0, self.position) != len(self.buffer) - self.position

@@ -2,7 +2,17 @@
 
 import hashlib
 
-from hpc_remetrics.analyze.coordinator import ASK, BYE, DEAL, END, SHARE, STOP, TALLY, Coordinator, Tally
+from hpc_remetrics.analyze.coordinator import (
+    ASK,
+    BYE,
+    DEAL,
+    END,
+    SHARE,
+    STOP,
+    TALLY,
+    Coordinator,
+    Tally,
+)
 from hpc_remetrics.analyze.plan import make_plan
 from hpc_remetrics.analyze.work_queue import Intake
 from hpc_remetrics.errors import OutputError
@@ -22,7 +32,10 @@ class RecordingComm(SerialComm):
 
 
 def layers(count: int) -> list[Layer]:
-    return [Layer(Digest(hashlib.sha256(str(n).encode()).digest()), n * 10**6, "oci_tar_gzip") for n in range(count)]
+    return [
+        Layer(Digest(hashlib.sha256(str(n).encode()).digest()), n * 10**6, "oci_tar_gzip")
+        for n in range(count)
+    ]
 
 
 def make(count=100, workers=(1, 2, 3)):

@@ -42,7 +42,9 @@ def test_the_biggest_layers_begin_and_the_smallest_are_the_tail():
     layers = [layer(number, number * 10**6) for number in range(1, 101)]
     plan = make_plan(layers, 4)
     assert {share[0].size for share in plan.shares} == {n * 10**6 for n in (97, 98, 99, 100)}
-    assert max(one.size for one in plan.tail) <= min(one.size for share in plan.shares for one in share)
+    assert max(one.size for one in plan.tail) <= min(
+        one.size for share in plan.shares for one in share
+    )
 
 
 def test_the_order_of_the_layers_does_not_matter():
@@ -52,7 +54,16 @@ def test_the_order_of_the_layers_does_not_matter():
 
 @pytest.mark.parametrize(
     ("size", "bucket"),
-    [(-1, 0), (0, 0), (50_000_000, 0), (50_000_001, 1), (10**9, 1), (10**9 + 1, 2), (2 * 10**9, 2), (2 * 10**9 + 1, 3)],
+    [
+        (-1, 0),
+        (0, 0),
+        (50_000_000, 0),
+        (50_000_001, 1),
+        (10**9, 1),
+        (10**9 + 1, 2),
+        (2 * 10**9, 2),
+        (2 * 10**9 + 1, 3),
+    ],
 )
 def test_the_bounds_of_the_buckets(size, bucket):
     assert bucket_of(size) == bucket
@@ -83,7 +94,10 @@ def test_chunks_shrink_to_nothing():
 
 def test_a_layer_of_many_images_is_planned_once_with_the_size_that_is_known():
     unknown, known = layer(1, -1), layer(1, 77)
-    images = [Image(str(n), Digest(bytes(32)), "", "oci", (one,)) for n, one in enumerate((unknown, known, unknown))]
+    images = [
+        Image(str(n), Digest(bytes(32)), "", "oci", (one,))
+        for n, one in enumerate((unknown, known, unknown))
+    ]
     assert unique_layers(Catalog(images)) == {known.digest: known}
 
 

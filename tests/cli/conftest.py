@@ -36,7 +36,13 @@ def clean_environ(tmp_path):
     environ = {name: value for name, value in os.environ.items() if not name.startswith(drop)}
     home = tmp_path / "home"
     home.mkdir()
-    return {**environ, "HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"}
+    return {
+        **environ,
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+    }
 
 
 @pytest.fixture

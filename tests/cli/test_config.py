@@ -1,4 +1,5 @@
-"""Flags win over the environment, this over the file, this over the defaults; what is wrong is named."""
+"""Flags win over the environment, this over the file, this over the defaults; what is wrong is
+named."""
 
 import dataclasses
 import os
@@ -87,7 +88,9 @@ def test_flags_win_over_all(here, monkeypatch):
     Path("remetrics.toml").write_text(FILE)
     monkeypatch.setenv("REMETRICS_OUTPUT", "env.h5")
     monkeypatch.setenv("REMETRICS_LIMIT_ENTRIES", "11")
-    found = options(output="flag.h5", sources=["dir:/flag"], limits=parse_limits(["entries=21"]), types="plain")
+    found = options(
+        output="flag.h5", sources=["dir:/flag"], limits=parse_limits(["entries=21"]), types="plain"
+    )
     assert (found.output, found.sources, found.types) == (Path("flag.h5"), ("dir:/flag",), "plain")
     assert (found.limits.entries, found.limits.path_bytes) == (21, 2)
     assert found.scratch == (Path("/file"),)
@@ -160,7 +163,9 @@ def test_how_registries_are_asked(here, monkeypatch):
     monkeypatch.setenv("REMETRICS_REGISTRY_IDLE", "20")
     monkeypatch.setenv("REMETRICS_REGISTRY_CONNECT", "30")
     monkeypatch.setenv("REMETRICS_REGISTRY_PLAIN_HTTP", "b c:5000")
-    found = access_settings({"connect": "300", "username": "flag", "rate": None}, Access(), environ=os.environ)
+    found = access_settings(
+        {"connect": "300", "username": "flag", "rate": None}, Access(), environ=os.environ
+    )
     patience = found.patience
     assert (found.requests_per_second, patience.idle, patience.connect) == (1.0, 20.0, 300.0)
     assert (found.username, found.password, found.login_host) == ("flag", "secret", "h")

@@ -40,7 +40,16 @@ def test_a_line_for_every_check(shell):
 
 
 def test_what_is_not_ok_says_how_to_mend_it(shell, tmp_path):
-    result = shell("doctor", "--json", "-o", "/dev/null/x/y.h5", "--scratch", "/dev/null", "--scratch", str(tmp_path))
+    result = shell(
+        "doctor",
+        "--json",
+        "-o",
+        "/dev/null/x/y.h5",
+        "--scratch",
+        "/dev/null",
+        "--scratch",
+        str(tmp_path),
+    )
     told = json.loads(result.stdout)
     assert (result.returncode, told["ok"]) == (1, False)
     assert all(check["mend"] for check in told["checks"] if check["state"] != "ok")
@@ -71,7 +80,9 @@ def test_an_mpirun_that_doesnt_fit(tmp_path, monkeypatch):
     fake.write_text('#!/bin/sh\nshift 2\n"$@"; "$@"\n')
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     pytest.importorskip("mpi4py")
-    monkeypatch.setattr(doctor, "_search_path", lambda: f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(
+        doctor, "_search_path", lambda: f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    )
     found = doctor._mpirun()
     assert found.state == "fail"
     assert "single ranks" in found.text
@@ -109,7 +120,13 @@ MOUNTS = r"""
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/", "ext4"), ("/tmp/x", "tmpfs"), ("/tmpx", "ext4"), ("/data/hub two/x", "nfs"), ("/data/hub", "lustre")],
+    [
+        ("/", "ext4"),
+        ("/tmp/x", "tmpfs"),
+        ("/tmpx", "ext4"),
+        ("/data/hub two/x", "nfs"),
+        ("/data/hub", "lustre"),
+    ],
 )
 def test_the_file_system_of_a_path(tmp_path, monkeypatch, path, kind):
     mounts = tmp_path / "mountinfo"
@@ -118,7 +135,9 @@ def test_the_file_system_of_a_path(tmp_path, monkeypatch, path, kind):
     assert doctor._file_system(Path(path), mounts) == kind
 
 
-@pytest.mark.parametrize(("kind", "state"), [("ext4", "ok"), ("gpfs", "ok"), ("nfs", "warn"), ("odd", "warn")])
+@pytest.mark.parametrize(
+    ("kind", "state"), [("ext4", "ok"), ("gpfs", "ok"), ("nfs", "warn"), ("odd", "warn")]
+)
 def test_locks_are_doubtful_on_some(monkeypatch, kind, state):
     monkeypatch.setattr(doctor, "_file_system", lambda _: kind)
     found = doctor._kind(Path("/"))

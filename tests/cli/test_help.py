@@ -16,7 +16,9 @@ VERBS = (
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     parser = cli._parser()
-    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    (verbs,) = (
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    )
     return dict(verbs.choices)
 
 
@@ -45,7 +47,9 @@ def test_options_with_a_value_tell_their_default(verb):
 def test_examples_are_commands_that_work(shell, verb):
     text = shell(*([verb] if verb else []), "--help").stdout
     examples = re.findall(
-        r"^  .*?(?:hpc-remetrics|-m hpc_remetrics) (\S.*?)(?:   .*)?$", text.partition("examples:")[2], re.M
+        r"^  .*?(?:hpc-remetrics|-m hpc_remetrics) (\S.*?)(?:   .*)?$",
+        text.partition("examples:")[2],
+        re.M,
     )
     assert examples
     for example in examples:

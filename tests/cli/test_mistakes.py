@@ -49,7 +49,9 @@ def things(shell):
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: ")]
+    lines = [
+        line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: ")
+    ]
     assert len(lines) == 1, result.stderr
     assert "Traceback" not in result.stderr
     assert "fault of the program" not in result.stderr
@@ -58,7 +60,9 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.usefixtures("things")
 def test_sources_may_stand_before_and_after_options(shell):
-    result = shell("analyze", "oci:layout", "-o", "x.h5", "oci:layout2", "--types", "none", "dir:layout3")
+    result = shell(
+        "analyze", "oci:layout", "-o", "x.h5", "oci:layout2", "--types", "none", "dir:layout3"
+    )
     assert result.returncode == 2
     assert "layout2" in one_line(result)
 
@@ -90,13 +94,27 @@ def test_a_mistake_of_many_ranks_is_said_once(shell):
     mpirun = Path(sysconfig.get_path("scripts"), "mpirun")
     if not mpirun.exists():
         pytest.skip("no mpirun in this environment")
-    command = [mpirun, "-n", "4", sys.executable, "-m", "hpc_remetrics", "analyze", "--limit", "speed=1"]
-    result = subprocess.run(command, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120)
+    command = [
+        mpirun,
+        "-n",
+        "4",
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "analyze",
+        "--limit",
+        "speed=1",
+    ]
+    result = subprocess.run(
+        command, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120
+    )
     assert result.returncode != 0
     assert (result.stdout + result.stderr).count("no limit is called") == 1
 
 
-@pytest.mark.parametrize("error", ["KeyboardInterrupt()", "BrokenPipeError()", "ZeroDivisionError('no')"])
+@pytest.mark.parametrize(
+    "error", ["KeyboardInterrupt()", "BrokenPipeError()", "ZeroDivisionError('no')"]
+)
 def test_what_ends_a_command(shell, error):
     code = (
         "import sys, hpc_remetrics.report.plan_page as plan\n"
@@ -105,7 +123,9 @@ def test_what_ends_a_command(shell, error):
         "from hpc_remetrics.cli import main\n"
         "sys.exit(main(['plan', 'demo:']))"
     )
-    result = subprocess.run([sys.executable, "-c", code], env=shell.environ, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=shell.environ, capture_output=True, text=True
+    )
     lines = result.stderr.splitlines()
     if error.startswith("Keyboard"):
         assert (result.returncode, lines) == (130, ["hpc-remetrics: interrupted"])
@@ -119,8 +139,8 @@ def test_what_ends_a_command(shell, error):
 
 
 def test_the_command_line_starts_without_heavy_imports(shell):
-    code = (
-        "import sys, hpc_remetrics.cli; print(*[m for m in ('mpi4py', 'numpy', 'h5py', 'magic') if m in sys.modules])"
+    code = "import sys, hpc_remetrics.cli; print(*[m for m in ('mpi4py', 'numpy', 'h5py', 'magic') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=shell.environ, capture_output=True, text=True, check=True
     )
-    result = subprocess.run([sys.executable, "-c", code], env=shell.environ, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""

@@ -17,7 +17,14 @@ def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
     source, output = place / f"layout-{NAME}", place / f"out-{NAME}.h5"
     shutil.copytree(layout, source)
     analyze = runs.command(
-        "analyze", f"oci:{source}", "-o", output, "--types", "none", "--scratch", place / f"scratch-{NAME}"
+        "analyze",
+        f"oci:{source}",
+        "-o",
+        output,
+        "--types",
+        "none",
+        "--scratch",
+        place / f"scratch-{NAME}",
     )
     runs.run(analyze)
     # It knows its own again.

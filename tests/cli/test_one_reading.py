@@ -1,4 +1,5 @@
-"""A setting means the same to every command, from wherever it comes; what can't be meant is told."""
+"""A setting means the same to every command, from wherever it comes; what can't be meant is
+told."""
 
 import json
 import os
@@ -91,7 +92,8 @@ def test_no_command_makes_a_directory_of_a_size(shell, dataset, command):
 
 
 @pytest.mark.parametrize(
-    "command", [["analyze", "demo:"], ["reduce", "x.h5"], ["merge", "x.h5", "-o", "y.h5"], ["doctor"]]
+    "command",
+    [["analyze", "demo:"], ["reduce", "x.h5"], ["merge", "x.h5", "-o", "y.h5"], ["doctor"]],
 )
 def test_a_size_that_is_none_is_a_mistake_for_all(shell, command):
     result = shell(*command, "--scratch", "/dev/shm=abc")
@@ -103,7 +105,11 @@ def test_a_size_that_is_none_is_a_mistake_for_all(shell, command):
 def test_doctor_takes_what_a_run_takes(shell):
     for name in ("one", "two"):
         (shell.folder / name).mkdir()
-    told = json.loads(shell("doctor", "--json", REMETRICS_SCRATCH="one:two", REMETRICS_OUTPUT="/dev/null/x.h5").stdout)
+    told = json.loads(
+        shell(
+            "doctor", "--json", REMETRICS_SCRATCH="one:two", REMETRICS_OUTPUT="/dev/null/x.h5"
+        ).stdout
+    )
     scratch = [check["text"] for check in told["checks"] if check["name"] == "scratch"]
     assert [text.split()[0] for text in scratch] == ["one", "two"]
     assert [check["state"] for check in told["checks"] if check["name"] == "output"] == ["fail"]

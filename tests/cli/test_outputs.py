@@ -1,4 +1,5 @@
-"""What an output replaces without asking, and what only with --force; a refusal changes and makes nothing."""
+"""What an output replaces without asking, and what only with --force; a refusal changes and makes
+nothing."""
 
 from __future__ import annotations
 
@@ -23,9 +24,12 @@ FAST = ("--types", "none")
 
 
 class Forked(Runs):
-    """Runs commands in forks of this process, which has imported everything: a tenth of the time."""
+    """Runs commands in forks of this process, which has imported everything: a tenth of the
+    time."""
 
-    def run(self, command: list[str], code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: list[str], code: int = 0, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
         said = [self.folder.with_name(f"{self.folder.name}.{stream}") for stream in ("out", "err")]
         process = os.fork()
         if not process:
@@ -34,7 +38,9 @@ class Forked(Runs):
         result = subprocess.CompletedProcess(
             command, os.waitstatus_to_exitcode(status), *(path.read_text() for path in said)
         )
-        assert result.returncode == code, f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == code, (
+            f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"
+        )
         return result
 
     def _become(self, arguments: list[str], said: list[Path]) -> None:
@@ -64,7 +70,9 @@ def images(tmp_path_factory) -> Path:
         shutil.copytree(first, folder / name)
         index = hpc_index(folder / name)
         index["manifests"] = [
-            entry for entry in index["manifests"] if entry["annotations"]["org.opencontainers.image.ref.name"] in tags
+            entry
+            for entry in index["manifests"]
+            if entry["annotations"]["org.opencontainers.image.ref.name"] in tags
         ]
         write_index(folder / name, index)
     return folder
@@ -96,7 +104,9 @@ def dataset(runs, made) -> Path:
 def state(folder: Path) -> dict[str, str]:
     """Return all files of a folder with what they hold."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else ""
         for path in folder.rglob("*")
     }
 
@@ -107,7 +117,9 @@ def refused(runs: Runs, command: list[str], code: int = 2) -> str:
     result = runs.run(command, code)
     assert state(runs.folder) == before
     assert "Traceback" not in result.stderr
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: "))
+    (line,) = (
+        line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: ")
+    )
     return line
 
 
@@ -130,10 +142,22 @@ def other_hdf5(path: Path) -> Path:
         ("m.h5", ("merge", "d.h5", "-o", "m.h5"), other_hdf5),
         ("p.html", ("report", "d.h5", "--html", "p.html"), text_file),
         ("f/figure-03-layer-files.png", ("plot", "d.h5", "--figure", "3", "-o", "f"), text_file),
-        ("t/layers.csv", ("export", "d.h5", "--format", "csv", "-o", "t", "--table", "layers"), text_file),
-        ("t/layers.json", ("export", "d.h5", "--format", "json", "-o", "t", "--table", "layers"), text_file),
+        (
+            "t/layers.csv",
+            ("export", "d.h5", "--format", "csv", "-o", "t", "--table", "layers"),
+            text_file,
+        ),
+        (
+            "t/layers.json",
+            ("export", "d.h5", "--format", "json", "-o", "t", "--table", "layers"),
+            text_file,
+        ),
         ("t/layers.parquet", ("export", "d.h5", "-o", "t", "--table", "layers"), text_file),
-        ("old/job_list_dir/list_less_50m.json", ("export", "d.h5", "--format", "seed2017", "-o", "old"), text_file),
+        (
+            "old/job_list_dir/list_less_50m.json",
+            ("export", "d.h5", "--format", "seed2017", "-o", "old"),
+            text_file,
+        ),
     ],
 )
 def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, name, words, make):
@@ -265,7 +289,9 @@ def test_an_input_is_never_an_output(runs, images, dataset):
 
 def test_what_is_read_only_stays(runs, images, dataset):
     dataset.chmod(0o444)
-    assert "read-only" in refused(runs, runs.command("reduce", dataset, "--scratch", runs.scratch), 5)
+    assert "read-only" in refused(
+        runs, runs.command("reduce", dataset, "--scratch", runs.scratch), 5
+    )
     one = runs.analyze(f"oci:{images / 'one'}", dataset, *FAST, "--chunks")
     assert "read-only" in refused(runs, one, 5)
     page = runs.folder / "p.html"
@@ -282,7 +308,12 @@ def test_what_fails_at_once_leaves_nothing(runs, images, dataset):
         (runs.analyze("oci:/nowhere", "new/directory/a.h5", *FAST), 2),
         (runs.analyze(f"oci:{images / 'one'}", "a.h5", *FAST, "--keep", "kept"), 2),
         (runs.analyze(f"oci:{images / 'one'}", "/dev/null/a.h5", *FAST), 5),
-        (runs.command("analyze", f"oci:{images / 'one'}", "-o", "new/a.h5", "--scratch", "/dev/null/x"), 5),
+        (
+            runs.command(
+                "analyze", f"oci:{images / 'one'}", "-o", "new/a.h5", "--scratch", "/dev/null/x"
+            ),
+            5,
+        ),
         (runs.command("merge", "none.h5", dataset, "-o", "new/m.h5"), 2),
         (runs.command("merge", dataset, "-o", "new/m.h5", "--scratch", "/dev/null/x"), 5),
         (runs.command("reduce", dataset, "--scratch", "/dev/null/x"), 5),

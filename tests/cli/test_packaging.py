@@ -18,7 +18,9 @@ SCRIPTS = ("scripts/quickstart", "scripts/test", "scripts/lib.sh", ".ci/run")
 @pytest.mark.slow
 def test_the_wheel_holds_every_module(tmp_path):
     copy = tmp_path / "copy"
-    skip = shutil.ignore_patterns(".git", ".venv", "*.egg-info", "build", "__pycache__", ".*_cache", "tests")
+    skip = shutil.ignore_patterns(
+        ".git", ".venv", "*.egg-info", "build", "__pycache__", ".*_cache", "tests"
+    )
     shutil.copytree(ROOT, copy, ignore=skip)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, copy]
     subprocess.run(command, check=True, timeout=300)
@@ -27,7 +29,9 @@ def test_the_wheel_holds_every_module(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     package = ROOT / "hpc_remetrics"
-    here = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")} | {"hpc_remetrics/py.typed"}
+    here = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")} | {
+        "hpc_remetrics/py.typed"
+    }
     assert here <= set(names)
     assert any(name.endswith("LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
@@ -41,10 +45,16 @@ def test_every_folder_with_modules_is_a_package():
 def test_constraints_pin_everything():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
-    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|>=) \"3\.\d+\")?", pin)] == []
+    assert [
+        pin
+        for pin in pins
+        if not re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|>=) \"3\.\d+\")?", pin)
+    ] == []
     pinned = {re.split("==", pin)[0].lower().replace("_", "-") for pin in pins}
     wanted = re.findall(
-        r"^    ([a-z0-9.-]+)(?:[>=;<].*)?$", (ROOT / "setup.cfg").read_text().partition("install_requires")[2], re.M
+        r"^    ([a-z0-9.-]+)(?:[>=;<].*)?$",
+        (ROOT / "setup.cfg").read_text().partition("install_requires")[2],
+        re.M,
     )
     assert set(wanted) - pinned == set()
 
@@ -66,6 +76,8 @@ def test_scripts_tell_what_they_do(script):
 def test_make_help_lists_every_target():
     if not shutil.which("make"):
         pytest.skip("no make")
-    text = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert {line.split()[0] for line in text.splitlines()} == set(phony.split())

@@ -1,4 +1,5 @@
-"""The progress line: rewritten on a terminal, a line a minute elsewhere; and the lines of the log."""
+"""The progress line: rewritten on a terminal, a line a minute elsewhere; and the lines of the
+log."""
 
 import contextlib
 import io
@@ -40,7 +41,8 @@ class Terminal:
         self.stream = os.fdopen(slave, "w")
 
     def written(self) -> str:
-        """Return all that was written since; a terminal holds few bytes, so it must be read often."""
+        """Return all that was written since; a terminal holds few bytes, so it must be read
+        often."""
         text = ""
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -1,4 +1,5 @@
-"""A file of settings in the current directory may be anybody's: whose is read, what of it, and that it is said."""
+"""A file of settings in the current directory may be anybody's: whose is read, what of it, and that
+it is said."""
 
 import os
 from pathlib import Path
@@ -37,7 +38,9 @@ def test_one_of_the_user_is_read_and_that_is_said(shell, mode):
     put(shell, mode=mode)
     result = plan(shell)
     assert result.returncode == 0
-    assert result.stderr.count("settings are taken from remetrics.toml in the current directory") == 1
+    assert (
+        result.stderr.count("settings are taken from remetrics.toml in the current directory") == 1
+    )
 
 
 def test_what_the_user_chose_is_not_said(shell):

@@ -1,4 +1,5 @@
-"""Where standard output leads, which Python runs it and what is not installed: one line, never a traceback."""
+"""Where standard output leads, which Python runs it and what is not installed: one line, never a
+traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = (["--help"], ["--version"], ["analyze", "--help"], ["plan", "oci:layout"], ["plan", "oci:layout", "--json"])
+COMMANDS = (
+    ["--help"],
+    ["--version"],
+    ["analyze", "--help"],
+    ["plan", "oci:layout"],
+    ["plan", "oci:layout", "--json"],
+)
 OLD = [
     *(found for minor in (6, 8, 9) if (found := shutil.which(f"python3.{minor}"))),
     *map(str, sorted(Path.home().glob(".pyenv/versions/3.[6-9].*/bin/python"))),
@@ -26,18 +33,25 @@ def program(shell):
     def run(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         script = f'exec "$@" {redirection}'
         words = ["sh", "-c", script, "sh", sys.executable, "-m", "hpc_remetrics", *arguments]
-        return subprocess.run(words, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            words, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120
+        )
 
     return run
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize(("redirection", "reason"), [(">/dev/full", "No space left"), (">&-", "Bad file descriptor")])
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">/dev/full", "No space left"), (">&-", "Bad file descriptor")]
+)
 def test_results_that_can_not_be_written_are_an_error(program, arguments, redirection, reason):
     result = program(redirection, *arguments)
     assert result.returncode == 5
     (line,) = result.stderr.splitlines()
-    assert line.startswith("hpc-remetrics: error: can't write to the standard output") and reason in line
+    assert (
+        line.startswith("hpc-remetrics: error: can't write to the standard output")
+        and reason in line
+    )
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-", "<&- 2>&-"])
@@ -94,11 +108,17 @@ def test_a_package_that_is_missing_is_named(shell, tmp_path, name, arguments):
         "runpy.run_module('hpc_remetrics', run_name='__main__')\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=shell.folder, env=shell.environ, capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments],
+        cwd=shell.folder,
+        env=shell.environ,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 2, result.stderr
     (line,) = result.stderr.splitlines()
-    assert line.startswith("hpc-remetrics: error: ") and repr(name) in line and "pip install" in line
+    assert (
+        line.startswith("hpc-remetrics: error: ") and repr(name) in line and "pip install" in line
+    )
 
 
 def test_the_first_files_are_read_by_any_python_3():

@@ -15,7 +15,8 @@ _LEFT_OUT = (".git", ".venv", ".setup.*", "*.egg-info", "build", "__pycache__", 
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone named `hpc_remetrics` in the directory `above`, its environment made by the quick start."""
+    """A clone named `hpc_remetrics` in the directory `above`, its environment made by the quick
+    start."""
 
     above: Path
 
@@ -36,11 +37,16 @@ class Clone:
 
 
 def _plain_environment(home: Path) -> dict[str, str]:
-    """Return an environment with nothing of the tests' own, but what pip needs to find its index."""
+    """Return an environment with nothing of the tests' own, but what pip needs to find its
+    index."""
     ours = ("REMETRICS_", "PYTHON", "VIRTUAL_ENV", "PMI_", "OMPI_", "SLURM_", "PYTEST_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     (home / "home").mkdir(exist_ok=True)
-    return {**kept, "HOME": str(home / "home"), "PIP_CACHE_DIR": kept.get("PIP_CACHE_DIR", _pip_cache())}
+    return {
+        **kept,
+        "HOME": str(home / "home"),
+        "PIP_CACHE_DIR": kept.get("PIP_CACHE_DIR", _pip_cache()),
+    }
 
 
 def _pip_cache() -> str:
@@ -54,7 +60,12 @@ def clone(tmp_path_factory) -> Clone:
     shutil.copytree(ROOT, made.root, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
     environment = _plain_environment(made.above)
     result = subprocess.run(
-        ["scripts/quickstart"], cwd=made.root, env=environment, capture_output=True, text=True, timeout=900
+        ["scripts/quickstart"],
+        cwd=made.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return made

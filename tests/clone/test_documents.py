@@ -1,4 +1,5 @@
-"""Every command and every Python block of the pages works in a fresh clone after the quick start alone.
+"""Every command and every Python block of the pages works in a fresh clone after the quick start
+alone.
 
 Left out is what needs a network, a cluster or another program, by the words in it.
 """
@@ -16,7 +17,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clone")]
 
 ELSEWHERE = (
-    *("docker://", "localhost:5000", "repos:", "repos.csv", " crawl ", " download ", " fetch ", "oci:mirror"),
+    *(
+        "docker://",
+        "localhost:5000",
+        "repos:",
+        "repos.csv",
+        " crawl ",
+        " download ",
+        " fetch ",
+        "oci:mirror",
+    ),
     *("srun", "sbatch", "apptainer", "pip ", "…", "DATASET.h5", "SOURCE", "/gpfs"),
 )
 RECIPES = ("spack_repo", "easyblock")
@@ -41,7 +51,8 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory, clone, layout) -> Path:
-    """A directory with what the pages call a user's own: a layout, a dataset, and an earlier one."""
+    """A directory with what the pages call a user's own: a layout, a dataset, and an earlier
+    one."""
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(layout, folder / "layout")
     made = clone.root / "remetrics.h5"
@@ -55,10 +66,14 @@ def test_the_pages_have_something_to_run():
     assert sum(len(blocks(page)) for page in PAGES) >= 15
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page)], ids=lambda page: page.name
+)
 def test_commands(clone, images, page):
     for command in commands(page):
-        own = re.sub(r"mpirun -n \d+", "mpirun -n 2", command).replace("/data/layout", str(images / "layout"))
+        own = re.sub(r"mpirun -n \d+", "mpirun -n 2", command).replace(
+            "/data/layout", str(images / "layout")
+        )
         own = own.replace("/local/scratch", "/tmp")
         words = shlex.split(own)
         if "analyze" in words and "-o" in words:  # another dataset than the one that is there
@@ -68,7 +83,9 @@ def test_commands(clone, images, page):
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
+)
 def test_python_blocks(clone, images, page, tmp_path):
     """As in a notebook: the blocks of a page follow each other."""
     script = tmp_path / "page.py"

@@ -1,4 +1,5 @@
-"""What the quick start installs works from every directory, and takes edits without being installed again."""
+"""What the quick start installs works from every directory, and takes edits without being installed
+again."""
 
 import shutil
 
@@ -22,7 +23,11 @@ def test_the_main_command_works_in(clone, place, tmp_path):
     output = tmp_path / "out.h5"
     folder = clone.above / PLACES[place]
     analyze = f"mpirun -n 2 python -m hpc_remetrics analyze demo: --types none -q -o {output}"
-    for command in (analyze, f"hpc-remetrics report {output}", f"python -m hpc_remetrics report {output}"):
+    for command in (
+        analyze,
+        f"hpc-remetrics report {output}",
+        f"python -m hpc_remetrics report {output}",
+    ):
         result = clone.shell(command, folder)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
@@ -34,7 +39,9 @@ def test_an_edit_takes_effect_at_once(clone):
     module = clone.root / "hpc_remetrics" / "new_module.py"
     module.write_text("WORD = 'edited'\n")
     try:
-        result = clone.shell("python -c 'from hpc_remetrics import new_module; print(new_module.WORD)'", clone.above)
+        result = clone.shell(
+            "python -c 'from hpc_remetrics import new_module; print(new_module.WORD)'", clone.above
+        )
         assert result.stdout == "edited\n", result.stderr
     finally:
         module.unlink()

@@ -30,10 +30,14 @@ class Crawl:
 
     def command(self, target, *options, ranks=0, hub=None, output=None):
         api = ["--api", hub.host] if hub else []
-        return self.runs.command("crawl", target, "-o", output or self.output, "--rate", 0, *api, *options, ranks=ranks)
+        return self.runs.command(
+            "crawl", target, "-o", output or self.output, "--rate", 0, *api, *options, ranks=ranks
+        )
 
     def __call__(self, target, *options, ranks=0, code=0, hub=None, output=None):
-        return self.runs.run(self.command(target, *options, ranks=ranks, hub=hub, output=output), code)
+        return self.runs.run(
+            self.command(target, *options, ranks=ranks, hub=hub, output=output), code
+        )
 
     def rows(self, output=None):
         with open(output or self.output, newline="") as file:

@@ -30,7 +30,9 @@ def test_the_catalog_is_read_to_its_end_and_tags_are_listed(crawl, registry):
     assert sorted(row["tag"] for row in rows[:3]) == sorted(TAGS)
     assert sorted({row["name"] for row in rows}) == names
     assert len(rows) == 3 * COUNT
-    assert {(row["registry"], row["stars"], row["pulls"]) for row in rows} == {(registry.host, "", "")}
+    assert {(row["registry"], row["stars"], row["pulls"]) for row in rows} == {
+        (registry.host, "", "")
+    }
     assert crawl.about()["answers"] == 2 + COUNT
     assert f"{COUNT:,} repositories" in said
 

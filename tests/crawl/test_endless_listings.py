@@ -1,4 +1,5 @@
-"""Listings of registries that go on in any way, or without end: read to their end, or left and named."""
+"""Listings of registries that go on in any way, or without end: read to their end, or left and
+named."""
 
 import json
 from urllib.parse import parse_qs, urlsplit
@@ -36,7 +37,9 @@ class Lister(RawServer):
             document = {"name": name, "tags": rows}
         lines = self.links(f"{parts.path}?n=4&page=t{number + 1}") if more else []
         headers = [("Link", line) for line in lines]
-        return answer(200, ("Content-Type", "application/json"), *headers, body=json.dumps(document).encode())
+        return answer(
+            200, ("Content-Type", "application/json"), *headers, body=json.dumps(document).encode()
+        )
 
 
 def fours(number: int) -> tuple[list[str], bool]:
@@ -49,7 +52,9 @@ def plain(url: str) -> list[str]:
 
 LINKS = {
     "plain": plain,
-    "a parameter before": lambda url: [f'<{url}>; type="x"; title="x; y, <z>; rel=prev"; rel="next"'],
+    "a parameter before": lambda url: [
+        f'<{url}>; type="x"; title="x; y, <z>; rel=prev"; rel="next"'
+    ],
     "capitals": lambda url: [f'<{url}>; Rel="Next"'],
     "previous before": lambda url: [f'</v2/_catalog>; rel="previous", <{url}>; rel="next"'],
     "two headers": lambda url: ["</v2/_catalog>; rel=previous", f"<{url}>; rel=next"],
@@ -85,8 +90,12 @@ def test_a_catalog_of_empty_pages_without_end_is_left(crawl, ranks):
 
 
 def test_a_catalog_that_repeats_with_cursors_that_do_not_is_left(crawl):
-    with Lister(lambda number: (NAMES[number % 5 :], True), lambda name, number: ([], False), plain) as lister:
-        said = crawl(f"catalog:{lister.host}", "--tags", "latest", "--empty-pages", 7, code=3).stderr
+    with Lister(
+        lambda number: (NAMES[number % 5 :], True), lambda name, number: ([], False), plain
+    ) as lister:
+        said = crawl(
+            f"catalog:{lister.host}", "--tags", "latest", "--empty-pages", 7, code=3
+        ).stderr
     assert said.count("7 pages in a row have nothing new") == 1
     assert sorted(crawl.names()) == NAMES and len(lister.pages) == 8
 
@@ -112,7 +121,9 @@ def test_a_listing_in_a_circle_is_left(crawl):
         path, _, number = url.rpartition("t")
         return [f"<{path}t{int(number) % 3}>; rel=next"]
 
-    with Lister(lambda number: (NAMES[number::3], True), lambda name, number: ([], False), around) as lister:
+    with Lister(
+        lambda number: (NAMES[number::3], True), lambda name, number: ([], False), around
+    ) as lister:
         said = crawl(f"catalog:{lister.host}", "--tags", "latest", code=3).stderr
     assert said.count("lead in a circle") == 1
     assert sorted(crawl.names()) == NAMES

@@ -1,4 +1,5 @@
-"""Answers that are wrong or mean harm: what is no row is refused and counted, what is no page is an error."""
+"""Answers that are wrong or mean harm: what is no row is refused and counted, what is no page is an
+error."""
 
 import json
 
@@ -34,7 +35,19 @@ def test_what_is_no_page_is_an_error(body):
         parse_page(SEARCH, body)
 
 
-NAMES = ["a/b", "../x", "a/b\n5,5,evil", "A/b", "a//b", "", "a/" + "b" * 300, "a/b\x00", "=cmd()", "\u0430/b", "nginx"]
+NAMES = [
+    "a/b",
+    "../x",
+    "a/b\n5,5,evil",
+    "A/b",
+    "a//b",
+    "",
+    "a/" + "b" * 300,
+    "a/b\x00",
+    "=cmd()",
+    "\u0430/b",
+    "nginx",
+]
 
 
 def test_names_that_no_registry_can_have_are_refused_and_counted():
@@ -55,7 +68,9 @@ def test_tags_that_cannot_be_are_refused():
 
 def test_a_link_is_followed_as_it_is_and_never_to_its_host():
     body = json.dumps({"repositories": ["a"]}).encode()
-    page = parse_page(CATALOG, body, ['<http://169.254.169.254/v2/_catalog?n=5&last=a>; rel="next"'])
+    page = parse_page(
+        CATALOG, body, ['<http://169.254.169.254/v2/_catalog?n=5&last=a>; rel="next"']
+    )
     assert page.more == "/v2/_catalog?n=5&last=a"
     assert path_of(Ask("catalog", "", page.more)) == page.more
     for link, more in (
@@ -93,13 +108,16 @@ def test_a_listing_in_a_circle_ends_and_says_so():
 
 
 def test_a_listing_without_anything_new_is_left_and_the_others_are_read():
-    """Pages that are empty or repeat, with a cursor that never does, beside one that goes on slowly."""
+    """Pages that are empty or repeat, with a cursor that never does, beside one that goes on
+    slowly."""
 
     def page_after(ask):
         number = 1 if ask.page == 1 else int(ask.page.rpartition("=")[2])
         if ask.name == "a/slow":
             # Ninety-nine pages without anything, then one with something, and so on.
-            return Page([], more=f"/x?p={number + 1}" if number < 250 else None, fresh=number % 100 == 0)
+            return Page(
+                [], more=f"/x?p={number + 1}" if number < 250 else None, fresh=number % 100 == 0
+            )
         return Page([], more=f"/x?p={number + 1}")
 
     walk = Pages([Ask("tag_list", "a/endless"), Ask("tag_list", "a/slow")], 2)
@@ -125,7 +143,9 @@ def test_a_query_that_longer_ones_do_not_divide_is_read_as_far_as_it_goes():
     while (ask := walk.next()) is not None:
         asked.append(ask)
         if ask.kind == "search":
-            walk.take(ask, Page([], CAP if ask.name.startswith("zz") else 0, narrow=ask.name == "zz"))
+            walk.take(
+                ask, Page([], CAP if ask.name.startswith("zz") else 0, narrow=ask.name == "zz")
+            )
     assert len(walk.cut) == len(set(walk.cut)) > 30
     assert all(len(query) == 3 for query in walk.cut)
     assert sum(ask.name == "zza" for ask in asked) == 100

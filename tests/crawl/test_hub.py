@@ -1,4 +1,5 @@
-"""A crawl of Docker Hub finds every name, within its limits, asks nothing twice, and survives what ends it."""
+"""A crawl of Docker Hub finds every name, within its limits, asks nothing twice, and survives what
+ends it."""
 
 import csv
 import os
@@ -79,7 +80,9 @@ def test_a_rate_bounds_all_ranks_together(crawl, start_hub):
 
 
 def test_who_comes_too_fast_waits_as_long_as_is_asked_and_loses_nothing(crawl, start_hub):
-    hub = start_hub([Repo(f"space/repo-{number:04}", 1, number) for number in range(800)], limit=5, window=1.0)
+    hub = start_hub(
+        [Repo(f"space/repo-{number:04}", 1, number) for number in range(800)], limit=5, window=1.0
+    )
     crawl("hub:space", hub=hub)
     assert len(crawl.rows()) == 800
     assert hub.refused <= 4
@@ -104,14 +107,18 @@ def test_a_budget_ends_a_start_and_the_next_goes_on(crawl, start_hub):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(crawl, start_hub, ranks):
+def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(
+    crawl, start_hub, ranks
+):
     rng = random.Random(11 + ranks)
     everything = repositories(500)
     hub = start_hub(everything, delay=0.001)
     kills, threads = 0, 4 * max(ranks, 1)
     while not crawl.output.exists():
         process = subprocess.Popen(
-            crawl.command("hub", hub=hub, ranks=ranks), start_new_session=True, stderr=subprocess.DEVNULL
+            crawl.command("hub", hub=hub, ranks=ranks),
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
         )
         end = sum(hub.asked.values()) + rng.choice((1, *rng.choices(range(100, 700), k=3)))
         while process.poll() is None and sum(hub.asked.values()) < end:
@@ -134,7 +141,9 @@ def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(cra
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     hub = start_hub(repositories(500), delay=0.02)
-    process = subprocess.Popen(crawl.command("hub", hub=hub, ranks=ranks), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        crawl.command("hub", hub=hub, ranks=ranks), stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + 30
     while sum(hub.asked.values()) < 50 and time.monotonic() < until:
         time.sleep(0.02)
@@ -147,7 +156,9 @@ def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     assert not crawl.output.exists()
 
 
-def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_long_in_the_next_start(crawl, start_hub):
+def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_long_in_the_next_start(
+    crawl, start_hub
+):
     hub = start_hub([Repo(f"space/repo-{number:04}", 1, number) for number in range(250)])
     second = "/v2/namespaces/space/repositories?page=2&page_size=100"
     tries = ["--patience", "tries=2"]

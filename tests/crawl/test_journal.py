@@ -1,4 +1,5 @@
-"""What a journal holds after a cut at any byte: whole lines, from the first on, and nothing else."""
+"""What a journal holds after a cut at any byte: whole lines, from the first on, and nothing
+else."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""Lists as spreadsheets, editors and other systems save them: the same rows, or an error that says what to do."""
+"""Lists as spreadsheets, editors and other systems save them: the same rows, or an error that says
+what to do."""
 
 import codecs
 
@@ -28,7 +29,9 @@ SAVED = {
     "no end of the last line": PLAIN.rstrip("\n").encode(),
     "blank lines": PLAIN.replace("\n", "\n\n , \n").encode(),
     "trailing blanks": PLAIN.replace("\n", " \t\n").replace(",", " , ").encode(),
-    "quotes": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.split("\n")[:-1]).encode(),
+    "quotes": "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.split("\n")[:-1]
+    ).encode(),
     "quotes and blanks": "\n".join(
         ", ".join(f'"{cell}" ' for cell in line.split(",")) for line in PLAIN.split("\n")[:-1]
     ).encode(),

@@ -6,7 +6,11 @@ from collections import Counter
 import pytest
 from support.hub import Repo, repositories
 
-TAGS = {"space/many": [f"v{number}" for number in range(250)], "space/one": ["latest"], "space/none": []}
+TAGS = {
+    "space/many": [f"v{number}" for number in range(250)],
+    "space/one": ["latest"],
+    "space/none": [],
+}
 
 
 @pytest.fixture
@@ -19,7 +23,10 @@ def test_all_tags_are_listed_page_by_page(crawl, hub):
     rows = crawl.rows()
     assert Counter(row["name"] for row in rows) == {"space/many": 250, "space/one": 1}
     assert {row["tag"] for row in rows if row["name"] == "space/many"} == set(TAGS["space/many"])
-    assert all(row["digest"].startswith("sha256:") and int(row["bytes"]) > 1000 and row["updated"] for row in rows)
+    assert all(
+        row["digest"].startswith("sha256:") and int(row["bytes"]) > 1000 and row["updated"]
+        for row in rows
+    )
     assert all(row["stars"] == "1" and row["pulls"] == "10" for row in rows)
     assert crawl.about()["repositories"] == 3 and crawl.about()["repositories_listed"] == 2
 
@@ -53,12 +60,18 @@ def test_a_sample_can_be_drawn_again_and_its_weights_add_up(crawl, start_hub):
         drawn = [row for row in rows if row["stratum"] == name]
         assert len(drawn) == stratum["drawn"] >= min(2, stratum["population"])
         assert sum(float(row["weight"]) for row in drawn) == pytest.approx(stratum["population"])
-    assert sum(float(row["weight"]) for row in rows) == pytest.approx(about["repositories"]) == pytest.approx(1325)
+    assert (
+        sum(float(row["weight"]) for row in rows)
+        == pytest.approx(about["repositories"])
+        == pytest.approx(1325)
+    )
     # Another crawl, by two ranks that find things in another order, draws the same.
     again = crawl.runs.folder / "again.csv"
     crawl(NAMESPACES, "--sample", 200, "--seed", 5, hub=hub, ranks=2, output=again)
     keep = [name for name in rows[0] if name != "crawled"]
-    assert [[row[name] for name in keep] for row in crawl.rows(again)] == [[row[name] for name in keep] for row in rows]
+    assert [[row[name] for name in keep] for row in crawl.rows(again)] == [
+        [row[name] for name in keep] for row in rows
+    ]
     # Another seed draws others; a larger sample holds the smaller one.
     crawl(NAMESPACES, "--sample", 200, "--seed", 6, hub=hub)
     assert set(crawl.names()) != {row["name"] for row in rows}

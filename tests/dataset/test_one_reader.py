@@ -1,4 +1,5 @@
-"""Datasets and parts are read in one place each, where everything that strangers may have made is checked."""
+"""Datasets and parts are read in one place each, where everything that strangers may have made is
+checked."""
 
 import ast
 from pathlib import Path
@@ -38,7 +39,8 @@ def test_parts_and_notes_are_opened_without_following_links():
         opened = [
             node
             for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open_regular", "read_whole")
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("open_regular", "read_whole")
         ]
         assert opened
         for call in opened:

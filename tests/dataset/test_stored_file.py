@@ -51,7 +51,15 @@ def test_values_are_those_that_h5py_reads(truth):
     """Of every dataset of a file, in groups of all kinds, as the library itself reads them."""
     stored, compared = StoredFile(truth), 0
     with h5py.File(truth) as file:
-        for group in ("entries", "contents", "layers", "images", "metrics/totals", "metrics/growth", "run/jobs"):
+        for group in (
+            "entries",
+            "contents",
+            "layers",
+            "images",
+            "metrics/totals",
+            "metrics/growth",
+            "run/jobs",
+        ):
             found = stored.root
             for part in group.split("/"):
                 found = found.group(part)
@@ -65,7 +73,9 @@ def test_values_are_those_that_h5py_reads(truth):
     assert compared > 60
 
 
-@pytest.mark.parametrize("options", [{}, {"compression": 9}, {"compression": 4, "shuffle": True}, {"shuffle": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": 9}, {"compression": 4, "shuffle": True}, {"shuffle": True}]
+)
 @pytest.mark.parametrize("rows", [1, 7, 1000, 1001])
 def test_every_way_of_storing_that_is_read(tmp_path, options, rows):
     values = np.random.default_rng(rows).integers(0, 50, rows).astype("<i8")
@@ -75,7 +85,14 @@ def test_every_way_of_storing_that_is_read(tmp_path, options, rows):
     stored = StoredFile(tmp_path / "a.h5")
     for name in ("chunked", "whole"):
         column = stored.root.column(name)
-        for start, stop in ((0, rows), (0, 1), (rows // 2, rows), (rows - 1, rows), (rows, rows), (3, 2)):
+        for start, stop in (
+            (0, rows),
+            (0, 1),
+            (rows // 2, rows),
+            (rows - 1, rows),
+            (rows, rows),
+            (3, 2),
+        ):
             assert column[start:stop].tolist() == values[start:stop].tolist()
     stored.close()
 
@@ -95,7 +112,9 @@ def test_external_storage_is_refused(copy, secret):
     with h5py.File(copy, "r+") as file:
         size = file["entries/path"].shape[0]
         del file["entries/path"]
-        file.create_dataset("entries/path", (size,), "u1", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+        file.create_dataset(
+            "entries/path", (size,), "u1", external=[(str(secret), 0, h5py.h5f.UNLIMITED)]
+        )
         assert file["entries/path"][: len(SECRET)].tobytes() == SECRET  # HDF5 reads it
     refused(copy, "external storage")
 
@@ -105,13 +124,19 @@ def test_virtual_datasets_are_refused(copy, secret):
         size = file["entries/path"].shape[0]
         del file["entries/path"]
         layout = h5py.VirtualLayout((size,), "u1")
-        layout[: len(SECRET)] = h5py.VirtualSource(str(secret.with_suffix(".h5")), "data", (len(SECRET),))
+        layout[: len(SECRET)] = h5py.VirtualSource(
+            str(secret.with_suffix(".h5")), "data", (len(SECRET),)
+        )
         file.create_virtual_dataset("entries/path", layout)
     refused(copy, "virtual dataset")
 
 
-@pytest.mark.parametrize("name", ["entries", "entries/path", "metrics", "metrics/totals", "run", "types", "unknown"])
-@pytest.mark.parametrize("link", [h5py.SoftLink("/contents"), h5py.ExternalLink("secret.h5", "/data")])
+@pytest.mark.parametrize(
+    "name", ["entries", "entries/path", "metrics", "metrics/totals", "run", "types", "unknown"]
+)
+@pytest.mark.parametrize(
+    "link", [h5py.SoftLink("/contents"), h5py.ExternalLink("secret.h5", "/data")]
+)
 def test_links_are_refused(copy, secret, name, link):
     with h5py.File(copy, "r+") as file:
         if name in file:
@@ -145,7 +170,8 @@ def test_declared_rows_must_have_their_chunks(copy, rows):
 
 
 def test_chunks_that_share_bytes_are_refused(tmp_path):
-    """Or a file of a few kilobytes would declare any number of values: here two datasets are one."""
+    """Or a file of a few kilobytes would declare any number of values: here two datasets are
+    one."""
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a"] = np.zeros(1 << 16, "u1")
         for number in range(3):
@@ -209,7 +235,9 @@ def test_strings_in_attributes_are_bounded(copy):
     """Many references to one string take as many times its bytes once they are read."""
     long, count = 3_000_017, 1000
     with h5py.File(copy, "r+") as file:
-        file["run"].attrs["sources"] = np.array(["x" * long] + ["y"] * (count - 1), h5py.string_dtype())
+        file["run"].attrs["sources"] = np.array(
+            ["x" * long] + ["y"] * (count - 1), h5py.string_dtype()
+        )
     data = bytearray(copy.read_bytes())
     # A reference is the string's length, where its heap begins, and its number there.
     at = data.index(struct.pack("<I", long))
@@ -235,7 +263,12 @@ def test_what_is_no_regular_file_is_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
     (tmp_path / "zero").symlink_to("/dev/zero")
-    for name, words in (("fifo", "a FIFO"), ("link", "a FIFO"), ("zero", "a device"), (".", "a directory")):
+    for name, words in (
+        ("fifo", "a FIFO"),
+        ("link", "a FIFO"),
+        ("zero", "a device"),
+        (".", "a directory"),
+    ):
         with pytest.raises(DatasetError, match=words):
             Dataset(tmp_path / name)
 
@@ -254,7 +287,8 @@ def test_a_dataset_behind_a_link_is_read(truth, tmp_path):
 
 
 def test_a_file_that_can_be_read_and_not_changed_is_said_to_be_damaged(tmp_path):
-    """The library finds faults when it changes a file that it does not find when it reads: the file is to blame."""
+    """The library finds faults when it changes a file that it does not find when it reads: the file
+    is to blame."""
     with pytest.raises(DatasetError, match="can't be changed"), library_errors(tmp_path / "a.h5"):
         raise RuntimeError("Can't unlink object (address of object past end of allocation)")
     with pytest.raises(OSError, match="No space"), library_errors(tmp_path / "a.h5"):

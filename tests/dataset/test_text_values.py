@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from hpc_remetrics.dataset.text_values import digest_texts, path_bytes, path_text, path_texts
 
-PATHS = st.binary(max_size=30) | st.text(max_size=20).map(lambda text: text.encode("utf-8", "surrogatepass"))
+PATHS = st.binary(max_size=30) | st.text(max_size=20).map(
+    lambda text: text.encode("utf-8", "surrogatepass")
+)
 
 
 @given(PATHS)

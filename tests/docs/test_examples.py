@@ -16,7 +16,10 @@ import hpc_remetrics
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "examples.md").read_text()
 PARTS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
-MODULES = ["hpc_remetrics", *(one.name for one in pkgutil.walk_packages(hpc_remetrics.__path__, "hpc_remetrics."))]
+MODULES = [
+    "hpc_remetrics",
+    *(one.name for one in pkgutil.walk_packages(hpc_remetrics.__path__, "hpc_remetrics.")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,8 @@ def test_a_notebook_runs_and_every_cell_says_something(here, part):
 def test_docstrings(here, name):
     module = importlib.import_module(name)
     if ">>> " in Path(module.__file__).read_text():
-        result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+        result = doctest.testmod(
+            module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+        )
         assert result.attempted and not result.failed
     assert os.path.exists("remetrics.h5")

@@ -32,13 +32,23 @@ def test_the_page_shows_the_schema():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=["reader", "h5py", "duckdb", "xarray", "pandas"])
 def test_an_example_runs(folder, example):
-    result = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
 
 
 def test_the_listing_is_what_h5dump_prints(folder):
-    command = [need("h5dump"), "-H", "-d", "/entries/kind", "-d", "/contents/digest", "remetrics.h5"]
+    command = [
+        need("h5dump"),
+        "-H",
+        "-d",
+        "/entries/kind",
+        "-d",
+        "/contents/digest",
+        "remetrics.h5",
+    ]
     printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
     (shown,) = re.findall(r"\$ h5dump -H .*?\n(.*?)```", PAGE, re.DOTALL)
     for line in shown.splitlines():
@@ -47,15 +57,25 @@ def test_the_listing_is_what_h5dump_prints(folder):
 
 
 def test_commands_of_other_tools(folder):
-    """The column's values and every name are in what h5dump prints, and DuckDB reads what export writes."""
-    dumped = subprocess.run([need("h5dump"), "-d", "/layers/CLS", "remetrics.h5"], cwd=folder, capture_output=True)
-    names = subprocess.run([need("h5dump"), "-n", "remetrics.h5"], cwd=folder, capture_output=True, text=True)
+    """The column's values and every name are in what h5dump prints, and DuckDB reads what export
+    writes."""
+    dumped = subprocess.run(
+        [need("h5dump"), "-d", "/layers/CLS", "remetrics.h5"], cwd=folder, capture_output=True
+    )
+    names = subprocess.run(
+        [need("h5dump"), "-n", "remetrics.h5"], cwd=folder, capture_output=True, text=True
+    )
     assert "$ h5dump -d /layers/CLS remetrics.h5" in PAGE and "$ h5dump -n remetrics.h5" in PAGE
     (command,) = re.findall(r"^\$ hpc-remetrics (.*)$", PAGE, re.MULTILINE)
     (query,) = re.findall(r'^\$ duckdb -c "(.*)"$', PAGE, re.MULTILINE)
-    subprocess.run([sys.executable, "-m", "hpc_remetrics", *command.split()], cwd=folder, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "hpc_remetrics", *command.split()], cwd=folder, check=True
+    )
     with hpc_remetrics.open(folder / "remetrics.h5") as data:
-        numbers = [int(text) for text in re.findall(rb"\d+(?=[,\s])", dumped.stdout.partition(b"DATA {")[2])]
+        numbers = [
+            int(text)
+            for text in re.findall(rb"\d+(?=[,\s])", dumped.stdout.partition(b"DATA {")[2])
+        ]
         assert set(data.layers["CLS"].tolist()) <= set(numbers)
         assert all(f" /{name}/row\n" in names.stdout for name in data.tables)
         kinds = data.entries.readable("kind").tolist()

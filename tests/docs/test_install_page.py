@@ -13,7 +13,10 @@ def needed(*extras: str) -> set[str]:
     """The packages of setup.cfg, by name."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    texts = [setup["options"]["install_requires"], *(setup["options.extras_require"][extra] for extra in extras)]
+    texts = [
+        setup["options"]["install_requires"],
+        *(setup["options.extras_require"][extra] for extra in extras),
+    ]
     return {re.match(r"[\w.-]+", line)[0] for line in "\n".join(texts).split("\n") if line}
 
 
@@ -27,7 +30,9 @@ def test_the_spack_recipe_names_every_package():
 def test_the_easyconfig_names_every_package_with_its_version():
     values = {}
     exec(EASYBUILD, values)
-    pins = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pins = dict(
+        re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    )
     listed = {name: version for name, version, *_ in values["exts_list"] if name != "hpc-remetrics"}
     assert listed == {name: pins[name] for name in listed}
     modules = {name for name, _ in values["dependencies"]} | {"numpy"}  # of SciPy-bundle

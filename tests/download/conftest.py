@@ -23,13 +23,16 @@ def no_login_of_this_machine(tmp_path_factory, monkeypatch):
     """Keep the tests from what somebody is logged in to, and from proxies."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")):
+        if name.lower().endswith("_proxy") or name.startswith(
+            ("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")
+        ):
             monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory):
-    """A registry with OCI images in gzip, zstd and plain tar, Docker's schema 2 and list, an OCI index with more."""
+    """A registry with OCI images in gzip, zstd and plain tar, Docker's schema 2 and list, an OCI
+    index with more."""
     folder = tmp_path_factory.mktemp("mirror-registry")
     registry = Registry(folder)
     layout = small_images.build(folder / "small")
@@ -51,17 +54,23 @@ def registry(tmp_path_factory):
 
 
 def gzip_images(folder: Path) -> Path:
-    """Write a layout of images with gzip layers: two platforms, one with 12 MB that don't compress, a statement."""
+    """Write a layout of images with gzip layers: two platforms, one with 12 MB that don't compress,
+    a statement."""
     layout, rng = Layout(folder), random.Random(3)
     shared = layout.layer(small_images.tar_of(["json"]), "gzip")
     for platform, part in (("amd64", "email"), ("arm64", "http")):
         layout.image(platform, [shared, layout.layer(small_images.tar_of([part]), "gzip")])
-    layout.image("big", [layout.layer(rng.randbytes(size), "gzip") for size in (9_000_000, 2_000_000, 1_000_000)])
+    layout.image(
+        "big",
+        [layout.layer(rng.randbytes(size), "gzip") for size in (9_000_000, 2_000_000, 1_000_000)],
+    )
     layout.image("statement", [layout.layer(b"{}", "gzip")])
     return layout.finish()
 
 
-def put_list(registry: Registry, repository: str, media_type: str, others: tuple[str, ...] = ()) -> None:
+def put_list(
+    registry: Registry, repository: str, media_type: str, others: tuple[str, ...] = ()
+) -> None:
     """Put an index of the two platforms, and of what is for none."""
     entries = []
     for tag in ("amd64", "arm64", *others):
@@ -81,7 +90,10 @@ def put_list(registry: Registry, repository: str, media_type: str, others: tuple
 
 def registry_manifest(registry: Registry, repository: str, tag: str) -> tuple[bytes, str]:
     """Return a manifest as it lies on the registry's disk, and its media type."""
-    link = registry.folder / f"data/docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
+    link = (
+        registry.folder
+        / f"data/docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
+    )
     data = stored(registry, link.read_text().strip().removeprefix("sha256:")).read_bytes()
     return data, json.loads(data)["mediaType"]
 
@@ -118,18 +130,24 @@ class Mirror:
         return self.runs.run(self.command(*arguments, ranks=ranks), code)
 
     def names(self):
-        """Return the images that index.json names; every blob that is reached from there must be there."""
+        """Return the images that index.json names; every blob that is reached from there must be
+        there."""
         index = json.loads((self.folder / "index.json").read_text())
         for entry in index["manifests"]:
             self.follow(entry)
-        return {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]}
+        return {
+            entry["annotations"]["org.opencontainers.image.ref.name"]
+            for entry in index["manifests"]
+        }
 
     def translated(self):
         """Return name -> digest of the original, of what is here in other words."""
         index = json.loads((self.folder / "index.json").read_text())
         notes = [entry["annotations"] for entry in index["manifests"]]
         key = "hpc-remetrics.original.digest"
-        return {note["org.opencontainers.image.ref.name"]: note[key] for note in notes if key in note}
+        return {
+            note["org.opencontainers.image.ref.name"]: note[key] for note in notes if key in note
+        }
 
     def follow(self, entry):
         data = self.blob(entry["digest"]).read_bytes()
@@ -144,8 +162,12 @@ class Mirror:
         return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def blobs(self):
-        """Return digest -> bytes of all that has its name; each must have the bytes that it says."""
-        found = {path.name: path.read_bytes() for path in (self.folder / "blobs" / "sha256").glob("[0-9a-f]*")}
+        """Return digest -> bytes of all that has its name; each must have the bytes that it
+        says."""
+        found = {
+            path.name: path.read_bytes()
+            for path in (self.folder / "blobs" / "sha256").glob("[0-9a-f]*")
+        }
         for name, data in found.items():
             assert hashlib.sha256(data).hexdigest() == name
         return found

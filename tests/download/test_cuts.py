@@ -1,4 +1,5 @@
-"""A download that is killed before any of its system calls on the mirror leaves a right one, and goes on."""
+"""A download that is killed before any of its system calls on the mirror leaves a right one, and
+goes on."""
 
 import random
 import re
@@ -20,11 +21,22 @@ class Traced:
         self._command, self._folder, self._log = [str(word) for word in command], folder, log
 
     def run(self, *options) -> int:
-        strace = [need("strace"), "-f", "-y", "-o", str(self._log), "-e", "trace=file,desc", *options, *self._command]
+        strace = [
+            need("strace"),
+            "-f",
+            "-y",
+            "-o",
+            str(self._log),
+            "-e",
+            "trace=file,desc",
+            *options,
+            *self._command,
+        ]
         return subprocess.run(strace, capture_output=True, timeout=120).returncode
 
     def calls(self) -> list[tuple[str, int]]:
-        """Run the command whole; return its calls on the folder, each with its number among those of its thread."""
+        """Run the command whole; return its calls on the folder, each with its number among those
+        of its thread."""
         assert self.run() == 0
         seen: Counter = Counter()
         found = {}
@@ -46,10 +58,15 @@ def test_a_cut_before_any_system_call_leaves_a_right_mirror(registry, mirror, tm
     traced = Traced(mirror.command(*names, "--threads", 1), mirror.folder, tmp_path / "log")
     calls = traced.calls()
     whole, index = mirror.blobs(), (mirror.folder / "index.json").read_bytes()
-    decisive = [call for call in calls if call[0] in ("renameat", "fsync", "ftruncate", "unlinkat", "mkdirat")]
+    decisive = [
+        call
+        for call in calls
+        if call[0] in ("renameat", "fsync", "ftruncate", "unlinkat", "mkdirat")
+    ]
     assert {name for name, _ in decisive} >= {"renameat", "fsync"}
     others = [call for call in calls if call not in decisive]
-    # The last calls of all come when the new index has its name; those that decide are counted for each thread.
+    # The last calls of all come when the new index has its name; those that decide are counted for
+    # each thread.
     cuts = calls[-4:] + decisive[-4:] + rng.sample(decisive[:-4], 7) + rng.sample(others, 5)
     found, killed = set(), 0
     for name, number in cuts:

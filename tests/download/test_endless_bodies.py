@@ -1,4 +1,5 @@
-"""Claims that nobody can keep, and bodies that never end: each costs the image that it is part of, and no room."""
+"""Claims that nobody can keep, and bodies that never end: each costs the image that it is part of,
+and no room."""
 
 import csv
 import hashlib
@@ -32,7 +33,8 @@ def manifest_of(config: dict, *layers: dict) -> bytes:
 
 @pytest.fixture
 def server():
-    """A registry that has one manifest, and blobs without end, of a length that is said or is not."""
+    """A registry that has one manifest, and blobs without end, of a length that is said or is
+    not."""
     with RawServer() as server:
         server.manifest, server.claimed = b"", ""
 
@@ -69,26 +71,41 @@ HOSTILE = {
     "config a byte too long": (manifest_of({"size": SMALL + 1}), "limit_size"),
     "config without a size": (manifest_of({}), "limit_size"),
     "config that is longer than it says": (manifest_of({"size": 100}), "size_mismatch"),
-    "layer of a terabyte": (manifest_of({"size": 1}, {"digest": OTHER, "size": TERABYTE}), "limit_size"),
+    "layer of a terabyte": (
+        manifest_of({"size": 1}, {"digest": OTHER, "size": TERABYTE}),
+        "limit_size",
+    ),
     "layer without room": (manifest_of({"size": 1}, {"digest": OTHER, "size": 1 << 38}), "no_room"),
-    "layer that is longer than it says": (manifest_of({"size": 1}, {"digest": OTHER, "size": 100}), "size_mismatch"),
-    "config that is a layer too": (manifest_of({"size": TERABYTE}, {"digest": DIGEST, "size": 100}), "limit_size"),
+    "layer that is longer than it says": (
+        manifest_of({"size": 1}, {"digest": OTHER, "size": 100}),
+        "size_mismatch",
+    ),
+    "config that is a layer too": (
+        manifest_of({"size": TERABYTE}, {"digest": DIGEST, "size": 100}),
+        "limit_size",
+    ),
 }
 
 
 @pytest.mark.parametrize("claimed", ["", str(TERABYTE)])
 @pytest.mark.parametrize(("manifest", "cause"), HOSTILE.values(), ids=HOSTILE)
-def test_a_claim_or_a_body_without_end_costs_its_image_alone(server, tmp_path, monkeypatch, manifest, cause, claimed):
+def test_a_claim_or_a_body_without_end_costs_its_image_alone(
+    server, tmp_path, monkeypatch, manifest, cause, claimed
+):
     monkeypatch.setattr(blobs, "free_bytes", lambda place: 1 << 33)
     server.manifest, server.claimed = manifest, claimed
     tasks, layout = tasks_in(tmp_path / "mirror")
     for _ in range(2):
         assert cause in causes(tasks, Reference.parse(f"{server.host}/a:1"))
-        assert sum(path.stat().st_size for path in layout.state.rglob("*") if path.is_file()) < 1 << 20
+        assert (
+            sum(path.stat().st_size for path in layout.state.rglob("*") if path.is_file()) < 1 << 20
+        )
     assert server.sent < SENT
 
 
-def test_a_long_layer_without_room_is_not_asked_for_and_its_beginning_is_dropped(server, tmp_path, monkeypatch):
+def test_a_long_layer_without_room_is_not_asked_for_and_its_beginning_is_dropped(
+    server, tmp_path, monkeypatch
+):
     tasks, layout = tasks_in(tmp_path / "mirror")
     digest = Digest.parse(DIGEST)
     layout.partial(digest).write_bytes(b"x" * 100)
@@ -127,12 +144,22 @@ WHERE = {
     "answer of a length that is said": lambda host: endless(200, ("Content-Length", str(TERABYTE))),
     "JSON": lambda host: endless(200, start=b'{"tags":[', piece=b'"a",' * 9_000),
     "error": lambda host: endless(500),
-    "error of a length that is said": lambda host: endless(404, ("Content-Length", "60000"), piece=b"x"),
-    "challenge": lambda host: endless(401, ("WWW-Authenticate", f'Bearer realm="http://{host}/token"')),
+    "error of a length that is said": lambda host: endless(
+        404, ("Content-Length", "60000"), piece=b"x"
+    ),
+    "challenge": lambda host: endless(
+        401, ("WWW-Authenticate", f'Bearer realm="http://{host}/token"')
+    ),
     "redirect": lambda host: endless(307, ("Location", "/token")),
-    "chunks": lambda host: endless(200, ("Transfer-Encoding", "chunked"), piece=b"10000\r\n" + b" " * 65_536 + b"\r\n"),
-    "trailers": lambda host: endless(200, ("Transfer-Encoding", "chunked"), start=b"0\r\n", piece=b"a: b\r\n" * 99),
-    "headers": lambda host: (piece for piece in [b"HTTP/1.1 200 x\r\n", *[b"a: b\r\n" * 999] * 9999]),
+    "chunks": lambda host: endless(
+        200, ("Transfer-Encoding", "chunked"), piece=b"10000\r\n" + b" " * 65_536 + b"\r\n"
+    ),
+    "trailers": lambda host: endless(
+        200, ("Transfer-Encoding", "chunked"), start=b"0\r\n", piece=b"a: b\r\n" * 99
+    ),
+    "headers": lambda host: (
+        piece for piece in [b"HTTP/1.1 200 x\r\n", *[b"a: b\r\n" * 999] * 9999]
+    ),
     "interim answers": lambda host: (b"HTTP/1.1 103 x\r\n\r\n" for _ in range(1 << 22)),
 }
 
@@ -162,7 +189,13 @@ def test_a_beginning_that_is_wrong_is_mended_at_once(tmp_path):
     digest = Digest(hashlib.sha256(data).digest())
     with RawServer(lambda head: answer(200, body=data)) as server:
         for size in (len(data), -1):
-            for wrong in (b"x", b"x" * len(data), b"x" * 10 * len(data), data[:-1] + b"x", data + b"x"):
+            for wrong in (
+                b"x",
+                b"x" * len(data),
+                b"x" * 10 * len(data),
+                data[:-1] + b"x",
+                data + b"x",
+            ):
                 tasks, layout = tasks_in(tmp_path / f"{size}-{len(wrong)}-{wrong[:1].decode()}")
                 layout.partial(digest).write_bytes(wrong)
                 found = tasks(BlobTask(digest, size, Reference.parse(f"{server.host}/a:1")))
@@ -180,5 +213,7 @@ def test_one_hostile_image_in_a_list_of_three(registry, mirror, server, tmp_path
         assert said.count(hostile) == 1 and "Traceback" not in said
         assert mirror.names() == set(names)
         with open(mirror.folder / ".remetrics" / "failures.csv", newline="") as file:
-            assert {row["image"]: row["cause"] for row in csv.DictReader(file)} == {hostile: "limit_size"}
+            assert {row["image"]: row["cause"] for row in csv.DictReader(file)} == {
+                hostile: "limit_size"
+            }
     assert server.sent < 1 << 20

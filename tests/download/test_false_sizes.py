@@ -1,4 +1,5 @@
-"""A manifest that states a wrong size for a shared layer: it fails alone, in any order of the list."""
+"""A manifest that states a wrong size for a shared layer: it fails alone, in any order of the
+list."""
 
 import csv
 import itertools
@@ -12,12 +13,14 @@ from .conftest import registry_manifest
 NAMES = ("true", "small", "huge")
 SIZES = {"small": 7, "huge": 1 << 43}
 CAUSES = {"small": {"size_mismatch"}, "huge": {"size_mismatch", "limit_size"}}
-"""Unless the layer is there already, a size that no layer may have is refused before anything is asked for."""
+"""Unless the layer is there already, a size that no layer may have is refused before anything is
+asked for."""
 
 
 @pytest.fixture(scope="module")
 def images(registry):
-    """Put an image with the true size of its layers, and two with false ones of the first; return their names."""
+    """Put an image with the true size of its layers, and two with false ones of the first; return
+    their names."""
     data, _ = registry_manifest(registry, "forms/two", "1")
     manifest = json.loads(data)
     for name in NAMES:
@@ -49,14 +52,18 @@ def test_in_a_download(images, mirror, order, tmp_path):
             assert sum(images[name] in line for line in result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("order", [*itertools.permutations(NAMES), ("small",), ("huge",)], ids="-".join)
+@pytest.mark.parametrize(
+    "order", [*itertools.permutations(NAMES), ("small",), ("huge",)], ids="-".join
+)
 @pytest.mark.parametrize("keep", [False, True])
 def test_in_a_run_on_the_registry(images, runs, order, keep):
     import hpc_remetrics
 
     options = ["--keep", "kept"] if keep else []
     sources = [f"docker://{images[name]}" for name in order]
-    command = runs.command("analyze", *sources, "-o", "a.h5", "--scratch", runs.scratch, "--types", "none", *options)
+    command = runs.command(
+        "analyze", *sources, "-o", "a.h5", "--scratch", runs.scratch, "--types", "none", *options
+    )
     result = runs.run(command, code=3)
     said = [line for line in result.stderr.splitlines() if "size_mismatch" in line]
     assert len(said) == sum(name in SIZES for name in order)

@@ -1,4 +1,5 @@
-"""Manifests that are wrong in any place are refused as such, or read; nothing else comes of them."""
+"""Manifests that are wrong in any place are refused as such, or read; nothing else comes of
+them."""
 
 import copy
 import hashlib
@@ -20,7 +21,21 @@ MANIFEST = {
     "config": {"mediaType": f"{DOCKER}.container.image.v1+json", **BLOB},
     "layers": [{"mediaType": f"{DOCKER}.image.rootfs.diff.tar.gzip", **BLOB}] * 2,
 }
-ODD = [None, True, -1, 1e300, "", "x" * 300, "sha256:../../x", [], {}, [[]], {"digest": 5}, 10**40, "\ud800"]
+ODD = [
+    None,
+    True,
+    -1,
+    1e300,
+    "",
+    "x" * 300,
+    "sha256:../../x",
+    [],
+    {},
+    [[]],
+    {"digest": 5},
+    10**40,
+    "\ud800",
+]
 
 
 def put(layout, value):
@@ -33,7 +48,13 @@ def put(layout, value):
 def places(value, path=()):
     """Yield the way to each member of a document."""
     yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    members = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, member in members:
         yield from places(member, (*path, key))
 
@@ -58,7 +79,9 @@ def test_any_member_may_be_anything(layout):
     index = {
         "schemaVersion": 2,
         "mediaType": f"{DOCKER}.distribution.manifest.list.v2+json",
-        "manifests": [{**put(layout, MANIFEST), "platform": {"os": "linux", "architecture": "amd64"}}],
+        "manifests": [
+            {**put(layout, MANIFEST), "platform": {"os": "linux", "architecture": "amd64"}}
+        ],
     }
     rng, outcomes = random.Random(1), {"read": 0, "refused": 0}
     for document in (MANIFEST, index):
@@ -68,7 +91,9 @@ def test_any_member_may_be_anything(layout):
             if rng.random() < 0.3:
                 value = changed(value, *rng.choice([way for way in ways if len(way[0]) == 1]))
             try:
-                found = references(json.dumps(value).encode(), document["mediaType"], ("linux/amd64",))
+                found = references(
+                    json.dumps(value).encode(), document["mediaType"], ("linux/amd64",)
+                )
                 for blob in found.blobs:
                     digest_of(blob)
                 if isinstance(value.get("mediaType"), str):
@@ -95,9 +120,14 @@ def test_a_translation_changes_media_types_alone_and_names_its_original(layout):
         return json.loads((layout.folder / "blobs/sha256" / descriptor["digest"][7:]).read_bytes())
 
     translated = read(entry)
-    assert translated["mediaType"] == entry["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert (
+        translated["mediaType"] == entry["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    )
     assert translated["manifests"][1] == absent
     manifest = read(translated["manifests"][0])
-    assert manifest["layers"][0] == {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **BLOB}
+    assert manifest["layers"][0] == {
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        **BLOB,
+    }
     assert manifest["config"] == {"mediaType": "application/vnd.oci.image.config.v1+json", **BLOB}
     assert to_oci(layout, translated["manifests"][0]) == translated["manifests"][0]

@@ -1,4 +1,5 @@
-"""The mirror is an OCI layout that other tools read, and its blobs are the registry's byte for byte."""
+"""The mirror is an OCI layout that other tools read, and its blobs are the registry's byte for
+byte."""
 
 import json
 import shutil
@@ -22,7 +23,9 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
     assert set(translated) == {f"{registry.host}/forms/{name}" for name in ("schema2:1", "list:1")}
     for digest, data in blobs.items():
         # All that the registry has of the images, and Docker's manifests in OCI's words.
-        assert not stored(registry, digest).exists() or stored(registry, digest).read_bytes() == data
+        assert (
+            not stored(registry, digest).exists() or stored(registry, digest).read_bytes() == data
+        )
     assert sum(not stored(registry, digest).exists() for digest in blobs) == 3
     for name in names:
         seen = json.loads(skopeo("inspect", f"oci:{mirror.folder}:{name}"))
@@ -30,10 +33,18 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
         assert seen["Layers"] == there["Layers"]
         assert translated.get(name, seen["Digest"]) == there["Digest"]
         # A copy reads and verifies every blob.
-        skopeo("copy", "-q", "--all", f"oci:{mirror.folder}:{name}", f"dir:{mirror.runs.folder / 'copy'}")
+        skopeo(
+            "copy",
+            "-q",
+            "--all",
+            f"oci:{mirror.folder}:{name}",
+            f"dir:{mirror.runs.folder / 'copy'}",
+        )
         shutil.rmtree(mirror.runs.folder / "copy")
     umoci = need("umoci")
-    listed = subprocess.run([umoci, "list", "--layout", mirror.folder], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [umoci, "list", "--layout", mirror.folder], capture_output=True, text=True, check=True
+    )
     assert set(listed.stdout.split()) == set(names)
     for name in SINGLE:
         command = [umoci, "stat", "--json", "--image", f"{mirror.folder}:{registry.host}/{name}"]
@@ -45,7 +56,13 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
 def test_umoci_unpacks_an_image_of_the_mirror(registry, mirror):
     name = f"{registry.host}/forms/schema2:1"
     mirror(name)
-    command = [need("umoci"), "unpack", "--image", f"{mirror.folder}:{name}", mirror.runs.folder / "bundle"]
+    command = [
+        need("umoci"),
+        "unpack",
+        "--image",
+        f"{mirror.folder}:{name}",
+        mirror.runs.folder / "bundle",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     assert (mirror.runs.folder / "bundle/rootfs/http/__init__.py").is_file()
 
@@ -58,7 +75,9 @@ def test_one_platform_can_be_had_alone_and_is_read_by_its_name(registry, mirror)
         command = ["inspect", "--override-arch", "arm64", f"oci:{mirror.folder}:{name}"]
         assert len(json.loads(skopeo(*command))["Layers"]) == 2
     index = json.loads((mirror.folder / "index.json").read_text())
-    assert [entry["platform"] for entry in index["manifests"]] == [{"os": "linux", "architecture": "arm64"}] * 2
+    assert [entry["platform"] for entry in index["manifests"]] == [
+        {"os": "linux", "architecture": "arm64"}
+    ] * 2
 
 
 def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
@@ -113,16 +132,37 @@ def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(regi
     runs = mirror.runs
     runs.run(runs.analyze(f"oci:{mirror.folder}", runs.folder / "mirror.h5"))
     sources = [f"docker://{name}" for name in names]
-    runs.run(runs.command("analyze", *sources, "-o", runs.folder / "registry.h5", "--scratch", runs.scratch))
+    runs.run(
+        runs.command(
+            "analyze", *sources, "-o", runs.folder / "registry.h5", "--scratch", runs.scratch
+        )
+    )
     with h5py.File(runs.folder / "mirror.h5") as file:
         assert len(file["images/digest"]) == 7 and len(file["layers/digest"]) > 10
-    command = [need("h5diff"), "-v", "--exclude-path", "/run", runs.folder / "mirror.h5", runs.folder / "registry.h5"]
+    command = [
+        need("h5diff"),
+        "-v",
+        "--exclude-path",
+        "/run",
+        runs.folder / "mirror.h5",
+        runs.folder / "registry.h5",
+    ]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:]
 
 
 def test_images_that_others_put_into_the_layout_stay(registry, mirror):
     mirror(f"{registry.host}/forms/one:1")
-    skopeo("copy", "-q", "--src-tls-verify=false", f"docker://{registry.host}/forms/two:1", f"oci:{mirror.folder}:mine")
+    skopeo(
+        "copy",
+        "-q",
+        "--src-tls-verify=false",
+        f"docker://{registry.host}/forms/two:1",
+        f"oci:{mirror.folder}:mine",
+    )
     mirror(f"{registry.host}/forms/three:latest")
-    assert mirror.names() == {f"{registry.host}/forms/one:1", f"{registry.host}/forms/three:latest", "mine"}
+    assert mirror.names() == {
+        f"{registry.host}/forms/one:1",
+        f"{registry.host}/forms/three:latest",
+        "mine",
+    }

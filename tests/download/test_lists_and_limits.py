@@ -1,4 +1,5 @@
-"""The 2017 tool's lists, what can't be had, limits on pulls, moved tags, full disks: each with its exit code."""
+"""The 2017 tool's lists, what can't be had, limits on pulls, moved tags, full disks: each with its
+exit code."""
 
 import csv
 import json
@@ -31,7 +32,11 @@ def failures(mirror):
 
 def layers_of(mirror, name):
     index = json.loads((mirror.folder / "index.json").read_text())
-    entry = next(e for e in index["manifests"] if e["annotations"]["org.opencontainers.image.ref.name"] == name)
+    entry = next(
+        e
+        for e in index["manifests"]
+        if e["annotations"]["org.opencontainers.image.ref.name"] == name
+    )
     manifest = json.loads(mirror.blob(entry["digest"]).read_bytes())
     return [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 
@@ -48,9 +53,14 @@ def test_the_2017_lists_are_read_and_appended_to(registry, mirror, tmp_path, ran
     assert sorted(done.read_text().split()) == sorted([names[0], names[1], f"{host}/forms/three"])
     every = {digest for name in names for digest in layers_of(mirror, name)}
     assert sorted(layers.read_text().split()) == sorted(every)
-    # A layer and a repository that the lists have are left out; a line that a kill tore counts for nothing.
+    # A layer and a repository that the lists have are left out; a line that a kill tore counts for
+    # nothing.
     chosen = layers_of(mirror, names[0])[1]
-    only = set(layers_of(mirror, names[2])) - set(layers_of(mirror, names[0])) - set(layers_of(mirror, names[1]))
+    only = (
+        set(layers_of(mirror, names[2]))
+        - set(layers_of(mirror, names[0]))
+        - set(layers_of(mirror, names[1]))
+    )
     shutil.rmtree(mirror.folder)
     layers.write_text(f"{chosen}\n{next(iter(only))[:40]}")
     done.write_text(f"{host}/forms/three\n")
@@ -69,7 +79,11 @@ def test_images_with_most_pulls_come_first(start_front, mirror, tmp_path):
     rows = "".join(f"1,{number},{front.host}/{name}\n" for name, number in pulls.items())
     (tmp_path / "repos.csv").write_text(rows)
     mirror(tmp_path / "repos.csv", f"{front.host}/forms/big:1", "--threads", 1)
-    asked = [path.split("/")[3] for method, path in front.asked if method == "GET" and "/manifests/" in path]
+    asked = [
+        path.split("/")[3]
+        for method, path in front.asked
+        if method == "GET" and "/manifests/" in path
+    ]
     assert asked == ["two", "three", "one", "big"]
 
 
@@ -82,7 +96,9 @@ def test_a_list_of_names_alone_is_read(registry, mirror, tmp_path):
 
 def test_a_crawls_list_is_downloaded(registry, mirror, tmp_path):
     runs = mirror.runs
-    runs.run(runs.command("crawl", f"catalog:{registry.host}", "-o", tmp_path / "repos.csv", "--rate", 0))
+    runs.run(
+        runs.command("crawl", f"catalog:{registry.host}", "-o", tmp_path / "repos.csv", "--rate", 0)
+    )
     mirror(tmp_path / "repos.csv")
     with open(tmp_path / "repos.csv", newline="") as file:
         listed = {f"{registry.host}/{row['name']}:{row['tag']}" for row in csv.DictReader(file)}
@@ -129,8 +145,13 @@ def test_a_limit_on_pulls_is_told_kept_and_not_used_up_by_what_is_here(start_fro
     assert {method for method, _ in front.asked} == {"HEAD"}
     mirror(*names, ranks=2)
     assert mirror.names() == set(names)
-    pulls = sum(count for (method, path), count in front.asked.items() if method == "GET" and "/manifests/" in path)
-    # Five images, one of them an index of three; what was refused for coming too early was asked again.
+    pulls = sum(
+        count
+        for (method, path), count in front.asked.items()
+        if method == "GET" and "/manifests/" in path
+    )
+    # Five images, one of them an index of three; what was refused for coming too early was asked
+    # again.
     assert pulls == 8 + front.refused
     front.asked.clear()
     mirror(*names, "--update")
@@ -186,7 +207,9 @@ def test_mistakes_give_one_line(registry, mirror, tmp_path):
         ([f"{registry.host}/a", "-o", tmp_path / "file" / "x"], 5),
     ]
     for arguments, code in cases:
-        result = mirror.runs.run(mirror.runs.command("download", "-o", mirror.folder, *arguments), code)
+        result = mirror.runs.run(
+            mirror.runs.command("download", "-o", mirror.folder, *arguments), code
+        )
         lines = result.stderr.strip().splitlines()
         assert lines[-1].startswith("hpc-remetrics: error: ") and len(lines) == 1, result.stderr
         assert "password" not in result.stderr

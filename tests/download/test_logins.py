@@ -1,4 +1,5 @@
-"""Crawls and downloads behind a login: with it all is had, without it nothing, and the password turns up nowhere."""
+"""Crawls and downloads behind a login: with it all is had, without it nothing, and the password
+turns up nowhere."""
 
 import pytest
 from support.registry import PASSWORD, USER, Registry, htpasswd_auth
@@ -31,7 +32,9 @@ def test_a_login_opens_and_its_password_is_kept(locked, mirror, monkeypatch):
     for ranks in (0, 2):
         said += mirror(name, *login, "-vv", "--update", ranks=ranks).stderr
     assert mirror.names() == {name}
-    catalog = runs.command("crawl", f"catalog:{locked.host}", "-o", runs.folder / "repos.csv", *login)
+    catalog = runs.command(
+        "crawl", f"catalog:{locked.host}", "-o", runs.folder / "repos.csv", *login
+    )
     said += runs.run(catalog).stderr
     assert NAME.partition(":")[0] in (runs.folder / "repos.csv").read_text()
     assert PASSWORD not in said

@@ -1,4 +1,5 @@
-"""A download that is killed or stopped at any moment goes on where it was, and what has its name is whole."""
+"""A download that is killed or stopped at any moment goes on where it was, and what has its name is
+whole."""
 
 import json
 import os
@@ -12,7 +13,8 @@ import pytest
 from .conftest import MANY, SINGLE
 
 IN_FLIGHT = 3 << 20
-"""Bytes of a connection between a server's `send` and a client's file, buffers of the kernel on both sides included."""
+"""Bytes of a connection between a server's `send` and a client's file, buffers of the kernel on
+both sides included."""
 
 THREADS = 4
 
@@ -22,8 +24,11 @@ def names_at(host):
 
 
 def killed(command, front, size):
-    """Run a command and kill it with all its processes when so many bytes have come; say whether it ended before."""
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Run a command and kill it with all its processes when so many bytes have come; say whether it
+    ended before."""
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     end = front.sent + size
     while process.poll() is None and front.sent < end:
         time.sleep(0.005)
@@ -65,7 +70,9 @@ def test_kills_at_random_moments_cost_what_was_in_flight(start_front, mirror, ra
 def test_a_stop_signal_ends_a_download_in_order(start_front, mirror, ranks, number):
     front = start_front(rate=3_000_000)
     names = names_at(front.host)
-    process = subprocess.Popen(mirror.command(*names, ranks=ranks), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        mirror.command(*names, ranks=ranks), stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + 30
     while front.sent < 2_000_000 and time.monotonic() < until:
         time.sleep(0.02)
@@ -85,7 +92,9 @@ def test_a_stop_signal_ends_a_download_in_order(start_front, mirror, ranks, numb
 
 def test_a_stop_in_a_silent_registry_does_not_wait_for_it(start_front, mirror):
     front = start_front(rate=1)
-    process = subprocess.Popen(mirror.command(f"{front.host}/forms/big:1"), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        mirror.command(f"{front.host}/forms/big:1"), stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + 30
     while not front.asked and time.monotonic() < until:
         time.sleep(0.02)

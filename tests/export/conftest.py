@@ -1,4 +1,5 @@
-"""A dataset of real files with everything odd in it: links, devices, whiteouts, bad names, a cut and a lost layer."""
+"""A dataset of real files with everything odd in it: links, devices, whiteouts, bad names, a cut
+and a lost layer."""
 
 from pathlib import Path
 
@@ -17,7 +18,9 @@ def odd_layout(tmp_path_factory) -> Path:
     need("zstd")
     folder = tmp_path_factory.mktemp("odd")
     layout = Layout(folder / "layout")
-    layers = [layout.layer(tar_of([part]), kind) for part, kind in (("email", "gzip"), ("json", "zstd"))]
+    layers = [
+        layout.layer(tar_of([part]), kind) for part, kind in (("email", "gzip"), ("json", "zstd"))
+    ]
     odd = layout.layer(tar_of_odd_things(folder / "tree"), "gzip")
     partial = layout.layer(tars.file(b"good/file", b"some text\n") + b"\xff" * 1024, "plain")
     lost = layout.layer(tar_of(["xml"]), "gzip")

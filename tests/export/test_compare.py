@@ -24,15 +24,26 @@ def test_against_sets(odd, other, monkeypatch, chunk, turned):
     first, second = (other, odd) if turned else (odd, other)
     with hpc_remetrics.open(first) as one, hpc_remetrics.open(second) as two:
         found = compare(one, two)
-        for table, size, moved in (("layers", "CLS", found.layers), ("contents", "size", found.contents)):
+        for table, size, moved in (
+            ("layers", "CLS", found.layers),
+            ("contents", "size", found.contents),
+        ):
             a, b = rows(one, table, "digest", size), rows(two, table, "digest", size)
-            for names, amount in ((b.keys() - a, moved.came), (a.keys() - b, moved.went), (a.keys() & b, moved.stayed)):
+            for names, amount in (
+                (b.keys() - a, moved.came),
+                (a.keys() - b, moved.went),
+                (a.keys() & b, moved.stayed),
+            ):
                 assert amount.count == len(names)
                 assert amount.bytes == sum((a | b)[name][0] for name in names)
             assert (moved.before.count, moved.after.count) == (len(a), len(b))
         a, b = (rows(data, "images", "name", "digest") for data in (one, two))
         images = found.images
-        assert (images.came, images.went, images.stayed) == (len(b.keys() - a), len(a.keys() - b), len(a.keys() & b))
+        assert (images.came, images.went, images.stayed) == (
+            len(b.keys() - a),
+            len(a.keys() - b),
+            len(a.keys() & b),
+        )
         assert found.retyped == images.changed == 0
         for n, data in enumerate((one, two)):
             frame = data.contents.frame(["type", "size", "copies"])
@@ -42,9 +53,13 @@ def test_against_sets(odd, other, monkeypatch, chunk, turned):
             for moved in found.types:
                 assert moved.bytes[n] == sums.get(moved.name, 0)
             assert found.numbers["FLS"][n] == sum(sums.values())
-            assert found.numbers["dedup_count"][n] == data.layers["files"].sum() / len(data.contents)
+            assert found.numbers["dedup_count"][n] == data.layers["files"].sum() / len(
+                data.contents
+            )
         for level in (found.types, found.groups, found.classes):
-            assert sum(one.moved for one in level) == found.numbers["FLS"][1] - found.numbers["FLS"][0]
+            assert (
+                sum(one.moved for one in level) == found.numbers["FLS"][1] - found.numbers["FLS"][0]
+            )
 
 
 def test_nothing_moved(odd):
@@ -77,12 +92,19 @@ def test_types_of_another_libmagic_are_warned_of(runs, odd, other, typed_otherwi
     said = runs.run(runs.command("compare", odd, typed_otherwise, *also)).stderr
     version = libmagic_version()
     assert said.count("\n") == 1
-    assert f"by libmagic {version // 100}.{version % 100:02}, libmagic 5.39 that saw first bytes alone:" in said
+    assert (
+        f"by libmagic {version // 100}.{version % 100:02}, libmagic 5.39 that saw first bytes alone:"
+        in said
+    )
     assert runs.run(runs.command("compare", odd, other, *also)).stderr == ""
 
 
-def test_a_merge_of_types_of_two_libmagics_is_warned_of_and_known(runs, odd, other, typed_otherwise):
-    said = runs.run(runs.command("merge", odd, typed_otherwise, "-o", "both.h5", "--scratch", runs.scratch)).stderr
+def test_a_merge_of_types_of_two_libmagics_is_warned_of_and_known(
+    runs, odd, other, typed_otherwise
+):
+    said = runs.run(
+        runs.command("merge", odd, typed_otherwise, "-o", "both.h5", "--scratch", runs.scratch)
+    ).stderr
     assert "libmagic 5.39" in said.splitlines()[0]
     # What it was made of is remembered: by itself it was not typed alike.
     for command in (("compare", "both.h5", "both.h5"), ("merge", "both.h5", "-o", "again.h5")):

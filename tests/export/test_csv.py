@@ -1,4 +1,5 @@
-"""CSV: no cell of a name begins as a formula or holds a control character, and every byte can be had back."""
+"""CSV: no cell of a name begins as a formula or holds a control character, and every byte can be
+had back."""
 
 import csv
 import json
@@ -46,7 +47,9 @@ def named(tmp_path_factory):
     layout = Layout(folder / "layout")
     entries = [tars.file(name, b"text\n") for name in NAMES]
     links = [tars.header(b"l%d" % n, b"2", link=name) for n, name in enumerate(NAMES)]
-    layout.image("=1+1\x1b[31m:latest", [layout.layer(b"".join([*entries, *links]) + bytes(1024), "gzip")])
+    layout.image(
+        "=1+1\x1b[31m:latest", [layout.layer(b"".join([*entries, *links]) + bytes(1024), "gzip")]
+    )
     layout.image("-x:1", [layout.layer(tars.file(b"x", b"") + bytes(1024), "gzip")])
     runs = Runs(folder)
     runs.run(runs.analyze(f"oci:{layout.finish()}", folder / "named.h5"))
@@ -80,14 +83,20 @@ def test_strings_are_those_of_parquet_once_they_are_read_back(named):
         rows = connection.execute(
             f"SELECT {column} FROM read_csv('{named}/csv/{table}.csv', header=true, all_varchar=true) ORDER BY row::INT"
         ).fetchall()
-        want = pyarrow.parquet.read_table(named / "parquet" / f"{table}.parquet")[column].to_pylist()
+        want = pyarrow.parquet.read_table(named / "parquet" / f"{table}.parquet")[
+            column
+        ].to_pylist()
         assert [path_bytes(value or "").decode() for (value,) in rows] == want
 
 
 def test_no_cell_is_a_formula_or_moves_a_cursor(named):
     strings = 0
     for table, name, value in cells(named):
-        assert not any(unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") for char in value), (table, name, value)
+        assert not any(unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") for char in value), (
+            table,
+            name,
+            value,
+        )
         if value[:1] in ("=", "+", "-", "@", "＝", "＋", "－", "＠"):
             float(value)  # a number may be below zero
         strings += 1

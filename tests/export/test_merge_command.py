@@ -1,4 +1,5 @@
-"""The whole command: crawls of some images each, merged, are the crawl of all, with their metrics."""
+"""The whole command: crawls of some images each, merged, are the crawl of all, with their
+metrics."""
 
 import pytest
 from support.same import assert_same
@@ -21,7 +22,10 @@ def test_like_analyzing_all_sources_at_once(runs, odd_layout, other, ranks):
     assert said.count("\n") == 1 and "stood in several" in said
     # The message of a lost layer names one of the sources that were asked.
     assert_same(runs.folder / "whole.h5", runs.folder / "all.h5", "/failures")
-    with hpc_remetrics.open(runs.folder / "all.h5") as dataset, hpc_remetrics.open(runs.folder / "whole.h5") as whole:
+    with (
+        hpc_remetrics.open(runs.folder / "all.h5") as dataset,
+        hpc_remetrics.open(runs.folder / "whole.h5") as whole,
+    ):
         columns = ["digest", "stage", "cause", "offset"]
         assert dataset.failures.frame(columns).equals(whole.failures.frame(columns))
         assert dataset.metrics.totals["images"] == 4

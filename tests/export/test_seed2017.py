@@ -25,20 +25,46 @@ def load(path):
 
 @pytest.fixture
 def layers(dataset):
-    names = ("digest", "status", "CLS", "TLS", "FLS", "files", "symlinks", "hardlinks", "devices", "directories")
-    columns = {name: dataset.layers.readable(name).tolist() for name in (*names, "images", "depth", "others")}
-    return {f"sha256:{row[0]}": dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)}
+    names = (
+        "digest",
+        "status",
+        "CLS",
+        "TLS",
+        "FLS",
+        "files",
+        "symlinks",
+        "hardlinks",
+        "devices",
+        "directories",
+    )
+    columns = {
+        name: dataset.layers.readable(name).tolist()
+        for name in (*names, "images", "depth", "others")
+    }
+    return {
+        f"sha256:{row[0]}": dict(zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    }
 
 
 def test_profiles_add_up_to_the_layers(folder, layers):
     """The steps of its `load_layer_metrics_data`."""
     profiles = [load(path) for path in sorted((folder / "layer_db_json").iterdir())]
-    assert {one["layer_id"] for one in profiles} == {name for name, row in layers.items() if row["status"] != "failed"}
+    assert {one["layer_id"] for one in profiles} == {
+        name for name, row in layers.items() if row["status"] != "failed"
+    }
     for profile in profiles:
         row = layers[profile["layer_id"]]
         size = profile["size"]
-        assert size["uncompressed_sum_of_files"] == row["FLS"] == sum(one["dir_size"] for one in profile["dirs"])
-        assert (size["compressed_size_with_method_gzip"], size["archival_size"]) == (row["CLS"], row["TLS"])
+        assert (
+            size["uncompressed_sum_of_files"]
+            == row["FLS"]
+            == sum(one["dir_size"] for one in profile["dirs"])
+        )
+        assert (size["compressed_size_with_method_gzip"], size["archival_size"]) == (
+            row["CLS"],
+            row["TLS"],
+        )
         assert len([one for one in profile["dirs"] if one["subdir"]]) == row["directories"]
         assert profile["file_cnt"] == sum(len(one["files"]) for one in profile["dirs"])
         listed = row["files"] + row["symlinks"] + row["hardlinks"] + row["devices"] + row["others"]
@@ -57,7 +83,11 @@ def test_every_file_of_a_layer(folder, dataset):
         got = {}
         for directory in load(path)["dirs"]:
             for file in directory["files"]:
-                got[os.path.join(directory["subdir"], file["filename"]).encode("utf-8", "surrogateescape")] = file
+                got[
+                    os.path.join(directory["subdir"], file["filename"]).encode(
+                        "utf-8", "surrogateescape"
+                    )
+                ] = file
         frame = dataset.entries.frame(["kind", "content", "uid", "mtime"], part.start, part.stop)
         digests, types = dataset.contents.readable("digest"), dataset.types.readable("description")
         size, type_of = dataset.contents["size"], dataset.contents["type"]
@@ -73,7 +103,9 @@ def test_every_file_of_a_layer(folder, dataset):
             assert info["stat_size"] == (size[row.content] if row.kind == "file" else 0)
             assert file["sha256"] == (digests[row.content] if row.content >= 0 else None)
             assert file["type"] == (types[type_of[row.content]] if row.content >= 0 else None)
-            assert (info["link"] or {}).get("link_type") == (row.kind if row.kind.endswith("link") else None)
+            assert (info["link"] or {}).get("link_type") == (
+                row.kind if row.kind.endswith("link") else None
+            )
         assert seen == len(got)
 
 
@@ -81,14 +113,20 @@ def test_odd_things_are_there(folder):
     files = {}
     for path in (folder / "layer_db_json").iterdir():
         for directory in load(path)["dirs"]:
-            files |= {os.path.join(directory["subdir"], file["filename"]): file for file in directory["files"]}
+            files |= {
+                os.path.join(directory["subdir"], file["filename"]): file
+                for file in directory["files"]
+            }
     assert files["/a/hard"]["file_info"]["link"] == {
         "link_type": "hardlink",
         "num_hdlinks": 2,
         "target_path": "./a/file",
     }
     assert files["/a/hard"]["sha256"] == files["/a/file"]["sha256"] == files["/a/copy"]["sha256"]
-    assert files["/a/soft"]["file_info"]["link"] == {"link_type": "symlink", "target_path": "../nowhere"}
+    assert files["/a/soft"]["file_info"]["link"] == {
+        "link_type": "symlink",
+        "target_path": "../nowhere",
+    }
     assert files["/pipe"]["file_info"]["stat_type"] == "FIFOTYPE"
     assert "/bad\udcff name\nline" in files
     assert not [name for name in files if ".wh." in name]
@@ -97,7 +135,8 @@ def test_odd_things_are_there(folder):
 def test_lists_hold_every_layer_once(folder, layers):
     jobs = folder / "job_list_dir"
     lists = [
-        load(jobs / f"{name}.json") for name in ("list_less_50m", "list_less_1g", "list_less_2g", "list_bigger_2g")
+        load(jobs / f"{name}.json")
+        for name in ("list_less_50m", "list_less_1g", "list_less_2g", "list_bigger_2g")
     ]
     listed = {name: size for one in lists for name, size in one.items()}
     assert sum(map(len, lists)) == len(layers)
@@ -121,7 +160,10 @@ def test_mappers_lead_to_the_profiles(folder, dataset, layers):
     jobs = folder / "job_list_dir"
     mappers, manifests = load(jobs / "image_mapper.json"), load(jobs / "manifest_map_dir.json")
     assert len(mappers) == len(dataset.images)
-    json_map, tar_map = load(jobs / "layer_json_map_dir.json"), load(jobs / "layer_config_map_dir.json")
+    json_map, tar_map = (
+        load(jobs / "layer_json_map_dir.json"),
+        load(jobs / "layer_config_map_dir.json"),
+    )
     assert set(tar_map) == set(layers)
     lost = [name for name, row in layers.items() if row["status"] == "failed"]
     for mapper in mappers:
@@ -131,7 +173,9 @@ def test_mappers_lead_to_the_profiles(folder, dataset, layers):
         for digest, value in mapper["layers"].items():
             assert list(value) == ["json_absfilename"]
             assert value["json_absfilename"] == json_map[digest]
-            total += load(Path(value["json_absfilename"]))["size"]["compressed_size_with_method_gzip"]
+            total += load(Path(value["json_absfilename"]))["size"][
+                "compressed_size_with_method_gzip"
+            ]
         assert total == sum(layers[digest]["CLS"] for digest in mapper["layers"])
     named = [mapper for mapper in mappers if mapper["has_non_analyzed_layer_tarballs"]]
     todo = load(jobs / "layer_analyzer_jobs.json")

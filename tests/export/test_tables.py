@@ -1,4 +1,5 @@
-"""DuckDB, pandas and plain readers find in the exported files what the dataset holds, every value of it."""
+"""DuckDB, pandas and plain readers find in the exported files what the dataset holds, every value
+of it."""
 
 import csv
 import json
@@ -45,12 +46,17 @@ def truth(path, table):
             elif column.type == "text":
                 found[name] = [value.decode() for value in values.tolist()]
             elif name == "notes":
-                found[name] = [" ".join(word for word, bit in NOTES.items() if value & bit) for value in values]
+                found[name] = [
+                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
+                ]
             elif column.type == "bytes":
                 bounds = group[f"{name}_offset"][:].tolist()
                 found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
             elif column.type != "offset":
-                found[name] = [None if column.type == "row" and value < 0 else value for value in values.tolist()]
+                found[name] = [
+                    None if column.type == "row" and value < 0 else value
+                    for value in values.tolist()
+                ]
         return found
 
 
@@ -64,12 +70,19 @@ def read(folder, form, table):
         return {name: [row[name] for row in rows] for name in rows[0]} if rows else None
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
-    numbers = {name for name, one in TABLES[table].columns.items() if one.type in ("row", "u2", "u4", "i4", "i8")}
+    numbers = {
+        name
+        for name, one in TABLES[table].columns.items()
+        if one.type in ("row", "u2", "u4", "i4", "i8")
+    }
     keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
     kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
     kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
     return {
-        name: [(kinds[name](row[name]) if row[name] else None) if name in kinds else row[name] for row in rows]
+        name: [
+            (kinds[name](row[name]) if row[name] else None) if name in kinds else row[name]
+            for row in rows
+        ]
         for name in (rows[0] if rows else ())
     } or None
 
@@ -89,7 +102,9 @@ def test_every_value_of_every_column(odd, exported, form, table):
         if TABLES[table].columns[name].type == "bytes":
             assert [path_bytes(text) for text in found] == values
         elif form == "csv":
-            assert found == ["" if value is None and isinstance(found[0], str) else value for value in values], name
+            assert found == [
+                "" if value is None and isinstance(found[0], str) else value for value in values
+            ], name
         else:
             assert found == values, name
 
@@ -111,13 +126,19 @@ def test_duckdb_joins_the_tables(odd, exported):
     kinds = dict(database.sql("SELECT kind, count(*) FROM entries GROUP BY kind").fetchall())
     with h5py.File(odd) as file:
         counts = np.bincount(file["entries/kind"][:])
-        assert kinds == {word: counts[number] for word, number in KINDS.items() if counts[number : number + 1].any()}
+        assert kinds == {
+            word: counts[number]
+            for word, number in KINDS.items()
+            if counts[number : number + 1].any()
+        }
         fls = dict(enumerate(file["layers/FLS"][:].tolist()))
         copies = file["contents/copies"][:].tolist()
     by_layer = database.sql(
         "SELECT e.layer, sum(c.size) FROM entries e JOIN contents c ON e.content = c.row WHERE kind = 'file' GROUP BY 1"
     ).fetchall()
-    assert {layer: size for layer, size in by_layer if size} == {layer: size for layer, size in fls.items() if size}
+    assert {layer: size for layer, size in by_layer if size} == {
+        layer: size for layer, size in fls.items() if size
+    }
     counted = database.sql(
         "SELECT c.row, count(e.row) FILTER (kind = 'file') FROM contents c JOIN entries e ON e.content = c.row "
         "GROUP BY 1 ORDER BY 1"
@@ -136,9 +157,15 @@ def test_duckdb_joins_the_tables(odd, exported):
 @pytest.mark.parametrize("form", FORMATS)
 def test_duckdb_and_pandas_read_every_format(exported, form):
     path = exported / form / f"layers.{form}"
-    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "json": lambda p: pandas.read_json(p, lines=True)}
+    read = {
+        "parquet": pandas.read_parquet,
+        "csv": pandas.read_csv,
+        "json": lambda p: pandas.read_json(p, lines=True),
+    }
     frame = read[form](path)
-    total = duckdb.sql(f"SELECT count(*), sum(CLS)::BIGINT, min(digest) FROM '{path}'").fetchall()[0]
+    total = duckdb.sql(f"SELECT count(*), sum(CLS)::BIGINT, min(digest) FROM '{path}'").fetchall()[
+        0
+    ]
     assert total == (len(frame), frame.CLS.sum(), frame.digest.min())
 
 
@@ -161,13 +188,20 @@ def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path,
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_metrics_are_tables_too(dataset, exported, form):
-    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "json": lambda p: pandas.read_json(p, lines=True)}
+    read = {
+        "parquet": pandas.read_parquet,
+        "csv": pandas.read_csv,
+        "json": lambda p: pandas.read_json(p, lines=True),
+    }
     folder = exported / form / "metrics"
     assert {path.stem for path in folder.iterdir()} == set(dataset.metrics.tables)
     for name in ("growth_spread", "totals"):
         frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
         for column in table.columns:
-            assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (name, column)
+            assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (
+                name,
+                column,
+            )
     if form == "json":
         assert "NaN" not in (folder / "growth.json").read_text()
 
@@ -184,11 +218,19 @@ def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError('no such library')")
     command = runs.command("export", odd, "-o", "out")
     result = runs.run(["env", f"PYTHONPATH={tmp_path}", *command], code=2)
-    assert "pip install 'hpc-remetrics[export]'" in result.stderr and "Traceback" not in result.stderr
+    assert (
+        "pip install 'hpc-remetrics[export]'" in result.stderr and "Traceback" not in result.stderr
+    )
 
 
 def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
-    command = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", *runs.command("export", odd, "-o", runs.folder / "out")]
+    command = [
+        "bash",
+        "-c",
+        'ulimit -f 8; exec "$@"',
+        "-",
+        *runs.command("export", odd, "-o", runs.folder / "out"),
+    ]
     result = runs.run(command, code=5)
     assert "can't be written" in result.stderr and result.stderr.count("error") == 1
     assert not (runs.folder / "out" / "contents.parquet").exists()

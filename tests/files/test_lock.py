@@ -26,7 +26,9 @@ HOLD = (
 
 @pytest.fixture
 def holder(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "out.h5"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "out.h5"], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     yield process
@@ -62,8 +64,12 @@ def no_locks(*_):
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
-@pytest.mark.parametrize(("host", "locks"), [("othernode", fcntl.lockf), (socket.gethostname(), no_locks)])
-def test_a_living_job_is_refused_where_locks_do_not_reach_or_are_not_known(tmp_path, monkeypatch, host, locks):
+@pytest.mark.parametrize(
+    ("host", "locks"), [("othernode", fcntl.lockf), (socket.gethostname(), no_locks)]
+)
+def test_a_living_job_is_refused_where_locks_do_not_reach_or_are_not_known(
+    tmp_path, monkeypatch, host, locks
+):
     monkeypatch.setattr(fcntl, "lockf", locks)
     path = tmp_path / "out.h5.lock"
     path.write_text(f"{host} 77 0\n")
@@ -107,7 +113,9 @@ def test_the_heartbeat_changes(tmp_path, monkeypatch):
 def hold(output, share):
     """Hold a share in a process of its own, since a process bears its own locks."""
     code = HOLD.replace("Path(sys.argv[1])", "Path(sys.argv[1]), int(sys.argv[2])")
-    process = subprocess.Popen([sys.executable, "-c", code, output, str(share)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, output, str(share)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
@@ -118,7 +126,9 @@ def test_shares_bear_each_other_and_nobody_bears_the_whole(tmp_path):
     processes = [hold(output, share) for share in (1, 2, 7)]
     try:
         for share in (0, 2):
-            with pytest.raises(OutputLockedError, match=f"process {processes[min(share, 1)].pid} on"):
+            with pytest.raises(
+                OutputLockedError, match=f"process {processes[min(share, 1)].pid} on"
+            ):
                 OutputLock(output, share)
         assert [(share, process) for share, _, process in holders(output)] == [
             (share, str(process.pid)) for share, process in zip((1, 2, 7), processes, strict=True)

@@ -35,10 +35,16 @@ ALLOWED = {
     ("filetype/libmagic/binding.py", "os.ftruncate"): "that file, or the one in memory",
     ("filetype/libmagic/binding.py", "os.fchmod"): "that file, or the one in memory",
     # In directories of mode 0700 that the program makes for itself.
-    ("node/scratch.py", "os.open"): "the lock of scratch, beside private directories that it makes itself",
+    (
+        "node/scratch.py",
+        "os.open",
+    ): "the lock of scratch, beside private directories that it makes itself",
     ("node/scratch.py", "os.chmod"): "to remove what a layer was unpacked to",
     ("node/scratch.py", "shutil.rmtree"): "removes scratch; follows no links",
-    ("node/scratch.py", "tempfile.TemporaryFile"): "a file without a name, to see whether scratch can be written",
+    (
+        "node/scratch.py",
+        "tempfile.TemporaryFile",
+    ): "a file without a name, to see whether scratch can be written",
     ("node/quota.py", "os.open"): "on scratch",
     ("files/private_directory.py", "os.open"): "a directory, for reading",
     ("mpi/start_watch.py", ".touch"): "in a private directory in memory",
@@ -77,16 +83,56 @@ ALLOWED = {
 }
 
 OS_CALLS = {
-    *("open", "replace", "rename", "renames", "link", "symlink", "truncate", "ftruncate", "mkfifo", "mknod"),
+    *(
+        "open",
+        "replace",
+        "rename",
+        "renames",
+        "link",
+        "symlink",
+        "truncate",
+        "ftruncate",
+        "mkfifo",
+        "mknod",
+    ),
     *("chmod", "fchmod", "lchmod", "chown", "fchown", "lchown"),
 }
 PATH_METHODS = {
-    *("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "link_to", "chmod", "lchmod"),
+    *(
+        "write_text",
+        "write_bytes",
+        "touch",
+        "symlink_to",
+        "hardlink_to",
+        "link_to",
+        "chmod",
+        "lchmod",
+    ),
     *("tofile", "to_csv", "to_parquet", "to_pickle"),
 }
-WHOLE_MODULES = {"shutil", "tempfile", "zipfile", "tarfile", "pickle", "shelve", "sqlite3", "gzip", "bz2", "lzma"}
+WHOLE_MODULES = {
+    "shutil",
+    "tempfile",
+    "zipfile",
+    "tarfile",
+    "pickle",
+    "shelve",
+    "sqlite3",
+    "gzip",
+    "bz2",
+    "lzma",
+}
 READING = {"shutil.disk_usage", "shutil.which", "tempfile.gettempdir"}
-OPENERS = {"open", "io.open", "builtins.open", "os.fdopen", "h5py.File", "np.memmap", "numpy.memmap", "np.save"}
+OPENERS = {
+    "open",
+    "io.open",
+    "builtins.open",
+    "os.fdopen",
+    "h5py.File",
+    "np.memmap",
+    "numpy.memmap",
+    "np.save",
+}
 
 
 def calls(module: Path) -> Iterator[str]:
@@ -104,7 +150,9 @@ def writes(call: ast.Call) -> str:
     if base == "os":
         return name if last in OS_CALLS else ""
     if base in WHOLE_MODULES:
-        if name in READING or (base in ("pickle", "gzip", "bz2", "lzma") and not last.endswith("open")):
+        if name in READING or (
+            base in ("pickle", "gzip", "bz2", "lzma") and not last.endswith("open")
+        ):
             return ""
         return name if base in ("shutil", "tempfile") or mode_writes(call, 1) else ""
     # Arrays into a file that is open are fine.
@@ -122,7 +170,9 @@ def writes(call: ast.Call) -> str:
 
 def mode_writes(call: ast.Call, place: int) -> bool:
     """Say whether the mode of an `open` is one that writes, or can't be told."""
-    given = [word.value for word in call.keywords if word.arg == "mode"] + call.args[place : place + 1]
+    given = [word.value for word in call.keywords if word.arg == "mode"] + call.args[
+        place : place + 1
+    ]
     if not given:
         return False
     mode = given[0]
@@ -166,5 +216,11 @@ def test_the_search_finds_what_it_should():
     ):
         call = ast.parse(text).body[0].value
         assert writes(call), text
-    for text in ("open('x')", "open('x', 'rb')", "h5py.File(path, 'r')", "shutil.which('x')", "text.replace(a, b)"):
+    for text in (
+        "open('x')",
+        "open('x', 'rb')",
+        "h5py.File(path, 'r')",
+        "shutil.which('x')",
+        "text.replace(a, b)",
+    ):
         assert not writes(ast.parse(text).body[0].value), text

@@ -1,4 +1,5 @@
-"""What one user plants in a directory that others write to: no file of theirs is read, changed or emptied."""
+"""What one user plants in a directory that others write to: no file of theirs is read, changed or
+emptied."""
 
 from __future__ import annotations
 
@@ -41,16 +42,24 @@ class Users:
         shell = ["sh", "-c", f'umask {umask}; exec "$@"', "sh"]
         home = self.folder / f"home-{user}"
         environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("REMETRICS_")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("REMETRICS_")
+            },
             "HOME": str(home),
             "TMPDIR": str(home),
             "PYTHONPATH": os.pathsep.join([ROOT, sysconfig.get_path("purelib")]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         words = [need("setpriv"), *identity, *shell, *map(str, command)]
-        return subprocess.run(words, env=environ, cwd=cwd or home, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            words, env=environ, cwd=cwd or home, capture_output=True, text=True, timeout=120
+        )
 
-    def program(self, user: int, *arguments: object, umask: str = "022") -> subprocess.CompletedProcess[str]:
+    def program(
+        self, user: int, *arguments: object, umask: str = "022"
+    ) -> subprocess.CompletedProcess[str]:
         return self.run(user, self.python_path, "-m", "hpc_remetrics", *arguments, umask=umask)
 
     def python(self, user: int, code: str, *arguments: object, umask: str = "022") -> str:
@@ -58,10 +67,22 @@ class Users:
         result = self.run(user, self.python_path, "-c", code, *arguments, umask=umask)
         return result.stdout if result.returncode == 0 else result.stderr
 
-    def analyze(self, user: int, source: object, output: Path, *options: object, umask: str = "022"):
+    def analyze(
+        self, user: int, source: object, output: Path, *options: object, umask: str = "022"
+    ):
         scratch = self.folder / f"home-{user}" / "scratch"
         return self.program(
-            user, "analyze", source, "-o", output, "--types", "none", "--scratch", scratch, *options, umask=umask
+            user,
+            "analyze",
+            source,
+            "-o",
+            output,
+            "--types",
+            "none",
+            "--scratch",
+            scratch,
+            *options,
+            umask=umask,
         )
 
 
@@ -76,7 +97,8 @@ def users():
         for path in (home / "scratch", home):
             os.chown(path, user, PROJECT)
             path.chmod(0o700)
-    # This interpreter may lie in a home that others can't enter; the system's of the same version does as well.
+    # This interpreter may lie in a home that others can't enter; the system's of the same version
+    # does as well.
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         found = Users(folder, python)
         if found.program(ALICE, "report", "nothing.h5").returncode == 2:
@@ -100,7 +122,8 @@ def images(users, layout) -> Path:
 
 @pytest.fixture
 def place(users, request, tmp_path) -> Path:
-    """A directory of root's that all write to, sticky as /tmp is; or a project's, of the group's leader."""
+    """A directory of root's that all write to, sticky as /tmp is; or a project's, of the group's
+    leader."""
     directory = users.folder / tmp_path.name
     directory.mkdir()
     if request.param == "sticky":
@@ -133,7 +156,9 @@ def plant(path: Path, target: Path, owner: int = MALLORY) -> None:
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in result.stderr, result.stderr
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: "))
+    (line,) = (
+        line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: ")
+    )
     return line
 
 
@@ -243,7 +268,9 @@ def test_an_analysis_follows_no_planted_link(users, place, images, name):
     assert result.returncode == 5, result.stderr
     assert str(place / name) in one_line(result)
     assert victim.read_text() == "precious\n"
-    assert all((directory / left).exists() for left in (".part-1.h5.0000000000000000.tmp", ".other.tmp"))
+    assert all(
+        (directory / left).exists() for left in (".part-1.h5.0000000000000000.tmp", ".other.tmp")
+    )
     # What fails at once leaves nothing.
     assert {path.name for path in place.iterdir()} == {name}
 
@@ -285,13 +312,17 @@ def test_temporary_names_can_not_be_guessed():
 @project
 def test_with_umask_002_a_group_resumes_each_others_runs(users, place, images):
     output = place / "out.h5"
-    assert users.analyze(ALICE, f"oci:{images}", output, "--share", "1/2", umask="002").returncode == 0
+    assert (
+        users.analyze(ALICE, f"oci:{images}", output, "--share", "1/2", umask="002").returncode == 0
+    )
     assert users.analyze(BOB, f"oci:{images}", output, umask="002").returncode == 0
     # Somebody goes on where a part is missing.
     part = next((place / "out.h5.parts").glob("part-*.h5"))
     part.unlink()
     for user in (LEADER, ALICE):
-        result = users.analyze(user, f"oci:{images}", output, "--platform", "linux/amd64", umask="002")
+        result = users.analyze(
+            user, f"oci:{images}", output, "--platform", "linux/amd64", umask="002"
+        )
         assert result.returncode == 0, result.stderr
     scratch = users.folder / f"home-{BOB}" / "scratch"
     assert users.program(BOB, "reduce", output, "--scratch", scratch, umask="002").returncode == 0
@@ -315,7 +346,9 @@ def test_with_another_umask_the_message_names_the_file(users, place, images, uma
     output.unlink()
     result = users.analyze(BOB, f"oci:{images}", output, umask=umask)
     assert result.returncode == 5
-    assert f"{place / 'out.h5.lock'}: Permission denied (it belongs to user {ALICE}" in one_line(result)
+    assert f"{place / 'out.h5.lock'}: Permission denied (it belongs to user {ALICE}" in one_line(
+        result
+    )
 
 
 @both
@@ -378,7 +411,9 @@ def test_a_lock_for_reading_is_named(tmp_path):
     reader = subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE, text=True)
     try:
         assert reader.stdout is not None and reader.stdout.readline() == "locked\n"
-        with pytest.raises(Exception, match=f"process {reader.pid} holds a lock for reading on {lock}"):
+        with pytest.raises(
+            Exception, match=f"process {reader.pid} holds a lock for reading on {lock}"
+        ):
             OutputLock(tmp_path / "out.h5")
     finally:
         reader.kill()

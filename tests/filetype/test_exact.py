@@ -1,4 +1,5 @@
-"""The screened answers are libmagic's own: on real files, on damaged ones, and on files made from its rules."""
+"""The screened answers are libmagic's own: on real files, on damaged ones, and on files made from
+its rules."""
 
 import hashlib
 import logging
@@ -64,7 +65,11 @@ def machine_files(count: int):
     seen = set()
     for path in paths:
         try:
-            if os.path.islink(path) or not os.path.isfile(path) or not 0 < os.path.getsize(path) < LARGEST:
+            if (
+                os.path.islink(path)
+                or not os.path.isfile(path)
+                or not 0 < os.path.getsize(path) < LARGEST
+            ):
                 continue
             with open(path, "rb") as file:
                 data = file.read()
@@ -80,7 +85,24 @@ def machine_files(count: int):
 
 def variants(data: bytes, drawn: random.Random):
     """Yield a file cut, extended, in another encoding, and with single bits turned."""
-    for size in (1, 2, 3, 5, 17, 100, 300, 513, 4096, 8191, 8192, 8193, 65535, 65536, 65537, len(data) - 1):
+    for size in (
+        1,
+        2,
+        3,
+        5,
+        17,
+        100,
+        300,
+        513,
+        4096,
+        8191,
+        8192,
+        8193,
+        65535,
+        65536,
+        65537,
+        len(data) - 1,
+    ):
         if 0 < size < len(data):
             yield data[:size]
     yield data + bytes(drawn.randrange(1, 600))
@@ -115,7 +137,8 @@ def test_the_samples(plain, exact):
 
 
 def made_for(record, drawn: random.Random):
-    """Yield files in which a rule's first test has what it asks for, at its place or as near as makes a difference."""
+    """Yield files in which a rule's first test has what it asks for, at its place or as near as
+    makes a difference."""
     offset = record.offset
     fill = drawn.choice((bytes(1), b" ", b"a", b"\n", b"\xff"))
     if record.type in WIDTHS:
@@ -126,7 +149,11 @@ def made_for(record, drawn: random.Random):
     elif record.type in (STRING, SEARCH):
         word, end = record.word, offset + record.range
         if drawn.random() < 0.3:
-            word = word.swapcase() if drawn.random() < 0.5 else word.replace(b" ", drawn.choice((b"  ", b"\t\n", b"")))
+            word = (
+                word.swapcase()
+                if drawn.random() < 0.5
+                else word.replace(b" ", drawn.choice((b"  ", b"\t\n", b"")))
+            )
         places = [offset, max(end - 1, 0), end, end + 1] if record.type == SEARCH else [offset]
     else:
         return
@@ -135,7 +162,11 @@ def made_for(record, drawn: random.Random):
         return
     if record.type != SEARCH or not record.modifiers & patterns.FULL_WORD:
         yield fill * place + word  # behind a whole word libmagic reads on, were it the file's end
-    yield fill * place + word + drawn.choice((b"\n", b" more\nwords\n", bytes(40), drawn.randbytes(60)))
+    yield (
+        fill * place
+        + word
+        + drawn.choice((b"\n", b" more\nwords\n", bytes(40), drawn.randbytes(60)))
+    )
 
 
 @pytest.mark.slow
@@ -158,10 +189,17 @@ def fragments(base: Base) -> list[bytes]:
                 found.add(record.word)
             elif record.type == REGEX:
                 value = record.value.partition(b"\0")[0]
-                for old, new in ((b"[[:space:]]", b" "), (b"\\", b""), (b".*", b" x "), (b"^", b"\n"), (b"$", b"\n")):
+                for old, new in (
+                    (b"[[:space:]]", b" "),
+                    (b"\\", b""),
+                    (b".*", b" x "),
+                    (b"^", b"\n"),
+                    (b"$", b"\n"),
+                ):
                     value = value.replace(old, new)
                 found.update(value.strip(b"()").split(b"|"))
-    # libmagic prints what lies behind the file in memory there, so that it doesn't agree with itself.
+    # libmagic prints what lies behind the file in memory there, so that it doesn't agree with
+    # itself.
     return sorted(found - {b"yyprevious"})
 
 
@@ -171,25 +209,43 @@ def test_texts_made_of_what_rules_seek(plain, exact, base):
     joins = (b"", b" ", b"\n", b"\n", b"\n    ", b"\r\n", b", ", b'"', b" = ", b"(", b"):\n", b"\t")
     contents = []
     for _ in range(4_000):
-        pieces = [drawn.choice(words) + drawn.choice(joins) for _ in range(drawn.choice((1, 2, 4, 12, 60)))]
+        pieces = [
+            drawn.choice(words) + drawn.choice(joins)
+            for _ in range(drawn.choice((1, 2, 4, 12, 60)))
+        ]
         text = b"".join(pieces)
         if drawn.random() < 0.2:
             text = (
                 text[: drawn.randrange(len(text) + 1)]
-                + drawn.choice((b"\n" + b"x" * 8_150, b" y\n" * 2_800, "é\n".encode() * 2_750, b"end", b"\nend\n"))
+                + drawn.choice(
+                    (
+                        b"\n" + b"x" * 8_150,
+                        b" y\n" * 2_800,
+                        "é\n".encode() * 2_750,
+                        b"end",
+                        b"\nend\n",
+                    )
+                )
                 + text
             )
-        contents.append(text + drawn.choice((b"", b"\n", b"x", b"\0", b"\0\0", b"\xc3", b"\xe9", b"\x1b", b"\b")))
+        contents.append(
+            text
+            + drawn.choice((b"", b"\n", b"x", b"\0", b"\0\0", b"\xc3", b"\xe9", b"\x1b", b"\b"))
+        )
     assert not list(differing(plain, exact, contents))
 
 
 def scripts(base: Base, drawn: random.Random):
-    """Yield beginnings of scripts: with blanks, to where a comparison ends, and whole words or not."""
+    """Yield beginnings of scripts: with blanks, to where a comparison ends, and whole words or
+    not."""
     tops = [base.top(rule) for rule in range(base.rules)]
     # Behind a whole word that a search asks for libmagic reads on, were it the file's end.
     known = [top for top in tops if top.type != SEARCH or not top.modifiers & patterns.FULL_WORD]
     words = {top.word for top in known if top.word.startswith(b"#!")}
-    blanks = [b" " * size for size in (0, 0, 0, 1, 1, 2, 10, 200, *range(112, 130))] + [b"\t", b" \t\n"]
+    blanks = [b" " * size for size in (0, 0, 0, 1, 1, 2, 10, 200, *range(112, 130))] + [
+        b"\t",
+        b" \t\n",
+    ]
     ends = (
         b"",
         b"\n",
@@ -222,7 +278,9 @@ def small_files(base: Base, drawn: random.Random):
     tops = [base.top(rule) for rule in range(base.rules) if base.top(rule).offset < 650]
     for _ in range(2_000):
         size = drawn.randrange(2, 24)
-        yield bytes(drawn.choice((0, 0, 1, 2, 10, 65, 255, drawn.randrange(256))) for _ in range(size))
+        yield bytes(
+            drawn.choice((0, 0, 1, 2, 10, 65, 255, drawn.randrange(256))) for _ in range(size)
+        )
         data = bytearray(drawn.choice((b"\0", b" ", b"a\n")) * 700)
         for record in drawn.choices(tops, k=2):
             word = record.word or record.value[:4][:: drawn.choice((1, -1))]
@@ -250,7 +308,16 @@ C_OR_NOT = (
 
 def test_texts_of_rules_with_defaults(plain, exact):
     drawn = random.Random(9)
-    words = (*C_OR_NOT, b"import ", b"os", b"strutils", b"proc a", b" " * 60, b"\n" * 64, b"y\n" * 4_090)
+    words = (
+        *C_OR_NOT,
+        b"import ",
+        b"os",
+        b"strutils",
+        b"proc a",
+        b" " * 60,
+        b"\n" * 64,
+        b"y\n" * 4_090,
+    )
     contents = [b"".join(drawn.choices(words, k=drawn.randrange(1, 9))) for _ in range(2_000)]
     assert not list(differing(plain, exact, contents))
 
@@ -272,7 +339,11 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
         for alphabet in alphabets
         for _ in range(250)
     ]
-    contents += [b"x" * length + end for length in (299, 300, 301, 302) for end in (b"", b"\n", b"\r", "é\n".encode())]
+    contents += [
+        b"x" * length + end
+        for length in (299, 300, 301, 302)
+        for end in (b"", b"\n", b"\r", "é\n".encode())
+    ]
     contents += [("é" * count).encode() + b"\n" for count in (300, 301, 32_767, 32_768, 32_769)]
     assert not list(differing(plain, exact, contents))
 
@@ -281,7 +352,10 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
     "data",
     [
         *(b" " * 256 + b"NCSD", b"\xb7" + bytes(40), b"\n\0", b"x" + bytes(2), b"\0"),
-        *(b"\xef\xbb\xbf" + end for end in (b"", b"x", b"x\xc3", b"x\0", b"\xc3\xa9", b"xy\xe2\x82", b"\xc3")),
+        *(
+            b"\xef\xbb\xbf" + end
+            for end in (b"", b"x", b"x\xc3", b"x\0", b"\xc3\xa9", b"xy\xe2\x82", b"\xc3")
+        ),
     ],
 )
 def test_files_that_end_early(plain, exact, data):
@@ -303,12 +377,17 @@ def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
     assert not list(differing(plain, exact, machine_files(150)))
 
 
-def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(tmp_path, plain, monkeypatch, caplog):
+def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(
+    tmp_path, plain, monkeypatch, caplog
+):
     monkeypatch.setattr(exact_module, "engine", lambda: "5.4.12")
     text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
     for number in range(2):
         table = TypeTable(tmp_path / "types", 64)
-        assert table.description(Typer("exact", table).type_of(bytes([number] * 32), text, 7)) == "C source"
+        assert (
+            table.description(Typer("exact", table).type_of(bytes([number] * 32), text, 7))
+            == "C source"
+        )
     said = [record for record in caplog.records if record.name.startswith("hpc_remetrics")]
     assert [record.levelno for record in said] == [logging.WARNING]
     assert "5.4.12 misses matches" in said[0].getMessage()
@@ -318,24 +397,38 @@ def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeyp
     monkeypatch.setattr(exact_module, "LIBRARIES", frozenset())
     for _ in range(2):
         table = TypeTable(tmp_path / "types", 64)
-        assert table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+        assert (
+            table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7))
+            == "ASCII text"
+        )
         table.put(bytes(32), -1)
         (tmp_path / "types" / "types-64.table").unlink()
     said = [record for record in caplog.records if record.name.startswith("hpc_remetrics")]
     assert [record.levelno for record in said] == [logging.WARNING]
-    assert "plainly" in said[0].getMessage() and "isn't one of those understood" in said[0].getMessage()
+    assert (
+        "plainly" in said[0].getMessage()
+        and "isn't one of those understood" in said[0].getMessage()
+    )
 
 
-def test_a_difference_from_libmagic_is_found_at_the_start(plain, exact, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(exact_module, "words_of", lambda text, printed, may_be_long: "something else")
+def test_a_difference_from_libmagic_is_found_at_the_start(
+    plain, exact, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        exact_module, "words_of", lambda text, printed, may_be_long: "something else"
+    )
     with pytest.raises(ValueError, match="of a sample"):
         exact.check()
     table = TypeTable(tmp_path, 64)
-    assert table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+    assert (
+        table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
+    )
     assert "of a sample" in caplog.text
 
 
-def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(tmp_path, plain, exact, monkeypatch, caplog):
+def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(
+    tmp_path, plain, exact, monkeypatch, caplog
+):
     table = TypeTable(tmp_path)
     typer = Typer("exact", table)
     assert table.description(typer.type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
@@ -346,7 +439,10 @@ def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(tmp_path, plain, 
     monkeypatch.setattr(Exact, "_of_text", broken)
     for number in (1, 2):
         text = b"#!/bin/sh\n" * number
-        assert table.description(typer.type_of(bytes([number] * 32), text, len(text))) == "POSIX shell script"
+        assert (
+            table.description(typer.type_of(bytes([number] * 32), text, len(text)))
+            == "POSIX shell script"
+        )
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1 and said[0].endswith("IndexError: out of range")
 
@@ -356,7 +452,11 @@ def test_typers_agree(tmp_path, plain):
         heads = []
         for mode in ("exact", "plain"):
             table = TypeTable(tmp_path / f"{mode}{number % 2}", 1 << 10)
-            heads.append(table.description(Typer(mode, table).type_of(hashlib.sha256(data).digest(), data, len(data))))
+            heads.append(
+                table.description(
+                    Typer(mode, table).type_of(hashlib.sha256(data).digest(), data, len(data))
+                )
+            )
             table.close()
         assert heads[0] == heads[1]
         if number > 3:
@@ -400,7 +500,20 @@ def test_a_part_says_what_the_whole_says_of_its_rules(base):
 
 @pytest.mark.parametrize(
     "value",
-    [b"a**", b"(a", b"a)", b"[[:nothing:]]", b"a{2", b"(a)\\1", b"\\bword", b"a++", b"", b"|a", b"[b-a]", b"\xe9"],
+    [
+        b"a**",
+        b"(a",
+        b"a)",
+        b"[[:nothing:]]",
+        b"a{2",
+        b"(a)\\1",
+        b"\\bword",
+        b"a++",
+        b"",
+        b"|a",
+        b"[b-a]",
+        b"\xe9",
+    ],
 )
 def test_expressions_that_are_not_understood(value):
     with pytest.raises(ValueError, match=r"."):

@@ -1,4 +1,5 @@
-"""Thousands of real files: the types are those that `file --brief` gives, and few are in no group."""
+"""Thousands of real files: the types are those that `file --brief` gives, and few are in no
+group."""
 
 import hashlib
 import os
@@ -47,7 +48,11 @@ def contents() -> dict[bytes, tuple[bytes, bytes]]:
         if len(found) >= FILES:
             break
         try:
-            if not os.path.islink(path) and os.path.isfile(path) and os.path.getsize(path) < LARGEST:
+            if (
+                not os.path.islink(path)
+                and os.path.isfile(path)
+                and os.path.getsize(path) < LARGEST
+            ):
                 with open(path, "rb") as file:
                     data = file.read()
                 found.setdefault(hashlib.sha256(data).digest(), (path, data))
@@ -69,12 +74,16 @@ def file() -> str:
 
 def held(data: bytes) -> Data:
     """Return what the pass over a layer holds of a content."""
-    return keep([data[at : at + 70_000] for at in range(0, len(data), 70_000)], len(data), None, len)
+    return keep(
+        [data[at : at + 70_000] for at in range(0, len(data), 70_000)], len(data), None, len
+    )
 
 
 def _brief(file: str, paths: list[bytes], folder) -> list[str]:
     (folder / "list").write_bytes(b"".join(path + b"\n" for path in paths))
-    output = subprocess.run([file, "--brief", "--files-from", folder / "list"], capture_output=True, check=True).stdout
+    output = subprocess.run(
+        [file, "--brief", "--files-from", folder / "list"], capture_output=True, check=True
+    ).stdout
     return output.decode("utf-8", "backslashreplace").split("\n")[:-1]
 
 
@@ -82,8 +91,13 @@ def _brief(file: str, paths: list[bytes], folder) -> list[str]:
 def test_types_are_those_of_file(contents, file, tmp_path, mode):
     table = TypeTable(tmp_path / "types")
     typer = Typer(mode, table)
-    ours = [table.description(typer.type_of(digest, held(data), len(data))) for digest, (_, data) in contents.items()]
-    theirs = [head_of(text) for text in _brief(file, [path for path, _ in contents.values()], tmp_path)]
+    ours = [
+        table.description(typer.type_of(digest, held(data), len(data)))
+        for digest, (_, data) in contents.items()
+    ]
+    theirs = [
+        head_of(text) for text in _brief(file, [path for path, _ in contents.values()], tmp_path)
+    ]
     assert len(ours) == len(theirs) > 1_000
     differ = [
         (path, mine, other)
@@ -97,12 +111,15 @@ def test_few_types_and_few_in_no_group(contents, tmp_path):
     table = TypeTable(tmp_path / "types")
     typer = Typer("plain", table)
     heads = Counter(
-        table.description(typer.type_of(digest, held(data), len(data))) for digest, (_, data) in contents.items()
+        table.description(typer.type_of(digest, held(data), len(data)))
+        for digest, (_, data) in contents.items()
     )
     groups: Counter[str] = Counter()
     for head, count in heads.items():
         groups[classify(head).group] += count
-    print(f"{heads.total()} files, {len(heads)} heads, other {groups['other']}, data {groups['data']}")
+    print(
+        f"{heads.total()} files, {len(heads)} heads, other {groups['other']}, data {groups['data']}"
+    )
     assert len(heads) < len(contents) // 5
     unknown = [head for head in heads if classify(head).group == "other"]
     assert groups["other"] < 0.01 * heads.total(), unknown

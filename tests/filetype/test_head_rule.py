@@ -94,7 +94,9 @@ def test_interpreters_with_and_without_a_path_are_one_type(name):
     assert plain == INTERPRETERS[name] == head_of(f"a /usr/bin/env {name} script text executable")
 
 
-FRAGMENTS = [fragment for case in CASES for fragment in case.replace(",", " ,").split(" ") if fragment]
+FRAGMENTS = [
+    fragment for case in CASES for fragment in case.replace(",", " ,").split(" ") if fragment
+]
 COMPOSED = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=12).map(" ".join)
 CONTINUED = st.tuples(st.sampled_from(list(CASES)), st.text(max_size=200)).map("".join)
 

@@ -1,4 +1,5 @@
-"""The matcher finds what an expression matches, wherever that is in a text: texts are made from the expressions."""
+"""The matcher finds what an expression matches, wherever that is in a text: texts are made from the
+expressions."""
 
 import os
 import random
@@ -51,7 +52,8 @@ def patterns_of(node: Node):
 
 
 class Made:
-    """One text that an expression matches, piece by piece, and what must stand before and behind it."""
+    """One text that an expression matches, piece by piece, and what must stand before and behind
+    it."""
 
     def __init__(self, expression: str, drawn: random.Random) -> None:
         self.drawn, self.match = drawn, bytearray()
@@ -71,7 +73,9 @@ class Made:
     def _in(self, members) -> None:
         inverted = str(members[0][0]) == "NEGATE"
         some = {member for operator, member in members if str(operator) == "LITERAL"}
-        self.match.append(self.drawn.choice([one for one in range(1, 128) if (one in some) != inverted]))
+        self.match.append(
+            self.drawn.choice([one for one in range(1, 128) if (one in some) != inverted])
+        )
 
     def _max_repeat(self, argument) -> None:
         least, most, repeated = argument
@@ -96,14 +100,19 @@ class Made:
         """Return a text with the match in it, and where that ends."""
         drawn = self.drawn
         before = bytes(
-            drawn.choices(drawn.choice((b"x", b" ", bytes(self.match) or b"x", FILLINGS)), k=drawn.randrange(FAR))
+            drawn.choices(
+                drawn.choice((b"x", b" ", bytes(self.match) or b"x", FILLINGS)),
+                k=drawn.randrange(FAR),
+            )
         )
         if self.begins_line and before:
             before = before[:-1] + b"\n"
         behind = bytes(drawn.choices(FILLINGS, k=drawn.choice((0, 0, 1, 1, 2, 5, 60))))
         if self.ends_line and behind:
             behind = b"\n" + behind
-        return before + self.match + (b"" if self.ends_text else behind), len(before) + len(self.match)
+        return before + self.match + (b"" if self.ends_text else behind), len(before) + len(
+            self.match
+        )
 
 
 def missed(matcher, key: str, expression: str, drawn: random.Random):

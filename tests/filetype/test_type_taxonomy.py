@@ -10,8 +10,16 @@ from hpc_remetrics.filetype.taxonomy import CLASSES, GROUPS, OCTETS, RULES, clas
 
 EXAMPLES = {
     "executables": {
-        "ELF": ["ELF 64-bit LSB executable, x86-64", "ELF 32-bit LSB core file", "ELF 64-bit LSB relocatable, eBPF"],
-        "PE and COFF": ["PE32+ executable (console) x86-64", "MS-DOS executable", "MIPSEL ECOFF executable"],
+        "ELF": [
+            "ELF 64-bit LSB executable, x86-64",
+            "ELF 32-bit LSB core file",
+            "ELF 64-bit LSB relocatable, eBPF",
+        ],
+        "PE and COFF": [
+            "PE32+ executable (console) x86-64",
+            "MS-DOS executable",
+            "MIPSEL ECOFF executable",
+        ],
         "Mach-O": ["Mach-O universal binary", "Mach-O 64-bit x86_64 executable"],
         "byte-compiled": [
             "Byte-compiled Python module for CPython 3.11",
@@ -24,7 +32,10 @@ EXAMPLES = {
         "libraries": ["current ar archive", "thin archive", "libtool library file"],
         "packages": ["Debian binary package", "RPM bin"],
         "precompiled headers": ["GCC precompiled header for C++"],
-        "other executables": ["a.out SunOS mc68020 executable", "Linux kernel x86 boot executable bzImage"],
+        "other executables": [
+            "a.out SunOS mc68020 executable",
+            "Linux kernel x86 boot executable bzImage",
+        ],
     },
     "source": {
         "C and C++": ["C source", "C++ source"],
@@ -42,7 +53,12 @@ EXAMPLES = {
     },
     "scripts": {
         "Python scripts": ["Python script"],
-        "shell scripts": ["POSIX shell script", "Bourne-Again shell script", "DOS batch file", "a bats script"],
+        "shell scripts": [
+            "POSIX shell script",
+            "Bourne-Again shell script",
+            "DOS batch file",
+            "a bats script",
+        ],
         "Ruby scripts": ["Ruby script"],
         "Node scripts": ["Node.js script"],
         "Perl scripts": ["Perl script"],
@@ -60,13 +76,21 @@ EXAMPLES = {
         "HTML/XML/XHTML": ["HTML document", "XML 1.0 document", "XHTML document"],
         "TeX": ["LaTeX 2e document", "TeX document"],
         "PostScript and PDF": ["PDF document", "PostScript document text conforming DSC level 3.0"],
-        "Microsoft": ["Composite Document File V2 Document", "Microsoft Word 2007+", "Rich Text Format data"],
+        "Microsoft": [
+            "Composite Document File V2 Document",
+            "Microsoft Word 2007+",
+            "Rich Text Format data",
+        ],
         "OpenDocument": ["OpenDocument Text"],
         "JSON": ["JSON text data", "JSON data"],
         "CSV": ["CSV text"],
         "POD": ["Perl POD document"],
         "SGML": ["exported SGML document"],
-        "other documents": ["troff or preprocessor input", "EPUB document", "Unicode text, UTF-16, big-endian text"],
+        "other documents": [
+            "troff or preprocessor input",
+            "EPUB document",
+            "Unicode text, UTF-16, big-endian text",
+        ],
     },
     "archives": {
         "zip": ["Zip archive data"],
@@ -75,7 +99,12 @@ EXAMPLES = {
         "bzip2": ["bzip2 compressed data"],
         "zstd": ["Zstandard compressed data"],
         "tar": ["POSIX tar archive (GNU)", "POSIX tar archive"],
-        "other archives": ["7-zip archive data", "ASCII cpio archive", "LZ4 compressed data", "Git pack"],
+        "other archives": [
+            "7-zip archive data",
+            "ASCII cpio archive",
+            "LZ4 compressed data",
+            "Git pack",
+        ],
     },
     "media": {
         "PNG": ["PNG image data"],
@@ -85,7 +114,11 @@ EXAMPLES = {
         "TIFF": ["TIFF image data"],
         "WebP": ["RIFF (little-endian) data, Web/P image"],
         "icons": ["MS Windows icon resource", "Mac OS X icon"],
-        "audio": ["RIFF (little-endian) data, WAVE audio", "MPEG ADTS, layer III", "Ogg data, Vorbis audio"],
+        "audio": [
+            "RIFF (little-endian) data, WAVE audio",
+            "MPEG ADTS, layer III",
+            "Ogg data, Vorbis audio",
+        ],
         "video": ["ISO Media, MP4 v2", "WebM", "Matroska data"],
         "other media": ["PC bitmap", "Netpbm image data", "ISO Media, AVIF Image"],
     },
@@ -94,12 +127,24 @@ EXAMPLES = {
         "Berkeley DB": ["Berkeley DB"],
         "dBase": ["FoxBase+/dBase III DBF"],
         "NDBM": ["GNU dbm 1.x or ndbm database"],
-        "other databases": ["Hierarchical Data", "NumPy array", "MySQL table definition file", "pcap capture file"],
+        "other databases": [
+            "Hierarchical Data",
+            "NumPy array",
+            "MySQL table definition file",
+            "pcap capture file",
+        ],
     },
     "other": {
-        "fonts": ["TrueType Font data", "Web Open Font Format (Version 2)", "PostScript Type 1 font text"],
+        "fonts": [
+            "TrueType Font data",
+            "Web Open Font Format (Version 2)",
+            "PostScript Type 1 font text",
+        ],
         "certificates and keys": ["PEM certificate", "PEM RSA private key", "OpenPGP Public Key"],
-        "message catalogues": ["GNU message catalog (little endian)", "GNU gettext message catalogue"],
+        "message catalogues": [
+            "GNU message catalog (little endian)",
+            "GNU gettext message catalogue",
+        ],
         "time zones": ["timezone data (fat)"],
         "empty": ["empty"],
         "data": ["data", "very short file (no magic)"],
@@ -122,7 +167,9 @@ def test_each_group_has_an_example(class_, group, head):
 
 
 def test_no_group_is_without_an_example():
-    assert {(class_, group) for class_, groups in EXAMPLES.items() for group in groups} == set(GROUPS)
+    assert {(class_, group) for class_, groups in EXAMPLES.items() for group in groups} == set(
+        GROUPS
+    )
 
 
 def test_classes_are_known_and_group_names_unique():

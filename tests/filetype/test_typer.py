@@ -108,7 +108,9 @@ def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == UNREADABLE
 
 
-@pytest.mark.parametrize("answer", [b"\xff\xfe\n \0", b"", b"'", "Größe, x".encode("latin-1"), b"x" * 9000])
+@pytest.mark.parametrize(
+    "answer", [b"\xff\xfe\n \0", b"", b"'", "Größe, x".encode("latin-1"), b"x" * 9000]
+)
 def test_odd_answers_are_types_too(table, monkeypatch, answer):
     monkeypatch.setattr(Magic, "ask", lambda self, data: answer)
     assert type_of(Typer("plain", table), table, b"abc")
@@ -139,9 +141,7 @@ def test_without_libmagic_one_line_says_what_to_install(monkeypatch):
 
 
 def test_the_module_is_light():
-    heavy = (
-        "import sys; import hpc_remetrics.filetype.typer; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
-    )
+    heavy = "import sys; import hpc_remetrics.filetype.typer; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0
 
 
@@ -173,7 +173,10 @@ def test_many_bytes_do_not_wait(table):
         (["magic-544-file-1"] * 3, ""),
         (["magic-none", "magic-none"], ""),
         (["magic-544-file-1", "magic-546-file-1"], "libmagic 5.44, libmagic 5.46"),
-        (["magic-544-plain-1", "magic-544-file-1"], "libmagic 5.44 that saw first bytes alone, libmagic 5.44"),
+        (
+            ["magic-544-plain-1", "magic-544-file-1"],
+            "libmagic 5.44 that saw first bytes alone, libmagic 5.44",
+        ),
         (["magic-544-file-1", "magic-544-file-1 + magic-none"], "libmagic 5.44, no libmagic"),
         (["magic-544-file-1", ""], "libmagic 5.44, an unknown libmagic"),
     ],

@@ -50,7 +50,9 @@ def test_a_digest_of_zeros_is_not_an_empty_slot(table):
     assert table.get(bytes(32)) == -1
     table.put(bytes(32), 0)
     assert table.get(bytes(32)) == 0
-    assert table.get(bytes(31) + b"\1") == 0  # the 65 bits that are looked at; see the module on chance
+    assert (
+        table.get(bytes(31) + b"\1") == 0
+    )  # the 65 bits that are looked at; see the module on chance
 
 
 def test_a_collision_overwrites_but_does_not_mislead(tmp_path):

@@ -1,4 +1,5 @@
-"""Types that the end or the middle of a file decides are those of `file` for a file on disk, at every size."""
+"""Types that the end or the middle of a file decides are those of `file` for a file on disk, at
+every size."""
 
 import gzip
 import hashlib
@@ -34,7 +35,9 @@ def noise(size: int) -> bytes:
     return (NOISE * (size // len(NOISE) + 1))[:size]
 
 
-def archive(names: dict[str, bytes], comment: bytes = b"", method: int = zipfile.ZIP_STORED) -> bytes:
+def archive(
+    names: dict[str, bytes], comment: bytes = b"", method: int = zipfile.ZIP_STORED
+) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as file:
         for name, data in names.items():
@@ -59,7 +62,9 @@ def executable(
     layout = elf._LAYOUTS[mark[4], mark[5]]
     head = layout.header.size
     segment_at = head if segment_at is None else segment_at
-    section_at = segment_at + len(segments) * layout.program.size if section_at is None else section_at
+    section_at = (
+        segment_at + len(segments) * layout.program.size if section_at is None else section_at
+    )
     word = "Q" if wide else "I"
     header = mark + struct.pack(
         f"{order}HHI{word}{word}{word}IHHHHHH",
@@ -81,13 +86,18 @@ NO_SECTOR, LAST_SECTOR, TABLE_SECTOR = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
 
 
 def compound(size: int, directory: int) -> bytes:
-    """Return a compound document whose directory lies at that offset, a document of a word processor behind it."""
+    """Return a compound document whose directory lies at that offset, a document of a word
+    processor behind it."""
     each = SECTOR // 4
     first = directory // SECTOR - 1
     tables = size // SECTOR // each + 1
     data = bytearray(noise(size // SECTOR * SECTOR))
 
-    header = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH6x", 62, 4, 0xFFFE, 12, 6)
+    header = (
+        bytes.fromhex("d0cf11e0a1b11ae1")
+        + bytes(16)
+        + struct.pack("<HHHHH6x", 62, 4, 0xFFFE, 12, 6)
+    )
     header += struct.pack("<IIIIIIIII", 1, tables, first, 0, 4096, LAST_SECTOR, 0, LAST_SECTOR, 0)
     header += struct.pack("<109I", *range(tables), *[NO_SECTOR] * (109 - tables))
     data[:SECTOR] = header.ljust(SECTOR, b"\0")
@@ -98,7 +108,9 @@ def compound(size: int, directory: int) -> bytes:
     data[SECTOR : SECTOR * (tables + 1)] = struct.pack(f"<{each * tables}I", *following)
 
     stream = b"HWP Document File".ljust(SECTOR, b"\0")
-    entries = _entry("Root Entry", 5, 1, LAST_SECTOR, 0) + _entry("FileHeader", 2, NO_SECTOR, first + 1, len(stream))
+    entries = _entry("Root Entry", 5, 1, LAST_SECTOR, 0) + _entry(
+        "FileHeader", 2, NO_SECTOR, first + 1, len(stream)
+    )
     data[directory : directory + 2 * SECTOR] = entries.ljust(SECTOR, b"\0") + stream
     return bytes(data)
 
@@ -111,12 +123,21 @@ def _entry(name: str, kind: int, child: int, first: int, size: int) -> bytes:
 
 
 SMALL_ZIP = archive({"a.npy": b"x" * 100})
-JAR = archive({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n", "a/B.class": b"\xca\xfe\xba\xbe" * 9})
+JAR = archive(
+    {"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n", "a/B.class": b"\xca\xfe\xba\xbe" * 9}
+)
 APK = archive(
-    {"AndroidManifest.xml": b"x" * 40, "META-INF/MANIFEST.MF": b"", "resources.arsc": b"y", "classes.dex": b"z"}
+    {
+        "AndroidManifest.xml": b"x" * 40,
+        "META-INF/MANIFEST.MF": b"",
+        "resources.arsc": b"y",
+        "classes.dex": b"z",
+    }
 )
 WHEEL = archive({"a.dist-info/METADATA": b"Name: a\n" * 40}, method=zipfile.ZIP_DEFLATED)
-DOCUMENT = archive({"[Content_Types].xml": b"<x/>", "_rels/.rels": b"<x/>", "word/document.xml": b"<x/>"})
+DOCUMENT = archive(
+    {"[Content_Types].xml": b"<x/>", "_rels/.rels": b"<x/>", "word/document.xml": b"<x/>"}
+)
 OFFICE = archive({"mimetype": b"application/vnd.oasis.opendocument.text", "content.xml": b"<x/>"})
 BOOK = archive({"mimetype": b"application/epub+zip"})
 PLAIN_ELF = Path(os.path.realpath("/bin/sh")).read_bytes()
@@ -145,7 +166,8 @@ KNOWN_BY_THEIR_ENDS = {
     "zip behind a gzip": gzip.compress(noise(300)) + SMALL_ZIP,
     "jar behind a shell script": b"#!/bin/sh\nexec java -jar $0\n" + JAR,
     "gzip": gzip.compress(b"text\n" * 50),
-    "gzip of a name": b"\x1f\x8b\x08\x08\0\0\0\0\x02\xffa.txt\0" + gzip.compress(b"text\n" * 50)[10:],
+    "gzip of a name": b"\x1f\x8b\x08\x08\0\0\0\0\x02\xffa.txt\0"
+    + gzip.compress(b"text\n" * 50)[10:],
     "xpak": b"BZh91AY&SY" + noise(600) + b"XPAKSTOP" + b"\0\0\1\0" + b"STOP",
     "xpak behind a text": b"some text\n" * 9 + b"XPAKSTOP1234STOP",
     "phar": b"<?php __HALT_COMPILER(); ?>\r\n" + noise(90) + b"\3\0\0\0GBMB",
@@ -162,7 +184,8 @@ KNOWN_BY_THEIR_ENDS = {
     "c64 basic that ends in zeros": b"\1\x08\x0b\x08\x0a\0\x9e2061\0" + bytes(6),
     "raw fax": b"\0\1" + noise(3000),
     "metafile": b"\0\x21\x04test" + noise(100) + b"\0\x40",
-    "raspberry": noise(50) + struct.pack("<4I4s2I4s2I4s", 0, 0, 1, 4, b"283x", 1, 4, b"DTOK", 44, 4, b"RPTL"),
+    "raspberry": noise(50)
+    + struct.pack("<4I4s2I4s2I4s", 0, 0, 1, 4, b"283x", 1, 4, b"DTOK", 44, 4, b"RPTL"),
     "zeros": bytes(100),
     "dmg": noise(3000) + b"koly" + struct.pack(">II", 4, 512) + bytes(500),
     "wonderswan": noise(3000) + b"\xea" + bytes(15),
@@ -173,15 +196,23 @@ KNOWN_BY_THEIR_ENDS = {
 
 ODD_EXECUTABLES = {
     "no tables": executable(),
-    "tables beyond the end": executable([(1, 0, 0)] * 3, [(1, 0, 0)] * 3, section_at=9000, segment_at=64),
+    "tables beyond the end": executable(
+        [(1, 0, 0)] * 3, [(1, 0, 0)] * 3, section_at=9000, segment_at=64
+    ),
     "segments beyond the end": executable([], [], segment_at=64)[:54] + b"\x38\0\2\0" + bytes(200),
     "capabilities beyond the end": executable([(1, 0, 0), (CAPABILITIES, 90_000, 64)], kind=3),
     "capabilities that are cut": executable([(1, 0, 0), (CAPABILITIES, 4090, 64)], kind=1),
-    "capabilities before the beginning": executable([(1, 0, 0), (CAPABILITIES, (1 << 64) - 64, 64)], kind=1),
+    "capabilities before the beginning": executable(
+        [(1, 0, 0), (CAPABILITIES, (1 << 64) - 64, 64)], kind=1
+    ),
     "capabilities": executable([(1, 0, 0), (CAPABILITIES, 2000, 64)], kind=2),
     "notes too large": executable([(1, 0, 0), (NOTE, 0, 1 << 40)], kind=2),
-    "a large interpreter": executable([], [(INTERPRETER, 500, 1500)])[:500] + b"/" * 1500 + bytes(2000),
-    "a longer interpreter": executable([], [(INTERPRETER, 500, 9000)])[:500] + b"\x80" * 9000 + bytes(2000),
+    "a large interpreter": executable([], [(INTERPRETER, 500, 1500)])[:500]
+    + b"/" * 1500
+    + bytes(2000),
+    "a longer interpreter": executable([], [(INTERPRETER, 500, 9000)])[:500]
+    + b"\x80" * 9000
+    + bytes(2000),
     "a core": executable([], [(4, 300, 200)], kind=4),
     "a core of nothing": executable([], [(4, 1 << 63, 200)], kind=4),
     "32 bits": executable([(1, 0, 0), (NOTE, 1000, 64)], [(INTERPRETER, 400, 20)], wide=False),
@@ -203,11 +234,16 @@ IN_THE_MIDDLE = HEAD_BYTES + (3 << 20) + 512
 LARGE = {
     "a zip of 8 MiB": archive({"a.npy": noise(8 << 20)}),
     "a zip of 20 MiB": archive({"a.npy": noise(20 << 20)}),
-    "a jar of 16 MiB": archive({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n", "a": noise(16 << 20)}),
+    "a jar of 16 MiB": archive(
+        {"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0\r\n", "a": noise(16 << 20)}
+    ),
     "a zip behind noise": noise(9 << 20) + archive({"a": noise(9 << 20)}),
     "a zip behind a program": PLAIN_ELF + archive({"a": noise(18 << 20)}),
     "a zip behind a text": b"text\n" * (HEAD_BYTES // 5 + 900) + SMALL_ZIP,
-    "an end of a zip where the head ends": noise(HEAD_BYTES - 22) + SMALL_ZIP[-22:] + noise(9 << 20) + b"\0\0",
+    "an end of a zip where the head ends": noise(HEAD_BYTES - 22)
+    + SMALL_ZIP[-22:]
+    + noise(9 << 20)
+    + b"\0\0",
     "a program and 16 MiB": PLAIN_ELF + noise(16 << 20),
     "xpak": noise(18 << 20) + b"XPAKSTOP1234STOP",
     "sparse": SMALL_ZIP[:60] + bytes(30 << 20) + SMALL_ZIP,
@@ -222,7 +258,9 @@ DECIDED_IN_THE_MIDDLE = {
     "sections that can't be read": executable(
         [(1, 0, 0), (CAPABILITIES, MIDDLE * 2, 64)], section_at=IN_THE_MIDDLE, size=MIDDLE
     ),
-    "an interpreter of no end": executable([], [(INTERPRETER, IN_THE_MIDDLE, 1500)], size=IN_THE_MIDDLE)
+    "an interpreter of no end": executable(
+        [], [(INTERPRETER, IN_THE_MIDDLE, 1500)], size=IN_THE_MIDDLE
+    )
     + b"/" * 1500
     + bytes(MIDDLE - IN_THE_MIDDLE),
 }
@@ -294,7 +332,9 @@ def test_no_more_than_the_ends_is_held(tmp_path):
     assert HEAD_BYTES <= sum(map(len, kept.tail)) <= HEAD_BYTES + len(zeros)
 
 
-@pytest.mark.parametrize("size", [HEAD_BYTES, HEAD_BYTES + 1, 2 * HEAD_BYTES, 2 * HEAD_BYTES + 1, 20 << 20])
+@pytest.mark.parametrize(
+    "size", [HEAD_BYTES, HEAD_BYTES + 1, 2 * HEAD_BYTES, 2 * HEAD_BYTES + 1, 20 << 20]
+)
 def test_ends_are_the_contents(tmp_path, size):
     data = noise(size)
     kept = keep([data[at : at + 999_999] for at in range(0, size, 999_999)], size, tmp_path, len)
@@ -306,7 +346,9 @@ def test_ends_are_the_contents(tmp_path, size):
         assert kept.last(length) == data[-length:]
     for at in (0, 5, HEAD_BYTES - 64, HEAD_BYTES - 63, size - HEAD_BYTES, size - 64):
         part = kept.read(at, 64)
-        assert part == data[at : at + 64] or (part is None and HEAD_BYTES - 64 < at < size - HEAD_BYTES)
+        assert part == data[at : at + 64] or (
+            part is None and HEAD_BYTES - 64 < at < size - HEAD_BYTES
+        )
     with open(tmp_path / "file", "w+b") as file:
         kept.write(file.fileno())
         written = file.read()
@@ -351,7 +393,9 @@ def test_a_layer_gives_its_large_files_the_types_of_file(file, tmp_path, unpack)
         table = TypeTable(tmp_path / f"types-{mode}", 1 << 10)
         tree = Tree(tmp_path / "tree", 1 << 40) if unpack else None
         typer, spill = Noting(mode, table), Spill(tmp_path / "spill")
-        profile = profile_layer(io.BytesIO(out.getvalue()), -1, None, -1, spill, Limits(), typer, tree)
+        profile = profile_layer(
+            io.BytesIO(out.getvalue()), -1, None, -1, spill, Limits(), typer, tree
+        )
         assert profile.status == "ok"
         assert all(number != NO_TYPE for _, number, _ in typer.found)
         theirs = [said_by_file(file, data, tmp_path) for data in contents.values()]

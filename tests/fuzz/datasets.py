@@ -91,7 +91,8 @@ def _filter(options: dict[str, Any]) -> Change:
 
 
 def _bomb(table: str, rows: int) -> Change:
-    """A table of zeros, which inflates to a thousand times its size, in as many rows as the file tells of."""
+    """A table of zeros, which inflates to a thousand times its size, in as many rows as the file
+    tells of."""
 
     def change(file: Any, rng: random.Random, secret: Path) -> None:
         for name in list(file[table]):
@@ -112,7 +113,11 @@ def _zeros(file: Any, name: str, rows: int, kind: np.dtype) -> None:
     size = min(rows, (1 << 20) // kind.itemsize)
     deflated = {} if kind.kind == "V" else {"compression": 9}
     made = file.create_dataset(name, (rows,), kind, chunks=(size,), **deflated)
-    data = bytes(size * kind.itemsize) if kind.kind == "V" else zlib.compress(bytes(size * kind.itemsize), 9)
+    data = (
+        bytes(size * kind.itemsize)
+        if kind.kind == "V"
+        else zlib.compress(bytes(size * kind.itemsize), 9)
+    )
     for start in range(0, rows, size):
         made.id.write_direct_chunk((start,), data)
 
@@ -133,7 +138,14 @@ def _missing_chunks(file: Any, rng: random.Random, secret: Path) -> None:
 
 def _huge_chunk(file: Any, rng: random.Random, secret: Path) -> None:
     size = len(file["entries/kind"])
-    replaced(file, "entries/kind", np.zeros(size, "u1"), chunks=(1 << 30,), maxshape=(None,), compression=9)
+    replaced(
+        file,
+        "entries/kind",
+        np.zeros(size, "u1"),
+        chunks=(1 << 30,),
+        maxshape=(None,),
+        compression=9,
+    )
 
 
 def _types(name: str, code: Any) -> Change:
@@ -221,7 +233,9 @@ HOSTILE: dict[str, Change] = {
     "rows without end": _huge("entries/row", 1 << 60, ">f4"),
     "paths without end": _huge("entries/path", 1 << 50, "u1", chunks=(1 << 20,)),
     "layers without end": _huge("layers/row", 1 << 40, ">f4"),
-    "a column of 2^60 rows": _huge("contents/size", 1 << 60, "i8", chunks=(1 << 17,), compression=1),
+    "a column of 2^60 rows": _huge(
+        "contents/size", 1 << 60, "i8", chunks=(1 << 17,), compression=1
+    ),
     "bomb in contents": _bomb("contents", 2_000_000),
     "bomb in repositories": _bomb("repositories", 20_000_000),
     "bomb in image_layers": _bomb("image_layers", 300_000_000),
@@ -325,7 +339,9 @@ def write(base: Path, target: Path, change: Change, rng: random.Random, secret: 
 def any_change(file: Any, rng: random.Random, secret: Path) -> None:
     """Change something that is drawn: values, lengths, types, names."""
     names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    file.visititems(
+        lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+    )
     for _ in range(rng.choice((1, 1, 2, 5))):
         name = rng.choice(names)
         if name not in file:
@@ -338,7 +354,13 @@ def any_change(file: Any, rng: random.Random, secret: Path) -> None:
         elif way == 2:
             replaced(file, name, np.concatenate([values, values, values[:1]]))
         elif way == 3:
-            replaced(file, name, np.zeros(len(values), rng.choice(("u1", "i4", "<i8", ">i8", "f8", "S3", "V32", "f4"))))
+            replaced(
+                file,
+                name,
+                np.zeros(
+                    len(values), rng.choice(("u1", "i4", "<i8", ">i8", "f8", "S3", "V32", "f4"))
+                ),
+            )
         elif len(values):
             _scramble(values, rng)
             if file[name].dtype.byteorder != ">":
@@ -355,9 +377,15 @@ def flipped(data: bytes, rng: random.Random, places: list[int]) -> bytes:
     """Return bytes with some of them changed, mostly where HDF5 keeps its structure."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 4, 30))):
-        at = rng.choice(places) + rng.randrange(400) if rng.random() < 0.7 else rng.randrange(len(data))
+        at = (
+            rng.choice(places) + rng.randrange(400)
+            if rng.random() < 0.7
+            else rng.randrange(len(data))
+        )
         if at < len(changed):
-            changed[at] = rng.choice((0, 255, 127, 128, changed[at] ^ 1 << rng.randrange(8), rng.randrange(256)))
+            changed[at] = rng.choice(
+                (0, 255, 127, 128, changed[at] ^ 1 << rng.randrange(8), rng.randrange(256))
+            )
     if rng.random() < 0.1:
         del changed[rng.randrange(len(changed)) :]
     return bytes(changed)

@@ -1,4 +1,5 @@
-"""How a command ends: run in a process of its own, with limits on its time and memory, and judged."""
+"""How a command ends: run in a process of its own, with limits on its time and memory, and
+judged."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ class End:
 
         :param code: the exit code that it must be, if that is known.
         """
-        complaints = [line for line in self.errors.splitlines() if line.startswith("hpc-remetrics: error:")]
+        complaints = [
+            line for line in self.errors.splitlines() if line.startswith("hpc-remetrics: error:")
+        ]
         if self.code not in CODES or (code is not None and self.code != code):
             return f"it ended with {self.code}"
         if "Traceback" in self.errors or "fault of the program" in self.errors:
@@ -55,7 +58,9 @@ class End:
         return ""
 
 
-def run(command: Sequence[str], folder: Path, memory: int = MEMORY, seconds: float = SECONDS) -> End:
+def run(
+    command: Sequence[str], folder: Path, memory: int = MEMORY, seconds: float = SECONDS
+) -> End:
     """Run a command line of the program in a child of this process, in a directory, within limits.
 
     What the program needs is imported here already, so that a run costs a few milliseconds.
@@ -71,7 +76,9 @@ def run(command: Sequence[str], folder: Path, memory: int = MEMORY, seconds: flo
             file.seek(0)
             texts.append(file.read(1 << 20).decode("utf-8", "replace"))
     took = time.monotonic() - begun
-    return End(tuple(command), os.waitstatus_to_exitcode(status), *texts, took, 1024 * usage.ru_maxrss)
+    return End(
+        tuple(command), os.waitstatus_to_exitcode(status), *texts, took, 1024 * usage.ru_maxrss
+    )
 
 
 def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage]:

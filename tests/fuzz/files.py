@@ -1,4 +1,5 @@
-"""Files that are no files: FIFOs, devices and links where a command expects a dataset, a lock or settings."""
+"""Files that are no files: FIFOs, devices and links where a command expects a dataset, a lock or
+settings."""
 
 from __future__ import annotations
 
@@ -74,16 +75,27 @@ _SETTINGS = {
 def cases() -> Iterator[tuple[str, Prepare, list[str]]]:
     """Yield name, what is to be prepared, and the command."""
     for what, make in _INSTEAD.items():
-        for words in (["report", "h.h5"], ["merge", "good.h5", "h.h5", "-o", "m.h5", "--scratch", "SCRATCH"]):
+        for words in (
+            ["report", "h.h5"],
+            ["merge", "good.h5", "h.h5", "-o", "m.h5", "--scratch", "SCRATCH"],
+        ):
             yield f"dataset: {what}", _placed(make, "h.h5"), words
         yield f"lock: {what}", _beside(make, "h.h5.lock"), ["status", "h.h5"]
         yield f"lock: {what}", _placed(make, "h.h5.lock"), _ANALYZE
         yield f"parts: {what}", _placed(make, "h.h5.parts"), _ANALYZE
         yield f"parts: {what}", _placed(make, "h.h5.parts"), ["status", "h.h5"]
         yield f"output: {what}", _placed(make, "h.h5"), _ANALYZE
-        yield f"settings: {what}", _placed(make, "remetrics.toml"), ["analyze", "oci:layout", "--help"]
+        yield (
+            f"settings: {what}",
+            _placed(make, "remetrics.toml"),
+            ["analyze", "oci:layout", "--help"],
+        )
         yield f"warm types: {what}", _placed(make, "w.h5"), [*_ANALYZE, "--warm-types", "w.h5"]
-        yield f"calibration: {what}", _placed(make, "c.h5"), ["plan", "oci:layout", "--time", "--calibration", "c.h5"]
+        yield (
+            f"calibration: {what}",
+            _placed(make, "c.h5"),
+            ["plan", "oci:layout", "--time", "--calibration", "c.h5"],
+        )
     for what, text in _SETTINGS.items():
         yield f"settings: {what}", _written("s.toml", text), [*_ANALYZE, "--config", "s.toml"]
 

@@ -1,7 +1,8 @@
-"""Runs commands on hostile files and says which of them ended otherwise than in success or one line.
+"""Runs commands on hostile files and says which of them ended otherwise than in success or one
+line.
 
-A process of its own, which holds the program's imports and forks for each run; pytest itself is no process to fork.
-Each line that it prints is a bad end.
+A process of its own, which holds the program's imports and forks for each run; pytest itself is no
+process to fork. Each line that it prints is a bad end.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Fuzz:
         with h5py.File(self.keep / "secret.h5", "w") as file:
             file["data"] = np.frombuffer(secret.read_bytes(), "u1")
         self.secret, self.layout = secret, layout
-        self.baseline = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        self.baseline = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
 
     def clean(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -88,12 +91,15 @@ class Fuzz:
             wrong = f"another file's bytes are in {leak}"
         if wrong:
             said = " // ".join(end.errors.strip().splitlines()[-4:])[-1500:]
-            print(f"{case} | {' '.join(words)} | {wrong} | {end.seconds:.1f} s | {said}", flush=True)
+            print(
+                f"{case} | {' '.join(words)} | {wrong} | {end.seconds:.1f} s | {said}", flush=True
+            )
         return end
 
     def _leak(self) -> str:
         for path in self.folder.rglob("*"):
-            # What the hostile file itself holds is no leak; nor is a file that is too large to hold only that.
+            # What the hostile file itself holds is no leak; nor is a file that is too large to hold
+            # only that.
             small = path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 27
             if small and path.name != _NAME and _SECRET in path.read_bytes():
                 return path.name
@@ -149,7 +155,9 @@ class Parts:
         self.good = fuzz.keep / "parts"
         shutil.copytree(fuzz.folder / f"{_NAME}.parts", self.good)
 
-    def spoiled(self, case: str, change: Callable[[Path, random.Random], None], pattern: str, seed: int) -> None:
+    def spoiled(
+        self, case: str, change: Callable[[Path, random.Random], None], pattern: str, seed: int
+    ) -> None:
         """Spoil one file, look at the run from outside, and go on with it twice."""
         self.fuzz.clean()
         folder = self.fuzz.folder / f"{_NAME}.parts"
@@ -185,10 +193,15 @@ def other_files(fuzz: Fuzz, numbers: range, every: bool) -> None:
         if number in numbers:
             fuzz.clean()
             prepare(fuzz.folder, fuzz.base)
-            fuzz.judge(name, [word.replace("SCRATCH", str(fuzz.folder / "scratch")) for word in words])
+            fuzz.judge(
+                name, [word.replace("SCRATCH", str(fuzz.folder / "scratch")) for word in words]
+            )
 
 
-_KINDS = {one.__name__: one for one in (hostile_datasets, drawn_datasets, hostile_parts, drawn_parts, other_files)}
+_KINDS = {
+    one.__name__: one
+    for one in (hostile_datasets, drawn_datasets, hostile_parts, drawn_parts, other_files)
+}
 
 
 def count_of(kind: str) -> int:

@@ -32,7 +32,9 @@ def put_together(path: Path, data: bytes, index: Any, text: bytes | None = None)
     """Write a part whose checksums are right, whatever is in it."""
     text = json.dumps(index).encode() if text is None else text
     total = len(data) + len(text) + _FOOTER.size
-    path.write_bytes(bytes(data) + text + _FOOTER.pack(b"RMPART\r\n", 1, zlib.crc32(text), len(text), total))
+    path.write_bytes(
+        bytes(data) + text + _FOOTER.pack(b"RMPART\r\n", 1, zlib.crc32(text), len(text), total)
+    )
 
 
 def _index(change: Callable[[dict[str, Any]], Any]) -> Change:
@@ -123,7 +125,8 @@ def _cut(path: Path, rng: random.Random) -> None:
 
 
 def _second_of_another_size(path: Path, rng: random.Random) -> None:
-    """Another part that says other sizes for the same contents: of one failed layer more, so that both are used."""
+    """Another part that says other sizes for the same contents: of one failed layer more, so that
+    both are used."""
     data, index = taken_apart(path)
     begin, size = index["offsets"]["layers"], index["layers"] * LAYER.itemsize
     rows = np.frombuffer(bytes(data[begin : begin + size]), LAYER).copy()
@@ -140,7 +143,11 @@ def _second_of_another_size(path: Path, rng: random.Random) -> None:
             values = np.frombuffer(bytes(copy[at : at + width * entries]), "<u8").copy()
             values[values < 1 << 62] += np.uint64(1)
             copy[at : at + width * entries] = values.tobytes()
-        put_together(path.with_name(name), copy, {**index, "layers_crc": zlib.crc32(which.tobytes()), "failures": []})
+        put_together(
+            path.with_name(name),
+            copy,
+            {**index, "layers_crc": zlib.crc32(which.tobytes()), "failures": []},
+        )
 
 
 HOSTILE: dict[str, Change] = {
@@ -171,7 +178,9 @@ HOSTILE: dict[str, Change] = {
     "an offset below zero": _index(lambda index: index["offsets"].update(kind=-5)),
     "an offset beyond the end": _index(lambda index: index["offsets"].update(path=1 << 50)),
     "an offset in words": _index(lambda index: index["offsets"].update(size="here")),
-    "all offsets zero": _index(lambda index: index["offsets"].update(dict.fromkeys([*ENTRY_COLUMNS, *BLOBS], 0))),
+    "all offsets zero": _index(
+        lambda index: index["offsets"].update(dict.fromkeys([*ENTRY_COLUMNS, *BLOBS], 0))
+    ),
     "no types": _index(lambda index: index.update(types=[])),
     "types that are numbers": _index(lambda index: index.update(types=[1, 2])),
     "types with odd characters": _index(
@@ -179,26 +188,44 @@ HOSTILE: dict[str, Change] = {
     ),
     "long types": _index(lambda index: index.update(types=["x" * (1 << 20)] * 20)),
     "failures that are words": _index(lambda index: index.update(failures=["x"])),
-    "a failure of another form": _index(lambda index: index.update(failures=[{"digest": "00", "more": 1}])),
+    "a failure of another form": _index(
+        lambda index: index.update(failures=[{"digest": "00", "more": 1}])
+    ),
     "a failure of numbers": _index(
-        lambda index: index.update(failures=[{"digest": "00" * 32, "stage": 1, "cause": [], "message": {}}])
+        lambda index: index.update(
+            failures=[{"digest": "00" * 32, "stage": 1, "cause": [], "message": {}}]
+        )
     ),
     "a failure of no layer": _index(
         lambda index: index.update(
-            failures=[{"digest": "00" * 32, "stage": "tar", "cause": "bad_header", "message": "\x1b[2J"}]
+            failures=[
+                {"digest": "00" * 32, "stage": "tar", "cause": "bad_header", "message": "\x1b[2J"}
+            ]
         )
     ),
     "a failure at 2^70": _index(
         lambda index: index.update(
-            failures=[{"digest": "00" * 32, "stage": "tar", "cause": "internal", "message": "", "offset": 1 << 70}]
+            failures=[
+                {
+                    "digest": "00" * 32,
+                    "stage": "tar",
+                    "cause": "internal",
+                    "message": "",
+                    "offset": 1 << 70,
+                }
+            ]
         )
     ),
     "a signature in a list": _index(lambda index: index.update(signature=[1])),
     "a signature of numbers": _index(lambda index: index.update(signature={"types": 3})),
     "extras in a list": _index(lambda index: index.update(extras=[])),
     "extras of another length": _index(lambda index: index.update(extras={"samples": [1, 2, 3]})),
-    "extras below zero": _index(lambda index: index.update(extras={"cuts": [-1] * index["layers"]})),
-    "extras without end": _index(lambda index: index.update(extras={"chunks": [1 << 70] * index["layers"]})),
+    "extras below zero": _index(
+        lambda index: index.update(extras={"cuts": [-1] * index["layers"]})
+    ),
+    "extras without end": _index(
+        lambda index: index.update(extras={"chunks": [1 << 70] * index["layers"]})
+    ),
     "unknown extras": _index(lambda index: index.update(extras={"more": [0] * index["layers"]})),
     "a status without a word": _layers("status", 99),
     "a compression without a word": _layers("compression", 99),
@@ -277,7 +304,8 @@ NOTES: dict[str, Change] = {
 
 
 def any_change(path: Path, rng: random.Random) -> None:
-    """Change bytes of a part that are drawn: anywhere, in the index, or in the layers, with right checksums or not."""
+    """Change bytes of a part that are drawn: anywhere, in the index, or in the layers, with right
+    checksums or not."""
     data = bytearray(path.read_bytes())
     way = rng.randrange(4)
     if way < 2:

@@ -1,7 +1,9 @@
-"""Whatever a file holds, a command ends in success or in one line: within 20 seconds and a gigabyte, with no traceback.
+"""Whatever a file holds, a command ends in success or in one line: within 20 seconds and a
+gigabyte, with no traceback.
 
-The named cases are all run; the drawn ones are a few by default, the same each time. `REMETRICS_FUZZ=N` draws N times
-as many, others with each `REMETRICS_FUZZ_SEED`, and gives every case to every command.
+The named cases are all run; the drawn ones are a few by default, the same each time.
+`REMETRICS_FUZZ=N` draws N times as many, others with each `REMETRICS_FUZZ_SEED`, and gives every
+case to every command.
 """
 
 import os
@@ -14,7 +16,13 @@ import pytest
 TIMES = int(os.environ.get("REMETRICS_FUZZ", "0"))
 SEED = int(os.environ.get("REMETRICS_FUZZ_SEED", "1"))
 SHARDS = 4
-COUNTS = {"hostile_datasets": 1000, "hostile_parts": 1000, "other_files": 1000, "drawn_datasets": 60, "drawn_parts": 12}
+COUNTS = {
+    "hostile_datasets": 1000,
+    "hostile_parts": 1000,
+    "other_files": 1000,
+    "drawn_datasets": 60,
+    "drawn_parts": 12,
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 

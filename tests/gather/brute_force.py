@@ -11,32 +11,44 @@ from hpc_remetrics.records import NOTES, Catalog, Failure
 PACKED = {"oci_tar": "none", "oci_tar_gzip": "gzip", "docker_tar_zstd": "zstd"}
 
 
-def expected(layers: list[SyntheticLayer], lone: list[Failure], catalog: Catalog) -> dict[str, dict[str, list]]:
-    """Return table -> column -> values of a dataset of these layers (the best copy of each) and images."""
+def expected(
+    layers: list[SyntheticLayer], lone: list[Failure], catalog: Catalog
+) -> dict[str, dict[str, list]]:
+    """Return table -> column -> values of a dataset of these layers (the best copy of each) and
+    images."""
     chosen = {layer.digest: layer for layer in layers}
-    images = sorted(set(catalog.images), key=lambda image: (image.name, image.digest, image.platform))
+    images = sorted(
+        set(catalog.images), key=lambda image: (image.name, image.digest, image.platform)
+    )
     digests = sorted({layer.digest for image in images for layer in image.layers})
     users = {
-        digest: [n for n, i in enumerate(images) if digest in {one.digest for one in i.layers}] for digest in digests
+        digest: [n for n, i in enumerate(images) if digest in {one.digest for one in i.layers}]
+        for digest in digests
     }
     found: dict[bytes, dict] = {}
     for number, digest in enumerate(digests):
         for row in chosen[digest].rows if digest in chosen else ():
             if row.size == NO_CONTENT:
                 continue
-            content = found.setdefault(row.digest, {"size": row.size, "types": set(), "copies": 0, "layers": set()})
+            content = found.setdefault(
+                row.digest, {"size": row.size, "types": set(), "copies": 0, "layers": set()}
+            )
             content["types"].add("untyped" if row.type == NO_TYPE else TYPES[row.type])
             content["copies"] += row.kind == "file"
             content["layers"].add(number)
     order = sorted(found)
     for content in found.values():
         content["type"] = min(content["types"], key=lambda text: (text in WEAK_TYPES, text))
-        content["images"] = len({image for layer in content["layers"] for image in users[digests[layer]]})
+        content["images"] = len(
+            {image for layer in content["layers"] for image in users[digests[layer]]}
+        )
     types = sorted({content["type"] for content in found.values()})
     rows = [row for digest in digests if digest in chosen for row in chosen[digest].rows]
     return {
         "images": _images(images),
-        "image_layers": {"layer": [digests.index(layer.digest) for image in images for layer in image.layers]},
+        "image_layers": {
+            "layer": [digests.index(layer.digest) for image in images for layer in image.layers]
+        },
         "layers": _layers(digests, chosen, lone, images, users),
         "entries": {
             "content": [order.index(row.digest) if row.size != NO_CONTENT else -1 for row in rows],
@@ -79,25 +91,47 @@ def _images(images: list) -> dict[str, list]:
     }
 
 
-def _layers(digests: list, chosen: dict, lone: list[Failure], images: list, users: dict) -> dict[str, list]:
-    names = ["status", "CLS", "TLS", "FLS", "entries", "files", "directories", "symlinks", "hardlinks"]
+def _layers(
+    digests: list, chosen: dict, lone: list[Failure], images: list, users: dict
+) -> dict[str, list]:
+    names = [
+        "status",
+        "CLS",
+        "TLS",
+        "FLS",
+        "entries",
+        "files",
+        "directories",
+        "symlinks",
+        "hardlinks",
+    ]
     names += ["devices", "whiteouts", "others", "depth"]
-    table: dict[str, list] = {name: [] for name in ["digest", "first_entry", "media_type", "images", "notes", *names]}
+    table: dict[str, list] = {
+        name: [] for name in ["digest", "first_entry", "media_type", "images", "notes", *names]
+    }
     at = 0
     for digest in digests:
         profile = chosen[digest].profile if digest in chosen else None
         named = [layer for image in images for layer in image.layers if layer.digest == digest]
-        media = min((layer.media_type for layer in named), key=lambda word: list(_MEDIA).index(word))
+        media = min(
+            (layer.media_type for layer in named), key=lambda word: list(_MEDIA).index(word)
+        )
         table["digest"].append(digest.hex)
         table["first_entry"].append(at)
         table["media_type"].append(media)
         table["images"].append(len(users[digest]))
         for name in names:
-            table[name].append(getattr(profile, name) if profile else "failed" if name == "status" else 0)
+            table[name].append(
+                getattr(profile, name) if profile else "failed" if name == "status" else 0
+            )
         notes = profile.notes if profile else 0
         if profile and media in PACKED and PACKED[media] != profile.compression:
             notes |= NOTES["media_type_mismatch"]
-        if profile and profile.diff_id and any(one.diff_id and one.diff_id.hex != profile.diff_id for one in named):
+        if (
+            profile
+            and profile.diff_id
+            and any(one.diff_id and one.diff_id.hex != profile.diff_id for one in named)
+        ):
             notes |= NOTES["diff_id_mismatch"]
         table["notes"].append(notes)
         at += profile.entries if profile else 0
@@ -105,9 +139,19 @@ def _layers(digests: list, chosen: dict, lone: list[Failure], images: list, user
 
 
 def _failures(digests: list, chosen: dict, lone: list[Failure]) -> dict[str, list]:
-    rows = [(failure.digest, failure.cause, failure.offset) for failure in lone if failure.digest in digests]
-    bad = [chosen[digest] for digest in digests if digest in chosen and chosen[digest].profile.status != "ok"]
-    rows = sorted(rows + [(layer.digest, layer.profile.cause, layer.profile.offset) for layer in bad])
+    rows = [
+        (failure.digest, failure.cause, failure.offset)
+        for failure in lone
+        if failure.digest in digests
+    ]
+    bad = [
+        chosen[digest]
+        for digest in digests
+        if digest in chosen and chosen[digest].profile.status != "ok"
+    ]
+    rows = sorted(
+        rows + [(layer.digest, layer.profile.cause, layer.profile.offset) for layer in bad]
+    )
     return {
         "digest": [digest.hex for digest, _, _ in rows],
         "cause": [cause for _, cause, _ in rows],
@@ -115,4 +159,12 @@ def _failures(digests: list, chosen: dict, lone: list[Failure]) -> dict[str, lis
     }
 
 
-_MEDIA = ("unspecified", "oci_tar", "oci_tar_gzip", "oci_tar_zstd", "docker_tar", "docker_tar_gzip", "docker_tar_zstd")
+_MEDIA = (
+    "unspecified",
+    "oci_tar",
+    "oci_tar_gzip",
+    "oci_tar_zstd",
+    "docker_tar",
+    "docker_tar_gzip",
+    "docker_tar_zstd",
+)

@@ -1,4 +1,5 @@
-"""A commit that is killed before each of its system calls leaves what was there, or all that is new."""
+"""A commit that is killed before each of its system calls leaves what was there, or all that is
+new."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class Cuts:
         return subprocess.run(strace, capture_output=True, timeout=120).returncode
 
     def calls(self) -> list[tuple[str, int]]:
-        """Run the command whole; return its system calls, each with its number among those of its name."""
+        """Run the command whole; return its system calls, each with its number among those of its
+        name."""
         assert self._run() == 0
         seen: Counter[str] = Counter()
         calls = []
@@ -64,12 +66,24 @@ def test_a_part(corpus, tmp_path):
     directory, scratch = tmp_path / "parts", tmp_path / "scratch"
     for folder in (directory, scratch):
         folder.mkdir()
-    items = [(layer.digest, layer.profile, layer.spill(corpus.folder / "spills")) for layer in corpus.layers]
+    items = [
+        (layer.digest, layer.profile, layer.spill(corpus.folder / "spills"))
+        for layer in corpus.layers
+    ]
     layers = tmp_path / "layers"
     layers.write_bytes(pickle.dumps((items, TYPES, SIGNATURE)))
     target, temporary = directory / "part-1-0-0.h5", directory / TEMPORARY.format("part-1-0-0.h5")
-    command = [sys.executable, Path(__file__).with_name("part_program.py"), layers, "1-0-0", directory, scratch]
-    cuts = Cuts(command, [directory, target, temporary, scratch / ".part-1-0-0.h5.local"], tmp_path / "log")
+    command = [
+        sys.executable,
+        Path(__file__).with_name("part_program.py"),
+        layers,
+        "1-0-0",
+        directory,
+        scratch,
+    ]
+    cuts = Cuts(
+        command, [directory, target, temporary, scratch / ".part-1-0-0.h5.local"], tmp_path / "log"
+    )
     calls = cuts.calls()
     whole = target.read_bytes()
     assert {name for name, _ in calls} >= {"openat", "write", "fsync", "renameat"}
@@ -100,7 +114,14 @@ def test_the_dataset(corpus, tmp_path):
 
     def command(number: object) -> list[object]:
         (tmp_path / f"scratch{number}").mkdir()
-        return [sys.executable, PROGRAM, corpus.directory, catalog, new, tmp_path / f"scratch{number}"]
+        return [
+            sys.executable,
+            PROGRAM,
+            corpus.directory,
+            catalog,
+            new,
+            tmp_path / f"scratch{number}",
+        ]
 
     paths = [new, new.with_name(TEMPORARY.format(new.name)), corpus.folder]
     calls = Cuts(command("first"), paths, tmp_path / "log").calls()
@@ -108,9 +129,12 @@ def test_the_dataset(corpus, tmp_path):
     names = Counter(name for name, _ in calls)
     assert names["renameat"] == 1
     assert names["fsync"] == 2
-    # Writing takes hundreds of calls: the first, some, and the last of each name; all of those that name or sync.
+    # Writing takes hundreds of calls: the first, some, and the last of each name; all of those that
+    # name or sync.
     chosen = [
-        (name, n) for name, n in calls if names[name] < 8 or n in (1, 2, names[name] // 2, names[name] - 1, names[name])
+        (name, n)
+        for name, n in calls
+        if names[name] < 8 or n in (1, 2, names[name] // 2, names[name] - 1, names[name])
     ]
     outcomes = set()
     for number, (name, n) in enumerate(chosen):

@@ -1,4 +1,5 @@
-"""The dataset is what plain Python works out of the same layers, for any number of ranks and any parts."""
+"""The dataset is what plain Python works out of the same layers, for any number of ranks and any
+parts."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ PROGRAM = Path(__file__).with_name("gather_program.py")
 
 
 class Corpus:
-    """Made-up layers in parts, some of them more than once and as failures first, and images of them."""
+    """Made-up layers in parts, some of them more than once and as failures first, and images of
+    them."""
 
     def __init__(self, folder: Path, seed: int, sizes: list[int]) -> None:
         self.rng = rng = random.Random(seed)
@@ -38,23 +40,36 @@ class Corpus:
         self.layers = [make_layer(rng, (seed, n), size) for n, size in enumerate(sizes)]
         self.layers += [make_layer(rng, (seed, "partial"), 40, status="partial")]
         self.layers += [make_layer(rng, (seed, "failed"), 0, status="failed")]
-        self.lone = [Failure(digest_of("lone", seed), "fetch", "missing", "it is gone", rank=3, host="n1")]
+        self.lone = [
+            Failure(digest_of("lone", seed), "fetch", "missing", "it is gone", rank=3, host="n1")
+        ]
         self.catalog = Catalog([self.image(number) for number in range(6)])
         named = {layer.digest for image in self.catalog.images for layer in image.layers}
         every = [layer.digest for layer in self.layers] + [failure.digest for failure in self.lone]
         rest = [self.layer(digest) for digest in every if digest not in named]
-        self.catalog.images.append(Image("rest@sha256:1", digest_of("rest"), "", "docker_schema1", tuple(rest)))
+        self.catalog.images.append(
+            Image("rest@sha256:1", digest_of("rest"), "", "docker_schema1", tuple(rest))
+        )
         self.write()
 
     def layer(self, digest) -> Layer:
         diff_id = self.rng.choice([None, digest_of("some"), digest_of("diff", 1)])
-        return Layer(digest, 5, self.rng.choice(["unspecified", "oci_tar", "oci_tar_gzip", "docker_tar_zstd"]), diff_id)
+        return Layer(
+            digest,
+            5,
+            self.rng.choice(["unspecified", "oci_tar", "oci_tar_gzip", "docker_tar_zstd"]),
+            diff_id,
+        )
 
     def image(self, number: int) -> Image:
         digests = [layer.digest for layer in self.layers]
-        layers = tuple(self.layer(self.rng.choice(digests)) for _ in range(self.rng.randrange(1, 6)))
+        layers = tuple(
+            self.layer(self.rng.choice(digests)) for _ in range(self.rng.randrange(1, 6))
+        )
         name = f"host:5000/{self.rng.choice('abc')}/x:{number}"
-        return Image(name, digest_of("image", number), self.rng.choice(["", "linux/amd64"]), "oci", layers)
+        return Image(
+            name, digest_of("image", number), self.rng.choice(["", "linux/amd64"]), "oci", layers
+        )
 
     def write(self) -> None:
         """Spread the layers over parts; some stand in two, and some failed at first."""
@@ -65,15 +80,29 @@ class Corpus:
         for layer in rng.sample(self.layers, len(self.layers) // 3):
             others = [pile for pile in piles if layer not in pile]
             if layer.profile.status == "ok" and rng.random() < 0.5:
-                fault = {"status": "failed", "stage": "child", "cause": "killed", "diff_id": "", "entries": 0}
-                zero = dict.fromkeys(("files", "directories", "symlinks", "hardlinks", "devices", "FLS"), 0)
-                zero |= dict.fromkeys(("whiteouts", "others", "path_bytes", "link_bytes", "depth"), 0)
+                fault = {
+                    "status": "failed",
+                    "stage": "child",
+                    "cause": "killed",
+                    "diff_id": "",
+                    "entries": 0,
+                }
+                zero = dict.fromkeys(
+                    ("files", "directories", "symlinks", "hardlinks", "devices", "FLS"), 0
+                )
+                zero |= dict.fromkeys(
+                    ("whiteouts", "others", "path_bytes", "link_bytes", "depth"), 0
+                )
                 layer = SyntheticLayer(layer.digest, replace(layer.profile, **fault, **zero), [])
             rng.choice(others).append(layer)
         for number, pile in enumerate(piles):
-            items = [(layer.digest, layer.profile, layer.spill(self.folder / "spills")) for layer in pile]
+            items = [
+                (layer.digest, layer.profile, layer.spill(self.folder / "spills")) for layer in pile
+            ]
             lone = self.lone if number == 2 else []
-            parts.write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder)
+            parts.write_part(
+                self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder
+            )
 
     def gather(self, name: str, ranks: int = 0) -> Path:
         output, scratch = self.folder / f"{name}.h5", self.folder / name
@@ -118,7 +147,9 @@ def same(one: Path, other: Path) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_against_brute_force(tmp_path, seed):
     rng = random.Random(seed)
-    corpus = Corpus(tmp_path, seed, [rng.choice([0, 1, 5, 60, 300]) for _ in range(rng.randrange(1, 9))])
+    corpus = Corpus(
+        tmp_path, seed, [rng.choice([0, 1, 5, 60, 300]) for _ in range(rng.randrange(1, 9))]
+    )
     corpus.check(corpus.gather("serial"))
 
 
@@ -145,14 +176,24 @@ def test_layers_that_reach_over_blocks(tmp_path):
     output = corpus.gather("ranks", 3)
     same(corpus.gather("serial"), output)
     sizes = np.array(
-        [row.size for layer in sorted(corpus.layers, key=lambda one: one.digest) for row in layer.rows], "u8"
+        [
+            row.size
+            for layer in sorted(corpus.layers, key=lambda one: one.digest)
+            for row in layer.rows
+        ],
+        "u8",
     )
     with hpc_remetrics.open(output) as dataset:
         contents = dataset.entries["content"]
         assert (contents >= 0).tolist() == (sizes != np.uint64(2**64 - 1)).tolist()
-        assert dataset.contents["size"][contents[contents >= 0]].tolist() == sizes[contents >= 0].tolist()
+        assert (
+            dataset.contents["size"][contents[contents >= 0]].tolist()
+            == sizes[contents >= 0].tolist()
+        )
         assert dataset.paths() == [
-            row.path for layer in sorted(corpus.layers, key=lambda one: one.digest) for row in layer.rows
+            row.path
+            for layer in sorted(corpus.layers, key=lambda one: one.digest)
+            for row in layer.rows
         ]
 
 
@@ -163,14 +204,19 @@ def test_nothing_at_all(tmp_path):
     output = tmp_path / "empty.h5"
     gather(SerialComm(), tmp_path / "parts", Catalog(), output, tmp_path / "scratch", {})
     with hpc_remetrics.open(output) as dataset:
-        assert all(len(getattr(dataset, name)) == 0 for name in ("images", "layers", "entries", "contents", "types"))
+        assert all(
+            len(getattr(dataset, name)) == 0
+            for name in ("images", "layers", "entries", "contents", "types")
+        )
         assert dataset.paths() == []
     assert subprocess.run([need("h5dump"), output], capture_output=True).returncode == 0
 
 
 def test_a_layer_that_no_part_holds_is_never_left_out_in_silence(tmp_path):
     corpus = Corpus(tmp_path, 13, [5])
-    corpus.catalog.images.append(Image("more:1", digest_of("m"), "", "oci", (Layer(digest_of("gone"), 1, "oci_tar"),)))
+    corpus.catalog.images.append(
+        Image("more:1", digest_of("m"), "", "oci", (Layer(digest_of("gone"), 1, "oci_tar"),))
+    )
     with pytest.raises(RuntimeError, match="1 layers stand in no part"):
         corpus.gather("serial")
 
@@ -181,9 +227,16 @@ def test_a_digest_with_two_sizes_is_refused(tmp_path):
     lie = make_layer(corpus.rng, "lie", 1)
     lie.rows = [replace(rows[0], size=rows[0].size + 1)]
     lie.profile = replace(
-        lie.profile, entries=1, files=1, path_bytes=len(rows[0].path), link_bytes=0, FLS=rows[0].size + 1
+        lie.profile,
+        entries=1,
+        files=1,
+        path_bytes=len(rows[0].path),
+        link_bytes=0,
+        FLS=rows[0].size + 1,
     )
-    lie.profile = replace(lie.profile, directories=0, symlinks=0, hardlinks=0, devices=0, whiteouts=0, others=0)
+    lie.profile = replace(
+        lie.profile, directories=0, symlinks=0, hardlinks=0, devices=0, whiteouts=0, others=0
+    )
     corpus.layers.append(lie)
     image = Image("lie:1", digest_of("lying"), "", "oci", (Layer(lie.digest, 1, "oci_tar"),))
     corpus.catalog.images.append(image)

@@ -1,4 +1,5 @@
-"""Datasets merged are what one gather of all their images makes, whatever they share and however often."""
+"""Datasets merged are what one gather of all their images makes, whatever they share and however
+often."""
 
 from __future__ import annotations
 
@@ -21,11 +22,14 @@ from .test_gather import Corpus, same
 
 
 def pieces(corpus: Corpus, number: int) -> list[Path]:
-    """Gather some of a corpus's images by themselves, so that every image is in one of the datasets at least."""
+    """Gather some of a corpus's images by themselves, so that every image is in one of the datasets
+    at least."""
     whole, files = corpus.catalog, []
     images = whole.images
     for n in range(number):
-        corpus.catalog = Catalog([image for place, image in enumerate(images) if place % number == n])
+        corpus.catalog = Catalog(
+            [image for place, image in enumerate(images) if place % number == n]
+        )
         corpus.catalog.images += corpus.rng.sample(images, len(images) // 3)
         files.append(corpus.gather(f"piece{n}"))
     corpus.catalog = whole
@@ -51,7 +55,8 @@ def test_like_one_gather_of_all(tmp_path, seed):
 
 
 def test_stars_and_pulls_are_kept(tmp_path):
-    """What a later crawl says of a repository counts; one dataset may know of it what the other doesn't."""
+    """What a later crawl says of a repository counts; one dataset may know of it what the other
+    doesn't."""
     corpus = Corpus(tmp_path, 24, [20, 30])
     names = sorted({image.repository for image in corpus.catalog.images})
     files = []
@@ -60,7 +65,14 @@ def test_stars_and_pulls_are_kept(tmp_path):
         files.append(corpus.gather(f"crawl{n}"))
     with hpc_remetrics.open(merged(files, tmp_path)) as dataset:
         table = dataset.repositories
-        found = list(zip(table.readable("name"), table["stars"].tolist(), table["pulls"].tolist(), strict=True))
+        found = list(
+            zip(
+                table.readable("name"),
+                table["stars"].tolist(),
+                table["pulls"].tolist(),
+                strict=True,
+            )
+        )
     assert found == [(name, 3, 8 if n else 5) for n, name in enumerate(names)]
 
 
@@ -90,13 +102,21 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
     corpus = Corpus(tmp_path / "good", 23, [50, 60])
     good = corpus.gather("good")
     layer = corpus.layers[0]
-    zero = dict.fromkeys(("entries", "files", "directories", "symlinks", "hardlinks", "devices", "FLS", "TLS"), 0)
+    zero = dict.fromkeys(
+        ("entries", "files", "directories", "symlinks", "hardlinks", "devices", "FLS", "TLS"), 0
+    )
     zero |= dict.fromkeys(("whiteouts", "others", "path_bytes", "link_bytes", "depth"), 0)
     bad = Corpus.__new__(Corpus)
-    bad.__dict__ |= {**corpus.__dict__, "folder": tmp_path / "bad", "directory": tmp_path / "bad" / "parts"}
+    bad.__dict__ |= {
+        **corpus.__dict__,
+        "folder": tmp_path / "bad",
+        "directory": tmp_path / "bad" / "parts",
+    }
     (bad.folder / "spills").mkdir(parents=True)
     bad.directory.mkdir()
-    profile = replace(layer.profile, status="failed", stage="fetch", cause="killed", diff_id="", **zero)
+    profile = replace(
+        layer.profile, status="failed", stage="fetch", cause="killed", diff_id="", **zero
+    )
     bad.layers = [replace(layer, profile=profile, rows=[]), *corpus.layers[1:]]
     bad.write()
     with hpc_remetrics.open(bad.gather("bad")) as dataset:
@@ -109,7 +129,17 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
 def test_the_command_under_mpi(tmp_path):
     corpus = Corpus(tmp_path, 24, [400, 30, 200])
     files = pieces(corpus, 3)
-    command = [sys.executable, "-m", "hpc_remetrics", "merge", *files, "-o", tmp_path / "m.h5", "--scratch", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "merge",
+        *files,
+        "-o",
+        tmp_path / "m.h5",
+        "--scratch",
+        tmp_path,
+    ]
     subprocess.run([need("mpirun"), "-n", "3", *command], check=True, timeout=300)
     assert_same(corpus.gather("whole"), tmp_path / "m.h5", "/metrics")
     assert not list(tmp_path.glob("hpc-remetrics-*"))
@@ -140,7 +170,19 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     one, two = pieces(corpus, 2)
     before = tmp_path / "before.h5"
     before.write_bytes(b"what was there")
-    command = [sys.executable, "-m", "hpc_remetrics", "merge", one, two, "-o", before, "--force", "--scratch", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "hpc_remetrics",
+        "merge",
+        one,
+        two,
+        "-o",
+        before,
+        "--force",
+        "--scratch",
+        tmp_path,
+    ]
     shell = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *map(str, command)]
     result = subprocess.run(shell, capture_output=True, text=True)
     assert result.returncode == 5 and result.stderr.count("\n") == 1, result.stderr

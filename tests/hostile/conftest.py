@@ -25,7 +25,8 @@ def table():
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory, table):
-    """The dataset of hostile layers among good ones; what was said; where; and each case's digest."""
+    """The dataset of hostile layers among good ones; what was said; where; and each case's
+    digest."""
     runs = Runs(tmp_path_factory.mktemp("hostile"))
     layout, alone = Layout(runs.folder / "layout"), Layout(runs.folder / "alone")
     digests, layers = {}, []
@@ -36,7 +37,10 @@ def hostile(tmp_path_factory, table):
         layers.append((descriptor, "sha256:" + "0" * 64))
     assert len(set(digests.values())) == len(table)
     # Bytes that are not those of the name, and a blob that is not there.
-    wrong, gone = layout.blob(GOOD + b"1", "application/vnd.oci.image.layer.v1.tar"), layout.blob(GOOD + b"2", "")
+    wrong, gone = (
+        layout.blob(GOOD + b"1", "application/vnd.oci.image.layer.v1.tar"),
+        layout.blob(GOOD + b"2", ""),
+    )
     layout.path(wrong["digest"]).write_bytes(GOOD + b"3")
     layout.path(gone["digest"]).unlink()
     digests |= {"wrong bytes": wrong["digest"][7:], "gone": gone["digest"][7:]}
@@ -51,7 +55,10 @@ def hostile(tmp_path_factory, table):
     result = runs.run(runs.analyze(f"oci:{layout.folder}", runs.folder / "out.h5", ranks=3), code=3)
     made = set(runs.folder.parent.rglob("*")) - outside
     runs.run(runs.analyze(f"oci:{alone.folder}", runs.folder / "alone.h5"))
-    with hpc_remetrics.open(runs.folder / "out.h5") as dataset, hpc_remetrics.open(runs.folder / "alone.h5") as other:
+    with (
+        hpc_remetrics.open(runs.folder / "out.h5") as dataset,
+        hpc_remetrics.open(runs.folder / "alone.h5") as other,
+    ):
         yield SimpleNamespace(
             dataset=dataset,
             alone=other,

@@ -1,4 +1,5 @@
-"""Images that state a wrong size for a layer: they get a failure row, and nobody loses the layer."""
+"""Images that state a wrong size for a layer: they get a failure row, and nobody loses the
+layer."""
 
 import itertools
 import json
@@ -39,11 +40,17 @@ def check(path, descriptor, names):
     with hpc_remetrics.open(path) as dataset:
         assert set(dataset.layers.readable("status").tolist()) == {"ok"}
         assert dataset.images["layers"].tolist() == [2] * len(names)
-        failures = {name: dataset.failures.readable(name).tolist() for name in dataset.failures.columns}
+        failures = {
+            name: dataset.failures.readable(name).tolist() for name in dataset.failures.columns
+        }
         assert set(failures["digest"]) <= {descriptor["digest"].removeprefix("sha256:")}
         assert set(failures["cause"]) <= {"size_mismatch"}
         assert sorted(message.split()[0] for message in failures["message"]) == false
-        row = dataset.layers.readable("digest").tolist().index(descriptor["digest"].removeprefix("sha256:"))
+        row = (
+            dataset.layers.readable("digest")
+            .tolist()
+            .index(descriptor["digest"].removeprefix("sha256:"))
+        )
         assert dataset.layers["CLS"][row] == descriptor["size"]
 
 
@@ -86,7 +93,16 @@ def test_a_merge_keeps_what_was_stated_falsely(tmp_path, parts):
         code = 3 if name == "small" else 0
         runs.run(runs.analyze(f"oci:{folder}", f"{name}.h5", "--types", "none"), code=code)
     for order in (("true", "small"), ("small", "true")):
-        runs.run(runs.command("merge", *(f"{name}.h5" for name in order), "-o", "both.h5", "--scratch", runs.scratch))
+        runs.run(
+            runs.command(
+                "merge",
+                *(f"{name}.h5" for name in order),
+                "-o",
+                "both.h5",
+                "--scratch",
+                runs.scratch,
+            )
+        )
         with h5py.File(tmp_path / "both.h5") as file:
             assert len(file["failures/cause"]) == 1
             assert file["failures/message"][0].startswith(b"small/0:1 ")
@@ -98,7 +114,9 @@ def layer(size):
 
 @pytest.mark.parametrize("order", list(itertools.permutations((-1, 7, 7, 9, 1 << 43))))
 def test_the_size_that_most_state_is_planned_with_in_any_order(order):
-    images = [Image(str(n), Digest(bytes(32)), "", "oci", (layer(size),)) for n, size in enumerate(order)]
+    images = [
+        Image(str(n), Digest(bytes(32)), "", "oci", (layer(size),)) for n, size in enumerate(order)
+    ]
     (found,) = unique_layers(Catalog(images)).values()
     assert found.size == 7
 

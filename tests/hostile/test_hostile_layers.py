@@ -1,4 +1,5 @@
-"""Whatever a layer holds: no crash, no hang, nothing outside scratch, the right status, its neighbours whole."""
+"""Whatever a layer holds: no crash, no hang, nothing outside scratch, the right status, its
+neighbours whole."""
 
 from pathlib import Path
 
@@ -25,12 +26,16 @@ def failures(dataset):
     names = ("cause", "stage", "message", "offset")
     columns = {name: dataset.failures.readable(name).tolist() for name in names}
     digests = dataset.failures.readable("digest").tolist()
-    return {digest: {name: columns[name][row] for name in names} for row, digest in enumerate(digests)}
+    return {
+        digest: {name: columns[name][row] for name in names} for row, digest in enumerate(digests)
+    }
 
 
 def wrong(case, row, failure):
     """Yield what is not as it should be."""
-    if row["status"] != case.status or (failure["cause"] if failure else None) not in (case.causes or (None,)):
+    if row["status"] != case.status or (failure["cause"] if failure else None) not in (
+        case.causes or (None,)
+    ):
         yield f"{row['status']}, {failure}, wanted {case.status} {case.causes}"
     if case.entries not in (-1, row["entries"]):
         yield f"{row['entries']} entries, wanted {case.entries}"
@@ -74,31 +79,53 @@ def test_the_neighbours_are_as_if_alone(hostile):
     assert len(alone) == 2
     for digest, row in alone.items():
         assert {**among[digest], "row": 0} == {**row, "row": 0}
-        theirs, ours = hostile.dataset.entries_of(among[digest]["row"]), hostile.alone.entries_of(row["row"])
-        assert hostile.dataset.paths(theirs.start, theirs.stop) == hostile.alone.paths(ours.start, ours.stop)
+        theirs, ours = (
+            hostile.dataset.entries_of(among[digest]["row"]),
+            hostile.alone.entries_of(row["row"]),
+        )
+        assert hostile.dataset.paths(theirs.start, theirs.stop) == hostile.alone.paths(
+            ours.start, ours.stop
+        )
         for name in ("kind", "mode", "uid", "gid", "mtime", "mtime_ns"):
             one = hostile.dataset.entries.readable(name, theirs.start, theirs.stop)
-            assert one.tolist() == hostile.alone.entries.readable(name, ours.start, ours.stop).tolist()
+            assert (
+                one.tolist() == hostile.alone.entries.readable(name, ours.start, ours.stop).tolist()
+            )
         digests = []
         for dataset, part in ((hostile.dataset, theirs), (hostile.alone, ours)):
             contents = dataset.entries.readable("content", part.start, part.stop)
-            digests.append([dataset.contents["digest"][n].tobytes() if n >= 0 else None for n in contents.tolist()])
+            digests.append(
+                [
+                    dataset.contents["digest"][n].tobytes() if n >= 0 else None
+                    for n in contents.tolist()
+                ]
+            )
         assert digests[0] == digests[1]
 
 
 def test_nothing_was_made_outside(hostile):
-    allowed = {hostile.folder / name for name in ("out.h5", "out.h5.parts", "out.h5.lock", "scratch")}
-    strange = [path for path in hostile.made if not any(path == one or one in path.parents for one in allowed)]
+    allowed = {
+        hostile.folder / name for name in ("out.h5", "out.h5.parts", "out.h5.lock", "scratch")
+    }
+    strange = [
+        path
+        for path in hostile.made
+        if not any(path == one or one in path.parents for one in allowed)
+    ]
     assert strange == []
     assert list((hostile.folder / "scratch").iterdir()) == []
-    found = [path for top in ("/tmp", "/", "/etc", "/dev/shm") for path in Path(top).glob(f"*{CANARY}*")]
+    found = [
+        path for top in ("/tmp", "/", "/etc", "/dev/shm") for path in Path(top).glob(f"*{CANARY}*")
+    ]
     assert found == []
     assert not list(hostile.folder.parent.rglob(f"*{CANARY}*"))
 
 
 def test_memory_stays_bounded(hostile):
     ranks = hostile.dataset.ranks
-    peaks = [sum(peak) for peak in zip(ranks["peak_memory"], ranks["child_peak_memory"], strict=True)]
+    peaks = [
+        sum(peak) for peak in zip(ranks["peak_memory"], ranks["child_peak_memory"], strict=True)
+    ]
     assert max(peaks) < LIMIT
 
 
@@ -112,5 +139,8 @@ def test_what_is_said_can_not_drive_a_terminal(hostile):
 def test_again_it_fails_alike_and_the_dataset_stays(hostile):
     """The one layer that is gone is tried anew, with the same end."""
     before = failures(hostile.dataset)
-    hostile.runs.run(hostile.runs.analyze(f"oci:{hostile.layout.folder}", hostile.folder / "out.h5", ranks=2), code=3)
+    hostile.runs.run(
+        hostile.runs.analyze(f"oci:{hostile.layout.folder}", hostile.folder / "out.h5", ranks=2),
+        code=3,
+    )
     assert before == failures(hostile.dataset)

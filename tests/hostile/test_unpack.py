@@ -24,7 +24,8 @@ def entry(path: bytes, flag: bytes, link: bytes = b"", mode: int = 0o644) -> byt
 
 @pytest.fixture
 def unpack(tmp_path):
-    """Return a function that unpacks a tar and gives the tree's root, the row, and the stream's row."""
+    """Return a function that unpacks a tar and gives the tree's root, the row, and the stream's
+    row."""
 
     def run(data: bytes, quota: int = 1 << 30):
         rows = []
@@ -47,7 +48,12 @@ def test_hostile_layers_unpacked_give_the_rows_of_the_stream(hostile):
     runs, output = hostile.runs, hostile.folder / "unpacked.h5"
     runs.run(runs.analyze(f"oci:{hostile.layout.folder}", output, "--extract", ranks=3), code=3)
     same(hostile.folder / "out.h5", output)
-    assert not [path for top in ("/tmp", "/", "/etc", "/dev/shm") for path in os.listdir(top) if CANARY in path]
+    assert not [
+        path
+        for top in ("/tmp", "/", "/etc", "/dev/shm")
+        for path in os.listdir(top)
+        if CANARY in path
+    ]
     assert not list(hostile.folder.parent.rglob(f"*{CANARY}*"))
     assert list(runs.scratch.iterdir()) == []
 
@@ -87,7 +93,11 @@ ATTACKS = {
         tars.pax({b"path": out + b"/canary"}) + tars.file(b"short", b"x"),
     ],
     "a link for the root": lambda out: [entry(b"./", b"2", link=out), tars.file(b"canary", b"x")],
-    "a root that is a file": lambda out: [tars.file(b"./", b"x"), tars.file(b"/", b"y"), tars.file(b"..", b"z")],
+    "a root that is a file": lambda out: [
+        tars.file(b"./", b"x"),
+        tars.file(b"/", b"y"),
+        tars.file(b"..", b"z"),
+    ],
 }
 
 
@@ -140,14 +150,19 @@ def test_the_later_entry_wins_and_each_row_has_its_own_content(unpack):
 
 def test_what_a_file_system_can_not_hold_is_profiled_all_the_same(unpack):
     long = [b"n" * 300, b"/".join([b"d"] * 300), b"x/" * 2000 + b"y"]
-    root, rows = unpack(b"".join(tars.pax({b"path": name}) + tars.file(b"short", name[:9]) for name in long) + tars.END)
+    root, rows = unpack(
+        b"".join(tars.pax({b"path": name}) + tars.file(b"short", name[:9]) for name in long)
+        + tars.END
+    )
     assert os.listdir(root) == []
     assert rows[0].files == 3
     assert rows[:2] == rows[2:]
 
 
 def test_a_layer_that_takes_more_than_its_room_leaves_nothing(unpack):
-    _, rows = unpack(tars.file(b"small", b"x") + tars.file(b"big", bytes(1 << 20)) + tars.END, quota=1 << 19)
+    _, rows = unpack(
+        tars.file(b"small", b"x") + tars.file(b"big", bytes(1 << 20)) + tars.END, quota=1 << 19
+    )
     assert (rows[0].status, rows[0].stage, rows[0].cause) == ("failed", "unpack", "no_room")
     assert (rows[0].entries, rows[1]) == (0, b"")
 
@@ -156,7 +171,9 @@ def test_a_tree_is_what_gnu_tar_makes(unpack, tmp_path):
     data = small_images.tar_of(["email"])
     root, _ = unpack(data)
     (tmp_path / "wanted").mkdir()
-    subprocess.run(["tar", "-x", "--no-same-owner", "-C", tmp_path / "wanted"], input=data, check=True)
+    subprocess.run(
+        ["tar", "-x", "--no-same-owner", "-C", tmp_path / "wanted"], input=data, check=True
+    )
     subprocess.run([need("diff"), "-r", "--no-dereference", root, tmp_path / "wanted"], check=True)
 
 
@@ -164,13 +181,22 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
     runs, source = hostile.runs, f"oci:{hostile.folder / 'alone'}"
     one = tmp_path / "one.h5"
     runs.run(
-        runs.analyze(source, one, "--exec", f"find {{dir}} -type f | wc -l > {tmp_path}/{{digest}}.count", ranks=3)
+        runs.analyze(
+            source,
+            one,
+            "--exec",
+            f"find {{dir}} -type f | wc -l > {tmp_path}/{{digest}}.count",
+            ranks=3,
+        )
     )
     same(hostile.folder / "alone.h5", one)
     layers = hostile.alone.layers
     counts = [int((tmp_path / f"{name}.count").read_text()) for name in layers.readable("digest")]
     assert counts == layers["files"].tolist()
-    failing, two = "case {digest} in " + layers.readable("digest")[0] + ") exit 7;; esac; : {dir}", tmp_path / "two.h5"
+    failing, two = (
+        "case {digest} in " + layers.readable("digest")[0] + ") exit 7;; esac; : {dir}",
+        tmp_path / "two.h5",
+    )
     result = runs.run(runs.analyze(source, two, "--exec", failing), code=3)
     assert "exec_failed: the tool ended with exit code 7" in result.stderr
     slow = tmp_path / "three.h5"

@@ -1,4 +1,5 @@
-"""Compressing and cutting contents changes nothing of what is said of a layer, however hostile it is."""
+"""Compressing and cutting contents changes nothing of what is said of a layer, however hostile it
+is."""
 
 import io
 from fractions import Fraction
@@ -32,13 +33,20 @@ def test_rows_and_entries_are_the_same(table, tmp_path):
     for name, case in table.items():
         if len(case.data) > SMALL:
             continue
-        (row, entries), (same_row, more) = (profiled(case.data, tmp_path / name, **how) for how in ({}, both))
+        (row, entries), (same_row, more) = (
+            profiled(case.data, tmp_path / name, **how) for how in ({}, both)
+        )
         assert row == same_row, name
-        kinds, same_kinds = ([kind for block in blocks for kind in block.columns["kind"]] for blocks in (entries, more))
+        kinds, same_kinds = (
+            [kind for block in blocks for kind in block.columns["kind"]]
+            for blocks in (entries, more)
+        )
         assert kinds == same_kinds, name
         digests = {one.tobytes() for block in more for one in block.columns["digest"]}
         for extra in ("samples", "cuts"):
-            known = np.concatenate([np.empty(0, "V32"), *(block.extras[extra]["digest"] for block in more)])
+            known = np.concatenate(
+                [np.empty(0, "V32"), *(block.extras[extra]["digest"] for block in more)]
+            )
             assert {one.tobytes() for one in known} <= digests, name
         compared += 1
     assert compared > 40

@@ -28,6 +28,10 @@ def real(tmp_path_factory):
     runs = Runs(folder)
     demo, output = folder / "demo", folder / "real.h5"
     runs.run(runs.analyze(f"oci:{layout.folder}", output, f"demo:{demo}"))
-    blobs = [found for root in (layout.folder, demo) for found in (root / "blobs" / "sha256").iterdir()]
+    blobs = [
+        found for root in (layout.folder, demo) for found in (root / "blobs" / "sha256").iterdir()
+    ]
     with hpc_remetrics.open(output) as dataset:
-        yield SimpleNamespace(dataset=dataset, blobs={path.name: path for path in blobs}, folder=folder)
+        yield SimpleNamespace(
+            dataset=dataset, blobs={path.name: path for path in blobs}, folder=folder
+        )

@@ -1,4 +1,5 @@
-"""Layers of the machine's own files, each in another tar dialect, as GNU tar and bsdtar write them."""
+"""Layers of the machine's own files, each in another tar dialect, as GNU tar and bsdtar write
+them."""
 
 import os
 import random
@@ -12,7 +13,11 @@ LARGEST = 8 << 20
 
 LAYERS = {
     "gnu": (["/usr/bin", "/usr/sbin", "/usr/libexec"], ["tar", "--format=gnu"], "gzip"),
-    "posix": (["/etc", "/var/lib"], ["tar", "--format=posix", "--pax-option=delete=atime,delete=ctime"], "zstd"),
+    "posix": (
+        ["/etc", "/var/lib"],
+        ["tar", "--format=posix", "--pax-option=delete=atime,delete=ctime"],
+        "zstd",
+    ),
     "ustar": (["/usr/share"], ["tar", "--format=ustar"], "plain"),
     "oldgnu": (["/usr/lib"], ["tar", "--format=oldgnu"], "gzip"),
     "pax": ([sysconfig.get_path("purelib"), "/usr/share/doc"], ["bsdtar", "--format=pax"], "zstd"),
@@ -22,7 +27,8 @@ LAYERS = {
 
 
 def chosen(folders: list[str], short: bool) -> list[bytes]:
-    """Return some files of the folders, each with the folders that it is in, as `find` would list them.
+    """Return some files of the folders, each with the folders that it is in, as `find` would list
+    them.
 
     :param short: whether only names are taken that every dialect can hold.
     """
@@ -41,7 +47,11 @@ def _is_fit(path: bytes, short: bool) -> bool:
         status = os.lstat(path)
     except OSError:
         return False
-    if stat.S_ISSOCK(status.st_mode) or b"\n" in path or (short and (len(path) > 99 or not path.isascii())):
+    if (
+        stat.S_ISSOCK(status.st_mode)
+        or b"\n" in path
+        or (short and (len(path) > 99 or not path.isascii()))
+    ):
         return False
     if stat.S_ISLNK(status.st_mode):
         return not short or len(os.readlink(path)) < 100
@@ -67,6 +77,16 @@ def pack(name: str) -> tuple[bytes, str]:
 def unpacked(blob: Path, folder: Path) -> Path:
     """Extract a blob's files for other tools to look at."""
     folder.mkdir()
-    command = ["bsdtar", "-xf", str(blob), "-C", str(folder), "--no-same-owner", "--no-same-permissions"]
-    subprocess.run([*command, "--no-xattrs", "--no-acls", "--no-fflags"], check=True, capture_output=True)
+    command = [
+        "bsdtar",
+        "-xf",
+        str(blob),
+        "-C",
+        str(folder),
+        "--no-same-owner",
+        "--no-same-permissions",
+    ]
+    subprocess.run(
+        [*command, "--no-xattrs", "--no-acls", "--no-fflags"], check=True, capture_output=True
+    )
     return folder

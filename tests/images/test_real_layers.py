@@ -1,4 +1,5 @@
-"""Every entry of real layers equals what bsdtar says, and every type what `file` says: one difference fails."""
+"""Every entry of real layers equals what bsdtar says, and every type what `file` says: one
+difference fails."""
 
 import hashlib
 import os
@@ -19,11 +20,16 @@ def rows(dataset, layer):
     """Yield the entries of a layer as dicts of readable values."""
     part = dataset.entries_of(layer)
     names = ("content", "kind", "mode", "uid", "gid", "mtime", "mtime_ns")
-    columns = {name: dataset.entries.readable(name, part.start, part.stop).tolist() for name in names}
+    columns = {
+        name: dataset.entries.readable(name, part.start, part.stop).tolist() for name in names
+    }
     digests, sizes = dataset.contents["digest"], dataset.contents["size"]
     paths, links = dataset.paths(part.start, part.stop), dataset.links(part.start, part.stop)
     for number, (path, link) in enumerate(zip(paths, links, strict=True)):
-        row = {name: values[number] for name, values in columns.items()} | {"path": path, "link": link}
+        row = {name: values[number] for name, values in columns.items()} | {
+            "path": path,
+            "link": link,
+        }
         content = row["content"]
         row["sha256"] = digests[content].tobytes().hex() if content >= 0 else None
         row["size"] = int(sizes[content]) if content >= 0 else None
@@ -31,17 +37,27 @@ def rows(dataset, layer):
 
 
 def extracted(blob, path):
-    """What bsdtar extracts for a path; its mtree has no digest of a file that hard links point to."""
-    data = subprocess.run(["bsdtar", "-xOf", blob, "--", path], check=True, capture_output=True).stdout
-    return {"size": str(len(data)).encode(), "sha256digest": hashlib.sha256(data).hexdigest().encode()}
+    """What bsdtar extracts for a path; its mtree has no digest of a file that hard links point
+    to."""
+    data = subprocess.run(
+        ["bsdtar", "-xOf", blob, "--", path], check=True, capture_output=True
+    ).stdout
+    return {
+        "size": str(len(data)).encode(),
+        "sha256digest": hashlib.sha256(data).hexdigest().encode(),
+    }
 
 
 def test_every_entry_is_as_bsdtar_says(real):
     compared, hard = 0, 0
     for layer, digest in enumerate(real.dataset.layers.readable("digest")):
         theirs = mtree(real.blobs[digest])
-        ours = {row["path"].removeprefix(b"./").rstrip(b"/"): row for row in rows(real.dataset, layer)}
-        linked = {row["link"].removeprefix(b"./") for row in ours.values() if row["kind"] == "hardlink"}
+        ours = {
+            row["path"].removeprefix(b"./").rstrip(b"/"): row for row in rows(real.dataset, layer)
+        }
+        linked = {
+            row["link"].removeprefix(b"./") for row in ours.values() if row["kind"] == "hardlink"
+        }
         assert set(ours) == set(theirs)
         for path, row in ours.items():
             their = theirs[path]
@@ -59,7 +75,10 @@ def test_every_entry_is_as_bsdtar_says(real):
             if "sha256digest" not in their and path in linked:
                 their |= extracted(real.blobs[digest], row["path"])
             if row["kind"] == "file":
-                assert (int(their["size"]), their["sha256digest"].decode()) == (row["size"], row["sha256"])
+                assert (int(their["size"]), their["sha256digest"].decode()) == (
+                    row["size"],
+                    row["sha256"],
+                )
             else:
                 assert row["size"] is None
     assert compared > 8_000
@@ -95,10 +114,14 @@ def test_digests_of_layers_are_those_of_their_bytes(real):
 
 
 def test_every_type_is_as_file_says(real, tmp_path):
-    """`file --brief` on what bsdtar extracts; a file that it knows by its end is asked for again through a pipe."""
+    """`file --brief` on what bsdtar extracts; a file that it knows by its end is asked for again
+    through a pipe."""
     dataset = real.dataset
     descriptions = dataset.types.readable("description")
-    numbers = {bytes(digest): number for number, digest in enumerate(map(np.void.tobytes, dataset.contents["digest"]))}
+    numbers = {
+        bytes(digest): number
+        for number, digest in enumerate(map(np.void.tobytes, dataset.contents["digest"]))
+    }
     types = dataset.contents["type"]
     compared, by_the_end = 0, 0
     for digest in dataset.layers.readable("digest"):
@@ -108,14 +131,23 @@ def test_every_type_is_as_file_says(real, tmp_path):
             paths = (os.path.join(place, name) for name in names)
             found += [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
         (tmp_path / "list").write_bytes(b"".join(path + b"\n" for path in found))
-        told = subprocess.run(["file", "--brief", "-f", tmp_path / "list"], capture_output=True, check=True).stdout
-        for path, text in zip(found, told.decode("utf-8", "backslashreplace").split("\n")[:-1], strict=True):
+        told = subprocess.run(
+            ["file", "--brief", "-f", tmp_path / "list"], capture_output=True, check=True
+        ).stdout
+        for path, text in zip(
+            found, told.decode("utf-8", "backslashreplace").split("\n")[:-1], strict=True
+        ):
             with open(path, "rb") as file:
                 data = file.read()
             ours = descriptions[types[numbers[hashlib.sha256(data).digest()]]]
             if head_of(text) != ours:
-                piped = subprocess.run(["file", "--brief", "-"], input=data, capture_output=True, check=True).stdout
-                assert head_of(piped.decode("utf-8", "backslashreplace").rstrip("\n")) == ours, (path, text)
+                piped = subprocess.run(
+                    ["file", "--brief", "-"], input=data, capture_output=True, check=True
+                ).stdout
+                assert head_of(piped.decode("utf-8", "backslashreplace").rstrip("\n")) == ours, (
+                    path,
+                    text,
+                )
                 by_the_end += 1
             compared += 1
     assert compared > 5_000

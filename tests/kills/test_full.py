@@ -1,4 +1,5 @@
-"""Small file systems that fill up, under the output and under scratch: no crash, no damage, and room ends it well."""
+"""Small file systems that fill up, under the output and under scratch: no crash, no damage, and
+room ends it well."""
 
 import json
 import subprocess
@@ -18,7 +19,8 @@ NEEDED = 8 << 20
 
 @pytest.fixture
 def small(tmp_path):
-    """Return a function that makes a file system of some bytes at a folder, or gives it another size."""
+    """Return a function that makes a file system of some bytes at a folder, or gives it another
+    size."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = False
@@ -40,7 +42,8 @@ def steps(count: int) -> list[int]:
 
 
 def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, truth, small):
-    """A file system grows little by little under one output, and each start goes on until it is full again."""
+    """A file system grows little by little under one output, and each start goes on until it is
+    full again."""
     full, done = 0, set()
     for number in range(20):
         output = small(16_384 + number * 65_536) / "out.h5"
@@ -54,11 +57,14 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
 
 
 def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, layout, truth, small):
-    """The same with the last tier, where entries on their way lie, and parts until they are copied."""
+    """The same with the last tier, where entries on their way lie, and parts until they are
+    copied."""
     full, done, output = 0, set(), runs.folder / "out.h5"
     for number in range(20):
         folder = small(4096 * (number + 1))
-        command = runs.analyze(f"oci:{layout}", output, "--scratch", folder, "--publish-seconds", "0.05")
+        command = runs.analyze(
+            f"oci:{layout}", output, "--scratch", folder, "--publish-seconds", "0.05"
+        )
         full += ends_well(Job(command, runs.folder), folder)
         done = goes_on(output, done)
         assert list(folder.iterdir()) == []
@@ -73,7 +79,9 @@ def ends_well(job, place) -> bool:
     code = job.wait(120)
     assert code in (0, 5), job.said
     assert "Traceback" not in job.said
-    assert code == 0 or ("No space left" in job.said and str(place) in job.said.splitlines()[-1]), job.said
+    assert code == 0 or ("No space left" in job.said and str(place) in job.said.splitlines()[-1]), (
+        job.said
+    )
     return code == 5
 
 
@@ -85,7 +93,9 @@ def goes_on(output, before: set[str]) -> set[str]:
     return set(done)
 
 
-def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep):
+def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
+    runs, layout, truth, small, sweep
+):
     for size in steps(sweep(2)):
         folder = small(size)
         output = folder / "out.h5"
@@ -99,7 +109,9 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(runs, layout, 
         done = published(output) if parts_folder(output).exists() else []
         assert len(done) == len(set(done))
         small(4 * NEEDED)
-        status = subprocess.run([*runs.command("status", output, "--json")], capture_output=True, text=True)
+        status = subprocess.run(
+            [*runs.command("status", output, "--json")], capture_output=True, text=True
+        )
         if status.returncode == 0:
             assert json.loads(status.stdout)["damaged_parts"] == 0
         runs.run(command)
@@ -110,13 +122,25 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(runs, layout, 
 
 
 @pytest.mark.parametrize("how", [(), ("--extract",)])
-def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(runs, layout, truth, small, sweep, how):
+def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(
+    runs, layout, truth, small, sweep, how
+):
     """The table of types lies in the first tier, and layers may take next to nothing of that."""
     tiers = ["--scratch", f"{runs.scratch}=1k", "--scratch"]
     for size in steps(sweep(3)):
         folder = small(size)
         output = runs.folder / "out.h5"
-        words = ["analyze", f"oci:{layout}", "-o", output, "--publish-seconds", "0.05", *tiers, folder, *how]
+        words = [
+            "analyze",
+            f"oci:{layout}",
+            "-o",
+            output,
+            "--publish-seconds",
+            "0.05",
+            *tiers,
+            folder,
+            *how,
+        ]
         command = runs.command(*words, ranks=3)
         job = Job(command, runs.folder)
         code = job.wait(120)

@@ -1,4 +1,5 @@
-"""Whole jobs killed and stopped at random moments, with a restart each time: nothing lost, nothing counted twice."""
+"""Whole jobs killed and stopped at random moments, with a restart each time: nothing lost, nothing
+counted twice."""
 
 import random
 import signal
@@ -19,7 +20,9 @@ RESTARTS = 40
 
 def start(runs, layout, ranks):
     output = runs.folder / "out.h5"
-    return output, Job(runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks), runs.folder)
+    return output, Job(
+        runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks), runs.folder
+    )
 
 
 def whole_run(runs, layout, ranks) -> float:
@@ -62,7 +65,8 @@ def test_kills_lose_nothing_and_count_nothing_twice(runs, layout, truth, sweep, 
         code = job.wait(60)
         assert code != 2 and "Traceback" not in job.said.replace("ends the job", ""), job.said
         done = check_parts(output, done)
-        # What is in parts is never profiled again: each kill costs at most what was not yet published.
+        # What is in parts is never profiled again: each kill costs at most what was not yet
+        # published.
         notes = read_notes(parts_folder(output)) if parts_folder(output).exists() else []
         if notes and notes[-1].todo_layers:
             assert notes[-1].todo_layers >= left
@@ -88,7 +92,11 @@ def test_a_stop_at_any_moment_ends_soon_with_4_and_loses_nothing(runs, layout, t
         lock = runs.folder / "out.h5.lock"
         lock.unlink(missing_ok=True)  # what the job before wrote into it
         output, job = start(runs, layout, ranks)
-        wait_until(lambda lock=lock, job=job: job.process.poll() is not None or (lock.exists() and lock.stat().st_size))
+        wait_until(
+            lambda lock=lock, job=job: (
+                job.process.poll() is not None or (lock.exists() and lock.stat().st_size)
+            )
+        )
         time.sleep(rng.uniform(0, 1.0) * seconds)
         begun = time.monotonic()
         job.process.send_signal(rng.choice([signal.SIGTERM, signal.SIGUSR1]))

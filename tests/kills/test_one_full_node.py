@@ -1,4 +1,5 @@
-"""Scratch that is full on one node of several, while ranks exchange rows: code 5 and one line, on any rank."""
+"""Scratch that is full on one node of several, while ranks exchange rows: code 5 and one line, on
+any rank."""
 
 import os
 import shutil
@@ -43,7 +44,9 @@ def on_nodes(runs, nodes, *arguments):
 
 @pytest.mark.parametrize("command", ["analyze", "reduce", "merge"])
 @pytest.mark.parametrize("victim", range(RANKS))
-def test_one_full_node_ends_the_job_with_5_and_one_line(runs, nodes, layout, truth, command, victim):
+def test_one_full_node_ends_the_job_with_5_and_one_line(
+    runs, nodes, layout, truth, command, victim
+):
     output, full = runs.folder / "out.h5", nodes.parent / f"scratch-{victim}"
     words = {
         "analyze": ("analyze", f"oci:{layout}", "-o", output),

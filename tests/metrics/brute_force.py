@@ -1,4 +1,5 @@
-"""What metrics must be, worked out entry by entry in plain Python, with paths as texts and no hash anywhere."""
+"""What metrics must be, worked out entry by entry in plain Python, with paths as texts and no hash
+anywhere."""
 
 from __future__ import annotations
 
@@ -22,19 +23,27 @@ def clean(path: bytes) -> bytes:
 
 
 def links(entries: list[Entry]) -> dict[int, int]:
-    """Return place of a hard link -> place of the file that it names, as an extraction in order finds it."""
+    """Return place of a hard link -> place of the file that it names, as an extraction in order
+    finds it."""
     found: dict[int, int] = {}
 
     def follow(place: int) -> int | None:
         target = clean(entries[place].link)
-        earlier = [n for n in range(place) if entries[n].kind not in MARKS and clean(entries[n].path) == target]
+        earlier = [
+            n
+            for n in range(place)
+            if entries[n].kind not in MARKS and clean(entries[n].path) == target
+        ]
         if earlier:
             last = earlier[-1]
             if entries[last].kind == "hardlink":
                 return follow(last)
             return last if entries[last].kind == "file" else None
         later = range(place + 1, len(entries))
-        return next((n for n in later if entries[n].kind == "file" and clean(entries[n].path) == target), None)
+        return next(
+            (n for n in later if entries[n].kind == "file" and clean(entries[n].path) == target),
+            None,
+        )
 
     for place, entry in enumerate(entries):
         if entry.kind == "hardlink" and (file := follow(place)) is not None:
@@ -51,7 +60,9 @@ def hides(upper: list[Entry], name: bytes) -> int | None:
         if entry.kind == "whiteout":
             gone = last[len(b".wh.") :]
             target = directory + slash + gone
-            if gone not in (b"", b".", b"..") and (name == target or name.startswith(target + b"/")):
+            if gone not in (b"", b".", b"..") and (
+                name == target or name.startswith(target + b"/")
+            ):
                 found.add(1)
         elif entry.kind == "opaque":
             if not directory or name.startswith(directory + b"/"):
@@ -76,7 +87,9 @@ def hidden_in(stack: list[list[Entry]]) -> list[tuple[int, int, int, int]]:
         for file, paths in names.items():
             ends = []
             for path in paths:
-                above = ((upper, hides(stack[upper], path)) for upper in range(position + 1, len(stack)))
+                above = (
+                    (upper, hides(stack[upper], path)) for upper in range(position + 1, len(stack))
+                )
                 ends.append(next(((upper, how) for upper, how in above if how is not None), None))
             if None not in ends:
                 last = max(upper for upper, _ in ends)
@@ -85,8 +98,11 @@ def hidden_in(stack: list[list[Entry]]) -> list[tuple[int, int, int, int]]:
     return result
 
 
-def growth(layers: list[list[Entry]], orders: list[list[int]], points: list[int]) -> list[tuple[int, ...]]:
-    """Return (order, layers, files, contents, bytes, content_bytes) of each order and number of layers."""
+def growth(
+    layers: list[list[Entry]], orders: list[list[int]], points: list[int]
+) -> list[tuple[int, ...]]:
+    """Return (order, layers, files, contents, bytes, content_bytes) of each order and number of
+    layers."""
     rows = []
     for number, order in enumerate(orders):
         for point in points:
@@ -107,7 +123,9 @@ def splitmix64(value: int) -> int:
 
 def order_of(digests: list[bytes], order: int) -> list[int]:
     """Return the layers in a random order, as docs/metrics.md defines it."""
-    keys = [splitmix64(int.from_bytes(d[:8], "big") + (order + 1) * 0x9E3779B97F4A7C15) for d in digests]
+    keys = [
+        splitmix64(int.from_bytes(d[:8], "big") + (order + 1) * 0x9E3779B97F4A7C15) for d in digests
+    ]
     return sorted(range(len(digests)), key=lambda layer: (keys[layer], layer))
 
 
@@ -137,9 +155,15 @@ def same_path(files: list[Entry]) -> dict[str, tuple[int, int]]:
     """Return what -> (count, files)."""
     pairs = {(clean(entry.path), entry.digest) for entry in files}
     contents, paths = Counter(path for path, _ in pairs), Counter(digest for _, digest in pairs)
-    at, copies = Counter(clean(entry.path) for entry in files), Counter(entry.digest for entry in files)
+    at, copies = (
+        Counter(clean(entry.path) for entry in files),
+        Counter(entry.digest for entry in files),
+    )
     found = {}
-    for what, counts, times in (("paths_{}_content", contents, at), ("contents_{}_path", paths, copies)):
+    for what, counts, times in (
+        ("paths_{}_content", contents, at),
+        ("contents_{}_path", paths, copies),
+    ):
         one = [key for key, count in counts.items() if count == 1]
         more = [key for key, count in counts.items() if count > 1]
         found[what.format("one")] = len(one), sum(times[key] for key in one)

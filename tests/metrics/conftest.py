@@ -1,4 +1,5 @@
-"""One real dataset for all tests of a session that judge metrics by other means, and DuckDB over its tables."""
+"""One real dataset for all tests of a session that judge metrics by other means, and DuckDB over
+its tables."""
 
 from pathlib import Path
 
@@ -27,9 +28,11 @@ def dataset(real):
 
 @pytest.fixture(scope="session")
 def sql(dataset):
-    """Return a function from SQL to rows, over tables made of the dataset's without its counts of copies and users.
+    """Return a function from SQL to rows, over tables made of the dataset's without its counts of
+    copies and users.
 
-    files(layer, content, path, size, type), pairs(image, layer) as manifests list them, layers, images, types.
+    files(layer, content, path, size, type), pairs(image, layer) as manifests list them, layers,
+    images, types.
     """
     duckdb, pa = pytest.importorskip("duckdb"), pytest.importorskip("pyarrow")
     from hpc_remetrics.dataset.text_values import path_text
@@ -52,27 +55,42 @@ def sql(dataset):
             **{name: dataset.contents[name] for name in ("size", "type")},
         },
         "pairs": {
-            "image": [n for n, count in enumerate(dataset.images["layers"].tolist()) for _ in range(count)],
+            "image": [
+                n for n, count in enumerate(dataset.images["layers"].tolist()) for _ in range(count)
+            ],
             "layer": dataset.image_layers["layer"],
         },
         "types": {
             "type": list(range(len(dataset.types))),
-            **{name: dataset.types.readable(name).tolist() for name in ("class", "group", "description")},
+            **{
+                name: dataset.types.readable(name).tolist()
+                for name in ("class", "group", "description")
+            },
         },
         "layers": {
             "layer": list(range(len(dataset.layers))),
-            **{name: dataset.layers[name] for name in ("CLS", "TLS", "FLS", "directories", "depth")},
-            **{name: dataset.layers.readable(name).tolist() for name in ("status", "compression", "media_type")},
+            **{
+                name: dataset.layers[name] for name in ("CLS", "TLS", "FLS", "directories", "depth")
+            },
+            **{
+                name: dataset.layers.readable(name).tolist()
+                for name in ("status", "compression", "media_type")
+            },
         },
         "images": {
             "image": list(range(len(dataset.images))),
             "repository": dataset.images["repository"],
             "layers": dataset.images["layers"],
-            **{name: dataset.images.readable(name).tolist() for name in ("name", "manifest_type", "platform")},
+            **{
+                name: dataset.images.readable(name).tolist()
+                for name in ("name", "manifest_type", "platform")
+            },
         },
     }
     for name, columns in tables.items():
-        database.register(f"arrow_{name}", pa.table({key: pa.array(values) for key, values in columns.items()}))
+        database.register(
+            f"arrow_{name}", pa.table({key: pa.array(values) for key, values in columns.items()})
+        )
         database.execute(f"create table {name} as select * from arrow_{name}")
     database.execute("""
         create table files as

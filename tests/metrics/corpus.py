@@ -1,8 +1,9 @@
-"""Builds an OCI layout of tens of images and more than 100,000 files from the files of this Python, quickly.
+"""Builds an OCI layout of tens of images and more than 100,000 files from the files of this Python,
+quickly.
 
-Layers are random groups of folders, under one of several prefixes, so that files come again in other layers, at the
-same path and at others. On top of some stand layers that change what is below: whiteouts, opaque markers,
-overwritten files, files in place of folders, hard links.
+Layers are random groups of folders, under one of several prefixes, so that files come again in
+other layers, at the same path and at others. On top of some stand layers that change what is below:
+whiteouts, opaque markers, overwritten files, files in place of folders, hard links.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ def build(folder: Path) -> Path:
     for number in range(LAYERS):
         prefix = _PREFIXES[number % 3]
         chosen = _chosen(rng, groups)
-        layers.append(layout.layer(_tar(folder / "list", chosen, prefix), "gzip" if number % 8 == 0 else "plain"))
+        layers.append(
+            layout.layer(
+                _tar(folder / "list", chosen, prefix), "gzip" if number % 8 == 0 else "plain"
+            )
+        )
         names.append([f"{prefix}/{name}" for _, files in chosen for name in files])
     changes = [layout.layer(_changes(rng, number, names), "plain") for number in range(CHANGES)]
     for number in range(IMAGES):
@@ -51,11 +56,14 @@ def build(folder: Path) -> Path:
 
 
 def _groups() -> list[Group]:
-    """Return the small files of the standard library and of what is installed, by folder of two parts."""
+    """Return the small files of the standard library and of what is installed, by folder of two
+    parts."""
     found: dict[tuple[Path, str], list[str]] = defaultdict(list)
     for root in map(Path, (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))):
         for folder, folders, files in os.walk(root):
-            folders[:] = sorted(name for name in folders if name not in ("__pycache__", "site-packages"))
+            folders[:] = sorted(
+                name for name in folders if name not in ("__pycache__", "site-packages")
+            )
             for name in sorted(files):
                 path = Path(folder, name)
                 relative = path.relative_to(root)
@@ -75,7 +83,15 @@ def _chosen(rng: random.Random, groups: list[Group]) -> list[Group]:
 
 def _tar(names: Path, chosen: list[Group], prefix: str) -> bytes:
     """Pack groups of files below a prefix with GNU tar."""
-    command = ["tar", "--numeric-owner", "--owner=0", "--group=0", f"--transform=s,^,./{prefix}/,", "-cf", "-"]
+    command = [
+        "tar",
+        "--numeric-owner",
+        "--owner=0",
+        "--group=0",
+        f"--transform=s,^,./{prefix}/,",
+        "-cf",
+        "-",
+    ]
     roots: dict[Path, list[str]] = defaultdict(list)
     for root, files in chosen:
         roots[root] += files
@@ -89,14 +105,20 @@ def _tar(names: Path, chosen: list[Group], prefix: str) -> bytes:
 def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
     """A layer that hides and changes some of what other layers have."""
     data = io.BytesIO()
-    paths = [name for layer in (names[0], names[2], rng.choice(names)) for name in rng.sample(layer, 60)]
+    paths = [
+        name for layer in (names[0], names[2], rng.choice(names)) for name in rng.sample(layer, 60)
+    ]
     paths = list(dict.fromkeys(paths))
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for place, path in enumerate(paths):
             folder, _, name = path.rpartition("/")
             kind = place % 9
             if kind < 3:
-                _add(tar, path, f"changed {place % 5} by {number % 2}".encode() * rng.randrange(1, 200))
+                _add(
+                    tar,
+                    path,
+                    f"changed {place % 5} by {number % 2}".encode() * rng.randrange(1, 200),
+                )
             elif kind < 5:
                 _add(tar, f"{folder}/.wh.{name}", b"")
             elif kind == 5:
@@ -107,7 +129,9 @@ def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
                 _add(tar, folder, b"", tarfile.SYMTYPE, "/elsewhere")
             else:
                 _add(tar, f"srv/data{number}/{place}.bin", bytes(place))
-                _add(tar, f"srv/links/{place}", b"", tarfile.LNKTYPE, f"srv/data{number}/{place}.bin")
+                _add(
+                    tar, f"srv/links/{place}", b"", tarfile.LNKTYPE, f"srv/data{number}/{place}.bin"
+                )
         _add(tar, f"srv/data{(number + 1) % CHANGES}/.wh..wh..opq", b"")
     return data.getvalue()
 
@@ -117,12 +141,18 @@ def _own(number: int) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
         for place in range(40):
-            _add(tar, f"srv/own/{place % 7}/{place}.txt", f"{number} {place % 30}".encode() * (place + 1))
+            _add(
+                tar,
+                f"srv/own/{place % 7}/{place}.txt",
+                f"{number} {place % 30}".encode() * (place + 1),
+            )
             _add(tar, f"srv/own{number}/{place}", b"the same everywhere" * place)
     return data.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes, kind: bytes = tarfile.REGTYPE, link: str = "") -> None:
+def _add(
+    tar: tarfile.TarFile, name: str, content: bytes, kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> None:
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname, entry.size, entry.mtime = kind, link, len(content), 1_700_000_000
     tar.addfile(entry, io.BytesIO(content))

@@ -1,4 +1,5 @@
-"""Made-up layers and images become a dataset with metrics: by parts, gather and reduce, as in a run."""
+"""Made-up layers and images become a dataset with metrics: by parts, gather and reduce, as in a
+run."""
 
 from __future__ import annotations
 
@@ -60,7 +61,10 @@ class Made:
         items = []
         for number, entries in enumerate(self.layers):
             targets = links(entries)
-            rows = [entry.row(entries[targets[n]] if n in targets else None) for n, entry in enumerate(entries)]
+            rows = [
+                entry.row(entries[targets[n]] if n in targets else None)
+                for n, entry in enumerate(entries)
+            ]
             layer = SyntheticLayer(self.digest(number), _profile(entries), rows)
             items.append((layer.digest, layer.profile, layer.spill(folder)))
         parts.write_part(folder / "parts", "0-0-0", items, [], TYPES, {}, folder)

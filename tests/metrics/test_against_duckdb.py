@@ -41,7 +41,13 @@ def test_totals(sql, dataset):
                count(*) filter (size = 0) from files
     """)
     ((content_bytes,),) = sql("select sum(size) from (select distinct content, size from files)")
-    want = {"files": files, "FLS": size, "contents": contents, "paths": paths, "path_contents": pairs}
+    want = {
+        "files": files,
+        "FLS": size,
+        "contents": contents,
+        "paths": paths,
+        "path_contents": pairs,
+    }
     want |= {"empty_files": empty, "content_bytes": content_bytes}
     ((want["CLS"], want["TLS"], want["layers"], want["directories"]),) = sql(
         "select sum(CLS), sum(TLS), count(*), sum(directories) from layers"
@@ -52,14 +58,24 @@ def test_totals(sql, dataset):
     ((want["image_files"],),) = sql("select count(*) from pairs join files using (layer)")
     for kind in ("symlink", "hardlink", "other"):
         ((want[f"{kind}s"],),) = sql(f"select count(*) from entries where kind = '{kind}'")
-    ((want["whiteouts"],),) = sql("select count(*) from entries where kind in ('whiteout', 'opaque')")
-    ((want["devices"],),) = sql("select count(*) from entries where kind like '%device' or kind = 'fifo'")
+    ((want["whiteouts"],),) = sql(
+        "select count(*) from entries where kind in ('whiteout', 'opaque')"
+    )
+    ((want["devices"],),) = sql(
+        "select count(*) from entries where kind like '%device' or kind = 'fifo'"
+    )
     ((want["entries"],),) = sql("select count(*) from entries")
-    ((want["images"], want["repositories"]),) = sql("select count(*), count(distinct repository) from images")
+    ((want["images"], want["repositories"]),) = sql(
+        "select count(*), count(distinct repository) from images"
+    )
     for word in ("ok", "partial", "failed"):
         ((want[f"layers_{word}"],),) = sql(f"select count(*) from layers where status = '{word}'")
-    assert {name: totals[name] for name in want} == {name: int(value) for name, value in want.items()}
-    assert totals["dedup_count"] == files / contents and totals["dedup_capacity"] == int(size) / int(content_bytes)
+    assert {name: totals[name] for name in want} == {
+        name: int(value) for name, value in want.items()
+    }
+    assert totals["dedup_count"] == files / contents and totals["dedup_capacity"] == int(
+        size
+    ) / int(content_bytes)
     assert totals["sharing_ratio"] == int(want["image_CLS"]) / int(want["CLS"])
     assert totals["redundant_share"] == (int(size) - int(content_bytes)) / int(size)
     assert totals["unique_share"] == contents / files
@@ -68,14 +84,19 @@ def test_totals(sql, dataset):
 
 @pytest.mark.parametrize("table", ["classes", "groups", "types"])
 def test_types(sql, dataset, table):
-    keys = {"classes": ["class"], "groups": ["class", "group"], "types": ["class", "group", "description"]}[table]
+    keys = {
+        "classes": ["class"],
+        "groups": ["class", "group"],
+        "types": ["class", "group", "description"],
+    }[table]
     joined = ", ".join(f'"{key}"' for key in keys)
     want = amounts(sql, f"concat_ws('|', {joined})", "files join types using (type)")
     want = {tuple(key.split("|", len(keys) - 1)): value for key, value in want.items()}
     names = [key.replace("description", "type") for key in keys]
     found = dataset.metrics[table]
     got = {
-        row[: len(keys)]: row[len(keys) :] for row in rows(found, *names, "files", "contents", "bytes", "content_bytes")
+        row[: len(keys)]: row[len(keys) :]
+        for row in rows(found, *names, "files", "contents", "bytes", "content_bytes")
     }
     assert got == want
     check_amounts(dataset, found)
@@ -91,7 +112,10 @@ def check_amounts(dataset, table):
     for row in table.frame().itertuples():
         assert row.redundant_bytes == row.bytes - row.content_bytes
         pairs = {"mean_size": (row.bytes, row.files), "dedup_count": (row.files, row.contents)}
-        pairs |= {"dedup_capacity": (row.bytes, row.content_bytes), "share_of_files": (row.files, totals["files"])}
+        pairs |= {
+            "dedup_capacity": (row.bytes, row.content_bytes),
+            "share_of_files": (row.files, totals["files"]),
+        }
         pairs |= {"share_of_bytes": (row.bytes, totals["FLS"])}
         pairs |= {"share_of_redundant_bytes": (row.redundant_bytes, redundant)}
         for name, (part, whole) in pairs.items():
@@ -103,7 +127,9 @@ def test_extensions(sql, dataset):
     name = "parts[-1]"
     key = f"case when contains({name}[2:], '.') then string_split({name}, '.')[-1] else '' end"
     table = dataset.metrics["extensions"]
-    assert dict(ordered(rows(table, "extension", "files", "contents", "bytes", "content_bytes"))) == amounts(sql, key)
+    assert dict(
+        ordered(rows(table, "extension", "files", "contents", "bytes", "content_bytes"))
+    ) == amounts(sql, key)
     assert table["files"].sum() == dataset.metrics.totals["files"]
     assert not table["rest"].any() and (np.diff(table["files"]) <= 0).all()
     check_amounts(dataset, table)
@@ -125,19 +151,27 @@ def test_directories(sql, dataset, depth):
     assert sum(row[3] for row in mine) == dataset.metrics.totals["files"]
     assert sum(row[5] for row in mine) == dataset.metrics.totals["FLS"]
     if len(want) > 1000:
-        assert min(row[0] for row in named.values()) >= max(n[0] for key, n in want.items() if key not in named)
+        assert min(row[0] for row in named.values()) >= max(
+            n[0] for key, n in want.items() if key not in named
+        )
     check_amounts(dataset, table)
 
 
 def test_same_path(sql, dataset):
     want = {}
-    for what, key, other in (("paths_{}_content", "path", "content"), ("contents_{}_path", "content", "path")):
+    for what, key, other in (
+        ("paths_{}_content", "path", "content"),
+        ("contents_{}_path", "content", "path"),
+    ):
         ((one, at_one, more, at_more),) = sql(f"""
             with counted as (select {key}, count(distinct {other}) as n, count(*) as files from files group by {key})
             select count(*) filter (n = 1), coalesce(sum(files) filter (n = 1), 0),
                    count(*) filter (n > 1), coalesce(sum(files) filter (n > 1), 0) from counted
         """)
-        want[what.format("one")], want[what.format("more") + "s"] = (one, int(at_one)), (more, int(at_more))
+        want[what.format("one")], want[what.format("more") + "s"] = (
+            (one, int(at_one)),
+            (more, int(at_more)),
+        )
     got = rows(dataset.metrics["same_path"], "what", "count", "files")
     assert {what: (count, files) for what, count, files in got} == want
     assert sum(files for _, _, files in got) == 2 * dataset.metrics.totals["files"]
@@ -175,7 +209,14 @@ def test_layers(sql, dataset):
         from one join users using (content) join carriers using (content) group by layer
     """)
     want = {layer: tuple(map(int, numbers)) for layer, *numbers in want}
-    names = ("contents", "content_bytes", "shared_files", "shared_bytes", "alone_contents", "alone_bytes")
+    names = (
+        "contents",
+        "content_bytes",
+        "shared_files",
+        "shared_bytes",
+        "alone_contents",
+        "alone_bytes",
+    )
     got = rows(dataset.metrics["layers"], *names)
     assert got == [want.get(layer, (0,) * 6) for layer in range(len(got))]
 
@@ -210,7 +251,11 @@ def test_words(sql, dataset):
         want += sql(
             f"select '{what}', {what}, count(*), sum(CLS) from images join {image} using (image) group by {what}"
         )
-    got = [row for row in rows(dataset.metrics["words"], "what", "word", "count", "bytes") if row[0] != "notes"]
+    got = [
+        row
+        for row in rows(dataset.metrics["words"], "what", "word", "count", "bytes")
+        if row[0] != "notes"
+    ]
     assert sorted(got) == sorted((what, word, count, int(size)) for what, word, count, size in want)
 
 
@@ -243,7 +288,12 @@ def test_growth_ends_with_the_whole(dataset):
     table, totals = dataset.metrics["growth"], dataset.metrics.totals
     last = table["layers"] == totals["layers_ok"]
     assert last.sum() >= 10
-    for name, total in (("files", "files"), ("contents", "contents"), ("bytes", "FLS"), ("content_bytes",) * 2):
+    for name, total in (
+        ("files", "files"),
+        ("contents", "contents"),
+        ("bytes", "FLS"),
+        ("content_bytes",) * 2,
+    ):
         assert set(table[name][last].tolist()) == {totals[total]}
 
 
@@ -252,7 +302,9 @@ def test_growth(sql, dataset):
     from .brute_force import order_of
 
     digests = [value.tobytes() for value in dataset.layers["digest"]]
-    table = rows(dataset.metrics["growth"], "order", "layers", "files", "contents", "bytes", "content_bytes")
+    table = rows(
+        dataset.metrics["growth"], "order", "layers", "files", "contents", "bytes", "content_bytes"
+    )
     for order, count, *numbers in table:
         if order % 5 == 0 and count % 7 == 1:
             chosen = ", ".join(map(str, order_of(digests, order)[:count]))
@@ -315,7 +367,9 @@ def test_distributions(sql, dataset, name):
     ranks = [max(math.ceil(Fraction(int(p), 10000) * len(values)), 1) for p in PROBABILITIES]
     assert found.value.tolist() == [values[rank - 1] for rank in ranks]
     assert (found.least, found.greatest) == (values[0], values[-1])
-    assert [found.median, found.p90] == [values[math.ceil(share * len(values) / 10) - 1] for share in (5, 9)]
+    assert [found.median, found.p90] == [
+        values[math.ceil(share * len(values) / 10) - 1] for share in (5, 9)
+    ]
     assert math.isclose(found.sum, math.fsum(values), rel_tol=1e-12)
     assert found.mean == found.sum / found.count
     check_bins(found, values)
@@ -346,7 +400,9 @@ HIDDEN = {
 def test_what_if(sql, dataset):
     totals = dataset.metrics.totals
     names = ("image_CLS", "CLS", "image_FLS", "FLS", "content_bytes")
-    got = rows(dataset.metrics["what_if"], "scenario", "bytes", "ratio", "low", "high", "estimated")[:5]
+    got = rows(
+        dataset.metrics["what_if"], "scenario", "bytes", "ratio", "low", "high", "estimated"
+    )[:5]
     assert [row[1] for row in got] == [totals[name] for name in names]
     assert [row[2] for row in got] == [
         totals["image_CLS" if n < 2 else "image_FLS"] / row[1] for n, row in enumerate(got)

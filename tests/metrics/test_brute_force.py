@@ -1,4 +1,5 @@
-"""Hidden bytes, growth, names and paths of random small datasets are what plain Python works out."""
+"""Hidden bytes, growth, names and paths of random small datasets are what plain Python works
+out."""
 
 from __future__ import annotations
 
@@ -29,11 +30,16 @@ ODD_PATHS = st.builds(
 ENTRIES = st.one_of(
     st.builds(Entry, st.just("file"), st.one_of(PATHS, ODD_PATHS), st.integers(0, 12)),
     st.builds(Entry, st.just("file"), PATHS, st.integers(0, 12)),
-    st.builds(Entry, st.sampled_from(["directory", "symlink", "fifo", "other"]), st.one_of(PATHS, st.just(b"./"))),
+    st.builds(
+        Entry,
+        st.sampled_from(["directory", "symlink", "fifo", "other"]),
+        st.one_of(PATHS, st.just(b"./")),
+    ),
     st.builds(lambda path, link: Entry("hardlink", path, link=link), PATHS, PATHS),
     st.builds(lambda path: Entry("whiteout", _mark(path)), PATHS),
     st.builds(
-        lambda path: Entry("opaque", path + b".wh..wh..opq"), st.one_of(PATHS.map(lambda p: p + b"/"), st.just(b""))
+        lambda path: Entry("opaque", path + b".wh..wh..opq"),
+        st.one_of(PATHS.map(lambda p: p + b"/"), st.just(b"")),
     ),
 )
 LAYERS = st.lists(st.lists(ENTRIES, max_size=14), min_size=1, max_size=5)
@@ -85,9 +91,18 @@ def check_hidden(made, dataset):
             hidden = sum(size for at, size, _, _ in found if at == position)
             least[row[layer]] = min(least.get(row[layer], hidden), hidden)
             most[row[layer]] = max(most[row[layer]], hidden)
-            hides[row[layer]] = max(hides[row[layer]], sum(size for _, size, upper, _ in found if upper == position))
-    images, layers, table = dataset.metrics["images"], dataset.metrics["layers"], dataset.metrics["hidden"]
-    assert list(zip(images["hidden_files"].tolist(), images["hidden_bytes"].tolist(), strict=True)) == want
+            hides[row[layer]] = max(
+                hides[row[layer]], sum(size for _, size, upper, _ in found if upper == position)
+            )
+    images, layers, table = (
+        dataset.metrics["images"],
+        dataset.metrics["layers"],
+        dataset.metrics["hidden"],
+    )
+    assert (
+        list(zip(images["hidden_files"].tolist(), images["hidden_bytes"].tolist(), strict=True))
+        == want
+    )
     assert table["bytes"].tolist() == [how[n] for n in range(4)]
     assert table["files"].tolist() == [how[n, "files"] for n in range(4)]
     for place in row:
@@ -110,7 +125,9 @@ def check_growth(made, dataset):
         counts[layers].append(files / contents if contents else np.nan)
     for at, layers in enumerate(spread["layers"].tolist()):
         np.testing.assert_allclose(spread["count_mean"][at], np.mean(counts[layers]), rtol=1e-12)
-        np.testing.assert_allclose(spread["count_deviation"][at], np.std(counts[layers], ddof=1), atol=1e-12)
+        np.testing.assert_allclose(
+            spread["count_deviation"][at], np.std(counts[layers], ddof=1), atol=1e-12
+        )
         np.testing.assert_array_equal(spread["count_least"][at], np.min(counts[layers]))
 
 
@@ -128,13 +145,22 @@ def check_files(made, dataset):
         assert got == {path_text(text): numbers for text, numbers in want.items()}
         assert len(rows) == len(want)
     table = metrics["same_path"]
-    got = zip(table.readable("what").tolist(), table["count"].tolist(), table["files"].tolist(), strict=True)
+    got = zip(
+        table.readable("what").tolist(),
+        table["count"].tolist(),
+        table["files"].tolist(),
+        strict=True,
+    )
     assert {what: (count, n) for what, count, n in got} == brute.same_path(files)
     assert metrics.totals["paths"] == len({brute.clean(entry.path) for entry in files})
-    assert metrics.totals["path_contents"] == len({(brute.clean(entry.path), entry.digest) for entry in files})
+    assert metrics.totals["path_contents"] == len(
+        {(brute.clean(entry.path), entry.digest) for entry in files}
+    )
     top = metrics["top_contents"]
     for digest, path in zip(top.readable("digest"), top.readable("path"), strict=True):
-        assert path in {path_text(brute.clean(e.path)) for e in files if e.digest.hex() == digest[-64:]}
+        assert path in {
+            path_text(brute.clean(e.path)) for e in files if e.digest.hex() == digest[-64:]
+        }
 
 
 def check_layers(made, dataset):
@@ -154,7 +180,11 @@ def check_layers(made, dataset):
         shared = [entry for entry in files if len(images_of[entry.digest]) > 1]
         alone = {entry.digest: entry.size for entry in files if len(carriers[entry.digest]) == 1}
         distinct = {entry.digest: entry.size for entry in files}
-        want = {"contents": len(distinct), "content_bytes": sum(distinct.values()), "shared_files": len(shared)}
+        want = {
+            "contents": len(distinct),
+            "content_bytes": sum(distinct.values()),
+            "shared_files": len(shared),
+        }
         want |= {"shared_bytes": sum(entry.size for entry in shared)}
         want |= {"alone_contents": len(alone), "alone_bytes": sum(alone.values())}
         assert {name: int(table[name][row[number]]) for name in want} == want

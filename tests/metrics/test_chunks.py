@@ -1,4 +1,5 @@
-"""Distinct chunks, fixed and by content: counted the other way, by the library itself on whole files."""
+"""Distinct chunks, fixed and by content: counted the other way, by the library itself on whole
+files."""
 
 from __future__ import annotations
 
@@ -45,20 +46,31 @@ def noise(seed: int, size: int) -> bytes:
 
 
 def tars(folder: Path) -> list[bytes]:
-    """Layers that share files whole, and others in part: shifted, changed in the middle, with holes."""
+    """Layers that share files whole, and others in part: shifted, changed in the middle, with
+    holes."""
     names = list(PARTS)
     found = [tar_of(PARTS[name]) for name in names[:5]] + [tar_of_odd_things(folder / "odd")]
     long = noise(1, HEAD_BYTES + 70_001)
     middle = long[: 3 << 20] + b"changed" + long[3 << 20 :]
-    found.append(tar_of_files({"long": long, "short": long[:5000], "same": long[:5000], "zeros": bytes(200_000)}))
-    found.append(tar_of_files({"long": middle, "shifted": b"x" + long[: 1 << 20], "page": long[:4096]}))
+    found.append(
+        tar_of_files(
+            {"long": long, "short": long[:5000], "same": long[:5000], "zeros": bytes(200_000)}
+        )
+    )
+    found.append(
+        tar_of_files({"long": middle, "shifted": b"x" + long[: 1 << 20], "page": long[:4096]})
+    )
     tree = folder / "sparse"
     tree.mkdir()
     with open(tree / "sparse", "wb") as file:
         file.write(long[: 1 << 20])
         file.seek(9 << 20)
         file.write(long[1 << 20 : 2 << 20])
-    found.append(subprocess.run([need("tar"), "-C", tree, "-Scf", "-", "."], check=True, capture_output=True).stdout)
+    found.append(
+        subprocess.run(
+            [need("tar"), "-C", tree, "-Scf", "-", "."], check=True, capture_output=True
+        ).stdout
+    )
     return found
 
 
@@ -95,7 +107,8 @@ def by_hand(contents: dict[bytes, bytes]) -> dict[str, list[tuple[str, int]]]:
         pieces["fixed"] += [data[at : at + 4096] for at in range(0, len(data), 4096)]
         pieces["cdc"] += [bytes(chunk.data) for chunk in chunker.cut_buf(data)] if data else []
     return {
-        method: [(hashlib.sha256(one).hexdigest()[:32], len(one)) for one in found] for method, found in pieces.items()
+        method: [(hashlib.sha256(one).hexdigest()[:32], len(one)) for one in found]
+        for method, found in pieces.items()
     }
 
 
@@ -109,8 +122,16 @@ def test_every_distinct_chunk_once(made, cut):
             assert list(zip(mine["fingerprint"], mine["size"], strict=True)) == sorted(set(want))
             size = sum(size for _, size in set(want))
             row, what = table.loc[method], scenario(dataset, f"chunks_{method}")
-            assert (row["chunks"], row["distinct"], row["distinct_bytes"]) == (len(want), len(set(want)), size)
-            assert row["bytes"] == sum(map(len, contents.values())) == dataset.metrics.totals["content_bytes"]
+            assert (row["chunks"], row["distinct"], row["distinct_bytes"]) == (
+                len(want),
+                len(set(want)),
+                size,
+            )
+            assert (
+                row["bytes"]
+                == sum(map(len, contents.values()))
+                == dataset.metrics.totals["content_bytes"]
+            )
             assert what["bytes"] == what["low"] == what["high"] == size < row["bytes"]
             assert what["estimated"] == what["compressed"] == 0 and what["sample"] == ""
             assert what["ratio"] == dataset.metrics.totals["image_FLS"] / size
@@ -167,7 +188,10 @@ def test_many_buckets_of_fingerprints_give_the_same(made, cut, tmp_path, monkeyp
 @pytest.mark.slow
 def test_a_run_that_goes_on_from_some_of_its_parts_makes_the_same(made, cut):
     runs, layout, _ = made
-    output, options = runs.folder / "resumed.h5", ("--chunks", "--publish-seconds", "0.01", *NO_TYPES)
+    output, options = (
+        runs.folder / "resumed.h5",
+        ("--chunks", "--publish-seconds", "0.01", *NO_TYPES),
+    )
     runs.run(runs.analyze(f"oci:{layout}", output, *options, ranks=2))
     output.unlink()
     found = sorted((runs.folder / "resumed.h5.parts").glob("part-*.h5"))
@@ -181,7 +205,9 @@ def test_a_run_that_goes_on_from_some_of_its_parts_makes_the_same(made, cut):
 def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
     """Merged with a dataset that has all of them it has that share still."""
     runs, layout, _ = made
-    runs.run(runs.analyze(f"oci:{layout}", "share.h5", "--chunks", "--chunk-sample", "1/4", *NO_TYPES))
+    runs.run(
+        runs.analyze(f"oci:{layout}", "share.h5", "--chunks", "--chunk-sample", "1/4", *NO_TYPES)
+    )
     runs.run(runs.command("merge", "share.h5", cut, "-o", "thinned.h5"))
     assert_same(runs.folder / "share.h5", runs.folder / "thinned.h5")
     with hpc_remetrics.open(runs.folder / "share.h5") as part, hpc_remetrics.open(cut) as whole:
@@ -202,11 +228,15 @@ def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "plain.h5", *NO_TYPES))
     with hpc_remetrics.open(runs.folder / "plain.h5") as dataset:
-        assert len(dataset.chunks) == len(dataset.metrics["chunks"]) == 0 and not scenario(dataset, "chunks_cdc")
+        assert len(dataset.chunks) == len(dataset.metrics["chunks"]) == 0 and not scenario(
+            dataset, "chunks_cdc"
+        )
         assert not dataset.contents["cdc_chunks"].any()
     result = runs.run(runs.analyze(f"oci:{layout}", "plain.h5", "--chunks", *NO_TYPES), code=2)
     assert "chunk_sample=0, this run has chunk_sample=1" in result.stderr
-    result = runs.run(runs.analyze(f"oci:{layout}", "x.h5", "--chunks", "--chunk-sample", 0), code=2)
+    result = runs.run(
+        runs.analyze(f"oci:{layout}", "x.h5", "--chunks", "--chunk-sample", 0), code=2
+    )
     assert result.stderr.count("\n") == 1 and "keeps no chunk" in result.stderr
     runs.run(runs.command("merge", "plain.h5", each[0], "-o", "partly.h5"))
     with hpc_remetrics.open(runs.folder / "partly.h5") as dataset:
@@ -226,9 +256,14 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     (cuts,) = duckdb.sql(f"""
         select sum(cdc_chunks), sum((size + 4095) // 4096), sum(size) from '{folder}/contents.parquet'
     """).fetchall()
-    rows = [json.loads(line) for line in (runs.folder / "json/metrics/chunks.json").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (runs.folder / "json/metrics/chunks.json").read_text().splitlines()
+    ]
     assert sorted((row["method"], row["distinct"], row["distinct_bytes"]) for row in rows) == found
-    assert [row["chunks"] for row in rows] == [int(cuts[1]), int(cuts[0])] and rows[0]["bytes"] == int(cuts[2])
+    assert [row["chunks"] for row in rows] == [int(cuts[1]), int(cuts[0])] and rows[0][
+        "bytes"
+    ] == int(cuts[2])
 
 
 def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
@@ -241,10 +276,14 @@ def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
     found = []
     for size in (len(data), HEAD_BYTES + (2 << 20)):
         spill = Spill(tmp_path / str(size))
-        profile = profile_layer(io.BytesIO(data), size, None, -1, spill, Limits(), cutter=Cutter(Fraction(1)))
+        profile = profile_layer(
+            io.BytesIO(data), size, None, -1, spill, Limits(), cutter=Cutter(Fraction(1))
+        )
         spill.close()
         blocks = list(checked_blocks(profile, tmp_path / str(size), {}))
-        found.append([sum(len(block.extras[name]) for block in blocks) for name in ("cuts", "chunks")])
+        found.append(
+            [sum(len(block.extras[name]) for block in blocks) for name in ("cuts", "chunks")]
+        )
         assert profile.status == ("ok" if size == len(data) else "partial")
     assert found[1][0] == 1 and found[1][1] < 10 and found[0][0] == 2 and found[0][1] > 2000
 
@@ -264,7 +303,9 @@ def test_pieces_are_cut_where_the_whole_is(seed):
     assert passed == count
     want = sorted(set(RECORD.iter_unpack(records)))
     assert sorted(set(RECORD.iter_unpack(b"".join([*drained, last])))) == want
-    assert len(records) < RECORD.size * (3_000_000 // 4096 + count + 2)  # of the zeros only one page
+    assert len(records) < RECORD.size * (
+        3_000_000 // 4096 + count + 2
+    )  # of the zeros only one page
     assert cutter.whole(b"digest", data) is None  # a content is cut once a layer
 
 
@@ -298,5 +339,7 @@ def test_a_missing_package_is_said_before_anything_starts(tmp_path):
     (tmp_path / "pyfastcdc.py").write_text("raise ImportError('none here')\n")
     command = [sys.executable, "-m", "hpc_remetrics", "analyze", "demo:", "-o", "x.h5", "--chunks"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 2 and result.stderr.count("\n") == 1 and "pip install" in result.stderr, result.stderr
+    assert (
+        result.returncode == 2 and result.stderr.count("\n") == 1 and "pip install" in result.stderr
+    ), result.stderr
     assert not (tmp_path / "x.h5.parts").exists()

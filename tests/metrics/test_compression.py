@@ -1,4 +1,5 @@
-"""What all contents would take compressed: exact where all were compressed, else an interval that has the truth."""
+"""What all contents would take compressed: exact where all were compressed, else an interval that
+has the truth."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def long_file(seed: int, size: int) -> bytes:
 
 
 def streamed(data: bytes) -> int:
-    """Bytes that zstd makes of a stream of known length, as containerd and BuildKit write layers."""
+    """Bytes that zstd makes of a stream of known length, as containerd and BuildKit write
+    layers."""
     compressor = zstd.ZstdCompressor(level=3)
     compressor.set_pledged_input_size(len(data))
     return len(compressor.compress(data)) + len(compressor.flush())
@@ -59,13 +61,17 @@ def tar_of_files(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Runs, a layout of real files and of some that are too long to be kept, and its distinct contents."""
+    """Runs, a layout of real files and of some that are too long to be kept, and its distinct
+    contents."""
     runs = Runs(tmp_path_factory.mktemp("compression"))
     layout, names = Layout(runs.folder / "layout"), list(PARTS)
     tars = [tar_of(PARTS[name]) for name in names[:6]]
     tars.append(tar_of_odd_things(runs.folder / "odd"))
     tars += [
-        tar_of_files({f"{n}": long_file(n, HEAD_BYTES + 1 + n) for n in numbers} | {"less": long_file(9, HEAD_BYTES)})
+        tar_of_files(
+            {f"{n}": long_file(n, HEAD_BYTES + 1 + n) for n in numbers}
+            | {"less": long_file(9, HEAD_BYTES)}
+        )
         for numbers in ([0, 1], [1, 2])
     ]
     tars[-1] += b"\0" * 1024
@@ -101,11 +107,18 @@ def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
         "zstd": sum(min(streamed(data), len(data)) for data in contents),
     }
     assert math.isclose(
-        want["zstd"], sum(min(len(zstd.compress(data, 3)), len(data)) for data in contents), rel_tol=1e-4
+        want["zstd"],
+        sum(min(len(zstd.compress(data, 3)), len(data)) for data in contents),
+        rel_tol=1e-4,
     )
     with hpc_remetrics.open(whole) as dataset:
-        totals, samples = dataset.metrics.totals, dataset.metrics["samples"].frame().set_index("codec")
-        assert totals["contents"] == len(contents) and totals["content_bytes"] == sum(map(len, contents))
+        totals, samples = (
+            dataset.metrics.totals,
+            dataset.metrics["samples"].frame().set_index("codec"),
+        )
+        assert totals["contents"] == len(contents) and totals["content_bytes"] == sum(
+            map(len, contents)
+        )
         for codec, size in want.items():
             row = scenario(dataset, f"file_dedup_{codec}")
             assert dataset.contents[codec].sum() == size
@@ -123,7 +136,11 @@ def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
 def half_of(made, name: str, *how: str, ranks: int) -> Path:
     runs, layout, _ = made
     output = runs.folder / name
-    runs.run(runs.analyze(f"oci:{layout}", output, "--compress-sample", "1/2", *NO_TYPES, *how, ranks=ranks))
+    runs.run(
+        runs.analyze(
+            f"oci:{layout}", output, "--compress-sample", "1/2", *NO_TYPES, *how, ranks=ranks
+        )
+    )
     return output
 
 
@@ -169,7 +186,11 @@ def test_long_contents_are_drawn_by_their_beginning_however_they_come():
         drawn += found != {None}
         assert found <= {None, (len(gzip.compress(data, 6)), streamed(data))}
     assert 1 <= drawn <= 5
-    assert Sampler(Fraction(1)).passing(HEAD_BYTES) is Sampler(Fraction(0)).passing(HEAD_BYTES + 1) is None
+    assert (
+        Sampler(Fraction(1)).passing(HEAD_BYTES)
+        is Sampler(Fraction(0)).passing(HEAD_BYTES + 1)
+        is None
+    )
 
 
 def test_no_sample_is_no_row(made):
@@ -182,10 +203,17 @@ def test_no_sample_is_no_row(made):
 
 def test_another_share_is_refused_and_so_is_nonsense(made, whole):
     runs, layout, _ = made
-    result = runs.run(runs.analyze(f"oci:{layout}", whole, "--compress-sample", "0.5", *NO_TYPES), code=2)
-    assert "compress_sample=1, this run has compress_sample=1/2" in result.stderr and result.stderr.count("\n") <= 2
+    result = runs.run(
+        runs.analyze(f"oci:{layout}", whole, "--compress-sample", "0.5", *NO_TYPES), code=2
+    )
+    assert (
+        "compress_sample=1, this run has compress_sample=1/2" in result.stderr
+        and result.stderr.count("\n") <= 2
+    )
     for text in ("2", "-0.1", "1/0", "much"):
-        result = runs.run(runs.analyze(f"oci:{layout}", "x.h5", f"--compress-sample={text}"), code=2)
+        result = runs.run(
+            runs.analyze(f"oci:{layout}", "x.h5", f"--compress-sample={text}"), code=2
+        )
         assert f"--compress-sample is '{text}', not a number from 0 to 1" in result.stderr
         assert result.stderr.count("\n") == 1
 
@@ -194,7 +222,9 @@ def test_another_share_is_refused_and_so_is_nonsense(made, whole):
 def test_a_merge_keeps_samples_of_one_share_and_drops_those_of_two(made, whole, half):
     runs, layout, _ = made
     for name in ("one", "two"):
-        runs.run(runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--compress-sample", 1, *NO_TYPES))
+        runs.run(
+            runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--compress-sample", 1, *NO_TYPES)
+        )
     runs.run(runs.command("merge", "one.h5", "two.h5", "-o", "merged.h5", ranks=2))
     assert_same(whole, runs.folder / "merged.h5")
     result = runs.run(runs.command("merge", half, "two.h5", "-o", "mixed.h5"))
@@ -215,7 +245,12 @@ def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     with hpc_remetrics.open(old) as dataset:
         assert (dataset.contents["gzip"][:] == -1).all() and len(dataset.metrics["samples"]) == 0
         assert dataset.contents.frame(start=3, stop=5)["zstd"].tolist() == [-1, -1]
-        assert len(dataset.chunks) == len(dataset.chunks.frame()) == len(dataset.metrics["chunks"]) == 0
+        assert (
+            len(dataset.chunks)
+            == len(dataset.chunks.frame())
+            == len(dataset.metrics["chunks"])
+            == 0
+        )
     runs.run(runs.command("export", "old.h5", "--format", "parquet", "-o", "old"))
     runs.run(runs.command("compare", "old.h5", whole))
     runs.run(runs.command("merge", "old.h5", "old.h5", "-o", "older.h5"))
@@ -231,7 +266,9 @@ def test_a_part_of_before_has_no_sample(whole, tmp_path):
     index = json.loads(data[end : end + length])
     assert sum(index.pop("extras")["samples"]) > 0
     text = json.dumps(index).encode()
-    footer = parts._FOOTER.pack(parts._MAGIC, 1, zlib.crc32(text), len(text), end + len(text) + parts._FOOTER.size)
+    footer = parts._FOOTER.pack(
+        parts._MAGIC, 1, zlib.crc32(text), len(text), end + len(text) + parts._FOOTER.size
+    )
     path.write_bytes(data[:end] + text + footer)
     assert parts.read_part(path).extras == {}
 
@@ -244,8 +281,14 @@ def test_the_estimate_is_told_drawn_and_exported(made, half):
     drawn = next((runs.folder / "figures").glob("*20*.svg")).read_text()
     assert "file dedup gzip" in drawn and "95 % confidence interval" in drawn
     runs.run(runs.command("export", half, "--format", "json", "-o", "json"))
-    rows = [json.loads(line) for line in (runs.folder / "json/metrics/what_if.json").read_text().splitlines()]
-    assert {row["scenario"] for row in rows if row["estimated"]} == {"file_dedup_gzip", "file_dedup_zstd"}
+    rows = [
+        json.loads(line)
+        for line in (runs.folder / "json/metrics/what_if.json").read_text().splitlines()
+    ]
+    assert {row["scenario"] for row in rows if row["estimated"]} == {
+        "file_dedup_gzip",
+        "file_dedup_zstd",
+    }
     assert all(row["low"] < row["bytes"] < row["high"] for row in rows if row["estimated"])
 
 
@@ -265,10 +308,14 @@ def test_sums_of_squares_are_those_of_python_beyond_64_bits():
     assert math.isclose(whole.sampled_squares, 5 * (2**32 - 1) ** 2 + 9, rel_tol=1e-8)
     assert math.isclose(whole.ratios / 2**30, 2.5 + 2 / 3, rel_tol=1e-8)
     assert math.isclose(whole.ratio_squares / 2**60, 5 / 4 + 4 / 9, rel_tol=1e-8)
-    assert sum(tally_of(size, packed, size == 2**40), Stratum()).sampled == 0  # too long for a sample
+    assert (
+        sum(tally_of(size, packed, size == 2**40), Stratum()).sampled == 0
+    )  # too long for a sample
 
 
-@pytest.mark.parametrize(("contents", "share"), [(20_000, 1 / 32), (60_000, 1 / 128), (5_000, 1 / 8)])
+@pytest.mark.parametrize(
+    ("contents", "share"), [(20_000, 1 / 32), (60_000, 1 / 128), (5_000, 1 / 8)]
+)
 def test_the_interval_has_the_truth_in_95_of_100_samples(contents, share):
     """Sizes over seven powers of ten, as files have them, and ratios that depend on them."""
     rng = np.random.default_rng(11)

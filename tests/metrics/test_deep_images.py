@@ -1,4 +1,5 @@
-"""Images of thousands of layers: what they hide is right, and takes time that grows with their number alone."""
+"""Images of thousands of layers: what they hide is right, and takes time that grows with their
+number alone."""
 
 from __future__ import annotations
 
@@ -27,16 +28,28 @@ def test_deep_images_hide_what_plain_python_says(tmp_path, monkeypatch):
     """Repeated layers, whiteouts over many blocks, and images that part within a block."""
     monkeypatch.setattr(hidden, "_BLOCK", 3)
     rng = random.Random(13)
-    layers = [[file(f"d{rng.randrange(4)}/{rng.randrange(6)}", rng.randrange(9)) for _ in range(5)] for _ in range(8)]
-    layers.append([Entry("whiteout", b"d1/.wh.2"), Entry("opaque", b"d2/.wh..wh..opq"), file("d3", 7)])
+    layers = [
+        [file(f"d{rng.randrange(4)}/{rng.randrange(6)}", rng.randrange(9)) for _ in range(5)]
+        for _ in range(8)
+    ]
+    layers.append(
+        [Entry("whiteout", b"d1/.wh.2"), Entry("opaque", b"d2/.wh..wh..opq"), file("d3", 7)]
+    )
     layers.append([Entry("hardlink", b"x", link=b"d1/1"), file("d1/1", 4)])
     layers.append([])
     images = [[rng.randrange(len(layers)) for _ in range(30)] for _ in range(6)]
-    images += [images[0][:11] + images[1], images[0][:12] * 2, [0] * 20 + [8] + [0] * 20, list(range(len(layers)))]
+    images += [
+        images[0][:11] + images[1],
+        images[0][:12] * 2,
+        [0] * 20 + [8] + [0] * 20,
+        list(range(len(layers))),
+    ]
     made = Made(layers, images)
     with written(made, tmp_path) as dataset:
         table = dataset.metrics["images"]
-        found = list(zip(table["hidden_files"].tolist(), table["hidden_bytes"].tolist(), strict=True))
+        found = list(
+            zip(table["hidden_files"].tolist(), table["hidden_bytes"].tolist(), strict=True)
+        )
         want = [brute.hidden_in([layers[n] for n in image]) for image in images]
         assert found == [(len(one), sum(size for _, size, _, _ in one)) for one in want]
 

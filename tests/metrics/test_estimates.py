@@ -1,4 +1,5 @@
-"""Totals estimated from a stratified sample: by the textbook, in a dataset, and how often intervals have the truth."""
+"""Totals estimated from a stratified sample: by the textbook, in a dataset, and how often intervals
+have the truth."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def test_a_total_and_its_deviation_by_the_textbook():
 
 def test_one_of_several_says_nothing_of_the_others():
     sample = Sample(np.array([0, 1, 1]), np.array([7.0, 2.0]), np.array([1, 2]))
-    assert sample.total(np.array([3, 1, 1])) == 25 and math.isnan(sample.deviation(np.array([3, 1, 1])))
+    assert sample.total(np.array([3, 1, 1])) == 25 and math.isnan(
+        sample.deviation(np.array([3, 1, 1]))
+    )
 
 
 def test_the_interval_has_the_truth_in_95_of_100_samples():
@@ -37,7 +40,9 @@ def test_the_interval_has_the_truth_in_95_of_100_samples():
     weight = np.array([len(values) for values in strata]) / drawn
     truth, hits = sum(values.sum() for values in strata), 0
     for _ in range(1000):
-        chosen = np.concatenate([rng.choice(v, n, replace=False) for v, n in zip(strata, drawn, strict=True)])
+        chosen = np.concatenate(
+            [rng.choice(v, n, replace=False) for v, n in zip(strata, drawn, strict=True)]
+        )
         sample = Sample(np.repeat(np.arange(3), drawn), weight, drawn)
         hits += abs(sample.total(chosen) - truth) <= 1.96 * sample.deviation(chosen)
     assert 920 <= hits <= 975
@@ -47,7 +52,9 @@ def test_the_interval_has_the_truth_in_95_of_100_samples():
 def sampled(tmp_path):
     """Six repositories of two strata, one of which was drawn whole, with one layer each."""
     layers = [[Entry("file", b"a", n + 1), Entry("file", b"b/c", 3 * n)] for n in range(6)]
-    known = [Popularity(1, 10, "pulls 1e1", 25.0, 5) for _ in range(4)] + [Popularity(5, 10**6, "official", 1.0, 2)] * 2
+    known = [Popularity(1, 10, "pulls 1e1", 25.0, 5) for _ in range(4)] + [
+        Popularity(5, 10**6, "official", 1.0, 2)
+    ] * 2
     made = Made(layers, [[n] if n else [0, 1] for n in range(6)])
     made.repositories = {f"made{n:04}": one for n, one in enumerate(known)}
     with hpc_remetrics.open(made.write(tmp_path, brute.links)) as dataset:
@@ -57,7 +64,9 @@ def sampled(tmp_path):
 def test_estimates_of_a_dataset(sampled):
     made, dataset = sampled
     table = dataset.metrics["estimates"].frame().set_index("name")
-    sizes = [sum(entry.size for layer in image for entry in made.layers[layer]) for image in made.images]
+    sizes = [
+        sum(entry.size for layer in image for entry in made.layers[layer]) for image in made.images
+    ]
     row = table.loc["image_FLS"]
     assert row["sample"] == dataset.metrics.totals["image_FLS"] == sum(sizes)
     assert row["estimate"] == 25 * sum(sizes[:4]) + sum(sizes[4:])
@@ -83,7 +92,9 @@ def test_pulls_weigh_images(sampled):
         table.loc["hidden_bytes", "pulled_share"]
         == table.loc["hidden_bytes", "pulled_bytes"] / table.loc["FLS", "pulled_bytes"]
     )
-    assert dataset.metrics["top_repositories"].readable("pulls").tolist() == sorted(pulls.tolist(), reverse=True)
+    assert dataset.metrics["top_repositories"].readable("pulls").tolist() == sorted(
+        pulls.tolist(), reverse=True
+    )
     assert dataset.metrics.distribution("repositories/pulls").sum == pulls.sum()
 
 

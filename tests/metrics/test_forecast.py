@@ -1,4 +1,5 @@
-"""`plan --time`: what an earlier run took, added up and divided; and the line that submits the job."""
+"""`plan --time`: what an earlier run took, added up and divided; and the line that submits the
+job."""
 
 import json
 import re
@@ -13,7 +14,9 @@ import hpc_remetrics
 from hpc_remetrics.summaries.forecast import Rates, forecast, rates_of
 
 GB = 10**9
-RATES = Rates(layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=2.0, rank_bytes=GB)
+RATES = Rates(
+    layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=2.0, rank_bytes=GB
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +31,20 @@ def earlier(tmp_path_factory):
 def test_a_run_over_the_same_layers_is_foretold_as_it_was(earlier):
     runs, layout = earlier
     with hpc_remetrics.open(runs.folder / "out.h5") as dataset:
-        busy, sizes = float(dataset.run_table("job_ranks")["busy_seconds"].sum()), dataset.layers["CLS"].tolist()
+        busy, sizes = (
+            float(dataset.run_table("job_ranks")["busy_seconds"].sum()),
+            dataset.layers["CLS"].tolist(),
+        )
         entries = len(dataset.entries)
     words = ["plan", f"oci:{layout}", "--ranks", 2, "--time", "--calibration", "out.h5", "--json"]
     found = json.loads(runs.run(runs.command(*words)).stdout)["forecast"]
-    assert found["profile_seconds"] == pytest.approx(max(busy, found["longest_seconds"]), rel=0.05, abs=0.1)
-    assert abs(found["entries"] - entries) <= 1
-    assert forecast(rates_of(runs.folder / "out.h5"), sizes * 10, [0] * 130, 11, 2).profile_seconds == pytest.approx(
-        busy, rel=0.05, abs=0.1
+    assert found["profile_seconds"] == pytest.approx(
+        max(busy, found["longest_seconds"]), rel=0.05, abs=0.1
     )
+    assert abs(found["entries"] - entries) <= 1
+    assert forecast(
+        rates_of(runs.folder / "out.h5"), sizes * 10, [0] * 130, 11, 2
+    ).profile_seconds == pytest.approx(busy, rel=0.05, abs=0.1)
 
 
 def test_the_line_that_submits_is_one_that_sbatch_and_the_command_take(earlier):
@@ -52,15 +60,22 @@ def test_the_line_that_submits_is_one_that_sbatch_and_the_command_take(earlier):
 
 def test_more_ranks_take_less_time_until_the_longest_layer_decides():
     sizes = [10 * GB] + [10**7] * 10_000
-    times = [forecast(RATES, sizes, [0] * len(sizes), ranks, 1).profile_seconds for ranks in (2, 11, 4096)]
+    times = [
+        forecast(RATES, sizes, [0] * len(sizes), ranks, 1).profile_seconds
+        for ranks in (2, 11, 4096)
+    ]
     assert times == [32_001.0, 3_200.1, 2001.0]
 
 
 def test_scratch_counts_what_is_fetched_and_what_is_unpacked():
     sizes = [GB, *[1] * 100]
-    in_place, fetched = (forecast(RATES, sizes, blobs, 2, 1).scratch_bytes for blobs in ([0] * 101, sizes))
+    in_place, fetched = (
+        forecast(RATES, sizes, blobs, 2, 1).scratch_bytes for blobs in ([0] * 101, sizes)
+    )
     assert fetched - in_place == pytest.approx(GB, rel=0.01)
-    assert forecast(RATES, sizes, sizes, 2, 1, unpack=True).scratch_bytes - fetched == pytest.approx(4 * GB, rel=0.01)
+    assert forecast(
+        RATES, sizes, sizes, 2, 1, unpack=True
+    ).scratch_bytes - fetched == pytest.approx(4 * GB, rel=0.01)
 
 
 def test_nothing_to_do_takes_no_time():

@@ -1,4 +1,5 @@
-"""What real images hide: their layers are applied one after another, as by an unpacker, and what is left is weighed."""
+"""What real images hide: their layers are applied one after another, as by an unpacker, and what is
+left is weighed."""
 
 from __future__ import annotations
 
@@ -31,7 +32,11 @@ class Tree:
                 found.clear()
         for row, entry in layer:
             if entry.kind not in brute.MARKS:
-                self.put(brute.clean(entry.path), entry.kind, (position, files[row]) if row in files else None)
+                self.put(
+                    brute.clean(entry.path),
+                    entry.kind,
+                    (position, files[row]) if row in files else None,
+                )
 
     def find(self, path: bytes):
         found = self.root
@@ -75,12 +80,16 @@ def test_images_hide_what_an_unpacker_removes(dataset):
     for layer in range(len(dataset.layers)):
         rows = range(*dataset.entries_of(layer).indices(len(paths)))
         entries = [Entry(kinds[row], paths[row], link=links[row]) for row in rows]
-        named = {link: place for link, place in brute.links(entries).items() if content[rows[link]] >= 0}
+        named = {
+            link: place for link, place in brute.links(entries).items() if content[rows[link]] >= 0
+        }
         layers.append(list(zip(rows, entries, strict=True)))
         own = {row: row for row, entry in layers[-1] if entry.kind == "file"}
         files.append(own | {rows[link]: rows[place] for link, place in named.items()})
     of_image = defaultdict(list)
-    for image, (first, count) in enumerate(zip(dataset.images["first_layer"], dataset.images["layers"], strict=True)):
+    for image, (first, count) in enumerate(
+        zip(dataset.images["first_layer"], dataset.images["layers"], strict=True)
+    ):
         of_image[image] = dataset.image_layers.column("layer", first, first + count).tolist()
     want = []
     for stack in of_image.values():
@@ -91,7 +100,10 @@ def test_images_hide_what_an_unpacker_removes(dataset):
         gone = shipped - tree.files()
         want.append((len(gone), sum(int(sizes[content[row]]) for _, row in gone)))
     table = dataset.metrics["images"]
-    assert list(zip(table["hidden_files"].tolist(), table["hidden_bytes"].tolist(), strict=True)) == want
+    assert (
+        list(zip(table["hidden_files"].tolist(), table["hidden_bytes"].tolist(), strict=True))
+        == want
+    )
     assert sum(files for files, _ in want) > 10_000
     assert all(dataset.metrics["hidden"]["files"] > 0)
 
@@ -105,5 +117,8 @@ def test_what_is_hidden_adds_up(dataset):
     assert (layers["hidden_most"] <= dataset.layers["FLS"]).all()
     top = metrics["top_hidden"]
     images = metrics["images"]
-    assert top["hidden_bytes"].tolist() == sorted(images["hidden_bytes"].tolist(), reverse=True)[: len(top)]
+    assert (
+        top["hidden_bytes"].tolist()
+        == sorted(images["hidden_bytes"].tolist(), reverse=True)[: len(top)]
+    )
     assert images["hidden_bytes"][top["image"]].tolist() == top["hidden_bytes"].tolist()

@@ -17,7 +17,9 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.tar.paths import clean
 
 PATHS = st.lists(
-    st.lists(st.sampled_from([b"a", b"/", b".", b"..", b"usr/lib", b"\xff", b"x.tar.gz"]), max_size=7).map(b"".join),
+    st.lists(
+        st.sampled_from([b"a", b"/", b".", b"..", b"usr/lib", b"\xff", b"x.tar.gz"]), max_size=7
+    ).map(b"".join),
     max_size=12,
 )
 
@@ -58,7 +60,8 @@ def test_hashes_are_equal_where_strings_are(strings, shift):
 
 
 def test_hashes_of_strings_that_differ_in_one_bit_have_nothing_in_common():
-    """Of a million strings that differ little, no two have the same 64 bits, and each bit is set in half of them."""
+    """Of a million strings that differ little, no two have the same 64 bits, and each bit is set in
+    half of them."""
     numbers = np.arange(1_000_000, dtype=">u8")
     data = np.frombuffer(numbers.tobytes() + bytes(PADDING), np.uint8)
     for lane in hash_slices(data, np.arange(0, 8_000_000, 8), np.full(1_000_000, 8)):
@@ -89,7 +92,12 @@ def test_distinct_pairs(pairs):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 2**50)), st.integers(1, 5)), max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 2**50)), st.integers(1, 5)),
+        max_size=40,
+    )
+)
 def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
     tally = Tally()
     for value, count in pairs:
@@ -97,7 +105,11 @@ def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
     values = sorted(value for value, count in pairs for _ in range(count))
     found = summary(SerialComm(), tally, "log")
     assert found.count == len(values) and found.sum == float(sum(values))
-    want = [values[max(-(-int(p) * len(values) // 10000), 1) - 1] for p in PROBABILITIES] if values else []
+    want = (
+        [values[max(-(-int(p) * len(values) // 10000), 1) - 1] for p in PROBABILITIES]
+        if values
+        else []
+    )
     assert found.quantiles.tolist() == want
     assert found.counts.sum() == len(values)
     assert all(low < high for low, high in zip(found.low, found.high, strict=True))
@@ -113,5 +125,10 @@ def test_linear_bins_become_logarithmic_where_there_would_be_too_many():
 def test_checkpoints_end_with_all():
     for layers in (1, 2, 59, 61, 1000, 1_792_609):
         points = checkpoints(layers)
-        assert points[0] == 1 and points[-1] == layers and (np.diff(points) > 0).all() and len(points) <= 120
+        assert (
+            points[0] == 1
+            and points[-1] == layers
+            and (np.diff(points) > 0).all()
+            and len(points) <= 120
+        )
     assert len(checkpoints(0)) == 0

@@ -1,4 +1,5 @@
-"""The metrics are the same for any number of ranks and any memory, and for `reduce` as at the end of a run."""
+"""The metrics are the same for any number of ranks and any memory, and for `reduce` as at the end
+of a run."""
 
 from __future__ import annotations
 
@@ -28,10 +29,16 @@ def test_reduce_gives_what_analyze_gave(tmp_path, real, ranks, memory):
     shutil.copy(real, copy)
     with h5py.File(copy, "r+") as file:
         del file["metrics"]
-    runs.run(runs.command("reduce", copy, "--memory", memory, "--scratch", runs.scratch, ranks=ranks))
+    runs.run(
+        runs.command("reduce", copy, "--memory", memory, "--scratch", runs.scratch, ranks=ranks)
+    )
     same(real, copy)
     assert list(runs.scratch.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.h5", "copy.h5.lock", "scratch"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "copy.h5",
+        "copy.h5.lock",
+        "scratch",
+    ]
 
 
 def test_reduce_again_changes_nothing(tmp_path, real):
@@ -47,14 +54,18 @@ def test_every_value_has_a_unit_and_a_description(real):
         for table in file["metrics"].values():
             assert table.attrs["description"]
             for name, column in table.items():
-                assert name == "row" or (column.attrs["unit"] and column.attrs["description"]), column.name
+                assert name == "row" or (column.attrs["unit"] and column.attrs["description"]), (
+                    column.name
+                )
 
 
 def test_reduce_of_something_else_says_so(tmp_path):
     runs = Runs(tmp_path)
     (tmp_path / "text.h5").write_text("no dataset\n")
     result = runs.run(runs.command("reduce", "text.h5"), code=2)
-    assert len(result.stderr.splitlines()) == 1 and "text.h5: it is not an HDF5 file" in result.stderr
+    assert (
+        len(result.stderr.splitlines()) == 1 and "text.h5: it is not an HDF5 file" in result.stderr
+    )
     result = runs.run(runs.command("reduce", "nowhere.h5"), code=2)
     assert len(result.stderr.splitlines()) == 1 and "nowhere.h5 is not there" in result.stderr
     assert (tmp_path / "text.h5").read_text() == "no dataset\n"
@@ -65,5 +76,8 @@ def test_a_dataset_without_metrics_tells_how_to_get_them(tmp_path, real):
     shutil.copy(real, copy)
     with h5py.File(copy, "r+") as file:
         del file["metrics"]
-    with hpc_remetrics.open(copy) as dataset, pytest.raises(hpc_remetrics.errors.DatasetError, match="reduce FILE"):
+    with (
+        hpc_remetrics.open(copy) as dataset,
+        pytest.raises(hpc_remetrics.errors.DatasetError, match="reduce FILE"),
+    ):
         _ = dataset.metrics

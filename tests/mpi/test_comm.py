@@ -85,7 +85,9 @@ print("fine", flush=True)
 def mpirun() -> str:
     path = Path(sysconfig.get_path("scripts"), "mpirun")
     if not path.exists():
-        pytest.fail("mpirun is not installed") if os.environ.get("CI") else pytest.skip("mpirun is not installed")
+        pytest.fail("mpirun is not installed") if os.environ.get("CI") else pytest.skip(
+            "mpirun is not installed"
+        )
     return str(path)
 
 
@@ -131,7 +133,9 @@ def test_a_launcher_that_does_not_fit_the_library_is_named():
     """Four processes by the launcher's word, one by the library's: no silent fourfold run."""
     environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
     code = "from hpc_remetrics.mpi.comm import connect; connect()"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
     assert result.returncode != 0
     assert "the launcher started 4 processes" in result.stderr
 

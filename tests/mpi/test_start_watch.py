@@ -17,12 +17,20 @@ LATE = {
 
 @pytest.mark.parametrize("how", LATE)
 def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout, how):
-    launcher, flag, count, *program = runs.analyze(f"oci:{layout}", "out.h5", "--start-seconds", 4, ranks=3)
+    launcher, flag, count, *program = runs.analyze(
+        f"oci:{layout}", "out.h5", "--start-seconds", 4, ranks=3
+    )
     script = runs.folder / "rank"
-    script.write_text(f'#!/bin/bash\nif [ "$PMI_RANK" = 2 ]; then {LATE[how]}; else exec "$@"; fi\n')
+    script.write_text(
+        f'#!/bin/bash\nif [ "$PMI_RANK" = 2 ]; then {LATE[how]}; else exec "$@"; fi\n'
+    )
     script.chmod(0o755)
     result = subprocess.run(
-        [launcher, flag, count, script, *program], cwd=runs.folder, capture_output=True, text=True, timeout=120
+        [launcher, flag, count, script, *program],
+        cwd=runs.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode != 0
     (line,) = (line for line in result.stderr.splitlines() if "wait for MPI to start" in line)
@@ -37,7 +45,11 @@ def test_a_start_that_goes_well_leaves_nothing(runs: Runs, layout):
     script.write_text('#!/bin/bash\necho $$ >>"$(dirname "$0")/ranks"\nexec "$@"\n')
     script.chmod(0o755)
     result = subprocess.run(
-        [launcher, flag, count, script, *program], cwd=runs.folder, capture_output=True, text=True, timeout=120
+        [launcher, flag, count, script, *program],
+        cwd=runs.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0, result.stderr
     assert "wait for MPI" not in result.stderr

@@ -1,4 +1,5 @@
-"""Scratch tiers: one account a node, by bytes and by layers of a size; what dead ranks took comes back."""
+"""Scratch tiers: one account a node, by bytes and by layers of a size; what dead ranks took comes
+back."""
 
 import os
 import random
@@ -113,12 +114,15 @@ def test_what_a_killed_rank_took_comes_back(tmp_path):
 
 
 def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
-    """Processes that take and give back without end are killed at random moments; others go on all the while."""
+    """Processes that take and give back without end are killed at random moments; others go on all
+    the while."""
     rng = random.Random(3)
     account = Account(tmp_path / "account", [1000], [1000] * 4)
     for _ in range(15):
         processes = [
-            subprocess.Popen([sys.executable, "-c", TAKE, tmp_path / "account"], stdout=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", TAKE, tmp_path / "account"], stdout=subprocess.PIPE
+            )
             for _ in range(2)
         ]
         for process in processes:
@@ -133,10 +137,10 @@ def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
 
 def test_a_lock_that_is_not_given_back_is_no_room_and_no_hang(tmp_path):
     account = Account(tmp_path / "account", [1000], [1000] * 4)
-    hold = (
-        "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", hold, tmp_path / "account"], stdout=subprocess.PIPE) as process:
+    hold = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path / "account"], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout.readline() == b"held\n"
         assert account.take(1, 0) is None
         process.kill()

@@ -73,7 +73,9 @@ def test_ranks_that_come_and_go_never_lose_their_folder(tmp_path):
         "    assert (scratch.path / 'spill').read_text() == 'x'\n"
         "    scratch.close()\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, tmp_path, str(rank)]) for rank in range(4)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path, str(rank)]) for rank in range(4)
+    ]
     assert [process.wait() for process in processes] == [0] * 4
     assert list(tmp_path.iterdir()) == []
 

@@ -21,11 +21,16 @@ from hpc_remetrics.parts.spill_format import NO_CONTENT, LayerProfile
 from hpc_remetrics.records import Failure
 
 
-def write(folder: Path, name: str, layers: list[SyntheticLayer], failures: list[Failure] | None = None) -> Path:
+def write(
+    folder: Path, name: str, layers: list[SyntheticLayer], failures: list[Failure] | None = None
+) -> Path:
     scratch, output = folder / "scratch", folder / "parts"
     scratch.mkdir(exist_ok=True)
     output.mkdir(exist_ok=True)
-    items = [(layer.digest, layer.profile, layer.spill(scratch) if layer.rows else None) for layer in layers]
+    items = [
+        (layer.digest, layer.profile, layer.spill(scratch) if layer.rows else None)
+        for layer in layers
+    ]
     return parts.write_part(output, name, items, failures or [], TYPES, SIGNATURE, scratch)
 
 
@@ -33,13 +38,19 @@ def write(folder: Path, name: str, layers: list[SyntheticLayer], failures: list[
 def layers() -> list[SyntheticLayer]:
     rng = random.Random(1)
     made = [make_layer(rng, number, rng.randrange(200)) for number in range(5)]
-    return [*made, make_layer(rng, "p", 9, status="partial"), make_layer(rng, "f", 0, status="failed")]
+    return [
+        *made,
+        make_layer(rng, "p", 9, status="partial"),
+        make_layer(rng, "f", 0, status="failed"),
+    ]
 
 
 def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
     lone = Failure(digest_of("lone"), "fetch", "missing", "it is gone", rank=3, host="n1")
     index = parts.read_part(write(tmp_path, "1-0-0", layers, [lone]))
-    assert index.layers["digest"].tobytes() == b"".join(x.digest.raw for x in layers) + lone.digest.raw
+    assert (
+        index.layers["digest"].tobytes() == b"".join(x.digest.raw for x in layers) + lone.digest.raw
+    )
     assert index.signature == SIGNATURE
     assert {failure.digest: failure.cause for failure in index.failures} == {
         layers[5].digest: "bad_header",
@@ -51,8 +62,13 @@ def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]
     with h5py.File(index.path) as file:
         assert file["entries/uid"][:].tolist() == [row.uid for row in rows]
         assert file["entries/path"][:].tobytes() == b"".join(row.path for row in rows)
-        names = [index.types[t] if t < len(index.types) else None for t in file["entries/type"][:].tolist()]
-        assert names == [TYPES.get(r.type, "untyped") if r.size != NO_CONTENT else None for r in rows]
+        names = [
+            index.types[t] if t < len(index.types) else None
+            for t in file["entries/type"][:].tolist()
+        ]
+        assert names == [
+            TYPES.get(r.type, "untyped") if r.size != NO_CONTENT else None for r in rows
+        ]
         assert file["entries/digest"][:].tobytes() == b"".join(row.digest for row in rows)
     assert os.listdir(tmp_path / "parts") == ["part-1-0-0.h5"]
     assert not [name for name in os.listdir(tmp_path / "scratch") if "part" in name]
@@ -61,13 +77,17 @@ def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]
 
 def test_the_best_row_of_a_layer(tmp_path: Path) -> None:
     rng = random.Random(2)
-    ok, partial, failed = (make_layer(rng, 1, 9, status=status) for status in ("ok", "partial", "failed"))
+    ok, partial, failed = (
+        make_layer(rng, 1, 9, status=status) for status in ("ok", "partial", "failed")
+    )
     for name, layer in [("a", failed), ("b", partial), ("c", failed)]:
         write(tmp_path, name, [layer])
     found = parts.scan(tmp_path / "parts", SerialComm())
     assert parts.finished(found.parts) == {ok.digest: ("partial", "bad_header")}
     write(tmp_path, "d", [ok])
-    assert parts.finished(parts.scan(tmp_path / "parts", SerialComm()).parts) == {ok.digest: ("ok", "")}
+    assert parts.finished(parts.scan(tmp_path / "parts", SerialComm()).parts) == {
+        ok.digest: ("ok", "")
+    }
 
 
 def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
@@ -109,11 +129,17 @@ def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
     refused = 0
     for number in range(150):
         position = rng.randrange(len(data)) if number > 24 else number
-        path.write_bytes(data[:position] + bytes([data[position] ^ (1 << rng.randrange(8))]) + data[position + 1 :])
+        path.write_bytes(
+            data[:position]
+            + bytes([data[position] ^ (1 << rng.randrange(8))])
+            + data[position + 1 :]
+        )
         if number % 5 == 0:
             os.truncate(path, position)
         try:
-            parts.write_part(output, str(number), [(layer.digest, layer.profile, path)], [], TYPES, {}, tmp_path)
+            parts.write_part(
+                output, str(number), [(layer.digest, layer.profile, path)], [], TYPES, {}, tmp_path
+            )
         except parts.SpillError:
             refused += 1
     assert refused > 40
@@ -122,7 +148,9 @@ def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
 def test_a_failed_layer_may_have_no_spill_and_a_missing_spill_is_refused(tmp_path: Path) -> None:
     layer = make_layer(random.Random(1), 1, 5)
     with pytest.raises(parts.SpillError):
-        parts.write_part(tmp_path, "x", [(layer.digest, layer.profile, tmp_path / "no")], [], TYPES, {}, tmp_path)
+        parts.write_part(
+            tmp_path, "x", [(layer.digest, layer.profile, tmp_path / "no")], [], TYPES, {}, tmp_path
+        )
     parts.write_part(tmp_path, "x", [(digest_of(1), LayerProfile(), None)], [], TYPES, {}, tmp_path)
 
 
@@ -135,7 +163,9 @@ def test_a_part_is_never_overwritten(tmp_path: Path, layers: list[SyntheticLayer
     assert os.listdir(tmp_path / "parts") == [path.name]
 
 
-def test_a_damaged_part_is_named_and_nothing_crashes(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+def test_a_damaged_part_is_named_and_nothing_crashes(
+    tmp_path: Path, layers: list[SyntheticLayer]
+) -> None:
     rng = random.Random(5)
     path = write(tmp_path, "x", layers)
     data = path.read_bytes()
@@ -162,7 +192,9 @@ def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
         parts.read_part(path)
 
 
-def test_another_version_says_found_and_wanted(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+def test_another_version_says_found_and_wanted(
+    tmp_path: Path, layers: list[SyntheticLayer]
+) -> None:
     path = write(tmp_path, "x", layers)
     data = bytearray(path.read_bytes())
     data[-24] = 99

@@ -1,4 +1,5 @@
-"""Parts, notes and directories that another user made: in a sticky directory, and in one of a group."""
+"""Parts, notes and directories that another user made: in a sticky directory, and in one of a
+group."""
 
 from __future__ import annotations
 

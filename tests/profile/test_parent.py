@@ -24,7 +24,9 @@ def blob(tmp_path):
     tree.mkdir()
     for number in range(300):
         (tree / f"{number}.txt").write_text(f"file {number}\n" * 50)
-    tar = subprocess.run(["tar", "-C", tree, "-cf", "-", "."], check=True, capture_output=True).stdout
+    tar = subprocess.run(
+        ["tar", "-C", tree, "-cf", "-", "."], check=True, capture_output=True
+    ).stdout
     path = tmp_path / "layer.tar.gz"
     path.write_bytes(gzip.compress(tar, 1, mtime=0))
     return path
@@ -81,7 +83,9 @@ def test_a_layer_comes_back_with_its_entries(child, blob, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(child, blob, endless, tmp_path, number):
+def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(
+    child, blob, endless, tmp_path, number
+):
     assert profile(child, blob, tmp_path).status == "ok"
     child.begin(job(endless, tmp_path))
     time.sleep(0.2)
@@ -110,7 +114,9 @@ def test_a_child_killed_between_layers_costs_nothing(child, blob, tmp_path):
     assert profile(child, blob, tmp_path).status == "ok"
 
 
-def test_the_memory_of_a_child_that_was_killed_just_now_is_that_of_those_before(child, blob, tmp_path):
+def test_the_memory_of_a_child_that_was_killed_just_now_is_that_of_those_before(
+    child, blob, tmp_path
+):
     assert profile(child, blob, tmp_path).status == "ok"
     os.kill(child.pid, signal.SIGKILL)
     while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
@@ -129,9 +135,12 @@ def test_a_stopped_child_is_given_up(child, blob, endless, tmp_path):
 
 
 def test_a_looping_child_is_given_up(tmp_path, blob):
-    """4 GiB of zeros from 64 small gzip members: the limits on sizes are lifted, so that only time is left."""
+    """4 GiB of zeros from 64 small gzip members: the limits on sizes are lifted, so that only time
+    is left."""
     block = bytearray(b"zeros".ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2)
-    block += f"{4 << 30:o}".rjust(12, "0").encode() + b"00000000000\0" + b" " * 8 + b"0" + bytes(355)
+    block += (
+        f"{4 << 30:o}".rjust(12, "0").encode() + b"00000000000\0" + b" " * 8 + b"0" + bytes(355)
+    )
     block[148:156] = f"{sum(block):06o}\0 ".encode()
     bomb = tmp_path / "bomb.gz"
     bomb.write_bytes(gzip.compress(bytes(block)) + 64 * gzip.compress(bytes(64 << 20), 1))
@@ -147,11 +156,16 @@ def test_a_looping_child_is_given_up(tmp_path, blob):
 def test_a_child_out_of_memory_costs_the_layer(tmp_path, blob):
     """A window of 128 MiB does not fit into 96 MiB."""
     if not shutil.which("zstd"):
-        pytest.fail("zstd is not installed") if os.environ.get("CI") else pytest.skip("zstd is not installed")
+        pytest.fail("zstd is not installed") if os.environ.get("CI") else pytest.skip(
+            "zstd is not installed"
+        )
     child = make_child(tmp_path, child_bytes=96 << 20)
     wide = tmp_path / "wide.zst"
     subprocess.run(
-        f"head -c 200M /dev/urandom | zstd -q -1 --long=27 -o {wide}", shell=True, check=True, executable="/bin/bash"
+        f"head -c 200M /dev/urandom | zstd -q -1 --long=27 -o {wide}",
+        shell=True,
+        check=True,
+        executable="/bin/bash",
     )
     try:
         row = profile(child, wide, tmp_path)

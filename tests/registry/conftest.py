@@ -22,7 +22,9 @@ def no_login_of_this_machine(tmp_path_factory, monkeypatch):
     """Keep the tests from what somebody is logged in to, and from proxies."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")):
+        if name.lower().endswith("_proxy") or name.startswith(
+            ("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")
+        ):
             monkeypatch.delenv(name)
 
 

@@ -1,4 +1,5 @@
-"""Logins: found where docker and podman keep them, given to their own registry, and to nobody else."""
+"""Logins: found where docker and podman keep them, given to their own registry, and to nobody
+else."""
 
 import base64
 import contextlib
@@ -53,7 +54,8 @@ def home() -> Path:
 
 @pytest.fixture
 def helper(tmp_path, monkeypatch):
-    """Return a function that puts a credential helper into PATH: a program that answers as shell code says."""
+    """Return a function that puts a credential helper into PATH: a program that answers as shell
+    code says."""
 
     def make(code: str) -> Path:
         folder = tmp_path / "bin"
@@ -83,14 +85,28 @@ def test_what_skopeo_login_writes(locked_registry, home, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
     path = home / "run/containers/auth.json"
     path.parent.mkdir(parents=True)
-    command = [need("skopeo"), "login", "--tls-verify=false", "--authfile", str(path), "-u", USER, "--password-stdin"]
-    subprocess.run([*command, locked_registry.host], input=PASSWORD, text=True, check=True, capture_output=True)
+    command = [
+        need("skopeo"),
+        "login",
+        "--tls-verify=false",
+        "--authfile",
+        str(path),
+        "-u",
+        USER,
+        "--password-stdin",
+    ]
+    subprocess.run(
+        [*command, locked_registry.host], input=PASSWORD, text=True, check=True, capture_output=True
+    )
     assert can_read(locked_registry)
 
 
 @pytest.mark.parametrize("key", ["https://{}/v2/", "http://{}", "{}/one", "{}/one/"])
 def test_other_names_of_the_entry(locked_registry, home, key):
-    config(home, {"auths": {key.format(locked_registry.host): {"username": USER, "password": PASSWORD}}})
+    config(
+        home,
+        {"auths": {key.format(locked_registry.host): {"username": USER, "password": PASSWORD}}},
+    )
     assert can_read(locked_registry)
 
 
@@ -104,7 +120,9 @@ def test_the_longest_name_wins(locked_registry, home):
     assert caught.value.cause == "denied" and caught.value.status == 401
 
 
-@pytest.mark.parametrize("how", ["file", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "DOCKER_AUTH_CONFIG", "name"])
+@pytest.mark.parametrize(
+    "how", ["file", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "DOCKER_AUTH_CONFIG", "name"]
+)
 def test_flags_and_variables(locked_registry, tmp_path, monkeypatch, how):
     host = locked_registry.host
     path = config(tmp_path, {"auths": {host: {"auth": AUTH}}}, "config.json")
@@ -151,7 +169,10 @@ def test_files_that_are_wrong(locked_registry, home, tmp_path):
     for text, words in [
         (PASSWORD, "is not JSON"),
         (json.dumps({"auths": {locked_registry.host: {"auth": PASSWORD}}}), "base64"),
-        (json.dumps({"credHelpers": {locked_registry.host: "../canary"}}), "no name of a credential helper"),
+        (
+            json.dumps({"credHelpers": {locked_registry.host: "../canary"}}),
+            "no name of a credential helper",
+        ),
         (json.dumps({"credHelpers": {locked_registry.host: "missing"}}), "not in PATH"),
         (json.dumps({"auths": {"elsewhere": {"auth": AUTH}}}), "asks for a login"),
         (json.dumps({"auths": [1]}), "asks for a login"),
@@ -176,7 +197,10 @@ def test_tokens_are_asked_for_once_a_scope(token_registry, tokens):
         client.manifest("one", "1")
         client.manifest("two", "1")
     asked = tokens.asked[before:]
-    assert [query["scope"] for query, _ in asked] == [["repository:one:pull"], ["repository:two:pull"]]
+    assert [query["scope"] for query, _ in asked] == [
+        ["repository:one:pull"],
+        ["repository:two:pull"],
+    ]
     assert not any(known for _, known in asked)
 
 
@@ -210,20 +234,27 @@ def test_no_token_without_a_login(token_registry):
 
 
 def known(host) -> Access:
-    return Access(username=USER, password=PASSWORD, login_host=host, patience=replace(SOON, tries=2))
+    return Access(
+        username=USER, password=PASSWORD, login_host=host, patience=replace(SOON, tries=2)
+    )
 
 
 def heard(*proxies) -> list[str]:
     """Return the Authorization headers that came."""
     return [
-        one.headers["Authorization"] for proxy in proxies for one in proxy.exchanges if "Authorization" in one.headers
+        one.headers["Authorization"]
+        for proxy in proxies
+        for one in proxy.exchanges
+        if "Authorization" in one.headers
     ]
 
 
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="x"')
 
 
-@pytest.mark.parametrize("target", ["http://localhost:{port}", "http://127.0.0.2:{port}", "https://127.0.0.1:{own}"])
+@pytest.mark.parametrize(
+    "target", ["http://localhost:{port}", "http://127.0.0.2:{port}", "https://127.0.0.1:{own}"]
+)
 def test_a_redirect_takes_no_login_along(registry, target):
     """To another name of the host, to another address with another port, to another scheme."""
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host) as other:
@@ -261,7 +292,10 @@ def test_a_foreign_host_gets_no_login_even_if_it_sends_back_or_asks(registry):
 def test_a_link_to_another_host_is_asked_for_at_the_registry_itself(registry):
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host, name="localhost") as other:
         proxy.on("/_catalog", faults.status(401, CHALLENGE))
-        proxy.on("/_catalog", faults.with_header("Link", f'<http://{other.host}/v2/_catalog>; rel="next"'))
+        proxy.on(
+            "/_catalog",
+            faults.with_header("Link", f'<http://{other.host}/v2/_catalog>; rel="next"'),
+        )
         assert "one" in list(Registry(proxy.host, known(proxy.host)).catalog())
         assert heard(proxy) and other.exchanges == []
 
@@ -282,7 +316,10 @@ HOSTILE = [
 def test_hostile_realms_get_nothing(registry, realm):
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host) as evil:
         realm = realm.format(port=evil.host.rpartition(":")[2])
-        header = ("WWW-Authenticate", f'Bearer realm="{realm}",service="s",scope="repository:one:pull"')
+        header = (
+            "WWW-Authenticate",
+            f'Bearer realm="{realm}",service="s",scope="repository:one:pull"',
+        )
         proxy.on("/manifests/", faults.status(401, header), times=9)
         with pytest.raises(RegistryError) as caught:
             Registry(proxy.host, known(proxy.host)).manifest("one", "1")
@@ -325,7 +362,9 @@ def test_token_servers_that_lie(registry, fault):
 def test_words_of_a_server_are_not_repeated(registry):
     """An error page may hold what the server was sent."""
     with FaultyProxy(registry.host) as proxy:
-        body = json.dumps({"errors": [{"code": PASSWORD}, {"code": "DENIED", "message": PASSWORD}]}).encode()
+        body = json.dumps(
+            {"errors": [{"code": PASSWORD}, {"code": "DENIED", "message": PASSWORD}]}
+        ).encode()
         proxy.on("/manifests/", faults.status(403, ("X-Told", PASSWORD), body=body))
         with pytest.raises(RegistryError, match=r"403 \(DENIED\)"):
             Registry(proxy.host, known(proxy.host)).manifest("one", "1")
@@ -340,7 +379,15 @@ def test_netrc_is_not_read(locked_registry, home):
 
 def test_what_may_be_asked():
     bounds = Bounds("192.0.2.7")
-    for address in ("127.0.0.1", "169.254.169.254", "::1", "fe80::1", "0.0.0.0", "::ffff:127.0.0.1", "localhost"):
+    for address in (
+        "127.0.0.1",
+        "169.254.169.254",
+        "::1",
+        "fe80::1",
+        "0.0.0.0",
+        "::ffff:127.0.0.1",
+        "localhost",
+    ):
         with pytest.raises(RegistryError, match="not followed"):
             bounds.check(address)
     bounds.check("198.51.100.1")
@@ -350,13 +397,16 @@ def test_what_may_be_asked():
 
 
 def test_a_name_that_leads_elsewhere_when_it_is_connected_is_seen(registry, monkeypatch):
-    """A name server that answers twice: the look at the name passes, the connection goes to loopback."""
+    """A name server that answers twice: the look at the name passes, the connection goes to
+    loopback."""
     from hpc_remetrics.registry import addresses
 
     real = socket.getaddrinfo
     monkeypatch.setattr(addresses, "_addresses", lambda name: ["198.51.100.1"])
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda host, *rest: real("127.0.0.1" if "example" in str(host) else host, *rest)
+        socket,
+        "getaddrinfo",
+        lambda host, *rest: real("127.0.0.1" if "example" in str(host) else host, *rest),
     )
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host) as inner:
         port = inner.host.rpartition(":")[2]
@@ -375,7 +425,12 @@ OFFERS = {
     "Negotiate in a header behind": [BASIC, "Negotiate"],
     "Negotiate in the same header": [f"Negotiate, {BASIC}"],
     "NTLM with data": [f"NTLM TlRMTVNTUAAC==, {BASIC}"],
-    "all there is": ["Negotiate", "NTLM", 'Digest realm="x", qop="auth, auth-int", nonce="y"', BASIC],
+    "all there is": [
+        "Negotiate",
+        "NTLM",
+        'Digest realm="x", qop="auth, auth-int", nonce="y"',
+        BASIC,
+    ],
     "no realm": ["Basic"],
     "no realm among others": ["Negotiate, Basic, NTLM"],
     "Basic in another case": ["BASIC Realm=x"],
@@ -407,7 +462,11 @@ def test_a_login_is_given_where_basic_is_among_the_offers(locked_registry, offer
 )
 def test_what_cannot_be_met_is_named(registry, offers, words):
     with FaultyProxy(registry.host) as proxy:
-        proxy.on("/manifests/", faults.status(401, *(("WWW-Authenticate", offer) for offer in offers)), times=9)
+        proxy.on(
+            "/manifests/",
+            faults.status(401, *(("WWW-Authenticate", offer) for offer in offers)),
+            times=9,
+        )
         with pytest.raises(RegistryError, match=words) as caught:
             Registry(proxy.host, known(proxy.host)).manifest("one", "1")
         assert caught.value.cause == "denied" and heard(proxy) == []
@@ -417,7 +476,10 @@ def test_a_bearer_beside_basic_is_asked_for_a_token(token_registry, tokens):
     access = Access(username=USER, password=PASSWORD, login_host="elsewhere.example")
     with FaultyProxy(token_registry.host) as proxy:
         realm = f'Basic realm="x", Bearer realm="http://{tokens.host}/token",service="the registry of the tests"'
-        proxy.on("/manifests/", faults.status(401, ("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", realm)))
+        proxy.on(
+            "/manifests/",
+            faults.status(401, ("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", realm)),
+        )
         assert Registry(proxy.host, access).manifest("one", "1").size
 
 
@@ -425,18 +487,24 @@ def test_a_token_server_may_be_trusted_with_its_port(token_registry, tokens):
     port = tokens.host.rpartition(":")[2]
     keyring = Keyring("registry.example", Access(realms=("tokens.example:5001",)))
     keyring._check_realm("https://tokens.example:5001/token")
-    for realm in (f"https://tokens.example:{port}/token", "https://tokens.example/token", "https://[::1]:5001/"):
+    for realm in (
+        f"https://tokens.example:{port}/token",
+        "https://tokens.example/token",
+        "https://[::1]:5001/",
+    ):
         with pytest.raises(RegistryError, match="not its own host"):
             keyring._check_realm(realm)
 
 
 def test_challenges_are_read_as_they_are_written():
-    header = (
-        'Basic realm="a, b=\\"c", Bearer realm="https://a/t",service=reg, scope="repository:x/y:pull,push", error="e"'
-    )
+    header = 'Basic realm="a, b=\\"c", Bearer realm="https://a/t",service=reg, scope="repository:x/y:pull,push", error="e"'
     basic, bearer = Challenge.parse(header)
     assert (basic.scheme, bearer.scheme) == ("basic", "bearer")
-    assert (bearer.realm, bearer.service, bearer.scope) == ("https://a/t", "reg", "repository:x/y:pull,push")
+    assert (bearer.realm, bearer.service, bearer.scope) == (
+        "https://a/t",
+        "reg",
+        "repository:x/y:pull,push",
+    )
     assert Challenge.parse("") == [] and Challenge.parse('"nonsense"') == []
 
 
@@ -444,8 +512,26 @@ def test_challenges_are_read_as_they_are_written():
 def secure(registry, tmp_path):
     """A TLS front of the registry, whose certificate only `SSL_CERT_FILE` knows; its port."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    command = [
+        need("openssl"),
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command += [
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -475,7 +561,9 @@ def test_threads_ask_for_one_token(token_registry, tokens):
     pool, before, found = Registries(), len(tokens.asked), []
     pool.get(token_registry.host).manifest("one", "1")
     threads = [
-        threading.Thread(target=lambda: found.append(pool.get(token_registry.host).manifest("one", "1").size))
+        threading.Thread(
+            target=lambda: found.append(pool.get(token_registry.host).manifest("one", "1").size)
+        )
         for _ in range(4)
     ]
     for thread in threads:

@@ -1,4 +1,5 @@
-"""What networks and servers do between a client and a real registry: right bytes in the end, or the right cause."""
+"""What networks and servers do between a client and a real registry: right bytes in the end, or the
+right cause."""
 
 import hashlib
 import json
@@ -40,7 +41,8 @@ def proxy(registry):
 
 @pytest.fixture
 def fetch(proxy, access, blob, tmp_path):
-    """Return a function that fetches the blob by way of the proxy and returns what the file holds then."""
+    """Return a function that fetches the blob by way of the proxy and returns what the file holds
+    then."""
     digest, data = blob
     path, size = tmp_path / "blob", len(data)
 
@@ -94,7 +96,9 @@ def test_a_blob_comes_in_spite_of(case, proxy, fetch, blob):
     assert len(proxy.asked("/blobs/")) >= len(MENDED[case])
 
 
-@pytest.mark.parametrize("case", ["reset", "hang up", "416", "200 to a range", "206 elsewhere", "wrong bytes"])
+@pytest.mark.parametrize(
+    "case", ["reset", "hang up", "416", "200 to a range", "206 elsewhere", "wrong bytes"]
+)
 def test_a_blob_whose_size_nobody_says_comes_in_spite_of(case, proxy, fetch, blob):
     for fault in MENDED[case]:
         proxy.on("/blobs/", fault)
@@ -119,7 +123,10 @@ LOST = {
     "401 without a challenge": (faults.status(401), "denied"),
     "418": (faults.status(418), "io_error"),
     "204": (faults.status(204, body=b""), "io_error"),
-    "206 to a plain GET": (faults.status(206, ("Content-Range", "bytes 0-1/2"), body=b"xy"), "io_error"),
+    "206 to a plain GET": (
+        faults.status(206, ("Content-Range", "bytes 0-1/2"), body=b"xy"),
+        "io_error",
+    ),
     "a redirect to nowhere": (faults.status(302), "io_error"),
     "a redirect to a file": (faults.redirect("file:///etc/passwd"), "io_error"),
     "a redirect without a host": (faults.redirect("http://"), "io_error"),
@@ -127,7 +134,10 @@ LOST = {
     "a loop": (faults.redirect("{path}"), "io_error"),
     "link-local": (faults.redirect("http://169.254.169.254/latest/meta-data"), "denied"),
     "link-local, IPv6": (faults.redirect("http://[fe80::1]/"), "denied"),
-    "Retry-After beyond the deadline": (faults.status(429, ("Retry-After", "86400")), "rate_limited"),
+    "Retry-After beyond the deadline": (
+        faults.status(429, ("Retry-After", "86400")),
+        "rate_limited",
+    ),
 }
 
 
@@ -175,7 +185,9 @@ def test_a_partial_of_full_length_is_hashed_and_not_asked_for(proxy, fetch, blob
     assert proxy.exchanges == []
 
 
-@pytest.mark.parametrize("how", ["half", "wrong half", "wrong and of full length", "too long", "empty"])
+@pytest.mark.parametrize(
+    "how", ["half", "wrong half", "wrong and of full length", "too long", "empty"]
+)
 def test_a_start_goes_on_with_what_an_earlier_one_left(how, proxy, fetch, blob):
     _, data = blob
     half = len(data) // 2
@@ -189,7 +201,10 @@ def test_a_start_goes_on_with_what_an_earlier_one_left(how, proxy, fetch, blob):
     fetch.path.write_bytes(left[how])
     assert fetch() == data
     ranges = [one.headers.get("Range") for one in proxy.asked("/blobs/")]
-    again = {"half": [f"bytes={half}-{len(data) - 1}"], "wrong half": [f"bytes={half}-{len(data) - 1}", None]}
+    again = {
+        "half": [f"bytes={half}-{len(data) - 1}"],
+        "wrong half": [f"bytes={half}-{len(data) - 1}", None],
+    }
     assert ranges == again.get(how, [None])
 
 
@@ -213,7 +228,9 @@ def test_threads_share_one_budget(proxy, access, blob, tmp_path):
     budget = Budget(access)
     proxy.on("/blobs/", faults.status(429, ("Retry-After", "2")))
     client = Registry(proxy.host, access, budget)
-    first = threading.Thread(target=client.fetch_blob, args=("one", blob[0], -1, tmp_path / "first"))
+    first = threading.Thread(
+        target=client.fetch_blob, args=("one", blob[0], -1, tmp_path / "first")
+    )
     first.start()
     while not proxy.exchanges or not (news := budget.news()):
         time.sleep(0.01)
@@ -268,7 +285,9 @@ def test_a_wait_that_is_too_long_is_said_at_once(proxy, fetch):
     assert len(proxy.exchanges) == 1
 
 
-@pytest.mark.parametrize("fault", [faults.wrong_bytes, faults.cut(10), faults.status(503), faults.hang_up(50)])
+@pytest.mark.parametrize(
+    "fault", [faults.wrong_bytes, faults.cut(10), faults.status(503), faults.hang_up(50)]
+)
 def test_a_manifest_comes_in_spite_of(fault, proxy, access, registry):
     proxy.on("/manifests/", fault)
     found = Registry(proxy.host, access).manifest("one", "1")
@@ -308,7 +327,9 @@ def test_a_signed_url_that_has_ended_is_asked_for_anew(proxy, registry, access, 
     digest, data = blob
     with FaultyProxy(registry.host, name="localhost") as storage:
         storage.on("/blobs/", faults.status(403))
-        proxy.on("/blobs/", faults.redirect(f"http://{storage.host}{{path}}?signature=secret"), times=2)
+        proxy.on(
+            "/blobs/", faults.redirect(f"http://{storage.host}{{path}}?signature=secret"), times=2
+        )
         assert Registry(proxy.host, access).read_blob("one", digest, 1 << 30) == data
         assert len(proxy.exchanges) == len(storage.exchanges) == 2
         storage.on("/blobs/", faults.status(404))
@@ -347,7 +368,10 @@ CDN = [*range(520, 528), 529, 530]
 
 @pytest.mark.parametrize("number", CDN)
 def test_a_network_in_front_that_fails_for_a_while(proxy, fetch, blob, number):
-    proxy.on("/manifests/", faults.status(number, ("Content-Type", "text/html"), body=b"<html>error</html>"))
+    proxy.on(
+        "/manifests/",
+        faults.status(number, ("Content-Type", "text/html"), body=b"<html>error</html>"),
+    )
     proxy.on("/blobs/", faults.status(number))
     proxy.on("/blobs/", faults.cut(1000))
     proxy.on("/blobs/", faults.status(number))
@@ -373,5 +397,7 @@ def test_interim_answers_are_not_the_answer(registry, proxy, fetch, blob, number
 def test_interim_answers_without_end_or_to_what_was_not_asked(proxy, access, numbers):
     proxy.on("/manifests/", faults.interim(*numbers), times=99)
     with pytest.raises(RegistryError) as caught:
-        Registry(proxy.host, replace(access, patience=replace(access.patience, tries=2))).manifest("one", "1")
+        Registry(proxy.host, replace(access, patience=replace(access.patience, tries=2))).manifest(
+            "one", "1"
+        )
     assert caught.value.cause == "io_error"

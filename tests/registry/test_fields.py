@@ -1,4 +1,5 @@
-"""`Link` and `WWW-Authenticate` as servers write them, by examples of the RFCs and of servers that are careless."""
+"""`Link` and `WWW-Authenticate` as servers write them, by examples of the RFCs and of servers that
+are careless."""
 
 import random
 
@@ -61,14 +62,21 @@ def test_a_page_that_names_no_next_is_the_last(lines):
     assert next_page(lines, BASE) == ""
 
 
-@pytest.mark.parametrize("line", ["<", ";;", "<http://[::1>; rel=next", "<mailto:x>; rel=next", "<data:,x>; rel=next"])
+@pytest.mark.parametrize(
+    "line", ["<", ";;", "<http://[::1>; rel=next", "<mailto:x>; rel=next", "<data:,x>; rel=next"]
+)
 def test_links_that_lead_nowhere_are_an_error_and_not_an_end(line):
     with pytest.raises(ValueError, match=r"Link header|IPv6"):
         next_page([line], BASE)
 
 
 def test_a_cursor_of_any_name_is_kept_byte_by_byte():
-    for query in ("next_page=gAAAAABk%3D%3D", "last=a%2Fb&n=4", "marker=a+b", "k=ä".encode().decode("latin-1")):
+    for query in (
+        "next_page=gAAAAABk%3D%3D",
+        "last=a%2Fb&n=4",
+        "marker=a+b",
+        "k=ä".encode().decode("latin-1"),
+    ):
         found = next_page([f"</v2/_catalog?{query}>; rel=next"], BASE)
         assert found.partition("?")[2] == query.replace("Ã¤", "%C3%A4")
 
@@ -81,7 +89,10 @@ CHALLENGES = [
     (["Basic"], ["basic"]),
     (["BASIC , bearer realm=x"], ["basic", "bearer"]),
     (['Basic realm="a \\"b\\", Bearer realm=c"'], ["basic"]),
-    (['Digest realm="x", qop="auth, auth-int", algorithm=MD5, Basic realm="y"'], ["digest", "basic"]),
+    (
+        ['Digest realm="x", qop="auth, auth-int", algorithm=MD5, Basic realm="y"'],
+        ["digest", "basic"],
+    ),
     (['Basic realm="unfinished', 'Bearer realm="x"'], ["basic", "bearer"]),
     (['"", =, Basic'], ["basic"]),
     (['Basic realm="x" Bearer realm="y"'], ["basic", "bearer"]),
@@ -106,7 +117,23 @@ def test_parameters_belong_to_their_own_challenge():
 def test_no_header_raises_anything_else_or_takes_long():
     rng = random.Random(20261127)
     pieces = [
-        *("<a>", ";", ",", '"', "\\", "=", " ", "\t", "rel", "next", "Basic", "Bearer", "realm", "http://[::1", "*"),
+        *(
+            "<a>",
+            ";",
+            ",",
+            '"',
+            "\\",
+            "=",
+            " ",
+            "\t",
+            "rel",
+            "next",
+            "Basic",
+            "Bearer",
+            "realm",
+            "http://[::1",
+            "*",
+        ),
         *("<", ">", "\x00", "\xff", "anchor", "title*", "//", "x" * 50),
     ]
     for _ in range(20_000):

@@ -1,4 +1,5 @@
-"""One hostile registry in a list of three images: the others are in the dataset, and one line says why."""
+"""One hostile registry in a list of three images: the others are in the dataset, and one line says
+why."""
 
 import h5py
 import pytest

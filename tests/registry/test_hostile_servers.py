@@ -1,4 +1,5 @@
-"""No bytes of a server raise anything but this program's own errors: every header and body that is read."""
+"""No bytes of a server raise anything but this program's own errors: every header and body that is
+read."""
 
 import hashlib
 import json
@@ -24,8 +25,18 @@ DIGEST = Digest(hashlib.sha256(BLOB).digest())
 MANIFEST = {
     "schemaVersion": 2,
     "mediaType": "application/vnd.oci.image.manifest.v1+json",
-    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": str(DIGEST), "size": len(BLOB)},
-    "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": str(DIGEST), "size": len(BLOB)}],
+    "config": {
+        "mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": str(DIGEST),
+        "size": len(BLOB),
+    },
+    "layers": [
+        {
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": str(DIGEST),
+            "size": len(BLOB),
+        }
+    ],
 }
 INDEX = {
     "schemaVersion": 2,
@@ -34,15 +45,74 @@ INDEX = {
 }
 
 URLS = [
-    *("http://[::1", "http://[::1]:x/", "http://a:99999999/", "http://a:-1/", "//", "http://", "http:///x", "?", "#"),
-    *("http://\xff\xfe/", "http://a\x00b/", "http://" + "a" * 300 + ".b/", "http://a..b/", "http://xn--/", "\\\\a\\b"),
-    *("http://%/", "http://a%00b/", "http://127.0.0.1:{port}/x", "http://[fe80::1%25lo]/", "http://[v1.x]/", "data:,x"),
-    *("http://\u00e9.example/", "http://user@[/", "http://169.254.169.254/", "file:///etc/passwd", "http://0/", "/%zz"),
-    *("http://127.0.0.1:0/", "http://[::ffff:127.0.0.1]:{port}/", "http://localhost:{port}/", "http://1e3/"),
+    *(
+        "http://[::1",
+        "http://[::1]:x/",
+        "http://a:99999999/",
+        "http://a:-1/",
+        "//",
+        "http://",
+        "http:///x",
+        "?",
+        "#",
+    ),
+    *(
+        "http://\xff\xfe/",
+        "http://a\x00b/",
+        "http://" + "a" * 300 + ".b/",
+        "http://a..b/",
+        "http://xn--/",
+        "\\\\a\\b",
+    ),
+    *(
+        "http://%/",
+        "http://a%00b/",
+        "http://127.0.0.1:{port}/x",
+        "http://[fe80::1%25lo]/",
+        "http://[v1.x]/",
+        "data:,x",
+    ),
+    *(
+        "http://\u00e9.example/",
+        "http://user@[/",
+        "http://169.254.169.254/",
+        "file:///etc/passwd",
+        "http://0/",
+        "/%zz",
+    ),
+    *(
+        "http://127.0.0.1:0/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://localhost:{port}/",
+        "http://1e3/",
+    ),
 ]
 NUMBERS = [
-    *("-1", "0", "1e400", "nan", "inf", "-inf", "9" * 400, "0x10", "1_0", "\xb2", "+5", " 5", "5, 5", "5, 6", "5;w=0"),
-    *("0;w=99999999999", "99999999999999;w=1", "1;w=", ";w=1", "Thu, 01 Jan 0000 00:00:00 GMT", "Fri, 31 Dec 9999 x"),
+    *(
+        "-1",
+        "0",
+        "1e400",
+        "nan",
+        "inf",
+        "-inf",
+        "9" * 400,
+        "0x10",
+        "1_0",
+        "\xb2",
+        "+5",
+        " 5",
+        "5, 5",
+        "5, 6",
+        "5;w=0",
+    ),
+    *(
+        "0;w=99999999999",
+        "99999999999999;w=1",
+        "1;w=",
+        ";w=1",
+        "Thu, 01 Jan 0000 00:00:00 GMT",
+        "Fri, 31 Dec 9999 x",
+    ),
     *("Mon, 99 Foo 1", "Thu, 01 Jan 1970 00:00:00 +9999999", "1e11", "", "\x00", "5" * 30_000),
 ]
 RANGES = [
@@ -81,7 +151,11 @@ SCHEMES = [
 
 HEADERS = {
     "WWW-Authenticate": [*SCHEMES, *(f'Bearer realm="{url}",service="s"' for url in URLS), *WORDS],
-    "Link": [*(f"<{url}>; rel=next" for url in URLS), *(f'<a>; anchor="{url}"; rel=next' for url in URLS), *WORDS],
+    "Link": [
+        *(f"<{url}>; rel=next" for url in URLS),
+        *(f'<a>; anchor="{url}"; rel=next' for url in URLS),
+        *WORDS,
+    ],
     "Location": [*URLS, *WORDS],
     "Retry-After": NUMBERS,
     "X-Retry-After": NUMBERS,
@@ -92,7 +166,13 @@ HEADERS = {
     "X-RateLimit-Limit": NUMBERS,
     "X-RateLimit-Remaining": NUMBERS,
     "X-RateLimit-Reset": NUMBERS,
-    "Docker-Content-Digest": ["sha256:", "sha256:" + "g" * 64, "sha512:" + "5" * 128, "md5:x", *WORDS],
+    "Docker-Content-Digest": [
+        "sha256:",
+        "sha256:" + "g" * 64,
+        "sha512:" + "5" * 128,
+        "md5:x",
+        *WORDS,
+    ],
     "Content-Type": WORDS,
     "Content-Encoding": ["gzip", "zstd, br", *WORDS],
     "Transfer-Encoding": ["chunked", "gzip, chunked", "identity", *WORDS],
@@ -105,9 +185,43 @@ STATUSES = [200, 206, 301, 307, 308, 401, 403, 404, 416, 429, 500, 503, 520, 530
 
 def bodies() -> list[bytes]:
     """Return bodies that are wrong in some way, for whatever reads them."""
-    odd = [None, True, -1, 1e300, "", "x" * 300, "\ud800", [], {}, [[]], [None, 5, {}], {"a": 1}, 10**40]
-    keys = ["errors", "token", "access_token", "expires_in", "repositories", "tags", "results", "count", "next", "name"]
-    keys += ["manifests", "config", "layers", "mediaType", "schemaVersion", "fsLayers", "history", "subject"]
+    odd = [
+        None,
+        True,
+        -1,
+        1e300,
+        "",
+        "x" * 300,
+        "\ud800",
+        [],
+        {},
+        [[]],
+        [None, 5, {}],
+        {"a": 1},
+        10**40,
+    ]
+    keys = [
+        "errors",
+        "token",
+        "access_token",
+        "expires_in",
+        "repositories",
+        "tags",
+        "results",
+        "count",
+        "next",
+        "name",
+    ]
+    keys += [
+        "manifests",
+        "config",
+        "layers",
+        "mediaType",
+        "schemaVersion",
+        "fsLayers",
+        "history",
+        "subject",
+    ]
     found = [
         b"",
         b"{",
@@ -122,12 +236,16 @@ def bodies() -> list[bytes]:
     ]
     found += [json.dumps({key: value}).encode() for key in keys for value in odd]
     found += [
-        json.dumps({**MANIFEST, key: value}).encode() for key in ("config", "layers", "mediaType") for value in odd
+        json.dumps({**MANIFEST, key: value}).encode()
+        for key in ("config", "layers", "mediaType")
+        for value in odd
     ]
     found += [json.dumps({**INDEX, "manifests": [value]}).encode() for value in odd]
     found += [json.dumps({"errors": [value]}).encode() for value in odd]
     found += [json.dumps({"token": "a", "expires_in": value}).encode() for value in odd]
-    found += [json.dumps({"results": [{"name": value, "repo_name": value}]}).encode() for value in odd]
+    found += [
+        json.dumps({"results": [{"name": value, "repo_name": value}]}).encode() for value in odd
+    ]
     return found
 
 
@@ -147,7 +265,9 @@ WAYS = [
 def ask(host: str, folder: Path, ways: list) -> None:
     """Ask in some ways; what comes is an answer or an error of this program's own."""
     for way in ways:
-        registry = Registry(host, Access(username="u", password="p", login_host=host, patience=QUICK))
+        registry = Registry(
+            host, Access(username="u", password="p", login_host=host, patience=QUICK)
+        )
         message = ""
         try:
             way(registry, folder)
@@ -247,7 +367,11 @@ LINES = [
         b"HTTP/1.1 200 " + b"x" * 70_000,
         b"HTTP/1.1 200 x\r\n" + b"a: b\r\n" * 200,
     ),
-    *(b"HTTP/1.1 200 x\r\n: \r\n\r\n", b"HTTP/1.1 200 x\r\nno colon\r\n\r\n{}", b"HTTP/1.1 200 x\r\n a: b\r\n\r\n"),
+    *(
+        b"HTTP/1.1 200 x\r\n: \r\n\r\n",
+        b"HTTP/1.1 200 x\r\nno colon\r\n\r\n{}",
+        b"HTTP/1.1 200 x\r\n a: b\r\n\r\n",
+    ),
     *(
         b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n" + body
         for body in (b"-5\r\nx", b"zz\r\n", b"5", b"f" * 99)
@@ -256,8 +380,16 @@ LINES = [
         b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n" + body
         for body in (b"5\r\nabcdeXX0\r\n\r\n", b"2;" + b"x" * 70_000)
     ),
-    *(b"HTTP/1.1 200 x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}", b"HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n"),
-    *(b"HTTP/1.1 204 x\r\n\r\n{}", b"HTTP/1.1 304 x\r\n\r\n", b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/0.9 200 x\r\n\r\n{}"),
+    *(
+        b"HTTP/1.1 200 x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}",
+        b"HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n",
+    ),
+    *(
+        b"HTTP/1.1 204 x\r\n\r\n{}",
+        b"HTTP/1.1 304 x\r\n\r\n",
+        b"HTTP/1.1 999 x\r\n\r\n",
+        b"HTTP/0.9 200 x\r\n\r\n{}",
+    ),
     *(
         b"HTTP/1.1 103 x\r\n\r\n" * 40,
         b"HTTP/1.1 100 x\r\n\r\n" * 40,
@@ -269,7 +401,9 @@ LINES = [
 def test_any_answer_may_be_anything(tmp_path):
     rng = random.Random(20261129)
     with RawServer() as server:
-        right = answer(200, ("Link", '</v2/_catalog?last=a>; rel="next"'), body=b'{"repositories":["a"]}')
+        right = answer(
+            200, ("Link", '</v2/_catalog?last=a>; rel="next"'), body=b'{"repositories":["a"]}'
+        )
         broken = [bytes(rng.choice([byte, rng.randrange(256)]) if rng.random() < 0.05 else byte for byte in right)
                   for _ in range(60)]  # fmt: skip
         for data in [*LINES, *broken]:

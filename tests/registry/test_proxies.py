@@ -1,4 +1,5 @@
-"""Which requests go through a proxy: as Go's programs choose it, and never those to this machine."""
+"""Which requests go through a proxy: as Go's programs choose it, and never those to this
+machine."""
 
 import base64
 import os
@@ -21,13 +22,48 @@ from hpc_remetrics.registry.proxies import is_this_machine, proxies_for
 from .conftest import SOON
 
 HOSTS = [
-    *("a.example", "b.a.example", "xa.example", "10.1.2.3", "10.2.0.1", "192.0.2.7", "[2001:db8::7]"),
-    *("[2001:db8:1::7]", "localhost", "127.0.0.1", "127.8.9.1", "[::1]", "registry", "localhost.example"),
+    *(
+        "a.example",
+        "b.a.example",
+        "xa.example",
+        "10.1.2.3",
+        "10.2.0.1",
+        "192.0.2.7",
+        "[2001:db8::7]",
+    ),
+    *(
+        "[2001:db8:1::7]",
+        "localhost",
+        "127.0.0.1",
+        "127.8.9.1",
+        "[::1]",
+        "registry",
+        "localhost.example",
+    ),
 ]
 PORTS = ["", ":5000", ":80", ":443"]
 EXCEPTIONS = [
-    *("", "*", "a.example", ".a.example", "*.a.example", "A.Example", "a.example:5000", ".a.example:5000", ":5000"),
-    *("a.example:443", "a.example:80", "10.1.2.3", "10.1.2.3:5000", "10.1.0.0/16", "10.1.2.3/8", "0.0.0.0/0", "::/0"),
+    *(
+        "",
+        "*",
+        "a.example",
+        ".a.example",
+        "*.a.example",
+        "A.Example",
+        "a.example:5000",
+        ".a.example:5000",
+        ":5000",
+    ),
+    *(
+        "a.example:443",
+        "a.example:80",
+        "10.1.2.3",
+        "10.1.2.3:5000",
+        "10.1.0.0/16",
+        "10.1.2.3/8",
+        "0.0.0.0/0",
+        "::/0",
+    ),
     *("2001:db8::7", "[2001:db8::7]:5000", "2001:db8::/48", "example", "registry", "registry:5000"),
     *(
         " a.example , 10.1.2.3 ",
@@ -50,12 +86,16 @@ def go_program(tmp_path_factory) -> Path:
     source = Path(__file__).parents[1] / "support" / "goproxy" / "main.go"
     places = {"GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
     command = [need("go"), "build", "-o", str(folder / "goproxy"), str(source)]
-    subprocess.run(command, check=True, env={**os.environ, **places}, capture_output=True, text=True)
+    subprocess.run(
+        command, check=True, env={**os.environ, **places}, capture_output=True, text=True
+    )
     return folder / "goproxy"
 
 
 def of_go(program: Path, urls: list[str], variables: dict[str, str]) -> list[str]:
-    done = subprocess.run([program], input="\n".join(urls), env=variables, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program], input="\n".join(urls), env=variables, capture_output=True, text=True, check=True
+    )
     return done.stdout.splitlines()
 
 
@@ -65,12 +105,26 @@ def of_this_program(urls: list[str], variables: dict[str, str]) -> list[str]:
 
 @pytest.mark.slow
 def test_proxies_are_chosen_as_go_chooses_them(go_program):
-    urls = [f"{scheme}://{host}{port}/v2/" for scheme in ("http", "https") for host in HOSTS for port in PORTS]
+    urls = [
+        f"{scheme}://{host}{port}/v2/"
+        for scheme in ("http", "https")
+        for host in HOSTS
+        for port in PORTS
+    ]
     for exceptions in EXCEPTIONS:
-        for names in (("http_proxy", "https_proxy", "no_proxy"), ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")):
-            variables = dict(zip(names, ("http://p.example:3128", "q.example:3129", exceptions), strict=True))
+        for names in (
+            ("http_proxy", "https_proxy", "no_proxy"),
+            ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+        ):
+            variables = dict(
+                zip(names, ("http://p.example:3128", "q.example:3129", exceptions), strict=True)
+            )
             got, right = of_this_program(urls, variables), of_go(go_program, urls, variables)
-            differing = [(url, one, two) for url, one, two in zip(urls, got, right, strict=True) if one != two]
+            differing = [
+                (url, one, two)
+                for url, one, two in zip(urls, got, right, strict=True)
+                if one != two
+            ]
             assert not differing, exceptions
     variables = {"http_proxy": "http://p.example:3128"}
     assert of_this_program(urls, variables) == of_go(go_program, urls, variables)
@@ -86,12 +140,37 @@ def test_what_go_does_not_know_holds_too():
         ("a.example", "a.example."),
         ("a.example.", "a.example"),
     ):
-        assert proxies_for(f"http://{host}:5000/", {"http_proxy": "http://p:1", "no_proxy": exception}) == {}
-    for name in ("127.1", "0x7f.0.0.1", "2130706433", "::ffff:127.0.0.1", "0.0.0.0", "a.localhost", "::"):
+        assert (
+            proxies_for(f"http://{host}:5000/", {"http_proxy": "http://p:1", "no_proxy": exception})
+            == {}
+        )
+    for name in (
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "::ffff:127.0.0.1",
+        "0.0.0.0",
+        "a.localhost",
+        "::",
+    ):
         assert is_this_machine(name)
-        assert proxies_for(f"http://{f'[{name}]' if ':' in name else name}:5000/", {"http_proxy": "http://p:1"}) == {}
-    assert not any(map(is_this_machine, ("localhost.example", "127.example", "126.0.0.1", "", "12.7.0.0.1", "::2")))
-    assert is_loopback_name("127.0.0.1:5000") and is_loopback_name("[::1]") and not is_loopback_name("a.example:5000")
+        assert (
+            proxies_for(
+                f"http://{f'[{name}]' if ':' in name else name}:5000/", {"http_proxy": "http://p:1"}
+            )
+            == {}
+        )
+    assert not any(
+        map(
+            is_this_machine,
+            ("localhost.example", "127.example", "126.0.0.1", "", "12.7.0.0.1", "::2"),
+        )
+    )
+    assert (
+        is_loopback_name("127.0.0.1:5000")
+        and is_loopback_name("[::1]")
+        and not is_loopback_name("a.example:5000")
+    )
 
 
 @pytest.fixture
@@ -123,9 +202,14 @@ def test_so_are_its_token_server_and_what_it_redirects_to(network, token_registr
     assert network.heads == []
 
 
-def test_a_registry_elsewhere_goes_through_the_proxy_unless_it_is_excepted(network, registry, monkeypatch):
+def test_a_registry_elsewhere_goes_through_the_proxy_unless_it_is_excepted(
+    network, registry, monkeypatch
+):
     access = Access(plain_http=("a.example:5000",), patience=replace(SOON, tries=1))
-    for host, line in (("a.example:5000", "GET http://a.example:5000/v2/"), ("b.example", "CONNECT b.example:443")):
+    for host, line in (
+        ("a.example:5000", "GET http://a.example:5000/v2/"),
+        ("b.example", "CONNECT b.example:443"),
+    ):
         with pytest.raises(RegistryError):
             Registry(host, access).manifest("one", "1")
         assert network.heads.pop().startswith(line)
@@ -136,8 +220,11 @@ def test_a_registry_elsewhere_goes_through_the_proxy_unless_it_is_excepted(netwo
     assert network.heads == []
 
 
-def test_a_registry_elsewhere_does_not_lead_to_this_machine_behind_a_proxy(network, registry, locked_registry):
-    """The proxy stands for a registry that redirects: the address is judged, and nobody is asked."""
+def test_a_registry_elsewhere_does_not_lead_to_this_machine_behind_a_proxy(
+    network, registry, locked_registry
+):
+    """The proxy stands for a registry that redirects: the address is judged, and nobody is
+    asked."""
     access = Access(plain_http=("a.example",), patience=replace(SOON, tries=1))
     for target in (
         f"http://{registry.host}/",

@@ -31,7 +31,9 @@ def test_names_of_a_registry_that_is_given_apart():
     assert str(Reference.parse("docker:dind", "localhost:5000")) == "localhost:5000/docker:dind"
 
 
-@pytest.mark.parametrize("text", ["//redis", "docker:", "docker:/a", "docker://", "docker:///a", "docker:docker://a"])
+@pytest.mark.parametrize(
+    "text", ["//redis", "docker:", "docker:/a", "docker://", "docker:///a", "docker:docker://a"]
+)
 def test_what_is_no_name_is_refused(text):
     with pytest.raises(UsageError):
         Reference.parse(text)

@@ -11,7 +11,9 @@ from support.registry import skopeo
 
 @pytest.fixture(scope="module")
 def manifest(registry) -> bytes:
-    return skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/one:1").encode()
+    return skopeo(
+        "inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/one:1"
+    ).encode()
 
 
 def test_a_manifest(registry, manifest, runs):
@@ -19,13 +21,17 @@ def test_a_manifest(registry, manifest, runs):
     assert (runs.folder / "one.json").read_bytes() == manifest
     digest = hashlib.sha256(manifest).hexdigest()
     assert result.stderr.split()[:2] == [f"sha256:{digest}", str(len(manifest))]
-    printed = runs.run(runs.command("fetch", "manifest", f"docker://{registry.host}/one@sha256:{digest}"))
+    printed = runs.run(
+        runs.command("fetch", "manifest", f"docker://{registry.host}/one@sha256:{digest}")
+    )
     assert printed.stdout.encode() == manifest
 
 
 def test_a_config(registry, manifest, runs):
     runs.run(runs.command("fetch", "config", f"{registry.host}/one:1", "-o", "config.json"))
-    config = skopeo("inspect", "--config", "--raw", "--tls-verify=false", f"docker://{registry.host}/one:1")
+    config = skopeo(
+        "inspect", "--config", "--raw", "--tls-verify=false", f"docker://{registry.host}/one:1"
+    )
     assert json.loads((runs.folder / "config.json").read_bytes()) == json.loads(config)
 
 
@@ -33,11 +39,17 @@ def test_a_config_of_an_index(registry, manifest, runs):
     entry = {"mediaType": json.loads(manifest)["mediaType"], "size": len(manifest)}
     entry["digest"] = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
     entries = [
-        {**entry, "platform": {"os": "linux", "architecture": machine}, "annotations": {"n": machine}}
+        {
+            **entry,
+            "platform": {"os": "linux", "architecture": machine},
+            "annotations": {"n": machine},
+        }
         for machine in ("amd64", "arm64")
     ]
     media_type = "application/vnd.oci.image.index.v1+json"
-    registry.put_manifest("one", "both", {"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+    registry.put_manifest(
+        "one", "both", {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
+    )
     reference = f"{registry.host}/one:both"
     result = runs.run(runs.command("fetch", "config", reference, "-o", "x"), code=2)
     assert "linux/amd64, linux/arm64" in result.stderr and "--platform" in result.stderr
@@ -56,7 +68,10 @@ def test_a_blob_that_is_resumed(registry, manifest, runs):
         (runs.folder / "layer").unlink()
         runs.run(runs.command("fetch", "blob", reference, "-o", "layer"))
         assert (runs.folder / "layer").read_bytes() == data
-        assert [one.headers.get("Range") for one in proxy.asked("/blobs/")] == [None, f"bytes=1000-{len(data) - 1}"]
+        assert [one.headers.get("Range") for one in proxy.asked("/blobs/")] == [
+            None,
+            f"bytes=1000-{len(data) - 1}",
+        ]
     assert sorted(path.name for path in runs.folder.iterdir()) == ["layer", "scratch"]
 
 
@@ -65,10 +80,17 @@ def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
     layer = json.loads(manifest)["layers"][0]["digest"]
     os.mkfifo(runs.folder / "pipe")
     (runs.folder / "link").symlink_to("file")
-    for kind, reference in (("manifest", f"{registry.host}/one:1"), ("blob", f"{registry.host}/one@{layer}")):
+    for kind, reference in (
+        ("manifest", f"{registry.host}/one:1"),
+        ("blob", f"{registry.host}/one@{layer}"),
+    ):
         result = runs.run(runs.command("fetch", kind, reference, "-o", "pipe"), code=5)
         assert "pipe is a device or a pipe" in result.stderr
-        runs.run(runs.command("fetch", kind, reference, "-o", "link", *(["--force"] if kind == "blob" else [])))
+        runs.run(
+            runs.command(
+                "fetch", kind, reference, "-o", "link", *(["--force"] if kind == "blob" else [])
+            )
+        )
         # The same bytes again need no word.
         runs.run(runs.command("fetch", kind, reference, "-o", "link"))
         assert (runs.folder / "link").is_symlink()

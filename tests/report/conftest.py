@@ -29,7 +29,10 @@ def datasets(tmp_path_factory) -> dict[str, Path]:
         layout = Layout(folder / f"{name}-layout")
         build(layout, folder)
         found[name] = folder / f"{name}.h5"
-        runs.run(runs.analyze(f"oci:{layout.finish()}", found[name], ranks=3 if name == "fifty" else 0), code)
+        runs.run(
+            runs.analyze(f"oci:{layout.finish()}", found[name], ranks=3 if name == "fifty" else 0),
+            code,
+        )
     return found
 
 
@@ -38,7 +41,9 @@ def _nothing(layout: Layout, folder: Path) -> None:
 
 
 def _one(layout: Layout, folder: Path) -> None:
-    layout.image("library/one:1", [layout.layer(tars.file(b"hello", b"hello\n") + tars.END, "gzip")])
+    layout.image(
+        "library/one:1", [layout.layer(tars.file(b"hello", b"hello\n") + tars.END, "gzip")]
+    )
 
 
 def _fifty(layout: Layout, folder: Path) -> None:
@@ -47,7 +52,8 @@ def _fifty(layout: Layout, folder: Path) -> None:
     layers.append(layout.layer(tar_of_odd_things(folder / "tree"), "gzip"))
     for number in range(30):
         files = [
-            tars.file(b"srv/%d/$file_%d.txt" % (n, n), b"text\n" * (n * number)) for n in range(rng.randrange(1, 40))
+            tars.file(b"srv/%d/$file_%d.txt" % (n, n), b"text\n" * (n * number))
+            for n in range(rng.randrange(1, 40))
         ]
         layers.append(layout.layer(b"".join(files) + tars.END, packers[number % 3]))
     layers.append(layout.layer(tars.file(b"cut", b"x") + b"\xff" * 512, "plain"))

@@ -1,4 +1,5 @@
-"""Every figure, at no image, one and fifty: nothing is cut, nothing overlaps, no panel is empty without saying so."""
+"""Every figure, at no image, one and fifty: nothing is cut, nothing overlaps, no panel is empty
+without saying so."""
 
 import os
 import re
@@ -39,7 +40,9 @@ def canvas(datasets, monkeypatch, scale, number):
         canvas = drawn(FIGURES[number], numbers_of(dataset))
         monkeypatch.setattr(Text, "draw", record)
         canvas.draw_without_rendering()
-        canvas.texts_drawn = [(text.get_text(), text.get_window_extent()) for text in dict.fromkeys(drawn_texts)]
+        canvas.texts_drawn = [
+            (text.get_text(), text.get_window_extent()) for text in dict.fromkeys(drawn_texts)
+        ]
         yield canvas
 
 
@@ -69,7 +72,12 @@ def _parts(figure):
 def _no_text_is_cut_or_covered(canvas):
     whole = canvas.bbox
     for text, box in canvas.texts_drawn:
-        inside = whole.x0 - 1 <= box.x0 and box.x1 <= whole.x1 + 1 and whole.y0 - 1 <= box.y0 and box.y1 <= whole.y1 + 1
+        inside = (
+            whole.x0 - 1 <= box.x0
+            and box.x1 <= whole.x1 + 1
+            and whole.y0 - 1 <= box.y0
+            and box.y1 <= whole.y1 + 1
+        )
         assert inside, f"{text!r} is cut: {box} of {whole}"
     for (one, a), (other, b) in combinations(canvas.texts_drawn, 2):
         wide, high = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
@@ -92,8 +100,16 @@ def _everything_is_in_view(axes):
             continue
         x, y = (np.asarray(values, float) for values in line.get_data())
         x, y = x[np.isfinite(y)], y[np.isfinite(y)]
-        assert (x >= left - 1e-9).all() and (x <= right * (1 + 1e-9)).all(), (line.get_label(), x, (left, right))
-        assert (y >= bottom - 1e-9).all() and (y <= top + 1e-9).all(), (line.get_label(), y, (bottom, top))
+        assert (x >= left - 1e-9).all() and (x <= right * (1 + 1e-9)).all(), (
+            line.get_label(),
+            x,
+            (left, right),
+        )
+        assert (y >= bottom - 1e-9).all() and (y <= top + 1e-9).all(), (
+            line.get_label(),
+            y,
+            (bottom, top),
+        )
     for bar in axes.patches:
         if hasattr(bar, "get_width"):
             assert bar.get_x() + bar.get_width() <= right * (1 + 1e-9)
@@ -112,7 +128,9 @@ def _look(handle):
 def files(datasets):
     with hpc_remetrics.open(datasets["fifty"]) as dataset:
         numbers = numbers_of(dataset)
-        return {number: images(FIGURES[number], numbers, ("png", "svg", "pdf")) for number in (1, 11)}
+        return {
+            number: images(FIGURES[number], numbers, ("png", "svg", "pdf")) for number in (1, 11)
+        }
 
 
 @pytest.mark.parametrize("number", [1, 11])
@@ -126,9 +144,17 @@ def test_fonts_print_and_files_are_what_they_are_called(files, number):
 @pytest.mark.parametrize("number", [1, 11])
 def test_no_file_tells_when_it_was_drawn(files, number):
     found = files[number]
-    assert b"Date" not in found["pdf"] and b"<dc:date>" not in found["svg"] and b"Time" not in found["png"]
+    assert (
+        b"Date" not in found["pdf"]
+        and b"<dc:date>" not in found["svg"]
+        and b"Time" not in found["png"]
+    )
     # All that a PNG says in words is which program drew it.
-    assert found["png"].count(b"tEXt") == found["png"].count(b"tEXtSoftware\0figure by hpc_remetrics") == 1
+    assert (
+        found["png"].count(b"tEXt")
+        == found["png"].count(b"tEXtSoftware\0figure by hpc_remetrics")
+        == 1
+    )
 
 
 def test_the_users_settings_stay_as_they_are(datasets):
@@ -147,11 +173,15 @@ def test_the_users_settings_stay_as_they_are(datasets):
 
 
 def test_the_command(runs, datasets):
-    result = runs.run(runs.command("plot", datasets["fifty"], "-o", "out", "--figure", 14, "--figure", 2))
+    result = runs.run(
+        runs.command("plot", datasets["fifty"], "-o", "out", "--figure", 14, "--figure", 2)
+    )
     assert result.stderr.count("\n") == 2
     names = {path.name for path in (runs.folder / "out").iterdir()}
     assert names == {f"{FIGURES[n].file}.{form}" for n in (2, 14) for form in ("png", "svg", "pdf")}
-    result = runs.run(runs.command("plot", datasets["empty"], "-o", "out", "--figure", 1, "--format", "pdf"))
+    result = runs.run(
+        runs.command("plot", datasets["empty"], "-o", "out", "--figure", 1, "--format", "pdf")
+    )
     assert "the dataset is empty" in result.stderr
     for words, code, text in (
         (("plot", datasets["one"], "--figure", 99), 2, "there is no figure 99"),
@@ -180,7 +210,9 @@ def test_a_matplotlibrc_of_the_current_directory_is_not_read(tmp_path, what):
         "with style(): new_figure(1, 'x')\n"
         "import os, matplotlib; print(os.getcwd(), matplotlib.rcParams['backend'])"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[0] == str(tmp_path)
     assert "evil" not in result.stdout

@@ -1,4 +1,5 @@
-"""The HTML page in a real browser, at the width of a desk and of a phone: whole, quiet, and nothing leaves it."""
+"""The HTML page in a real browser, at the width of a desk and of a phone: whole, quiet, and nothing
+leaves it."""
 
 import json
 import re
@@ -43,7 +44,9 @@ class Outline(HTMLParser):
         self.ids.add(values.get("id"))
         if values.get("href", "").startswith("#"):
             self.links.add(values["href"][1:])
-        self.urls |= {values[name] for name in ("src", "href", "srcset", "action") if name in values}
+        self.urls |= {
+            values[name] for name in ("src", "href", "srcset", "action") if name in values
+        }
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -76,7 +79,9 @@ def test_in_a_browser(pages, tmp_path, scale, width, height, phone):
         assert [url for url in asked[1:] if not url.startswith("data:")] == []
         assert browser.run("return innerWidth") == width
         assert browser.run("return document.documentElement.scrollWidth") <= width
-        images = browser.run("return [...document.images].map(one => one.complete && one.naturalWidth > 300)")
+        images = browser.run(
+            "return [...document.images].map(one => one.complete && one.naturalWidth > 300)"
+        )
         assert images == [True] * len(FIGURES)
         low = browser.run(
             "return [...document.querySelectorAll('p,li,dd,td,figcaption')].filter(one => one.textContent"
@@ -112,7 +117,9 @@ def test_the_command(runs, datasets):
     result = runs.run(runs.command("report", datasets["one"], "--html", "page.html"))
     assert (runs.folder / "page.html").read_text().startswith("<!doctype html>")
     assert result.stdout == "" and result.stderr.count("\n") == 1
-    result = runs.run(runs.command("report", datasets["one"], "--html", "/dev/null/page.html"), code=5)
+    result = runs.run(
+        runs.command("report", datasets["one"], "--html", "/dev/null/page.html"), code=5
+    )
     assert result.stderr.count("\n") == 1
     runs.run(runs.command("report", datasets["one"], "--html", "x", "--json"), code=2)
 

@@ -1,4 +1,5 @@
-"""Ends that come before there is anything to end: code 4 from the first line on, and no traceback of anybody."""
+"""Ends that come before there is anything to end: code 4 from the first line on, and no traceback
+of anybody."""
 
 import shutil
 import signal
@@ -17,7 +18,11 @@ JOBS = {
 def begin(runs, words, ranks):
     # A misspelt variable makes the first line one that is printed before anything is done.
     environ = {"REMETRICS_SCRACH": "x", "REMETRICS_SCRATCH": str(runs.scratch)}
-    command = ["env", *(f"{name}={value}" for name, value in environ.items()), *runs.command(*words, ranks=ranks)]
+    command = [
+        "env",
+        *(f"{name}={value}" for name, value in environ.items()),
+        *runs.command(*words, ranks=ranks),
+    ]
     return subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.PIPE, text=True)
 
 

@@ -1,4 +1,5 @@
-"""Modules that lie in the current directory, by whoever: none of them is run by what the program starts."""
+"""Modules that lie in the current directory, by whoever: none of them is run by what the program
+starts."""
 
 import os
 import subprocess
@@ -10,8 +11,30 @@ import h5py
 import pytest
 
 NAMES = (
-    *("json", "numpy", "mpi4py", "mmap", "ctypes", "encodings", "socket", "errno", "hashlib", "isal", "magic"),
-    *("sitecustomize", "usercustomize", "hpc_remetrics", "backports", "codecs", "os", "fcntl", "requests", "h5py"),
+    *(
+        "json",
+        "numpy",
+        "mpi4py",
+        "mmap",
+        "ctypes",
+        "encodings",
+        "socket",
+        "errno",
+        "hashlib",
+        "isal",
+        "magic",
+    ),
+    *(
+        "sitecustomize",
+        "usercustomize",
+        "hpc_remetrics",
+        "backports",
+        "codecs",
+        "os",
+        "fcntl",
+        "requests",
+        "h5py",
+    ),
 )
 
 
@@ -21,7 +44,9 @@ def trap(runs):
     marks = runs.folder / "marks"
     marks.mkdir()
     for name in NAMES:
-        code = f"import pathlib; pathlib.Path({str(marks / name)!r}).touch()\nraise SystemExit(77)\n"
+        code = (
+            f"import pathlib; pathlib.Path({str(marks / name)!r}).touch()\nraise SystemExit(77)\n"
+        )
         package = name in ("mpi4py", "encodings", "backports", "numpy", "h5py")
         path = runs.folder / (f"{name}/__init__.py" if package else f"{name}.py")
         path.parent.mkdir(exist_ok=True)
@@ -39,13 +64,20 @@ def program() -> str:
 def run(runs, *words, **environ):
     environment = {**os.environ, "REMETRICS_SCRATCH": str(runs.scratch), **environ}
     return subprocess.run(
-        [program(), *map(str, words)], cwd=runs.folder, capture_output=True, text=True, timeout=300, env=environment
+        [program(), *map(str, words)],
+        cwd=runs.folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
     )
 
 
 def test_the_child_and_the_tool(runs, trap, layout):
     tool = "python3 -I -c 'print(1)' && env > env.txt"
-    result = run(runs, "analyze", f"oci:{layout}", "-o", "out.h5", "--exec", f"true {{dir}}; {tool}")
+    result = run(
+        runs, "analyze", f"oci:{layout}", "-o", "out.h5", "--exec", f"true {{dir}}; {tool}"
+    )
     assert (trap(), result.returncode) == ([], 0), result.stderr
 
 
@@ -53,12 +85,15 @@ def test_the_doctors_probes(runs, trap):
     result = run(runs, "doctor")
     assert trap() == []
     for name in ("MPI", "mpirun", "locks"):
-        assert any(line.startswith(f"ok    {name} ") for line in result.stdout.splitlines()), result.stdout
+        assert any(line.startswith(f"ok    {name} ") for line in result.stdout.splitlines()), (
+            result.stdout
+        )
 
 
 @pytest.mark.parametrize("path", ["", ":", "/nonexistent:", ":/nonexistent"])
 def test_an_empty_item_of_the_path_is_nobodys_wish(runs, layout, path):
-    """The rank itself follows PYTHONPATH as Python does; what it starts does not take the empty item along."""
+    """The rank itself follows PYTHONPATH as Python does; what it starts does not take the empty
+    item along."""
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -75,7 +110,12 @@ def test_a_directory_that_the_user_names_is_taken(runs):
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
     environment = {**os.environ, "PYTHONPATH": str(runs.folder)}
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=runs.folder, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=runs.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert str(runs.folder) in result.stdout.splitlines()
 
@@ -88,7 +128,10 @@ def test_a_users_own_module_costs_no_layer(runs, layout):
 
 
 def test_secrets_reach_neither_child_nor_tool(runs, layout):
-    secrets = {"REMETRICS_PASSWORD": "geheim1", "DOCKER_AUTH_CONFIG": '{"auths": {"x": {"auth": "geheim2"}}}'}
+    secrets = {
+        "REMETRICS_PASSWORD": "geheim1",
+        "DOCKER_AUTH_CONFIG": '{"auths": {"x": {"auth": "geheim2"}}}',
+    }
     child = "grep -l 'profile.child import [r]un' /proc/[0-9]*/cmdline 2>/dev/null | sed s/cmdline/environ/ | xargs cat"
     command = f"(env; {child}) >> seen; test -d {{dir}} # geheim3"
     result = run(runs, "analyze", f"oci:{layout}", "-o", "out.h5", "--exec", command, **secrets)

@@ -35,7 +35,8 @@ def test_64_ranks_give_the_same(runs, layout, truth, same):
 
 
 def kill_all(process):
-    """Kill a job with all its ranks and children, wherever they are: mpirun gives each rank a session of its own."""
+    """Kill a job with all its ranks and children, wherever they are: mpirun gives each rank a
+    session of its own."""
     everything = [*psutil.Process(process.pid).children(recursive=True), process]
     for one in everything:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -51,7 +52,9 @@ def killed_run(command, folder, seconds):
     """
     begun = time.monotonic()
     with open(folder / "said", "w+") as said:
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            command, cwd=folder, start_new_session=True, stdout=said, stderr=said
+        )
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -64,12 +67,16 @@ def killed_run(command, folder, seconds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
-def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout, truth, same, ranks):
-    """Kills at 30 random moments; each start resumes, until the dataset is there; then the next begins anew."""
+def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(
+    runs, layout, truth, same, ranks
+):
+    """Kills at 30 random moments; each start resumes, until the dataset is there; then the next
+    begins anew."""
     rng = random.Random(7 + ranks)
     output, parts = runs.folder / "out.h5", runs.folder / "out.h5.parts"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
-    # The shortest whole run so far: what else the machine does must not move the kills behind the end.
+    # The shortest whole run so far: what else the machine does must not move the kills behind the
+    # end.
     whole, kills = 30.0, 0
     while kills < 30:
         seconds = killed_run(command, runs.folder, rng.uniform(0.05, 1.0) * whole)
@@ -85,10 +92,14 @@ def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout,
     same(truth, output)
 
 
-def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs, layout, truth, same):
+def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(
+    runs, layout, truth, same
+):
     output = runs.folder / "out.h5"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
-    process = subprocess.Popen(command, cwd=runs.folder, start_new_session=True, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=runs.folder, start_new_session=True, stderr=subprocess.DEVNULL
+    )
     victim = None
     until = time.monotonic() + 60
     while victim is None and time.monotonic() < until and process.poll() is None:

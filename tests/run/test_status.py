@@ -18,7 +18,9 @@ def status(runs, output):
 def test_shares_one_by_one_then_the_gather(runs, layout, truth, same):
     output = runs.folder / "out.h5"
     for number in (1, 2, 3):
-        result = runs.run(runs.analyze(f"oci:{layout}", output, "--share", f"{number}/3", ranks=2 * (number - 1)))
+        result = runs.run(
+            runs.analyze(f"oci:{layout}", output, "--share", f"{number}/3", ranks=2 * (number - 1))
+        )
         assert "this share is done" in result.stderr
         assert not output.exists()
         now = status(runs, output)
@@ -84,7 +86,11 @@ def test_run_holds_what_every_rank_of_every_job_did(runs, layout):
 def test_notes_that_can_not_be_read_are_passed_over(runs, layout):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output))
-    for name, text in (("job-a.json", "{"), ("job-b.json", "[]"), ("job-c.json", '{"format": 1, "what": 2}')):
+    for name, text in (
+        ("job-a.json", "{"),
+        ("job-b.json", "[]"),
+        ("job-c.json", '{"format": 1, "what": 2}'),
+    ):
         (runs.folder / "out.h5.parts" / name).write_text(text)
     assert len(status(runs, output)["jobs"]) == 1
     os.unlink(output)

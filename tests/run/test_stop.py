@@ -1,4 +1,5 @@
-"""Stops, faults and mistakes in a whole run: the right exit code, the accounting adds up, one clear line."""
+"""Stops, faults and mistakes in a whole run: the right exit code, the accounting adds up, one clear
+line."""
 
 import bz2
 import contextlib
@@ -35,7 +36,8 @@ def children_of(process):
 
 
 def child_at_the_slow_layer(process):
-    """Wait until a child reads the slow layer, so that all before it are whole; return the child."""
+    """Wait until a child reads the slow layer, so that all before it are whole; return the
+    child."""
     name = hashlib.sha256(slow_layer()).hexdigest()
 
     def found():
@@ -77,7 +79,13 @@ def put(layout, data):
 def slow_layer() -> bytes:
     members = 400
     block = bytearray(b"zeros".ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2)
-    block += f"{members << 26:o}".rjust(12, "0").encode() + b"00000000000\0" + b" " * 8 + b"0" + bytes(355)
+    block += (
+        f"{members << 26:o}".rjust(12, "0").encode()
+        + b"00000000000\0"
+        + b" " * 8
+        + b"0"
+        + bytes(355)
+    )
     block[148:156] = f"{sum(block):06o}\0 ".encode()
     return bz2.compress(bytes(block)) + members * bz2.compress(bytes(64 << 20), 9)
 
@@ -85,12 +93,21 @@ def slow_layer() -> bytes:
 # Not a Ctrl-C under mpirun, which takes it for itself.
 @pytest.mark.parametrize(
     ("number", "ranks"),
-    [(signal.SIGTERM, 0), (signal.SIGUSR1, 0), (signal.SIGINT, 0), (signal.SIGTERM, 2), (signal.SIGUSR1, 2)],
+    [
+        (signal.SIGTERM, 0),
+        (signal.SIGUSR1, 0),
+        (signal.SIGINT, 0),
+        (signal.SIGTERM, 2),
+        (signal.SIGUSR1, 2),
+    ],
 )
 def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, number, ranks):
     output = runs.folder / "out.h5"
     process = subprocess.Popen(
-        runs.analyze(f"oci:{endless}", output, *LIFTED, ranks=ranks), cwd=runs.folder, stderr=subprocess.PIPE, text=True
+        runs.analyze(f"oci:{endless}", output, *LIFTED, ranks=ranks),
+        cwd=runs.folder,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     child_at_the_slow_layer(process)
     process.send_signal(number)
@@ -113,7 +130,10 @@ def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
         statuses = file["layers/status"][:].tolist()
         assert statuses.count(0) == len(statuses) - 1
         assert len(file["failures/digest"]) == 1
-        causes = {number: word for word, number in h5py.check_enum_dtype(file["failures/cause"].dtype).items()}
+        causes = {
+            number: word
+            for word, number in h5py.check_enum_dtype(file["failures/cause"].dtype).items()
+        }
         assert causes[int(file["failures/cause"][0])] in ("killed", "limit_time")
 
 

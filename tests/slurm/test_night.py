@@ -1,4 +1,5 @@
-"""One job through a night: it meets its time limit, is requeued, loses a node, is requeued, and ends."""
+"""One job through a night: it meets its time limit, is requeued, loses a node, is requeued, and
+ends."""
 
 import json
 from pathlib import Path
@@ -24,9 +25,21 @@ def test_a_job_through_a_night_gives_the_dataset_of_a_quiet_run(slurm, layout, t
     calm = tmp_path / "calm"
     # Each layer takes some seconds, without the CPU time, until the night is over.
     tool = f"test -e {calm} || sleep 9; : {{dir}}"
-    words = [f"oci:{layout}", "-o", output, "--scratch", tmp_path, "--publish-seconds", "0.1", "--exec", tool]
+    words = [
+        f"oci:{layout}",
+        "-o",
+        output,
+        "--scratch",
+        tmp_path,
+        "--publish-seconds",
+        "0.1",
+        "--exec",
+        tool,
+    ]
     job = slurm.sbatch(
-        *("-N", 2, "-n", 3, "--time=1", "--signal=B:USR1@45", SCRIPTS / "analyze.sbatch"), *words, folder=tmp_path
+        *("-N", 2, "-n", 3, "--time=1", "--signal=B:USR1@45", SCRIPTS / "analyze.sbatch"),
+        *words,
+        folder=tmp_path,
     )
     log = tmp_path / f"remetrics-{job}.log"
 
@@ -39,7 +52,13 @@ def test_a_job_through_a_night_gives_the_dataset_of_a_quiet_run(slurm, layout, t
     slurm.run("scontrol", "update", f"JobId={job}", "TimeLimit=10")
     slurm.wait_for(lambda: slurm.show(job)["JobState"] == "RUNNING", 90, log.read_text)
     slurm.wait_for(lambda: status(slurm, output)["ledger"]["ok"] > done, 90, log.read_text)
-    lost = slurm.show(job)["NodeList"].removeprefix("n[").removesuffix("]").replace("-", ",").split(",")[-1]
+    lost = (
+        slurm.show(job)["NodeList"]
+        .removeprefix("n[")
+        .removesuffix("]")
+        .replace("-", ",")
+        .split(",")[-1]
+    )
     slurm.kill_node(f"n{lost}")
     calm.touch()
     slurm.wait_for(lambda: restarts(slurm, job) == 2, 120, log.read_text)

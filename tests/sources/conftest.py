@@ -23,9 +23,12 @@ def demo(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory) -> Path:
-    """The folder of an OCI layout with an image of three layers, gzip as every tool takes it, and others."""
+    """The folder of an OCI layout with an image of three layers, gzip as every tool takes it, and
+    others."""
     layout = Layout(tmp_path_factory.mktemp("sources") / "layout")
-    layers = [layout.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")]
+    layers = [
+        layout.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")
+    ]
     layout.image(IMAGE, layers)
     layout.image("real/other:1", layers[:2])
     layout.image("real/other:2", layers[1:])
@@ -35,7 +38,9 @@ def layout(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def chosen(layout):
     """The first of its images."""
-    return next(image for image in resolve(open_source(f"oci:{layout}")).images if image.name == IMAGE)
+    return next(
+        image for image in resolve(open_source(f"oci:{layout}")).images if image.name == IMAGE
+    )
 
 
 @pytest.fixture(scope="session")

@@ -85,8 +85,13 @@ def test_docker_schema_1(chosen, skopeo, tmp_path):
     assert [f"sha256:{digest.hex}" for digest in digests(image)] == [
         layer["blobSum"] for layer in reversed(told["fsLayers"])
     ]
-    unpacked = [hashlib.sha256(gunzipped(bytes_of(f"dir:{tmp_path}/image", one))).digest() for one in image.layers]
-    assert [digest for digest in unpacked if digest != empty_layer()] == [one.raw for one in diff_ids(chosen)]
+    unpacked = [
+        hashlib.sha256(gunzipped(bytes_of(f"dir:{tmp_path}/image", one))).digest()
+        for one in image.layers
+    ]
+    assert [digest for digest in unpacked if digest != empty_layer()] == [
+        one.raw for one in diff_ids(chosen)
+    ]
 
 
 def gunzipped(data):
@@ -145,7 +150,11 @@ def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
     (folder / "config.json").write_bytes(config)
     entries = [
         {"Config": "config.json", "RepoTags": ["old/one:1", "old/one:2"], "Layers": names},
-        {"Config": "config.json", "RepoTags": None, "Layers": ["f" * 64 + "/layer.tar", *names[1:]]},
+        {
+            "Config": "config.json",
+            "RepoTags": None,
+            "Layers": ["f" * 64 + "/layer.tar", *names[1:]],
+        },
     ]
     (folder / "manifest.json").write_text(json.dumps(entries))
     (folder / "repositories").write_text(json.dumps({"old/one": {"1": "x"}}))
@@ -155,14 +164,26 @@ def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
     assert {"old/one:1", "old/one:2"} < {image.name for image in images}
     assert len(images) == 3
     assert all(diff_ids(image) == diff_ids(chosen) for image in images)
-    assert len({digest for image in images for digest in digests(image)}) == len(set(diff_ids(chosen)))
+    assert len({digest for image in images for digest in digests(image)}) == len(
+        set(diff_ids(chosen))
+    )
 
 
 def test_every_form_gives_the_same_files(chosen, skopeo, tmp_path):
     """Compressed or not, a layer's tar is the same."""
     skopeo(f"docker-archive:{tmp_path}/image.tar:a:1")
-    skopeo(f"dir:{tmp_path}/dir", "--dest-compress", "--dest-compress-format", "zstd", "--format", "oci")
-    plain, packed = only_image(f"docker-archive:{tmp_path}/image.tar"), only_image(f"dir:{tmp_path}/dir")
+    skopeo(
+        f"dir:{tmp_path}/dir",
+        "--dest-compress",
+        "--dest-compress-format",
+        "zstd",
+        "--format",
+        "oci",
+    )
+    plain, packed = (
+        only_image(f"docker-archive:{tmp_path}/image.tar"),
+        only_image(f"dir:{tmp_path}/dir"),
+    )
     assert diff_ids(plain) == diff_ids(packed) == diff_ids(chosen)
 
 
@@ -170,11 +191,23 @@ def test_demo_is_accepted_by_other_tools(demo, tmp_path):
     names = {image.name for image in resolve(open_source(f"oci:{demo}")).images}
     for name in sorted(names)[:3]:
         told = subprocess.run(
-            [need("skopeo"), "inspect", f"oci:{demo}:{name}"], check=True, capture_output=True, text=True
+            [need("skopeo"), "inspect", f"oci:{demo}:{name}"],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         assert json.loads(told.stdout)["Layers"]
-    subprocess.run([need("umoci"), "stat", "--image", f"{demo}:demo/app:2"], check=True, capture_output=True)
-    command = [need("umoci"), "unpack", "--rootless", "--image", f"{demo}:demo/python:core", tmp_path / "bundle"]
+    subprocess.run(
+        [need("umoci"), "stat", "--image", f"{demo}:demo/app:2"], check=True, capture_output=True
+    )
+    command = [
+        need("umoci"),
+        "unpack",
+        "--rootless",
+        "--image",
+        f"{demo}:demo/python:core",
+        tmp_path / "bundle",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     assert any((tmp_path / "bundle" / "rootfs").rglob("os.py"))
 
@@ -182,7 +215,9 @@ def test_demo_is_accepted_by_other_tools(demo, tmp_path):
 def test_demo_is_the_same_every_time(demo, tmp_path):
     open_source(f"demo:{tmp_path}/again").prepare()
     first = {path.name: path.read_bytes() for path in (demo / "blobs" / "sha256").iterdir()}
-    second = {path.name: path.read_bytes() for path in (tmp_path / "again" / "blobs" / "sha256").iterdir()}
+    second = {
+        path.name: path.read_bytes() for path in (tmp_path / "again" / "blobs" / "sha256").iterdir()
+    }
     assert first == second
     assert (demo / "index.json").read_bytes() == (tmp_path / "again" / "index.json").read_bytes()
 
@@ -200,7 +235,8 @@ def test_what_is_no_layer_is_counted_apart(demo):
 
 
 @pytest.mark.parametrize(
-    "reference", ["", "oci", "oci:", "docker-archive:", "dir:", "seed2017:", "x:/tmp", "/tmp", "oci /tmp"]
+    "reference",
+    ["", "oci", "oci:", "docker-archive:", "dir:", "seed2017:", "x:/tmp", "/tmp", "oci /tmp"],
 )
 def test_what_is_no_reference(reference):
     with pytest.raises(UsageError) as error:
@@ -235,7 +271,9 @@ def test_the_bare_name_of_an_image_is_answered_with_its_reference(reference, mea
     assert f"write {meant}" in str(error.value)
 
 
-@pytest.mark.parametrize("reference", ["docker:me:canary@host/a", "./nginx", "image.tar", "/tmp/a:1", "A:1", "docker:"])
+@pytest.mark.parametrize(
+    "reference", ["docker:me:canary@host/a", "./nginx", "image.tar", "/tmp/a:1", "A:1", "docker:"]
+)
 def test_what_is_no_name_of_an_image_is_not_taken_for_one(reference):
     with pytest.raises(UsageError) as error:
         open_source(reference)

@@ -1,4 +1,5 @@
-"""Archives of images that are cut, compressed, or lead outside: one line for a person, never a file elsewhere."""
+"""Archives of images that are cut, compressed, or lead outside: one line for a person, never a file
+elsewhere."""
 
 import io
 import json
@@ -42,13 +43,16 @@ def saved(skopeo, tmp_path_factory):
 @pytest.mark.parametrize("packer", ["gzip", "zstd", "bzip2", "xz"])
 def test_a_compressed_archive_is_named_with_the_command_to_unpack_it(saved, tmp_path, packer):
     packed = tmp_path / "saved.tar.x"
-    packed.write_bytes(subprocess.run([packer, "-c", saved], check=True, capture_output=True).stdout)
+    packed.write_bytes(
+        subprocess.run([packer, "-c", saved], check=True, capture_output=True).stdout
+    )
     with pytest.raises(SourceError, match=f"compressed with {packer}.*unpack it first"):
         resolve(open_source(f"docker-archive:{packed}"))
 
 
 def test_every_cut_is_said(saved, tmp_path):
-    """Cut anywhere but in the padding at the end, it is no archive, or what is cut off is missing."""
+    """Cut anywhere but in the padding at the end, it is no archive, or what is cut off is
+    missing."""
     data = saved.read_bytes()
     want = resolve(open_source(f"docker-archive:{saved}"))
     cut = tmp_path / "cut.tar"
@@ -85,11 +89,27 @@ def test_links_in_a_circle_end(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{}", b"null", b"[3]", b'[{"Layers": 5}]', b'[{"Config": {}, "Layers": [{}]}]', b"\xff", b"[" * 99_999]
-    + [json.dumps([{**ENTRY, "RepoTags": tags}]).encode() for tags in ("x", [5], {}, ["a" * 100_000, "\x1b[2J"])],
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"[3]",
+        b'[{"Layers": 5}]',
+        b'[{"Config": {}, "Layers": [{}]}]',
+        b"\xff",
+        b"[" * 99_999,
+    ]
+    + [
+        json.dumps([{**ENTRY, "RepoTags": tags}]).encode()
+        for tags in ("x", [5], {}, ["a" * 100_000, "\x1b[2J"])
+    ],
 )
 def test_a_manifest_that_is_none(tmp_path, text):
-    members = [tars.file(b"config.json", CONFIG), tars.file(b"layer.tar", tars.END), tars.file(b"manifest.json", text)]
+    members = [
+        tars.file(b"config.json", CONFIG),
+        tars.file(b"layer.tar", tars.END),
+        tars.file(b"manifest.json", text),
+    ]
     catalog, said = outcome(archive(tmp_path, *members))
     assert "\n" not in said
     assert "\x1b" not in said
@@ -98,7 +118,11 @@ def test_a_manifest_that_is_none(tmp_path, text):
 
 def test_an_oci_archive_whose_blobs_lie_outside(tmp_path):
     digest = "ab" * 32
-    entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": f"sha256:{digest}", "size": 5}
+    entry = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": f"sha256:{digest}",
+        "size": 5,
+    }
     index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
     blob = tars.header(f"blobs/sha256/{digest}".encode(), b"2", link=b"/etc/passwd")
     path = tmp_path / "oci.tar"

@@ -1,4 +1,5 @@
-"""Manifests that nobody checked: every one ends in an image, a count apart, or one line for a person."""
+"""Manifests that nobody checked: every one ends in an image, a count apart, or one line for a
+person."""
 
 import copy
 import gzip
@@ -30,17 +31,27 @@ class Place:
     def __init__(self, folder):
         self.layout = Layout(folder / "layout")
         self.layer = self.layout.blob(gzip.compress(b""), LAYER)
-        self.config = self.document({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": []}}, CONFIG)
+        self.config = self.document(
+            {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": []}}, CONFIG
+        )
 
     def document(self, value, media_type):
         return self.layout.blob(json.dumps(value).encode(), media_type)
 
     def manifest(self, *layers, **more):
-        value = {"schemaVersion": 2, "mediaType": MANIFEST, "config": self.config, "layers": list(layers), **more}
+        value = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self.config,
+            "layers": list(layers),
+            **more,
+        }
         return self.document({key: one for key, one in value.items() if one is not None}, MANIFEST)
 
     def index(self, *members, **more):
-        return self.document({"schemaVersion": 2, "mediaType": INDEX, "manifests": list(members), **more}, INDEX)
+        return self.document(
+            {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(members), **more}, INDEX
+        )
 
     def resolve(self, *descriptors, platforms=()):
         self.layout.index = list(descriptors)
@@ -57,10 +68,13 @@ def place(tmp_path):
 
 
 def test_an_index_within_itself_ends(place):
-    """A true cycle can't be made of digests; one of a wrong digest can, and so can a very deep chain."""
+    """A true cycle can't be made of digests; one of a wrong digest can, and so can a very deep
+    chain."""
     path = place.layout.path(HEX)
     entry = {"mediaType": INDEX, "digest": f"sha256:{HEX}", "size": 10}
-    path.write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry, entry]}))
+    path.write_text(
+        json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry, entry]})
+    )
     catalog = place.resolve(entry)
     assert catalog.images == []
     assert {skipped.cause for skipped in catalog.skipped} == {"bad_manifest"}
@@ -103,7 +117,9 @@ def test_an_index_of_too_many_manifests_is_one_thing_counted_apart(place):
 
 def test_an_image_of_too_many_layers_is_one_thing_counted_apart(place):
     many = place.manifest(*(gone(number, LAYER) for number in range(20_000)))
-    digests = [{"blobSum": f"sha256:{hashlib.sha256(b'%d' % n).hexdigest()}"} for n in range(20_000)]
+    digests = [
+        {"blobSum": f"sha256:{hashlib.sha256(b'%d' % n).hexdigest()}"} for n in range(20_000)
+    ]
     schema1 = place.document(
         {"schemaVersion": 1, "fsLayers": digests, "history": []},
         "application/vnd.docker.distribution.manifest.v1+json",
@@ -154,7 +170,9 @@ def test_a_digest_that_is_none_never_becomes_a_path(place, digest, where):
     assert all(not image.layers for image in catalog.images)
     assert {skipped.cause for skipped in catalog.skipped} <= {"bad_digest", "bad_manifest"}
     assert catalog.skipped
-    assert all(len(skipped.digest) < 1000 and "\n" not in skipped.message for skipped in catalog.skipped)
+    assert all(
+        len(skipped.digest) < 1000 and "\n" not in skipped.message for skipped in catalog.skipped
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +196,9 @@ def test_what_is_no_layer_of_an_image_is_counted_apart(place, media_type, cause)
 
 
 def test_artifacts_are_counted_apart(place):
-    helm = place.manifest(place.layer, config=place.document({}, "application/vnd.cncf.helm.config.v1+json"))
+    helm = place.manifest(
+        place.layer, config=place.document({}, "application/vnd.cncf.helm.config.v1+json")
+    )
     typed = place.manifest(place.layer, artifactType="application/vnd.example.sbom")
     assert place.causes(helm, typed) == ["artifact", "artifact"]
 
@@ -237,7 +257,9 @@ json_values = st.recursive(
     | st.integers(-(2**70), 2**70)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 FIELDS = [
@@ -258,7 +280,14 @@ FIELDS = [
     ("layers", 0, "urls"),
     ("layers", 0, "annotations"),
 ]
-ENTRY_FIELDS = [("mediaType",), ("digest",), ("size",), ("platform",), ("platform", "os"), ("annotations",)]
+ENTRY_FIELDS = [
+    ("mediaType",),
+    ("digest",),
+    ("size",),
+    ("platform",),
+    ("platform", "os"),
+    ("annotations",),
+]
 
 
 def changed(value, path, new):
@@ -275,7 +304,10 @@ def check(catalog):
     for image in catalog.images:
         assert isinstance(image.name, str)
         assert isinstance(image.platform, str)
-        assert all(isinstance(layer.digest, Digest) and layer.media_type in MEDIA_TYPES for layer in image.layers)
+        assert all(
+            isinstance(layer.digest, Digest) and layer.media_type in MEDIA_TYPES
+            for layer in image.layers
+        )
         assert all(-1 <= layer.size < 2**63 for layer in image.layers)
     for skipped in catalog.skipped:
         assert skipped.cause in SKIP_CAUSES
@@ -289,7 +321,12 @@ def check(catalog):
 @given(path=st.sampled_from(FIELDS), new=json_values)
 def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
     place = Place(tmp_path_factory.mktemp("field"))
-    value = {"schemaVersion": 2, "mediaType": MANIFEST, "config": place.config, "layers": [dict(place.layer)]}
+    value = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": place.config,
+        "layers": [dict(place.layer)],
+    }
     wrong = place.document(changed(value, path, new), MANIFEST)
     catalog = place.resolve(wrong, place.manifest(place.layer))
     check(catalog)

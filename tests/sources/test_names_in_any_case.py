@@ -1,4 +1,5 @@
-"""Members of JSON documents in another case, and twice: read as Go reads them, judged by Go and skopeo."""
+"""Members of JSON documents in another case, and twice: read as Go reads them, judged by Go and
+skopeo."""
 
 import hashlib
 import io
@@ -57,7 +58,9 @@ def descriptor(value):
         "size": get(value, "size") or 0,
         "urls": get_list(value, "urls"),
         "annotations": get_object(value, "annotations"),
-        "platform": None if platform is None else {name: get_text(platform, name) for name in names},
+        "platform": None
+        if platform is None
+        else {name: get_text(platform, name) for name in names},
     }
 
 
@@ -75,14 +78,25 @@ class Writer:
         self.random = random.Random(seed)
 
     def name(self, text):
-        forms = [text, text, text.upper(), text.lower(), text.capitalize(), text.replace("s", "\u017f")]
+        forms = [
+            text,
+            text,
+            text.upper(),
+            text.lower(),
+            text.capitalize(),
+            text.replace("s", "\u017f"),
+        ]
         return self.random.choice(forms)
 
     def object(self, members):
         """Write some of the members, at most two of a name."""
         chosen = self.random.choices(list(members), k=self.random.randint(0, len(members)))
         chosen = [name for n, name in enumerate(chosen) if chosen[:n].count(name) < 2]
-        return "{" + ", ".join(f"{json.dumps(self.name(name))}: {members[name]()}" for name in chosen) + "}"
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(self.name(name))}: {members[name]()}" for name in chosen)
+            + "}"
+        )
 
     def word(self):
         return self.random.choice(['"one"', '"two"', '"three"', "null"])
@@ -98,7 +112,9 @@ class Writer:
                 "size": lambda: str(self.random.randint(0, 9)),
                 "urls": lambda: self.list(lambda: '"x"'),
                 "annotations": lambda: '{"a": "1", "A": "2"}',
-                "platform": lambda: self.object(dict.fromkeys(("architecture", "os", "variant"), self.word)),
+                "platform": lambda: self.object(
+                    dict.fromkeys(("architecture", "os", "variant"), self.word)
+                ),
             }
         )
 
@@ -116,7 +132,11 @@ class Writer:
 def test_any_case_and_any_repetition_is_what_go_reads(go):
     writer = Writer(14)
     texts = [writer.document() for _ in range(3000)]
-    differing = [text for text, found in zip(texts, go(texts), strict=True) if plain(found) != plain(seen(text))]
+    differing = [
+        text
+        for text, found in zip(texts, go(texts), strict=True)
+        if plain(found) != plain(seen(text))
+    ]
     assert differing == []
 
 
@@ -146,11 +166,16 @@ def layer(name):
 
 LAYERS = {f"{number}.tar": layer(f"file{number}") for number in range(2)}
 DIFF_IDS = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in LAYERS.values()]
-CONFIG = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": DIFF_IDS}}
+CONFIG = {
+    "architecture": "amd64",
+    "os": "linux",
+    "rootfs": {"type": "layers", "diff_ids": DIFF_IDS},
+}
 
 
 def saved(path, manifest, config=CONFIG):
-    """Write what `docker save` writes, with `manifest` as its list of images; %s in it is the config's path."""
+    """Write what `docker save` writes, with `manifest` as its list of images; %s in it is the
+    config's path."""
     data = json.dumps(config).encode()
     name = f"{hashlib.sha256(data).hexdigest()}.json"
     members = {"manifest.json": manifest.replace("%s", name).encode(), name: data, **LAYERS}
@@ -178,7 +203,8 @@ WHOLE = '["0.tar", "1.tar"]'
         '"Config": "%s", "RepoTag\u017f": ["a/b:1"], "layer\u017f": ' + WHOLE,
         '"Config": "x", "config": "%s", "CONFIG": null, "RepoTags": ["a/b:1"], "Layers": ' + WHOLE,
         '"Config": "%s", "RepoTags": ["a/b:1"], "Layers": ["1.tar"], "layers": ' + WHOLE,
-        '"Config": "%s", "RepoTags": ["x:1"], "repotags": ["a/b:1"], "Layers": null, "layers": ' + WHOLE,
+        '"Config": "%s", "RepoTags": ["x:1"], "repotags": ["a/b:1"], "Layers": null, "layers": '
+        + WHOLE,
     ],
 )
 def test_what_is_saved_with_names_in_another_case(tmp_path, item):
@@ -191,7 +217,13 @@ def test_what_is_saved_with_names_in_another_case(tmp_path, item):
 
 @pytest.mark.parametrize(
     "layers",
-    ["", ', "Layers": null', ', "Layers": []', ', "Layers": ["0.tar"]', ', "Layers": ["0.tar", "1.tar", "0.tar"]']
+    [
+        "",
+        ', "Layers": null',
+        ', "Layers": []',
+        ', "Layers": ["0.tar"]',
+        ', "Layers": ["0.tar", "1.tar", "0.tar"]',
+    ]
     + [f', "Layers": {WHOLE}, "layers": {shorter}' for shorter in ('["0.tar"]', "null", "[]")]
     + [f', "LAYERS": {WHOLE}, "Layers": ["1.tar"]', ', "Layers": "0.tar"', ', "Layers": {}'],
 )
@@ -206,7 +238,9 @@ def test_layers_that_do_not_fit_the_config_cost_the_image(tmp_path, layers):
     assert "diff_id" in catalog.skipped[0].message or "'Layers'" in catalog.skipped[0].message
 
 
-@pytest.mark.parametrize("config", [{}, {"rootfs": None}, {"rootfs": {"diff_ids": []}}, {"rootfs": 5}, []])
+@pytest.mark.parametrize(
+    "config", [{}, {"rootfs": None}, {"rootfs": {"diff_ids": []}}, {"rootfs": 5}, []]
+)
 def test_a_config_without_diff_ids_costs_no_layer(tmp_path, config):
     item = f'{{"Config": "%s", "RepoTags": ["a:1"], "Layers": {WHOLE}}}'
     (image,) = resolve(open_source(saved(tmp_path / "a.tar", f"[{item}]", config))).images
@@ -221,12 +255,16 @@ def test_an_item_that_names_nothing_is_no_image(tmp_path, item):
 
 
 def renamed(value, change):
-    """Return a document whose names are changed, but for those of annotations, and its digests left alone."""
+    """Return a document whose names are changed, but for those of annotations, and its digests left
+    alone."""
     if isinstance(value, list):
         return [renamed(one, change) for one in value]
     if not isinstance(value, dict):
         return value
-    return {change(key): one if key == "annotations" else renamed(one, change) for key, one in value.items()}
+    return {
+        change(key): one if key == "annotations" else renamed(one, change)
+        for key, one in value.items()
+    }
 
 
 @pytest.mark.parametrize("change", [str.upper, str.lower, str.capitalize, str.swapcase])
@@ -250,8 +288,14 @@ def test_a_layout_whose_documents_are_in_another_case(layout, chosen, tmp_path, 
     entry = rewritten(index["manifests"][0], "config")
     (folder / "index.json").write_text(json.dumps(renamed({**index, "manifests": [entry]}, change)))
     (image,) = resolve(open_source(f"oci:{folder}")).images
-    assert (image.name, image.platform, image.layers) == (chosen.name, chosen.platform, chosen.layers)
-    assert layers_by_skopeo(f"oci:{folder}:{chosen.name}") == [str(one.digest) for one in chosen.layers]
+    assert (image.name, image.platform, image.layers) == (
+        chosen.name,
+        chosen.platform,
+        chosen.layers,
+    )
+    assert layers_by_skopeo(f"oci:{folder}:{chosen.name}") == [
+        str(one.digest) for one in chosen.layers
+    ]
 
 
 def test_the_2017_tools_folder_in_another_case(layout, chosen, tmp_path):
@@ -260,7 +304,9 @@ def test_the_2017_tools_folder_in_another_case(layout, chosen, tmp_path):
     for blob in (layout / "blobs" / "sha256").iterdir():
         shutil.copy(blob, tmp_path / "layers" / f"sha256-{blob.name}-1502943512.1")
     manifest = json.loads((layout / "blobs" / "sha256" / chosen.digest.hex).read_bytes())
-    (tmp_path / "manifests" / "a-b-latest-1502943512.1.json").write_text(json.dumps(renamed(manifest, str.upper)))
+    (tmp_path / "manifests" / "a-b-latest-1502943512.1.json").write_text(
+        json.dumps(renamed(manifest, str.upper))
+    )
     (image,) = resolve(open_source(f"seed2017:{tmp_path}")).images
     assert image.layers == chosen.layers
 
@@ -278,7 +324,9 @@ def test_schema_1_in_another_case(layout, chosen, tmp_path):
 def test_two_kinds_in_one_document_are_refused_in_any_case(tmp_path):
     value = {"schemaVersion": 2, "LAYERS": [{}], "Manifests": [{}]}
     (tmp_path / "manifest.json").write_text(json.dumps(value))
-    assert [one.cause for one in resolve(open_source(f"dir:{tmp_path}")).skipped] == ["bad_manifest"]
+    assert [one.cause for one in resolve(open_source(f"dir:{tmp_path}")).skipped] == [
+        "bad_manifest"
+    ]
 
 
 def test_names_are_spelled_as_specified_when_a_document_is_rewritten():

@@ -14,7 +14,14 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 # What containerd's platforms.Normalize gives; "" is the usual variant.
 SAME = [
-    ("linux/amd64", "linux/x86_64", "linux/x86-64", "Linux/AMD64", "linux/amd64/v1", "linux/x86_64/V1"),
+    (
+        "linux/amd64",
+        "linux/x86_64",
+        "linux/x86-64",
+        "Linux/AMD64",
+        "linux/amd64/v1",
+        "linux/x86_64/V1",
+    ),
     ("linux/arm64", "linux/aarch64", "linux/arm64/v8", "linux/arm64/8", "linux/AARCH64/v8"),
     ("linux/arm", "linux/arm/v7", "linux/arm/7", "linux/armhf", "linux/armhf/v6"),
     ("linux/arm/v6", "linux/arm/6", "linux/armel", "linux/armel/v5"),
@@ -39,7 +46,12 @@ def test_a_wish_is_met_by_every_spelling_of_it_and_by_no_other_platform(wish):
         found = platforms.matches(name, [checked])
         assert found == platforms.matches(name, [wish])
         if wish in WITHOUT_VARIANT:
-            like = wish.lower().replace("x86_64", "amd64").replace("x86-64", "amd64").replace("aarch64", "arm64")
+            like = (
+                wish.lower()
+                .replace("x86_64", "amd64")
+                .replace("x86-64", "amd64")
+                .replace("aarch64", "arm64")
+            )
             is_like = SAME[group][0] == like or SAME[group][0].startswith(f"{like}/")
             assert found == is_like, (wish, name)
         else:
@@ -59,7 +71,9 @@ def test_what_is_checked_has_a_normal_form():
     )
 
 
-@pytest.mark.parametrize("wish", ["linux", "arm64", "", "linux/", "/arm64", "linux/arm/v7/x", "linux/a b", "a/b\n"])
+@pytest.mark.parametrize(
+    "wish", ["linux", "arm64", "", "linux/", "/arm64", "linux/arm/v7/x", "linux/a b", "a/b\n"]
+)
 def test_what_is_no_platform(wish):
     with pytest.raises(UsageError, match="not a platform"):
         platforms.check([wish])
@@ -73,8 +87,13 @@ def place(tmp_path):
         layout = Layout(tmp_path / "layout")
         for number, name in enumerate(names):
             layout.image(f"x:{number}", [layout.layer(f"{name}".encode() * 600, "gzip")])
-        parts = [dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False)) for name in names]
-        children = [{**entry, "platform": part} for entry, part in zip(layout.index, parts, strict=True)]
+        parts = [
+            dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))
+            for name in names
+        ]
+        children = [
+            {**entry, "platform": part} for entry, part in zip(layout.index, parts, strict=True)
+        ]
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": children}
         entry = layout.blob(json.dumps(index).encode(), INDEX)
         layout.index = [{**entry, "annotations": {"org.opencontainers.image.ref.name": "many:1"}}]
@@ -104,10 +123,14 @@ def test_a_run_without_an_image_says_which_platforms_there_are(place, tmp_path):
     folder, runs = place("linux/arm64", "linux/amd64"), Runs(tmp_path)
     sources = [f"oci:{folder}", "demo:"]
     for ranks in (0, 2):
-        command = runs.command("analyze", *sources, "-o", "a.h5", "--platform", "linux/s390x", ranks=ranks)
+        command = runs.command(
+            "analyze", *sources, "-o", "a.h5", "--platform", "linux/s390x", ranks=ranks
+        )
         result = runs.run(command, code=2)
         (line,) = [line for line in result.stderr.splitlines() if "linux/s390x" in line]
         assert "linux/amd64" in line and "linux/arm64" in line
         assert not list(tmp_path.glob("a.h5.parts")) and not (tmp_path / "a.h5").exists()
     runs.run(runs.command("plan", *sources, "--platform", "linux/s390x"), code=2)
-    runs.run(runs.command("plan", *sources, "--platform", "linux/s390x", "--platform", "linux/aarch64"))
+    runs.run(
+        runs.command("plan", *sources, "--platform", "linux/s390x", "--platform", "linux/aarch64")
+    )

@@ -30,7 +30,9 @@ def seed(layout, chosen, tmp_path):
     config = json.loads(manifest.read_bytes())["config"]["digest"].removeprefix("sha256:")
     shutil.copy(blobs / config, folder / "configs" / f"sha256-{config}-1502943512.77")
     for layer in chosen.layers:
-        shutil.copy(blobs / layer.digest.hex, folder / "layers" / f"sha256-{layer.digest.hex}-1502943600.5")
+        shutil.copy(
+            blobs / layer.digest.hex, folder / "layers" / f"sha256-{layer.digest.hex}-1502943600.5"
+        )
     return folder
 
 
@@ -44,10 +46,14 @@ def check(seed, chosen):
     assert {image.name for image in catalog.images} == set(IMAGES.values())
     assert catalog.skipped == []
     for image in catalog.images:
-        assert [layer.diff_id for layer in image.layers] == [layer.diff_id for layer in chosen.layers]
+        assert [layer.diff_id for layer in image.layers] == [
+            layer.diff_id for layer in chosen.layers
+        ]
         for layer in image.layers:
             extent = source.locate(layer.digest, layer.size)
-            told = subprocess.run(["sha256sum", extent.path], check=True, capture_output=True, text=True).stdout
+            told = subprocess.run(
+                ["sha256sum", extent.path], check=True, capture_output=True, text=True
+            ).stdout
             assert told.split()[0] == layer.digest.hex
 
 
@@ -66,7 +72,12 @@ def test_layers_in_folders_of_their_own(seed, chosen):
     for number, layer in enumerate(chosen.layers):
         file = layer_file(seed, layer)
         (seed / "layers" / str(number)).mkdir()
-        file.rename(seed / "layers" / str(number) / file.name.replace("sha256-", "sha256:").rpartition("-")[0])
+        file.rename(
+            seed
+            / "layers"
+            / str(number)
+            / file.name.replace("sha256-", "sha256:").rpartition("-")[0]
+        )
     check(seed, chosen)
 
 
@@ -75,13 +86,17 @@ def test_a_download_that_broke_off_is_passed_over(seed, chosen, time):
     """Whether it came before or after the whole one."""
     for layer in chosen.layers:
         file = layer_file(seed, layer)
-        (seed / "layers" / f"sha256-{layer.digest.hex}-{time}").write_bytes(file.read_bytes()[:1000])
+        (seed / "layers" / f"sha256-{layer.digest.hex}-{time}").write_bytes(
+            file.read_bytes()[:1000]
+        )
     check(seed, chosen)
 
 
 def test_a_config_of_which_one_copy_is_broken(seed, chosen):
     config = next((seed / "configs").iterdir())
-    config.with_name(config.name.replace("1502943512.77", "1602943512.77")).write_bytes(config.read_bytes()[:-1])
+    config.with_name(config.name.replace("1502943512.77", "1602943512.77")).write_bytes(
+        config.read_bytes()[:-1]
+    )
     check(seed, chosen)
 
 
@@ -105,7 +120,9 @@ def test_what_is_no_manifest_is_counted_apart(seed):
     (seed / "manifests" / "folder").mkdir()
     (seed / "layers" / "README").write_text("x")
     catalog = resolve(open_source(f"seed2017:{seed}"))
-    assert [(one.image, one.cause) for one in catalog.skipped] == [("bad/one:latest", "bad_manifest")]
+    assert [(one.image, one.cause) for one in catalog.skipped] == [
+        ("bad/one:latest", "bad_manifest")
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -123,7 +140,9 @@ def test_many_blobs_are_found(tmp_path):
     digests = [Digest(number.to_bytes(32, "big")) for number in range(200)]
     for number, digest in enumerate(digests[::2]):
         for time in range(number % 3 + 1):
-            (folder / "layers" / f"sha256-{digest.hex}-150294351{time}.25").write_bytes(b"x" * number)
+            (folder / "layers" / f"sha256-{digest.hex}-150294351{time}.25").write_bytes(
+                b"x" * number
+            )
     source = open_source(f"seed2017:{folder}")
     for number, digest in enumerate(digests):
         if number % 2:

@@ -1,4 +1,5 @@
-"""What docker saves from the containerd image store: an index of all platforms, and the bytes of some."""
+"""What docker saves from the containerd image store: an index of all platforms, and the bytes of
+some."""
 
 import json
 import shutil
@@ -50,7 +51,10 @@ class Saved:
             path = self.layout.path(child["digest"])
             if path.exists() and not items:
                 value = json.loads(path.read_bytes())
-                blobs = [f"blobs/sha256/{one['digest'][7:]}" for one in (value["config"], *value["layers"])]
+                blobs = [
+                    f"blobs/sha256/{one['digest'][7:]}"
+                    for one in (value["config"], *value["layers"])
+                ]
                 items.append({"Config": blobs[0], "RepoTags": ["saved:1"], "Layers": blobs[1:]})
         (self.layout.folder / "manifest.json").write_text(json.dumps(items))
 
@@ -71,13 +75,18 @@ def test_platforms_that_were_not_saved_are_counted_apart(tmp_path):
     assert [image.platform for image in catalog.images] == ["linux/amd64"]
     assert causes(catalog) == {"not_in_archive": 2, "attestation": 1}
     saved = resolve(open_source(f"docker-archive:{archive}"))
-    assert [image.layers[0].digest for image in saved.images] == [catalog.images[0].layers[0].digest]
+    assert [image.layers[0].digest for image in saved.images] == [
+        catalog.images[0].layers[0].digest
+    ]
 
 
 def test_a_folder_that_lacks_them_lacks_images(tmp_path):
     """Nobody leaves out blobs of a folder on purpose."""
     folder = Saved(tmp_path).layout.folder
-    assert causes(resolve(open_source(f"oci:{folder}"))) == {"missing_manifest": 2, "attestation": 1}
+    assert causes(resolve(open_source(f"oci:{folder}"))) == {
+        "missing_manifest": 2,
+        "attestation": 1,
+    }
 
 
 @pytest.mark.parametrize("platform", [None, "linux/arm64"])
@@ -107,14 +116,18 @@ def test_a_named_manifest_that_is_not_there_is_no_such_case(tmp_path):
 
 FOREIGN = [
     ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "docker_foreign_tar_gzip"),
-    ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "oci_nondistributable_tar_gzip"),
+    (
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "oci_nondistributable_tar_gzip",
+    ),
     ("application/vnd.oci.image.layer.v1.tar+gzip", "oci_tar_gzip"),
 ]
 
 
 @pytest.fixture(params=FOREIGN, ids=["docker", "oci", "urls"])
 def foreign(request, layout, chosen, tmp_path):
-    """Write a layout whose image has a foreign layer; return its folder, the layer's file, the word for its type."""
+    """Write a layout whose image has a foreign layer; return its folder, the layer's file, the word
+    for its type."""
     folder = tmp_path / "layout"
     shutil.copytree(layout, folder)
     media_type, word = request.param
@@ -138,12 +151,21 @@ def test_a_foreign_layer_whose_bytes_are_there_is_read(foreign, chosen, tmp_path
     assert [layer.digest for layer in image.layers] == [layer.digest for layer in chosen.layers]
     assert image.layers[1].media_type == word
     if not word.startswith("docker"):
-        command = [need("umoci"), "unpack", "--rootless", "--image", f"{folder}:a:1", tmp_path / "bundle"]
+        command = [
+            need("umoci"),
+            "unpack",
+            "--rootless",
+            "--image",
+            f"{folder}:a:1",
+            tmp_path / "bundle",
+        ]
         subprocess.run(command, check=True, capture_output=True)
         assert (tmp_path / "bundle" / "rootfs" / "json" / "__init__.py").exists()
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(folder, ".")
-    assert resolve(open_source(f"oci-archive:{tmp_path / 'a.tar'}")).images[0].layers == image.layers
+    assert (
+        resolve(open_source(f"oci-archive:{tmp_path / 'a.tar'}")).images[0].layers == image.layers
+    )
 
 
 def test_a_foreign_layer_that_is_kept_elsewhere_is_counted_apart(foreign):

@@ -1,4 +1,5 @@
-"""Archives with sparse members, as macOS, FreeBSD and `tar --sparse` write them, are read as if they had none."""
+"""Archives with sparse members, as macOS, FreeBSD and `tar --sparse` write them, are read as if
+they had none."""
 
 import hashlib
 import subprocess
@@ -61,7 +62,14 @@ def test_an_oci_archive_with_sparse_members(holes, form, tmp_path):
     # Of these, skopeo reads GNU's own in docker-archive alone.
     if form != "gnu":
         target = f"dir:{tmp_path / 'out'}"
-        command = [need("skopeo"), "--insecure-policy", "copy", "-q", f"oci-archive:{archive}", target]
+        command = [
+            need("skopeo"),
+            "--insecure-policy",
+            "copy",
+            "-q",
+            f"oci-archive:{archive}",
+            target,
+        ]
         subprocess.run(command, check=True)
     runs = Runs(tmp_path)
     for source, dataset in ((f"oci:{holes}", "one.h5"), (f"oci-archive:{archive}", "two.h5")):
@@ -72,15 +80,28 @@ def test_an_oci_archive_with_sparse_members(holes, form, tmp_path):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_docker_archive_with_sparse_members(holes, form, tmp_path):
     saved, folder = tmp_path / "saved.tar", tmp_path / "saved"
-    command = [need("skopeo"), "--insecure-policy", "copy", "-q", f"oci:{holes}", f"docker-archive:{saved}:a/b:1"]
+    command = [
+        need("skopeo"),
+        "--insecure-policy",
+        "copy",
+        "-q",
+        f"oci:{holes}",
+        f"docker-archive:{saved}:a/b:1",
+    ]
     subprocess.run(command, check=True)
     folder.mkdir()
     subprocess.run(["tar", "-xf", saved, "-C", folder], check=True)
-    (layer,) = (path for path in folder.glob("*.tar") if not path.is_symlink() and path.stat().st_size == len(LAYER))
+    (layer,) = (
+        path
+        for path in folder.glob("*.tar")
+        if not path.is_symlink() and path.stat().st_size == len(LAYER)
+    )
     subprocess.run(["cp", "--sparse=always", layer, tmp_path / "copy"], check=True)
     (tmp_path / "copy").replace(layer)
     packed(folder, tmp_path / "sparse.tar", form)
-    want, found = (resolve(open_source(f"docker-archive:{path}")) for path in (saved, tmp_path / "sparse.tar"))
+    want, found = (
+        resolve(open_source(f"docker-archive:{path}")) for path in (saved, tmp_path / "sparse.tar")
+    )
     assert found == want
     source = open_source(f"docker-archive:{tmp_path / 'sparse.tar'}")
     list(source.roots())
@@ -103,9 +124,13 @@ def test_maps_of_every_length(form, many, tmp_path):
     fragments = [(at + number * SIZE, data) for number in range(many) for at, data in CONTENT]
     size = many * SIZE
     member = (
-        tars.old_gnu_sparse(b"f", size, fragments) if form == "gnu" else tars.pax_sparse(b"f", size, fragments, form)
+        tars.old_gnu_sparse(b"f", size, fragments)
+        if form == "gnu"
+        else tars.pax_sparse(b"f", size, fragments, form)
     )
-    (tmp_path / "a.tar").write_bytes(tars.file(b"before") + member + tars.file(b"after", b"after") + tars.END)
+    (tmp_path / "a.tar").write_bytes(
+        tars.file(b"before") + member + tars.file(b"after", b"after") + tars.END
+    )
     archive = Archive(tmp_path / "a.tar")
     for path, want in (("f", bytes(EXPANDED) * many), ("after", b"after"), ("before", b"")):
         with open_extent(archive.find(path)) as stream:
@@ -117,9 +142,13 @@ BROKEN = {
     "fragments that overlap": tars.old_gnu_sparse(b"f", 100, [(50, b"x" * 9), (5, b"y")]),
     "beyond the end": tars.pax_sparse(b"f", 10, [(9, b"xx")], "0.1"),
     "of text": tars.pax_sparse(b"f", 9, [], "1.0").replace(b"1\n9\n0\n", b"x\ny\nz\n"),
-    "a map that does not end": tars.pax_sparse(b"f", 9, [], "1.0").replace(b"1\n9\n0\n", b"9\n9\n0\n"),
+    "a map that does not end": tars.pax_sparse(b"f", 9, [], "1.0").replace(
+        b"1\n9\n0\n", b"9\n9\n0\n"
+    ),
     "of star": tars.old_gnu_sparse(b"f", 9, []).replace(b"ustar  \0", b"ustar\x0000", 1),
-    "without end": tars.header(flag=b"S", dialect="gnu", tail=bytes(137) + b"\1" + tars.number(9, 12))
+    "without end": tars.header(
+        flag=b"S", dialect="gnu", tail=bytes(137) + b"\1" + tars.number(9, 12)
+    )
     + (bytes(504) + b"\1" + bytes(7)) * 3000,
     "of 8 EiB": tars.pax_sparse(b"manifest.json", 2**62, [(2**61, b"x")], "1.0"),
 }

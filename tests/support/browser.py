@@ -29,14 +29,22 @@ class Browser:
     """One browser with a window of a size; `open` a page, then ask what it says."""
 
     def __init__(self, folder: Path, width: int, height: int, phone: bool = False) -> None:
-        self._driver = subprocess.Popen([need("chromedriver"), "--port=0"], stdout=subprocess.PIPE, text=True)
+        self._driver = subprocess.Popen(
+            [need("chromedriver"), "--port=0"], stdout=subprocess.PIPE, text=True
+        )
         lines = iter(self._driver.stdout.readline, "")
-        port = next(found[1] for line in lines if (found := re.search(r"started successfully on port (\d+)", line)))
+        port = next(
+            found[1]
+            for line in lines
+            if (found := re.search(r"started successfully on port (\d+)", line))
+        )
         threading.Thread(target=self._driver.stdout.read, daemon=True).start()
         self._url = f"http://127.0.0.1:{port}/session"
         options = {"binary": need("chromium"), "args": [*FLAGS, f"--user-data-dir={folder}"]}
         if phone:
-            options["mobileEmulation"] = {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 2.0}}
+            options["mobileEmulation"] = {
+                "deviceMetrics": {"width": width, "height": height, "pixelRatio": 2.0}
+            }
         else:
             options["args"].append(f"--window-size={width},{height}")
         capabilities = {
@@ -75,8 +83,12 @@ class Browser:
         return [one["message"] for one in self._post("/se/log", {"type": "browser"})]
 
     def requested(self) -> list[str]:
-        """The addresses that pages in files asked for (the browser's own first page asks for much)."""
-        events = [json.loads(one["message"])["message"] for one in self._post("/se/log", {"type": "performance"})]
+        """The addresses that pages in files asked for (the browser's own first page asks for
+        much)."""
+        events = [
+            json.loads(one["message"])["message"]
+            for one in self._post("/se/log", {"type": "performance"})
+        ]
         asked = [one["params"] for one in events if one["method"] == "Network.requestWillBeSent"]
         return [one["request"]["url"] for one in asked if one["documentURL"].startswith("file:")]
 

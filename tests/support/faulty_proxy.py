@@ -49,7 +49,9 @@ class FaultyProxy:
         self._http.daemon_threads = True
         self._http.proxy = self
         self.host = f"{name}:{self._http.server_address[1]}"
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def __enter__(self):
         return self
@@ -99,11 +101,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _ask(self, upstream: str, exchange: Exchange) -> None:
         connection = http.client.HTTPConnection(upstream, timeout=30)
-        headers = {key: value for key, value in exchange.headers.items() if key.lower() not in ("host", "connection")}
+        headers = {
+            key: value
+            for key, value in exchange.headers.items()
+            if key.lower() not in ("host", "connection")
+        }
         connection.request(exchange.method, exchange.path, headers=headers)
         response = connection.getresponse()
         exchange.status = response.status
-        exchange.answer = [(key, value) for key, value in response.getheaders() if key.lower() != "connection"]
+        exchange.answer = [
+            (key, value) for key, value in response.getheaders() if key.lower() != "connection"
+        ]
         if response.status != 416:
             exchange.body = response.read()
         connection.close()
@@ -180,7 +188,9 @@ def no_length(at: int) -> Fault:
     """The beginning of a body whose length is not said, then the end."""
 
     def fault(handler, exchange):
-        handler.head(exchange.status, [*_without(exchange.answer, "content-length"), ("Connection", "close")])
+        handler.head(
+            exchange.status, [*_without(exchange.answer, "content-length"), ("Connection", "close")]
+        )
         handler.body(exchange, exchange.body[:at])
         handler.close_connection = True
 
@@ -272,13 +282,16 @@ def wrong_offset(handler, exchange):
 
 def no_ranges(handler, exchange):
     """A 200 with everything, to a range."""
-    exchange.headers = {key: value for key, value in exchange.headers.items() if key.lower() != "range"}
+    exchange.headers = {
+        key: value for key, value in exchange.headers.items() if key.lower() != "range"
+    }
     handler._ask(handler.server.proxy.upstream, exchange)
     whole(handler, exchange)
 
 
 def not_satisfiable(handler, exchange):
-    """A 416 that declares the length of the whole blob and sends 33 bytes, as docker-registry 2.8 does."""
+    """A 416 that declares the length of the whole blob and sends 33 bytes, as docker-registry 2.8
+    does."""
     handler.head(416, [("Content-Type", "application/json"), ("Content-Length", "10000000")])
     handler.body(exchange, b"x" * 33)
     handler.server.proxy.closing.wait(60)
@@ -300,7 +313,9 @@ def interim(*numbers: int) -> Fault:
 
     def fault(handler, exchange):
         for number in numbers:
-            handler.wfile.write(b"HTTP/1.1 %d x\r\nLink: </style.css>; rel=preload\r\n\r\n" % number)
+            handler.wfile.write(
+                b"HTTP/1.1 %d x\r\nLink: </style.css>; rel=preload\r\n\r\n" % number
+            )
         whole(handler, exchange)
 
     return fault

@@ -1,4 +1,5 @@
-"""A server in front of a registry that is slow, counts what it is asked, and limits pulls as Docker Hub does."""
+"""A server in front of a registry that is slow, counts what it is asked, and limits pulls as Docker
+Hub does."""
 
 import http.client
 import threading
@@ -7,21 +8,31 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _PIECE = 16 << 10
-_PASSED_ON = ("content-type", "content-length", "content-range", "docker-content-digest", "link", "www-authenticate")
+_PASSED_ON = (
+    "content-type",
+    "content-length",
+    "content-range",
+    "docker-content-digest",
+    "link",
+    "www-authenticate",
+)
 
 
 class Front:
     """The server: `host`; `sent` are bytes of bodies, `asked` counts (method, path).
 
     :param rate: bytes a second of all bodies together; 0: no bound.
-    :param pulls: GETs of manifests that are granted in each `window` seconds; 0: no limit, and no headers that say one.
+    :param pulls: GETs of manifests that are granted in each `window` seconds; 0: no limit, and no
+        headers that say one.
     """
 
     def __init__(self, upstream, rate=0, pulls=0, window=60):
         self.upstream, self.rate, self.pulls, self.window = upstream, rate, pulls, window
         self.sent, self.asked, self.refused = 0, Counter(), 0
         self._lock, self._free, self._times = threading.Lock(), 0.0, []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (_Answers,), {"front": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Answers", (_Answers,), {"front": self})
+        )
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -68,7 +79,10 @@ class _Answers(BaseHTTPRequestHandler):
             if left < 0:
                 return self._refuse()
             window = f";w={front.window}"
-            extra = {"ratelimit-limit": f"{front.pulls}{window}", "ratelimit-remaining": f"{left}{window}"}
+            extra = {
+                "ratelimit-limit": f"{front.pulls}{window}",
+                "ratelimit-remaining": f"{left}{window}",
+            }
         self._pass_on(extra)
 
     do_HEAD = do_GET
@@ -83,7 +97,11 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _pass_on(self, extra):
         upstream = http.client.HTTPConnection(self.front.upstream, timeout=60)
-        headers = {name: self.headers[name] for name in ("Accept", "Range", "Authorization") if self.headers[name]}
+        headers = {
+            name: self.headers[name]
+            for name in ("Accept", "Range", "Authorization")
+            if self.headers[name]
+        }
         upstream.request(self.command, self.path, headers=headers)
         answer = upstream.getresponse()
         self.send_response(answer.status)

@@ -9,7 +9,14 @@ from support.tools import need
 
 SOURCE = Path(__file__).parent / "gotar" / "main.go"
 
-_KINDS = {"0": "file", "7": "file", "S": "file", "1": "hardlink", "2": "symlink", "3": "character_device"}
+_KINDS = {
+    "0": "file",
+    "7": "file",
+    "S": "file",
+    "1": "hardlink",
+    "2": "symlink",
+    "3": "character_device",
+}
 _KINDS |= {"4": "block_device", "5": "directory", "6": "fifo"}
 
 
@@ -27,10 +34,19 @@ class GoTar:
 
     def __init__(self, folder: Path) -> None:
         program = folder / "gotar"
-        places = {"GOCACHE": str(folder / "cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off", "CGO_ENABLED": "0"}
+        places = {
+            "GOCACHE": str(folder / "cache"),
+            "GOFLAGS": "-mod=mod",
+            "GO111MODULE": "off",
+            "CGO_ENABLED": "0",
+        }
         command = [need("go"), "build", "-o", str(program), str(SOURCE)]
-        subprocess.run(command, check=True, env={**os.environ, **places}, capture_output=True, text=True)
-        self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.run(
+            command, check=True, env={**os.environ, **places}, capture_output=True, text=True
+        )
+        self._process = subprocess.Popen(
+            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def read(self, archive: Path) -> tuple[list[dict], str]:
         """Return the entries (paths and links as bytes) and the error, "" at a good end."""
@@ -45,7 +61,9 @@ class GoTar:
             row = json.loads(line)
             if "error" in row:
                 return entries, row["error"], row["behind"]
-            entries.append({**row, "path": bytes.fromhex(row["path"]), "link": bytes.fromhex(row["link"])})
+            entries.append(
+                {**row, "path": bytes.fromhex(row["path"]), "link": bytes.fromhex(row["link"])}
+            )
         raise AssertionError("the Go program ended")
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
-"""A stand-in for Docker Hub's two APIs: the search that nobody documents, and namespaces, repositories and tags.
+"""A stand-in for Docker Hub's two APIs: the search that nobody documents, and namespaces,
+repositories and tags.
 
-It answers as Docker Hub does: at most 100 results a page and 10,000 a query, queries of 2 to 255 characters,
-X-RateLimit headers, and 429 with a Unix time to wait for. It writes down what it is asked.
+It answers as Docker Hub does: at most 100 results a page and 10,000 a query, queries of 2 to 255
+characters, X-RateLimit headers, and 429 with a Unix time to wait for. It writes down what it is
+asked.
 """
 
 import bisect
@@ -28,11 +30,14 @@ class Repo:
 
 
 class Names:
-    """Finds what begins with a query: the whole name, or its part after the slash; most pulls first."""
+    """Finds what begins with a query: the whole name, or its part after the slash; most pulls
+    first."""
 
     def __init__(self, repos):
         self.by_name = {repo.name: repo for repo in repos}
-        self._lists = [sorted((key(repo), repo.name) for repo in repos) for key in (shown, after_slash)]
+        self._lists = [
+            sorted((key(repo), repo.name) for repo in repos) for key in (shown, after_slash)
+        ]
         self._found = {}
 
     def search(self, query):
@@ -59,7 +64,8 @@ def after_slash(repo):
 
 
 class Hub:
-    """The server: `host`, what it has been `asked` (path -> times), and how often it had to say 429.
+    """The server: `host`, what it has been `asked` (path -> times), and how often it had to say
+    429.
 
     :param limit: requests in each `window` seconds; 0: no limit.
     """
@@ -68,7 +74,9 @@ class Hub:
         self.names, self.limit, self.window, self.delay = Names(repos), limit, window, delay
         self.asked, self.refused, self.broken = Counter(), 0, Counter()
         self._lock, self._begun, self._used = threading.Lock(), 0.0, 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (_Answers,), {"hub": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Answers", (_Answers,), {"hub": self})
+        )
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -134,14 +142,26 @@ class _Answers(BaseHTTPRequestHandler):
                 return self._search(query)
             case ["v2", "namespaces", namespace, "repositories"]:
                 found = self.hub.names.namespace(namespace)
-                return self._page(found, self._documented, query) if found else (404, {"message": "no such namespace"})
+                return (
+                    self._page(found, self._documented, query)
+                    if found
+                    else (404, {"message": "no such namespace"})
+                )
             case ["v2", "namespaces", namespace, "repositories", name]:
                 full = f"{namespace}/{name}"
                 known = full in self.hub.names.by_name
-                return (200, self._documented(full)) if known else (404, {"message": "object not found"})
+                return (
+                    (200, self._documented(full))
+                    if known
+                    else (404, {"message": "object not found"})
+                )
             case ["v2", "namespaces", namespace, "repositories", name, "tags"]:
                 repo = self.hub.names.by_name.get(f"{namespace}/{name}")
-                return self._page(repo.tags, self._tag, query) if repo else (404, {"message": "object not found"})
+                return (
+                    self._page(repo.tags, self._tag, query)
+                    if repo
+                    else (404, {"message": "object not found"})
+                )
         return 404, {"message": "no such page"}
 
     def _search(self, query):
@@ -151,12 +171,19 @@ class _Answers(BaseHTTPRequestHandler):
         return self._page(self.hub.names.search(words), self._found, query)
 
     def _page(self, names, row, query):
-        page, size = int(query.get("page", ["1"])[0]), min(int(query.get("page_size", ["10"])[0]), 100)
+        page, size = (
+            int(query.get("page", ["1"])[0]),
+            min(int(query.get("page_size", ["10"])[0]), 100),
+        )
         count = min(len(names), CAP) if row == self._found else len(names)
         if page < 1 or (page - 1) * size >= max(count, 1):
             return 404, {"message": "page out of range"}
         more = {name: values[0] for name, values in query.items()} | {"page": page + 1}
-        following = f"https://hub.docker.com/v2/elsewhere?{urlencode(more)}" if page * size < count else None
+        following = (
+            f"https://hub.docker.com/v2/elsewhere?{urlencode(more)}"
+            if page * size < count
+            else None
+        )
         rows = [row(name) for name in names[(page - 1) * size : min(page * size, count)]]
         return 200, {"count": count, "next": following, "previous": None, "results": rows}
 
@@ -187,11 +214,17 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _tag(self, tag):
         digest = f"sha256:{random.Random(tag).randbytes(32).hex()}"
-        return {"name": tag, "full_size": 1000 + len(tag), "last_updated": "2026-01-02T03:04:05Z", "digest": digest}
+        return {
+            "name": tag,
+            "full_size": 1000 + len(tag),
+            "last_updated": "2026-01-02T03:04:05Z",
+            "digest": digest,
+        }
 
 
 def repositories(count, seed=1):
-    """Return repositories, many of whose names begin alike: queries must grow to four letters and beyond a slash."""
+    """Return repositories, many of whose names begin alike: queries must grow to four letters and
+    beyond a slash."""
     rng = random.Random(seed)
     names = {f"library/{name}" for name in ("redis", "web", "r-base", "we", "2048")}
     names.update(f"bigcorp/app-{number:05}" for number in range(count * 44 // 100))
@@ -201,7 +234,11 @@ def repositories(count, seed=1):
         names.add(f"{user}/{rng.choice(words)}{rng.randrange(100)}")
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     while len(names) < count:
-        names.add("".join(rng.choices(letters, k=rng.randint(2, 9))) + "/" + "".join(rng.choices(letters, k=5)))
+        names.add(
+            "".join(rng.choices(letters, k=rng.randint(2, 9)))
+            + "/"
+            + "".join(rng.choices(letters, k=5))
+        )
     pulls = {name: int(10 ** rng.uniform(0, 9)) - 1 for name in names}
     pulls["library/web"] = pulls["library/we"] = 0  # at the end of every list that is cut
     return [Repo(name, rng.randrange(100), pulls[name]) for name in sorted(names)]

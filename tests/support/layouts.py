@@ -46,13 +46,17 @@ class Layout:
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": self.blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"),
+            "config": self.blob(
+                json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json"
+            ),
             "layers": [descriptor for descriptor, _ in layers],
         }
         entry = self.blob(json.dumps(manifest).encode(), manifest["mediaType"])
         self.index.append({**entry, "annotations": {"org.opencontainers.image.ref.name": name}})
 
     def finish(self) -> Path:
-        (self.folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": self.index}))
+        (self.folder / "index.json").write_text(
+            json.dumps({"schemaVersion": 2, "manifests": self.index})
+        )
         (self.folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
         return self.folder

@@ -9,7 +9,8 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 def mtree(archive: Path) -> dict[bytes, dict[str, bytes]]:
-    """Return path (without the leading `./`) -> keywords; of entries with one path only the last is there."""
+    """Return path (without the leading `./`) -> keywords; of entries with one path only the last is
+    there."""
     command = ["bsdtar", "-cf", "-", "--format=mtree", OPTIONS, f"@{archive}"]
     result = subprocess.run(command, capture_output=True)
     # 1: with a warning, as for a path that is no UTF-8.

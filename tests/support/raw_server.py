@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 class RawServer:
     """A running server; `host` is its `127.0.0.1:PORT`.
 
-    :ivar answer: takes a request's head as text and returns the bytes of the answer, or yields them in pieces.
+    :ivar answer: takes a request's head as text and returns the bytes of the answer, or yields them
+    in pieces.
     :ivar heads: the heads of the requests that came.
     :ivar sent: bytes that were given.
     """
@@ -38,7 +39,9 @@ class RawServer:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
 
     def __enter__(self) -> "RawServer":
         return self
@@ -48,20 +51,25 @@ class RawServer:
         self._server.server_close()
 
 
-def answer(status: int, *headers: tuple[str, str | bytes], body: bytes = b"", length: bool = True) -> bytes:
+def answer(
+    status: int, *headers: tuple[str, str | bytes], body: bytes = b"", length: bool = True
+) -> bytes:
     """Return an answer; its headers as they are, in bytes or Latin-1."""
     lines = [b"HTTP/1.1 %d x" % status]
     if length:
         lines.append(b"Content-Length: %d" % len(body))
     for name, value in headers:
-        lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode("latin-1")))
+        lines.append(
+            name.encode() + b": " + (value if isinstance(value, bytes) else value.encode("latin-1"))
+        )
     return b"\r\n".join([*lines, b"Connection: close", b"", body])
 
 
 def endless(
     status: int, *headers: tuple[str, str | bytes], start: bytes = b"", piece: bytes = b" " * 65_536
 ) -> Iterator[bytes]:
-    """Yield an answer whose body never ends; without a header that says so its length is not said."""
+    """Yield an answer whose body never ends; without a header that says so its length is not
+    said."""
     yield answer(status, *headers, body=start, length=False)
     while True:
         yield piece

@@ -1,4 +1,5 @@
-"""A real registry on loopback: Debian's docker-registry, open, with htpasswd or with token auth, filled by skopeo."""
+"""A real registry on loopback: Debian's docker-registry, open, with htpasswd or with token auth,
+filled by skopeo."""
 
 import json
 import socket
@@ -33,7 +34,10 @@ class Registry:
         config = {
             "version": "0.1",
             "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(folder / "data")},
+                "delete": {"enabled": True},
+            },
             "http": {"addr": self.host, "secret": "not one"},
             **({"auth": auth} if auth else {}),
         }
@@ -88,5 +92,7 @@ def htpasswd_auth(folder: Path) -> dict:
     """Return the configuration of a registry with one user in an htpasswd file."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [need("htpasswd"), "-nbB", USER, PASSWORD]
-    (folder / "htpasswd").write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    (folder / "htpasswd").write_text(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}

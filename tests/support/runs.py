@@ -19,10 +19,20 @@ class Runs:
         launcher = [need("mpirun"), "-n", str(ranks)] if ranks else []
         return [*launcher, sys.executable, "-m", "hpc_remetrics", *map(str, arguments)]
 
-    def analyze(self, source: object, output: object, *options: object, ranks: int = 0) -> list[str]:
-        return self.command("analyze", source, "-o", output, "--scratch", self.scratch, *options, ranks=ranks)
+    def analyze(
+        self, source: object, output: object, *options: object, ranks: int = 0
+    ) -> list[str]:
+        return self.command(
+            "analyze", source, "-o", output, "--scratch", self.scratch, *options, ranks=ranks
+        )
 
-    def run(self, command: list[str], code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=self.folder)
-        assert result.returncode == code, f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"
+    def run(
+        self, command: list[str], code: int = 0, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, cwd=self.folder
+        )
+        assert result.returncode == code, (
+            f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"
+        )
         return result

@@ -1,4 +1,5 @@
-"""A job, its processes by what they are, and what its parts hold; for tests that kill, stop and starve it."""
+"""A job, its processes by what they are, and what its parts hold; for tests that kill, stop and
+starve it."""
 
 import os
 import signal
@@ -18,14 +19,17 @@ class Job:
     def __init__(self, command: list[str], folder: Path) -> None:
         self._said = folder / "said"
         with open(self._said, "w") as file:
-            self.process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=file, stderr=file)
+            self.process = subprocess.Popen(
+                command, cwd=folder, start_new_session=True, stdout=file, stderr=file
+            )
 
     @property
     def said(self) -> str:
         return self._said.read_text()
 
     def processes(self) -> dict[str, list[psutil.Process]]:
-        """Return the processes that live: `ranks` by rank, their `children`, and `all`, the launcher too."""
+        """Return the processes that live: `ranks` by rank, their `children`, and `all`, the
+        launcher too."""
         try:
             root = psutil.Process(self.process.pid)
             everything = [root, *root.children(recursive=True)]
@@ -33,16 +37,23 @@ class Job:
             return {"all": [], "ranks": [], "children": []}
         lines = [(one, _line(one)) for one in everything]
         children = [one for one, line in lines if "hpc_remetrics.profile.child" in line]
-        ranks = [one for one, line in lines if "-m hpc_remetrics analyze" in line and "mpi" not in line.split()[0]]
+        ranks = [
+            one
+            for one, line in lines
+            if "-m hpc_remetrics analyze" in line and "mpi" not in line.split()[0]
+        ]
         ranks = [one for one in ranks if "hydra" not in _line(one)]
         return {"all": everything, "ranks": sorted(ranks, key=_rank), "children": children}
 
     def kill(self, what: str, rng) -> None:
         """Kill `rank` (any), `root`, `child` (any) or `all`."""
         found = self.processes()
-        chosen = {"rank": found["ranks"], "root": found["ranks"][:1], "child": found["children"], "all": found["all"]}[
-            what
-        ]
+        chosen = {
+            "rank": found["ranks"],
+            "root": found["ranks"][:1],
+            "child": found["children"],
+            "all": found["all"],
+        }[what]
         for process in chosen if what == "all" else rng.sample(chosen, min(len(chosen), 1)):
             try:
                 process.send_signal(signal.SIGKILL)
@@ -71,10 +82,13 @@ class Job:
 
 
 def _stack(process: psutil.Process) -> str:
-    """Return where a process is: its kernel stack's name, and what py-spy says if it is installed."""
+    """Return where a process is: its kernel stack's name, and what py-spy says if it is
+    installed."""
     try:
         waits = Path(f"/proc/{process.pid}/wchan").read_text()
-        spied = subprocess.run(["py-spy", "dump", "--pid", str(process.pid)], capture_output=True, text=True)
+        spied = subprocess.run(
+            ["py-spy", "dump", "--pid", str(process.pid)], capture_output=True, text=True
+        )
     except OSError as error:
         return f"process {process.pid}: {error}"
     return f"process {process.pid} in {waits}\n{spied.stdout}"
@@ -95,7 +109,8 @@ def _rank(process: psutil.Process) -> int:
 
 
 def published(output: Path) -> list[str]:
-    """Return the digests of the layers that are ok in parts, as often as they stand there; no part may be damaged."""
+    """Return the digests of the layers that are ok in parts, as often as they stand there; no part
+    may be damaged."""
     found = scan(parts_folder(output), SerialComm())
     assert found.damaged == []
     return [

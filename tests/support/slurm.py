@@ -1,6 +1,8 @@
-"""A SLURM cluster of its own on this machine: munge, slurmctld, and a slurmd for each of some "nodes".
+"""A SLURM cluster of its own on this machine: munge, slurmctld, and a slurmd for each of some
+"nodes".
 
-Everything lies in one folder and listens on 127.0.0.1 at free ports, so it clashes with no other SLURM.
+Everything lies in one folder and listens on 127.0.0.1 at free ports, so it clashes with no other
+SLURM.
 """
 
 import getpass
@@ -60,20 +62,40 @@ _DONE = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEM
 class Slurm:
     """A cluster that is up until `down`: `n1`, `n2`, … with some CPUs each.
 
-    :param folder: where it keeps everything; its path must be short, since munge's socket lies in it.
+    :param folder: where it keeps everything; its path must be short, since munge's socket lies in
+        it.
     """
 
     def __init__(self, folder: Path, nodes: int = 3, cpus: int = 4) -> None:
         self.folder, self.nodes = folder, [f"n{n}" for n in range(1, nodes + 1)]
         ports = _free_ports(nodes + 1)
-        values = {"host": socket.gethostname().partition(".")[0], "user": getpass.getuser(), "folder": folder}
-        values |= {"port": ports, "first": ports + 1, "last": ports + nodes, "nodes": nodes, "cpus": cpus}
-        for name in ("state", "munge", *(f"{kind}.{node}" for kind in ("spool", "tmp") for node in self.nodes)):
+        values = {
+            "host": socket.gethostname().partition(".")[0],
+            "user": getpass.getuser(),
+            "folder": folder,
+        }
+        values |= {
+            "port": ports,
+            "first": ports + 1,
+            "last": ports + nodes,
+            "nodes": nodes,
+            "cpus": cpus,
+        }
+        for name in (
+            "state",
+            "munge",
+            *(f"{kind}.{node}" for kind in ("spool", "tmp") for node in self.nodes),
+        ):
             (folder / name).mkdir()
         (folder / "slurm.conf").write_text(_CONFIG.format(**values))
         scripts = sysconfig.get_path("scripts")
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
-        self.environment |= {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{scripts}:{os.environ['PATH']}"}
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("SLURM")
+        }
+        self.environment |= {
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": f"{scripts}:{os.environ['PATH']}",
+        }
         try:
             self._up()
         except BaseException:
@@ -84,9 +106,19 @@ class Slurm:
         munge = self.folder / "munge"
         (munge / "key").write_bytes(os.urandom(1024))
         (munge / "key").chmod(0o600)
-        munge.chmod(0o711)  # munged refuses a socket that others can't reach, and a key that they can read
-        names = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
-        self.run(need("munged"), "--force", *(f"--{name}={munge / file}" for name, file in names.items()))
+        munge.chmod(
+            0o711
+        )  # munged refuses a socket that others can't reach, and a key that they can read
+        names = {
+            "key-file": "key",
+            "socket": "socket",
+            "pid-file": "pid",
+            "log-file": "log",
+            "seed-file": "seed",
+        }
+        self.run(
+            need("munged"), "--force", *(f"--{name}={munge / file}" for name, file in names.items())
+        )
         self.run(need("slurmctld"))
         for node in self.nodes:
             self.start_node(node)
@@ -107,7 +139,9 @@ class Slurm:
     def _runs_on(self, process: psutil.Process, node: str) -> bool:
         """Say whether a process is the node's slurmd, or was started by it."""
         try:
-            if process.name().startswith("slurmd") and process.pid == _pid(self.folder / f"slurmd.{node}.pid"):
+            if process.name().startswith("slurmd") and process.pid == _pid(
+                self.folder / f"slurmd.{node}.pid"
+            ):
                 return True
             parents = [process, *process.parents()]
             return any(_pid(self.folder / f"slurmd.{node}.pid") == one.pid for one in parents) or (
@@ -117,24 +151,36 @@ class Slurm:
         except psutil.Error:
             return False
 
-    def run(self, *command: object, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: object, code: int = 0, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of the cluster."""
         options = {"capture_output": True, "text": True, "timeout": 120, **options}
         result = subprocess.run([*map(str, command)], env=self.environment, **options)  # type: ignore[call-overload]
-        assert result.returncode == code, f"{command}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == code, (
+            f"{command}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        )
         return result
 
     def sbatch(self, *arguments: object, folder: Path) -> str:
         """Submit a job from a folder and return its number."""
-        return self.run("sbatch", "--parsable", *arguments, cwd=folder).stdout.strip().partition(";")[0]
+        return (
+            self.run("sbatch", "--parsable", *arguments, cwd=folder)
+            .stdout.strip()
+            .partition(";")[0]
+        )
 
     def show(self, job: str) -> dict[str, str]:
         """Return what SLURM says of a job, by name."""
-        return dict(re.findall(r"(\w+)=(\S*)", self.run("scontrol", "-o", "show", "job", job).stdout))
+        return dict(
+            re.findall(r"(\w+)=(\S*)", self.run("scontrol", "-o", "show", "job", job).stdout)
+        )
 
     def wait(self, job: str, seconds: float = 240) -> dict[str, str]:
         """Wait until a job is over and return what SLURM says of it."""
-        self.wait_for(lambda: self.show(job)["JobState"] in _DONE, seconds, lambda: str(self.show(job)))
+        self.wait_for(
+            lambda: self.show(job)["JobState"] in _DONE, seconds, lambda: str(self.show(job))
+        )
         return self.show(job)
 
     def wait_for(self, condition, seconds: float, what=lambda: "") -> object:
@@ -151,7 +197,11 @@ class Slurm:
 
     def down(self) -> None:
         """End all jobs and daemons."""
-        subprocess.run(["scancel", "-f", "-s", "KILL", "-u", getpass.getuser()], env=self.environment, timeout=60)
+        subprocess.run(
+            ["scancel", "-f", "-s", "KILL", "-u", getpass.getuser()],
+            env=self.environment,
+            timeout=60,
+        )
         subprocess.run(["scancel", "-u", getpass.getuser()], env=self.environment, timeout=60)
         names = [*(f"slurmd.{node}.pid" for node in self.nodes), "slurmctld.pid", "munge/pid"]
         pids = [pid for name in names if (pid := _pid(self.folder / name))]

@@ -28,7 +28,10 @@ def build(folder: Path) -> Path:
     """Write the layout and return its folder."""
     layout = Layout(folder / "layout")
     packers = list(PACKERS)
-    layers = [layout.layer(tar_of(parts), packers[number % 3]) for number, parts in enumerate(PARTS.values())]
+    layers = [
+        layout.layer(tar_of(parts), packers[number % 3])
+        for number, parts in enumerate(PARTS.values())
+    ]
     layers.append(layout.layer(tar_of_odd_things(folder / "odd"), "gzip"))
     layout.image("one:1", layers[:6])
     layout.image("two:1", layers[3:9])
@@ -38,12 +41,24 @@ def build(folder: Path) -> Path:
 
 def tar_of(parts: list[str]) -> bytes:
     """Pack folders of the standard library."""
-    command = ["tar", "-C", str(STDLIB), "--sort=name", "--numeric-owner", "--owner=0", "--group=0", "-cf", "-", *parts]
+    command = [
+        "tar",
+        "-C",
+        str(STDLIB),
+        "--sort=name",
+        "--numeric-owner",
+        "--owner=0",
+        "--group=0",
+        "-cf",
+        "-",
+        *parts,
+    ]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def tar_of_odd_things(tree: Path) -> bytes:
-    """A layer with links, a whiteout, an opaque marker, a FIFO, an empty file, odd names and copies."""
+    """A layer with links, a whiteout, an opaque marker, a FIFO, an empty file, odd names and
+    copies."""
     (tree / "a" / "b").mkdir(parents=True)
     (tree / "a" / "file").write_text("some text\n")
     os.link(tree / "a" / "file", tree / "a" / "hard")
@@ -55,5 +70,15 @@ def tar_of_odd_things(tree: Path) -> bytes:
     (tree / os.fsdecode(b"bad\xff name\nline")).write_text("odd")
     (tree / ("long" * 40)).write_text("long")
     os.mkfifo(tree / "pipe")
-    command = ["tar", "-C", str(tree), "--sort=name", "--format=gnu", "--mtime=@1700000000", "-cf", "-", "."]
+    command = [
+        "tar",
+        "-C",
+        str(tree),
+        "--sort=name",
+        "--format=gnu",
+        "--mtime=@1700000000",
+        "-cf",
+        "-",
+        ".",
+    ]
     return subprocess.run(command, check=True, capture_output=True).stdout

@@ -49,7 +49,9 @@ class SyntheticLayer:
         spill = Spill(path)
         for r in self.rows:
             content = (r.size, r.type, r.digest)
-            spill.add(KINDS[r.kind], r.mode, r.uid, r.gid, r.mtime, r.mtime_ns, content, r.path, r.link)
+            spill.add(
+                KINDS[r.kind], r.mode, r.uid, r.gid, r.mtime, r.mtime_ns, content, r.path, r.link
+            )
         spill.flush()
         spill.close()
         return path
@@ -66,7 +68,9 @@ def random_rows(rng: random.Random, count: int, pool: int) -> list[Row]:
     for number in range(count):
         kind = rng.choice(["file"] * 12 + ["directory", "symlink", "hardlink", *KINDS])
         path = (
-            b"./d%d/" % rng.randrange(5) + bytes(rng.randrange(256) for _ in range(rng.randrange(20))) + b"%d" % number
+            b"./d%d/" % rng.randrange(5)
+            + bytes(rng.randrange(256) for _ in range(rng.randrange(20)))
+            + b"%d" % number
         )
         row = Row(
             kind,
@@ -80,12 +84,19 @@ def random_rows(rng: random.Random, count: int, pool: int) -> list[Row]:
         if kind == "file":
             name = int(pool * rng.random() ** 3)
             row.digest, row.size = hashlib.sha256(b"content %d" % name).digest(), name
-            row.type = rng.choice([(name % 2) + 4, 0, 2, NO_TYPE, 9]) if name % 7 == 0 else (name % 2) + 4
+            row.type = (
+                rng.choice([(name % 2) + 4, 0, 2, NO_TYPE, 9]) if name % 7 == 0 else (name % 2) + 4
+            )
         elif kind == "hardlink":
             row.link = b"somewhere"
             if files and rng.random() < 0.8:
                 target = rng.choice(files)
-                row.link, row.size, row.type, row.digest = target.path, target.size, target.type, target.digest
+                row.link, row.size, row.type, row.digest = (
+                    target.path,
+                    target.size,
+                    target.type,
+                    target.digest,
+                )
         elif kind == "symlink":
             row.link = bytes(rng.randrange(256) for _ in range(rng.randrange(9)))
         rows.append(row)
@@ -99,7 +110,9 @@ def profile_of(rows: list[Row], name: object, status: str = "ok") -> LayerProfil
         return sum(row.kind in kinds for row in rows)
 
     fault = (
-        {} if status == "ok" else {"stage": "tar", "cause": "bad_header", "message": f"fault {name}\0é", "offset": 512}
+        {}
+        if status == "ok"
+        else {"stage": "tar", "cause": "bad_header", "message": f"fault {name}\0é", "offset": 512}
     )
     return LayerProfile(
         status=status,
@@ -125,6 +138,8 @@ def profile_of(rows: list[Row], name: object, status: str = "ok") -> LayerProfil
     )
 
 
-def make_layer(rng: random.Random, name: object, count: int, pool: int = 200, status: str = "ok") -> SyntheticLayer:
+def make_layer(
+    rng: random.Random, name: object, count: int, pool: int = 200, status: str = "ok"
+) -> SyntheticLayer:
     rows = random_rows(rng, count, pool) if status != "failed" else []
     return SyntheticLayer(digest_of("layer", name), profile_of(rows, name, status), rows)

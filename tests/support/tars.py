@@ -82,7 +82,9 @@ def record(key: bytes, value: bytes) -> bytes:
 
 def extension(flag: bytes, data: bytes, name: bytes = b"././@LongLink") -> bytes:
     """A header that extends the next one, and its data: `x`, `g`, `L` or `K`."""
-    return header(name, flag, size=len(data), dialect="gnu" if flag in b"LK" else "ustar") + padded(data)
+    return header(name, flag, size=len(data), dialect="gnu" if flag in b"LK" else "ustar") + padded(
+        data
+    )
 
 
 def pax(records: dict[bytes, bytes] | list[tuple[bytes, bytes]], flag: bytes = b"x") -> bytes:
@@ -97,7 +99,9 @@ def old_gnu_sparse(path: bytes, size: int, fragments: list[tuple[int, bytes]]) -
     pairs.append(number(size, 12) + number(0, 12))
     first, more = pairs[:4], pairs[4:]
     # atime, ctime, offset, longnames, unused; four pairs; isextended; realsize
-    tail = bytes(41) + b"".join(first).ljust(96, b"\0") + (b"\1" if more else b"\0") + number(size, 12)
+    tail = (
+        bytes(41) + b"".join(first).ljust(96, b"\0") + (b"\1" if more else b"\0") + number(size, 12)
+    )
     blocks = [header(path, b"S", size=stored, dialect="gnu", tail=tail)]
     while more:
         block, more = more[:21], more[21:]
@@ -112,17 +116,28 @@ def pax_sparse(path: bytes, size: int, fragments: list[tuple[int, bytes]], versi
     if version == "1.0":
         numbers = [len(pairs), *(value for pair in pairs for value in pair)]
         data = padded("".join(f"{value}\n" for value in numbers).encode()) + data
-        records = [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", path)]
+        records = [
+            (b"GNU.sparse.major", b"1"),
+            (b"GNU.sparse.minor", b"0"),
+            (b"GNU.sparse.name", path),
+        ]
         records.append((b"GNU.sparse.realsize", b"%d" % size))
     else:
-        records = [(b"GNU.sparse.size", b"%d" % size), (b"GNU.sparse.numblocks", b"%d" % len(pairs))]
+        records = [
+            (b"GNU.sparse.size", b"%d" % size),
+            (b"GNU.sparse.numblocks", b"%d" % len(pairs)),
+        ]
         if version == "0.0":
             for at, length in pairs:
-                records += [(b"GNU.sparse.offset", b"%d" % at), (b"GNU.sparse.numbytes", b"%d" % length)]
+                records += [
+                    (b"GNU.sparse.offset", b"%d" % at),
+                    (b"GNU.sparse.numbytes", b"%d" % length),
+                ]
         else:
             text = ",".join(f"{at},{length}" for at, length in pairs)
             records += [(b"GNU.sparse.name", path), (b"GNU.sparse.map", text.encode())]
-    # The length of the data, with the map, can stand in a record too; GNU tar keeps it in the header.
+    # The length of the data, with the map, can stand in a record too; GNU tar keeps it in the
+    # header.
     name = path if version == "0.0" else b"GNUSparseFile.0/x"
     return pax(records) + header(name, size=len(data)) + padded(data)
 

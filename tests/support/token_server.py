@@ -1,4 +1,5 @@
-"""A token server as registries with `auth: token` want it: JSON web tokens, signed with a key made on the spot."""
+"""A token server as registries with `auth: token` want it: JSON web tokens, signed with a key made
+on the spot."""
 
 import base64
 import http.server
@@ -16,7 +17,8 @@ ISSUER, SERVICE = "tests", "the registry of the tests"
 
 
 class TokenServer:
-    """Gives tokens for pulls to everybody, for pushes to `USER`, and for `secret/…` repositories to `USER` alone.
+    """Gives tokens for pulls to everybody, for pushes to `USER`, and for `secret/…` repositories to
+    `USER` alone.
 
     :ivar asked: the query of each request, and whether it had the right login.
     :ivar seconds: how long its tokens hold; 0: it doesn't say it.
@@ -25,9 +27,22 @@ class TokenServer:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
-        command = [need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests"]
+        command = [
+            need("openssl"),
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=tests",
+        ]
         subprocess.run(
-            [*command, "-keyout", str(self.key), "-out", str(self.certificate)], check=True, capture_output=True
+            [*command, "-keyout", str(self.key), "-out", str(self.certificate)],
+            check=True,
+            capture_output=True,
         )
         self.asked: list[tuple[dict, bool]] = []
         self.seconds = 300
@@ -41,7 +56,9 @@ class TokenServer:
                 server.answer(self, query, self.headers.get("Authorization") == _basic())
 
             def do_POST(self):
-                form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                form = urllib.parse.parse_qs(
+                    self.rfile.read(int(self.headers["Content-Length"])).decode()
+                )
                 server.answer(self, form, form.get("refresh_token") == [PASSWORD])
 
             def log_message(self, *arguments):
@@ -70,7 +87,9 @@ class TokenServer:
     def answer(self, handler, query: dict, known: bool) -> None:
         self.asked.append((query, known))
         access = [self._grant(scope, known) for scope in query.get("scope", [])]
-        body = {"token": self.token([one for one in access if one["actions"]], USER if known else "")}
+        body = {
+            "token": self.token([one for one in access if one["actions"]], USER if known else "")
+        }
         if self.seconds:
             body["expires_in"] = self.seconds
         data = json.dumps(body).encode()
@@ -82,7 +101,11 @@ class TokenServer:
 
     def _grant(self, scope: str, known: bool) -> dict:
         kind, name, actions = scope.split(":")
-        allowed = {"pull", "push", "*"} if known else {"pull"} - ({"pull"} if name.startswith("secret/") else set())
+        allowed = (
+            {"pull", "push", "*"}
+            if known
+            else {"pull"} - ({"pull"} if name.startswith("secret/") else set())
+        )
         return {"type": kind, "name": name, "actions": sorted(allowed & set(actions.split(",")))}
 
     def token(self, access: list, subject: str) -> str:

@@ -11,16 +11,21 @@ import pytest
 
 def need(tool: str) -> str:
     """Return the path of a tool; without it the test fails in CI and is skipped elsewhere."""
-    found = shutil.which(tool, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    found = shutil.which(
+        tool, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    )
     if not found:
         _lack(f"{tool} is not installed")
     return str(found)
 
 
 def mount_small(folder: Path, size: int, *, again: bool = False) -> None:
-    """Mount a file system of some bytes at a folder, or give it another size; who calls it unmounts."""
+    """Mount a file system of some bytes at a folder, or give it another size; who calls it
+    unmounts."""
     words = ["-o", f"{'remount,' * again}size={size}"]
-    result = subprocess.run([need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True)
+    result = subprocess.run(
+        [need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True
+    )
     if result.returncode:
         _lack(f"can't mount: {result.stderr}")
 

@@ -28,7 +28,8 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def read():
-    """Return a function that profiles an archive: its row, and its entries in the words of the Go program."""
+    """Return a function that profiles an archive: its row, and its entries in the words of the Go
+    program."""
 
     def ours(archive: Path) -> SimpleNamespace:
         profile, entries = profile_file(archive, Limits(sparse_bytes=LARGEST))

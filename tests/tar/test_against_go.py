@@ -1,4 +1,5 @@
-"""A layer holds what Go's archive/tar reads in it: the same entries, and an error where Go has one."""
+"""A layer holds what Go's archive/tar reads in it: the same entries, and an error where Go has
+one."""
 
 import os
 import sys
@@ -53,19 +54,32 @@ def test_damaged_archives(data, place, go, read):
 
 
 PIECES = {
-    "old GNU sparse, 100 fragments": tars.old_gnu_sparse(b"s", 10**6, [(at * 5000, b"data") for at in range(100)]),
-    "PAX 1.0 sparse, 100 fragments": tars.pax_sparse(b"s", 10**6, [(at * 5000, b"data") for at in range(100)], "1.0"),
+    "old GNU sparse, 100 fragments": tars.old_gnu_sparse(
+        b"s", 10**6, [(at * 5000, b"data") for at in range(100)]
+    ),
+    "PAX 1.0 sparse, 100 fragments": tars.pax_sparse(
+        b"s", 10**6, [(at * 5000, b"data") for at in range(100)], "1.0"
+    ),
     "base 256": tars.file(b"f", b"x", uid=2**31, gid=-5, mtime=-(2**33)),
     "time below all others": tars.pax({b"mtime": b"-9223372036854775808"}) + tars.file(b"f"),
-    "time below all others, and a fraction": tars.pax({b"mtime": b"-9223372036854775808.5"}) + tars.file(b"f"),
-    "a long name twice": tars.extension(b"L", b"one\0") + tars.extension(b"L", b"two\0") + tars.file(b"f"),
-    "PAX over a long name": tars.pax({b"path": b"pax"}) + tars.extension(b"L", b"gnu\0") + tars.file(b"f"),
+    "time below all others, and a fraction": tars.pax({b"mtime": b"-9223372036854775808.5"})
+    + tars.file(b"f"),
+    "a long name twice": tars.extension(b"L", b"one\0")
+    + tars.extension(b"L", b"two\0")
+    + tars.file(b"f"),
+    "PAX over a long name": tars.pax({b"path": b"pax"})
+    + tars.extension(b"L", b"gnu\0")
+    + tars.file(b"f"),
     "a size in PAX": tars.pax({b"size": b"3"}) + tars.header(b"f", size=0) + tars.padded(b"abc"),
     "a directory with a size": tars.header(b"d/", b"5", size=512) + tars.file(b"f", b"x"),
     "an old directory": tars.header(b"d/", b"\0", size=5, dialect="v7") + tars.file(b"f", b"x"),
     "a link with a size": tars.header(b"l", b"1", size=600, link=b"f") + tars.file(b"f", b"x"),
-    "a global header between": tars.pax({b"path": b"x"}) + tars.pax({b"uid": b"5"}, b"g") + tars.file(b"f", b"x"),
-    "signed checksum": tars.header(b"\xff" * 9, checksum=b"%06o\0 " % (sum(tars.header(b"\xff" * 9)) - 9 * 256)),
+    "a global header between": tars.pax({b"path": b"x"})
+    + tars.pax({b"uid": b"5"}, b"g")
+    + tars.file(b"f", b"x"),
+    "signed checksum": tars.header(
+        b"\xff" * 9, checksum=b"%06o\0 " % (sum(tars.header(b"\xff" * 9)) - 9 * 256)
+    ),
 }
 
 
@@ -75,7 +89,8 @@ def test_by_hand(name, place, go, read):
 
 
 def test_every_cut_of_an_archive(place, go, read):
-    """A stream that ends early is never ok, except between entries, where only the end marker is missing."""
+    """A stream that ends early is never ok, except between entries, where only the end marker is
+    missing."""
     data = b"".join(
         [
             tars.file(b"one", b"1" * 700),
@@ -94,7 +109,9 @@ NUMBERS = {
     "the length of a record": tars.extension(b"x", LONG + b"43 path=long\n"),
     "a size": tars.pax({b"size": LONG * 200 + b"4"}),
     "an owner": tars.pax({b"uid": b"+" + LONG + b"7", b"gid": b"-" + LONG + b"7"}),
-    "the greatest": tars.pax({b"uid": LONG + b"9223372036854775807", b"gid": b"-" + LONG + b"9223372036854775808"}),
+    "the greatest": tars.pax(
+        {b"uid": LONG + b"9223372036854775807", b"gid": b"-" + LONG + b"9223372036854775808"}
+    ),
     "more than the greatest": tars.pax({b"uid": LONG + b"9223372036854775808"}),
     "far more": tars.pax({b"uid": b"1" * 5000}),
     "nothing": tars.pax({b"uid": b"-"}),
@@ -104,7 +121,9 @@ NUMBERS = {
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_long_numbers(name, place, go, read):
-    compare(NUMBERS[name] + tars.file(b"f", b"data") + tars.file(b"after") + tars.END, place, go, read)
+    compare(
+        NUMBERS[name] + tars.file(b"f", b"data") + tars.file(b"after") + tars.END, place, go, read
+    )
 
 
 @pytest.mark.parametrize("version", ["0.1", "1.0"])
@@ -114,7 +133,9 @@ def test_long_numbers_in_a_sparse_map(version, place, go, read):
     compare(data + tars.END, place, go, read)
 
 
-@pytest.mark.parametrize(("blocks", "status"), [(2046, "ok"), (2047, "ok"), (2048, "failed"), (2049, "failed")])
+@pytest.mark.parametrize(
+    ("blocks", "status"), [(2046, "ok"), (2047, "ok"), (2048, "failed"), (2049, "failed")]
+)
 def test_the_longest_map_of_an_old_sparse_file(blocks, status, place, read):
     """Go from 1.25 on refuses the 2,048th block; before, it had no limit."""
     fragments = [(at, b"x") for at in range(4 + 21 * blocks - 1)]

@@ -1,4 +1,5 @@
-"""Trees of files packed by GNU tar and bsdtar in every format: we read what was on disk, and what bsdtar reads."""
+"""Trees of files packed by GNU tar and bsdtar in every format: we read what was on disk, and what
+bsdtar reads."""
 
 import hashlib
 import os
@@ -14,7 +15,9 @@ from support.mtree import mtree, plain, time_of
 from support.tools import need
 
 SOME = settings(
-    max_examples=int(os.environ.get("TREE_EXAMPLES", "25")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("TREE_EXAMPLES", "25")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 FORMATS = {
     "gnu-v7": ["tar", "--format=v7"],
@@ -37,14 +40,26 @@ WORDS = {"dir": "directory", "link": "symlink", "fifo": "fifo", "file": "file"}
 
 names = st.one_of(
     st.sampled_from(
-        [b"a", b"b.py", b"x y", b"-dash", b"\xff\xfe", "ünï".encode(), b"new\nline", b"back\\slash", b"n" * 99]
+        [
+            b"a",
+            b"b.py",
+            b"x y",
+            b"-dash",
+            b"\xff\xfe",
+            "ünï".encode(),
+            b"new\nline",
+            b"back\\slash",
+            b"n" * 99,
+        ]
     ),
     st.integers(100, 250).map(lambda length: b"l" * length),
 )
 files = st.tuples(
     st.sampled_from(["file"] * 5 + ["directory", "symlink", "hardlink", "fifo", "sparse"]),
     st.lists(names, min_size=1, max_size=3, unique=True),
-    st.one_of(st.binary(max_size=20), st.integers(0, 20_000).map(lambda size: b"data" * (size // 4))),
+    st.one_of(
+        st.binary(max_size=20), st.integers(0, 20_000).map(lambda size: b"data" * (size // 4))
+    ),
     st.sampled_from([0o644, 0o755, 0o4755, 0o1777, 0o600]),
     st.sampled_from([0, 1, 1000, 65534, 2_000_000]),
     st.sampled_from([0, 1, 1_600_000_000, 2**31 + 5, 8**11 - 1]),
@@ -89,7 +104,11 @@ def make(root: bytes, tree: list[tuple]) -> None:
 
 def on_disk(root: bytes, path: bytes) -> dict:
     status = os.lstat(os.path.join(root, path))
-    found = {"mode": stat.S_IMODE(status.st_mode), "owner": (status.st_uid, status.st_gid), "ns": status.st_mtime_ns}
+    found = {
+        "mode": stat.S_IMODE(status.st_mode),
+        "owner": (status.st_uid, status.st_gid),
+        "ns": status.st_mtime_ns,
+    }
     if stat.S_ISREG(status.st_mode):
         with open(os.path.join(root, path), "rb") as file:
             found["content"] = (status.st_size, hashlib.sha256(file.read()).digest())
@@ -112,7 +131,9 @@ def check_disk(form: str, root: bytes, entries: list) -> None:
 
 
 def check_bsdtar(form: str, archive: Path, entries: list) -> None:
-    theirs = {os.path.normpath(b"root/" + path): keywords for path, keywords in mtree(archive).items()}
+    theirs = {
+        os.path.normpath(b"root/" + path): keywords for path, keywords in mtree(archive).items()
+    }
     ours = {os.path.normpath(b"root/" + entry.path): entry for entry in entries}
     if form.startswith("gnu-pax") and any(b"\xff" in path for path in ours):
         return  # there, bsdtar drops paths that are no UTF-8, and some after them
@@ -122,7 +143,11 @@ def check_bsdtar(form: str, archive: Path, entries: list) -> None:
         if entry.kind == "hardlink":
             continue  # bsdtar loses them
         assert WORDS[their["type"].decode()] == entry.kind
-        assert (int(their["mode"], 8), int(their["uid"]), int(their["gid"])) == (entry.mode, entry.uid, entry.gid)
+        assert (int(their["mode"], 8), int(their["uid"]), int(their["gid"])) == (
+            entry.mode,
+            entry.uid,
+            entry.gid,
+        )
         assert time_of(their) == (entry.mtime, entry.mtime_ns)
         assert plain(their.get("link", b"")) == entry.link
         if entry.kind == "file" and "size" in their:  # not where hard links point to
@@ -141,7 +166,8 @@ def test_trees(form, tree, read):
         root, archive = os.fsencode(folder) + b"/root", Path(folder, "archive.tar")
         os.mkdir(root)
         make(root, tree)
-        # What the format can't hold (long names in v7) is left out by the tool, which says so by its exit code.
+        # What the format can't hold (long names in v7) is left out by the tool, which says so by
+        # its exit code.
         command = [*FORMATS[form], "-C", os.fsdecode(root), "--numeric-owner", "-cf", archive, "."]
         packed = subprocess.run(command, capture_output=True)
         if form in LONG_NAMES:
@@ -149,8 +175,12 @@ def test_trees(form, tree, read):
         result = read(archive)
         assert result.profile.status == "ok", result.profile.message
         check_bsdtar(form, archive, result.entries)
-        whole = [entry for entry in result.entries if os.path.lexists(os.path.join(root, entry.path))]
+        whole = [
+            entry for entry in result.entries if os.path.lexists(os.path.join(root, entry.path))
+        ]
         # bsdtar now and then writes a wrong path if it is no UTF-8 and sparse.
-        if form in LONG_NAMES and not (form == "bsd-pax" and any(b"\xff" in entry.path for entry in result.entries)):
+        if form in LONG_NAMES and not (
+            form == "bsd-pax" and any(b"\xff" in entry.path for entry in result.entries)
+        ):
             assert len(whole) == len(result.entries)
             check_disk(form, root, whole)

@@ -1,4 +1,5 @@
-"""Tars in gzip, bzip2, xz and zstd, whole and broken: the rows that Go and the compressions' own programs give."""
+"""Tars in gzip, bzip2, xz and zstd, whole and broken: the rows that Go and the compressions' own
+programs give."""
 
 import bz2
 import gzip
@@ -21,7 +22,10 @@ from hpc_remetrics.profile.layer import profile_layer
 from hpc_remetrics.records import NOTES
 from hpc_remetrics.tar.decoders import zstd_module
 
-ROWS = [tars.file(b"file/%d" % number, random.Random(number).randbytes(number * 37)) for number in range(120)]
+ROWS = [
+    tars.file(b"file/%d" % number, random.Random(number).randbytes(number * 37))
+    for number in range(120)
+]
 WHOLE = b"".join(ROWS) + tars.END
 HALF = sum(map(len, ROWS[:100]))
 FEW = b"".join(ROWS[:4]) + tars.END
@@ -32,7 +36,9 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "bzip2": bz2.compress,
     "xz": lzma.compress,
-    "zstd": lambda data: zstd_module().compress(data, options={zstd_module().CompressionParameter.checksum_flag: 1}),
+    "zstd": lambda data: zstd_module().compress(
+        data, options={zstd_module().CompressionParameter.checksum_flag: 1}
+    ),
 }
 EMPTY = {name: pack(b"") for name, pack in PACK.items()}
 
@@ -58,7 +64,9 @@ class Drip(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         here = self._file.tell()
-        return self._file.read(min(size, next((end for end in self._ends if end > here), here) - here))
+        return self._file.read(
+            min(size, next((end for end in self._ends if end > here), here) - here)
+        )
 
 
 @pytest.fixture
@@ -77,7 +85,8 @@ def drip(tmp_path):
 
 @pytest.fixture(scope="session")
 def judge(go, tmp_path_factory):
-    """Return a function that says what Go reads in a blob, whether it errs, and whether anything behind the tar errs.
+    """Return a function that says what Go reads in a blob, whether it errs, and whether anything
+    behind the tar errs.
 
     xz and zstd are not in Go's library: their own programs unpack as much as they can.
     """
@@ -98,7 +107,11 @@ def judge(go, tmp_path_factory):
 def same_rows(entries, rows) -> None:
     assert [entry.path for entry in entries] == [row["path"] for row in rows]
     for our, their in zip(entries, rows, strict=True):
-        assert (our.kind, our.size, our.sha256.hex()) == (kind_of(their), their["size"], their["sha256"])
+        assert (our.kind, our.size, our.sha256.hex()) == (
+            kind_of(their),
+            their["size"],
+            their["sha256"],
+        )
 
 
 def joined(compression: str, between: bytes, cut: int = HALF, behind: bytes = b"") -> bytes:
@@ -127,7 +140,8 @@ def joined(compression: str, between: bytes, cut: int = HALF, behind: bytes = b"
     ids=lambda data: f"{len(data)}-{data[:2].hex()}",
 )
 def test_whatever_stands_between_two_members(compression, cut, between, place, read, judge):
-    """It is never taken for trailing data: the layer is whole, or it has what stands before the fault."""
+    """It is never taken for trailing data: the layer is whole, or it has what stands before the
+    fault."""
     blob = joined(compression, between, cut)
     place.write_bytes(blob)
     ours = read(place)
@@ -155,15 +169,21 @@ def test_a_second_member_whose_magic_number_is_damaged(compression, place, read)
 def test_an_empty_member_and_a_plain_tar(compression, place, read):
     place.write_bytes(EMPTY[compression] + WHOLE)
     profile = read(place).profile
-    assert (profile.status, profile.stage, profile.cause) == ("failed", "decompress", "bad_compression")
+    assert (profile.status, profile.stage, profile.cause) == (
+        "failed",
+        "decompress",
+        "bad_compression",
+    )
 
 
 @pytest.mark.parametrize(
-    "behind", [b"\0", b"\x1f", b"appendix", bytes(512), bytes(5), WHOLE, random.Random(1).randbytes(70_000)]
+    "behind",
+    [b"\0", b"\x1f", b"appendix", bytes(512), bytes(5), WHOLE, random.Random(1).randbytes(70_000)],
 )
 @pytest.mark.parametrize("compression", PACK)
 def test_bytes_behind_the_last_member(compression, behind, place, read, judge):
-    """After the tar's end they are trailing data, but for zstd and xz, whose programs refuse them."""
+    """After the tar's end they are trailing data, but for zstd and xz, whose programs refuse
+    them."""
     blob = PACK[compression](WHOLE) + behind
     place.write_bytes(blob)
     ours = read(place)
@@ -184,7 +204,9 @@ def test_padding_behind_xz_is_no_fault(zeros, place, read):
     assert (read(place).profile.status, read(place).profile.notes) == ("ok", 0)
 
 
-def header_with(flags: int, extra: bytes = b"XX\2\0ab", name: bytes = b"name", comment: bytes = b"comment") -> bytes:
+def header_with(
+    flags: int, extra: bytes = b"XX\2\0ab", name: bytes = b"name", comment: bytes = b"comment"
+) -> bytes:
     """The header of a gzip member with the fields that the flags ask for."""
     header = b"\x1f\x8b\x08" + bytes([flags]) + bytes(5) + b"\xff"
     if flags & 4:
@@ -274,7 +296,11 @@ def test_a_wrong_checksum_costs_no_entry_before_it(compression, place, read, jud
 @pytest.mark.parametrize("compression", PACK)
 def test_every_cut(compression, place, read, judge):
     blob = PACK[compression](WHOLE)
-    for end in [*range(15), *range(15, len(blob), len(blob) // 19), *range(len(blob) - 13, len(blob))]:
+    for end in [
+        *range(15),
+        *range(15, len(blob), len(blob) // 19),
+        *range(len(blob) - 13, len(blob)),
+    ]:
         place.write_bytes(blob[:end])
         ours = read(place)
         rows, _, _ = judge(blob[:end], compression)
@@ -310,7 +336,9 @@ FOREIGN = {
 @pytest.mark.parametrize("name", FOREIGN)
 def test_what_is_no_format_of_layers_is_named(name, place, read, tmp_path):
     (tmp_path / "file").write_bytes(b"content\n" * 500)
-    subprocess.run([need("bsdtar"), "-c", *FOREIGN[name], "-f", place, "-C", tmp_path, "file"], check=True)
+    subprocess.run(
+        [need("bsdtar"), "-c", *FOREIGN[name], "-f", place, "-C", tmp_path, "file"], check=True
+    )
     profile = read(place).profile
     assert (profile.status, profile.stage, profile.cause) == ("failed", "decompress", "unsupported")
     assert profile.message.startswith(f"{name} is no format of layers")
@@ -318,7 +346,10 @@ def test_what_is_no_format_of_layers_is_named(name, place, read, tmp_path):
 
 
 def test_lzop_and_old_zstd_are_named(place, read):
-    for magic, name in ((b"\x89LZO\0\r\n\x1a\n", "lzop"), (b"\x27\xb5\x2f\xfd", "zstd (before 0.8)")):
+    for magic, name in (
+        (b"\x89LZO\0\r\n\x1a\n", "lzop"),
+        (b"\x27\xb5\x2f\xfd", "zstd (before 0.8)"),
+    ):
         for size in (0, 1, 600):
             place.write_bytes(magic + bytes(size))
             assert read(place).profile.message.startswith(f"{name} is no format")

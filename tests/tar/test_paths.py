@@ -32,11 +32,16 @@ def test_deep_directories_against_a_plain_set(tmp_path, room):
     for _ in range(60):
         directories, truth = Directories(tmp_path / "overflow", room), set()
         trunks = [
-            b"/".join(rng.choice([b"a", b"bb", b"c" * 40]) for _ in range(rng.choice([5, 126, 140, 400])))
+            b"/".join(
+                rng.choice([b"a", b"bb", b"c" * 40]) for _ in range(rng.choice([5, 126, 140, 400]))
+            )
             for _ in range(3)
         ]
         for _ in range(rng.randrange(12)):
-            names = [rng.choice(trunks), *(rng.choice([b"a", b"b", b"aa"]) for _ in range(rng.randrange(6)))]
+            names = [
+                rng.choice(trunks),
+                *(rng.choice([b"a", b"b", b"aa"]) for _ in range(rng.randrange(6))),
+            ]
             path = b"/".join(names[: rng.choice([1, 2, 9])])
             path = path[: rng.choice([-1, -2, -3, 9999])].strip(b"/")
             if rng.random() < 0.4:

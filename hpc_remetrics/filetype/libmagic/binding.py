@@ -1,4 +1,5 @@
-"""The calls into libmagic: through python-magic, which finds the library, and without its checks in the hot path."""
+"""The calls into libmagic: through python-magic, which finds the library, and without its checks in
+the hot path."""
 
 from __future__ import annotations
 
@@ -38,14 +39,19 @@ class Magic:
             else:
                 self._load(records)
         except self._library.MagicException as error:
-            raise MissingComponentError(f"libmagic can't load its data base: {error.message!r}", _INSTALL) from None
-        of_buffer = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+            raise MissingComponentError(
+                f"libmagic can't load its data base: {error.message!r}", _INSTALL
+            ) from None
+        of_buffer = ctypes.CFUNCTYPE(
+            ctypes.c_char_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+        )
         self._buffer = of_buffer(("magic_buffer", self._library.libmagic))
         of_file = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
         self._descriptor = of_file(("magic_descriptor", self._library.libmagic))
 
     def _load(self, records: Sequence[bytes]) -> None:
-        """Load data bases in memory: libmagic reads the very bytes, so they must live as long as this."""
+        """Load data bases in memory: libmagic reads the very bytes, so they must live as long as
+        this."""
         self._records = tuple(records)
         load = self._library.libmagic.magic_load_buffers
         load.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
@@ -58,19 +64,22 @@ class Magic:
     def most(self) -> int:
         """Bytes of a content's beginning that `file` of this version looks at."""
         try:
-            return int(self._library.magic_getparam(self._cookie, self._library.MAGIC_PARAM_BYTES_MAX))
+            return int(
+                self._library.magic_getparam(self._cookie, self._library.MAGIC_PARAM_BYTES_MAX)
+            )
         except (NotImplementedError, self._library.MagicException):
             return 1 << 20
 
     def ask(self, data: Data) -> bytes | None:
-        """Return the words of `file --brief` for a file with this content, or None if it gives an error."""
+        """Return the words of `file --brief` for a file with this content, or None if it gives an
+        error."""
         return self._descriptor(self._cookie, _file().of(data))
 
     def ask_buffer(self, data: bytes) -> bytes | None:
         """Return libmagic's words for first bytes alone, or None if it gives an error.
 
-        It has no file then: it looks at no end, and reads nothing of an ELF file or a compound document
-        beyond these bytes.
+        It has no file then: it looks at no end, and reads nothing of an ELF file or a compound
+        document beyond these bytes.
         """
         return self._buffer(self._cookie, data, len(data))
 
@@ -149,16 +158,20 @@ def _magic() -> ModuleType:
     try:
         magic = _import_magic()
     except (ImportError, OSError) as error:
-        raise MissingComponentError(f"libmagic can't be used: {error}", f"{_INSTALL}, or choose --types none") from None
+        raise MissingComponentError(
+            f"libmagic can't be used: {error}", f"{_INSTALL}, or choose --types none"
+        ) from None
     if not hasattr(magic, "magic_buffer"):
         raise MissingComponentError(
-            "the module `magic` is not python-magic", "`pip uninstall file-magic`, `pip install python-magic`"
+            "the module `magic` is not python-magic",
+            "`pip uninstall file-magic`, `pip install python-magic`",
         )
     return magic
 
 
 def _import_magic() -> ModuleType:
-    """Import the binding with the system's libmagic, or with the one of pylibmagic, which must come first."""
+    """Import the binding with the system's libmagic, or with the one of pylibmagic, which must come
+    first."""
     try:
         return import_module("magic")
     except ImportError as error:

@@ -1,4 +1,5 @@
-"""Compound documents (OLE, CDF): their directory may be anywhere in the file, and libmagic reads it there."""
+"""Compound documents (OLE, CDF): their directory may be anywhere in the file, and libmagic reads it
+there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a rule needs of a file before it can print a word, as far as that is understood.
 
-A rule prints if its first test passes and it has words, or if one of the tests below does. A rule that
-prints nothing changes nothing (docs/filetype.md), so it can be left out for this file.
+A rule prints if its first test passes and it has words, or if one of the tests below does. A rule
+that prints nothing changes nothing (docs/filetype.md), so it can be left out for this file.
 """
 
 from __future__ import annotations
@@ -63,18 +63,23 @@ class Need:
         rare = ([], 0) if self.words else _rare_places(record)
         self.by_top = rare is not None
         self.places, self.least = rare or _best_places(list(self.node.path()))
-        self.triggers: list[Pattern] = [] if self.words or self.places else _triggers(self.node) or []
+        self.triggers: list[Pattern] = (
+            [] if self.words or self.places else _triggers(self.node) or []
+        )
 
     @cached_property
     def looks(self) -> bool | None:
-        """Tell whether it is asked only of files that look like text, or, False, of those that don't; None: of both."""
+        """Tell whether it is asked only of files that look like text, or, False, of those that
+        don't; None: of both."""
         return _looks(self._record)
 
     @cached_property
     def returns(self) -> bool:
         """Tell whether libmagic may go on with the next rules although this one printed."""
         record = self._record
-        return self.rule in self._base.returning or (bool(record.description) and _may_be_left(record))
+        return self.rule in self._base.returning or (
+            bool(record.description) and _may_be_left(record)
+        )
 
     @cached_property
     def from_end(self) -> bool:
@@ -99,7 +104,8 @@ class Need:
     def node(self) -> Node:
         """The rule; most are never looked at further than :func:`_words` does."""
         top = self._record
-        # Behind a test of the file's end the next ones count from there: the first test alone is followed.
+        # Behind a test of the file's end the next ones count from there: the first test alone is
+        # followed.
         if self._top_alone or self.from_end:
             node = tree(self._base, [top])
             node.effects = True
@@ -115,12 +121,14 @@ class Need:
 
     @cached_property
     def prints(self) -> Prints:
-        """Tell of a file's bytes, and the patterns found in it, whether the rule may print: False is sure."""
+        """Tell of a file's bytes, and the patterns found in it, whether the rule may print: False
+        is sure."""
         return prints(self.node)
 
 
 def need_of(base: Base, rule: int) -> Need | None:
-    """Return what a rule needs to print, or None if it can't, or begins at the file's end (`ends`)."""
+    """Return what a rule needs to print, or None if it can't, or begins at the file's end
+    (`ends`)."""
     record = base.top(rule)
     if _is_from_end(record):
         return None
@@ -129,29 +137,34 @@ def need_of(base: Base, rule: int) -> Need | None:
 
 
 def need_to_pass(base: Base, rule: int) -> Need | None:
-    """Return what a rule needs for its first test to pass, or None if that is at the file's end (`ends`)."""
+    """Return what a rule needs for its first test to pass, or None if that is at the file's end
+    (`ends`)."""
     record = base.top(rule)
     return None if _is_from_end(record) else Need(base, rule, record, True)
 
 
 def _is_from_end(record: Record) -> bool:
-    """Tell whether a test looks at a file's end: of a buffer it never passes (msetoffset, buffer_fill)."""
+    """Tell whether a test looks at a file's end: of a buffer it never passes (msetoffset,
+    buffer_fill)."""
     return bool(record.flag & OFFNEGATIVE)
 
 
 def _may_be_left(record: Record) -> bool:
-    """Tell whether libmagic may find no place behind a first test that passed, and leave the rule (moffset)."""
+    """Tell whether libmagic may find no place behind a first test that passed, and leave the rule
+    (moffset)."""
     return record.relation == ord("!") or record.type not in _KEPT
 
 
 def _looks(record: Record) -> bool | None:
-    """Tell whether libmagic asks a first test of files that look like text alone, or of others (match)."""
+    """Tell whether libmagic asks a first test of files that look like text alone, or of others
+    (match)."""
     one = record.modifiers & (patterns.TEXT | patterns.BINARY) if record.type in _OF_TEXTS else 0
     return {patterns.TEXT: True, patterns.BINARY: False}.get(one)
 
 
 def _is_for_all(record: Record) -> bool:
-    """Tell whether a first test is for files that look like text and for others, and of plain ASCII."""
+    """Tell whether a first test is for files that look like text and for others, and of plain
+    ASCII."""
     return record.type in WIDTHS or (_looks(record) is None and record.word.isascii())
 
 
@@ -181,13 +194,22 @@ def _passes(node: Node) -> Prints:
     record, test = node.record, place_test(node.record)
     if record.type in QUADS and record.flag & MOVED:
         return lambda data, found: True  # wherever that is, zeros may be read
-    if test is not None and record.level == 1 and record.flag & MOVED == OFFADD and _is_search(node.top):
+    if (
+        test is not None
+        and record.level == 1
+        and record.flag & MOVED == OFFADD
+        and _is_search(node.top)
+    ):
         return _behind(record, test, node.top)
     if record.level and record.type == SEARCH and is_exact(record):
         # Somewhere in a text is cheap to ask, and in a file of any size isn't.
         word, reach = record.word, node.pattern.reach if node.pattern is not None else None
         return lambda data, found: found is None or data.find(word, 0, reach) >= 0
-    if record.type in (SEARCH, REGEX) and node.pattern is not None and (record.level or test is None):
+    if (
+        record.type in (SEARCH, REGEX)
+        and node.pattern is not None
+        and (record.level or test is None)
+    ):
         pattern = node.pattern
         return lambda data, found: found is None or found[pattern] >= 0
     if test is None:
@@ -211,7 +233,9 @@ def _is_added(record: Record) -> bool:
 
 
 def _is_search(record: Record) -> bool:
-    return record.type == SEARCH and is_exact(record) and not record.flag & MOVED and not record.level
+    return (
+        record.type == SEARCH and is_exact(record) and not record.flag & MOVED and not record.level
+    )
 
 
 def _behind(record: Record, test: Test, top: Record) -> Prints:
@@ -228,19 +252,25 @@ def _behind(record: Record, test: Test, top: Record) -> Prints:
 
 
 def reach_of(record: Record) -> int:
-    """Return how far a search with a range looks: without modifiers one place further (magiccheck)."""
+    """Return how far a search with a range looks: without modifiers one place further
+    (magiccheck)."""
     return record.range + len(record.word) - bool(record.modifiers)
 
 
 def bytes_of_test(record: Record) -> bytes | None:
     """Return the bytes that are all that a test asks for at its place."""
-    if record.type == STRING and not record.modifiers & ~patterns.PLAIN and record.relation == EQUAL:
+    if (
+        record.type == STRING
+        and not record.modifiers & ~patterns.PLAIN
+        and record.relation == EQUAL
+    ):
         return record.word
     return bytes_of(record)
 
 
 def _words(record: Record) -> list[tuple[int, bytes]]:
-    """Return places, and bytes there in small letters, of which a file must have one for a first test to pass."""
+    """Return places, and bytes there in small letters, of which a file must have one for a first
+    test to pass."""
     if record.offset or record.flag & MOVED or record.relation != EQUAL:
         return []
     word, places = bytes_of_test(record) or b"", [0]
@@ -250,7 +280,11 @@ def _words(record: Record) -> list[tuple[int, bytes]]:
     elif at_once and not record.modifiers & ~patterns.UNDERSTOOD:
         blanks = record.modifiers & (patterns.COMPACT | patterns.OPTIONAL_SPACE)
         # A blank may stand for any number of them.
-        word = b"" if blanks and any(one in patterns.SPACES for one in record.word[:WORD]) else record.word
+        word = (
+            b""
+            if blanks and any(one in patterns.SPACES for one in record.word[:WORD])
+            else record.word
+        )
     return [(place, word[:WORD].lower()) for place in places] if len(word) >= WORD else []
 
 
@@ -270,10 +304,11 @@ def _indirect(record: Record, test: Test) -> Prints:
 
 
 def place_test(record: Record) -> Test | None:
-    """Return a test as a function of the file's bytes and a place; None if it may pass for all that is known.
+    """Return a test as a function of the file's bytes and a place; None if it may pass for all that
+    is known.
 
-    For strings and searches without modifiers, and for numbers, it is the very test; for others it may
-    pass more. What would take long isn't tried.
+    For strings and searches without modifiers, and for numbers, it is the very test; for others it
+    may pass more. What would take long isn't tried.
     """
     if record.type in WIDTHS:
         return test_of(record)
@@ -299,17 +334,24 @@ def _is_sequence(data: bytes, offset: int) -> bool:
 
 
 def _may_be_tag(data: bytes, offset: int, tags: Container[int]) -> bool:
-    """Tell whether a DER tag may be one of these: five bits hold it, or 32 bits that overflow, so five more bytes."""
+    """Tell whether a DER tag may be one of these: five bits hold it, or 32 bits that overflow, so
+    five more bytes."""
     tag = data[offset : offset + 6]
-    return bool(tag) and (tag[0] & 31 in tags or (tag[0] & 31 == 31 and len(tag) == 6 and min(tag[1:]) >= 128))
+    return bool(tag) and (
+        tag[0] & 31 in tags or (tag[0] & 31 == 31 and len(tag) == 6 and min(tag[1:]) >= 128)
+    )
 
 
 _TAGS = {b"int": 2, b"obj_id": 6, b"seq": 16, b"set": 17}
 
 
 def _sequence_with(node: Node) -> Prints:
-    """Return the test of a DER sequence, and of its first element's tag, which one of the tests below must know."""
-    names = [[tag for name, tag in _TAGS.items() if one.record.value.startswith(name)] for one in node.below]
+    """Return the test of a DER sequence, and of its first element's tag, which one of the tests
+    below must know."""
+    names = [
+        [tag for name, tag in _TAGS.items() if one.record.value.startswith(name)]
+        for one in node.below
+    ]
     known = all(names) and all(one.record.type == DER for one in node.below)
     first = {tag for name in names for tag in name} if known and names else set(range(32))
 
@@ -323,7 +365,8 @@ def _sequence_with(node: Node) -> Prints:
 
 
 def _folded(record: Record) -> Test | None:
-    """Return the test of a word with modifiers at its place; elsewhere a matcher of many does it."""
+    """Return the test of a word with modifiers at its place; elsewhere a matcher of many does
+    it."""
     if record.type != STRING and record.range != 1:
         return None
     expression = patterns.of_word(record.word, record.modifiers)
@@ -337,17 +380,28 @@ def _compiled(expression: str) -> re.Pattern[bytes]:
 
 def _rare_places(record: Record) -> tuple[list[tuple[int, Pairs]], int] | None:
     """Return the place of a first test where few pairs of bytes will do, None if there is none."""
-    pairs = None if record.flag & MOVED or record.type in QUADS or record.type == SEARCH else _pairs(record)
+    pairs = (
+        None
+        if record.flag & MOVED or record.type in QUADS or record.type == SEARCH
+        else _pairs(record)
+    )
     return ([pairs], 0) if pairs and len(pairs[1]) <= _FEW_PAIRS and 0 not in pairs[1] else None
 
 
 def _best_places(path: list[Record]) -> tuple[list[tuple[int, Pairs]], int]:
-    """Return the place on the way where the fewest pairs of bytes will do, or two of which one is needed.
+    """Return the place on the way where the fewest pairs of bytes will do, or two of which one is
+    needed.
 
     And the bytes of a file below which it may do without: it ends where libmagic reads zeros.
     """
     top = path[0]
-    if top.type == SEARCH and top.range == 1 and not top.modifiers and top.length and top.relation == EQUAL:
+    if (
+        top.type == SEARCH
+        and top.range == 1
+        and not top.modifiers
+        and top.length
+        and top.relation == EQUAL
+    ):
         # It may begin at the next byte too.
         allowed = pairs_from(*patterns.first_pairs(top.word, 0) or (_ANY, _ANY))
         return [(top.offset, allowed), (top.offset + 1, allowed)], 0
@@ -381,7 +435,9 @@ def _pairs(record: Record) -> tuple[int, Pairs] | None:
         return record.offset, pairs_from(record.value[:1], record.value[1:2])
     if record.type == DER and not record.level and record.value.startswith(b"seq\0"):
         # The tag is the low five bits, or in the next bytes if all are set.
-        return record.offset, pairs_from(bytes(one for one in range(256) if one & 31 in (16, 31)), _ANY)
+        return record.offset, pairs_from(
+            bytes(one for one in range(256) if one & 31 in (16, 31)), _ANY
+        )
     if record.type == LESTRING16 and record.length and record.value[0]:
         return record.offset, pairs_from(record.value[:1], _ANY)
     if record.type == PSTRING and record.length and record.value[0]:
@@ -399,7 +455,8 @@ _ANY = bytes(range(256))
 
 
 def _triggers(node: Node) -> list[Pattern] | None:
-    """Return patterns of which one must match before the rule prints, the rarer the better; None if none need to."""
+    """Return patterns of which one must match before the rule prints, the rarer the better; None if
+    none need to."""
     own = [node.pattern] if node.pattern is not None else None
     if node.effects:
         return own

@@ -26,7 +26,9 @@ BESTRING16, LESTRING16, INDIRECT, NAME, USE, CLEAR, DER, GUID = 18, 19, 41, 45, 
 KNOWN_TYPES = frozenset(range(1, 60))
 
 # Flags of a record.
-INDIR, OFFADD, INDIROFFADD, UNSIGNED, NOSPACE, BINTEST, TEXTTEST, OFFNEGATIVE = (1 << bit for bit in range(8))
+INDIR, OFFADD, INDIROFFADD, UNSIGNED, NOSPACE, BINTEST, TEXTTEST, OFFNEGATIVE = (
+    1 << bit for bit in range(8)
+)
 
 _FIELDS = Struct("<H10BiiIII128s64s")
 
@@ -67,7 +69,8 @@ class Record(NamedTuple):
 class Base:
     """A compiled data base in memory.
 
-    :ivar rules: number of rules; a rule's number is its place in the order in which libmagic tries them.
+    :ivar rules: number of rules; a rule's number is its place in the order in which libmagic tries
+    them.
     :raises ValueError: it is of another version or kind than those understood.
     """
 
@@ -147,9 +150,10 @@ class Base:
     def entangled(self) -> frozenset[int]:
         """The rules whose outcome may depend on others than themselves.
 
-        `indirect` walks over all rules again, at another place. A string of 16-bit characters that reaches
-        the end of the file is compared with what the test before left in libmagic's memory: that is a test
-        of the same rule, unless the rule begins with one that leaves the memory alone.
+        `indirect` walks over all rules again, at another place. A string of 16-bit characters that
+        reaches the end of the file is compared with what the test before left in libmagic's memory:
+        that is a test of the same rule, unless the rule begins with one that leaves the memory
+        alone.
         """
         wide, leaving = [BESTRING16, LESTRING16], [BESTRING16, LESTRING16, SEARCH, REGEX, DER]
         walks = self._has(self._types == INDIRECT)
@@ -158,18 +162,24 @@ class Base:
         return frozenset(
             rule
             for rule in range(self.rules)
-            if any(walks[part] or (leaves[rule] and compares[part]) for part in (rule, *self._reached([rule])))
+            if any(
+                walks[part] or (leaves[rule] and compares[part])
+                for part in (rule, *self._reached([rule]))
+            )
         )
 
     @cached_property
     def entangled_tops(self) -> frozenset[int]:
         """The rules whose first test may depend on others."""
         tops = self._types[self._starts[: self.rules]]
-        return frozenset(np.flatnonzero(np.isin(tops, [INDIRECT, USE, BESTRING16, LESTRING16])).tolist())
+        return frozenset(
+            np.flatnonzero(np.isin(tops, [INDIRECT, USE, BESTRING16, LESTRING16])).tolist()
+        )
 
     @cached_property
     def returning(self) -> frozenset[int]:
-        """The rules that libmagic may leave after it printed, to go on with the next: they look at a file's end.
+        """The rules that libmagic may leave after it printed, to go on with the next: they look at
+        a file's end.
 
         A negative place behind the match above isn't one at the end (msetoffset).
         """
@@ -179,13 +189,16 @@ class Base:
 
     @cached_property
     def from_end(self) -> frozenset[int]:
-        """The rules of which a test looks at the file's end, or one of a named block that they reach."""
+        """The rules of which a test looks at the file's end, or one of a named block that they
+        reach."""
         marks = self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
         marked = self._has(marks)
         blocks = {self.rules + int(block) for block in np.flatnonzero(marked[self.rules :])}
         own = set(np.flatnonzero(marked[: self.rules]).tolist())
         callers = [rule for rule in range(self.rules) if self._calls[rule]]
-        return frozenset(own | {rule for rule in callers if blocks.intersection(self._reached([rule]))})
+        return frozenset(
+            own | {rule for rule in callers if blocks.intersection(self._reached([rule]))}
+        )
 
     def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:
         """Return a data base of some rules, in order, with the named blocks that they reach.
@@ -196,7 +209,10 @@ class Base:
         """
         starts, ends = self._starts, self._ends
         parts = [(starts[rule], ends[rule] if whole else starts[rule] + 1) for rule, whole in rules]
-        blocks = [(starts[one], ends[one]) for one in self._reached([rule for rule, whole in rules if whole])]
+        blocks = [
+            (starts[one], ends[one])
+            for one in self._reached([rule for rule, whole in rules if whole])
+        ]
         counts = [sum(end - start for start, end in some) for some in (parts, blocks)]
         header = self._data[:8] + Struct("<2I").pack(*counts)
         size, data = self.size, self._data
@@ -208,7 +224,8 @@ def find_base(paths: str) -> Base:
     """Read the one compiled data base that libmagic loads from these paths.
 
     :param paths: what `magic_getpath` gives: paths with colons between them.
-    :raises ValueError: there are none or several, or rules that are not compiled, or it isn't understood.
+    :raises ValueError: there are none or several, or rules that are not compiled, or it isn't
+        understood.
     """
     found = []
     for path in filter(None, paths.split(":")):
@@ -224,4 +241,6 @@ def find_base(paths: str) -> Base:
 
 def _has_rules(path: Path) -> bool:
     """Tell whether a file has more than comments, as Debian's /etc/magic doesn't."""
-    return any(line.strip() and not line.startswith(b"#") for line in path.read_bytes().splitlines())
+    return any(
+        line.strip() and not line.startswith(b"#") for line in path.read_bytes().splitlines()
+    )

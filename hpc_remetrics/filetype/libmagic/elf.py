@@ -1,4 +1,5 @@
-"""What libmagic reads of an ELF file beyond its first bytes, and when that can't be an error (readelf.c).
+"""What libmagic reads of an ELF file beyond its first bytes, and when that can't be an error
+(readelf.c).
 
 libmagic follows the tables of such a file wherever they are, but only where it has a file: it adds
 what it finds behind a comma, or gives up with an error. Of a buffer it reads nothing. The head of a
@@ -60,7 +61,11 @@ def _layout(wide: bool, order: str) -> _Layout:
     return _Layout(*(Struct(order + one) for one in formats))
 
 
-_LAYOUTS = {(kind, order): _layout(kind == 2, mark) for kind in (1, 2) for order, mark in ((1, "<"), (2, ">"))}
+_LAYOUTS = {
+    (kind, order): _layout(kind == 2, mark)
+    for kind in (1, 2)
+    for order, mark in ((1, "<"), (2, ">"))
+}
 """By class and byte order, as the fifth and sixth byte of a file name them."""
 
 
@@ -87,7 +92,8 @@ def cannot_fail(head: bytes, size: int, read: Read) -> bool:
 
 
 def names_other_places(head: bytes, size: int, ends: int) -> bool:
-    """Tell whether an ELF file has a table, or a segment that is printed, between its first and last `ends` bytes."""
+    """Tell whether an ELF file has a table, or a segment that is printed, between its first and
+    last `ends` bytes."""
     if not begins(head) or (found := _header(head)) is None:
         return False
     layout, header = found
@@ -95,7 +101,11 @@ def names_other_places(head: bytes, size: int, ends: int) -> bool:
     places = [programs, (header.section_offset, header.sections * header.section_size)]
     if sum(programs) <= len(head) and header.program_size == layout.program.size:
         table = head[programs[0] : sum(programs)]
-        places += [(at, length) for kind, at, length in layout.program.iter_unpack(table) if kind == _INTERP]
+        places += [
+            (at, length)
+            for kind, at, length in layout.program.iter_unpack(table)
+            if kind == _INTERP
+        ]
     return any(at + length > ends and at < size - ends for at, length in places if length)
 
 
@@ -115,7 +125,10 @@ def _segments_do(layout: _Layout, header: _Header, size: int, read: Read) -> boo
     if table is None:
         return False
     read_ones = [one for one in layout.program.iter_unpack(table) if one[0] in _READ_SEGMENTS]
-    return all(at + length <= size and (kind != _INTERP or length <= _LONGEST_NAME) for kind, at, length in read_ones)
+    return all(
+        at + length <= size and (kind != _INTERP or length <= _LONGEST_NAME)
+        for kind, at, length in read_ones
+    )
 
 
 def _sections_do(layout: _Layout, header: _Header, size: int, read: Read) -> bool:
@@ -128,5 +141,6 @@ def _sections_do(layout: _Layout, header: _Header, size: int, read: Read) -> boo
         return False
     read_ones = [one for one in layout.section.iter_unpack(table) if one[0] in _READ_SECTIONS]
     return all(
-        kind == _SECTION_NOTE and at + length <= size and length <= _LONGEST_NOTE for kind, at, length in read_ones
+        kind == _SECTION_NOTE and at + length <= size and length <= _LONGEST_NOTE
+        for kind, at, length in read_ones
     )

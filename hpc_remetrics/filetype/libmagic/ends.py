@@ -25,7 +25,8 @@ _WORD = 4
 
 
 class _Place(NamedTuple):
-    """Where a word stands: so many bytes before the end of the file, or of what libmagic reads of its beginning."""
+    """Where a word stands: so many bytes before the end of the file, or of what libmagic reads of
+    its beginning."""
 
     distance: int
     length: int
@@ -51,7 +52,9 @@ class Ends:
             else:
                 self._words.setdefault(best[0], {}).setdefault(best[1], []).append(need)
         self._most = max((place.distance for place in self._words), default=1)
-        self._lookups = [(_slice(place), place.of_head, words.get) for place, words in self._words.items()]
+        self._lookups = [
+            (_slice(place), place.of_head, words.get) for place, words in self._words.items()
+        ]
 
     def of(self, data: Data, head: bytes) -> list[Need]:
         """Return the rules that may pass; that all others fail is sure.
@@ -72,13 +75,15 @@ def _slice(place: _Place) -> slice:
 
 
 def _rarity(found: tuple[_Place, bytes]) -> tuple[int, bool, int]:
-    """Order words by how few files have them; of two that are as rare the nearer to the end is shared by more rules."""
+    """Order words by how few files have them; of two that are as rare the nearer to the end is
+    shared by more rules."""
     place, word = found
     return len(word) - word.count(0), not place.of_head, -place.distance
 
 
 def _words(base: Base, rule: int) -> Iterator[tuple[_Place, bytes]]:
-    """Yield words that a file must have before a rule from its end prints, and where (msetoffset)."""
+    """Yield words that a file must have before a rule from its end prints, and where
+    (msetoffset)."""
     records = base.records(rule)
     needed = {id(record) for record in tree(base, records).path()}
     begin = 0
@@ -102,7 +107,10 @@ def _words(base: Base, rule: int) -> Iterator[tuple[_Place, bytes]]:
             return
         word = _word(record)
         if word and distance >= len(word):
-            yield _Place(distance - len(word) + len(word[-_WORD:]), len(word[-_WORD:]), of_head), word[-_WORD:]
+            yield (
+                _Place(distance - len(word) + len(word[-_WORD:]), len(word[-_WORD:]), of_head),
+                word[-_WORD:],
+            )
         if of_head:
             return
 

@@ -1,4 +1,5 @@
-"""libmagic's answers for less: it is asked with the rules alone that can say something about the file."""
+"""libmagic's answers for less: it is asked with the rules alone that can say something about the
+file."""
 
 from __future__ import annotations
 
@@ -35,16 +36,19 @@ class Exact:
     Of ELF files it leaves out what libmagic reads beyond the first bytes, where that is no error.
 
     :param plain: libmagic with all its rules.
-    :ivar seeks: Hyperscan seeks patterns; without it, texts are asked plainly, which is faster than with all
-        rules that need a pattern.
-    :ivar unused: the version of a Hyperscan that is installed and can't be relied on, "" if there is none.
+    :ivar seeks: Hyperscan seeks patterns; without it, texts are asked plainly, which is faster than
+    with all rules that need a pattern.
+    :ivar unused: the version of a Hyperscan that is installed and can't be relied on, "" if there
+    is none.
     :raises ValueError: it, or its data base, isn't understood.
     """
 
     def __init__(self, plain: Magic) -> None:
         version = libmagic_version()
         if version not in LIBRARIES:
-            raise ValueError(f"libmagic {version // 100}.{version % 100:02} isn't one of those understood (5.44)")
+            raise ValueError(
+                f"libmagic {version // 100}.{version % 100:02} isn't one of those understood (5.44)"
+            )
         if nl_langinfo(CODESET).upper().replace("-", "") not in _CODES:
             raise ValueError(
                 f"the locale's characters, {nl_langinfo(CODESET)}, may have blanks and letters beyond ASCII"
@@ -71,7 +75,9 @@ class Exact:
         if text is UNKNOWN or not (self.seeks or isinstance(text, str)):
             return self._plain.ask(data)
         if isinstance(text, str):
-            return self._of_bytes(data, head)  # libmagic finds no encoding either, and asks no rule for text
+            return self._of_bytes(
+                data, head
+            )  # libmagic finds no encoding either, and asks no rule for text
         return self._of_text(data, head, text)
 
     def check(self) -> None:
@@ -93,14 +99,21 @@ class Exact:
                 return self._returning(data, head, needs, found, need.rule)
         return self._asked(data, head, _rules(needs), False)
 
-    def _returning(self, data: Data, head: bytes, needs: list[Need], found: list[Need], first: int) -> bytes | None:
+    def _returning(
+        self, data: Data, head: bytes, needs: list[Need], found: list[Need], first: int
+    ) -> bytes | None:
         """Ask of a file that libmagic may go on with after a rule printed.
 
-        The next rule that passes then ends its walk, and were it silent. Of one that is, the first test will do.
+        The next rule that passes then ends its walk, and were it silent. Of one that is, the first
+        test will do.
 
         :param found: all rules that have what they are found by.
         """
-        passing = [need for need in found if need.by_top and _is_asked(need, False) and need.passes(head, None)]
+        passing = [
+            need
+            for need in found
+            if need.by_top and _is_asked(need, False) and need.passes(head, None)
+        ]
         passing += _printing(self._passing.of_bytes(head), head, False, None)
         passing += self._ends.needs
         rules = _rules(needs)
@@ -113,7 +126,9 @@ class Exact:
     def _passing(self) -> Screen:
         """The rules for bytes that aren't found by what their first test needs, by that."""
         found = {need.rule for need in self._needs if need.by_top}
-        needs = (need_to_pass(self._base, rule) for rule in range(self._base.rules) if rule not in found)
+        needs = (
+            need_to_pass(self._base, rule) for rule in range(self._base.rules) if rule not in found
+        )
         return Screen([need for need in needs if need is not None and need.binary], self.seeks)
 
     def _of_text(self, data: Data, head: bytes, text: Text) -> bytes | None:
@@ -121,12 +136,15 @@ class Exact:
             return self._plain.ask(data)
         found, matches = self._screen.of_text(text.utf8)
         # A rule of both walks that doesn't pass in the file doesn't in the text that is the same.
-        needs = sorted((need for need in found if need.text and not (need.binary and text.whole)), key=_rule)
+        needs = sorted(
+            (need for need in found if need.text and not (need.binary and text.whole)), key=_rule
+        )
         if text.whole:
             binary = _printing(found, head, text.looks, matches)
         else:  # rules for bytes see other bytes than rules for text
             binary = _printing(self._screen.of_bytes(head), head, text.looks, None)
-        # Where no rule for bytes can print, and libmagic knows no other way, its words are those of rules for text.
+        # Where no rule for bytes can print, and libmagic knows no other way, its words are those of
+        # rules for text.
         if matches is not None and not binary and has_rules(head, self._most):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(needs)
@@ -136,10 +154,14 @@ class Exact:
                 return words_of(text, printed.decode(), LONG in matches).encode()
         needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
         if any(need.returns for need in needs):
-            return self._plain.ask(data)  # rules that were left out may end the walk behind this one
+            return self._plain.ask(
+                data
+            )  # rules that were left out may end the walk behind this one
         return self._asked(data, head, _rules(needs), True)
 
-    def _asked(self, data: Data, head: bytes, rules: dict[int, bool], is_text: bool) -> bytes | None:
+    def _asked(
+        self, data: Data, head: bytes, rules: dict[int, bool], is_text: bool
+    ) -> bytes | None:
         part = self._parts.of(tuple(rules.items()), is_text)
         if part is None:
             return self._plain.ask(data)
@@ -151,14 +173,16 @@ class Exact:
 
 
 def agree(want: bytes | None, have: bytes | None) -> bool:
-    """Tell whether answers are the same; of ELF files, of which a part may be left out, whether their heads are."""
+    """Tell whether answers are the same; of ELF files, of which a part may be left out, whether
+    their heads are."""
     if want == have or not want or not have or not want.startswith(b"ELF "):
         return want == have
     return head_of(want.decode("latin-1")) == head_of(have.decode("latin-1"))
 
 
 def _is_told_by_head(data: Data, head: bytes) -> bool:
-    """Tell whether libmagic says the same of a file and of its first bytes, but for what follows a comma.
+    """Tell whether libmagic says the same of a file and of its first bytes, but for what follows a
+    comma.
 
     Rules that look at the end are not counted.
     """
@@ -220,9 +244,11 @@ class _Parts:
         self._bytes = 0
 
     def of(self, rules: _Rules, is_text: bool) -> Magic | None:
-        """Return libmagic with these rules alone, or None if that may differ from libmagic with all.
+        """Return libmagic with these rules alone, or None if that may differ from libmagic with
+        all.
 
-        :param is_text: it is for files in which libmagic finds an encoding; it doesn't look for one in others.
+        :param is_text: it is for files in which libmagic finds an encoding; it doesn't look for one
+            in others.
         """
         try:
             return self._parts[rules, is_text]

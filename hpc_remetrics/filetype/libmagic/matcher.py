@@ -11,8 +11,8 @@ from .tree import NEAR, Pattern
 ENGINES = frozenset(("5.4.2", "5.4.11"))
 """Versions of Hyperscan (Intel's, and Vectorscan's) that find all matches.
 
-Vectorscan 5.4.12, in the wheels 0.7.23 to 0.9.1, misses matches by where they are in a text: those that it finds by
-two bytes of which the first is the last that it compares at once.
+Vectorscan 5.4.12, in the wheels 0.7.23 to 0.9.1, misses matches by where they are in a text: those
+that it finds by two bytes of which the first is the last that it compares at once.
 """
 
 
@@ -48,7 +48,8 @@ class Matcher:
         self._note = note
 
     def find(self, text: bytes) -> dict[Pattern, int]:
-        """Return the patterns that match somewhere in a text, and where the first match of each ends."""
+        """Return the patterns that match somewhere in a text, and where the first match of each
+        ends."""
         found: dict[Pattern, int] = {}
         self._scan(text, match_event_handler=self._note, context=found)
         return found
@@ -73,7 +74,8 @@ def _nothing(text: bytes, **options: object) -> None:
 
 
 class _Pair:
-    """The same patterns, strict for the beginning of a text, and loose for the whole of one that is longer."""
+    """The same patterns, strict for the beginning of a text, and loose for the whole of one that is
+    longer."""
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
@@ -84,7 +86,8 @@ class _Pair:
         return Matcher([pattern for pattern in self._patterns if not pattern.is_near], strict=False)
 
     def find(self, text: bytes) -> dict[Pattern, int]:
-        """Return the patterns that match in a text, and where the first match of each ends, its size if unknown."""
+        """Return the patterns that match in a text, and where the first match of each ends, its
+        size if unknown."""
         if len(text) <= NEAR:
             return self._near.find(text)
         found = self._near.find(text[:NEAR])
@@ -111,7 +114,8 @@ class Matches(dict[Pattern, int]):
 
 
 class Layered:
-    """Two layers of patterns: those that rules are found by, all at once, and others, one by one."""
+    """Two layers of patterns: those that rules are found by, all at once, and others, one by
+    one."""
 
     def __init__(self, triggers: Iterable[Pattern]) -> None:
         self._triggers = frozenset(triggers)
@@ -122,7 +126,8 @@ class Layered:
         return _Pair(list(self._triggers))
 
     def other(self, pattern: Pattern) -> _Pair | None:
-        """Return a matcher of one pattern; few are ever asked for. None for one of the first layer."""
+        """Return a matcher of one pattern; few are ever asked for. None for one of the first
+        layer."""
         if pattern in self._triggers:
             return None
         if pattern not in self._others:

@@ -13,7 +13,8 @@ from .database import UNSIGNED, Record
 WIDTHS = {1: 1, 2: 2, 4: 4, 7: 2, 8: 4, 10: 2, 11: 4, 24: 8, 25: 8, 26: 8}
 """Type of test -> bytes: byte, short, long, quad, as they come, and in either order."""
 QUADS = frozenset((24, 25, 26))
-"""Types that libmagic doesn't miss in a file that ends before them: it reads zeros there (mget, mcopy)."""
+"""Types that libmagic doesn't miss in a file that ends before them: it reads zeros there (mget,
+mcopy)."""
 _BIG = {7, 8, 26}
 
 _AND, _OR, _XOR, _ADD, _MINUS, _TIMES, _DIVIDE, _MODULO = range(8)
@@ -31,18 +32,24 @@ Pairs = list[int]
 
 
 def divides_by_zero(record: Record) -> bool:
-    """Tell whether a test is an error wherever it is asked: its mask is zero once it is cut to the type's width."""
+    """Tell whether a test is an error wherever it is asked: its mask is zero once it is cut to the
+    type's width."""
     width = WIDTHS.get(record.type, 1)
     cut = record.mask & ((1 << 8 * width) - 1)
     return bool(record.mask) and not cut and record.operator & 7 in (_DIVIDE, _MODULO)
 
 
 def test_of(record: Record) -> Test | None:
-    """Return the test as a function of the file's bytes and the place, or None if its kind isn't understood.
+    """Return the test as a function of the file's bytes and the place, or None if its kind isn't
+    understood.
 
     Bytes that aren't there fail every relation but "!", and are zeros to :data:`QUADS`.
     """
-    if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=!<>&^x":
+    if (
+        record.type not in WIDTHS
+        or divides_by_zero(record)
+        or chr(record.relation) not in "=!<>&^x"
+    ):
         return None
     width = WIDTHS[record.type]
     order: Literal["big", "little"] = "big" if record.type in _BIG else "little"
@@ -61,7 +68,8 @@ def test_of(record: Record) -> Test | None:
 
 
 def bytes_of(record: Record) -> bytes | None:
-    """Return the bytes that a test for one number asks for, or None if it isn't as plain as that."""
+    """Return the bytes that a test for one number asks for, or None if it isn't as plain as
+    that."""
     if record.type not in WIDTHS.keys() - QUADS or record.relation != ord("="):
         return None
     if record.mask or record.operator & _INVERSE:
@@ -69,8 +77,16 @@ def bytes_of(record: Record) -> bytes | None:
     width, wanted = WIDTHS[record.type], int.from_bytes(record.value[:8], "little")
     limit = (1 << 8 * width) - 1
     number = wanted & limit
-    extended = number if record.flag & UNSIGNED or not number >> (8 * width - 1) else number | ~limit & (1 << 64) - 1
-    return number.to_bytes(width, "big" if record.type in _BIG else "little") if extended == wanted else None
+    extended = (
+        number
+        if record.flag & UNSIGNED or not number >> (8 * width - 1)
+        else number | ~limit & (1 << 64) - 1
+    )
+    return (
+        number.to_bytes(width, "big" if record.type in _BIG else "little")
+        if extended == wanted
+        else None
+    )
 
 
 def _change(record: Record, width: int) -> Callable[[Any], Any]:
@@ -119,8 +135,8 @@ def _relation(record: Record, width: int) -> Callable[[Any], Any]:
 def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     """Return a place, and the pairs of bytes there of which the test needs one; None if all may do.
 
-    Where the second byte isn't in the file any will do: a test of one byte allows all. To :data:`QUADS` that
-    allow two zeros, these may lie behind the file's end.
+    Where the second byte isn't in the file any will do: a test of one byte allows all. To
+    :data:`QUADS` that allow two zeros, these may lie behind the file's end.
     """
     if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=<>&^":
         return None
@@ -139,7 +155,8 @@ def pairs_of(record: Record) -> tuple[int, Pairs] | None:
 
 
 def _pinned(record: Record, width: int, mask: int) -> tuple[int, Pairs]:
-    """Return the pair of bytes that a mask pins down most; of equals the one that isn't two zeros, then the first."""
+    """Return the pair of bytes that a mask pins down most; of equals the one that isn't two zeros,
+    then the first."""
     order: Literal["big", "little"] = "big" if record.type in _BIG else "little"
     masks = mask.to_bytes(width, order) + b"\0"
     wanted = int.from_bytes(record.value[:8], "little") & mask
@@ -149,7 +166,9 @@ def _pinned(record: Record, width: int, mask: int) -> tuple[int, Pairs]:
         return (masks[at] << 8 | masks[at + 1]).bit_count(), values[at : at + 2] != b"\0\0"
 
     at = max(range(max(width - 1, 1)), key=pinned)
-    return record.offset + at, pairs_from(_under(masks[at], values[at]), _under(masks[at + 1], values[at + 1]))
+    return record.offset + at, pairs_from(
+        _under(masks[at], values[at]), _under(masks[at + 1], values[at + 1])
+    )
 
 
 @lru_cache(None)

@@ -1,7 +1,8 @@
-"""What a rule prints of a text, where that can be told without libmagic: one of a few constant words.
+"""What a rule prints of a text, where that can be told without libmagic: one of a few constant
+words.
 
-A test passes, or fails, or that isn't known; then what it prints and nothing are both possible. If every
-possible outcome of all rules that may print is the same, it is the answer.
+A test passes, or fails, or that isn't known; then what it prints and nothing are both possible. If
+every possible outcome of all rules that may print is the same, it is the answer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from .patterns import STRING_BYTES, begins_with
 from .tree import EQUAL, MOVED, NEAR, Node, Pattern
 
 Ends = Mapping[Pattern, int]
-"""Pattern -> where its first match ends, the text's size if that isn't known, -1 if there is none."""
+"""Pattern -> where its first match ends, the text's size if that isn't known, -1 if there is
+none."""
 
 _MOST = 8
 _FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
@@ -64,8 +66,11 @@ class Outcomes:
             raise NotKnownError
         return possible.pop()
 
-    def _of(self, node: Node, base: int | None, got: bool | None = False) -> tuple[set[bytes], bool | None]:
-        """Return all that a test and those below may print, and whether it passes, None if that isn't known.
+    def _of(
+        self, node: Node, base: int | None, got: bool | None = False
+    ) -> tuple[set[bytes], bool | None]:
+        """Return all that a test and those below may print, and whether it passes, None if that
+        isn't known.
 
         :param base: where the match above ends, None if that isn't known.
         :param got: a test beside it, above it, passed.
@@ -83,17 +88,29 @@ class Outcomes:
         printed, got = {_words(record)}, False
         for one in node.asked:
             below, passed = self._of(one, end, got)
-            got = False if one.record.type == CLEAR else got or passed if passed is not None else got or None
+            got = (
+                False
+                if one.record.type == CLEAR
+                else got or passed
+                if passed is not None
+                else got or None
+            )
             printed = {_joined(first, then, one.record) for first in printed for then in below}
             if len(printed) > _MOST:
                 raise NotKnownError
         return (printed if passes else printed | {b""}), passes
 
-    def _passes(self, node: Node, base: int | None, got: bool | None) -> tuple[bool | None, int | None]:
-        """Tell whether a test passes, None if that isn't known, and where its match ends, None if that isn't."""
+    def _passes(
+        self, node: Node, base: int | None, got: bool | None
+    ) -> tuple[bool | None, int | None]:
+        """Tell whether a test passes, None if that isn't known, and where its match ends, None if
+        that isn't."""
         record, pattern = node.record, node.pattern
         plain = record.type == SEARCH and is_exact(record)
-        if plain and self._text.find(record.word, 0, None if pattern is None else pattern.reach) < 0:
+        if (
+            plain
+            and self._text.find(record.word, 0, None if pattern is None else pattern.reach) < 0
+        ):
             return False, None
         if pattern is not None and not plain and self._ends[pattern] < 0:
             return False, None
@@ -105,7 +122,9 @@ class Outcomes:
         if place is None:
             return None, None
         if not is_exact(record):
-            return self._is_begun(record, place), place + record.length if record.type == STRING else None
+            return self._is_begun(
+                record, place
+            ), place + record.length if record.type == STRING else None
         if record.type == SEARCH:
             return self._search(record, place)
         test = place_test(record)
@@ -114,7 +133,9 @@ class Outcomes:
 
     def _is_default(self, record: Record, place: int | None, got: bool | None) -> bool | None:
         """Tell whether a test without a question passes: if no other did (match)."""
-        behind = record.flag & MOVED == OFFADD and not record.offset  # where a match ends, which is in the text
+        behind = (
+            record.flag & MOVED == OFFADD and not record.offset
+        )  # where a match ends, which is in the text
         if len(self._text) < place if place is not None else not behind:
             raise NotKnownError  # libmagic may leave out what is below
         return True if record.type == CLEAR else None if got is None else not got
@@ -126,7 +147,8 @@ class Outcomes:
         return base + record.offset if moved == OFFADD and base is not None else None
 
     def _regex(self, node: Node, place: int | None) -> tuple[bool | None, int | None]:
-        """Tell whether an expression matches: what is found before the last byte that libmagic shows it does."""
+        """Tell whether an expression matches: what is found before the last byte that libmagic
+        shows it does."""
         record, pattern = node.record, node.pattern
         if place is None or pattern is None or record.relation != EQUAL:
             return None, None
@@ -138,7 +160,12 @@ class Outcomes:
 
     def _is_begun(self, record: Record, place: int) -> bool | None:
         """Tell whether a word with modifiers is at a place, None if that isn't known."""
-        if record.type != STRING or record.relation != EQUAL or record.range or not record.word.isascii():
+        if (
+            record.type != STRING
+            or record.relation != EQUAL
+            or record.range
+            or not record.word.isascii()
+        ):
             return None
         if place + record.length > len(self._text):
             return False  # libmagic wants room for the whole word, of which blanks may be left out (mget)
@@ -155,7 +182,11 @@ class Outcomes:
 
 def _words(record: Record) -> bytes:
     words = record.description
-    if b"%" in words or b"$" in words or not (words.isascii() and words.decode("ascii").isprintable()):
+    if (
+        b"%" in words
+        or b"$" in words
+        or not (words.isascii() and words.decode("ascii").isprintable())
+    ):
         raise NotKnownError
     return words
 

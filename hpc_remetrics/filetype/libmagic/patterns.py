@@ -1,7 +1,8 @@
-"""Searches and regular expressions of libmagic, put into words of a matcher of many patterns at once.
+"""Searches and regular expressions of libmagic, put into words of a matcher of many patterns at
+once.
 
-A translated pattern matches wherever libmagic's would, and may match elsewhere: what it does not find
-can't match. What isn't understood raises :class:`ValueError`, and the rule stays in.
+A translated pattern matches wherever libmagic's would, and may match elsewhere: what it does not
+find can't match. What isn't understood raises :class:`ValueError`, and the rule stays in.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def _of_character(character: int, modifiers: int) -> str:
     one = bytes([character])
     if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
         return _of_set(set(one.lower() + one.upper()))
-    # Blanks in a row: libmagic is greedy, an expression is not bound to be: it matches that and more.
+    # Blanks in a row: libmagic is greedy, an expression is not bound to be: it matches that and
+    # more.
     if character in SPACES and modifiers & COMPACT:
         return f"{_of_set(set(SPACES))}+"
     if character in SPACES and modifiers & OPTIONAL_SPACE:
@@ -62,7 +64,8 @@ def _of_set(characters: set[int]) -> str:
 
 
 def first_pairs(word: bytes, modifiers: int) -> tuple[bytes, bytes] | None:
-    """Return the bytes that a match can begin with, and those that can follow; None if that isn't known.
+    """Return the bytes that a match can begin with, and those that can follow; None if that isn't
+    known.
 
     >>> first_pairs(b"<a", IGNORE_LOWER)
     (b'<', b'Aa')
@@ -73,7 +76,9 @@ def first_pairs(word: bytes, modifiers: int) -> tuple[bytes, bytes] | None:
     if allowed[0] is None:
         return None
     # A blank may stand for many, so the second byte can be one more of them.
-    second = allowed[1] if len(allowed) > 1 and not (modifiers & COMPACT and word[0] in SPACES) else None
+    second = (
+        allowed[1] if len(allowed) > 1 and not (modifiers & COMPACT and word[0] in SPACES) else None
+    )
     return allowed[0], bytes(range(256)) if second is None else second
 
 
@@ -92,8 +97,10 @@ def _first(character: int, modifiers: int) -> bytes | None:
 def of_expression(value: bytes, at_start: bool, at_end: bool) -> str:
     r"""Translate a POSIX extended regular expression as glibc and musl read it with REG_NEWLINE.
 
-    :param at_start: it is applied to the beginning of what is searched; elsewhere what `^` asks for isn't known.
-    :param at_end: it is applied to the end of it, but for the last byte, which libmagic cuts; the same for `$`.
+    :param at_start: it is applied to the beginning of what is searched; elsewhere what `^` asks for
+        isn't known.
+    :param at_end: it is applied to the end of it, but for the last byte, which libmagic cuts; the
+        same for `$`.
 
     >>> of_expression(b"^a.*[^b]$", True, False)
     '(?m:^)\\x61[^\\n]*[^\\n\\x62]'
@@ -108,14 +115,16 @@ def of_expression(value: bytes, at_start: bool, at_end: bool) -> str:
 
 
 def is_kept(value: bytes) -> bool:
-    """Tell whether the translation of an expression has all of it, no repeats of which fewer are asked for."""
+    """Tell whether the translation of an expression has all of it, no repeats of which fewer are
+    asked for."""
     bounds = re.findall(rb"\{(\d*),?(\d*)\}", value.partition(b"\0")[0])
     return all(int(one or 0) <= _MOST_REPEATS for pair in bounds for one in pair)
 
 
 @lru_cache(None)
 def for_python(value: bytes, ignores_case: bool) -> re.Pattern[bytes] | None:
-    """Return an expression that matches where this one does, and nowhere else, to be applied to the same bytes.
+    """Return an expression that matches where this one does, and nowhere else, to be applied to the
+    same bytes.
 
     None if it isn't understood, or has more than one repeat: those may take long.
     """
@@ -127,11 +136,16 @@ def for_python(value: bytes, ignores_case: bool) -> re.Pattern[bytes] | None:
         translated = reader.alternatives()
     except ValueError:
         return None
-    return None if reader.rest else re.compile(translated.encode(), re.IGNORECASE if ignores_case else 0)
+    return (
+        None
+        if reader.rest
+        else re.compile(translated.encode(), re.IGNORECASE if ignores_case else 0)
+    )
 
 
 def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
-    """Tell whether a text begins with a word that has modifiers, as `file_strncmp` does; None if that isn't known.
+    """Tell whether a text begins with a word that has modifiers, as `file_strncmp` does; None if
+    that isn't known.
 
     :param text: at least its first :data:`STRING_BYTES` bytes, or all of it.
     """
@@ -141,7 +155,9 @@ def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
     text, at = text[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0"), 0
     for place, character in enumerate(word):
         one, is_blank = word[place : place + 1], character in SPACES
-        if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
+        if (modifiers & IGNORE_LOWER and one.islower()) or (
+            modifiers & IGNORE_UPPER and one.isupper()
+        ):
             if text[at : at + 1].lower() != one.lower():
                 return False
             at += 1
@@ -169,7 +185,9 @@ def _behind_blanks(text: bytes, at: int) -> int:
 class _Expression:
     """A reader of one expression: what is left of it, and the translation by recursive descent."""
 
-    def __init__(self, text: bytes, at_start: bool, at_end: bool, end: str = "(?:(?m:$)|[^\\n]\\z)") -> None:
+    def __init__(
+        self, text: bytes, at_start: bool, at_end: bool, end: str = "(?:(?m:$)|[^\\n]\\z)"
+    ) -> None:
         # libmagic refuses other characters and doubled operators, which is an error at every file.
         odd = [one for one in text if not (32 <= one < 127 or one in SPACES or one == 8)]
         if odd or not text or any(one * 2 in text for one in (b"?", b"*", b"+", b"{")):

@@ -9,7 +9,8 @@ import re
 from typing import AnyStr, NamedTuple
 
 MOST = 64 << 10
-"""Bytes of a file that libmagic looks at to see whether it is text, and in what encoding (FILE_ENCODING_MAX)."""
+"""Bytes of a file that libmagic looks at to see whether it is text, and in what encoding
+(FILE_ENCODING_MAX)."""
 
 _LEAST = 2  # of one byte libmagic says other things
 _LONG = 300  # MAXLINELEN
@@ -30,7 +31,8 @@ class Text(NamedTuple):
 
     :ivar encoding: in its words.
     :ivar utf8: the text in UTF-8, as its rules for text see it.
-    :ivar characters: the text; None for ASCII that has no other ends of lines than line feeds, and no escapes.
+    :ivar characters: the text; None for ASCII that has no other ends of lines than line feeds, and
+    no escapes.
     :ivar whole: `utf8` is the file, byte for byte.
     :ivar looks: libmagic takes the file for text before it cuts zeros from its end.
     """
@@ -46,30 +48,38 @@ NOT_TEXT, UNKNOWN = "not text", "unknown"
 
 
 def text_of(data: bytes) -> Text | str:
-    """Return what libmagic makes of a file of two bytes or more: a text, :data:`NOT_TEXT`, or :data:`UNKNOWN`."""
+    """Return what libmagic makes of a file of two bytes or more: a text, :data:`NOT_TEXT`, or
+    :data:`UNKNOWN`."""
     seen = _trimmed(data)
     if len(seen) < _LEAST:
         return UNKNOWN
     looks = len(seen) == min(len(data), MOST)
     whole = len(seen) == len(data)
     if b"\0" in seen:
-        # A zero is in no text but of wider characters, which have a mark; in EBCDIC it is a zero too.
+        # A zero is in no text but of wider characters, which have a mark; in EBCDIC it is a zero
+        # too.
         return UNKNOWN if data.startswith(_MARKS) else NOT_TEXT
     rest = seen.translate(None, _QUIET)
     if not rest:
         return UNKNOWN if seen.startswith(b"+/v") else Text("ASCII", seen, None, whole, looks)
     if rest.translate(None, _LOUD + _HIGH):
-        # Control characters are in no text but EBCDIC, which has neither these for a blank nor for a line feed.
+        # Control characters are in no text but EBCDIC, which has neither these for a blank nor for
+        # a line feed.
         return NOT_TEXT if b" " in seen or b"\n" in seen else UNKNOWN
     if not rest.translate(None, _LOUD):
-        return UNKNOWN if seen.startswith(b"+/v") else Text("ASCII", seen, seen.decode("ascii"), whole, looks)
+        return (
+            UNKNOWN
+            if seen.startswith(b"+/v")
+            else Text("ASCII", seen, seen.decode("ascii"), whole, looks)
+        )
     if not rest.translate(None, _LOUD + b"\x85") or seen.startswith(_MARKS):
         return UNKNOWN
     return _wide(seen, rest, whole, looks)
 
 
 def _trimmed(data: bytes) -> bytes:
-    """Return what libmagic looks at to find whether a file is text: its beginning, without zeros at the end."""
+    """Return what libmagic looks at to find whether a file is text: its beginning, without zeros at
+    the end."""
     if data[-1:] != b"\0":
         return data if len(data) <= MOST else data[:MOST]
     size = max(len(data.rstrip(b"\0")), 1)
@@ -87,7 +97,11 @@ def _wide(seen: bytes, rest: bytes, whole: bool, looks: bool) -> Text | str:
         cut = error.reason == "unexpected end of data"
         characters = seen[: error.start].decode("utf-8") if cut else ""
     if characters.isascii():
-        encoding = "Non-ISO extended-ASCII" if rest.translate(None, _LOUD + _LATIN + b"\x85") else "ISO-8859"
+        encoding = (
+            "Non-ISO extended-ASCII"
+            if rest.translate(None, _LOUD + _LATIN + b"\x85")
+            else "ISO-8859"
+        )
         characters = seen.decode("latin-1")
         return Text(encoding, characters.encode(), characters, False, looks)
     if seen.startswith(_BOM):
@@ -101,7 +115,8 @@ def _wide(seen: bytes, rest: bytes, whole: bool, looks: bool) -> Text | str:
 
 
 LONG_LINE = f"[^\\n]{{{_LONG + 1}}}"
-"""An expression that matches in the UTF-8 of a text that has a long line, and may match in others."""
+"""An expression that matches in the UTF-8 of a text that has a long line, and may match in
+others."""
 
 
 def words_of(text: Text, printed: str, may_be_long: bool) -> str:
@@ -114,7 +129,9 @@ def words_of(text: Text, printed: str, may_be_long: bool) -> str:
         longest = _longest(text.utf8, b"\n") if may_be_long else 0
         return kind + _long(longest) + ("" if b"\n" in text.utf8 else _NO_ENDS)
     characters = text.characters
-    longest = _longest(characters.replace("\r", "\n").replace("\x85", "\n"), "\n") if may_be_long else 0
+    longest = (
+        _longest(characters.replace("\r", "\n").replace("\x85", "\n"), "\n") if may_be_long else 0
+    )
     escapes = ", with escape sequences" if "\x1b" in characters else ""
     strikes = ", with overstriking" if "\b" in characters else ""
     return f"{kind}{_long(longest)}{_ends(characters)}{escapes}{strikes}"
@@ -131,7 +148,8 @@ def _kind(encoding: str, printed: str) -> str:
 
 
 def has_rules(data: bytes, most: int) -> bool:
-    """Tell whether libmagic's rules for text have a say: it may take the file for something without them.
+    """Tell whether libmagic's rules for text have a say: it may take the file for something without
+    them.
 
     :param most: bytes of a file that libmagic looks at; a file of as many may go on.
     """
@@ -146,7 +164,8 @@ def _long(longest: int) -> str:
 
 
 def _longest(text: AnyStr, end: AnyStr) -> int:
-    """Return the length of the longest line, or 0 if none is long: from end to end in steps as long as may be."""
+    """Return the length of the longest line, or 0 if none is long: from end to end in steps as long
+    as may be."""
     at, size = 0, len(text)
     while size - at > _LONG:
         found = text.rfind(end, at, at + _LONG + 1)
@@ -172,7 +191,8 @@ def _ends(characters: str) -> str:
 
 
 def _may_be_known(data: bytes) -> bool:
-    """Tell whether a file may be a tar, JSON, CSV or compound document, which libmagic knows without rules."""
+    """Tell whether a file may be a tar, JSON, CSV or compound document, which libmagic knows
+    without rules."""
     if data[:1] == b"\xd0" or data.lstrip(b" \t\n\r")[:1] in (b"[", b"{"):
         return True
     # The checksum of a tar is an octal number there.
@@ -185,7 +205,8 @@ _MARK = re.compile(b'[",\n]')
 
 
 def _is_csv(data: bytes) -> bool:
-    """Tell whether the first lines have as many commas each (is_csv.c), one or more, but for those in quotes."""
+    """Tell whether the first lines have as many commas each (is_csv.c), one or more, but for those
+    in quotes."""
     commas = wanted = lines = at = 0
     while (found := _MARK.search(data, at)) is not None:
         at = found.end()

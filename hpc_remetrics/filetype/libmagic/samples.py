@@ -1,4 +1,5 @@
-"""A file of each kind, by which the screened answers are compared with libmagic's own when a run starts."""
+"""A file of each kind, by which the screened answers are compared with libmagic's own when a run
+starts."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def main():
 '''
 _JAVASCRIPT = b"'use strict';\nconst fs = require('fs');\nmodule.exports = function (a) { return typeof a === 'b'; };\n"
 _C = b"#include <stdio.h>\n\nint main(int argc, char **argv)\n{\n\tstruct one { char a; };\n\treturn 0;\n}\n"
-_HTML = b"<!DOCTYPE html>\n<html><head><title>A page</title></head><body><p>text</p></body></html>\n"
+_HTML = (
+    b"<!DOCTYPE html>\n<html><head><title>A page</title></head><body><p>text</p></body></html>\n"
+)
 _XML = b'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>\n'
 _RUBY = b"require 'set'\n\nclass One\n  def two\n    3\n  end\nend\n"
 _TEXT = b"Some words, and others.\nA second line: import, class, package.\n" * 40
@@ -51,9 +54,29 @@ def _zip() -> bytes:
 
 
 SAMPLES = (
-    *(_PYTHON, _JAVASCRIPT, _C, _HTML, _XML, _RUBY, _TEXT, b"#!/bin/sh -e\necho a\n", b".TH a 1\n.SH b\n", b"x", b"xy"),
-    *(b'{"a": [1, 2]}\n', b"a,b\n1,2\n3,4\n5,6\n", b"-----BEGIN CERTIFICATE-----\nMII\n", b"%PDF-1.4\n%\xe2\xe3\n"),
-    *(_TEXT.replace(b"words", "Größe".encode()), _TEXT.replace(b"words", "Größe".encode("latin-1"))),
+    *(
+        _PYTHON,
+        _JAVASCRIPT,
+        _C,
+        _HTML,
+        _XML,
+        _RUBY,
+        _TEXT,
+        b"#!/bin/sh -e\necho a\n",
+        b".TH a 1\n.SH b\n",
+        b"x",
+        b"xy",
+    ),
+    *(
+        b'{"a": [1, 2]}\n',
+        b"a,b\n1,2\n3,4\n5,6\n",
+        b"-----BEGIN CERTIFICATE-----\nMII\n",
+        b"%PDF-1.4\n%\xe2\xe3\n",
+    ),
+    *(
+        _TEXT.replace(b"words", "Größe".encode()),
+        _TEXT.replace(b"words", "Größe".encode("latin-1")),
+    ),
     *(
         b"\xef\xbb\xbf" + _XML,
         _TEXT.decode().encode("utf-16"),
@@ -76,4 +99,5 @@ SAMPLES = (
         b"MZ" + bytes(200),
     ),
 )
-"""Contents: text of many kinds and encodings, and files known by bytes at the beginning or elsewhere, or not at all."""
+"""Contents: text of many kinds and encodings, and files known by bytes at the beginning or
+elsewhere, or not at all."""

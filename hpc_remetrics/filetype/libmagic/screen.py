@@ -1,8 +1,8 @@
 """Find the rules of libmagic that can say something about a file, without asking them one by one.
 
-Nearly all need certain bytes at a fixed place. There are some 130 such places: the pair of bytes at each
-is looked up in a table, at all of them at once. Of the others, most need a pattern somewhere, and all
-patterns are sought in one pass. The few rules that come of it are then tested one by one.
+Nearly all need certain bytes at a fixed place. There are some 130 such places: the pair of bytes at
+each is looked up in a table, at all of them at once. Of the others, most need a pattern somewhere,
+and all patterns are sought in one pass. The few rules that come of it are then tested one by one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Screen:
     """Rules, indexed by what they need.
 
     :param needs: of all rules that can print at all.
-    :param seek: seek patterns by a matcher; without one, rules for text that need a pattern stay in.
+    :param seek: seek patterns by a matcher; without one, rules for text that need a pattern stay
+        in.
     :raises ImportError: there is no matcher.
     """
 
@@ -39,7 +40,10 @@ class Screen:
         self._of_bytes = _Sought(sought)
         # A text is sought through whole, so patterns may lie anywhere in it.
         in_text = [need for need in loose if seek and need.triggers]
-        self._of_text, self._always = _Sought(in_text), [need for need in loose if need not in in_text]
+        self._of_text, self._always = (
+            _Sought(in_text),
+            [need for need in loose if need not in in_text],
+        )
         self._seek = seek
         if seek:
             in_bytes = self._of_bytes.triggers()
@@ -48,16 +52,19 @@ class Screen:
             self._in_text = Layered([*self._of_text.triggers(), LONG])
 
     def of_bytes(self, data: bytes) -> list[Need]:
-        """Return the rules that have what they are found by in a file; `prints` is still to be asked."""
+        """Return the rules that have what they are found by in a file; `prints` is still to be
+        asked."""
         found = [*self._places.having(data), *self._tested]
         if self._seek:
             found += self._of_bytes.having(self._in_bytes.find(data[: self._reach]))
         return found
 
     def of_text(self, data: bytes) -> tuple[list[Need], Matches | None]:
-        """Return the rules that have what they are found by in a text as libmagic makes it, and the matches in it.
+        """Return the rules that have what they are found by in a text as libmagic makes it, and the
+        matches in it.
 
-        Those for bytes may print only if the text is the file, whole; `prints` is still to be asked.
+        Those for bytes may print only if the text is the file, whole; `prints` is still to be
+        asked.
         """
         matches = self._in_text.find(data) if self._seek else None
         found = [*self._places.having(data), *self._always]
@@ -91,9 +98,9 @@ class _Sought:
 class _Places:
     """Rules by the bytes that they need at a place.
 
-    The place 0, where most look, has dictionaries: of four bytes where all four are known, as many files begin with
-    the same two. Of the others a small table tells by a hash of a pair whether one of the place's can be it, so
-    that it stays in the processor's cache.
+    The place 0, where most look, has dictionaries: of four bytes where all four are known, as many
+    files begin with the same two. Of the others a small table tells by a hash of a pair whether one
+    of the place's can be it, so that it stays in the processor's cache.
     """
 
     def __init__(self, needs: Iterable[Need]) -> None:
@@ -102,7 +109,8 @@ class _Places:
         self._words: dict[int, dict[bytes, list[Need]]] = {}
         self._short: list[Need] = []
         for need in needs:
-            # In a file that has something else there, or is shorter, its first test fails, and nothing is printed.
+            # In a file that has something else there, or is shorter, its first test fails, and
+            # nothing is printed.
             for offset, word in need.words:
                 self._words.setdefault(offset, {}).setdefault(word, []).append(need)
             if need.words:
@@ -125,7 +133,8 @@ class _Places:
         for base, row in zip(self._base, self._needs, strict=True):
             self._table[base + np.fromiter(row, np.uint16) % _PRIME] = True
         self._least = max((need.least for need in self._short), default=0)
-        # Views and room for the places that a file has, by their number: numpy's own work costs more than the look-ups.
+        # Views and room for the places that a file has, by their number: numpy's own work costs
+        # more than the look-ups.
         self._room = [
             (self._at[:some], self._base[:some], np.empty(some, np.uint16), np.empty(some, np.intp))
             for some in range(len(rows) + 1)
@@ -148,7 +157,9 @@ class _Places:
             row = maybe.find(1, row + 1)
         if places < len(self._offsets) and self._offsets[places] == last:
             # At the last byte there is no pair to look up, so all are tested.
-            needs += {need.rule: need for some in self._needs[places].values() for need in some}.values()
+            needs += {
+                need.rule: need for some in self._needs[places].values() for need in some
+            }.values()
         if last < self._least:
             needs += [need for need in self._short if last < need.least]
         return needs

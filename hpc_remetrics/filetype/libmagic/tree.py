@@ -1,4 +1,5 @@
-"""A rule of libmagic as a tree of tests, each with the pattern that must match somewhere for it to pass."""
+"""A rule of libmagic as a tree of tests, each with the pattern that must match somewhere for it to
+pass."""
 
 from __future__ import annotations
 
@@ -75,11 +76,14 @@ class Node:
     def fails(self) -> bool:
         """Tell whether asking the test can be an error, which ends everything."""
         record = self.record
-        return _expression(record, False) is None if record.type == REGEX else divides_by_zero(record)
+        return (
+            _expression(record, False) is None if record.type == REGEX else divides_by_zero(record)
+        )
 
     @cached_property
     def effects(self) -> bool:
-        """Tell whether libmagic prints, or does what isn't followed here, as soon as the test passes."""
+        """Tell whether libmagic prints, or does what isn't followed here, as soon as the test
+        passes."""
         record = self.record
         return (
             bool(record.description)
@@ -95,15 +99,26 @@ class Node:
 
     @cached_property
     def asked(self) -> list[Node]:
-        """The tests of the next level that matter, and those on whose outcome one of them depends."""
-        defaults = [at for at, one in enumerate(self.below) if one.matters and one.record.type == DEFAULT]
-        return [one for at, one in enumerate(self.below) if one.matters or at < max(defaults, default=0)]
+        """The tests of the next level that matter, and those on whose outcome one of them
+        depends."""
+        defaults = [
+            at for at, one in enumerate(self.below) if one.matters and one.record.type == DEFAULT
+        ]
+        return [
+            one for at, one in enumerate(self.below) if one.matters or at < max(defaults, default=0)
+        ]
 
     @cached_property
     def expression(self) -> re.Pattern[bytes] | None:
-        """A regular expression that matches where libmagic's does, and nowhere else; None if that would take long."""
+        """A regular expression that matches where libmagic's does, and nowhere else; None if that
+        would take long."""
         record = self.record
-        if record.type != REGEX or record.relation != EQUAL or record.range or record.modifiers & patterns.LINES:
+        if (
+            record.type != REGEX
+            or record.relation != EQUAL
+            or record.range
+            or record.modifiers & patterns.LINES
+        ):
             return None
         ignores_case = record.modifiers & (patterns.IGNORE_LOWER | patterns.IGNORE_UPPER)
         return patterns.for_python(record.value, bool(ignores_case))
@@ -126,7 +141,8 @@ def _grown(base: Base, records: list[Record], top: Record, nested: int) -> Node:
     root = Node(records[0], top)
     line = [root]
     for record in records[1:]:
-        # A level may be left out: libmagic then never comes to the test, unless one of that level passed.
+        # A level may be left out: libmagic then never comes to the test, unless one of that level
+        # passed.
         del line[max(record.level, 1) :]
         node = Node(record, top, line[-1].record)
         if record.type == USE:
@@ -137,7 +153,8 @@ def _grown(base: Base, records: list[Record], top: Record, nested: int) -> Node:
 
 
 def _follow(base: Base, node: Node, top: Record, nested: int) -> None:
-    """Put the block that a test calls below it, if it is small: its tests are at places that aren't known."""
+    """Put the block that a test calls below it, if it is small: its tests are at places that aren't
+    known."""
     block = base.block(node.record.value) if nested < _MOST_NESTED else []
     if not block or len(block) > _MOST_BLOCK or block[0].description:
         return
@@ -163,7 +180,12 @@ def _base_of(record: Record, top: Record) -> int | None:
 
 def _pattern_of(record: Record, top: Record, above: Record | None) -> Pattern | None:
     """Return what must match somewhere in the file if a test passes."""
-    if record.type == STRING and not record.level and record.flag & MOVED and record.relation == EQUAL:
+    if (
+        record.type == STRING
+        and not record.level
+        and record.flag & MOVED
+        and record.relation == EQUAL
+    ):
         return _pattern_of_word(record.word, record.modifiers, None)
     if record.relation != EQUAL or record.type not in (REGEX, SEARCH):
         return None
@@ -175,7 +197,9 @@ def _pattern_of(record: Record, top: Record, above: Record | None) -> Pattern | 
     if spaced and top.flag & BINTEST and not word[:1].isspace():
         # What stands before a blank, which may stand for any number of them, has a known length.
         word, spaced = word.split()[0], 0
-    reach = None if begin is None or spaced or not record.range else begin + record.range + len(word)
+    reach = (
+        None if begin is None or spaced or not record.range else begin + record.range + len(word)
+    )
     return _pattern_of_word(word, record.modifiers, reach)
 
 
@@ -187,21 +211,33 @@ def _pattern_of_word(word: bytes, modifiers: int, reach: int | None) -> Pattern 
     return pattern(expression, expression, reach)
 
 
-def _pattern_of_expression(record: Record, begin: int | None, above: Record | None) -> Pattern | None:
+def _pattern_of_expression(
+    record: Record, begin: int | None, above: Record | None
+) -> Pattern | None:
     # What is searched ends where the file does, unless it is limited.
     strict, loose = _expression(record, not record.range), _expression(record, False)
     if strict is None or loose is None:
         return None
     exact = begin == 0 and not record.range and patterns.is_kept(record.value)
-    if above is not None and above.type == REGEX and record.flag & MOVED == OFFADD and not record.offset:
-        # It is searched from where a match of the expression above ends: there, or at the beginning of a line.
+    if (
+        above is not None
+        and above.type == REGEX
+        and record.flag & MOVED == OFFADD
+        and not record.offset
+    ):
+        # It is searched from where a match of the expression above ends: there, or at the beginning
+        # of a line.
         behind = _expression(above, False)
-        strict, loose = (_begun(one, behind, record, end) for one, end in ((strict, not record.range), (loose, False)))
+        strict, loose = (
+            _begun(one, behind, record, end)
+            for one, end in ((strict, not record.range), (loose, False))
+        )
     return pattern(strict, loose, None if begin is None else begin + REGEX_BYTES, exact)
 
 
 def _begun(expression: str, behind: str | None, record: Record, at_end: bool) -> str:
-    """Return an expression moved behind another one, with what it asks of the beginning of a line."""
+    """Return an expression moved behind another one, with what it asks of the beginning of a
+    line."""
     value = record.value.partition(b"\0")[0]
     begins = value[:1] == b"^" and b"|" not in value and b"^" not in value[1:]
     if behind is None or not begins:

@@ -1,4 +1,5 @@
-"""The figures of a dataset, drawn from its metrics alone; matplotlib is loaded when the first is drawn."""
+"""The figures of a dataset, drawn from its metrics alone; matplotlib is loaded when the first is
+drawn."""
 
 from __future__ import annotations
 
@@ -257,7 +258,9 @@ def drawn(figure: Figure, numbers: Numbers) -> Any:
     """Return matplotlib's figure; call it, and save what it returns, within `style.style()`."""
     from .style import new_figure
 
-    canvas = new_figure(figure.height, f"{figure.number} · {figure.title} · {escape(numbers.name)[:60]}")
+    canvas = new_figure(
+        figure.height, f"{figure.number} · {figure.title} · {escape(numbers.name)[:60]}"
+    )
     figure.draw(canvas, numbers)
     return canvas
 

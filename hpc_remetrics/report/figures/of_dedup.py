@@ -8,7 +8,20 @@ import numpy as np
 
 from ..hub_2017 import DUPHUNTER_RATIO, TOTALS
 from ..numbers import Numbers
-from .panels import DECADES, MOST_BARS, bars, cdf, empty, largest, legend, line, logarithmic, mark, short, units
+from .panels import (
+    DECADES,
+    MOST_BARS,
+    bars,
+    cdf,
+    empty,
+    largest,
+    legend,
+    line,
+    logarithmic,
+    mark,
+    short,
+    units,
+)
 from .style import GREY
 
 
@@ -19,9 +32,21 @@ def sharing(figure: Any, numbers: Numbers) -> None:
     chosen = [names.index(name) for name in ("no_sharing", "layer_sharing") if name in names]
     labels = ["no layer sharing", "layers shared"][: len(chosen)]
     bars(
-        left, labels, {"": table["bytes"][chosen]}, "compressed bytes in the registry (bytes)", "byte", none="no layer"
+        left,
+        labels,
+        {"": table["bytes"][chosen]},
+        "compressed bytes in the registry (bytes)",
+        "byte",
+        none="no layer",
     )
-    bars(right, labels, {"": table["ratio"][chosen]}, "times less than without sharing (1)", "ratio", none="no layer")
+    bars(
+        right,
+        labels,
+        {"": table["ratio"][chosen]},
+        "times less than without sharing (1)",
+        "ratio",
+        none="no layer",
+    )
 
 
 def levels(figure: Any, numbers: Numbers) -> None:
@@ -30,11 +55,22 @@ def levels(figure: Any, numbers: Numbers) -> None:
     left, right = top.subplots(1, 2)
     there = bool(totals["files"])
     shares = [totals[name] for name in ("unique_share", "redundant_share")] if there else []
-    bars(left, ["distinct contents, of files", "redundant bytes, of bytes"][: len(shares)], {"": shares}, "share (%)")
+    bars(
+        left,
+        ["distinct contents, of files", "redundant bytes, of bytes"][: len(shares)],
+        {"": shares},
+        "share (%)",
+    )
     for place, name in enumerate(("unique_share", "redundant_share")[: len(shares)]):
         mark(left, TOTALS[name].value, place, TOTALS[name], place)
     ratios = [totals[name] for name in ("dedup_count", "dedup_capacity")] if there else []
-    bars(right, ["by count", "by capacity"][: len(ratios)], {"": ratios}, "deduplication ratio (1)", "ratio")
+    bars(
+        right,
+        ["by count", "by capacity"][: len(ratios)],
+        {"": ratios},
+        "deduplication ratio (1)",
+        "ratio",
+    )
     legend(top)
     left, right = bottom.subplots(1, 2)
     table = metrics["dedup_levels"]
@@ -64,9 +100,18 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     for order in np.unique(number):
         axes.plot(x[number == order], y[number == order], color=GREY, linewidth=0.4)
     least, greatest = spread[f"{name}_least"], spread[f"{name}_greatest"]
-    axes.fill_between(layers, least, greatest, color="#cccccc", linewidth=0, label="least to greatest of all orders")
+    axes.fill_between(
+        layers,
+        least,
+        greatest,
+        color="#cccccc",
+        linewidth=0,
+        label="least to greatest of all orders",
+    )
     points = {"marker": ".", "markersize": 5} if len(layers) < 4 else {}
-    axes.plot(layers, spread[f"{name}_mean"], color="black", label="mean of the random orders", **points)
+    axes.plot(
+        layers, spread[f"{name}_mean"], color="black", label="mean of the random orders", **points
+    )
     if layers[-1] > DECADES:
         logarithmic(axes, 1, layers[-1])
     units(axes.xaxis, "count")
@@ -130,11 +175,24 @@ def hidden(figure: Any, numbers: Numbers) -> None:
     left, right = bottom.subplots(1, 2)
     table = metrics["hidden"]
     names = [name.replace("_", " ") for name in table.readable("how")]
-    bars(left, names, {"": table["share_of_bytes"]}, "share of all images' bytes (%)", none="nothing is hidden")
+    bars(
+        left,
+        names,
+        {"": table["share_of_bytes"]},
+        "share of all images' bytes (%)",
+        none="nothing is hidden",
+    )
     left.set_title("what hides them", loc="left")
     table = metrics["top_hidden"]
     labels = [short(name, 30) for name in table.readable("name")]
-    bars(right, labels, {"": table["hidden_bytes"]}, "hidden bytes (bytes)", "byte", none="nothing is hidden")
+    bars(
+        right,
+        labels,
+        {"": table["hidden_bytes"]},
+        "hidden bytes (bytes)",
+        "byte",
+        none="nothing is hidden",
+    )
     right.set_title("images that hide most", loc="right")
 
 
@@ -146,8 +204,21 @@ def what_if(figure: Any, numbers: Numbers) -> None:
     bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")
     for place, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
         if table["estimated"][place]:
-            left.plot([low, high], [place, place], color="#B00020", linewidth=2, label="95 % confidence interval")
-    bars(right, names, {"": table["ratio"]}, "times less than without sharing (1)", "ratio", none="no layer")
+            left.plot(
+                [low, high],
+                [place, place],
+                color="#B00020",
+                linewidth=2,
+                label="95 % confidence interval",
+            )
+    bars(
+        right,
+        names,
+        {"": table["ratio"]},
+        "times less than without sharing (1)",
+        "ratio",
+        none="no layer",
+    )
     if names:
         line(right, DUPHUNTER_RATIO.value, DUPHUNTER_RATIO)
     legend(row)

@@ -24,7 +24,13 @@ def sizes(figure: Any, numbers: Numbers) -> None:
         "contents/size_once": "contents seen once",
         "contents/size_repeated": "contents seen more than once",
     }
-    cdf_and_histogram(figure.subfigures(1, 1), numbers.metrics, curves, "size of a file (bytes)", "files or contents")
+    cdf_and_histogram(
+        figure.subfigures(1, 1),
+        numbers.metrics,
+        curves,
+        "size of a file (bytes)",
+        "files or contents",
+    )
 
 
 def copies(figure: Any, numbers: Numbers) -> None:
@@ -35,7 +41,13 @@ def copies(figure: Any, numbers: Numbers) -> None:
         "contents/layers": "layers with it",
         "contents/images": "images with it",
     }
-    cdf(left, numbers.metrics, curves, "files, layers, images with a content (number)", "share of contents")
+    cdf(
+        left,
+        numbers.metrics,
+        curves,
+        "files, layers, images with a content (number)",
+        "share of contents",
+    )
     table = numbers.metrics["top_contents"]
     chosen = table.readable("by") == "copies"
     labels = [short(path or "?", 34) for path in table.readable("path")[chosen]]
@@ -70,7 +82,14 @@ def _classes(row: Any, numbers: Numbers) -> None:
             if name in known:
                 mark(left, known[name].value, place + offset, known[name], number)
     left.set_title("classes", loc="left")
-    bars(right, names, {"": table["mean_size"]}, "mean size of a file (bytes)", "byte", none="no file")
+    bars(
+        right,
+        names,
+        {"": table["mean_size"]},
+        "mean size of a file (bytes)",
+        "byte",
+        none="no file",
+    )
     right.set_title("classes, mean size", loc="left")
     _one_mark_each(row)
 
@@ -92,7 +111,10 @@ def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
     rows = largest(table, by)
     names = [name or "none" for name in table.readable(column)[rows]]
     if "rest" in table.columns:
-        names = ["all others" if rest else name for name, rest in zip(names, table["rest"][rows], strict=True)]
+        names = [
+            "all others" if rest else name
+            for name, rest in zip(names, table["rest"][rows], strict=True)
+        ]
     series = {f"share of {name}": table[f"share_of_{name}"][rows] for name in ("files", "bytes")}
     bars(axes, names, series, "share (%)", none="no file")
     axes.set_title(f"{title}, most {by} first", loc="left")
@@ -102,17 +124,39 @@ def paths(figure: Any, numbers: Numbers) -> None:
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
     left, right = top.subplots(1, 2)
-    cdf(left, metrics, {"paths/contents": "contents at a path"}, "contents at a path (number)", "share of paths")
-    cdf(right, metrics, {"contents/paths": "paths of a content"}, "paths of a content (number)", "share of contents")
+    cdf(
+        left,
+        metrics,
+        {"paths/contents": "contents at a path"},
+        "contents at a path (number)",
+        "share of paths",
+    )
+    cdf(
+        right,
+        metrics,
+        {"contents/paths": "paths of a content"},
+        "paths of a content (number)",
+        "share of contents",
+    )
     left.set_title("same path, different content", loc="left")
     right.set_title("same content, different path", loc="left")
     left, right = bottom.subplots(1, 2)
     table = metrics["same_path"]
     names = [_SAME.get(name, name) for name in table.readable("what")]
-    series = {"share of paths or contents": table["share"], "share of files": table["share_of_files"]}
+    series = {
+        "share of paths or contents": table["share"],
+        "share of files": table["share_of_files"],
+    }
     bars(left, names, series, "share (%)", none="no file")
     table = metrics["top_paths"]
     labels = [short(path, 34) for path in table.readable("path")]
-    bars(right, labels, {"": np.asarray(table["contents"])}, "contents (number)", "count", none="no file")
+    bars(
+        right,
+        labels,
+        {"": np.asarray(table["contents"])},
+        "contents (number)",
+        "count",
+        none="no file",
+    )
     right.set_title("paths with most contents", loc="right")
     legend(bottom)

@@ -10,7 +10,11 @@ from .panels import bars, cdf, cdf_and_histogram, legend, words
 
 def sizes(figure: Any, numbers: Numbers) -> None:
     top, bottom = figure.subfigures(2, 1)
-    curves = {"images/CLS": "CLS (compressed)", "images/TLS": "TLS (tar)", "images/FLS": "FLS (files)"}
+    curves = {
+        "images/CLS": "CLS (compressed)",
+        "images/TLS": "TLS (tar)",
+        "images/FLS": "FLS (files)",
+    }
     cdf_and_histogram(top, numbers.metrics, curves, "size of an image (bytes)", "images")
     curves = {"images/FLS_CLS": "FLS / CLS", "images/TLS_CLS": "TLS / CLS"}
     cdf_and_histogram(bottom, numbers.metrics, curves, "compression ratio (1)", "images")
@@ -18,9 +22,13 @@ def sizes(figure: Any, numbers: Numbers) -> None:
 
 def layers(figure: Any, numbers: Numbers) -> None:
     top, bottom = figure.subfigures(2, 1)
-    cdf_and_histogram(top, numbers.metrics, {"images/layers": "layers"}, "layers of an image (number)", "images")
+    cdf_and_histogram(
+        top, numbers.metrics, {"images/layers": "layers"}, "layers of an image (number)", "images"
+    )
     curves = {"images/files": "files", "images/directories": "directories"}
-    cdf_and_histogram(bottom, numbers.metrics, curves, "files or directories in an image (number)", "images")
+    cdf_and_histogram(
+        bottom, numbers.metrics, curves, "files or directories in an image (number)", "images"
+    )
 
 
 def kinds(figure: Any, numbers: Numbers) -> None:
@@ -38,8 +46,18 @@ def kinds(figure: Any, numbers: Numbers) -> None:
 def popularity(figure: Any, numbers: Numbers) -> None:
     row = figure.subfigures(1, 1)
     left, right = row.subplots(1, 2)
-    curves = {"repositories/pulls": "pulls", "repositories/stars": "stars", "repositories/images": "images"}
-    cdf(left, numbers.metrics, curves, "pulls, stars, images of a repository (number)", "share of repositories")
+    curves = {
+        "repositories/pulls": "pulls",
+        "repositories/stars": "stars",
+        "repositories/images": "images",
+    }
+    cdf(
+        left,
+        numbers.metrics,
+        curves,
+        "pulls, stars, images of a repository (number)",
+        "share of repositories",
+    )
     table = numbers.metrics["top_repositories"]
     series = {"": table["pulls"]}
     bars(

@@ -19,7 +19,15 @@ def run(figure: Any, numbers: Numbers) -> None:
     left, right = top.subplots(1, 2)
     ranks = numbers.ranks
     _by_rank(left, ranks.rank, {"": ranks.layers_per_second}, "layers (1/s)", "count", ANALYZE_RATE)
-    _by_rank(right, ranks.rank, {"": ranks.bytes_per_second}, "compressed (bytes/s)", "byte/s", DOWNLOAD_RATE, ":")
+    _by_rank(
+        right,
+        ranks.rank,
+        {"": ranks.bytes_per_second},
+        "compressed (bytes/s)",
+        "byte/s",
+        DOWNLOAD_RATE,
+        ":",
+    )
     legend(top)
     left, right = bottom.subplots(1, 2)
     _by_rank(left, ranks.rank, ranks.seconds, "time (s)", "s")
@@ -45,13 +53,19 @@ def _by_rank(
         return
     axes.margins(y=0.2)
     for number, (name, values) in enumerate(series.items()):
-        style = {"color": COLORS[number], "fillstyle": "full" if not number else "none", "linestyle": "none"}
+        style = {
+            "color": COLORS[number],
+            "fillstyle": "full" if not number else "none",
+            "linestyle": "none",
+        }
         axes.plot(rank, list(values), MARKERS[number], markersize=4, label=name or None, **style)
     if reference:
         line(axes, reference.value, reference, vertical=False, dashes=dashes)
     axes.set_ylim(0)
     axes.set_xlim(min(rank) - 0.5, max(rank) + 0.5)
-    axes.xaxis.set_major_locator(FixedLocator(rank) if len(rank) <= _FEW else MaxNLocator(_FEW, integer=True))
+    axes.xaxis.set_major_locator(
+        FixedLocator(rank) if len(rank) <= _FEW else MaxNLocator(_FEW, integer=True)
+    )
     units(axes.yaxis, kind if kind != "count" else "ratio")
     axes.set_xlabel("rank (number)")
     axes.set_ylabel(ylabel)

@@ -1,4 +1,5 @@
-"""The kinds of panels that figures consist of: CDFs, histograms, bars, points. Numbers come ready to draw."""
+"""The kinds of panels that figures consist of: CDFs, histograms, bars, points. Numbers come ready
+to draw."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from .style import COLORS, GREY, HATCHES, LINES, MARKERS
 MOST_BARS = 12
 _LABEL = 38
 _LEGEND, _HANDLE = 112, 10
-"""Characters that stand side by side in a legend, and those that a line and the space beside it take."""
+"""Characters that stand side by side in a legend, and those that a line and the space beside it
+take."""
 
 _FEW_BARS = 3
 DECADES = 30
@@ -58,8 +60,11 @@ def panels_of(row: Any) -> list[Any]:
     return [*row.axes, *(axes for part in row.subfigs for axes in panels_of(part))]
 
 
-def cdf_and_histogram(row: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str) -> None:
-    """Draw distributions of one unit, by label, as CDF on the left and histograms on the right, with their legend."""
+def cdf_and_histogram(
+    row: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str
+) -> None:
+    """Draw distributions of one unit, by label, as CDF on the left and histograms on the right,
+    with their legend."""
     left, right = row.subfigures(1, 2)
     cdf(left.subplots(), metrics, curves, xlabel, f"share of {counted}")
     histograms(right, metrics, curves, xlabel, counted)
@@ -74,7 +79,12 @@ def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, yla
         return
     marks: list[float] = []
     for number, (label, one) in enumerate(drawn):
-        style = {"color": COLORS[number], "linestyle": LINES[number], "drawstyle": "steps-post", "label": label}
+        style = {
+            "color": COLORS[number],
+            "linestyle": LINES[number],
+            "drawstyle": "steps-post",
+            "label": label,
+        }
         axes.plot(one.value, one.probability, **style)
         for reference in DISTRIBUTIONS.get(one.name, ()):
             mark(axes, reference.value, reference.share, reference, len(marks))
@@ -86,15 +96,21 @@ def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, yla
     axes.set_ylabel(ylabel)
 
 
-def histograms(part: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str) -> None:
-    """Draw the histograms of the same distributions one below the other; a line has the style it has in the CDF."""
+def histograms(
+    part: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str
+) -> None:
+    """Draw the histograms of the same distributions one below the other; a line has the style it
+    has in the CDF."""
     drawn = _with_values(metrics, curves)
     if not drawn:
         empty(part.subplots(), "no data")
         return
     panels = part.subplots(len(drawn), 1, sharex=True, squeeze=False).flat
     for number, (axes, (_, one)) in enumerate(zip(panels, drawn, strict=True)):
-        bounds, style = [*one.low, one.high[-1]], {"color": COLORS[number], "linestyle": LINES[number]}
+        bounds, style = (
+            [*one.low, one.high[-1]],
+            {"color": COLORS[number], "linestyle": LINES[number]},
+        )
         axes.stairs(one.bin_count, bounds, fill=True, color="#e4e4e4")
         axes.stairs(one.bin_count, bounds, linewidth=0.9, **style)
         axes.set_ylim(0)
@@ -123,11 +139,19 @@ def bars(
         empty(axes, none)
         return
     height = 0.8 / len(series)
-    drawn = {name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float)) for name, values in series.items()}
+    drawn = {
+        name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float))
+        for name, values in series.items()
+    }
     for number, (name, shown) in enumerate(drawn.items()):
         places = np.arange(len(labels)) + height * (number - (len(series) - 1) / 2)
         face = "#dddddd" if number else "#555555"
-        hatch = {"hatch": HATCHES[number], "facecolor": face, "edgecolor": "black", "linewidth": 0.5}
+        hatch = {
+            "hatch": HATCHES[number],
+            "facecolor": face,
+            "edgecolor": "black",
+            "linewidth": 0.5,
+        }
         axes.barh(places, shown, height, label=name if len(series) > 1 else None, **hatch)
     axes.set_ylim(max(len(labels), _FEW_BARS) - 0.4, -0.6)
     axes.set_yticks(range(len(labels)), [short(label) for label in labels])
@@ -148,7 +172,14 @@ def words(axes: Any, metrics: Metrics, what: str, xlabel: str) -> None:
     table = metrics["words"]
     chosen = table.readable("what") == what
     names = [name or "not said" for name in table.readable("word")[chosen]]
-    bars(axes, names, {"": table["count"][chosen]}, xlabel, "count", none=f"no {xlabel.partition(' ')[0]}")
+    bars(
+        axes,
+        names,
+        {"": table["count"][chosen]},
+        xlabel,
+        "count",
+        none=f"no {xlabel.partition(' ')[0]}",
+    )
 
 
 def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
@@ -158,12 +189,28 @@ def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
 
 def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -> None:
     """Mark a value of 2017."""
-    style = {"color": "white", "markeredgecolor": "#B00020", "markeredgewidth": 1.2, "linestyle": "none"}
+    style = {
+        "color": "white",
+        "markeredgecolor": "#B00020",
+        "markeredgewidth": 1.2,
+        "linestyle": "none",
+    }
     label = f"2017: {reference.text} ({reference.source})"
-    axes.plot([x], [y], MARKERS[number % len(MARKERS)], markersize=5, label=label, zorder=5, clip_on=False, **style)
+    axes.plot(
+        [x],
+        [y],
+        MARKERS[number % len(MARKERS)],
+        markersize=5,
+        label=label,
+        zorder=5,
+        clip_on=False,
+        **style,
+    )
 
 
-def line(axes: Any, value: float, reference: Reference, vertical: bool = True, dashes: str = "--") -> None:
+def line(
+    axes: Any, value: float, reference: Reference, vertical: bool = True, dashes: str = "--"
+) -> None:
     """Mark a value of 2017 that belongs to the whole panel."""
     draw = axes.axvline if vertical else axes.axhline
     style = {"color": "#B00020", "linestyle": dashes, "linewidth": 1}
@@ -194,7 +241,9 @@ def units(axis: Any, kind: str, most: int = 4) -> None:
 
     prefixed = EngFormatter(_KINDS[kind], sep=" " if _KINDS[kind] else "")
     plain = kind in ("count", "ratio")
-    axis.set_major_formatter(lambda value, _: f"{value:.4g}" if plain and value < 1000 else prefixed(value))
+    axis.set_major_formatter(
+        lambda value, _: f"{value:.4g}" if plain and value < 1000 else prefixed(value)
+    )
     if axis.get_scale() == "linear":
         axis.set_major_locator(MaxNLocator(most, integer=kind == "count", min_n_ticks=1))
 
@@ -202,7 +251,8 @@ def units(axis: Any, kind: str, most: int = 4) -> None:
 def logarithmic(axes: Any, least: float, greatest: float) -> None:
     """Make an x axis logarithmic, from zero on where that is a value: below 1 it is linear then.
 
-    Every decade has a tick, and a number either each or, where there are many, those of the SI prefixes.
+    Every decade has a tick, and a number either each or, where there are many, those of the SI
+    prefixes.
     """
     from matplotlib.ticker import FixedLocator, NullFormatter
 
@@ -246,7 +296,10 @@ def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str,
 def _scale(axes: Any, shown: list[Distribution], marks: Sequence[float] = ()) -> None:
     """Choose the scale of an x axis: logarithmic where values span decades."""
     kind = "byte" if shown[0].unit == "byte" else "count"
-    least, greatest = min(one.least for one in shown), max(*(one.greatest for one in shown), *marks, 0)
+    least, greatest = (
+        min(one.least for one in shown),
+        max(*(one.greatest for one in shown), *marks, 0),
+    )
     if all(one.scale == "share" for one in shown):
         axes.set_xlim(-0.02, 1.02)
         percent(axes.xaxis)

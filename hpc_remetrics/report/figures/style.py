@@ -17,7 +17,8 @@ COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "////", "....", "xxxx")
 MARKERS = ("D", "s", "^", "v", "o")
-"""Colours differ for the colour-blind too; what they tell, line styles, hatches and markers tell as well."""
+"""Colours differ for the colour-blind too; what they tell, line styles, hatches and markers tell as
+well."""
 
 GREY = "#767676"
 
@@ -54,7 +55,8 @@ _RC: Any = {
 
 
 def _matplotlib() -> Any:
-    """Return matplotlib, loaded without a `matplotlibrc`: it would take anybody's in the current directory."""
+    """Return matplotlib, loaded without a `matplotlibrc`: it would take anybody's in the current
+    directory."""
     if "matplotlib" in sys.modules:
         return sys.modules["matplotlib"]
     before, named = os.open(".", os.O_PATH | os.O_CLOEXEC), os.environ.get("MATPLOTLIBRC")
@@ -72,7 +74,8 @@ def _matplotlib() -> Any:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the one style, whatever the user's own settings are; matplotlib's state is the same afterwards."""
+    """Draw in the one style, whatever the user's own settings are; matplotlib's state is the same
+    afterwards."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -26,14 +26,14 @@ from ..dataset.origin import check_dataset_output, source_names
 from ..errors import DatasetError, OutputError, PartError, RemetricsError, UsageError
 from ..files.disk_errors import output_error
 from ..files.lock import OutputLock
-from ..files.opening import make_directories, remove_if_empty
 from ..files.outputs import check_apart
 from ..files.publish import sweep
+from ..files.writing import make_directories, remove_if_empty
 from ..filetype import typer
 from ..filetype.shared_table import TypeTable
 from ..layout.image_layout import Layout
 from ..layout.keep import Keeping, KeepingSource
-from ..mpi.collective import on_root, together
+from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm, launched_rank, launched_size
 from ..mpi.job import run_job
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
@@ -122,29 +122,29 @@ class _Run:
         if self.stop:
             self._leave()
         # What can be found wrong at once is found before anything is made.
-        on_root(self.comm, self._check)
+        on_rank_0(self.comm, self._check)
         with contextlib.ExitStack() as stack:
-            on_root(self.comm, lambda: self._lock_output(stack))
+            on_rank_0(self.comm, lambda: self._lock_output(stack))
             code = self._run(stack)
-            on_root(self.comm, lambda: self._index_kept(code))
+            on_rank_0(self.comm, lambda: self._index_kept(code))
             return code
 
     def _run(self, stack: contextlib.ExitStack) -> int:
-        sources, registries = on_root(self.comm, lambda: self._prepare_sources(stack))
+        sources, registries = on_rank_0(self.comm, lambda: self._prepare_sources(stack))
         if any(source.is_remote for source in sources):
             self.stop.at_once = None  # who asks registries looks at the request
         self.catalog = self._resolver().resolve(self.comm, sources, registries)
         self.stop.at_once = self._leave
         if self.stop:
             self._leave()
-        layers, signature, self.lost = on_root(
+        layers, signature, self.lost = on_rank_0(
             self.comm, lambda: (self._planned(), signature_of(self.options), self._count_lost())
         )
         todo = self._left(layers, signature)
         if (
             not todo
             and not self.options.share
-            and (code := on_root(self.comm, self._all_done)) is not None
+            and (code := on_rank_0(self.comm, self._all_done)) is not None
         ):
             return int(code)
         while True:
@@ -320,7 +320,7 @@ class _Run:
             self.ledger = Ledger.of(done[digest][0] for digest in layers if digest in done)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
 
-        return list(on_root(self.comm, left))
+        return list(on_rank_0(self.comm, left))
 
     def _tell_of_parts(self, found: Scan) -> None:
         """Say which parts are passed over, and who made those that are taken, each once in a
@@ -351,7 +351,7 @@ class _Run:
 
     def _share_is_done(self) -> int:
         """Say what is next; return the exit code of the share's ledger on every rank."""
-        code = int(on_root(self.comm, lambda: self.ledger.exit_code))
+        code = int(on_rank_0(self.comm, lambda: self.ledger.exit_code))
         if self.is_root:
             self._say(
                 f"this share is done ({self.ledger}); when all are, start without --share to gather"
@@ -393,10 +393,10 @@ class _Run:
         self.job = comm.bcast(uuid.uuid4().hex[:12])
         scratch = self._enter_scratch(self.job)
         try:
-            self.worker = together(
+            self.worker = collectively(
                 comm, lambda: self._new_worker(sources, registries, scratch, signature)
             )
-            hosts = comm.collect(comm.host)
+            hosts = comm.gather(comm.host)
             root = self._root(todo, hosts) if self.is_root else None
             self.stop.at_once = None
             begun = time.monotonic()
@@ -476,7 +476,7 @@ class _Run:
             return self.scratch
 
         try:
-            return together(self.comm, enter)
+            return collectively(self.comm, enter)
         except RemetricsError:
             self._close_scratch()
             raise
@@ -488,9 +488,9 @@ class _Run:
 
     def _beat(self) -> None:
         if self.lock:
-            self.lock.beat()
+            self.lock.heartbeat()
         if self.keeping:
-            self.keeping.beat()
+            self.keeping.heartbeat()
 
     def _stopped(self, planned: int, left: list[Layer]) -> int:
         reason = f" on {self.stop.reason}" if self.stop else ""
@@ -534,7 +534,7 @@ class _Run:
             )
         finally:
             self._close_scratch()
-        self.claims = on_root(comm, self._read_claims)
+        self.claims = on_rank_0(comm, self._read_claims)
         self._say(f"{options.output}: {ledger}")
         return self._exit_code(ledger)
 

@@ -85,7 +85,7 @@ class Worker:
             layers: Sequence[Layer] = message  # type: ignore[assignment]
             self._intake.take(layers, last=tag == DEAL and not layers)
         elif tag == PAUSE:
-            self._fetcher.budget.hear(message)  # type: ignore[arg-type]
+            self._fetcher.budget.apply_pauses(message)  # type: ignore[arg-type]
         elif tag == STOP:
             self.stop()
         elif tag == END:
@@ -116,7 +116,7 @@ class Worker:
         moved = self._collect() | self._fetcher.take(self._intake) | self._begin()
         if (in_hand := self._intake.ask(*self._begun())) is not None:
             self._comm.send(in_hand, self._comm.root, ASK)
-        if news := self._fetcher.budget.news():
+        if news := self._fetcher.budget.new_pauses():
             self._comm.send(news, self._comm.root, PAUSE)
         self._send_tally(
             self._tally.layers and time.monotonic() - self._tallied > self._tally_seconds

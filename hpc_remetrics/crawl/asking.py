@@ -39,7 +39,7 @@ class Answer:
 
 
 class Asker:
-    """Asks the host that answers; `Crew` calls it.
+    """Asks the host that answers; `TaskPool` calls it.
 
     :param workers: threads of all ranks, each of which may be asking just now.
     """

@@ -23,7 +23,7 @@ _GIVE_UP = 20
 
 
 class Round:
-    """The walk that is under way; a `Crew` works it off.
+    """The walk that is under way; a `TaskPool` works it off.
 
     :param budget: requests that this start may make; None: as many as there are.
     :param per_second: requests that the user allows, for the estimate; 0: all.

@@ -18,7 +18,7 @@ from ..files.lock import OutputLock
 from ..files.publish import write_whole
 from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
-from ..mpi.task_pool import Crew, lead
+from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..registry.pool import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
 from ..wording import counted
@@ -39,14 +39,16 @@ def crawl(comm: Comm, options: CrawlOptions) -> int:
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
     asker = Asker(registries, options.target.api, comm.size * options.threads)
-    crew = Crew(comm, asker, options.threads, registries)
+    pool = TaskPool(
+        comm, asker, options.threads, budget=registries.budget, stopped=registries.stopped
+    )
 
     def part() -> int:
         Output(options).check()
         with OutputLock(options.output) as lock:
-            return _Crawl(crew, options, stop, lock).run()
+            return _Crawl(pool, options, stop, lock).run()
 
-    return lead(comm, crew, part)
+    return schedule_on_rank_0(comm, pool, part)
 
 
 class _Stopped(Exception):
@@ -57,9 +59,9 @@ class _Crawl:
     """The root's part of one start."""
 
     def __init__(
-        self, crew: Crew, options: CrawlOptions, stop: StopRequest, lock: OutputLock
+        self, pool: TaskPool, options: CrawlOptions, stop: StopRequest, lock: OutputLock
     ) -> None:
-        self._crew, self._options, self._stop, self._lock = crew, options, stop, lock
+        self._pool, self._options, self._stop, self._lock = pool, options, stop, lock
         self._output = Output(options)
         self._output.sweep()
         self._memory = Memory(self._output.journal, str(options.target))
@@ -140,7 +142,7 @@ class _Crawl:
     def _beating(self, rows: Iterable[Repository]) -> Iterator[Repository]:
         """Keep the lock alive while many rows pass."""
         for row in rows:
-            self._lock.beat()
+            self._lock.heartbeat()
             yield row
 
     def _tags(self, kept: _Kept) -> Walk:
@@ -182,7 +184,7 @@ class _Crawl:
     def _go(self, walk: Walk) -> None:
         """Ask for all pages of a walk; `_Stopped` if some are left."""
         self._round.begin(walk)
-        finished = self._crew.work_off(self._round, self._stop, self._beat)
+        finished = self._pool.run_tasks(self._round, self._stop, self._beat)
         self._round.finish()
         if not finished:
             raise _Stopped(f"on {self._stop.reason}")
@@ -190,7 +192,7 @@ class _Crawl:
             raise _Stopped(lacking)
 
     def _beat(self) -> None:
-        self._lock.beat()
+        self._lock.heartbeat()
         if cost := self._round.show():
             self._say(f"left are {cost}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.opening import private_file
+from ..files.writing import private_file
 from .reader import Table
 from .schema import CHUNK_ROWS
 

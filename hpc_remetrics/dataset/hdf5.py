@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from ..errors import RemetricsError
-from ..files.opening import create, open_in_place
+from ..files.writing import create, open_in_place
 
 
 class Sink:

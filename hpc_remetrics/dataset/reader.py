@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DatasetError
-from ..mpi.shuffle import share
+from ..mpi.shuffle import rank_range
 from ..wording import counted
 from . import arrow
 from .chunk_cache import ChunkReader, columns_of, no_rows
@@ -346,7 +346,7 @@ class Dataset:
         """
         for name in ("entries", "contents", "chunks"):
             reader, form, rows = self.chunks_of(name), TABLES[name], len(self.table(name))
-            for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
+            for block in rank_range(rank, ranks, -(-rows // CHUNK_ROWS)):
                 start, stop = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
                 for column in form.columns.values():
                     if column.type == "bytes":
@@ -359,7 +359,7 @@ class Dataset:
     def _check_bytes(self, rank: int, ranks: int) -> None:
         """Refuse contents whose bytes and copies make more than sums of whole numbers can hold."""
         total, rows = 0.0, len(self.contents)
-        for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
+        for block in rank_range(rank, ranks, -(-rows // CHUNK_ROWS)):
             bounds = block * CHUNK_ROWS, (block + 1) * CHUNK_ROWS
             size, copies = (
                 self.contents.column(name, *bounds).astype(float) for name in ("size", "copies")

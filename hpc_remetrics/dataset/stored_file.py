@@ -7,7 +7,7 @@ with the filters `shuffle` and `deflate`. HDF5 can do much more: take values fro
 gigabytes. None of that is in our files, so it is refused before anything is read. Values are then
 read here, by place and size, with every bound known:
 
-- the file is opened once (`files/foreign.py`), and the library reads through that descriptor, so it
+- the file is opened once (`files/untrusted.py`), and the library reads through that descriptor, so it
   never opens a name;
 - a chunk lies within the file, is as long as its filters can make it, and inflates to exactly what
   it must;
@@ -32,7 +32,7 @@ import numpy as np
 from isal import isal_zlib
 
 from ..errors import DatasetError
-from ..files.foreign import open_regular
+from ..files.untrusted import open_regular
 from .schema import CHUNK_BYTES
 
 _METADATA_BYTES = 64 << 20

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, SourceError, UsageError
-from ..files.opening import make_directories
 from ..files.outputs import check_replaceable, real_name
 from ..files.publish import publish_whole, write_whole
+from ..files.writing import make_directories
 from ..limits import MANIFEST_BYTES
 from ..records import Digest
 from ..registry.access import Access

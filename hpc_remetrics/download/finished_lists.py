@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files.opening import open_in_place, reopened
+from ..files.writing import open_in_place, reopened
 from ..sources.repositories import list_lines
 
 

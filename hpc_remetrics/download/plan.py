@@ -52,7 +52,7 @@ class _Open:
 
 
 class Mirror:
-    """Hands out tasks for a `Crew`.
+    """Hands out tasks for a `TaskPool`.
 
     :param images: to be resolved, in this order.
     :param counted: whether a registry counts GETs of manifests.

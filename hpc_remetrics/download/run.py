@@ -18,7 +18,7 @@ from ..files.outputs import check_not_input
 from ..layout.image_layout import Layout
 from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
-from ..mpi.task_pool import Crew, lead
+from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine, clock_time
 from ..registry.pool import Registries
 from ..sources import platforms
@@ -35,11 +35,12 @@ def download(comm: Comm, options: DownloadOptions) -> int:
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
     layout = Layout(options.output)
-    crew = Crew(
+    pool = TaskPool(
         comm,
         Tasks(registries, layout, options.platforms, options.limits),
         options.threads,
-        registries,
+        budget=registries.budget,
+        stopped=registries.stopped,
     )
 
     def part() -> int:
@@ -52,11 +53,11 @@ def download(comm: Comm, options: DownloadOptions) -> int:
             layout.prepare()
             state = State(layout, options.platforms, options.layers, options.repositories)
             try:
-                return _Download(crew, options, state, lock, stop, comm.size).run(wishes)
+                return _Download(pool, options, state, lock, stop, comm.size).run(wishes)
             finally:
                 state.close()
 
-    return lead(comm, crew, part)
+    return schedule_on_rank_0(comm, pool, part)
 
 
 class _Download:
@@ -64,14 +65,14 @@ class _Download:
 
     def __init__(
         self,
-        crew: Crew,
+        pool: TaskPool,
         options: DownloadOptions,
         state: State,
         lock: OutputLock,
         stop: StopRequest,
         ranks: int,
     ) -> None:
-        self._crew, self._options = crew, options
+        self._pool, self._options = pool, options
         self._state, self._lock, self._stop, self._ranks = state, lock, stop, ranks
 
     def run(self, wishes: Sequence[Wish]) -> int:
@@ -96,7 +97,7 @@ class _Download:
         )
         self._status = StatusLine(self._line, quiet=self._options.quiet)
         try:
-            finished = self._crew.work_off(self._mirror, self._stop, self._beat)
+            finished = self._pool.run_tasks(self._mirror, self._stop, self._beat)
         finally:
             self._state.write_index(at_once=True)
         self._status.finish()
@@ -138,7 +139,7 @@ class _Download:
         return 3 if mirror.failures else 0
 
     def _beat(self) -> None:
-        self._lock.beat()
+        self._lock.heartbeat()
         self._status.update()
         self._state.write_index()
 

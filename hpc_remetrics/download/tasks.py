@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BlobError, OutputError, RegistryError, RemetricsError
-from ..files.opening import remove
+from ..files.writing import remove
 from ..layout.descriptors import References, digest_of, references
 from ..layout.docker_to_oci import to_oci
 from ..layout.image_layout import Layout

@@ -33,10 +33,10 @@ def export_command(
     """
     from ..dataset.reader import Dataset, reading
     from ..files.disk_errors import output_error
-    from ..files.opening import make_directories
-    from ..files.outputs import check_directory
+    from ..files.outputs import check_output_directory
+    from ..files.writing import make_directories
 
-    check_directory(folder)
+    check_output_directory(folder)
     with Dataset(path) as dataset, reading(dataset):
         _check(dataset, form, folder, tables, force)
         try:
@@ -55,7 +55,7 @@ def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> 
         layers, images = counted(written.layers, "layer"), counted(written.images, "image")
         print(f"{folder}: {layers}, {images}", file=sys.stderr)
         return
-    from ..files.opening import make_directories
+    from ..files.writing import make_directories
     from .tables import write_table
 
     for name in _names(dataset, tables):

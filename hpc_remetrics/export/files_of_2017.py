@@ -24,9 +24,9 @@ import numpy as np
 from ..dataset.flat_contents import FlatContents
 from ..dataset.reader import Dataset
 from ..errors import UsageError
-from ..files.opening import make_directories
 from ..files.outputs import FORCE
 from ..files.publish import write_whole
+from ..files.writing import make_directories
 from ..records import KINDS
 from ..tar.paths import clean
 

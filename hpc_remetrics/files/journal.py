@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from .opening import open_in_place, remove, reopened
+from .writing import open_in_place, remove, reopened
 
 _SYNC_SECONDS = 1.0
 

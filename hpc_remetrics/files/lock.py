@@ -26,8 +26,8 @@ import time
 from pathlib import Path
 
 from ..errors import OutputError, OutputLockedError
-from .names import owner_name, place
-from .opening import make_directories, open_in_place, remove, remove_if_empty
+from .path_walk import hold_path, owner_name
+from .writing import make_directories, open_in_place, remove, remove_if_empty
 
 HEARTBEAT = 1.0
 """Seconds between two heartbeats of the holder."""
@@ -54,7 +54,7 @@ _SLOT_TEXT = re.compile(r"\S+ \d+ \d+")
 
 
 class OutputLock:
-    """Holds `DATASET.lock` beside an output; `beat` must be called often.
+    """Holds `DATASET.lock` beside an output; `heartbeat` must be called often.
 
     :param share: number of the share, from 1, that is to be held; 0: the whole output.
     :raises OutputLockedError: another job holds it.
@@ -121,7 +121,7 @@ class OutputLock:
         """Say whether the file that is locked is still the one that others would open."""
         mine = os.fstat(self._file)
         try:
-            with place(self.path) as at:
+            with hold_path(self.path) as at:
                 there = at.status()
         except OSError:
             return False
@@ -141,7 +141,7 @@ class OutputLock:
         if not self._share:
             with contextlib.suppress(OSError):  # what dead jobs left in the slots of shares
                 os.ftruncate(self._file, 0)
-        self.beat()
+        self.heartbeat()
 
     def _lock(self) -> bool:
         """Take the lock if it is free, or if this file system knows no locks."""
@@ -188,7 +188,7 @@ class OutputLock:
             "wait for it, or choose another output with -o",
         )
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Renew the heartbeat if it is time."""
         now = time.monotonic()
         if now - self._beaten < HEARTBEAT:

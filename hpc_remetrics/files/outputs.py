@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import OutputError, UsageError
-from .names import owner_name, place
+from .path_walk import hold_path, owner_name
 
 FORCE = "name another file, or replace it with --force"
 
@@ -39,7 +39,7 @@ def real_name(path: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise OutputError(f"{path} is a device or a pipe", "name a file")
     try:
-        with place(path) as at:
+        with hold_path(path) as at:
             return at.path
     except OSError:
         # A directory is missing, or can't be searched: opening the file says so.
@@ -125,7 +125,7 @@ def check_parent(path: Path) -> None:
         )
 
 
-def check_directory(path: Path) -> None:
+def check_output_directory(path: Path) -> None:
     """Refuse a directory to be filled that something else is, or that can't be made or written.
 
     :raises OutputError: it says which.

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .names import Place, held, place
-from .opening import create, create_at, remove, rename
 from .outputs import real_name
+from .path_walk import HeldPath, hold_directory, hold_path
+from .writing import create, create_at, remove, rename
 
 _COPY_BYTES = 4 << 20
 _RANDOM_BYTES = 8
@@ -91,7 +91,7 @@ def publish_whole(temporary: Path, target: Path) -> None:
 
     :raises OutputError: something else had it.
     """
-    with place(temporary) as at:
+    with hold_path(temporary) as at:
         descriptor = os.open(
             at.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.directory
         )
@@ -101,7 +101,7 @@ def publish_whole(temporary: Path, target: Path) -> None:
         os.close(descriptor)
     target = real_name(target)
     rename(temporary, target)
-    with held(target.parent) as at:
+    with hold_directory(target.parent) as at:
         _sync(at)
 
 
@@ -141,7 +141,7 @@ def sweep_directory(directory: Path, stem: str = r"\..+\.") -> int:
     """
     pattern = re.compile(f"(?:{stem})[0-9a-f]{{{2 * _RANDOM_BYTES}}}\\.tmp")
     removed = 0
-    with contextlib.suppress(FileNotFoundError), held(directory) as at:
+    with contextlib.suppress(FileNotFoundError), hold_directory(directory) as at:
         for name in os.listdir(f"/proc/self/fd/{at.directory}"):
             if pattern.fullmatch(name) and _is_regular(name, at):
                 with contextlib.suppress(OSError):
@@ -150,7 +150,7 @@ def sweep_directory(directory: Path, stem: str = r"\..+\.") -> int:
     return removed
 
 
-def _is_regular(name: str, at: Place) -> bool:
+def _is_regular(name: str, at: HeldPath) -> bool:
     try:
         return stat.S_ISREG(os.stat(name, dir_fd=at.directory, follow_symlinks=False).st_mode)
     except OSError:
@@ -164,10 +164,10 @@ def _stem(name: str) -> str:
 
 
 @contextmanager
-def _written_beside(target: Path) -> Iterator[tuple[Place, str, int]]:
+def _written_beside(target: Path) -> Iterator[tuple[HeldPath, str, int]]:
     """Give the target's place, and name and descriptor of a new file beside it; remove what was not
     renamed."""
-    with place(target) as at:
+    with hold_path(target) as at:
         temporary = temporary_name(at.path).name
         descriptor = create_at(at, temporary)
         try:
@@ -180,13 +180,13 @@ def _written_beside(target: Path) -> Iterator[tuple[Place, str, int]]:
             os.close(descriptor)
 
 
-def _give_name(at: Place, temporary: str, sync: bool = True) -> None:
+def _give_name(at: HeldPath, temporary: str, sync: bool = True) -> None:
     os.replace(temporary, at.name, src_dir_fd=at.directory, dst_dir_fd=at.directory)
     if sync:
         _sync(at)
 
 
-def _sync(at: Place) -> None:
+def _sync(at: HeldPath) -> None:
     """Make the names in a directory survive a crash of the machine."""
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at.directory)
     try:

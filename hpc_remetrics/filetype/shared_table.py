@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files.opening import private_descriptor
+from ..files.writing import private_descriptor
 
 FIXED = ("untyped", "empty", "timed out", "unreadable by libmagic")
 """Types that the program gives by itself; their numbers are the same in every table."""

@@ -19,9 +19,9 @@ from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset, Table
 from ..dataset.schema import CHUNK_ROWS
 from ..files.disk_errors import disk_errors
-from ..mpi.collective import Together
+from ..mpi.collective import Collective
 from ..mpi.comm import Comm
-from ..mpi.shuffle import share
+from ..mpi.shuffle import rank_range
 from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
 from ..parts.parts import PartIndex
 from ..parts.spill_format import NO_CONTENT, NO_TYPE
@@ -53,7 +53,7 @@ def merge(
     catalog = _catalog(datasets) if comm.rank == comm.root else None
     images = sorted_images(catalog) if catalog is not None else []
     placement: Placement = comm.bcast(_place(datasets, images) if comm.rank == comm.root else None)
-    with Together(comm), disk_errors(scratch, "scratch"):
+    with Collective(comm), disk_errors(scratch, "scratch"):
         _lay_out(comm, datasets, scratch)
     reader = _DatasetReader(placement, datasets, scratch.parent)
     return Gather(comm, placement, reader, scratch).run(catalog, images, output, run, finish)
@@ -216,7 +216,7 @@ def _blocks(
     if not rows:
         return
     reader = dataset.chunks_of(table)
-    for block in share(rank, ranks, -(-rows // CHUNK_ROWS)):
+    for block in rank_range(rank, ranks, -(-rows // CHUNK_ROWS)):
         bounds = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
         records = np.empty(bounds[1] - bounds[0], dtype)
         for name in dtype.names or ():

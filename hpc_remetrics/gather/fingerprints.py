@@ -15,7 +15,7 @@ import numpy as np
 from ..dataset.chunk_writer import ChunkWriter
 from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..mpi.comm import Comm
-from ..mpi.shuffle import Shuffle, put_aside, share
+from ..mpi.shuffle import Shuffle, rank_range, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..records import CHUNK_METHODS
 from .placement import PlacedReader
@@ -44,14 +44,17 @@ class Fingerprints:
             max(comm.size, -(-reader.extras_count("chunks") // _BUCKET_ROWS)), 1 << 16
         )
         outward = Shuffle(comm, scratch, "fingerprints", _CHUNK, self._buckets)
-        outward.pour(map(distinct, reader.extras("chunks", comm.rank, comm.size)), self._home)
+        outward.exchange_all(
+            map(distinct, reader.extras("chunks", comm.rank, comm.size)), self._home
+        )
         counts = [
-            self._keep(bucket, outward.pieces(bucket, _PIECE_ROWS)) for bucket in outward.mine
+            self._keep(bucket, outward.read_pieces(bucket, _PIECE_ROWS))
+            for bucket in outward.my_buckets
         ]
         everyone = comm.allgather(sum(counts))
         self.total = sum(everyone)
         self._rows = Shuffle(comm, scratch, "chunks-of", _PLACED, -(-self.total // CHUNK_ROWS))
-        self._rows.pour(
+        self._rows.exchange_all(
             self._numbered(sum(everyone[: comm.rank])), lambda rows: rows["row"] // CHUNK_ROWS
         )
 
@@ -65,14 +68,14 @@ class Fingerprints:
         found = np.empty(0, _CHUNK)
         for rows in pieces:
             found = distinct(np.concatenate([found, rows]))
-        put_aside(found, self._file(bucket))
+        write_rows(found, self._file(bucket))
         return len(found)
 
     def _file(self, bucket: int) -> Path:
         return self._scratch / f"chunks-{bucket}"
 
     def _numbered(self, first: int) -> Iterator[np.ndarray]:
-        for bucket in share(self._comm.rank, self._comm.size, self._buckets):
+        for bucket in rank_range(self._comm.rank, self._comm.size, self._buckets):
             found = np.fromfile(self._file(bucket), _CHUNK)
             self._file(bucket).unlink()
             placed = np.empty(len(found), _PLACED)

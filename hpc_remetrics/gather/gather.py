@@ -29,12 +29,12 @@ from ..dataset.ledger import Ledger
 from ..dataset.schema import CHUNK_BYTES, CHUNK_ROWS, TABLES, row_dtype
 from ..dataset.table_writer import describe_file
 from ..files.disk_errors import disk_errors
-from ..files.opening import remove
 from ..files.outputs import real_name
 from ..files.publish import publish_whole, temporary_name
-from ..mpi.collective import Together, on_root
+from ..files.writing import remove
+from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
-from ..mpi.shuffle import Shuffle, put_aside, rounds, share
+from ..mpi.shuffle import Shuffle, collective_rounds, rank_range, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..parts.parts import scan
 from ..parts.spill_format import NO_CONTENT
@@ -117,7 +117,7 @@ class Gather:
         self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path
     ) -> None:
         self.comm, self.placement, self.scratch = comm, placement, scratch
-        self.blocks = share(comm.rank, comm.size, placement.blocks)
+        self.blocks = rank_range(comm.rank, comm.size, placement.blocks)
         self.reader = reader
 
     def run(
@@ -131,14 +131,14 @@ class Gather:
         """Number, then write under a temporary name, which becomes the dataset's when it is
         whole."""
         comm = self.comm
-        temporary: Path = on_root(comm, lambda: temporary_name(real_name(output)))
-        with Together(comm), disk_errors(self.scratch, "scratch"):
+        temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(output)))
+        with Collective(comm), disk_errors(self.scratch, "scratch"):
             numbers = self._number()
             self.reader.check()
         try:
             with contextlib.ExitStack() as opened:
                 file = None
-                with Together(comm), disk_errors(output, "the dataset"):
+                with Collective(comm), disk_errors(output, "the dataset"):
                     if catalog is not None and run is not None:
                         file, sink = opened.enter_context(new_file(temporary))
                         describe_file(file)
@@ -148,12 +148,12 @@ class Gather:
                         )
                         sink.check()
                 self._write(file, numbers)
-                with Together(comm), disk_errors(output, "the dataset"):
+                with Collective(comm), disk_errors(output, "the dataset"):
                     self.reader.check()
                     opened.close()
             if finish is not None:
                 finish(temporary)
-            with Together(comm), disk_errors(output, "the dataset"):
+            with Collective(comm), disk_errors(output, "the dataset"):
                 if comm.rank == comm.root:
                     publish_whole(temporary, output)
         finally:
@@ -165,7 +165,7 @@ class Gather:
         """Number the distinct contents and bring the numbers to the owners of the entries."""
         comm = self.comm
         outward = Shuffle(comm, self.scratch, "digests", CARRIED, self._buckets)
-        for block in rounds(self.comm, len(self.blocks)):
+        for block in collective_rounds(self.comm, len(self.blocks)):
             rows = (
                 self._carried(self.blocks.start + block)
                 if block is not None
@@ -174,7 +174,7 @@ class Gather:
             outward.exchange(rows, self._home(rows))
         known = [self._known(name) for name in ("samples", "cuts")]
         counts, used = self._number_buckets(outward, known)
-        with Together(comm):
+        with Collective(comm):
             self.reader.check()
         everyone = comm.allgather((sum(counts), used))
         first = sum(count for count, _ in everyone[: comm.rank])
@@ -184,7 +184,7 @@ class Gather:
     def _known(self, name: str) -> Shuffle:
         """Bring what is known of some contents to the home of their digests."""
         known = Shuffle(self.comm, self.scratch, name, EXTRA_RECORDS[name], self._buckets)
-        known.pour(self.reader.extras(name, self.comm.rank, self.comm.size), self._home)
+        known.exchange_all(self.reader.extras(name, self.comm.rank, self.comm.size), self._home)
         return known
 
     def _home(self, rows: np.ndarray) -> np.ndarray:
@@ -209,7 +209,7 @@ class Gather:
         rows, place_of = collapse(rows, start, self._contradict)
         places = np.full(stop - start, -1, np.int32)
         places[has] = place_of
-        put_aside(places, self._places(block))
+        write_rows(places, self._places(block))
         return rows
 
     def _contradict(self, layers: np.ndarray) -> None:
@@ -248,20 +248,20 @@ class Gather:
             contents, place_of = number(rows, self.placement, self._contradict)
             for records in known:
                 attach(contents, records.take(bucket))
-            put_aside(contents, self.scratch / f"contents-{bucket}")
+            write_rows(contents, self.scratch / f"contents-{bucket}")
             numbered = np.empty(len(rows), _NUMBERED)
             numbered["row"], numbered["content"] = rows["row"], place_of
-            put_aside(numbered, self.scratch / f"numbers-{bucket}")
+            write_rows(numbered, self.scratch / f"numbers-{bucket}")
             counts.append(len(contents))
             used = np.union1d(used, contents["type"])
         return counts, used
 
     def _send_back(self, counts: list[int], first: int, total: int, types: np.ndarray) -> _Numbers:
         comm = self.comm
-        homes = share(comm.rank, comm.size, self._buckets)
+        homes = rank_range(comm.rank, comm.size, self._buckets)
         to_entries = Shuffle(comm, self.scratch, "entries", _NUMBERED, self.placement.blocks)
         to_contents = Shuffle(comm, self.scratch, "contents-of", _PLACED, -(-total // CHUNK_ROWS))
-        for turn in rounds(self.comm, len(counts)):
+        for turn in collective_rounds(self.comm, len(counts)):
             numbered, placed = np.empty(0, _NUMBERED), np.empty(0, _PLACED)
             if turn is not None:
                 numbered, placed = self._load(homes.start + turn, first)
@@ -303,7 +303,7 @@ class Gather:
         """Write this rank's share of the big tables; on the root, put in place what the others
         send."""
         writer = ChunkWriter(self.comm, file)
-        with Together(self.comm), disk_errors(self.scratch, "scratch"):
+        with Collective(self.comm), disk_errors(self.scratch, "scratch"):
             try:
                 for piece in self._pieces(writer, numbers):
                     piece()
@@ -327,7 +327,9 @@ class Gather:
         for block, rows in numbers.chunks.blocks():
             yield lambda block=block, rows=rows: numbers.chunks.write(writer, block, rows)
         for name in ("path", "link"):
-            for chunk in share(self.comm.rank, self.comm.size, self.placement.blob_chunks(name)):
+            for chunk in rank_range(
+                self.comm.rank, self.comm.size, self.placement.blob_chunks(name)
+            ):
                 yield lambda name=name, chunk=chunk: self._write_blob(writer, name, chunk)
 
     def _write_block(

@@ -20,7 +20,7 @@ from ..files.lock import OutputLock
 from ..files.publish import sweep
 from ..filetype.typer import typed_differently
 from ..metrics.write import add_metrics
-from ..mpi.collective import on_root, together
+from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
@@ -47,9 +47,9 @@ def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
 
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
     output = options.dataset
-    datasets = together(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
-    together(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
-    on_root(comm, lambda: _lock(output, datasets, options.force, stack))
+    datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
+    collectively(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
+    on_rank_0(comm, lambda: _lock(output, datasets, options.force, stack))
     if comm.rank == comm.root:
         _warn(datasets)
     scratch = stack.enter_context(shared_scratch(comm, options.scratch, options.scratch_rooms))

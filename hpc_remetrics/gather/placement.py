@@ -16,8 +16,8 @@ import numpy as np
 
 from ..dataset.schema import CHUNK_BYTES, CHUNK_ROWS, WEAK_TYPES
 from ..errors import PartError
-from ..files.foreign import open_regular
-from ..mpi.shuffle import share
+from ..files.untrusted import open_regular
+from ..mpi.shuffle import rank_range
 from ..parts.part_checks import wrong_values
 from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
 from ..parts.parts import PartIndex
@@ -276,7 +276,7 @@ class PartReader(PlacedReader):
     def extras(self, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
         placement, held = self._placement, 0
         pieces: list[bytes] = []
-        for layer in share(rank, ranks, len(placement.layers)):
+        for layer in rank_range(rank, ranks, len(placement.layers)):
             first, count = placement.extras[name][layer].tolist()
             for start in range(first, first + count, CHUNK_ROWS):
                 rows = min(CHUNK_ROWS, first + count - start)

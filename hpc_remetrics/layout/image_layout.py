@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..files.opening import make_directories
 from ..files.outputs import check_parent
 from ..files.publish import publish_whole, sweep_directory, write_whole
+from ..files.writing import make_directories
 from ..records import Digest
 from ..sources import documents
 

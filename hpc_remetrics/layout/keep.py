@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from ..errors import BlobError, OutputError, RegistryError
 from ..files.lock import OutputLock
-from ..files.opening import remove
+from ..files.writing import remove
 from ..records import Catalog, Digest, Image, Layer
 from ..sources.base import Extent, Root, Source
 from ..sources.documents import Malformed
@@ -118,8 +118,8 @@ class Keeping:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._lock.__exit__(kind, error, trace)
 
-    def beat(self) -> None:
-        self._lock.beat()
+    def heartbeat(self) -> None:
+        self._lock.heartbeat()
 
     def write_index(self, catalog: Catalog) -> int:
         """Name in index.json the images that are whole; return how many are not."""

@@ -55,7 +55,7 @@ class CommonNames:
 
     def texts(self, comm: Comm) -> dict[tuple[int, int], bytes]:
         """Return, on the root, the text of each name by kind and number."""
-        return {key: text for texts in comm.collect(self._texts) for key, text in texts.items()}
+        return {key: text for texts in comm.gather(self._texts) for key, text in texts.items()}
 
 
 def _counted(rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..mpi.shuffle import Shuffle, rounds
+from ..mpi.shuffle import Shuffle, collective_rounds
 from .common_names import CODES, CommonNames
 from .distribution import Tally
 from .file_rows import NAME_KINDS, FilePass, buckets_for
@@ -58,7 +58,7 @@ class Carriers:
     def send(self, files: FilePass, common: CommonNames) -> None:
         """Send the files of all blocks to their contents' homes; all ranks call it."""
         blocks = files.blocks()
-        for turn in rounds(self.inputs.comm, files.turns):
+        for turn in collective_rounds(self.inputs.comm, files.turns):
             rows, buckets = np.empty(0, CARRIED), np.empty(0, np.int64)
             if turn is not None:
                 block = next(blocks)
@@ -70,7 +70,7 @@ class Carriers:
 
     def count(self) -> None:
         """Take this rank's buckets of contents."""
-        for bucket in self.to_contents.mine:
+        for bucket in self.to_contents.my_buckets:
             first, end = int(self.bounds[bucket]), int(self.bounds[bucket + 1])
             sizes = np.asarray(self.inputs.sizes[first:end])
             self._count_paths(bucket, first, end)
@@ -91,7 +91,7 @@ class Carriers:
         shared = contents.column("images", first, end) > 1
         alone = contents.column("layers", first, end) == 1
         in_layers, in_names = np.empty(0, np.uint64), np.empty(0, np.uint64)
-        for rows in self.to_contents.pieces(bucket, self._piece):
+        for rows in self.to_contents.read_pieces(bucket, self._piece):
             content, layer = rows["content"], rows["layer"]
             self._add_files(rows, sizes[content], shared[content])
             wide = content.astype(np.uint64)

@@ -128,7 +128,7 @@ def summary(comm: Comm, tally: Tally, scale: str) -> Summary | None:
     if scale == "linear" and greatest - least > _MOST_LINEAR:
         scale = "log"
     bounds = edges(scale, least, greatest, values.dtype.kind != "f")
-    pieces = comm.collect((mine, found, _binned(values, counts, bounds)))
+    pieces = comm.gather((mine, found, _binned(values, counts, bounds)))
     if comm.rank != comm.root:
         return None
     quantiles = np.full(len(PROBABILITIES), math.nan)

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..files.opening import private_file
-from ..mpi.shuffle import Shuffle, rounds
+from ..files.writing import private_file
+from ..mpi.shuffle import Shuffle, collective_rounds
 from ..records import KINDS
 from .hashing import hash_slices
 from .inputs import Inputs
@@ -156,7 +156,7 @@ class FilePass:
 
     def run(self) -> None:
         """Take all blocks; all ranks call it."""
-        for turn in rounds(self.inputs.comm, len(self._blocks)):
+        for turn in collective_rounds(self.inputs.comm, len(self._blocks)):
             paths, names = np.empty(0, PATH), np.empty(0, NAME)
             if turn is not None:
                 paths, names = self._block(turn)

@@ -12,9 +12,9 @@ import numpy as np
 from ..dataset.chunk_cache import ChunkReader
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
-from ..files.opening import private_file
+from ..files.writing import private_file
 from ..mpi.comm import Comm
-from ..mpi.shuffle import share
+from ..mpi.shuffle import rank_range
 from ..records import STATUSES
 
 
@@ -74,7 +74,7 @@ class Inputs:
     def my_blocks(self, rows: int) -> list[tuple[int, int]]:
         """Return first row and end of this rank's share of the blocks of `CHUNK_ROWS` rows of a
         table."""
-        mine = share(self.comm.rank, self.comm.size, -(-rows // CHUNK_ROWS))
+        mine = rank_range(self.comm.rank, self.comm.size, -(-rows // CHUNK_ROWS))
         return [(block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)) for block in mine]
 
     @cached_property
@@ -130,7 +130,7 @@ def combined(comm: Comm, values: np.ndarray, how: np.ufunc = np.add) -> np.ndarr
     if comm.size == 1:
         return values
     flat = values.reshape(-1)
-    cuts = [share(rank, comm.size, len(flat)) for rank in range(comm.size)]
+    cuts = [rank_range(rank, comm.size, len(flat)) for rank in range(comm.size)]
     received = comm.alltoall([flat[cut.start : cut.stop].tobytes() for cut in cuts])
     mine = how.reduce([np.frombuffer(part, values.dtype) for part in received], axis=0).tobytes()
     parts = [np.frombuffer(part, values.dtype) for part in comm.alltoall([mine] * comm.size)]

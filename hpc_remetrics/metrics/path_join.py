@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..mpi.shuffle import Shuffle, rounds
+from ..mpi.shuffle import Shuffle, collective_rounds
 from .distribution import Tally
 from .inputs import Inputs
 from .sorting import counted, distinct_pairs, grouped
@@ -40,10 +40,10 @@ class PathPass:
 
     def run(self) -> None:
         """Take all buckets; all ranks call it."""
-        for turn in rounds(self.inputs.comm, len(self.paths.mine)):
+        for turn in collective_rounds(self.inputs.comm, len(self.paths.my_buckets)):
             sent = np.empty(0, OF_CONTENT)
             if turn is not None:
-                sent = self._bucket(self.paths.take(self.paths.mine[turn]))
+                sent = self._bucket(self.paths.take(self.paths.my_buckets[turn]))
             self.to_contents.exchange(
                 sent, np.searchsorted(self.bounds, sent["content"], "right") - 1
             )

@@ -11,10 +11,10 @@ from ..config import ReduceOptions
 from ..dataset.reader import Dataset
 from ..files.disk_errors import disk_errors
 from ..files.lock import OutputLock
-from ..files.opening import remove
 from ..files.outputs import check_writable, real_name
 from ..files.publish import copy_new, publish_whole, sweep, temporary_name
-from ..mpi.collective import on_root, together
+from ..files.writing import remove
+from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
@@ -36,20 +36,20 @@ def reduce_command(options: ReduceOptions) -> int:
 
 def _reduce(comm: Comm, options: ReduceOptions) -> None:
     path = options.dataset
-    temporary: Path = on_root(comm, lambda: temporary_name(real_name(path)))
-    together(comm, lambda: _read_all(path, comm))
+    temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(path)))
+    collectively(comm, lambda: _read_all(path, comm))
     # One that is read-only would be replaced all the same.
-    on_root(
+    on_rank_0(
         comm, lambda: check_writable(real_name(path), "allow it with `chmod u+w`, or reduce a copy")
     )
     with ExitStack() as stack:
-        on_root(comm, lambda: _lock(path, stack))
+        on_rank_0(comm, lambda: _lock(path, stack))
         if comm.rank == comm.root:
             stack.callback(remove, temporary)
-        on_root(comm, lambda: _copy(path, temporary))
+        on_rank_0(comm, lambda: _copy(path, temporary))
         with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
             add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
-        on_root(comm, lambda: _publish(temporary, path))
+        on_rank_0(comm, lambda: _publish(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
 

@@ -9,7 +9,7 @@ from ..dataset.reader import Dataset
 from ..dataset.stored_file import library_errors
 from ..dataset.table_writer import write_metrics
 from ..files.disk_errors import disk_errors
-from ..mpi.collective import Together, on_root
+from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
 from .reduce import DEFAULT_MEMORY, reduce
 
@@ -22,11 +22,11 @@ def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEM
     :param memory: bytes that each rank may take for rows on their way.
     :raises OutputError: the file or scratch can't be written.
     """
-    with Together(comm), disk_errors(scratch, "scratch"), Dataset(path) as dataset:
+    with Collective(comm), disk_errors(scratch, "scratch"), Dataset(path) as dataset:
         tables = reduce(comm, dataset, scratch, memory)
 
     def write() -> None:
         with disk_errors(path, "the dataset"), library_errors(path), file_to_change(path) as file:
             write_metrics(file, tables)
 
-    on_root(comm, write)
+    on_rank_0(comm, write)

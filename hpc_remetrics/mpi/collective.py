@@ -16,7 +16,7 @@ from ..errors import RemetricsError
 from .comm import Comm
 
 
-class Together:
+class Collective:
     """A context that no rank leaves alone: where one raises a `RemetricsError`, all raise the
     lowest rank's.
 
@@ -41,13 +41,13 @@ class Together:
         self.comm.agree(error)
 
 
-def together(comm: Comm, function: Callable[[], Any]) -> Any:
-    """Run a function on every rank and return its value there; see `Together`."""
-    with Together(comm):
+def collectively(comm: Comm, function: Callable[[], Any]) -> Any:
+    """Run a function on every rank and return its value there; see `Collective`."""
+    with Collective(comm):
         return function()
 
 
-def on_root(comm: Comm, function: Callable[[], Any]) -> Any:
+def on_rank_0(comm: Comm, function: Callable[[], Any]) -> Any:
     """Run a function on the root and return its value on every rank; its `RemetricsError` is raised
     on every rank."""
     value, error = None, None

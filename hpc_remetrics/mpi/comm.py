@@ -102,7 +102,7 @@ class SerialComm:
     def allgather(self, value: Any) -> list[Any]:
         return [value]
 
-    def collect(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         return [value]
 
     def alltoall(self, buffers: Sequence[bytes | memoryview]) -> list[memoryview]:
@@ -113,7 +113,7 @@ class SerialComm:
             error.shared = True
             raise error
 
-    def leave(self, code: int) -> int:
+    def finalize(self, code: int) -> int:
         return code
 
     def abort(self, code: int = 1) -> NoReturn:
@@ -178,7 +178,7 @@ class MPIComm:
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         return [pickle.loads(part) for part in self.alltoall([data] * self.size)]
 
-    def collect(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """Return the picklable values of all ranks, by rank, on the root; an empty list
         elsewhere."""
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
@@ -242,7 +242,7 @@ class MPIComm:
         whole, starts = memoryview(received), _starts(sizes)
         return [whole[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
-    def leave(self, code: int) -> int:
+    def finalize(self, code: int) -> int:
         """Finish MPI and return the exit code of this process: `code` on the root, which ends last,
         0 elsewhere.
 

@@ -62,10 +62,10 @@ def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int
             code = work(comm)
             heard.ignore()
     except RemetricsError as error:
-        if comm is not None and error.shared and (code := comm.leave(error.exit_code)) == 0:
+        if comm is not None and error.shared and (code := comm.finalize(error.exit_code)) == 0:
             return code
         raise
-    return comm.leave(code)
+    return comm.finalize(code)
 
 
 def _leaving(connected: list[Comm]) -> StopRequest:

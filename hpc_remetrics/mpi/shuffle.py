@@ -13,35 +13,35 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.opening import private_file
+from ..files.writing import private_file
 from .comm import Comm
 
 
-def share(rank: int, size: int, items: int) -> range:
+def rank_range(rank: int, size: int, items: int) -> range:
     """Return the contiguous share of `items` that belongs to a rank.
 
-    >>> [list(share(rank, 3, 7)) for rank in range(3)]
+    >>> [list(rank_range(rank, 3, 7)) for rank in range(3)]
     [[0, 1], [2, 3], [4, 5, 6]]
     """
     return range(rank * items // size, (rank + 1) * items // size)
 
 
-def homes(items: int, size: int) -> np.ndarray:
+def owners(items: int, size: int) -> np.ndarray:
     """Return the rank whose `share` holds each of `items`."""
     owner = np.zeros(items, np.int64)
     for rank in range(size):
-        owner[share(rank, size, items).start : share(rank, size, items).stop] = rank
+        owner[rank_range(rank, size, items).start : rank_range(rank, size, items).stop] = rank
     return owner
 
 
-def rounds(comm: Comm, mine: int) -> Iterator[int | None]:
+def collective_rounds(comm: Comm, mine: int) -> Iterator[int | None]:
     """Count to the greatest number of rounds of any rank; None when this rank has no more of its
     own."""
     for turn in range(max(comm.allgather(mine))):
         yield turn if turn < mine else None
 
 
-def put_aside(rows: np.ndarray, path: Path) -> None:
+def write_rows(rows: np.ndarray, path: Path) -> None:
     """Write rows to a file on scratch; unlike `ndarray.tofile` it says so in an `OSError` if the
     disk is full."""
     with private_file(path, "wb") as file:
@@ -56,8 +56,8 @@ class Shuffle:
 
     def __init__(self, comm: Comm, folder: Path, name: str, dtype: np.dtype, buckets: int) -> None:
         self._comm, self._folder, self._name, self._dtype = comm, folder, name, dtype
-        self._home = homes(buckets, comm.size)
-        self.mine = share(comm.rank, comm.size, buckets)
+        self._home = owners(buckets, comm.size)
+        self.my_buckets = rank_range(comm.rank, comm.size, buckets)
 
     def exchange(self, rows: np.ndarray, buckets: np.ndarray) -> None:
         """Send each row to the home of its bucket, and take in what other ranks send here."""
@@ -78,7 +78,7 @@ class Shuffle:
         for received in self._comm.alltoall(sent):
             self._store(received)
 
-    def pour(
+    def exchange_all(
         self, pieces: Iterator[np.ndarray], bucket_of: Callable[[np.ndarray], np.ndarray]
     ) -> None:
         """Exchange rows piece by piece, however many pieces each rank has."""
@@ -100,7 +100,7 @@ class Shuffle:
 
     def buckets(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (bucket, rows) of this rank's buckets in order, and remove their files."""
-        for bucket in self.mine:
+        for bucket in self.my_buckets:
             yield bucket, self.take(bucket)
 
     def take(self, bucket: int) -> np.ndarray:
@@ -112,7 +112,7 @@ class Shuffle:
         path.unlink()
         return rows
 
-    def pieces(self, bucket: int, rows: int) -> Iterator[np.ndarray]:
+    def read_pieces(self, bucket: int, rows: int) -> Iterator[np.ndarray]:
         """Yield the rows of one of this rank's buckets, at most `rows` at a time, and remove its
         file."""
         path = self._file(bucket)

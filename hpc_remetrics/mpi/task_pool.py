@@ -19,9 +19,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ..errors import RemetricsError
-from ..registry.budget import Pause
-from ..registry.pool import Registries
-from .collective import on_root
+from .collective import on_rank_0
 from .comm import ANY, Comm
 
 TASK, RESULT, NEWS, STOP, QUIT = range(20, 25)
@@ -38,30 +36,55 @@ _SHORT, _LONG = 0.001, 0.02
 T = TypeVar("T")
 
 
-class Plan(Protocol):
-    """What the root hands out: `next` gives a task, None while there is none; `take` gets what came
-    of it."""
+class TaskSource(Protocol):
+    """Where rank 0 takes its tasks from, and where it brings their results."""
 
-    def next(self) -> Any: ...
+    def next(self) -> Any:
+        """Return the next task, which can be pickled; None while there is none."""
 
-    def take(self, task: Any, value: Any) -> None: ...
+    def take(self, task: Any, value: Any) -> None:
+        """Take the result of a task."""
 
 
-class Crew:
+class RateBudget(Protocol):
+    """A rank's share of the rate at which all ranks may ask servers.
+
+    When a server asks one rank to pause, the pool takes the pause from this rank's budget and gives
+    it to the budgets of all others. A pause is any value that can be pickled.
+    """
+
+    def new_pauses(self) -> list[Any]:
+        """Return the pauses that this rank learned of since the last call."""
+
+    def apply_pauses(self, pauses: list[Any]) -> None:
+        """Hold back this rank's requests as pauses of another rank say."""
+
+
+class TaskPool:
     """The threads of all ranks, to be made and used by every rank; the root hands out, the others
     `serve`.
 
     :param work: does one task; called in many threads at once. A `RemetricsError` that it raises
         ends the run, as does any other exception, with its traceback.
     :param threads: of each rank.
-    :param registries: what `work` asks; when the job is told to stop, its `stopped` is set.
+    :param budget: the rate budget that `work` asks before each request.
+    :param stopped: set when the job is told to stop; `work` looks at it.
     """
 
     def __init__(
-        self, comm: Comm, work: Callable[[Any], Any], threads: int, registries: Registries
+        self,
+        comm: Comm,
+        work: Callable[[Any], Any],
+        threads: int,
+        *,
+        budget: RateBudget,
+        stopped: threading.Event,
     ) -> None:
-        self._comm, self._work, self._threads = comm, work, threads
-        self._stopped, self._budget = registries.stopped, registries.budget
+        self._comm = comm
+        self._work = work
+        self._threads = threads
+        self._budget = budget
+        self._stopped = stopped
         self._todo: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
         self._tasks: dict[int, tuple[Any, int]] = {}
@@ -107,10 +130,10 @@ class Crew:
         found = []
         while (received := self._comm.poll()) is not None:
             source, _, (number, value, error, news) = received
-            self._budget.hear(news)
+            self._budget.apply_pauses(news)
             self._pass_on(news, source)
             found.append(self._finish(number, value, error))
-        self._pass_on(self._budget.news(), self._comm.rank)
+        self._pass_on(self._budget.new_pauses(), self._comm.rank)
         while (item := self._take(0 if found else wait)) is not None:
             found.append(self._finish(*item))
         return found
@@ -122,7 +145,7 @@ class Crew:
             raise error
         return task, value
 
-    def _pass_on(self, news: list[Pause], source: int) -> None:
+    def _pass_on(self, news: list[Any], source: int) -> None:
         if news:
             self._tell(NEWS, news, source)
 
@@ -143,31 +166,31 @@ class Crew:
         self._tell(QUIT)
         self._comm.flush()
 
-    def work_off(self, plan: Plan, stop: object, beat: Callable[[], None]) -> bool:
-        """Hand out the tasks of a plan until it has none and all are done; say False if `stop`
+    def run_tasks(self, source: TaskSource, stop: object, beat: Callable[[], None]) -> bool:
+        """Hand out the tasks of a source until it has none and all are done; say False if `stop`
         became true before.
 
         :param beat: called some fifty times a second.
         """
         try:
-            return self._work_off(plan, stop, beat)
+            return self._run_tasks(source, stop, beat)
         except BaseException:
             self.stop()
             raise
 
-    def _work_off(self, plan: Plan, stop: object, beat: Callable[[], None]) -> bool:
+    def _run_tasks(self, source: TaskSource, stop: object, beat: Callable[[], None]) -> bool:
         wait = _LONG if self._comm.size == 1 else 2 * _SHORT
         while not stop:
-            while self.free > 0 and (task := plan.next()) is not None:
+            while self.free > 0 and (task := source.next()) is not None:
                 self.submit(task)
             if not self.busy:
                 return True
             for task, value in self.collect(wait):
-                plan.take(task, value)
+                source.take(task, value)
             beat()
         self.stop()
         for task, value in self.drain():
-            plan.take(task, value)
+            source.take(task, value)
         return False
 
     def drain(self) -> list[tuple[Any, Any]]:
@@ -202,27 +225,27 @@ class Crew:
         if tag == TASK:
             self._todo.put(message)
         elif tag == NEWS:
-            self._budget.hear(message)
+            self._budget.apply_pauses(message)
         elif tag == STOP:
             self._stopped.set()
 
     def _send(self, number: int, value: Any, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, RemetricsError):
             raise error
-        self._comm.send((number, value, error, self._budget.news()), self._comm.root, RESULT)
+        self._comm.send((number, value, error, self._budget.new_pauses()), self._comm.root, RESULT)
 
 
-def lead(comm: Comm, crew: Crew, part: Callable[[], T]) -> T:
+def schedule_on_rank_0(comm: Comm, pool: TaskPool, part: Callable[[], T]) -> T:
     """Let the root do its part while the other ranks serve it; return its value, or raise its
     error, on all of them."""
     if comm.rank != comm.root:
-        crew.serve()
+        pool.serve()
 
     def led() -> T:
         try:
             return part()
         finally:
-            crew.quit()
+            pool.quit()
 
-    value: T = on_root(comm, led)
+    value: T = on_rank_0(comm, led)
     return value

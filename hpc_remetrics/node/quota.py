@@ -40,7 +40,7 @@ class _Row(NamedTuple):
     bytes: int
 
 
-class Account:
+class ScratchQuota:
     """The account of this job on this node.
 
     :param path: in a folder that the node's ranks share.

@@ -25,10 +25,10 @@ from ..buckets import bucket_of
 from ..errors import BlobError, OutputError
 from ..files.private_directory import open_private, private_directories, private_directory
 from ..limits import NODE_LAYERS
-from ..mpi.collective import together
+from ..mpi.collective import collectively
 from ..mpi.comm import Comm
 from ..mpi.signals import cleared_on_leaving
-from .quota import Account
+from .quota import ScratchQuota
 
 _TMPFS = Path("/dev/shm")
 _TABLE_ROOM = 64 << 20
@@ -64,7 +64,7 @@ class Scratch:
         self._mine = [self._folder(base) / f"rank-{rank}" for base in self._bases]
         self.path = self._mine[-1]
         self._locks: list[tuple[int, Path]] = []
-        self._account: Account | None = None
+        self._quota: ScratchQuota | None = None
         try:
             self._enter([(rooms or {}).get(tier) for tier in found.values()], most)
         except OSError as error:
@@ -83,7 +83,7 @@ class Scratch:
             _grantable(base) if given is None else given
             for base, given in zip(self._bases, rooms, strict=True)
         ]
-        self._account = Account(self._folder(self._bases[0]) / "account", granted, most)
+        self._quota = ScratchQuota(self._folder(self._bases[0]) / "quota", granted, most)
 
     def _folder(self, base: Path) -> Path:
         return base / f"job-{self.job}"
@@ -99,7 +99,7 @@ class Scratch:
     @property
     def most(self) -> int:
         """The bytes that a single layer may be granted."""
-        return max(self._account.rooms) if self._account else 0
+        return max(self._quota.rooms) if self._quota else 0
 
     def grant(self, size: int) -> Grant | None:
         """Return room for a layer of `size` bytes, in the fastest tier that has it, or None if
@@ -107,28 +107,28 @@ class Scratch:
 
         :raises BlobError: with cause `no_room`: no tier could ever hold it.
         """
-        assert self._account is not None
+        assert self._quota is not None
         if size > self.most:
             raise BlobError(
                 "no_room", f"no tier of scratch has room for {size} bytes ({self._about_rooms()})"
             )
-        taken = self._account.take(size, bucket_of(size))
+        taken = self._quota.take(size, bucket_of(size))
         if taken is None:
             return None
         slot, tier = taken
         self._grants += 1
-        return Grant(self._mine[tier] / f"grant-{self._grants}", size, self._account, slot)
+        return Grant(self._mine[tier] / f"grant-{self._grants}", size, self._quota, slot)
 
     def _about_rooms(self) -> str:
-        rooms = zip(self._bases, self._account.rooms if self._account else (), strict=True)
+        rooms = zip(self._bases, self._quota.rooms if self._quota else (), strict=True)
         return ", ".join(f"{base.parent}: {room}" for base, room in rooms)
 
     def close(self) -> None:
         """Remove what this rank made; the last rank of a node removes what they shared."""
         for path in self._mine:
             shutil.rmtree(path, ignore_errors=True)
-        if self._account:
-            self._account.close()
+        if self._quota:
+            self._quota.close()
         for lock, base in self._locks:
             if _alone(lock):
                 _remove(self._folder(base))
@@ -152,7 +152,7 @@ def shared_scratch(
             made.callback(scratch.close)
             return scratch
 
-        scratch = together(comm, make)
+        scratch = collectively(comm, make)
         with cleared_on_leaving(scratch.close):
             yield scratch
 
@@ -164,9 +164,9 @@ class Grant:
     :ivar size: bytes that were granted.
     """
 
-    def __init__(self, path: Path, size: int, account: Account, slot: int) -> None:
+    def __init__(self, path: Path, size: int, quota: ScratchQuota, slot: int) -> None:
         self.path, self.size = path, size
-        self._account, self._slot = account, slot
+        self._quota, self._slot = quota, slot
         self._held = True
 
     def release(self) -> None:
@@ -178,7 +178,7 @@ class Grant:
             _remove_tree(self.path)
         else:
             self.path.unlink(missing_ok=True)
-        self._account.give_back(self._slot)
+        self._quota.give_back(self._slot)
 
 
 def _remove_tree(path: Path) -> None:
@@ -291,7 +291,7 @@ def node_bases(comm: Comm, tiers: Sequence[Path]) -> dict[Path, Path]:
     call it."""
     hosts = comm.allgather(comm.host)
     first = hosts.index(comm.host)
-    mine = together(comm, lambda: bases_in(tiers) if comm.rank == first else {})
+    mine = collectively(comm, lambda: bases_in(tiers) if comm.rank == first else {})
     told: dict[Path, Path] = comm.allgather(mine)[first]
     return told
 

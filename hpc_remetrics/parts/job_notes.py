@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files.foreign import read_whole
 from ..files.publish import write_whole
+from ..files.untrusted import read_whole
 
 _FORMAT = 1
 _EVERY = 5.0

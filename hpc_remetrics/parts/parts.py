@@ -27,11 +27,11 @@ import numpy as np
 from ..dataset.hdf5 import contiguous, new_file, text_array, write_all
 from ..errors import DatasetError, RemetricsError
 from ..files.disk_errors import output_error
-from ..files.foreign import check_directory, check_owner, open_regular
-from ..files.names import owner_name
-from ..files.opening import open_in_place, rename
+from ..files.path_walk import owner_name
 from ..files.publish import publish_copy, sweep_directory
-from ..mpi.collective import on_root
+from ..files.untrusted import check_trusted_directory, check_trusted_owner, open_regular
+from ..files.writing import open_in_place, rename
+from ..mpi.collective import on_rank_0
 from ..mpi.comm import Comm, SerialComm
 from ..records import CAUSES, COMPRESSIONS, STAGES, STATUSES, Digest, Failure
 from .part_checks import check_rows, checked_index
@@ -446,19 +446,19 @@ def scan(directory: Path, comm: Comm, without: Container[str] = ()) -> Scan:
     :param without: names of parts that are not looked at.
     :raises DatasetError: on every rank, where the directory itself is somebody else's.
     """
-    names, about = on_root(comm, lambda: _look_into(directory))
+    names, about = on_rank_0(comm, lambda: _look_into(directory))
     parts: list[PartIndex] = []
     damaged: list[tuple[str, str]] = []
     for name in [name for name in names if name not in without][comm.rank :: comm.size]:
         try:
             part = read_part(directory / name)
-            check_owner(part.owner, about)
+            check_trusted_owner(part.owner, about)
             parts.append(part)
         except RemetricsError as error:
             damaged.append((name, str(error)))
         except OSError as error:
             damaged.append((name, f"{directory / name} is not trusted: {error.strerror}"))
-    gathered = comm.collect((parts, damaged))
+    gathered = comm.gather((parts, damaged))
     found = sorted(
         (part for share, _ in gathered for part in share), key=lambda part: part.path.name
     )
@@ -476,7 +476,7 @@ def _look_into(directory: Path) -> tuple[list[str], os.stat_result | None]:
     """Return the names of the parts in a directory, sorted, and what is known of it; None if it is
     not there."""
     try:
-        about = check_directory(directory)
+        about = check_trusted_directory(directory)
         names = os.listdir(directory)
     except FileNotFoundError:
         return [], None

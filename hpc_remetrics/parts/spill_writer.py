@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..files.opening import private_descriptor
+from ..files.writing import private_descriptor
 from .spill_format import (
     BLOCK_BYTES,
     BLOCK_ROWS,

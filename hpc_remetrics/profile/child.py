@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import RemetricsError
-from ..files.opening import shared_file
+from ..files.writing import shared_file
 from ..filetype.shared_table import TypeTable
 from ..filetype.typer import Typer
 from ..limits import Limits

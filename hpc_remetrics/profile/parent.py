@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import programs
 from ..errors import MissingComponentError
-from ..files.opening import private_file
+from ..files.writing import private_file
 from ..filetype.shared_table import TIMED_OUT, TypeTable
 from ..filetype.typer import WATCH_BYTES, read_watch
 from ..limits import Limits

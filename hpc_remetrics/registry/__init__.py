@@ -18,7 +18,7 @@ each request, sends credentials to the registry's own origin alone, and raises `
 retried within.
 
 `Budget` is one process's share of what the job may ask. Ranks tell each other of a registry's
-pauses: what `budget.news()` returns here goes to `budget.hear(…)` there, by whatever way messages
+pauses: `budget.new_pauses()` of one goes to `budget.apply_pauses(…)` of the others, by whatever way messages
 go.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BlobError, RegistryError
-from ..files.opening import open_in_place
+from ..files.writing import open_in_place
 from ..limits import LAYER_BYTES
 from ..records import Digest
 from .answers import Answer, shown

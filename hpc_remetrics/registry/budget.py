@@ -2,7 +2,7 @@
 registries demand.
 
 The rate is divided among the ranks. A pause that one rank is told is news, which its owner sends to
-the others (`news` there, `hear` here), so that all of them wait.
+the others (`new_pauses` there, `apply_pauses` here), so that all of them wait.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Budget:
         if limit.remaining == 0 and limit.limit:
             self.pause(host, limit.window / limit.limit, PULLS)
 
-    def news(self) -> list[Pause]:
+    def new_pauses(self) -> list[Pause]:
         """Return the pauses that other ranks have not been told yet."""
         if not self._news:
             return []
@@ -117,7 +117,7 @@ class Budget:
                 if self._until[key] > now
             ]
 
-    def hear(self, pauses: Iterable[Pause]) -> None:
+    def apply_pauses(self, pauses: Iterable[Pause]) -> None:
         """Take the news of other ranks."""
         for pause in pauses:
             self._hold(pause.host, pause.seconds, pause.kind)

@@ -43,8 +43,8 @@ def _check_html(target: Path, dataset: Path, force: bool) -> None:
 
 def _write_html(dataset: Dataset, target: Path) -> None:
     from ..files.disk_errors import output_error
-    from ..files.opening import make_directories
     from ..files.publish import write_whole
+    from ..files.writing import make_directories
     from .html import html
 
     page = html(dataset)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..dataset.reader import Dataset, reading
 from ..files.disk_errors import output_error
-from ..files.opening import make_directories
-from ..files.outputs import check_directory, check_replaceable
+from ..files.outputs import check_output_directory, check_replaceable
 from ..files.publish import write_whole
+from ..files.writing import make_directories
 from .figures import FIGURES, images
 from .figures.style import is_figure
 from .numbers import numbers_of
@@ -51,6 +51,6 @@ def plot_command(
 
 def _check(directory: Path, targets: Sequence[Path], dataset: Path, force: bool) -> None:
     """Look whether all files may be written, before the first one is."""
-    check_directory(directory)
+    check_output_directory(directory)
     for target in targets:
         check_replaceable(target, "figure", is_figure, force, [dataset])

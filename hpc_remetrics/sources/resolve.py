@@ -19,10 +19,10 @@ from typing import TypeAlias
 from ..errors import RemetricsError
 from ..files.journal import Journal
 from ..limits import Limits
-from ..mpi.collective import on_root
+from ..mpi.collective import on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
-from ..mpi.task_pool import Crew, lead
+from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine
 from ..records import Catalog
 from ..registry.pool import Registries
@@ -88,12 +88,14 @@ class Resolver:
                 (number, _), root = task
                 return resolve_root(sources[number], root, self._platforms, self._limits)
 
-            crew = Crew(comm, work, _THREADS, registries)
-            lead(comm, crew, lambda: self._lead(crew, sources, found))
+            pool = TaskPool(
+                comm, work, _THREADS, budget=registries.budget, stopped=registries.stopped
+            )
+            schedule_on_rank_0(comm, pool, lambda: self._lead(pool, sources, found))
         else:
-            on_root(comm, lambda: self._walk(sources, found))
+            on_rank_0(comm, lambda: self._walk(sources, found))
         catalog = merge(found[place] for place in sorted(found)) if comm.rank == comm.root else None
-        on_root(comm, lambda: self._check_platforms(catalog))
+        on_rank_0(comm, lambda: self._check_platforms(catalog))
         return catalog
 
     def _check_platforms(self, catalog: Catalog | None) -> None:
@@ -108,7 +110,9 @@ class Resolver:
                 self._beat()
                 found[number, 0] = resolve(source, self._platforms, self._limits)
 
-    def _lead(self, crew: Crew, sources: Sequence[Source], found: dict[_Place, Catalog]) -> None:
+    def _lead(
+        self, pool: TaskPool, sources: Sequence[Source], found: dict[_Place, Catalog]
+    ) -> None:
         """Resolve everything, the root's part of it."""
         self._walk(sources, found)
         journal = self._open_journal()
@@ -119,7 +123,7 @@ class Resolver:
                 self._beat()
                 plan.status.update()
 
-            whole = crew.work_off(plan, self._stop, beat)
+            whole = pool.run_tasks(plan, self._stop, beat)
         finally:
             if journal:
                 journal.close()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files.opening import private_file
+from ..files.writing import private_file
 from .fault import LayerFault
 
 if TYPE_CHECKING:

@@ -103,7 +103,7 @@ def test_the_heartbeat_changes(tmp_path, monkeypatch):
     monkeypatch.setattr("hpc_remetrics.files.lock.HEARTBEAT", 0.0)
     lock = OutputLock(tmp_path / "out.h5")
     before = (tmp_path / "out.h5.lock").read_text()
-    lock.beat()
+    lock.heartbeat()
     after = (tmp_path / "out.h5.lock").read_text()
     assert before != after
     assert after.split()[:2] == [socket.gethostname(), str(os.getpid())]

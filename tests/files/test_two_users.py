@@ -168,9 +168,9 @@ WRITERS = {
     "journal": "from hpc_remetrics.files.journal import Journal; Journal(Path(sys.argv[1]), {'a': 1}).append(1)",
     "whole file": "from hpc_remetrics.files.publish import write_whole; write_whole(Path(sys.argv[1]), ['x'])",
     "in place": (
-        "from hpc_remetrics.files.opening import open_in_place; os.write(open_in_place(Path(sys.argv[1])), b'x')"
+        "from hpc_remetrics.files.writing import open_in_place; os.write(open_in_place(Path(sys.argv[1])), b'x')"
     ),
-    "new file": "from hpc_remetrics.files.opening import create; os.write(create(Path(sys.argv[1])), b'x')",
+    "new file": "from hpc_remetrics.files.writing import create; os.write(create(Path(sys.argv[1])), b'x')",
     "part": "from hpc_remetrics.files.publish import publish_copy; publish_copy(Path('/etc/hosts'), Path(sys.argv[1]))",
     "list": "from hpc_remetrics.download.finished_lists import Finished; Finished(Path(sys.argv[1])).add('x')",
 }

@@ -13,14 +13,14 @@ from hpc_remetrics.mpi.comm import SerialComm, launched_rank, launched_size
 PROGRAM = """
 import sys
 from hpc_remetrics.mpi.comm import Backoff, connect
-from hpc_remetrics.mpi.collective import Together, on_root, together
+from hpc_remetrics.mpi.collective import Collective, on_rank_0, collectively
 from hpc_remetrics.errors import UsageError
 
 comm = connect()
 assert comm.size == int(sys.argv[1]), comm.size
 assert comm.bcast({"root": comm.rank}) == {"root": 0}
 assert comm.allgather(comm.rank * 10) == [r * 10 for r in range(comm.size)]
-assert comm.collect(comm.rank * 10) == ([r * 10 for r in range(comm.size)] if comm.rank == 0 else [])
+assert comm.gather(comm.rank * 10) == ([r * 10 for r in range(comm.size)] if comm.rank == 0 else [])
 got = comm.alltoall([b"%d>%d" % (comm.rank, r) * r for r in range(comm.size)])
 assert [bytes(view) for view in got] == [b"%d>%d" % (r, comm.rank) * comm.rank for r in range(comm.size)]
 for size in (0, 1, 5_000_000):
@@ -35,7 +35,7 @@ while len(received) < 3:
 left = (comm.rank - 1) % comm.size
 assert [(s, t, m[0], len(m[1])) for s, t, m in received] == [(left, 3, left, n) for n in (0, 1, 5_000_000)], left
 comm.flush()
-assert on_root(comm, lambda: comm.rank) == 0
+assert on_rank_0(comm, lambda: comm.rank) == 0
 
 def fail():
     if comm.rank == comm.size - 1:
@@ -43,25 +43,25 @@ def fail():
     return comm.rank
 
 try:
-    together(comm, fail)
+    collectively(comm, fail)
     raise AssertionError("not raised")
 except UsageError as error:
     assert str(error) == "no; yes" and error.shared
 try:
-    with Together(comm):
+    with Collective(comm):
         fail()
     raise AssertionError("not raised")
 except UsageError as error:
     assert str(error) == "no; yes" and error.shared
-with Together(comm):
+with Collective(comm):
     pass
 calls = [comm.barrier, lambda: comm.bcast(comm.rank), lambda: comm.allgather(bytes(10_000 * comm.rank))]
-calls += [lambda: comm.collect(1), lambda: comm.alltoall([b"x"] * comm.size), lambda: on_root(comm, lambda: 1)]
+calls += [lambda: comm.gather(1), lambda: comm.alltoall([b"x"] * comm.size), lambda: on_rank_0(comm, lambda: 1)]
 for call in calls:
     for before in range(3):
         for victims in ([comm.size - 1], [0], list(range(comm.size))):
             try:
-                with Together(comm):
+                with Collective(comm):
                     for _ in range(before):
                         call()
                     if comm.rank in victims:
@@ -73,7 +73,7 @@ for call in calls:
                 assert str(error) == f"of rank {victims[0]}" and error.shared
 assert comm.allgather(comm.rank) == list(range(comm.size))
 try:
-    on_root(comm, lambda: fail() if comm.size == 1 else 1 / 1)
+    on_rank_0(comm, lambda: fail() if comm.size == 1 else 1 / 1)
     assert comm.size > 1
 except UsageError as error:
     assert error.shared

@@ -11,7 +11,7 @@ import pytest
 
 from hpc_remetrics.errors import BlobError
 from hpc_remetrics.limits import NODE_LAYERS
-from hpc_remetrics.node.quota import Account
+from hpc_remetrics.node.quota import ScratchQuota
 from hpc_remetrics.node.scratch import Scratch
 
 MB = 10**6
@@ -92,36 +92,36 @@ def test_release_removes_files_and_trees_that_forbid_it(scratch):
 TAKE = """
 import sys, time
 from pathlib import Path
-from hpc_remetrics.node.quota import Account
-account = Account(Path(sys.argv[1]), [1000], [1000] * 4)
+from hpc_remetrics.node.quota import ScratchQuota
+quota = ScratchQuota(Path(sys.argv[1]), [1000], [1000] * 4)
 while True:
-    if taken := account.take(10, 0):
+    if taken := quota.take(10, 0):
         print("took", flush=True)
         if len(sys.argv) > 2:
             time.sleep(60)
-        account.give_back(taken[0])
+        quota.give_back(taken[0])
 """
 
 
 def test_what_a_killed_rank_took_comes_back(tmp_path):
-    account = Account(tmp_path / "account", [1000], [1000] * 4)
-    command = [sys.executable, "-c", TAKE, tmp_path / "account", "hold"]
+    quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
+    command = [sys.executable, "-c", TAKE, tmp_path / "quota", "hold"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"took\n"
-        assert account.taken() == [10]
+        assert quota.taken() == [10]
         process.kill()
-    assert account.taken() == [0]
+    assert quota.taken() == [0]
 
 
 def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
     """Processes that take and give back without end are killed at random moments; others go on all
     the while."""
     rng = random.Random(3)
-    account = Account(tmp_path / "account", [1000], [1000] * 4)
+    quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
     for _ in range(15):
         processes = [
             subprocess.Popen(
-                [sys.executable, "-c", TAKE, tmp_path / "account"], stdout=subprocess.PIPE
+                [sys.executable, "-c", TAKE, tmp_path / "quota"], stdout=subprocess.PIPE
             )
             for _ in range(2)
         ]
@@ -130,18 +130,18 @@ def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
             process.send_signal(signal.SIGKILL)
             process.wait()
             process.stdout.close()
-        slot, _ = account.take(1000, 0)
-        account.give_back(slot)
-    assert account.taken() == [0]
+        slot, _ = quota.take(1000, 0)
+        quota.give_back(slot)
+    assert quota.taken() == [0]
 
 
 def test_a_lock_that_is_not_given_back_is_no_room_and_no_hang(tmp_path):
-    account = Account(tmp_path / "account", [1000], [1000] * 4)
+    quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
     hold = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
     with subprocess.Popen(
-        [sys.executable, "-c", hold, tmp_path / "account"], stdout=subprocess.PIPE
+        [sys.executable, "-c", hold, tmp_path / "quota"], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout.readline() == b"held\n"
-        assert account.take(1, 0) is None
+        assert quota.take(1, 0) is None
         process.kill()
-    assert account.take(1, 0) is not None
+    assert quota.take(1, 0) is not None

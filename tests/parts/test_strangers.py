@@ -13,7 +13,7 @@ import pytest
 from support.synthetic import SIGNATURE, TYPES, make_layer
 
 from hpc_remetrics.errors import DatasetError
-from hpc_remetrics.files import foreign
+from hpc_remetrics.files import untrusted
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts import parts
 from hpc_remetrics.parts.job_notes import read_notes
@@ -136,7 +136,7 @@ def test_a_link_that_takes_a_part_s_place_while_it_is_opened(tmp_path, monkeypat
     looked = os.stat(real)
     os.mkfifo(tmp_path / "fifo")
     real.unlink()
-    monkeypatch.setattr(foreign.os, "stat", lambda *words, **more: looked)
+    monkeypatch.setattr(untrusted.os, "stat", lambda *words, **more: looked)
     for place in (lambda: real.symlink_to("/dev/zero"), lambda: os.rename(tmp_path / "fifo", real)):
         real.unlink(missing_ok=True)
         place()

@@ -232,7 +232,7 @@ def test_threads_share_one_budget(proxy, access, blob, tmp_path):
         target=client.fetch_blob, args=("one", blob[0], -1, tmp_path / "first")
     )
     first.start()
-    while not proxy.exchanges or not (news := budget.news()):
+    while not proxy.exchanges or not (news := budget.new_pauses()):
         time.sleep(0.01)
     Registry(proxy.host, access, budget).read_blob("one", blob[0], 1 << 30)
     first.join()
@@ -240,9 +240,9 @@ def test_threads_share_one_budget(proxy, access, blob, tmp_path):
     assert min(times[1:]) - times[0] >= 1.9
     assert [(pause.host, 1 < pause.seconds <= 2) for pause in news] == [(proxy.host, True)]
     other = Budget(access)
-    other.hear(news)
+    other.apply_pauses(news)
     assert 1 < other.claim(proxy.host) <= 2
-    assert other.news() == []
+    assert other.new_pauses() == []
     assert other.claim("elsewhere") == 0
 
 

@@ -29,7 +29,7 @@ _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Place:
+class HeldPath:
     """A name in a directory that is held open; there may or may not be a file of that name.
 
     :ivar directory: descriptor of the directory (`O_PATH`), valid while `place` is entered.
@@ -50,7 +50,7 @@ class Place:
 
 
 @contextmanager
-def place(path: Path) -> Iterator[Place]:
+def hold_path(path: Path) -> Iterator[HeldPath]:
     """Walk to the directory of a path and hold it; a link as the last component is followed too, by
     the same rule.
 
@@ -76,7 +76,7 @@ def place(path: Path) -> Iterator[Place]:
                     directory, real = _moved(directory, "/"), []
                 continue
             if not pending:
-                yield Place(directory, name, _joined(real, name))
+                yield HeldPath(directory, name, _joined(real, name))
                 return
             directory = _moved(directory, name)
             real = real[:-1] if name == ".." else [*real, name]
@@ -85,15 +85,15 @@ def place(path: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[Place]:
+def hold_directory(directory: Path) -> Iterator[HeldPath]:
     """Walk to a directory and hold it itself; the name of the place is `.`.
 
     :raises OSError: it is missing, or no directory; as `place`.
     """
-    with place(directory) as at:
+    with hold_path(directory) as at:
         descriptor = os.open(at.name, _HOLD | os.O_DIRECTORY, dir_fd=at.directory)
         try:
-            yield Place(descriptor, ".", at.path)
+            yield HeldPath(descriptor, ".", at.path)
         finally:
             os.close(descriptor)
 

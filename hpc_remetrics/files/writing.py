@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OutputError
-from .names import Place, held, is_shared, owner_name, place
+from .path_walk import HeldPath, hold_directory, hold_path, is_shared, owner_name
 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE_FLAGS = {"xb": os.O_EXCL, "wb": os.O_TRUNC, "ab": os.O_APPEND, "w+b": os.O_TRUNC}
@@ -28,11 +28,11 @@ def create(path: Path, mode: int = 0o666) -> int:
     :param mode: permissions before the umask.
     :raises FileExistsError: something has the name.
     """
-    with place(path) as at:
+    with hold_path(path) as at:
         return create_at(at, at.name, mode)
 
 
-def create_at(at: Place, name: str, mode: int = 0o666) -> int:
+def create_at(at: HeldPath, name: str, mode: int = 0o666) -> int:
     """Create a file as `create`, in a directory that is held."""
     return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, mode, dir_fd=at.directory)
 
@@ -46,7 +46,7 @@ def open_in_place(path: Path, flags: int = 0, mode: int = 0o666, missing_ok: boo
     """
     # A FIFO that nobody reads must not hold the run.
     flags |= os.O_RDWR | os.O_NONBLOCK | _SAFE
-    with place(path) as at:
+    with hold_path(path) as at:
         try:
             descriptor = os.open(at.name, flags, dir_fd=at.directory)
         except FileNotFoundError:
@@ -65,7 +65,7 @@ def open_in_place(path: Path, flags: int = 0, mode: int = 0o666, missing_ok: boo
         return descriptor
 
 
-def _check_in_place(descriptor: int, at: Place) -> None:
+def _check_in_place(descriptor: int, at: HeldPath) -> None:
     """Refuse a file whose bytes are not this user's alone to change."""
     found, directory = os.fstat(descriptor), os.fstat(at.directory)
     if not stat.S_ISREG(found.st_mode):
@@ -122,7 +122,7 @@ def make_directories(path: Path) -> list[Path]:
     """
     made: list[Path] = []
     try:
-        with place(path) as at:
+        with hold_path(path) as at:
             if (found := at.status()) is None:
                 os.mkdir(at.name, dir_fd=at.directory)
                 made.append(at.path)
@@ -142,7 +142,7 @@ def make_directories(path: Path) -> list[Path]:
 
 def remove_if_empty(directory: Path) -> None:
     """Remove a directory in which nothing is; any other stays."""
-    with contextlib.suppress(OSError), held(directory.parent) as at:
+    with contextlib.suppress(OSError), hold_directory(directory.parent) as at:
         os.rmdir(directory.name, dir_fd=at.directory)
 
 
@@ -151,7 +151,7 @@ def rename(source: Path, target: Path, replace: bool = True) -> None:
 
     :param replace: whether there may be one; else `FileExistsError`.
     """
-    with place(source) as old, place(target) as new:
+    with hold_path(source) as old, hold_path(target) as new:
         if not replace and new.status() is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         os.replace(old.name, new.name, src_dir_fd=old.directory, dst_dir_fd=new.directory)
@@ -160,7 +160,7 @@ def rename(source: Path, target: Path, replace: bool = True) -> None:
 def remove(path: Path) -> None:
     """Remove a name, if it is there; of a link the link itself."""
     try:
-        with held(path.parent) as at:
+        with hold_directory(path.parent) as at:
             os.unlink(path.name, dir_fd=at.directory)
     except FileNotFoundError:
         pass

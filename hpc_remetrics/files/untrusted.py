@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from .names import is_shared, may_follow, owner_name
+from .path_walk import is_shared, may_follow, owner_name
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -82,7 +82,7 @@ def _require_regular(about: os.stat_result, path: str | Path) -> None:
         raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
 
 
-def check_directory(path: Path) -> os.stat_result:
+def check_trusted_directory(path: Path) -> os.stat_result:
     """Return what `lstat` says of a directory that this program made earlier, or another user's run
     of it.
 
@@ -107,7 +107,7 @@ def check_directory(path: Path) -> os.stat_result:
     return about
 
 
-def check_owner(owner: int, directory: os.stat_result) -> None:
+def check_trusted_owner(owner: int, directory: os.stat_result) -> None:
     """Refuse a file of another user in a sticky directory, unless it is the directory's owner's.
 
     :raises OSError: `strerror` says whose it is.

@@ -25,7 +25,7 @@ import numpy as np
 
 from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.mpi.comm import connect
-from hpc_remetrics.parts.parts import write_part
+from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import (
     BLOCK_ROWS,
     COLUMNS,

@@ -17,7 +17,7 @@ COUNT = re.compile(rf"^ (?:more )?(?:{THINGS})s\b")
 
 # Messages for whom a number below two can't come up, or that tell bytes of a file.
 ALLOWED = {
-    "parts/parts.py": "a fault of the program, with its traceback",
+    "parts/part_writer.py": "a fault of the program, with its traceback",
     "gather/gather.py": "a fault of the program, with its traceback",
 }
 

@@ -39,12 +39,12 @@ from ..mpi.job import run_job
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from ..node.scratch import Scratch, node_bases
 from ..parts.job_notes import Notebook
-from ..parts.parts import (
-    Scan,
-    digests_of,
-    finished,
-    parts_folder,
-    scan,
+from ..parts.parts_directory import (
+    ScannedParts,
+    best_statuses,
+    parts_directory,
+    published_digests,
+    scan_parts,
     set_aside,
     sweep_temporaries,
 )
@@ -101,7 +101,7 @@ class _Run:
         self, comm: Comm, options: AnalyzeOptions, child: Child | None, stop: StopRequest
     ) -> None:
         self.comm, self.options, self.child, self.stop = comm, options, child, stop
-        self.parts = parts_folder(options.output)
+        self.parts = parts_directory(options.output)
         self.scratch: Scratch | None = None
         self.lock: OutputLock | None = None
         self.keeping: Keeping | None = None
@@ -229,7 +229,7 @@ class _Run:
         check_dataset_output(
             options.output,
             source_names(sources),
-            lambda: digests_of(self.parts),
+            lambda: published_digests(self.parts),
             options.force,
             inputs,
         )
@@ -311,18 +311,18 @@ class _Run:
 
     def _left(self, layers: Mapping[Digest, Layer], signature: Mapping[str, str]) -> list[Layer]:
         """Return, on every rank, the layers that no part holds."""
-        found = scan(self.parts, self.comm, self.passed_over)
+        found = scan_parts(self.parts, self.comm, self.passed_over)
 
         def left() -> list[Layer]:
             self._tell_of_parts(found)
             check_signatures(found.parts, signature, self.parts)
-            done = finished(found.parts)
+            done = best_statuses(found.parts)
             self.ledger = Ledger.of(done[digest][0] for digest in layers if digest in done)
             return [layer for digest, layer in layers.items() if self._is_open(done.get(digest))]
 
         return list(on_rank_0(self.comm, left))
 
-    def _tell_of_parts(self, found: Scan) -> None:
+    def _tell_of_parts(self, found: ScannedParts) -> None:
         """Say which parts are passed over, and who made those that are taken, each once in a
         run."""
         for message in found.damaged:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..config import AnalyzeOptions
 from ..errors import UsageError
 from ..filetype import typer
-from ..parts.parts import PartIndex
+from ..parts.part_format import PartIndex
 from ..records import Catalog
 
 _OF_TIME = (

@@ -18,7 +18,7 @@ from ..errors import BlobError, RemetricsError
 from ..filetype.shared_table import TypeTable
 from ..mpi.comm import Comm
 from ..node.scratch import Scratch
-from ..parts.parts import SpillError, write_part
+from ..parts.part_writer import SpillError, write_part
 from ..parts.spill_format import LayerProfile
 from ..profile.exec_tool import Tool
 from ..profile.parent import Child, Job

@@ -22,8 +22,7 @@ from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
 from ..mpi.comm import Comm
 from ..mpi.shuffle import rank_range
-from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
-from ..parts.parts import PartIndex
+from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from ..parts.spill_format import NO_CONTENT, NO_TYPE
 from ..profile.compression_sample import first_beyond
 from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Popularity, Skipped

@@ -36,7 +36,7 @@ from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.shuffle import Shuffle, collective_rounds, rank_range, write_rows
 from ..parts.part_format import EXTRA_RECORDS
-from ..parts.parts import scan
+from ..parts.parts_directory import scan_parts
 from ..parts.spill_format import NO_CONTENT
 from ..records import KINDS, STATUSES, Catalog, Failure, Image, Layer
 from .fingerprints import Fingerprints
@@ -78,7 +78,7 @@ def gather(
         there.
     :raises PartError: entries of a part can't be; on every rank.
     """
-    found = scan(directory, comm, without)
+    found = scan_parts(directory, comm, without)
     images = sorted_images(catalog) if catalog is not None else []
     placed: Placement | None = None
     if comm.rank == comm.root:

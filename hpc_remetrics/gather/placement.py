@@ -18,9 +18,8 @@ from ..dataset.schema import CHUNK_BYTES, CHUNK_ROWS, WEAK_TYPES
 from ..errors import PartError
 from ..files.untrusted import open_regular
 from ..mpi.shuffle import rank_range
-from ..parts.part_checks import wrong_values
-from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER
-from ..parts.parts import PartIndex
+from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
+from ..parts.part_reader import wrong_values
 from ..records import Catalog, Digest, Failure, Image
 
 _OPEN_FILES = 64

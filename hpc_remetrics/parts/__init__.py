@@ -1,2 +1,1 @@
-"""Parts: what a run has finished, in immutable HDF5 files; spills: what a child hands to its
-rank."""
+"""Parts: immutable HDF5 files of finished layers. Spills: the entries of one layer on scratch."""

@@ -1,8 +1,7 @@
-"""Reading spills as what they are: bytes from a process that parsed hostile input and may be
-broken.
+"""Check spills while they are read: the process that wrote one parsed hostile input.
 
-Everything that later stages rely on is checked here, block by block: enum words in range, contents
-only where contents can be, types that exist, and the sums against the layer's row.
+Everything that later stages rely on is checked here, block by block: enum words are known, only
+files and hard links have contents, types exist, and the sums are those of the row of the layer.
 """
 
 from __future__ import annotations
@@ -15,9 +14,20 @@ import numpy as np
 
 from ..records import CAUSES, CHUNK_METHODS, COMPRESSIONS, KINDS, STAGES, STATUSES
 from ..wording import counted
-from .spill_format import NO_CONTENT, NO_TYPE, Block, LayerProfile, read_blocks
+from .spill_format import (
+    MAX_BYTES,
+    MAX_MODE,
+    MAX_NANOSECONDS,
+    NO_CONTENT,
+    NO_TYPE,
+    LayerProfile,
+    SpillBlock,
+    read_blocks,
+)
 
-_FILE, _HARDLINK = KINDS["file"], KINDS["hardlink"]
+_FILE = KINDS["file"]
+_HARDLINK = KINDS["hardlink"]
+
 _COUNTED = {
     "files": ("file",),
     "symlinks": ("symlink",),
@@ -26,24 +36,24 @@ _COUNTED = {
     "whiteouts": ("whiteout", "opaque"),
     "others": ("other",),
 }
+"""Field of a `LayerProfile` -> the kinds of entries that it counts."""
+
 _BOUNDS = {"depth": 1 << 31, "notes": 1 << 32}
+"""Field of a `LayerProfile` -> it is below this, where its column is narrower than 64 bits."""
+
 _NUMBERS = (
-    "CLS",
-    "TLS",
-    "FLS",
-    "entries",
-    "directories",
-    "path_bytes",
-    "link_bytes",
+    *("CLS", "TLS", "FLS", "entries", "directories", "path_bytes", "link_bytes"),
     *_COUNTED,
     *_BOUNDS,
 )
-_HEX = re.compile(r"(sha256:)?([0-9a-f]{64})?\Z")
+_HEX_DIGEST = re.compile(r"(sha256:)?([0-9a-f]{64})?\Z")
 
 
 def check_profile(profile: LayerProfile) -> None:
-    """Raise `ValueError` if a layer's row holds what can't be: other words, negative or huge
-    numbers."""
+    """Check the row of a layer: known words, numbers in range.
+
+    :raises ValueError: it holds a value that no layer can have.
+    """
     for value, words in ((profile.status, STATUSES), (profile.compression, COMPRESSIONS)):
         if value not in words:
             raise ValueError(f"{str(value)[:40]!r} is none of {', '.join(words)}")
@@ -52,11 +62,11 @@ def check_profile(profile: LayerProfile) -> None:
             raise ValueError(f"{str(value)[:40]!r} is no stage or cause")
     for name in _NUMBERS:
         value = getattr(profile, name)
-        if not isinstance(value, int) or not 0 <= value < _BOUNDS.get(name, 1 << 62):
+        if not isinstance(value, int) or not 0 <= value < _BOUNDS.get(name, MAX_BYTES):
             raise ValueError(f"{name} is {str(value)[:40]}")
     if profile.status == "failed" and profile.entries:
         raise ValueError(f"a failed layer with {counted(profile.entries, 'entry', 'entries')}")
-    if not isinstance(profile.diff_id, str) or not _HEX.match(profile.diff_id):
+    if not isinstance(profile.diff_id, str) or not _HEX_DIGEST.match(profile.diff_id):
         raise ValueError(f"diff_id is {str(profile.diff_id)[:80]!r}")
     if not isinstance(profile.message, str) or not isinstance(profile.offset, int):
         raise ValueError("message or offset is of a wrong type")
@@ -64,84 +74,97 @@ def check_profile(profile: LayerProfile) -> None:
 
 def checked_blocks(
     profile: LayerProfile, spill: Path | None, types: Mapping[int, str]
-) -> Iterator[Block]:
-    """Yield the blocks of a layer's spill; `ValueError` where they are not what the profile says.
+) -> Iterator[SpillBlock]:
+    """Yield the blocks of a layer's spill, each checked before it is yielded.
 
+    :param profile: the row of the layer, which the entries must add up to.
     :param spill: None for a layer without entries.
     :param types: the type numbers that exist; an entry with content may also have `NO_TYPE`.
+    :raises ValueError: a block holds what no layer can have, or not what the row says.
     """
-    tally = _Tally(types)
+    sums = _SpillSums(types)
     for block in _blocks(spill):
-        tally.add(block)
-        if tally.rows > profile.entries:
+        sums.add(block)
+        if sums.rows > profile.entries:
             break
         yield block
-    tally.compare(profile)
+    sums.compare(profile)
 
 
-def _blocks(spill: Path | None) -> Iterator[Block]:
+def _blocks(spill: Path | None) -> Iterator[SpillBlock]:
     if spill is None:
         return
     try:
         yield from read_blocks(spill)
     except (MemoryError, OverflowError) as error:
-        raise ValueError(f"{spill}: a block's header names sizes that can't be ({error})") from None
+        raise ValueError(f"{spill}: impossible sizes in the header of a block ({error})") from None
 
 
-class _Tally:
-    """Checks blocks and adds them up."""
+class _SpillSums:
+    """Checks the blocks of one layer, and adds up what its row says of them."""
 
     def __init__(self, types: Mapping[int, str]) -> None:
         self.types = np.array(sorted({*types, NO_TYPE}), np.uint32)
         self.kinds = np.zeros(len(KINDS), np.int64)
-        self.rows = self.path_bytes = self.link_bytes = self.file_bytes = 0
+        self.rows = 0
+        self.path_bytes = 0
+        self.link_bytes = 0
+        self.file_bytes = 0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: SpillBlock) -> None:
+        """Check one block and add it; `ValueError` where a value can't be."""
         columns = block.columns
-        kind, size = columns["kind"], columns["size"]
+        kind = columns["kind"]
+        size = columns["size"]
+
+        # Check that files, and only files and hard links, have a content with a known type
         if block.rows and int(kind.max()) >= len(KINDS):
             raise ValueError(f"an entry's kind is {int(kind.max())}")
-        has = size != NO_CONTENT
-        if np.any(has & (kind != _FILE) & (kind != _HARDLINK)) or np.any(~has & (kind == _FILE)):
+        has_content = size != NO_CONTENT
+        may_have_content = (kind == _FILE) | (kind == _HARDLINK)
+        if np.any(has_content & ~may_have_content) or np.any(~has_content & (kind == _FILE)):
             raise ValueError("a content where there can't be one, or a file without")
-        if np.any(size[has] >= 1 << 62):
+        if np.any(size[has_content] >= MAX_BYTES):
             raise ValueError("a file's size is beyond 2**62")
-        if not np.isin(columns["type"][has], self.types).all():
-            raise ValueError("a type's number that nobody gave")
-        if np.any(columns["mode"] > 0o7777) or np.any(columns["mtime_ns"] > 999_999_999):
-            raise ValueError("a mode or a time out of range")
-        samples = block.extras["samples"]
-        if any(
-            np.any((samples[name] < 0) | (samples[name] >= 1 << 62)) for name in ("gzip", "zstd")
-        ):
-            raise ValueError("a content's compressed size is out of range")
-        if np.any(block.extras["chunks"]["method"] >= len(CHUNK_METHODS)):
-            raise ValueError("a chunk's method that nobody knows")
-        self._sum(block, size[kind == _FILE])
+        if not np.isin(columns["type"][has_content], self.types).all():
+            raise ValueError("an unknown type number")
 
-    def _sum(self, block: Block, sizes: np.ndarray) -> None:
+        # Check the ranges of the other columns and of the extra records
+        if np.any(columns["mode"] > MAX_MODE) or np.any(columns["mtime_ns"] > MAX_NANOSECONDS):
+            raise ValueError("a mode or a time out of range")
+        for name in ("gzip", "zstd"):
+            compressed = block.extras["samples"][name]
+            if np.any((compressed < 0) | (compressed >= MAX_BYTES)):
+                raise ValueError("a content's compressed size is out of range")
+        if np.any(block.extras["chunks"]["method"] >= len(CHUNK_METHODS)):
+            raise ValueError("an unknown chunk method")
+        self._add_up(block, size[kind == _FILE])
+
+    def _add_up(self, block: SpillBlock, sizes: np.ndarray) -> None:
+        """Add a block to the sums.
+
+        :param sizes: (files,) uint64, bytes of its files.
+        """
         self.rows += block.rows
         self.path_bytes += len(block.paths)
         self.link_bytes += len(block.links)
         self.kinds += np.bincount(block.columns["kind"], minlength=len(KINDS))
-        # In two halves, so that the sum of hostile sizes can't wrap around.
-        self.file_bytes += (int((sizes >> np.uint64(32)).sum()) << 32) + int(
-            (sizes & np.uint64(0xFFFFFFFF)).sum()
-        )
+        # In two halves, so that the sum of hostile sizes can't wrap around
+        high = int((sizes >> np.uint64(32)).sum())
+        low = int((sizes & np.uint64(0xFFFFFFFF)).sum())
+        self.file_bytes += (high << 32) + low
 
     def compare(self, profile: LayerProfile) -> None:
-        found = {
-            name: sum(int(self.kinds[KINDS[kind]]) for kind in kinds)
-            for name, kinds in _COUNTED.items()
-        }
-        found |= {
+        """Compare the sums with the row of the layer; `ValueError` where they differ."""
+        sums = {
             "entries": self.rows,
             "path_bytes": self.path_bytes,
             "link_bytes": self.link_bytes,
+            "FLS": self.file_bytes,
         }
-        found["FLS"] = self.file_bytes
-        for name, value in found.items():
-            if value != getattr(profile, name):
-                raise ValueError(
-                    f"the entries have {name} {value}, the layer's row says {getattr(profile, name)}"
-                )
+        for name, kinds in _COUNTED.items():
+            sums[name] = sum(int(self.kinds[KINDS[kind]]) for kind in kinds)
+        for name, value in sums.items():
+            said = getattr(profile, name)
+            if value != said:
+                raise ValueError(f"the entries have {name} {value}, the layer's row says {said}")

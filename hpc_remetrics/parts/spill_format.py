@@ -1,10 +1,13 @@
-"""The columns of entries, and the blocks in which a child process hands them to its rank.
+"""The format of a spill: the entries of one layer, as a child process hands them to its rank.
 
-A *spill* is a plain file of blocks, one spill a layer, on node-local scratch. A block is a header
-and then each column of up to :data:`BLOCK_ROWS` entries, one after the other, in the order of
-:data:`COLUMNS`, then the bytes of all paths and of all links, then the records of each of
-:data:`EXTRAS`. Every column has a fixed width, so a row's place in a block is arithmetic, and the
-reader needs nothing but numpy.
+A *spill* is a plain file of blocks on node-local scratch, one spill a layer. A block holds up to
+:data:`BLOCK_ROWS` entries:
+
+    | header | kind × rows | mode × rows | … | link_length × rows | paths | links | extra records |
+
+Every column has a fixed width, so the place of a row in a block is arithmetic, and its reader needs
+numpy alone. Paths and links are the bytes of all rows without separators, as long as their length
+columns say. Extra records are those of each kind of :data:`EXTRAS`, in that order.
 """
 
 from __future__ import annotations
@@ -27,23 +30,22 @@ EXTRAS: dict[str, list[tuple[str, str]]] = {
     "cuts": [("digest", "V32"), ("cdc_chunks", "<u4")],
     "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
 }
-"""What is found of few entries or none: name -> fields and numpy types of its records. They stand
-for themselves.
+"""Records that belong to few entries or none: kind -> fields and numpy types.
 
 `samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were
-cut, and how many chunks by content came of it; `chunks`: what they are, or a share of them.
+cut, and how many content-defined chunks came out. `chunks`: those chunks, or a share of them.
 """
 
-_CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
+_STRUCT_CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
 
 EXTRA_STRUCTS = {
-    name: struct.Struct("<" + "".join(_CODES[code] for _, code in fields))
-    for name, fields in EXTRAS.items()
+    kind: struct.Struct("<" + "".join(_STRUCT_CODES[code] for _, code in fields))
+    for kind, fields in EXTRAS.items()
 }
-"""Name -> what packs one of its records."""
+"""Kind of extra records -> what packs one of them."""
 
 HEADER = struct.Struct(f"<4sIQQ{len(EXTRAS)}I")
-"""Magic, rows, bytes of paths and of links, records of each of `EXTRAS`."""
+"""Magic, rows, bytes of paths, bytes of links, records of each kind of `EXTRAS`."""
 
 MAGIC = b"RMB2"
 
@@ -62,11 +64,18 @@ COLUMNS: dict[str, tuple[str, int]] = {
 }
 """Name -> numpy type (little endian) and bytes a row."""
 
+ROW_BYTES = sum(width for _, width in COLUMNS.values())
+
 NO_CONTENT = (1 << 64) - 1
-"""`size` of an entry that carries no content (all but files, and hard links whose file is in the
-layer)."""
+"""`size` of an entry without content: all but files, and hard links to a file of the layer."""
 
 NO_TYPE = (1 << 32) - 1
+
+MAX_BYTES = 1 << 62
+"""Every number of bytes in a spill or part is below this."""
+
+MAX_MODE = 0o7777
+MAX_NANOSECONDS = 999_999_999
 
 
 @dataclass
@@ -103,13 +112,18 @@ class LayerProfile:
     cpu_seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
         return asdict(self)
 
 
 @dataclass
-class Block:
-    """Some consecutive entries of one layer: `columns[name]` is an array of `rows` values,
-    `extras[name]` of others."""
+class SpillBlock:
+    """Some consecutive entries of one layer.
+
+    :param columns: name of `COLUMNS` -> (rows,) array.
+    :param paths: (path bytes,) uint8, and `links`: (link bytes,) uint8.
+    :param extras: kind of `EXTRAS` -> (n,) array of its records.
+    """
 
     rows: int
     columns: dict[str, np.ndarray]
@@ -119,7 +133,7 @@ class Block:
 
 
 def block_size(rows: int, path_bytes: int, link_bytes: int) -> int:
-    """Return the bytes of a block on disk, without its extras."""
+    """Return the bytes of a block on disk, without its extra records."""
     return HEADER.size + rows * ROW_BYTES + path_bytes + link_bytes
 
 
@@ -133,41 +147,43 @@ def column_offset(name: str, rows: int) -> int:
     raise KeyError(name)
 
 
-ROW_BYTES = sum(width for _, width in COLUMNS.values())
+def read_blocks(path: Path) -> Iterator[SpillBlock]:
+    """Yield the blocks of a spill in order.
 
-
-def read_blocks(path: Path) -> Iterator[Block]:
-    """Yield the blocks of a spill in order; `ValueError` if the file is not whole."""
+    :raises ValueError: the file is cut, or is no spill.
+    """
     import numpy as np
 
     with open(path, "rb") as file:
         while header := file.read(HEADER.size):
             if len(header) != HEADER.size:
-                raise ValueError(f"{path}: cut in a block's header")
+                raise ValueError(f"{path}: cut in the header of a block")
             magic, rows, path_bytes, link_bytes, *records = HEADER.unpack(header)
             if magic != MAGIC:
                 raise ValueError(f"{path}: not a block: {magic!r}")
+
+            # Read the columns, then paths and links
             columns = {}
             for name, (code, width) in COLUMNS.items():
-                columns[name] = np.frombuffer(
-                    _exactly(file, rows * width, path), np.dtype(code).newbyteorder("<")
-                )
-            paths = np.frombuffer(_exactly(file, path_bytes, path), np.uint8)
-            links = np.frombuffer(_exactly(file, link_bytes, path), np.uint8)
-            if (
-                int(columns["path_length"].sum()) != path_bytes
-                or int(columns["link_length"].sum()) != link_bytes
-            ):
+                data = _read_exactly(file, rows * width, path)
+                columns[name] = np.frombuffer(data, np.dtype(code).newbyteorder("<"))
+            paths = np.frombuffer(_read_exactly(file, path_bytes, path), np.uint8)
+            links = np.frombuffer(_read_exactly(file, link_bytes, path), np.uint8)
+            lengths = int(columns["path_length"].sum()), int(columns["link_length"].sum())
+            if lengths != (path_bytes, link_bytes):
                 raise ValueError(f"{path}: lengths and bytes of paths or links differ")
+
+            # Read the extra records of each kind
             extras = {}
-            for (name, fields), count in zip(EXTRAS.items(), records, strict=True):
+            for (kind, fields), count in zip(EXTRAS.items(), records, strict=True):
                 dtype = np.dtype(fields)
-                extras[name] = np.frombuffer(_exactly(file, count * dtype.itemsize, path), dtype)
-            yield Block(rows, columns, paths, links, extras)
+                data = _read_exactly(file, count * dtype.itemsize, path)
+                extras[kind] = np.frombuffer(data, dtype)
+            yield SpillBlock(rows, columns, paths, links, extras)
 
 
-def _exactly(file: Any, size: int, path: Path) -> bytes:
-    data = file.read(size)
+def _read_exactly(file: Any, size: int, path: Path) -> bytes:
+    data: bytes = file.read(size)
     if len(data) != size:
         raise ValueError(f"{path}: cut in a block, got {len(data)} of {size} bytes")
     return data

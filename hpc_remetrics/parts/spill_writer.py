@@ -1,5 +1,4 @@
-"""The writer of spills: entries come one by one, blocks of columns leave (see
-`parts/spill_format.py`)."""
+"""Write spills: entries come one by one, blocks of columns leave (see `parts/spill_format.py`)."""
 
 from __future__ import annotations
 
@@ -26,9 +25,11 @@ from .spill_format import (
 )
 
 _NO_DIGEST = bytes(32)
-_CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
-_SIZE, _TYPE = struct.Struct("<Q"), struct.Struct("<I")
-_SAMPLE, _CUT = EXTRA_STRUCTS["samples"], EXTRA_STRUCTS["cuts"]
+_ARRAY_CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
+"""numpy type -> type code of `array`; digests have none and are joined."""
+
+_SIZE = struct.Struct("<Q")
+_TYPE = struct.Struct("<I")
 
 Content = list[Any]
 """Size, type number and SHA-256 of a file's bytes; the number may come as late as the block is
@@ -38,9 +39,10 @@ NOTHING: Content = [NO_CONTENT, NO_TYPE, _NO_DIGEST]
 
 
 class Spill:
-    """One layer's entries on their way to a file; memory is bounded by one block.
+    """The entries of one layer on their way to a file; memory is bounded by one block.
 
-    :ivar settle: called before a block is written: what is still missing in contents is put there.
+    :ivar settle: called before a block is written, to fill in what contents still lack.
+    :ivar rows: entries that were written, with `path_bytes` and `link_bytes`.
     """
 
     settle: Callable[[], None] = staticmethod(lambda: None)
@@ -49,19 +51,20 @@ class Spill:
         self.path = path
         self._file = private_descriptor(path, os.O_TRUNC)
         self._end = 0
-        self._blocks: list[tuple[int, int, int]] = []
-        self._kept = -1
+        self._blocks: list[tuple[int, int, int]] = []  # (offset in the file, first row, rows)
+        self._loose_from = -1
         self.rows = 0
         self.path_bytes = 0
         self.link_bytes = 0
         self._clear()
 
     def _clear(self) -> None:
+        """Begin a new block."""
         self._entries: list[tuple[int, int, int, int, int, int, Content, int, int]] = []
         self._paths: list[bytes] = []
         self._links: list[bytes] = []
         self._bytes = 0
-        self._extras: dict[str, list[bytes]] = {name: [] for name in EXTRAS}
+        self._extras: dict[str, list[bytes]] = {kind: [] for kind in EXTRAS}
 
     def add(
         self,
@@ -84,44 +87,48 @@ class Spill:
             self.flush()
 
     def add_sample(self, digest: bytes, gzip: int, zstd: int) -> None:
-        """Append what came of compressing a content; of each that an entry has, once is enough."""
-        self._extras["samples"].append(_SAMPLE.pack(digest, gzip, zstd))
+        """Append the compressed sizes of a content; once is enough for all entries that have it."""
+        self._extras["samples"].append(EXTRA_STRUCTS["samples"].pack(digest, gzip, zstd))
 
     def add_chunks(self, records: bytes, digest: bytes, cdc_chunks: int) -> None:
-        """Append the last records of the chunks of a content, and that it was cut."""
+        """Append the last chunk records of a content, and into how many chunks it was cut."""
         self._extras["chunks"].append(records)
         self._bytes += len(records)
-        self._extras["cuts"].append(_CUT.pack(digest, cdc_chunks))
-        self._kept = -1
+        self._extras["cuts"].append(EXTRA_STRUCTS["cuts"].pack(digest, cdc_chunks))
+        self._loose_from = -1
 
     def add_loose_chunks(self, records: bytes) -> None:
-        """Append records of a content that is not whole yet, which `drop_loose` takes back."""
-        if self._kept < 0:
+        """Append chunk records of a content that is not whole yet; `drop_loose` takes them back."""
+        if self._loose_from < 0:
             self.flush()
-            self._kept = self._end
+            self._loose_from = self._end
         self._extras["chunks"].append(records)
         self.flush()
 
     def drop_loose(self) -> None:
-        """Take back what was appended of a content that never became whole."""
-        if self._kept >= 0:
-            os.ftruncate(self._file, self._kept)
-            self._end, self._kept = self._kept, -1
+        """Take back the chunk records of a content that never became whole."""
+        if self._loose_from >= 0:
+            os.ftruncate(self._file, self._loose_from)
+            self._end = self._loose_from
+            self._loose_from = -1
 
     def flush(self) -> None:
-        """Write the block that is being collected."""
+        """Write the block that is being gathered."""
         self.settle()
-        rows, extras = (
-            len(self._paths),
-            {name: b"".join(records) for name, records in self._extras.items()},
-        )
+        rows = len(self._paths)
+        extras = {kind: b"".join(records) for kind, records in self._extras.items()}
         if not rows and not any(extras.values()):
             return
-        paths, links = b"".join(self._paths), b"".join(self._links)
-        counts = [len(records) // EXTRA_STRUCTS[name].size for name, records in extras.items()]
+
+        # Write the block in one piece
+        paths = b"".join(self._paths)
+        links = b"".join(self._links)
+        counts = [len(records) // EXTRA_STRUCTS[kind].size for kind, records in extras.items()]
         header = HEADER.pack(MAGIC, rows, len(paths), len(links), *counts)
         data = b"".join([header, *self._columns(), paths, links, *extras.values()])
         _write(self._file, data, self._end)
+
+        # Remember where its rows are
         if rows:
             self._blocks.append((self._end, self.rows, rows))
         self._end += len(data)
@@ -131,65 +138,69 @@ class Spill:
         self._clear()
 
     def _columns(self) -> list[bytes]:
+        """Return the bytes of each column of the block, in the order of `COLUMNS`."""
         if not self._entries:
             return []
         kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(
             *self._entries, strict=True
         )
         sizes, types, digests = zip(*contents, strict=True)
-        values = (
-            kinds,
-            modes,
-            uids,
-            gids,
-            mtimes,
-            ns,
-            sizes,
-            types,
-            digests,
-            path_lengths,
-            link_lengths,
-        )
-        return [
-            array(_CODES[code], column).tobytes() if code in _CODES else b"".join(column)
-            for (code, _), column in zip(COLUMNS.values(), values, strict=True)
-        ]
+        values = {
+            "kind": kinds,
+            "mode": modes,
+            "uid": uids,
+            "gid": gids,
+            "mtime": mtimes,
+            "mtime_ns": ns,
+            "size": sizes,
+            "type": types,
+            "digest": digests,
+            "path_length": path_lengths,
+            "link_length": link_lengths,
+        }
+        columns = []
+        for name, (code, _) in COLUMNS.items():
+            if code in _ARRAY_CODES:
+                columns.append(array(_ARRAY_CODES[code], values[name]).tobytes())
+            else:
+                columns.append(b"".join(values[name]))
+        return columns
 
     def empty(self) -> None:
         """Forget everything that was written."""
         os.ftruncate(self._file, 0)
         self._blocks.clear()
-        self._kept = -1
-        self._end = self.rows = self.path_bytes = self.link_bytes = 0
+        self._loose_from = -1
+        self._end = 0
+        self.rows = 0
+        self.path_bytes = 0
+        self.link_bytes = 0
         self._clear()
 
     def close(self) -> None:
+        """Close the file; entries that were not flushed are lost."""
         os.close(self._file)
 
     def entries(self) -> Iterator[tuple[int, int, bytes, bytes]]:
-        """Yield (row, kind, path, link) of what was flushed, in order."""
+        """Yield (row, kind, path, link) of the flushed entries, in order."""
         for start, first, rows in self._blocks:
-            _, _, path_bytes, link_bytes, *_ = HEADER.unpack(
-                os.pread(self._file, HEADER.size, start)
-            )
+            # Read the block without its extra records
+            header = os.pread(self._file, HEADER.size, start)
+            _, _, path_bytes, link_bytes, *_ = HEADER.unpack(header)
             data = os.pread(self._file, block_size(rows, path_bytes, link_bytes), start)
-            path_lengths = array(
-                "I", data[(at := column_offset("path_length", rows)) : at + 4 * rows]
-            )
-            link_lengths = array(
-                "I", data[(at := column_offset("link_length", rows)) : at + 4 * rows]
-            )
+            path_lengths = _lengths(data, "path_length", rows)
+            link_lengths = _lengths(data, "link_length", rows)
+
+            # Cut paths and links one after the other
             path_at = block_size(rows, 0, 0)
             link_at = path_at + path_bytes
             for row in range(rows):
-                path_end, link_end = path_at + path_lengths[row], link_at + link_lengths[row]
-                yield (
-                    first + row,
-                    data[HEADER.size + row],
-                    data[path_at:path_end],
-                    data[link_at:link_end],
-                )
-                path_at, link_at = path_end, link_end
+                path_end = path_at + path_lengths[row]
+                link_end = link_at + link_lengths[row]
+                kind = data[HEADER.size + row]
+                yield first + row, kind, data[path_at:path_end], data[link_at:link_end]
+                path_at = path_end
+                link_at = link_end
 
     def content(self, row: int) -> Content:
         """Read back the content of a flushed row."""
@@ -198,25 +209,39 @@ class Spill:
 
     def set_content(self, row: int, content: Content) -> None:
         """Overwrite the content of a flushed row."""
-        data = _SIZE.pack(content[0]), _TYPE.pack(content[1]), content[2]
-        for (at, _), value in zip(self._places(row), data, strict=True):
+        values = _SIZE.pack(content[0]), _TYPE.pack(content[1]), content[2]
+        for (at, _), value in zip(self._places(row), values, strict=True):
             _write(self._file, value, at)
 
     def _places(self, row: int) -> list[tuple[int, int]]:
-        """Return (offset in the file, width) of a row's size, type and digest."""
-        low, high = 0, len(self._blocks)
+        """Return (offset in the file, bytes) of a row's size, type and digest."""
+        # The last block whose first row is not behind the row
+        low = 0
+        high = len(self._blocks)
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._blocks[middle][1] <= row else (low, middle)
+            if self._blocks[middle][1] <= row:
+                low = middle
+            else:
+                high = middle
         start, first, rows = self._blocks[low]
-        return [
-            (start + column_offset(name, rows) + (row - first) * COLUMNS[name][1], COLUMNS[name][1])
-            for name in ("size", "type", "digest")
-        ]
+        places = []
+        for name in ("size", "type", "digest"):
+            width = COLUMNS[name][1]
+            places.append((start + column_offset(name, rows) + (row - first) * width, width))
+        return places
+
+
+def _lengths(block: bytes, name: str, rows: int) -> array[int]:
+    """Return a column of lengths from the bytes of a block."""
+    offset = column_offset(name, rows)
+    return array("I", block[offset : offset + 4 * rows])
 
 
 def _write(file: int, data: bytes, offset: int) -> None:
+    """Write all bytes at an offset."""
     view = memoryview(data)
     while view:
         written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
+        view = view[written:]
+        offset += written

@@ -14,7 +14,7 @@ from ..errors import DatasetError
 from ..files.lock import holders, lock_path
 from ..mpi.comm import SerialComm
 from ..parts.job_notes import JobNote, read_notes
-from ..parts.parts import finished, parts_folder, scan
+from ..parts.parts_directory import best_statuses, parts_directory, scan_parts
 from ..records import TRANSIENT_CAUSES
 
 _FRESH = 60.0
@@ -88,14 +88,14 @@ class Status:
 def status(output: Path) -> Status:
     """Look at a dataset's parts, notes and lock, and change nothing; `DatasetError` if there is no
     trace of it."""
-    folder = parts_folder(output)
+    folder = parts_directory(output)
     if not (output.exists() or folder.is_dir() or lock_path(output).exists()):
         raise DatasetError(
             f"there is no {output}, nor any part of it", "name the file that `analyze -o` was given"
         )
-    found, notes = scan(folder, SerialComm()), read_notes(folder)
+    found, notes = scan_parts(folder, SerialComm()), read_notes(folder)
     held = _held(output, notes)
-    done = finished(found.parts)
+    done = best_statuses(found.parts)
     sizes = {
         d: s
         for part in found.parts

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "hpc_remetrics"
 HDF5 = {
     "dataset/stored_file.py": "for reading, with every bound",
     "dataset/hdf5.py": "for writing, through `Sink`",
-    "parts/parts.py": "a part that this process has just written on scratch",
+    "parts/part_writer.py": "a part that this process has just written on scratch",
 }
 
 
@@ -34,7 +34,7 @@ def test_nothing_else_looks_at_what_such_a_file_holds():
 
 
 def test_parts_and_notes_are_opened_without_following_links():
-    for module in ("parts/parts.py", "gather/placement.py", "parts/job_notes.py"):
+    for module in ("parts/part_reader.py", "gather/placement.py", "parts/job_notes.py"):
         tree = ast.parse((PACKAGE / module).read_text())
         opened = [
             node

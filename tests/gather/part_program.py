@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hpc_remetrics.files import publish
-from hpc_remetrics.parts.parts import write_part
+from hpc_remetrics.parts.part_writer import write_part
 
 if __name__ == "__main__":
     # The test follows the calls on this very name.

@@ -19,7 +19,7 @@ from support.tools import need
 import hpc_remetrics
 from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.parts_directory import scan_parts, sweep_temporaries
 
 from .test_gather import PROGRAM, Corpus, same
 
@@ -94,12 +94,12 @@ def test_a_part(corpus, tmp_path):
         for left in scratch.iterdir():
             left.unlink()
         cuts.kill_before(name, number)
-        found = parts.scan(directory, SerialComm())
+        found = scan_parts(directory, SerialComm())
         assert found.damaged == []
         if found.parts:
             assert target.read_bytes() == whole
             there += 1
-        parts.sweep_temporaries(directory)
+        sweep_temporaries(directory)
         assert {path.name for path in directory.iterdir()} <= {target.name}
     assert 0 < there < len(calls)
 

@@ -20,7 +20,7 @@ from hpc_remetrics.errors import PartError
 from hpc_remetrics.gather import gather as module
 from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
 
 from .brute_force import expected
@@ -100,9 +100,7 @@ class Corpus:
                 (layer.digest, layer.profile, layer.spill(self.folder / "spills")) for layer in pile
             ]
             lone = self.lone if number == 2 else []
-            parts.write_part(
-                self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder
-            )
+            write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder)
 
     def gather(self, name: str, ranks: int = 0) -> Path:
         output, scratch = self.folder / f"{name}.h5", self.folder / name
@@ -241,6 +239,6 @@ def test_a_digest_with_two_sizes_is_refused(tmp_path):
     image = Image("lie:1", digest_of("lying"), "", "oci", (Layer(lie.digest, 1, "oci_tar"),))
     corpus.catalog.images.append(image)
     items = [(lie.digest, lie.profile, lie.spill(tmp_path / "spills"))]
-    parts.write_part(corpus.directory, "9-0-0", items, [], TYPES, SIGNATURE, tmp_path)
+    write_part(corpus.directory, "9-0-0", items, [], TYPES, SIGNATURE, tmp_path)
     with pytest.raises(PartError, match="different sizes"):
         corpus.gather("serial")

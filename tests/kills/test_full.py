@@ -9,7 +9,7 @@ from support.compare import same
 from support.sabotage import Job, published
 from support.tools import mount_small, unmount
 
-from hpc_remetrics.parts.parts import parts_folder
+from hpc_remetrics.parts.parts_directory import parts_directory
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def ends_well(job, place) -> bool:
 
 def goes_on(output, before: set[str]) -> set[str]:
     """Return the layers in the parts: those before, some more perhaps, and none twice."""
-    done = published(output) if parts_folder(output).exists() else []
+    done = published(output) if parts_directory(output).exists() else []
     assert len(done) == len(set(done))
     assert before <= set(done)
     return set(done)
@@ -106,7 +106,7 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
         assert "Traceback" not in job.said
         if code == 5:
             assert "No space left" in job.said
-        done = published(output) if parts_folder(output).exists() else []
+        done = published(output) if parts_directory(output).exists() else []
         assert len(done) == len(set(done))
         small(4 * NEEDED)
         status = subprocess.run(
@@ -117,7 +117,7 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
         runs.run(command)
         same(truth, output)
         assert set(done) <= set(published(output))
-        for path in (*parts_folder(output).iterdir(), output, folder / "out.h5.lock"):
+        for path in (*parts_directory(output).iterdir(), output, folder / "out.h5.lock"):
             path.unlink()
 
 
@@ -153,5 +153,5 @@ def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(
         small(12 * NEEDED)
         runs.run(command)
         same(truth, output)
-        for path in (*parts_folder(output).iterdir(), output):
+        for path in (*parts_directory(output).iterdir(), output):
             path.unlink()

@@ -10,7 +10,7 @@ from support.compare import same
 from support.sabotage import Job, published, wait_until
 
 from hpc_remetrics.parts.job_notes import read_notes
-from hpc_remetrics.parts.parts import parts_folder
+from hpc_remetrics.parts.parts_directory import parts_directory
 
 pytestmark = pytest.mark.slow
 
@@ -37,13 +37,13 @@ def whole_run(runs, layout, ranks) -> float:
 
 def begin_anew(output):
     output.unlink()
-    for path in parts_folder(output).iterdir():
+    for path in parts_directory(output).iterdir():
         path.unlink()
 
 
 def check_parts(output, before: set[str]) -> set[str]:
     """Every layer that was published before still is, and none twice; return what is."""
-    found = published(output) if parts_folder(output).exists() else []
+    found = published(output) if parts_directory(output).exists() else []
     assert len(found) == len(set(found))
     assert before <= set(found)
     return set(found)
@@ -67,7 +67,7 @@ def test_kills_lose_nothing_and_count_nothing_twice(runs, layout, truth, sweep, 
         done = check_parts(output, done)
         # What is in parts is never profiled again: each kill costs at most what was not yet
         # published.
-        notes = read_notes(parts_folder(output)) if parts_folder(output).exists() else []
+        notes = read_notes(parts_directory(output)) if parts_directory(output).exists() else []
         if notes and notes[-1].todo_layers:
             assert notes[-1].todo_layers >= left
         if code in (0, 3):

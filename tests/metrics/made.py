@@ -12,7 +12,7 @@ from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
 from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.metrics.write import add_metrics
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import LayerProfile
 from hpc_remetrics.records import Catalog, Digest, Image, Layer, Popularity
 
@@ -67,7 +67,7 @@ class Made:
             ]
             layer = SyntheticLayer(self.digest(number), _profile(entries), rows)
             items.append((layer.digest, layer.profile, layer.spill(folder)))
-        parts.write_part(folder / "parts", "0-0-0", items, [], TYPES, {}, folder)
+        write_part(folder / "parts", "0-0-0", items, [], TYPES, {}, folder)
         images = [self._image(number) for number in range(len(self.images))]
         self.output = folder / "made.h5"
 

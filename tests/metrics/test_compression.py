@@ -24,7 +24,8 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 import hpc_remetrics
 from hpc_remetrics.filetype.typer import HEAD_BYTES
 from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
-from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.part_format import FOOTER, MAGIC
+from hpc_remetrics.parts.part_reader import read_part
 from hpc_remetrics.profile.compression_sample import Sampler
 from hpc_remetrics.tar.decoders import zstd_module
 
@@ -261,16 +262,14 @@ def test_a_part_of_before_has_no_sample(whole, tmp_path):
     path = tmp_path / "part-0.h5"
     path.write_bytes(next(whole.with_name("whole.h5.parts").glob("part-*.h5")).read_bytes())
     data = path.read_bytes()
-    _, _, _, length, _ = parts._FOOTER.unpack(data[-parts._FOOTER.size :])
-    end = len(data) - parts._FOOTER.size - length
+    _, _, _, length, _ = FOOTER.unpack(data[-FOOTER.size :])
+    end = len(data) - FOOTER.size - length
     index = json.loads(data[end : end + length])
     assert sum(index.pop("extras")["samples"]) > 0
     text = json.dumps(index).encode()
-    footer = parts._FOOTER.pack(
-        parts._MAGIC, 1, zlib.crc32(text), len(text), end + len(text) + parts._FOOTER.size
-    )
+    footer = FOOTER.pack(MAGIC, 1, zlib.crc32(text), len(text), end + len(text) + FOOTER.size)
     path.write_bytes(data[:end] + text + footer)
-    assert parts.read_part(path).extras == {}
+    assert read_part(path).extras == {}
 
 
 def test_the_estimate_is_told_drawn_and_exported(made, half):

@@ -16,7 +16,14 @@ from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_
 from hpc_remetrics.errors import DatasetError, OutputError
 from hpc_remetrics.files import publish
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts import parts
+from hpc_remetrics.parts.part_reader import read_part
+from hpc_remetrics.parts.part_writer import SpillError, write_part
+from hpc_remetrics.parts.parts_directory import (
+    ScannedParts,
+    best_statuses,
+    scan_parts,
+    sweep_temporaries,
+)
 from hpc_remetrics.parts.spill_format import NO_CONTENT, LayerProfile
 from hpc_remetrics.records import Failure
 
@@ -31,7 +38,7 @@ def write(
         (layer.digest, layer.profile, layer.spill(scratch) if layer.rows else None)
         for layer in layers
     ]
-    return parts.write_part(output, name, items, failures or [], TYPES, SIGNATURE, scratch)
+    return write_part(output, name, items, failures or [], TYPES, SIGNATURE, scratch)
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ def layers() -> list[SyntheticLayer]:
 
 def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
     lone = Failure(digest_of("lone"), "fetch", "missing", "it is gone", rank=3, host="n1")
-    index = parts.read_part(write(tmp_path, "1-0-0", layers, [lone]))
+    index = read_part(write(tmp_path, "1-0-0", layers, [lone]))
     assert (
         index.layers["digest"].tobytes() == b"".join(x.digest.raw for x in layers) + lone.digest.raw
     )
@@ -82,16 +89,16 @@ def test_the_best_row_of_a_layer(tmp_path: Path) -> None:
     )
     for name, layer in [("a", failed), ("b", partial), ("c", failed)]:
         write(tmp_path, name, [layer])
-    found = parts.scan(tmp_path / "parts", SerialComm())
-    assert parts.finished(found.parts) == {ok.digest: ("partial", "bad_header")}
+    found = scan_parts(tmp_path / "parts", SerialComm())
+    assert best_statuses(found.parts) == {ok.digest: ("partial", "bad_header")}
     write(tmp_path, "d", [ok])
-    assert parts.finished(parts.scan(tmp_path / "parts", SerialComm()).parts) == {
+    assert best_statuses(scan_parts(tmp_path / "parts", SerialComm()).parts) == {
         ok.digest: ("ok", "")
     }
 
 
 def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
-    assert parts.scan(tmp_path / "none", SerialComm()) == parts.Scan([], [])
+    assert scan_parts(tmp_path / "none", SerialComm()) == ScannedParts([], [])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
 def test_a_row_that_lies_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     good, layer = (make_layer(random.Random(3), number, 50) for number in (1, 2))
     layer.profile = replace(layer.profile, **change)
-    with pytest.raises(parts.SpillError) as caught:
+    with pytest.raises(SpillError) as caught:
         write(tmp_path, "x", [good, layer])
     assert caught.value.digest == layer.digest
     assert os.listdir(tmp_path / "parts") == []
@@ -137,21 +144,21 @@ def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
         if number % 5 == 0:
             os.truncate(path, position)
         try:
-            parts.write_part(
+            write_part(
                 output, str(number), [(layer.digest, layer.profile, path)], [], TYPES, {}, tmp_path
             )
-        except parts.SpillError:
+        except SpillError:
             refused += 1
     assert refused > 40
 
 
 def test_a_failed_layer_may_have_no_spill_and_a_missing_spill_is_refused(tmp_path: Path) -> None:
     layer = make_layer(random.Random(1), 1, 5)
-    with pytest.raises(parts.SpillError):
-        parts.write_part(
+    with pytest.raises(SpillError):
+        write_part(
             tmp_path, "x", [(layer.digest, layer.profile, tmp_path / "no")], [], TYPES, {}, tmp_path
         )
-    parts.write_part(tmp_path, "x", [(digest_of(1), LayerProfile(), None)], [], TYPES, {}, tmp_path)
+    write_part(tmp_path, "x", [(digest_of(1), LayerProfile(), None)], [], TYPES, {}, tmp_path)
 
 
 def test_a_part_is_never_overwritten(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
@@ -175,7 +182,7 @@ def test_a_damaged_part_is_named_and_nothing_crashes(
         flipped = bytearray(data)
         flipped[-1 - position if number < 100 else position] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(flipped) if number % 2 else data[:position])
-        scan = parts.scan(tmp_path / "parts", SerialComm())
+        scan = scan_parts(tmp_path / "parts", SerialComm())
         named += len(scan.damaged)
         assert len(scan.parts) + len(scan.damaged) == 1
         assert all(str(path) in text and "\n" not in text for text in scan.damaged)
@@ -189,7 +196,7 @@ def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "part-x.h5"
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=r"part-x\.h5: not a whole part"):
-        parts.read_part(path)
+        read_part(path)
 
 
 def test_another_version_says_found_and_wanted(
@@ -200,20 +207,20 @@ def test_another_version_says_found_and_wanted(
     data[-24] = 99
     path.write_bytes(data)
     with pytest.raises(DatasetError, match="version 99, wanted 1"):
-        parts.read_part(path)
+        read_part(path)
 
 
 def test_a_name_stays_in_its_folder(tmp_path: Path) -> None:
     for name in ("../x", "", "a/b", ".x", "a\n"):
         with pytest.raises(ValueError, match="not a name"):
-            parts.write_part(tmp_path, name, [], [], {}, {}, tmp_path)
+            write_part(tmp_path, name, [], [], {}, {}, tmp_path)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
     with pytest.raises(OutputError):
-        parts.write_part(tmp_path / "no", "x", [], [], {}, {}, tmp_path)
+        write_part(tmp_path / "no", "x", [], [], {}, {}, tmp_path)
     with pytest.raises(OutputError):
-        parts.write_part(tmp_path, "x", [], [], {}, {}, tmp_path / "no")
+        write_part(tmp_path, "x", [], [], {}, {}, tmp_path / "no")
     assert os.listdir(tmp_path) == []
 
 
@@ -221,12 +228,12 @@ def test_temporaries_are_swept(tmp_path: Path) -> None:
     left = publish.temporary_name(tmp_path / "part-1.h5")
     left.touch()
     (tmp_path / "part-2.h5").touch()
-    assert parts.sweep_temporaries(tmp_path) == 1
+    assert sweep_temporaries(tmp_path) == 1
     assert os.listdir(tmp_path) == ["part-2.h5"]
 
 
 def test_a_part_of_nothing(tmp_path: Path) -> None:
-    index = parts.read_part(parts.write_part(tmp_path, "x", [], [], {}, {}, tmp_path))
+    index = read_part(write_part(tmp_path, "x", [], [], {}, {}, tmp_path))
     assert len(index.layers) == 0
     assert index.types == []
     assert np.array_equal(index.layers["entries"], [])

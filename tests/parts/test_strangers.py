@@ -15,8 +15,10 @@ from support.synthetic import SIGNATURE, TYPES, make_layer
 from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.files import untrusted
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts import parts
 from hpc_remetrics.parts.job_notes import read_notes
+from hpc_remetrics.parts.part_reader import read_part
+from hpc_remetrics.parts.part_writer import write_part
+from hpc_remetrics.parts.parts_directory import scan_parts
 from hpc_remetrics.sources import demo
 
 ALICE, MALLORY = 54321, 65534
@@ -57,14 +59,14 @@ def folder(tmp_path) -> Path:
 def write(directory: Path, name: str, number: int, owner: int, scratch: Path) -> Path:
     layer = make_layer(random.Random(number), number, 9)
     items = [(layer.digest, layer.profile, layer.spill(scratch))]
-    path = parts.write_part(directory, name, items, [], TYPES, SIGNATURE, scratch)
+    path = write_part(directory, name, items, [], TYPES, SIGNATURE, scratch)
     os.chown(path, owner, owner)
     os.chmod(path, 0o644)
     return path
 
 
 def names(directory: Path) -> str:
-    found = parts.scan(directory, SerialComm())
+    found = scan_parts(directory, SerialComm())
     return " ".join([*(part.path.name[5:-3] for part in found.parts), "by", *found.others])
 
 
@@ -83,7 +85,7 @@ def made(folder: Path, owner: int, mode: int, tmp_path: Path) -> Path:
 def test_in_a_sticky_directory_only_parts_of_the_user_and_of_its_owner_count(folder, tmp_path):
     directory = made(folder, 0, 0o1777, tmp_path)
     assert as_user(ALICE, lambda: names(directory)) == "0-0-0 1-0-0 by root"
-    found = parts.scan(directory, SerialComm())
+    found = scan_parts(directory, SerialComm())
     assert [part.path.name for part in found.parts] == ["part-0-0-0.h5"]
     assert "belongs to nobody" in found.damaged[1]
 
@@ -123,7 +125,7 @@ def test_a_part_is_never_a_link(tmp_path):
     real = write(directory, "1-0-0", 1, os.geteuid(), tmp_path)
     real.rename(tmp_path / "elsewhere")
     real.symlink_to(tmp_path / "elsewhere")
-    found = parts.scan(directory, SerialComm())
+    found = scan_parts(directory, SerialComm())
     assert not found.parts
     assert "it is a symbolic link" in found.damaged[0]
 
@@ -141,7 +143,7 @@ def test_a_link_that_takes_a_part_s_place_while_it_is_opened(tmp_path, monkeypat
         real.unlink(missing_ok=True)
         place()
         with pytest.raises(DatasetError):
-            parts.read_part(real)
+            read_part(real)
 
 
 def test_notes_are_files_of_a_bounded_size(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts.parts import parts_folder, scan
+from hpc_remetrics.parts.parts_directory import parts_directory, scan_parts
 
 
 class Job:
@@ -111,7 +111,7 @@ def _rank(process: psutil.Process) -> int:
 def published(output: Path) -> list[str]:
     """Return the digests of the layers that are ok in parts, as often as they stand there; no part
     may be damaged."""
-    found = scan(parts_folder(output), SerialComm())
+    found = scan_parts(parts_directory(output), SerialComm())
     assert found.damaged == []
     return [
         str(digest)

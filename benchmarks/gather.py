@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from hpc_remetrics.gather.gather import gather
-from hpc_remetrics.mpi.comm import connect
+from hpc_remetrics.mpi.launch import connect
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import (
     BLOCK_ROWS,

@@ -45,7 +45,8 @@ from hpc_remetrics.analyze.coordinator import (
 )
 from hpc_remetrics.analyze.plan import Plan, cost, make_plan
 from hpc_remetrics.analyze.work_queue import Intake
-from hpc_remetrics.mpi.comm import SerialComm, connect
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.mpi.launch import connect
 from hpc_remetrics.records import Digest, Layer
 
 from .measure import machine

@@ -156,7 +156,7 @@ def _start_seconds(arguments: argparse.Namespace) -> float:
 
 
 def _launched_rank() -> int:
-    from .mpi.comm import launched_rank
+    from .mpi.launch import launched_rank
 
     return launched_rank() or 0
 

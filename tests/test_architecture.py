@@ -88,4 +88,4 @@ def test_only_one_module_imports_mpi4py():
             and any(alias.name.startswith("mpi4py") for alias in node.names)
         )
     ]
-    assert set(users) == {"mpi/comm.py"}
+    assert set(users) == {"mpi/launch.py"}

@@ -34,8 +34,9 @@ from ..filetype.shared_table import TypeTable
 from ..layout.image_layout import Layout
 from ..layout.keep import Keeping, KeepingSource
 from ..mpi.collective import collectively, on_rank_0
-from ..mpi.comm import Comm, launched_rank, launched_size
+from ..mpi.comm import Comm
 from ..mpi.job import run_job
+from ..mpi.launch import launched_rank, launched_size
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from ..node.scratch import Scratch, node_bases
 from ..parts.job_notes import Notebook

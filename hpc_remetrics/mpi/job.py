@@ -12,7 +12,9 @@ from typing import NoReturn
 from ..errors import RemetricsError
 from ..files.publish import remove_temporaries
 from ..log import set_rank
-from .comm import AbortOnError, Comm, connect, launched_rank
+from .collective import AbortOnError
+from .comm import Comm
+from .launch import connect, launched_rank
 from .signals import ALONE_SECONDS, LEAVE_SECONDS, STOPPED, StopRequest, clear_up
 from .start_watch import START_SECONDS
 

@@ -1,11 +1,17 @@
-"""Many waits at once: threads of all ranks that do tasks, and the root that hands them out.
+"""A thread pool that spans all ranks: rank 0 schedules tasks, worker threads on every rank run them.
 
-For work that waits for the network. The root's main thread holds the plan and decides on each task,
-so that all ranks share one budget; only main threads speak MPI. The messages, by tag:
+For work that waits for the network. The main thread of rank 0 takes tasks from a `TaskSource` and
+gives each to the rank with the fewest, so that all ranks share one rate budget. Worker threads
+never speak MPI: main threads pass tasks and results to and from them through queues.
 
-    TASK    0 -> r  a number and a task
-    RESULT  r -> 0  the number, and what came out: a value, or the error that ends the run; and news
-    NEWS    0 -> r  what other ranks were told by registries
+    rank 0  main thread ── TASK ──▶ main thread of rank r ──▶ worker threads
+                        ◀─ RESULT ─                       ◀──
+
+Messages between main threads, by tag:
+
+    TASK    0 -> r  number of the task, task
+    RESULT  r -> 0  number of the task, value, the error that ends the run or None, new pauses
+    PAUSES  0 -> r  pauses that servers demanded of other ranks
     STOP    0 -> r  break off what is under way
     QUIT    0 -> r  all is done
 """
@@ -16,24 +22,27 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ..errors import RemetricsError
 from .collective import on_rank_0
-from .comm import ANY, Comm
+from .comm import Comm
 
-TASK, RESULT, NEWS, STOP, QUIT = range(20, 25)
+TASK, RESULT, PAUSES, STOP, QUIT = range(20, 25)
 
-_AHEAD = 2
-"""Tasks that a thread may have in hand, so that it need not wait for the root."""
+_TASKS_PER_THREAD = 2
+"""Tasks that a rank may hold for each thread, so that no thread waits for rank 0."""
 
-_GRACE = 5.0
-"""Seconds that threads have to end what they were told to break off."""
+_STOP_SECONDS = 5.0
+"""Seconds that tasks under way have to end after a stop."""
 
-_SHORT, _LONG = 0.001, 0.02
+_MIN_WAIT, _MAX_WAIT = 0.001, 0.02
 """Seconds between two looks for messages."""
 
 T = TypeVar("T")
+
+_Done: TypeAlias = tuple[int, Any, BaseException | None]
+"""Number of a task, its value, and the error that it raised, if any."""
 
 
 class TaskSource(Protocol):
@@ -43,7 +52,7 @@ class TaskSource(Protocol):
         """Return the next task, which can be pickled; None while there is none."""
 
     def take(self, task: Any, value: Any) -> None:
-        """Take the result of a task."""
+        """Take the value that a task returned."""
 
 
 class RateBudget(Protocol):
@@ -54,19 +63,18 @@ class RateBudget(Protocol):
     """
 
     def new_pauses(self) -> list[Any]:
-        """Return the pauses that this rank learned of since the last call."""
+        """Return the pauses that this rank was asked for since the last call."""
 
     def apply_pauses(self, pauses: list[Any]) -> None:
-        """Hold back this rank's requests as pauses of another rank say."""
+        """Hold back this rank's requests as the pauses of another rank say."""
 
 
 class TaskPool:
-    """The threads of all ranks, to be made and used by every rank; the root hands out, the others
-    `serve`.
+    """The worker threads of all ranks; every rank makes one, rank 0 schedules, the others `serve`.
 
-    :param work: does one task; called in many threads at once. A `RemetricsError` that it raises
-        ends the run, as does any other exception, with its traceback.
-    :param threads: of each rank.
+    :param work: runs one task; called in many threads at once. Any exception that it raises ends
+        the run, a fault of the program with its traceback.
+    :param threads: worker threads of each rank.
     :param budget: the rate budget that `work` asks before each request.
     :param stopped: set when the job is told to stop; `work` looks at it.
     """
@@ -85,34 +93,39 @@ class TaskPool:
         self._threads = threads
         self._budget = budget
         self._stopped = stopped
-        self._todo: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
+        # Between the main thread and the worker threads of this rank.
+        self._todo: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
+        # On rank 0: (task, rank) of the tasks under way by number, and how many each rank has.
         self._tasks: dict[int, tuple[Any, int]] = {}
         self._load = [0] * comm.size
         self._number = 0
         for _ in range(threads):
-            threading.Thread(target=self._labour, daemon=True).start()
+            threading.Thread(target=self._run_thread, daemon=True).start()
 
-    def _labour(self) -> None:
-        while (item := self._todo.get()) is not None:
-            number, task = item
+    def _run_thread(self) -> None:
+        """Run tasks of this rank until the process ends."""
+        while True:
+            number, task = self._todo.get()
             try:
                 self._done.put((number, self._work(task), None))
             except BaseException as error:
                 self._done.put((number, None, error))
 
-    @property
-    def free(self) -> int:
-        """How many tasks can be handed out now, on the root."""
-        return self._comm.size * self._threads * _AHEAD - len(self._tasks)
+    # On rank 0.
 
     @property
-    def busy(self) -> int:
-        """How many tasks are under way, on the root."""
+    def _free(self) -> int:
+        """How many more tasks the ranks can take now."""
+        return self._comm.size * self._threads * _TASKS_PER_THREAD - self._busy
+
+    @property
+    def _busy(self) -> int:
+        """How many tasks are under way."""
         return len(self._tasks)
 
-    def submit(self, task: Any) -> None:
-        """Hand a task to the rank with the least to do."""
+    def _submit(self, task: Any) -> None:
+        """Give a task to the rank that has the fewest, the lowest of those."""
         rank = min(range(self._comm.size), key=self._load.__getitem__)
         self._number += 1
         self._load[rank] += 1
@@ -122,21 +135,25 @@ class TaskPool:
         else:
             self._comm.send((self._number, task), rank, TASK)
 
-    def collect(self, wait: float) -> list[tuple[Any, Any]]:
-        """Return (task, value) of what was done since; wait up to `wait` seconds for the first.
+    def _collect(self, wait: float) -> list[tuple[Any, Any]]:
+        """Return (task, value) of the tasks that ended since the last call.
 
-        :raises RemetricsError: the one that `work` raised on any rank.
+        :param wait: seconds to wait for the first of them.
+        :raises RemetricsError: what `work` raised on any rank.
         """
-        found = []
+        results = []
+        # Take what other ranks send, and pass on the pauses among it.
         while (received := self._comm.poll()) is not None:
-            source, _, (number, value, error, news) = received
-            self._budget.apply_pauses(news)
-            self._pass_on(news, source)
-            found.append(self._finish(number, value, error))
-        self._pass_on(self._budget.new_pauses(), self._comm.rank)
-        while (item := self._take(0 if found else wait)) is not None:
-            found.append(self._finish(*item))
-        return found
+            source, _, (number, value, error, pauses) = received
+            self._budget.apply_pauses(pauses)
+            self._send_pauses(pauses, source)
+            results.append(self._finish(number, value, error))
+        self._send_pauses(self._budget.new_pauses(), self._comm.rank)
+
+        # Take what the threads of this rank did.
+        while (done := self._next_done(0 if results else wait)) is not None:
+            results.append(self._finish(*done))
+        return results
 
     def _finish(self, number: int, value: Any, error: BaseException | None) -> tuple[Any, Any]:
         task, rank = self._tasks.pop(number)
@@ -145,107 +162,126 @@ class TaskPool:
             raise error
         return task, value
 
-    def _pass_on(self, news: list[Any], source: int) -> None:
-        if news:
-            self._tell(NEWS, news, source)
+    def _send_pauses(self, pauses: list[Any], source: int) -> None:
+        """Send pauses to all ranks but this one and the one that they come from."""
+        if pauses:
+            self._send_to_all(PAUSES, pauses, besides=source)
 
-    def _take(self, wait: float) -> tuple[int, Any, BaseException | None] | None:
+    def _send_to_all(self, tag: int, message: Any = None, besides: int = 0) -> None:
+        for rank in range(self._comm.size):
+            if rank not in (self._comm.rank, besides):
+                self._comm.send(message, rank, tag)
+
+    def _stop(self) -> None:
+        """Tell every thread of every rank to break off."""
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._send_to_all(STOP)
+
+    def quit(self) -> None:
+        """Let the other ranks return from `serve`."""
+        self._send_to_all(QUIT)
+        self._comm.flush()
+
+    def run_tasks(self, source: TaskSource, stop: object, heartbeat: Callable[[], None]) -> bool:
+        """Run tasks until the source has none and all are done; return whether it came to that.
+
+        :param stop: ends the run when it becomes true.
+        :param heartbeat: called some fifty times a second.
+        :raises RemetricsError: what `work` raised on any rank.
+        """
+        try:
+            return self._run_tasks(source, stop, heartbeat)
+        except BaseException:
+            self._stop()
+            raise
+
+    def _run_tasks(self, source: TaskSource, stop: object, heartbeat: Callable[[], None]) -> bool:
+        wait = _MAX_WAIT if self._comm.size == 1 else 2 * _MIN_WAIT
+        while not stop:
+            while self._free > 0 and (task := source.next()) is not None:
+                self._submit(task)
+            if not self._busy:
+                return True
+            for task, value in self._collect(wait):
+                source.take(task, value)
+            heartbeat()
+
+        # Keep the results of what ends soon after the stop.
+        self._stop()
+        for task, value in self._drain():
+            source.take(task, value)
+        return False
+
+    def _drain(self) -> list[tuple[Any, Any]]:
+        """Return (task, value) of the tasks that end within some seconds."""
+        results = []
+        until = time.monotonic() + _STOP_SECONDS
+        while self._busy and time.monotonic() < until:
+            results += self._collect(_MIN_WAIT)
+        return results
+
+    # On the other ranks.
+
+    def serve(self) -> None:
+        """Run the tasks that rank 0 sends, until it lets this rank go."""
+        wait = _MIN_WAIT
+        while True:
+            is_active = False
+            # Take what rank 0 sends.
+            while (received := self._comm.poll()) is not None:
+                is_active = True
+                _, tag, message = received
+                if tag == QUIT:
+                    return self._comm.flush()
+                self._handle(tag, message)
+
+            # Send it what the threads of this rank did.
+            while (done := self._next_done(0 if is_active else wait)) is not None:
+                is_active = True
+                self._send_result(*done)
+            wait = _MIN_WAIT if is_active else min(2 * wait, _MAX_WAIT)
+
+    def _handle(self, tag: int, message: Any) -> None:
+        if tag == TASK:
+            self._todo.put(message)
+        elif tag == PAUSES:
+            self._budget.apply_pauses(message)
+        elif tag == STOP:
+            self._stopped.set()
+
+    def _send_result(self, number: int, value: Any, error: BaseException | None) -> None:
+        # A fault of the program ends the job here, where its traceback is.
+        if error is not None and not isinstance(error, RemetricsError):
+            raise error
+        self._comm.send((number, value, error, self._budget.new_pauses()), self._comm.root, RESULT)
+
+    # On every rank.
+
+    def _next_done(self, wait: float) -> _Done | None:
+        """Return what a thread of this rank did, or None if none ends within `wait` seconds."""
         try:
             return self._done.get(timeout=wait) if wait else self._done.get_nowait()
         except queue.Empty:
             return None
 
-    def stop(self) -> None:
-        """Tell every thread to break off, from the root."""
-        if not self._stopped.is_set():
-            self._stopped.set()
-            self._tell(STOP)
 
-    def quit(self) -> None:
-        """Let every rank go, from the root."""
-        self._tell(QUIT)
-        self._comm.flush()
+def schedule_on_rank_0(comm: Comm, pool: TaskPool, schedule: Callable[[], T]) -> T:
+    """Call `schedule` on rank 0 while the other ranks serve it, and return its value on all ranks.
 
-    def run_tasks(self, source: TaskSource, stop: object, beat: Callable[[], None]) -> bool:
-        """Hand out the tasks of a source until it has none and all are done; say False if `stop`
-        became true before.
+    Every rank calls this.
 
-        :param beat: called some fifty times a second.
-        """
-        try:
-            return self._run_tasks(source, stop, beat)
-        except BaseException:
-            self.stop()
-            raise
-
-    def _run_tasks(self, source: TaskSource, stop: object, beat: Callable[[], None]) -> bool:
-        wait = _LONG if self._comm.size == 1 else 2 * _SHORT
-        while not stop:
-            while self.free > 0 and (task := source.next()) is not None:
-                self.submit(task)
-            if not self.busy:
-                return True
-            for task, value in self.collect(wait):
-                source.take(task, value)
-            beat()
-        self.stop()
-        for task, value in self.drain():
-            source.take(task, value)
-        return False
-
-    def drain(self) -> list[tuple[Any, Any]]:
-        """Return (task, value) of what ends within some seconds of a stop."""
-        found, until = [], time.monotonic() + _GRACE
-        while self._tasks and time.monotonic() < until:
-            found += self.collect(_SHORT)
-        return found
-
-    def _tell(self, tag: int, message: Any = None, source: int = ANY) -> None:
-        for rank in range(self._comm.size):
-            if rank not in (self._comm.rank, source):
-                self._comm.send(message, rank, tag)
-
-    def serve(self) -> None:
-        """Do tasks until the root lets this rank go."""
-        wait = _SHORT
-        while True:
-            moved = False
-            while (received := self._comm.poll()) is not None:
-                moved = True
-                _, tag, message = received
-                if tag == QUIT:
-                    return self._comm.flush()
-                self._handle(tag, message)
-            while (item := self._take(0 if moved else wait)) is not None:
-                moved = True
-                self._send(*item)
-            wait = _SHORT if moved else min(2 * wait, _LONG)
-
-    def _handle(self, tag: int, message: Any) -> None:
-        if tag == TASK:
-            self._todo.put(message)
-        elif tag == NEWS:
-            self._budget.apply_pauses(message)
-        elif tag == STOP:
-            self._stopped.set()
-
-    def _send(self, number: int, value: Any, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, RemetricsError):
-            raise error
-        self._comm.send((number, value, error, self._budget.new_pauses()), self._comm.root, RESULT)
-
-
-def schedule_on_rank_0(comm: Comm, pool: TaskPool, part: Callable[[], T]) -> T:
-    """Let the root do its part while the other ranks serve it; return its value, or raise its
-    error, on all of them."""
+    :param schedule: gives tasks to the pool.
+    :raises RemetricsError: the one that `schedule` raised, on every rank.
+    """
     if comm.rank != comm.root:
         pool.serve()
 
-    def led() -> T:
+    def schedule_and_quit() -> T:
         try:
-            return part()
+            return schedule()
         finally:
             pool.quit()
 
-    value: T = on_rank_0(comm, led)
+    value: T = on_rank_0(comm, schedule_and_quit)
     return value

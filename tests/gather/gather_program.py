@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpc_remetrics.files import publish
 from hpc_remetrics.gather.gather import gather
-from hpc_remetrics.mpi.comm import connect
+from hpc_remetrics.mpi.launch import connect
 
 if __name__ == "__main__":
     # The tests follow the calls on this very name.

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.mpi.comm import SerialComm, launched_rank, launched_size
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.mpi.launch import launched_rank, launched_size
 
 PROGRAM = """
 import sys
-from hpc_remetrics.mpi.comm import Backoff, connect
+from hpc_remetrics.mpi.comm import Backoff
+from hpc_remetrics.mpi.launch import connect
 from hpc_remetrics.mpi.collective import Collective, on_rank_0, collectively
 from hpc_remetrics.errors import UsageError
 
@@ -109,7 +111,8 @@ def test_the_serial_twin():
 
 def test_an_exception_that_nobody_caught_ends_every_rank():
     program = (
-        "from hpc_remetrics.mpi.comm import AbortOnError, connect\n"
+        "from hpc_remetrics.mpi.collective import AbortOnError\n"
+        "from hpc_remetrics.mpi.launch import connect\n"
         "comm = connect()\n"
         "with AbortOnError(comm):\n"
         "    if comm.rank == 1: raise RuntimeError('the fault')\n"
@@ -132,7 +135,7 @@ def test_what_the_launcher_says():
 def test_a_launcher_that_does_not_fit_the_library_is_named():
     """Four processes by the launcher's word, one by the library's: no silent fourfold run."""
     environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
-    code = "from hpc_remetrics.mpi.comm import connect; connect()"
+    code = "from hpc_remetrics.mpi.launch import connect; connect()"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
     )

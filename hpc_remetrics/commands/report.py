@@ -11,7 +11,7 @@ _EXAMPLES = """
 examples:
   hpc-remetrics report hub.h5
   hpc-remetrics report hub.h5 --html hub.html               one page with all figures, to hand on
-  hpc-remetrics report hub.h5 --json | jq .metrics.growth_spread
+  hpc-remetrics report hub.h5 --json | jq .metrics.growth_summary
 """
 
 

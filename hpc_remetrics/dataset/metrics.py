@@ -41,18 +41,18 @@ class Distribution:
     """
 
     name: str
-    of: str
+    population: str
     unit: str
     scale: str
     description: str
     count: int
     sum: float
     mean: float
-    least: float
+    min: float
     median: float
     p90: float
     p99: float
-    greatest: float
+    max: float
     probability: np.ndarray
     value: np.ndarray
     low: np.ndarray

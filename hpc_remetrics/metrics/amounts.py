@@ -41,8 +41,8 @@ def amounts(sums: Sums, whole: Whole) -> Sums:
     table = dict(sums)
     table["redundant_bytes"] = sums["bytes"] - sums["content_bytes"]
     table["mean_size"] = ratio(sums["bytes"], sums["files"])
-    table["dedup_count"] = ratio(sums["files"], sums["contents"])
-    table["dedup_capacity"] = ratio(sums["bytes"], sums["content_bytes"])
+    table["dedup_ratio_by_count"] = ratio(sums["files"], sums["contents"])
+    table["dedup_ratio_by_capacity"] = ratio(sums["bytes"], sums["content_bytes"])
     for name in ("files", "bytes", "redundant_bytes"):
         table[f"share_of_{name}"] = ratio(
             table[name], np.full(len(table[name]), getattr(whole, name))
@@ -110,6 +110,6 @@ def _names(texts: dict[tuple[int, int], bytes], sums: Sums, kind: int) -> dict[s
     flags = np.array([0] * len(numbers) + [1] * rest, np.uint8)
     return {
         "text": [*names, *[""] * rest],
-        "rest": flags,
+        "is_other": flags,
         **{name: values[rows] for name, values in found.items()},
     }

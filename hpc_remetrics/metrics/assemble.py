@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dataset.metrics_schema import HOW, SCENARIOS
+from ..dataset.metrics_schema import HIDDEN_BY, SCENARIOS
 from ..dataset.reader import Dataset
 from ..dataset.text_values import path_text
 from ..records import STATUSES
@@ -84,7 +84,7 @@ def assemble(inputs: Inputs, found: Found) -> Tables:
         "totals": {name: [value] for name, value in totals.items()},
         **found.distributions.tables(),
         **by_type(inputs.dataset, found.types),
-        "words": small_tables.words(inputs, found.kinds, images["CLS"]),
+        "value_counts": small_tables.value_counts(inputs, found.kinds, images["CLS"]),
         "top_layers": small_tables.top_layers(inputs),
         "top_contents": _top_contents(inputs.dataset, found),
         "top_paths": _top_paths(inputs.dataset, found.top_paths),
@@ -125,13 +125,13 @@ _LAYER_SUMS = (
 _IMAGE_SUMS = ("shared_files", "shared_bytes", "hidden_files", "hidden_bytes")
 _RATIOS = {
     "sharing_ratio": ("image_CLS", "CLS"),
-    "compression_FLS": ("FLS", "CLS"),
-    "compression_TLS": ("TLS", "CLS"),
-    "dedup_count": ("files", "contents"),
-    "dedup_capacity": ("FLS", "content_bytes"),
-    "unique_share": ("contents", "files"),
-    "shared_share": ("shared_files", "image_files"),
-    "hidden_share": ("hidden_bytes", "image_FLS"),
+    "compression_ratio_FLS": ("FLS", "CLS"),
+    "compression_ratio_TLS": ("TLS", "CLS"),
+    "dedup_ratio_by_count": ("files", "contents"),
+    "dedup_ratio_by_capacity": ("FLS", "content_bytes"),
+    "unique_file_share": ("contents", "files"),
+    "shared_file_share": ("shared_files", "image_files"),
+    "hidden_byte_share": ("hidden_bytes", "image_FLS"),
 }
 """Ratio of `totals` -> the totals whose quotient it is."""
 
@@ -152,16 +152,18 @@ def _totals(inputs: Inputs, found: Found, images: dict[str, np.ndarray]) -> dict
     totals |= {
         name: float(ratio(totals[part], totals[whole])) for name, (part, whole) in _RATIOS.items()
     }
-    totals["redundant_share"] = float(ratio(totals["FLS"] - totals["content_bytes"], totals["FLS"]))
+    totals["redundant_byte_share"] = float(
+        ratio(totals["FLS"] - totals["content_bytes"], totals["FLS"])
+    )
     return totals
 
 
 def _top_contents(dataset: Dataset, found: Found) -> dict[str, Any]:
     """Return `top_contents`: those with the most copies, then those with the most redundant
     bytes."""
-    rows = np.concatenate([found.top_contents["copies"], found.top_contents["bytes"]])
+    rows = np.concatenate([found.top_contents["copies"], found.top_contents["redundant_bytes"]])
     table: dict[str, Any] = {
-        "by": [by for by, contents in found.top_contents.items() for _ in contents]
+        "ranked_by": [by for by, contents in found.top_contents.items() for _ in contents]
     }
     table["content"] = rows
     for name in ("digest", "size", "copies", "layers", "images", "type"):
@@ -188,11 +190,11 @@ def _same_path(found: Found) -> dict[str, Any]:
     counts = found.same
     things = np.repeat([counts[:2, 0].sum(), counts[2:, 0].sum()], 2)
     return {
-        "what": [
+        "category": [
             "paths_one_content",
-            "paths_more_contents",
+            "paths_several_contents",
             "contents_one_path",
-            "contents_more_paths",
+            "contents_several_paths",
         ],
         "count": counts[:, 0],
         "files": counts[:, 1],
@@ -213,9 +215,9 @@ def _dedup_levels(found: Found) -> dict[str, Any]:
 
 
 def _how(found: Found, size: int) -> dict[str, Any]:
-    share = ratio(found.how[:, 1], np.full(len(HOW), size))
+    share = ratio(found.how[:, 1], np.full(len(HIDDEN_BY), size))
     return {
-        "how": list(HOW),
+        "cause": list(HIDDEN_BY),
         "files": found.how[:, 0],
         "bytes": found.how[:, 1],
         "share_of_bytes": share,
@@ -241,11 +243,11 @@ def _what_if(totals: dict[str, Any], found: Found) -> dict[str, Any]:
         totals["content_bytes"]
     )
     table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    base = [totals["image_CLS" if row["compressed"] else "image_FLS"] for row in rows]
+    base = [totals["image_CLS" if row["is_compressed"] else "image_FLS"] for row in rows]
     table["ratio"] = ratio(np.array(base), np.array(table["bytes"], float))
     return table | {"description": [SCENARIOS[name] for name in table["scenario"]]}
 
 
 def _exact(scenario: str, size: int, compressed: bool) -> dict[str, Any]:
-    row = {"scenario": scenario, "bytes": size, "low": size, "high": size}
-    return row | {"estimated": False, "sample": "", "compressed": compressed}
+    row = {"scenario": scenario, "bytes": size, "ci_low": size, "ci_high": size}
+    return row | {"is_estimated": False, "estimated_from": "", "is_compressed": compressed}

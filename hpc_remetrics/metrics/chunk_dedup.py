@@ -84,9 +84,9 @@ class Chunks:
         methods = list(_SIZES) if self.bytes and self.share else []
         return {
             "method": methods,
-            "mean_size": [_SIZES[method] for method in methods],
+            "target_size": [_SIZES[method] for method in methods],
             "chunks": [self.chunks[method] for method in methods],
-            "distinct": [self._whole(method, "distinct") for method in methods],
+            "distinct_chunks": [self._whole(method, "distinct") for method in methods],
             "bytes": [self.bytes for _ in methods],
             "distinct_bytes": [self._whole(method, "bytes") for method in methods],
         }
@@ -114,11 +114,11 @@ class Chunks:
         row = {
             "scenario": f"chunks_{method}",
             "bytes": found.bytes,
-            "low": found.low,
-            "high": found.high,
+            "ci_low": found.low,
+            "ci_high": found.high,
         }
         return row | {
-            "estimated": estimated,
-            "sample": text if estimated else "",
-            "compressed": False,
+            "is_estimated": estimated,
+            "estimated_from": text if estimated else "",
+            "is_compressed": False,
         }

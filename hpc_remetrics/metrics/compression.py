@@ -226,7 +226,7 @@ def samples(sums: np.ndarray) -> dict[str, list[Any]]:
         "level": [CODECS[codec][1] for codec in found],
         "contents": [one.sampled for one in found.values()],
         "bytes": [one.sampled_size for one in found.values()],
-        "compressed": [one.packed for one in found.values()],
+        "compressed_bytes": [one.packed for one in found.values()],
     }
 
 
@@ -245,8 +245,10 @@ def what_if_rows(sums: np.ndarray) -> list[dict[str, Any]]:
         row = {
             "scenario": f"file_dedup_{codec}",
             "bytes": found.bytes,
-            "low": found.low,
-            "high": found.high,
+            "ci_low": found.low,
+            "ci_high": found.high,
         }
-        rows.append(row | {"estimated": estimated, "sample": text, "compressed": True})
+        rows.append(
+            row | {"is_estimated": estimated, "estimated_from": text, "is_compressed": True}
+        )
     return rows

@@ -45,8 +45,8 @@ class Carriers:
             "content_bytes",
             "shared_files",
             "shared_bytes",
-            "alone_contents",
-            "alone_bytes",
+            "exclusive_contents",
+            "exclusive_bytes",
         )
         self.layers = {name: np.zeros(len(inputs.read), np.int64) for name in columns}
         amounts = ("files", "bytes", "contents", "content_bytes")
@@ -101,7 +101,9 @@ class Carriers:
         content, layer = _split(in_layers, _LAYER_BITS)
         self._add("layers", "contents", "content_bytes", layer, sizes[content])
         chosen = alone[content]
-        self._add("layers", "alone_contents", "alone_bytes", layer[chosen], sizes[content[chosen]])
+        self._add(
+            "layers", "exclusive_contents", "exclusive_bytes", layer[chosen], sizes[content[chosen]]
+        )
         starts = np.flatnonzero(np.diff(content, prepend=-1))
         self.growth.add(layer, starts, sizes[content[starts]])
         content, code = _split(in_names, _CODE_BITS)

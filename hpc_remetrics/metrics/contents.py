@@ -40,7 +40,7 @@ class ContentPass:
         self.tallies = {f"contents/{name}": Tally() for name in names} | {"files/size": Tally()}
         self.empty_files = 0
         self.sample, self.cuts = SampleTally(), CutTally()
-        self.top = {"copies": np.empty(0, TOP), "bytes": np.empty(0, TOP)}
+        self.top = {"copies": np.empty(0, TOP), "redundant_bytes": np.empty(0, TOP)}
 
     def run(self) -> None:
         for start, stop in self.inputs.my_blocks(self.inputs.contents):
@@ -66,7 +66,7 @@ class ContentPass:
             self.levels[level] += int(files.sum()), int((files * size).sum())
         self.empty_files += int(copies[size == 0].sum())
         rows = np.arange(start, start + len(size))
-        for by, keys in (("copies", copies - 1), ("bytes", (copies - 1) * size)):
+        for by, keys in (("copies", copies - 1), ("redundant_bytes", (copies - 1) * size)):
             more = _keyed(keys[keys > 0], rows[keys > 0])
             self.top[by] = top_contents(np.concatenate([self.top[by], more]))
 

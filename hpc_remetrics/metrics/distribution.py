@@ -203,7 +203,7 @@ class Distributions:
         points, bins = [len(one.quantiles) for one in found], [len(one.low) for one in found]
         table: dict[str, Any] = {
             "name": [kind.name for kind in kinds],
-            "of": [kind.of for kind in kinds],
+            "population": [kind.population for kind in kinds],
             "unit": [kind.unit for kind in kinds],
             "scale": [one.scale for one in found],
             "description": [kind.description for kind in kinds],
@@ -216,11 +216,11 @@ class Distributions:
             "bins": bins,
         }
         for name, share in {
-            "least": 0,
+            "min": 0,
             "median": 5000,
             "p90": 9000,
             "p99": 9900,
-            "greatest": 10000,
+            "max": 10000,
         }.items():
             table[name] = [one.at(share) for one in found]
         quantiles = {

@@ -77,8 +77,10 @@ def estimates(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, list[A
     if sample is not None:
         values = _by_repository(inputs, images)
         rows = [_total_row(sample, name, column) for name, column in values.items()]
-        rows.append(_ratio_row(sample, "hidden_share", values["hidden_bytes"], values["image_FLS"]))
-    names = ("name", "sample", "estimate", "low", "high", "method")
+        rows.append(
+            _ratio_row(sample, "hidden_byte_share", values["hidden_bytes"], values["image_FLS"])
+        )
+    names = ("name", "sample_value", "estimate", "ci_low", "ci_high", "method")
     return {name: [row[n] for row in rows] for n, name in enumerate(names)}
 
 

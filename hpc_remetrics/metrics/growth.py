@@ -81,8 +81,8 @@ class Growth:
             "bytes": np.concatenate(size),
             "content_bytes": np.cumsum(sizes, axis=1).reshape(-1),
         }
-        table["dedup_count"] = ratio(table["files"], table["contents"])
-        table["dedup_capacity"] = ratio(table["bytes"], table["content_bytes"])
+        table["dedup_ratio_by_count"] = ratio(table["files"], table["contents"])
+        table["dedup_ratio_by_capacity"] = ratio(table["bytes"], table["content_bytes"])
         return table
 
     def _summed(self, order: int, name: str) -> np.ndarray:
@@ -90,16 +90,15 @@ class Growth:
         return np.cumsum(summed_by(self.step[order, self._read], values, len(self.points)))
 
 
-def spread(table: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return `growth_spread`: at each number of layers what the orders say together."""
+def growth_summary(table: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return `growth_summary`: at each number of layers what the orders say together."""
     found: dict[str, Any] = {"layers": table["layers"].reshape(ORDERS, -1)[0]}
-    for short in ("count", "capacity"):
-        values = table[f"dedup_{short}"].reshape(ORDERS, -1)
-        found[f"{short}_mean"], found[f"{short}_deviation"] = (
-            values.mean(axis=0),
-            values.std(axis=0, ddof=1),
-        )
-        found[f"{short}_least"], found[f"{short}_greatest"] = values.min(axis=0), values.max(axis=0)
+    for name in ("dedup_ratio_by_count", "dedup_ratio_by_capacity"):
+        values = table[name].reshape(ORDERS, -1)
+        found[f"{name}_mean"] = values.mean(axis=0)
+        found[f"{name}_min"] = values.min(axis=0)
+        found[f"{name}_max"] = values.max(axis=0)
+        found[f"{name}_std"] = values.std(axis=0, ddof=1)
     return found
 
 

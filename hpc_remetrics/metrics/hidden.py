@@ -18,12 +18,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..dataset.metrics_schema import HOW
+from ..dataset.metrics_schema import HIDDEN_BY
 from .inputs import Inputs
 from .layer_index import LayerIndex
 from .sorting import distinct
 
-_NOT = len(HOW)
+_NOT = len(HIDDEN_BY)
 _NOTHING = np.empty(0, bool)
 _BLOCK = 64
 """Layers of a block on the stack."""
@@ -101,7 +101,7 @@ class Level:
 
     def _causes(self, upper: LayerIndex) -> np.ndarray:
         """Return how a layer above hides each name, `_NOT` if it does not; the first match of
-        `HOW`."""
+        `HIDDEN_BY`."""
         index = self.index
         causes = self._by_directory(upper)
         causes[matches(index.names, upper.whiteouts)] = _WHITEOUT

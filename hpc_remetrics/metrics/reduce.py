@@ -28,7 +28,7 @@ from .common_names import CommonNames
 from .content_join import Carriers
 from .contents import ContentPass, top_contents
 from .file_rows import FilePass
-from .growth import spread
+from .growth import growth_summary
 from .hidden import HiddenPass
 from .inputs import Inputs, combined
 from .path_join import PathPass, top_paths
@@ -100,7 +100,7 @@ def _files(inputs: Inputs, found: Found) -> None:
         growth = carriers.growth.table(*counted)
         found.tables |= {
             "growth": growth,
-            "growth_spread": spread(growth),
+            "growth_summary": growth_summary(growth),
             **by_name(texts, names, found.whole),
         }
 
@@ -110,6 +110,6 @@ def _hidden(inputs: Inputs, found: Found) -> None:
     part.run()
     found.hidden_of_images, found.how = combined(comm, part.images), combined(comm, part.how)
     least = combined(comm, part.least, np.minimum)
-    found.layers["hidden_least"] = np.where(least == _NONE, 0, least)
-    found.layers["hidden_most"] = combined(comm, part.most, np.maximum)
-    found.layers["hides_most"] = combined(comm, part.hides, np.maximum)
+    found.layers["hidden_bytes_min"] = np.where(least == _NONE, 0, least)
+    found.layers["hidden_bytes_max"] = combined(comm, part.most, np.maximum)
+    found.layers["hides_bytes_max"] = combined(comm, part.hides, np.maximum)

@@ -27,12 +27,12 @@ def take_layers(inputs: Inputs, into: Distributions, layers: dict[str, np.ndarra
         name: inputs.layer(name)[read]
         for name in ("CLS", "TLS", "FLS", "files", "directories", "depth", "images")
     }
-    values["hidden_most"] = layers["hidden_most"][read]
+    values["hidden_bytes_max"] = layers["hidden_bytes_max"][read]
     values["FLS_CLS"], values["TLS_CLS"] = (
         ratio(values["FLS"], values["CLS"]),
         ratio(values["TLS"], values["CLS"]),
     )
-    values["dedup_count"] = ratio(values["files"], layers["contents"][read])
+    values["dedup_ratio_by_count"] = ratio(values["files"], layers["contents"][read])
     _take_all(into, "layers", values)
 
 
@@ -49,9 +49,9 @@ def take_images(inputs: Inputs, into: Distributions, images: dict[str, np.ndarra
         ratio(values["FLS"], values["CLS"]),
         ratio(values["TLS"], values["CLS"]),
     )
-    values["shared_files"] = ratio(images["shared_files"], images["files"])
-    values["shared_bytes"] = ratio(images["shared_bytes"], images["FLS"])
-    values["hidden_share"] = ratio(images["hidden_bytes"], images["FLS"])
+    values["shared_file_share"] = ratio(images["shared_files"], images["files"])
+    values["shared_byte_share"] = ratio(images["shared_bytes"], images["FLS"])
+    values["hidden_byte_share"] = ratio(images["hidden_bytes"], images["FLS"])
     _take_all(into, "images", values)
 
 
@@ -78,8 +78,8 @@ def images_of_repositories(inputs: Inputs) -> np.ndarray:
     )
 
 
-def words(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
-    """Return `words`.
+def value_counts(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
+    """Return `value_counts`.
 
     :param kinds: entries of each kind.
     """
@@ -96,16 +96,17 @@ def words(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str,
             for name in ("manifest_type", "platform")
         ),
         *(_counted(name, data.failures.readable(name), None) for name in ("stage", "cause")),
-        _counted("skipped", data.skipped.readable("cause"), np.maximum(data.skipped["size"], 0)),
+        _counted("skip_cause", data.skipped.readable("cause"), np.maximum(data.skipped["size"], 0)),
     ]
     rows = [row for part in parts for row in sorted(part, key=lambda row: (-row[2], row[1]))]
     return {
-        name: [row[n] for row in rows] for n, name in enumerate(("what", "word", "count", "bytes"))
+        name: [row[n] for row in rows]
+        for n, name in enumerate(("variable", "value", "count", "bytes"))
     }
 
 
 Word = tuple[str, str, int, int]
-"""A row of `words`."""
+"""A row of `value_counts`."""
 
 
 def _of_notes(notes: np.ndarray, cls: np.ndarray) -> list[Word]:
@@ -175,7 +176,7 @@ def top_hidden(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:
     columns = {name: images[name][rows] for name in ("FLS", "hidden_files", "hidden_bytes")}
     share = ratio(columns["hidden_bytes"], columns["FLS"])
     names = inputs.dataset.images.readable("name")[rows].tolist()
-    return {"image": rows, "name": names, **columns, "hidden_share": share}
+    return {"image": rows, "name": names, **columns, "hidden_byte_share": share}
 
 
 def pulls(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def pulls(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:
     pulled = np.array([float((weight * images[name]).sum()) for name in names])
     base = np.array([0, 1, 1, 1])
     return {
-        "what": names,
+        "quantity": names,
         "bytes": plain.astype(np.int64),
         "share": ratio(plain, plain[base]),
         "pulled_bytes": pulled,

@@ -24,10 +24,10 @@ _NAMES = {
     "FLS": "bytes of files",
     "content_bytes": "each content once",
     "sharing_ratio": "layer sharing",
-    "compression_FLS": "FLS / CLS",
-    "compression_TLS": "TLS / CLS",
-    "dedup_count": "dedup, count",
-    "dedup_capacity": "dedup, capacity",
+    "compression_ratio_FLS": "FLS / CLS",
+    "compression_ratio_TLS": "TLS / CLS",
+    "dedup_ratio_by_count": "dedup, count",
+    "dedup_ratio_by_capacity": "dedup, capacity",
 }
 
 

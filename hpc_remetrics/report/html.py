@@ -38,13 +38,13 @@ _SUMMARY = (
     ("contents", "distinct contents"),
     ("content_bytes", "bytes of each content once"),
     ("sharing_ratio", "times less by layer sharing"),
-    ("compression_FLS", "compression ratio FLS / CLS"),
-    ("dedup_count", "deduplication ratio by count"),
-    ("dedup_capacity", "deduplication ratio by capacity"),
-    ("unique_share", "distinct contents, of files"),
-    ("redundant_share", "redundant, of bytes"),
-    ("shared_share", "files that are in other images too"),
-    ("hidden_share", "hidden, of all images' bytes"),
+    ("compression_ratio_FLS", "compression ratio FLS / CLS"),
+    ("dedup_ratio_by_count", "deduplication ratio by count"),
+    ("dedup_ratio_by_capacity", "deduplication ratio by capacity"),
+    ("unique_file_share", "distinct contents, of files"),
+    ("redundant_byte_share", "redundant, of bytes"),
+    ("shared_file_share", "files that are in other images too"),
+    ("hidden_byte_share", "hidden, of all images' bytes"),
 )
 """Columns of the totals, and how they are called on the page."""
 
@@ -136,7 +136,7 @@ def _figure(figure: Figure, numbers: Numbers) -> str:
 def _distributions(figure: Figure, numbers: Numbers) -> str:
     if not figure.distributions:
         return ""
-    names = ("least", "median", "mean", "p90", "p99", "greatest")
+    names = ("min", "median", "mean", "p90", "p99", "max")
     rows = []
     for name in figure.distributions:
         one = numbers.metrics.distribution(name)
@@ -171,13 +171,13 @@ def _metrics(name: str, table: Table) -> str:
 
 
 def _failures(numbers: Numbers) -> str:
-    words = numbers.metrics["words"]
+    counts = numbers.metrics["value_counts"]
     rows = [
         (f"{what}: {word}", f"{count:,}")
         for what, word, count in zip(
-            words.readable("what"), words.readable("word"), words["count"], strict=True
+            counts.readable("variable"), counts.readable("value"), counts["count"], strict=True
         )
-        if what in ("status", "cause", "stage", "skipped", "notes")
+        if what in ("status", "cause", "stage", "skip_cause", "notes")
     ]
     text = "Layers by how they ended; causes and stages of failed and partial ones; what images hold besides layers."
     return f"<p>{text}</p>{_table(('', 'number'), rows)}"

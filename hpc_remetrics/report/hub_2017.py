@@ -55,7 +55,9 @@ DISTRIBUTIONS: dict[str, tuple[Reference, ...]] = {
         Reference("90 % under 18", 18, 0.9),
         Reference("most: 120", 120, 1.0),
     ),
-    "images/shared_files": (Reference("90 % of images: over 99.4 % of their files", 0.994, 0.1),),
+    "images/shared_file_share": (
+        Reference("90 % of images: over 99.4 % of their files", 0.994, 0.1),
+    ),
     "contents/copies": (
         Reference("most repeated content: 53,654,306 copies", 53_654_306, 1.0, CODE),
     ),
@@ -68,8 +70,8 @@ TOTALS: dict[str, Reference] = {
     "files": Reference("5.28 G", 5.28e9),
     "CLS": Reference("47 TB", 47e12),
     "TLS": Reference("167 TB", 167e12),
-    "unique_share": Reference("3 %", 0.03),
-    "redundant_share": Reference("85.69 %", 0.8569),
+    "unique_file_share": Reference("3 %", 0.03),
+    "redundant_byte_share": Reference("85.69 %", 0.8569),
 }
 """By column of the totals."""
 

@@ -41,10 +41,10 @@ def _spread(metrics: Metrics) -> list[str]:
         if one.count:
             values = "".join(
                 f"{number(value, one.unit):>13}"
-                for value in (one.median, one.p90, one.p99, one.greatest)
+                for value in (one.median, one.p90, one.p99, one.max)
             )
             lines.append(f"  {text:<24}{values}")
-    heads = "".join(f"{head:>13}" for head in ("median", "90 %", "99 %", "greatest"))
+    heads = "".join(f"{head:>13}" for head in ("median", "90 %", "99 %", "max"))
     return ["", f"{'spread':<26}{heads}", *lines] if lines else []
 
 
@@ -54,10 +54,10 @@ def _shares(metrics: Metrics) -> list[str]:
     if not totals["files"]:
         return []
     texts = {
-        "shared_share": "of images' files are in another image too",
-        "hidden_share": "of images' bytes are hidden by a later layer",
-        "unique_share": "of files are distinct contents",
-        "redundant_share": "of bytes are redundant",
+        "shared_file_share": "of images' files are in another image too",
+        "hidden_byte_share": "of images' bytes are hidden by a later layer",
+        "unique_file_share": "of files are distinct contents",
+        "redundant_byte_share": "of bytes are redundant",
     }
     lines = ["", "shares"]
     lines += [
@@ -80,7 +80,7 @@ def _shares(metrics: Metrics) -> list[str]:
     return lines
 
 
-_STORED = ("bytes", "ratio", "estimated", "low", "high")
+_STORED = ("bytes", "ratio", "is_estimated", "ci_low", "ci_high")
 
 
 def _interval(low: float, high: float) -> str:

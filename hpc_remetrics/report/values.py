@@ -17,9 +17,9 @@ def shown(value: Any, column: Column) -> str:
 
     >>> from hpc_remetrics.dataset.metrics_schema import METRICS
     >>> columns = METRICS["totals"].columns
-    >>> shown(1_250_000, columns["CLS"]), shown(0.25, columns["unique_share"]), shown(1234, columns["files"])
+    >>> shown(1_250_000, columns["CLS"]), shown(0.25, columns["unique_file_share"]), shown(1234, columns["files"])
     ('1.25 MB', '25 %', '1,234')
-    >>> shown(float("nan"), columns["dedup_count"])
+    >>> shown(float("nan"), columns["dedup_ratio_by_count"])
     '–'
     """
     if isinstance(value, str):

@@ -233,10 +233,10 @@ def _sums(dataset: Dataset, contents: Amount) -> dict[str, float]:
         "FLS": FLS,
         "content_bytes": contents.bytes,
         "sharing_ratio": _ratio(without_sharing, CLS),
-        "compression_FLS": _ratio(FLS, CLS),
-        "compression_TLS": _ratio(TLS, CLS),
-        "dedup_count": _ratio(files, contents.count),
-        "dedup_capacity": _ratio(FLS, contents.bytes),
+        "compression_ratio_FLS": _ratio(FLS, CLS),
+        "compression_ratio_TLS": _ratio(TLS, CLS),
+        "dedup_ratio_by_count": _ratio(files, contents.count),
+        "dedup_ratio_by_capacity": _ratio(FLS, contents.bytes),
     }
 
 

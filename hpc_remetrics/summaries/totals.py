@@ -117,12 +117,12 @@ def _words(table: Table, name: str) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _known_words(metrics: Metrics, what: str) -> dict[str, int]:
+def _known_words(metrics: Metrics, variable: str) -> dict[str, int]:
     """Return the same from the metrics."""
-    table = metrics["words"]
-    chosen = table.readable("what") == what
+    table = metrics["value_counts"]
+    chosen = table.readable("variable") == variable
     found = dict(
-        zip(table.readable("word")[chosen].tolist(), table["count"][chosen].tolist(), strict=True)
+        zip(table.readable("value")[chosen].tolist(), table["count"][chosen].tolist(), strict=True)
     )
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 

@@ -53,7 +53,7 @@ def test_against_sets(odd, other, monkeypatch, chunk, turned):
             for moved in found.types:
                 assert moved.bytes[n] == sums.get(moved.name, 0)
             assert found.numbers["FLS"][n] == sum(sums.values())
-            assert found.numbers["dedup_count"][n] == data.layers["files"].sum() / len(
+            assert found.numbers["dedup_ratio_by_count"][n] == data.layers["files"].sum() / len(
                 data.contents
             )
         for level in (found.types, found.groups, found.classes):

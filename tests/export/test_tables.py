@@ -195,7 +195,7 @@ def test_metrics_are_tables_too(dataset, exported, form):
     }
     folder = exported / form / "metrics"
     assert {path.stem for path in folder.iterdir()} == set(dataset.metrics.tables)
-    for name in ("growth_spread", "totals"):
+    for name in ("growth_summary", "totals"):
         frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
         for column in table.columns:
             assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (

@@ -167,5 +167,5 @@ def same_path(files: list[Entry]) -> dict[str, tuple[int, int]]:
         one = [key for key, count in counts.items() if count == 1]
         more = [key for key, count in counts.items() if count > 1]
         found[what.format("one")] = len(one), sum(times[key] for key in one)
-        found[what.format("more") + "s"] = len(more), sum(times[key] for key in more)
+        found[what.format("several") + "s"] = len(more), sum(times[key] for key in more)
     return found

@@ -73,13 +73,13 @@ def test_totals(sql, dataset):
     assert {name: totals[name] for name in want} == {
         name: int(value) for name, value in want.items()
     }
-    assert totals["dedup_count"] == files / contents and totals["dedup_capacity"] == int(
-        size
-    ) / int(content_bytes)
+    assert totals["dedup_ratio_by_count"] == files / contents and totals[
+        "dedup_ratio_by_capacity"
+    ] == int(size) / int(content_bytes)
     assert totals["sharing_ratio"] == int(want["image_CLS"]) / int(want["CLS"])
-    assert totals["redundant_share"] == (int(size) - int(content_bytes)) / int(size)
-    assert totals["unique_share"] == contents / files
-    assert totals["compression_FLS"] == int(size) / int(want["CLS"])
+    assert totals["redundant_byte_share"] == (int(size) - int(content_bytes)) / int(size)
+    assert totals["unique_file_share"] == contents / files
+    assert totals["compression_ratio_FLS"] == int(size) / int(want["CLS"])
 
 
 @pytest.mark.parametrize("table", ["classes", "groups", "types"])
@@ -111,9 +111,12 @@ def check_amounts(dataset, table):
     redundant = totals["FLS"] - totals["content_bytes"]
     for row in table.frame().itertuples():
         assert row.redundant_bytes == row.bytes - row.content_bytes
-        pairs = {"mean_size": (row.bytes, row.files), "dedup_count": (row.files, row.contents)}
+        pairs = {
+            "mean_size": (row.bytes, row.files),
+            "dedup_ratio_by_count": (row.files, row.contents),
+        }
         pairs |= {
-            "dedup_capacity": (row.bytes, row.content_bytes),
+            "dedup_ratio_by_capacity": (row.bytes, row.content_bytes),
             "share_of_files": (row.files, totals["files"]),
         }
         pairs |= {"share_of_bytes": (row.bytes, totals["FLS"])}
@@ -131,7 +134,7 @@ def test_extensions(sql, dataset):
         ordered(rows(table, "extension", "files", "contents", "bytes", "content_bytes"))
     ) == amounts(sql, key)
     assert table["files"].sum() == dataset.metrics.totals["files"]
-    assert not table["rest"].any() and (np.diff(table["files"]) <= 0).all()
+    assert not table["is_other"].any() and (np.diff(table["files"]) <= 0).all()
     check_amounts(dataset, table)
 
 
@@ -143,7 +146,9 @@ def ordered(rows: list[tuple]) -> list[tuple]:
 def test_directories(sql, dataset, depth):
     want = amounts(sql, f"array_to_string(parts[:-2][:{depth}], '/')")
     table = dataset.metrics["directories"]
-    every = rows(table, "depth", "rest", "directory", "files", "contents", "bytes", "content_bytes")
+    every = rows(
+        table, "depth", "is_other", "directory", "files", "contents", "bytes", "content_bytes"
+    )
     mine = [row for row in every if row[0] == depth]
     named = dict(ordered([row[2:] for row in mine if not row[1]]))
     assert named == {name: want[name] for name in named}
@@ -168,11 +173,11 @@ def test_same_path(sql, dataset):
             select count(*) filter (n = 1), coalesce(sum(files) filter (n = 1), 0),
                    count(*) filter (n > 1), coalesce(sum(files) filter (n > 1), 0) from counted
         """)
-        want[what.format("one")], want[what.format("more") + "s"] = (
+        want[what.format("one")], want[what.format("several") + "s"] = (
             (one, int(at_one)),
             (more, int(at_more)),
         )
-    got = rows(dataset.metrics["same_path"], "what", "count", "files")
+    got = rows(dataset.metrics["same_path"], "category", "count", "files")
     assert {what: (count, files) for what, count, files in got} == want
     assert sum(files for _, _, files in got) == 2 * dataset.metrics.totals["files"]
 
@@ -214,8 +219,8 @@ def test_layers(sql, dataset):
         "content_bytes",
         "shared_files",
         "shared_bytes",
-        "alone_contents",
-        "alone_bytes",
+        "exclusive_contents",
+        "exclusive_bytes",
     )
     got = rows(dataset.metrics["layers"], *names)
     assert got == [want.get(layer, (0,) * 6) for layer in range(len(got))]
@@ -253,7 +258,7 @@ def test_words(sql, dataset):
         )
     got = [
         row
-        for row in rows(dataset.metrics["words"], "what", "word", "count", "bytes")
+        for row in rows(dataset.metrics["value_counts"], "variable", "value", "count", "bytes")
         if row[0] != "notes"
     ]
     assert sorted(got) == sorted((what, word, count, int(size)) for what, word, count, size in want)
@@ -261,7 +266,7 @@ def test_words(sql, dataset):
 
 def test_top_lists(sql, dataset):
     metrics = dataset.metrics
-    for by, order in (("copies", "copies"), ("bytes", "(copies - 1) * size")):
+    for by, order in (("copies", "copies"), ("redundant_bytes", "(copies - 1) * size")):
         want = sql(f"""
             select content, size, copies, layers, images, (copies - 1) * size, path from (
                 select content, any_value(size) as size, count(*) as copies, count(distinct layer) as layers,
@@ -269,7 +274,7 @@ def test_top_lists(sql, dataset):
             ) join {IMAGES_OF} using (content) where copies > 1 order by {order} desc, content limit 100
         """)
         names = ("content", "size", "copies", "layers", "images", "redundant_bytes", "path")
-        got = rows(metrics["top_contents"], "by", *names)
+        got = rows(metrics["top_contents"], "ranked_by", *names)
         assert [row[1:] for row in got if row[0] == by] == want
     want = sql("""
         select any_value(path), count(distinct content) as contents, count(*) as files from files group by path
@@ -326,7 +331,7 @@ VALUES = {
     "layers/directories": "select directories from layers",
     "layers/depth": "select max(len(string_split(path, '/'))) from entries group by layer",
     "layers/images": "select count(distinct image) from pairs group by layer",
-    "layers/dedup_count": "select count(*) / count(distinct content) from files group by layer",
+    "layers/dedup_ratio_by_count": "select count(*) / count(distinct content) from files group by layer",
     "images/CLS": "select sum(CLS) from pairs join layers using (layer) group by image",
     "images/TLS": "select sum(TLS) from pairs join layers using (layer) group by image",
     "images/FLS": "select sum(FLS) from pairs join layers using (layer) group by image",
@@ -335,9 +340,9 @@ VALUES = {
     "images/layers": "select count(*) from pairs group by image",
     "images/files": "select count(*) from pairs join files using (layer) group by image",
     "images/directories": "select sum(directories) from pairs join layers using (layer) group by image",
-    "images/shared_files": f"""select (count(*) filter (images > 1)) / count(*) from pairs join files using (layer)
+    "images/shared_file_share": f"""select (count(*) filter (images > 1)) / count(*) from pairs join files using (layer)
         join {IMAGES_OF} using (content) group by image""",
-    "images/shared_bytes": f"""select coalesce(sum(size) filter (images > 1), 0) / sum(size) from pairs
+    "images/shared_byte_share": f"""select coalesce(sum(size) filter (images > 1), 0) / sum(size) from pairs
         join files using (layer) join {IMAGES_OF} using (content) group by image""",
     "repositories/images": "select count(*) from images group by repository",
     "repositories/pulls": "select 1 where false",
@@ -366,7 +371,7 @@ def test_distributions(sql, dataset, name):
         return
     ranks = [max(math.ceil(Fraction(int(p), 10000) * len(values)), 1) for p in PROBABILITIES]
     assert found.value.tolist() == [values[rank - 1] for rank in ranks]
-    assert (found.least, found.greatest) == (values[0], values[-1])
+    assert (found.min, found.max) == (values[0], values[-1])
     assert [found.median, found.p90] == [
         values[math.ceil(share * len(values) / 10) - 1] for share in (5, 9)
     ]
@@ -388,9 +393,9 @@ def check_bins(found, values):
 
 
 HIDDEN = {
-    "layers/hidden_most": lambda data: data.metrics["layers"]["hidden_most"].tolist(),
+    "layers/hidden_bytes_max": lambda data: data.metrics["layers"]["hidden_bytes_max"].tolist(),
     "images/hidden_bytes": lambda data: data.metrics["images"]["hidden_bytes"].tolist(),
-    "images/hidden_share": lambda data: (
+    "images/hidden_byte_share": lambda data: (
         data.metrics["images"]["hidden_bytes"] / data.metrics["images"]["FLS"]
     ).tolist(),
 }
@@ -401,7 +406,13 @@ def test_what_if(sql, dataset):
     totals = dataset.metrics.totals
     names = ("image_CLS", "CLS", "image_FLS", "FLS", "content_bytes")
     got = rows(
-        dataset.metrics["what_if"], "scenario", "bytes", "ratio", "low", "high", "estimated"
+        dataset.metrics["what_if"],
+        "scenario",
+        "bytes",
+        "ratio",
+        "ci_low",
+        "ci_high",
+        "is_estimated",
     )[:5]
     assert [row[1] for row in got] == [totals[name] for name in names]
     assert [row[2] for row in got] == [

@@ -106,7 +106,10 @@ def check_hidden(made, dataset):
     assert table["bytes"].tolist() == [how[n] for n in range(4)]
     assert table["files"].tolist() == [how[n, "files"] for n in range(4)]
     for place in row:
-        got = [int(layers[name][place]) for name in ("hidden_least", "hidden_most", "hides_most")]
+        got = [
+            int(layers[name][place])
+            for name in ("hidden_bytes_min", "hidden_bytes_max", "hides_bytes_max")
+        ]
         assert got == [least.get(place, 0), most[place], hides[place]]
 
 
@@ -119,16 +122,20 @@ def check_growth(made, dataset):
     names = ("order", "layers", "files", "contents", "bytes", "content_bytes")
     got = list(zip(*(table[name].tolist() for name in names), strict=True))
     assert got == brute.growth(by_row, orders, list(range(1, len(row) + 1)))
-    spread = dataset.metrics["growth_spread"]
+    spread = dataset.metrics["growth_summary"]
     counts = defaultdict(list)
     for _, layers, files, contents, _, _ in got:
         counts[layers].append(files / contents if contents else np.nan)
     for at, layers in enumerate(spread["layers"].tolist()):
-        np.testing.assert_allclose(spread["count_mean"][at], np.mean(counts[layers]), rtol=1e-12)
         np.testing.assert_allclose(
-            spread["count_deviation"][at], np.std(counts[layers], ddof=1), atol=1e-12
+            spread["dedup_ratio_by_count_mean"][at], np.mean(counts[layers]), rtol=1e-12
         )
-        np.testing.assert_array_equal(spread["count_least"][at], np.min(counts[layers]))
+        np.testing.assert_allclose(
+            spread["dedup_ratio_by_count_std"][at], np.std(counts[layers], ddof=1), atol=1e-12
+        )
+        np.testing.assert_array_equal(
+            spread["dedup_ratio_by_count_min"][at], np.min(counts[layers])
+        )
 
 
 def check_files(made, dataset):
@@ -146,7 +153,7 @@ def check_files(made, dataset):
         assert len(rows) == len(want)
     table = metrics["same_path"]
     got = zip(
-        table.readable("what").tolist(),
+        table.readable("category").tolist(),
         table["count"].tolist(),
         table["files"].tolist(),
         strict=True,
@@ -186,5 +193,5 @@ def check_layers(made, dataset):
             "shared_files": len(shared),
         }
         want |= {"shared_bytes": sum(entry.size for entry in shared)}
-        want |= {"alone_contents": len(alone), "alone_bytes": sum(alone.values())}
+        want |= {"exclusive_contents": len(alone), "exclusive_bytes": sum(alone.values())}
         assert {name: int(table[name][row[number]]) for name in want} == want

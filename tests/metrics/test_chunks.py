@@ -122,7 +122,7 @@ def test_every_distinct_chunk_once(made, cut):
             assert list(zip(mine["fingerprint"], mine["size"], strict=True)) == sorted(set(want))
             size = sum(size for _, size in set(want))
             row, what = table.loc[method], scenario(dataset, f"chunks_{method}")
-            assert (row["chunks"], row["distinct"], row["distinct_bytes"]) == (
+            assert (row["chunks"], row["distinct_chunks"], row["distinct_bytes"]) == (
                 len(want),
                 len(set(want)),
                 size,
@@ -132,10 +132,12 @@ def test_every_distinct_chunk_once(made, cut):
                 == sum(map(len, contents.values()))
                 == dataset.metrics.totals["content_bytes"]
             )
-            assert what["bytes"] == what["low"] == what["high"] == size < row["bytes"]
-            assert what["estimated"] == what["compressed"] == 0 and what["sample"] == ""
+            assert what["bytes"] == what["ci_low"] == what["ci_high"] == size < row["bytes"]
+            assert (
+                what["is_estimated"] == what["is_compressed"] == 0 and what["estimated_from"] == ""
+            )
             assert what["ratio"] == dataset.metrics.totals["image_FLS"] / size
-        assert table["mean_size"].tolist() == [4096, 8192]
+        assert table["target_size"].tolist() == [4096, 8192]
         # A byte in front moves all pages, and only the first cut.
         assert table.loc["cdc", "distinct_bytes"] < table.loc["fixed", "distinct_bytes"] - (1 << 20)
 
@@ -218,10 +220,12 @@ def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
         assert (table[["chunks", "bytes"]] == exact[["chunks", "bytes"]]).all(axis=None)
         for method, kept in want.groupby("method", observed=True):
             row = scenario(part, f"chunks_{method}")
-            assert row["bytes"] == 4 * kept["size"].sum() and row["estimated"] == 1
+            assert row["bytes"] == 4 * kept["size"].sum() and row["is_estimated"] == 1
             half = 1.959963984540054 * math.sqrt(12 * (kept["size"].astype(int) ** 2).sum())
-            assert math.isclose(row["high"] - row["bytes"], half) and row["low"] < row["bytes"]
-            assert f"{len(kept):,} distinct chunks, 1/4 of all" in row["sample"]
+            assert (
+                math.isclose(row["ci_high"] - row["bytes"], half) and row["ci_low"] < row["bytes"]
+            )
+            assert f"{len(kept):,} distinct chunks, 1/4 of all" in row["estimated_from"]
 
 
 def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
@@ -260,7 +264,10 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
         json.loads(line)
         for line in (runs.folder / "json/metrics/chunks.json").read_text().splitlines()
     ]
-    assert sorted((row["method"], row["distinct"], row["distinct_bytes"]) for row in rows) == found
+    assert (
+        sorted((row["method"], row["distinct_chunks"], row["distinct_bytes"]) for row in rows)
+        == found
+    )
     assert [row["chunks"] for row in rows] == [int(cuts[1]), int(cuts[0])] and rows[0][
         "bytes"
     ] == int(cuts[2])
@@ -332,7 +339,7 @@ def test_intervals_of_a_share_have_the_truth():
 
 def test_a_share_that_keeps_no_chunk_tells_nothing():
     found = Chunks(np.array([100, 1, 1]), np.zeros((3, 2), int), Fraction(1, 10**9))
-    assert found.what_if_rows(100) == [] and found.table()["distinct"] == [0, 0]
+    assert found.what_if_rows(100) == [] and found.table()["distinct_chunks"] == [0, 0]
 
 
 def test_a_missing_package_is_said_before_anything_starts(tmp_path):

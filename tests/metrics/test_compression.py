@@ -123,10 +123,14 @@ def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
         for codec, size in want.items():
             row = scenario(dataset, f"file_dedup_{codec}")
             assert dataset.contents[codec].sum() == size
-            assert row["bytes"] == row["low"] == row["high"] == size
-            assert row["estimated"] == 0 and row["sample"] == "" and row["compressed"] == 1
+            assert row["bytes"] == row["ci_low"] == row["ci_high"] == size
+            assert (
+                row["is_estimated"] == 0
+                and row["estimated_from"] == ""
+                and row["is_compressed"] == 1
+            )
             assert row["ratio"] == totals["image_CLS"] / size
-            assert samples.loc[codec, ["contents", "bytes", "compressed"]].tolist() == [
+            assert samples.loc[codec, ["contents", "bytes", "compressed_bytes"]].tolist() == [
                 len(contents),
                 totals["content_bytes"],
                 size,
@@ -165,8 +169,8 @@ def test_a_sample_is_drawn_by_digest(half, whole):
         for codec in ("gzip", "zstd"):
             assert (half.contents[codec][chosen] == all_of_them.contents[codec][chosen]).all()
             row = scenario(half, f"file_dedup_{codec}")
-            assert row["low"] < row["bytes"] < row["high"] and row["estimated"] == 1
-            assert f"{chosen.sum():,} of {len(chosen):,} contents" in row["sample"]
+            assert row["ci_low"] < row["bytes"] < row["ci_high"] and row["is_estimated"] == 1
+            assert f"{chosen.sum():,} of {len(chosen):,} contents" in row["estimated_from"]
 
 
 @pytest.mark.slow
@@ -284,11 +288,11 @@ def test_the_estimate_is_told_drawn_and_exported(made, half):
         json.loads(line)
         for line in (runs.folder / "json/metrics/what_if.json").read_text().splitlines()
     ]
-    assert {row["scenario"] for row in rows if row["estimated"]} == {
+    assert {row["scenario"] for row in rows if row["is_estimated"]} == {
         "file_dedup_gzip",
         "file_dedup_zstd",
     }
-    assert all(row["low"] < row["bytes"] < row["high"] for row in rows if row["estimated"])
+    assert all(row["ci_low"] < row["bytes"] < row["ci_high"] for row in rows if row["is_estimated"])
 
 
 def tally_of(size: np.ndarray, packed: np.ndarray, chosen: np.ndarray) -> list[Stratum]:

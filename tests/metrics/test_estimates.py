@@ -68,22 +68,29 @@ def test_estimates_of_a_dataset(sampled):
         sum(entry.size for layer in image for entry in made.layers[layer]) for image in made.images
     ]
     row = table.loc["image_FLS"]
-    assert row["sample"] == dataset.metrics.totals["image_FLS"] == sum(sizes)
+    assert row["sample_value"] == dataset.metrics.totals["image_FLS"] == sum(sizes)
     assert row["estimate"] == 25 * sum(sizes[:4]) + sum(sizes[4:])
     deviation = math.sqrt(125**2 * (1 - 5 / 125) * statistics.variance([*sizes[:4], 0]) / 5)
-    assert math.isclose(row["high"] - row["estimate"], 1.959963984540054 * deviation)
-    assert row["low"] == max(row["estimate"] - 1.959963984540054 * deviation, sum(sizes))
+    assert math.isclose(row["ci_high"] - row["estimate"], 1.959963984540054 * deviation)
+    assert row["ci_low"] == max(row["estimate"] - 1.959963984540054 * deviation, sum(sizes))
     assert table.loc["repositories", "estimate"] == 25 * 4 + 2
     hidden = dataset.metrics["images"]["hidden_bytes"].tolist()
     assert hidden[0] > 0
     share = 25 * hidden[0] / row["estimate"]
-    assert math.isclose(table.loc["hidden_share", "estimate"], share)
-    assert table.loc["hidden_share", "low"] <= share <= table.loc["hidden_share", "high"]
+    assert math.isclose(table.loc["hidden_byte_share", "estimate"], share)
+    assert (
+        table.loc["hidden_byte_share", "ci_low"]
+        <= share
+        <= table.loc["hidden_byte_share", "ci_high"]
+    )
 
 
 def test_pulls_weigh_images(sampled):
     _, dataset = sampled
-    table, images = dataset.metrics["pulls"].frame().set_index("what"), dataset.metrics["images"]
+    table, images = (
+        dataset.metrics["pulls"].frame().set_index("quantity"),
+        dataset.metrics["images"],
+    )
     pulls = np.array([10] * 4 + [10**6] * 2)
     for name in ("CLS", "FLS", "shared_bytes", "hidden_bytes"):
         assert table.loc[name, "bytes"] == images[name].sum()

@@ -113,8 +113,8 @@ def test_what_is_hidden_adds_up(dataset):
     for name in ("files", "bytes"):
         assert metrics["hidden"][name].sum() == metrics.totals[f"hidden_{name}"]
     layers = metrics["layers"]
-    assert (layers["hidden_least"] <= layers["hidden_most"]).all()
-    assert (layers["hidden_most"] <= dataset.layers["FLS"]).all()
+    assert (layers["hidden_bytes_min"] <= layers["hidden_bytes_max"]).all()
+    assert (layers["hidden_bytes_max"] <= dataset.layers["FLS"]).all()
     top = metrics["top_hidden"]
     images = metrics["images"]
     assert (

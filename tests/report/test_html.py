@@ -142,7 +142,7 @@ def test_json_has_every_number(runs, datasets):
         one = metrics.distribution("images/CLS")
         assert got["distributions"]["images/CLS"]["value"] == one.value.tolist()
         assert [row["bytes"] for row in got["classes"]] == metrics["classes"]["bytes"].tolist()
-    assert found["empty"]["metrics"]["totals"]["dedup_count"] is None
+    assert found["empty"]["metrics"]["totals"]["dedup_ratio_by_count"] is None
 
 
 def test_a_dataset_without_metrics_says_how_to_get_them(runs, datasets):

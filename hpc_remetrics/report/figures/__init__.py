@@ -114,7 +114,7 @@ _ALL = (
         "and which compression (by their first bytes).",
         of_images.kinds,
         4.6,
-        tables=("words",),
+        tables=("value_counts",),
     ),
     Figure(
         8,
@@ -154,7 +154,7 @@ _ALL = (
         "by class, and the kinds of entries. At most twelve rows are drawn.",
         of_files.types,
         9.6,
-        tables=("classes", "groups", "types", "extensions", "words"),
+        tables=("classes", "groups", "types", "extensions", "value_counts"),
     ),
     Figure(
         12,
@@ -186,7 +186,7 @@ _ALL = (
         "layers; and for each image the share of its files and bytes that are in another image too.",
         of_dedup.levels,
         6.0,
-        distributions=("images/shared_files", "images/shared_bytes"),
+        distributions=("images/shared_file_share", "images/shared_byte_share"),
         tables=("dedup_levels",),
     ),
     Figure(
@@ -196,7 +196,7 @@ _ALL = (
         "The deduplication ratio of the first layers of several random orders against their number: each order, "
         "the mean, and the range. Where a curve still rises, a larger crawl would find a higher ratio.",
         of_dedup.growth,
-        tables=("growth_spread",),
+        tables=("growth_summary",),
     ),
     Figure(
         16,
@@ -225,7 +225,7 @@ _ALL = (
         "layers failed.",
         of_run.run,
         5.6,
-        tables=("words",),
+        tables=("value_counts",),
     ),
     Figure(
         19,
@@ -235,7 +235,11 @@ _ALL = (
         "share of an image, their number, what hides them, and the images with most of them.",
         of_dedup.hidden,
         6.0,
-        distributions=("images/hidden_share", "images/hidden_bytes", "layers/hidden_most"),
+        distributions=(
+            "images/hidden_byte_share",
+            "images/hidden_bytes",
+            "layers/hidden_bytes_max",
+        ),
         tables=("hidden", "top_hidden"),
     ),
     Figure(

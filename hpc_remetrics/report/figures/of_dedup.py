@@ -54,16 +54,22 @@ def levels(figure: Any, numbers: Numbers) -> None:
     top, bottom = figure.subfigures(2, 1, height_ratios=[0.7, 1.3])
     left, right = top.subplots(1, 2)
     there = bool(totals["files"])
-    shares = [totals[name] for name in ("unique_share", "redundant_share")] if there else []
+    shares = (
+        [totals[name] for name in ("unique_file_share", "redundant_byte_share")] if there else []
+    )
     bars(
         left,
         ["distinct contents, of files", "redundant bytes, of bytes"][: len(shares)],
         {"": shares},
         "share (%)",
     )
-    for place, name in enumerate(("unique_share", "redundant_share")[: len(shares)]):
+    for place, name in enumerate(("unique_file_share", "redundant_byte_share")[: len(shares)]):
         mark(left, TOTALS[name].value, place, TOTALS[name], place)
-    ratios = [totals[name] for name in ("dedup_count", "dedup_capacity")] if there else []
+    ratios = (
+        [totals[name] for name in ("dedup_ratio_by_count", "dedup_ratio_by_capacity")]
+        if there
+        else []
+    )
     bars(
         right,
         ["by count", "by capacity"][: len(ratios)],
@@ -77,7 +83,7 @@ def levels(figure: Any, numbers: Numbers) -> None:
     names = [name.replace("_", " ") for name in table.readable("level")] if there else []
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
     bars(left, names, series, "share that could go (%)")
-    curves = {"images/shared_files": "files", "images/shared_bytes": "bytes"}
+    curves = {"images/shared_file_share": "files", "images/shared_byte_share": "bytes"}
     cdf(right, metrics, curves, "share in other images too (%)", "share of images")
     legend(bottom)
 
@@ -85,7 +91,7 @@ def levels(figure: Any, numbers: Numbers) -> None:
 def growth(figure: Any, numbers: Numbers) -> None:
     row = figure.subfigures(1, 1)
     axes = row.subplots(1, 2)
-    spread, orders = numbers.metrics["growth_spread"], numbers.metrics["growth"]
+    spread, orders = numbers.metrics["growth_summary"], numbers.metrics["growth"]
     for one, name in zip(axes, ("count", "capacity"), strict=True):
         _growth(one, spread, orders, name)
     legend(row)
@@ -96,10 +102,10 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     if not len(layers):
         empty(axes, "no layer with a file")
         return
-    number, x, y = orders["order"], orders["layers"], orders[f"dedup_{name}"]
+    number, x, y = orders["order"], orders["layers"], orders[f"dedup_ratio_by_{name}"]
     for order in np.unique(number):
         axes.plot(x[number == order], y[number == order], color=GREY, linewidth=0.4)
-    least, greatest = spread[f"{name}_least"], spread[f"{name}_greatest"]
+    least, greatest = spread[f"dedup_ratio_by_{name}_min"], spread[f"dedup_ratio_by_{name}_max"]
     axes.fill_between(
         layers,
         least,
@@ -110,7 +116,11 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     )
     points = {"marker": ".", "markersize": 5} if len(layers) < 4 else {}
     axes.plot(
-        layers, spread[f"{name}_mean"], color="black", label="mean of the random orders", **points
+        layers,
+        spread[f"dedup_ratio_by_{name}_mean"],
+        color="black",
+        label="mean of the random orders",
+        **points,
     )
     if layers[-1] > DECADES:
         logarithmic(axes, 1, layers[-1])
@@ -133,7 +143,10 @@ def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
     left, right = row.subplots(1, 2)
     rows = largest(table, "redundant_bytes")
     labels = [short(name, 30) for name in table.readable(column)[rows]]
-    series = {"by count": table["dedup_count"][rows], "by capacity": table["dedup_capacity"][rows]}
+    series = {
+        "by count": table["dedup_ratio_by_count"][rows],
+        "by capacity": table["dedup_ratio_by_capacity"][rows],
+    }
     bars(left, labels, series, "deduplication ratio (1)", "ratio", none="no file")
     left.set_title(title, loc="left")
     series = {"of all redundant bytes": table["share_of_redundant_bytes"][rows]}
@@ -151,7 +164,7 @@ def by_directory(figure: Any, numbers: Numbers) -> None:
 def _directories(axes: Any, table: Any, depth: int) -> None:
     order = largest(table, "redundant_bytes", len(table))
     rows = order[table["depth"][order] == depth][:MOST_BARS]
-    names = np.where(table["rest"][rows], "all others", table.readable("directory")[rows])
+    names = np.where(table["is_other"][rows], "all others", table.readable("directory")[rows])
     labels = [short(name or "/", 30) for name in names]
     series = {"redundant": "share_of_redundant_bytes", "all": "share_of_bytes"}
     values = {f"of {name} bytes": table[column][rows] for name, column in series.items()}
@@ -165,16 +178,16 @@ def hidden(figure: Any, numbers: Numbers) -> None:
     cdf(
         left,
         metrics,
-        {"images/hidden_share": "of images"},
+        {"images/hidden_byte_share": "of images"},
         "share of an image's bytes that it hides (%)",
         "share of images",
     )
-    curves = {"images/hidden_bytes": "of images", "layers/hidden_most": "of layers"}
+    curves = {"images/hidden_bytes": "of images", "layers/hidden_bytes_max": "of layers"}
     cdf(right, metrics, curves, "hidden bytes (bytes)", "share of images or layers")
     legend(top)
     left, right = bottom.subplots(1, 2)
     table = metrics["hidden"]
-    names = [name.replace("_", " ") for name in table.readable("how")]
+    names = [name.replace("_", " ") for name in table.readable("cause")]
     bars(
         left,
         names,
@@ -202,8 +215,8 @@ def what_if(figure: Any, numbers: Numbers) -> None:
     table = numbers.metrics["what_if"]
     names = [name.replace("_", " ") for name in table.readable("scenario")]
     bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")
-    for place, (low, high) in enumerate(zip(table["low"], table["high"], strict=True)):
-        if table["estimated"][place]:
+    for place, (low, high) in enumerate(zip(table["ci_low"], table["ci_high"], strict=True)):
+        if table["is_estimated"][place]:
             left.plot(
                 [low, high],
                 [place, place],

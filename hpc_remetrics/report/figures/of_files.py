@@ -8,13 +8,13 @@ import numpy as np
 
 from ..hub_2017 import CLASS_BYTES, CLASS_FILES
 from ..numbers import Numbers
-from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, words
+from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, value_counts
 
 _SAME = {
     "paths_one_content": "paths with one content",
-    "paths_more_contents": "paths with several",
+    "paths_several_contents": "paths with several",
     "contents_one_path": "contents at one path",
-    "contents_more_paths": "contents at several",
+    "contents_several_paths": "contents at several",
 }
 
 
@@ -49,7 +49,7 @@ def copies(figure: Any, numbers: Numbers) -> None:
         "share of contents",
     )
     table = numbers.metrics["top_contents"]
-    chosen = table.readable("by") == "copies"
+    chosen = table.readable("ranked_by") == "copies"
     labels = [short(path or "?", 34) for path in table.readable("path")[chosen]]
     bars(right, labels, {"": table["copies"][chosen]}, "copies (number)", "count", none="no file")
     right.set_title("most repeated contents, by their first path", loc="right")
@@ -66,7 +66,7 @@ def types(figure: Any, numbers: Numbers) -> None:
     legend(middle)
     left, right = bottom.subplots(1, 2)
     _shares(left, metrics["extensions"], "extension", "files", "extensions")
-    words(right, metrics, "kind", "entries (number)")
+    value_counts(right, metrics, "kind", "entries (number)")
     right.set_title("kinds of entries", loc="left")
     legend(bottom)
 
@@ -110,10 +110,10 @@ def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
     """Draw the shares of the rows of a table with the most files or bytes."""
     rows = largest(table, by)
     names = [name or "none" for name in table.readable(column)[rows]]
-    if "rest" in table.columns:
+    if "is_other" in table.columns:
         names = [
             "all others" if rest else name
-            for name, rest in zip(names, table["rest"][rows], strict=True)
+            for name, rest in zip(names, table["is_other"][rows], strict=True)
         ]
     series = {f"share of {name}": table[f"share_of_{name}"][rows] for name in ("files", "bytes")}
     bars(axes, names, series, "share (%)", none="no file")
@@ -142,7 +142,7 @@ def paths(figure: Any, numbers: Numbers) -> None:
     right.set_title("same content, different path", loc="left")
     left, right = bottom.subplots(1, 2)
     table = metrics["same_path"]
-    names = [_SAME.get(name, name) for name in table.readable("what")]
+    names = [_SAME.get(name, name) for name in table.readable("category")]
     series = {
         "share of paths or contents": table["share"],
         "share of files": table["share_of_files"],

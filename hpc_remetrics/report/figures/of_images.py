@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..numbers import Numbers
-from .panels import bars, cdf, cdf_and_histogram, legend, words
+from .panels import bars, cdf, cdf_and_histogram, legend, value_counts
 
 
 def sizes(figure: Any, numbers: Numbers) -> None:
@@ -33,13 +33,13 @@ def layers(figure: Any, numbers: Numbers) -> None:
 
 def kinds(figure: Any, numbers: Numbers) -> None:
     axes = figure.subplots(2, 2)
-    words(axes[0, 0], numbers.metrics, "manifest_type", "images (number)")
+    value_counts(axes[0, 0], numbers.metrics, "manifest_type", "images (number)")
     axes[0, 0].set_title("manifest version", loc="left")
-    words(axes[0, 1], numbers.metrics, "platform", "images (number)")
+    value_counts(axes[0, 1], numbers.metrics, "platform", "images (number)")
     axes[0, 1].set_title("platform", loc="left")
-    words(axes[1, 0], numbers.metrics, "media_type", "layers (number)")
+    value_counts(axes[1, 0], numbers.metrics, "media_type", "layers (number)")
     axes[1, 0].set_title("media type", loc="left")
-    words(axes[1, 1], numbers.metrics, "compression", "layers (number)")
+    value_counts(axes[1, 1], numbers.metrics, "compression", "layers (number)")
     axes[1, 1].set_title("compression by first bytes", loc="left")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..hub_2017 import ANALYZE_RATE, DOWNLOAD_RATE, Reference
 from ..numbers import Numbers
-from .panels import empty, legend, line, units, words
+from .panels import empty, legend, line, units, value_counts
 from .style import COLORS, MARKERS
 
 _FEW = 10
@@ -31,7 +31,7 @@ def run(figure: Any, numbers: Numbers) -> None:
     legend(top)
     left, right = bottom.subplots(1, 2)
     _by_rank(left, ranks.rank, ranks.seconds, "time (s)", "s")
-    words(right, numbers.metrics, "cause", "failures (layers)")
+    value_counts(right, numbers.metrics, "cause", "failures (layers)")
     right.set_title("failed and partial layers by cause", loc="left")
     legend(bottom)
 

@@ -167,11 +167,11 @@ def _spans_decades(values: np.ndarray) -> bool:
     return bool(values.max() > DECADES**2 and values.max() > DECADES * values[values > 0].min())
 
 
-def words(axes: Any, metrics: Metrics, what: str, xlabel: str) -> None:
+def value_counts(axes: Any, metrics: Metrics, variable: str, xlabel: str) -> None:
     """Draw how often each word of a closed list occurs."""
-    table = metrics["words"]
-    chosen = table.readable("what") == what
-    names = [name or "not said" for name in table.readable("word")[chosen]]
+    table = metrics["value_counts"]
+    chosen = table.readable("variable") == variable
+    names = [name or "not said" for name in table.readable("value")[chosen]]
     bars(
         axes,
         names,
@@ -297,8 +297,8 @@ def _scale(axes: Any, shown: list[Distribution], marks: Sequence[float] = ()) ->
     """Choose the scale of an x axis: logarithmic where values span decades."""
     kind = "byte" if shown[0].unit == "byte" else "count"
     least, greatest = (
-        min(one.least for one in shown),
-        max(*(one.greatest for one in shown), *marks, 0),
+        min(one.min for one in shown),
+        max(*(one.max for one in shown), *marks, 0),
     )
     if all(one.scale == "share" for one in shown):
         axes.set_xlim(-0.02, 1.02)

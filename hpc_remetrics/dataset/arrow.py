@@ -19,7 +19,7 @@ from .schema import CHUNK_ROWS, ENUMS, Column
 from .text_values import DIGEST_CHARS, digest_chars, is_digest, is_plain, note_texts, path_texts
 
 if TYPE_CHECKING:
-    from .reader import Table
+    from .table import Table
 
 BATCH_BYTES = 64 << 20
 """Bytes of paths and links that a batch holds unless one row alone has more."""

@@ -12,7 +12,7 @@ import numpy as np
 from isal import isal_zlib
 
 from ..mpi.comm import Backoff, Comm
-from .schema import CHUNK_BYTES, Column, chunk_rows
+from .schema import Column, rows_of_chunk
 
 _CHUNK, _DONE, _TAKEN = 30, 31, 32
 _ON_THE_WAY = 16
@@ -38,7 +38,7 @@ class ChunkWriter:
 
         Only the last chunk of a dataset may be short.
         """
-        rows = rows_of_chunk(column, values.dtype, size)
+        rows = rows_of_chunk(column, values.dtype.itemsize, size)
         for at in range(0, len(values), rows):
             data = deflated(values[at : at + rows], rows, column.compressible)
             self._put(path, start + at, data)
@@ -98,11 +98,6 @@ class ChunkWriter:
                 backoff.sleep()
         self._writing = self._comm.size - 1
         self._comm.flush()
-
-
-def rows_of_chunk(column: Column, dtype: np.dtype, size: int) -> int:
-    """Return the rows of a whole chunk of a column of `size` rows."""
-    return min(CHUNK_BYTES if column.type == "bytes" else chunk_rows(dtype.itemsize), size)
 
 
 def deflated(values: np.ndarray, rows: int, compressible: bool) -> bytes:

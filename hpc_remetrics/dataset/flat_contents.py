@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..files.writing import private_file
-from .reader import Table
+from ..row_ranges import block_ranges
 from .schema import CHUNK_ROWS
+from .table import Table
 
 FLAT = np.dtype([("digest", "V32"), ("size", "<i8"), ("type", "<i4")])
 """A content: one row of `/contents` as far as entries need it."""
@@ -33,8 +34,7 @@ class FlatContents:
     def write(cls, contents: Table, path: Path) -> FlatContents:
         """Write the file, which must not be there, and open it."""
         with private_file(path, "xb") as file:
-            for start in range(0, len(contents), CHUNK_ROWS):
-                stop = min(start + CHUNK_ROWS, len(contents))
+            for start, stop in block_ranges(len(contents), CHUNK_ROWS):
                 rows = np.empty(stop - start, FLAT)
                 for name in FLAT.names or ():
                     rows[name] = contents.column(name, start, stop)

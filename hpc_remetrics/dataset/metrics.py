@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DatasetError
 from ..wording import counted
-from .chunk_cache import columns_of
 from .metrics_schema import METRICS, METRICS_VERSION
 from .stored_file import StoredGroup, damaged
+from .table import Table, stored_columns
 from .value_checks import check_columns
-
-if TYPE_CHECKING:
-    from .reader import Table
 
 _MOST_ROWS = 1_000_000
 """Rows of a table of metrics, beside those that stand for a layer, an image or a type."""
@@ -72,8 +69,6 @@ class Metrics:
     def __init__(
         self, path: Path, group: StoredGroup | None, siblings: Mapping[str, Table]
     ) -> None:
-        from .reader import Table
-
         if group is None:
             raise DatasetError(f"{path} has no metrics", _COMMAND)
         version = group.attributes.get("version", 0)
@@ -91,7 +86,7 @@ class Metrics:
         for name, form in METRICS.items():
             of = group.group(name)
             rows = check_columns(of, form, lambda table: len(siblings[table]))
-            self._tables[name] = Table(path, form, rows, columns_of(of, form), siblings)
+            self._tables[name] = Table(path, form, rows, stored_columns(of, form), siblings)
         self._check(siblings)
 
     def _check(self, siblings: Mapping[str, Table]) -> None:

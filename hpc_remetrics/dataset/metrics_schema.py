@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .schema import Table, parse
+from .schema import TableFormat, parse
 
 METRICS_VERSION = 1
 """Attribute `version` of `/metrics`."""
@@ -394,7 +394,7 @@ class DistributionForm:
 
 
 _TEXT = METRICS_SCHEMA.replace("    …amounts", AMOUNTS.strip("\n"))
-METRICS: dict[str, Table] = {table.name: table for table in parse(_TEXT)}
+METRICS: dict[str, TableFormat] = {table.name: table for table in parse(_TEXT)}
 """The tables of `/metrics` by name."""
 
 DISTRIBUTIONS = {

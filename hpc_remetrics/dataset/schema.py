@@ -213,8 +213,8 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
-    """One group with its columns by name."""
+class TableFormat:
+    """The format of one table: a group, with its columns by name."""
 
     name: str
     description: str
@@ -233,12 +233,18 @@ def chunk_rows(itemsize: int) -> int:
     return min(CHUNK_ROWS, CHUNK_BYTES // itemsize)
 
 
+def rows_of_chunk(column: Column, itemsize: int, size: int) -> int:
+    """Return the rows of a whole chunk of a column that has `size` values of `itemsize` bytes."""
+    rows = CHUNK_BYTES if column.type == "bytes" else chunk_rows(itemsize)
+    return min(rows, size)
+
+
 def row_dtype(rows: int) -> str:
     """Return the type of numbers that point into a table of `rows` rows."""
     return "<i4" if rows < 1 << 31 else "<i8"
 
 
-def parse(text: str) -> Iterator[Table]:
+def parse(text: str) -> Iterator[TableFormat]:
     """Yield the tables of a text in the form that the head of this module describes."""
     for block in text.strip().split("\n\n"):
         head, *lines = block.splitlines()
@@ -251,7 +257,7 @@ def parse(text: str) -> Iterator[Table]:
                 argument, *rest = rest[0].split(maxsplit=1)
             unit, about = rest[0].split(maxsplit=1)
             columns[column] = Column(column, kind, argument, unit, about)
-        yield Table(name, description, columns)
+        yield TableFormat(name, description, columns)
 
 
 TABLES = {table.name: table for table in parse(SCHEMA)}

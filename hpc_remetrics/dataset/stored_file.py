@@ -19,7 +19,6 @@ read here, by place and size, with every bound known:
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from isal import isal_zlib
 
 from ..errors import DatasetError
 from ..files.untrusted import open_regular
+from .file_object import BoundedReader
 from .schema import CHUNK_BYTES
 
 _METADATA_BYTES = 64 << 20
@@ -104,7 +104,7 @@ class StoredFile:
         on_disk = 4 * max(512 * about.st_blocks, 1 << 20)
         self.at_once = _AT_ONCE + _AT_ONCE_RATIO * min(self.size, on_disk)
         self.stored = 0  # bytes of the datasets that were looked at
-        self._reader = _Reader(self.descriptor, self.size)
+        self._reader = BoundedReader(self.descriptor, _METADATA_BYTES)
         try:
             with self.reading("it is not an HDF5 file, or it is damaged"):
                 self._file = h5py.File(self._reader, "r")
@@ -161,43 +161,6 @@ class StoredFile:
         self.stored += stored
         if self.stored > self.size:
             raise damaged(self.path, "its datasets lie on top of each other")
-
-
-class _Reader:
-    """The file object through which the HDF5 library reads a descriptor."""
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self._descriptor, self._size, self._position = descriptor, size, 0
-        self.largest = _METADATA_BYTES
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._position = (0, self._position, self._size)[whence] + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        if len(buffer) > self.largest:
-            raise OSError(errno.EFBIG, f"a piece of {len(buffer):,} bytes")
-        data = os.pread(self._descriptor, len(buffer), self._position)
-        buffer[: len(data)] = data
-        buffer[len(data) :] = bytes(len(buffer) - len(data))
-        self._position += len(buffer)
-        return len(buffer)
-
-    def read(self, size: int = -1) -> bytes:
-        # Only so that h5py takes this for a file object.
-        raise OSError(errno.EOPNOTSUPP, "read into a buffer")
-
-    def write(self, data: Any) -> int:
-        raise OSError(errno.EBADF, "the file is open for reading")
-
-    def truncate(self, size: int | None = None) -> int:
-        raise OSError(errno.EBADF, "the file is open for reading")
-
-    def flush(self) -> None:
-        pass
 
 
 class StoredGroup:

@@ -11,10 +11,19 @@ import h5py
 import numpy as np
 
 from ..records import NOTES
-from .chunk_writer import rows_of_chunk
 from .hdf5 import attribute, text_array
 from .metrics_schema import METRICS, METRICS_VERSION
-from .schema import ENUMS, FORMAT, SCHEMA_VERSION, TABLES, TITLE, Column, Table, row_dtype
+from .schema import (
+    ENUMS,
+    FORMAT,
+    SCHEMA_VERSION,
+    TABLES,
+    TITLE,
+    Column,
+    TableFormat,
+    row_dtype,
+    rows_of_chunk,
+)
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
 
@@ -68,7 +77,7 @@ def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def write_columns(
-    parent: Any, form: Table, columns: Mapping[str, Any], rows: Mapping[str, int]
+    parent: Any, form: TableFormat, columns: Mapping[str, Any], rows: Mapping[str, int]
 ) -> None:
     """Write a table of any form whole into a group, as `write_table` does."""
     group = _group(parent, form)
@@ -85,7 +94,7 @@ def write_columns(
     _scales(group, form, {"row": count})
 
 
-def _group(parent: Any, form: Table) -> Any:
+def _group(parent: Any, form: TableFormat) -> Any:
     group = parent.create_group(form.name)
     group.attrs["description"] = form.description
     return group
@@ -114,7 +123,7 @@ def pointed_at(column: Column) -> str:
 def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
     options: dict[str, Any] = {}
     if size:
-        options["chunks"] = (rows_of_chunk(column, dtype, size),)
+        options["chunks"] = (rows_of_chunk(column, dtype.itemsize, size),)
         if column.compressible:
             options["compression"], options["shuffle"] = 1, dtype.itemsize > 1
     stored = h5py.enum_dtype(ENUMS[column.argument], "u1") if column.type == "enum" else dtype
@@ -126,7 +135,7 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
     return dataset
 
 
-def _scales(group: Any, form: Table, sizes: Mapping[str, int]) -> None:
+def _scales(group: Any, form: TableFormat, sizes: Mapping[str, int]) -> None:
     """Attach netCDF-4 dimensions; they take no room."""
     columns = form.columns.values()
     lengths = {column.dimension: _size(column, sizes) for column in columns}

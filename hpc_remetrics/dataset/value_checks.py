@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .schema import ABSENT, ENUMS, Column
-from .schema import Table as Form
+from .schema import ABSENT, ENUMS, Column, TableFormat
 from .stored_file import Check, StoredColumn, StoredGroup, damaged
 
 _ANY = frozenset({"uid", "gid", "mtime"})
@@ -32,7 +31,7 @@ _SORTED = frozenset({"layers", "contents"})
 """Tables that are sorted by digest, each once."""
 
 
-def check_columns(group: StoredGroup, form: Form, rows_of: Callable[[str], int]) -> int:
+def check_columns(group: StoredGroup, form: TableFormat, rows_of: Callable[[str], int]) -> int:
     """Check a table's columns against the schema, give each the check of its values, and return the
     table's rows.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ..wording import counted
 
 if TYPE_CHECKING:
-    from ..dataset.reader import Dataset, Table
+    from ..dataset.reader import Dataset
+    from ..dataset.table import Table
 
 FORMATS = ("parquet", "csv", "json", "seed2017")
 

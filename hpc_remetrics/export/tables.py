@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..dataset.arrow import import_pyarrow, schema_of
-from ..dataset.reader import Table
-from ..dataset.schema import Table as Form
+from ..dataset.schema import TableFormat
+from ..dataset.table import Table
 from ..dataset.text_values import csv_texts
 from ..files.publish import replacing
 
@@ -62,7 +62,7 @@ def _columns_in(path: Path, form: str) -> list[str]:
 
 
 @contextmanager
-def _parquet(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
+def _parquet(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     import_pyarrow()
     from pyarrow import parquet
 
@@ -72,7 +72,7 @@ def _parquet(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
 
 
 @contextmanager
-def _csv(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
+def _csv(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     pa = import_pyarrow()
     from pyarrow import compute
     from pyarrow import csv as arrow_csv
@@ -102,7 +102,7 @@ def _csv(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
 
 
 @contextmanager
-def _json(form: Form, schema: Any, file: BinaryIO) -> Iterator[Write]:
+def _json(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     names = schema.names
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 

@@ -16,16 +16,17 @@ import numpy as np
 
 from ..dataset.flat_contents import FlatContents
 from ..dataset.ledger import Ledger
-from ..dataset.reader import Dataset, Table
+from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
+from ..dataset.table import Table
 from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
 from ..mpi.comm import Comm
-from ..mpi.shuffle import rank_range
 from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from ..parts.spill_format import NO_CONTENT, NO_TYPE
 from ..profile.compression_sample import first_beyond
 from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
+from ..row_ranges import block_ranges
 from .gather import Finish, Gather
 from .placement import PlacedReader, Placement, place, sorted_images
 
@@ -215,11 +216,10 @@ def _blocks(
     if not rows:
         return
     reader = dataset.chunks_of(table)
-    for block in rank_range(rank, ranks, -(-rows // CHUNK_ROWS)):
-        bounds = block * CHUNK_ROWS, min((block + 1) * CHUNK_ROWS, rows)
-        records = np.empty(bounds[1] - bounds[0], dtype)
+    for start, stop in block_ranges(rows, CHUNK_ROWS, rank, ranks):
+        records = np.empty(stop - start, dtype)
         for name in dtype.names or ():
-            records[name] = reader.column(name, *bounds)
+            records[name] = reader.column(name, start, stop)
         yield records
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from ..dataset.chunk_writer import ChunkWriter
 from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..mpi.comm import Comm
-from ..mpi.shuffle import Shuffle, rank_range, write_rows
+from ..mpi.shuffle import Shuffle, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..records import CHUNK_METHODS
+from ..row_ranges import rank_range
 from .placement import PlacedReader
 
 _CHUNK = EXTRA_RECORDS["chunks"]

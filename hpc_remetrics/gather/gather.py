@@ -34,11 +34,12 @@ from ..files.publish import publish_whole, temporary_name
 from ..files.writing import remove
 from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
-from ..mpi.shuffle import Shuffle, collective_rounds, rank_range, write_rows
+from ..mpi.shuffle import Shuffle, collective_rounds, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..parts.parts_directory import scan_parts
 from ..parts.spill_format import NO_CONTENT
 from ..records import KINDS, STATUSES, Catalog, Failure, Image, Layer
+from ..row_ranges import rank_range
 from .fingerprints import Fingerprints
 from .numbering import CARRIED, CONTENT, attach, collapse, number
 from .placement import PartReader, PlacedReader, Placement, in_order, place, sorted_images

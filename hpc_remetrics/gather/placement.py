@@ -17,10 +17,10 @@ import numpy as np
 from ..dataset.schema import CHUNK_BYTES, CHUNK_ROWS, WEAK_TYPES
 from ..errors import PartError
 from ..files.untrusted import open_regular
-from ..mpi.shuffle import rank_range
 from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from ..parts.part_reader import wrong_values
 from ..records import Catalog, Digest, Failure, Image
+from ..row_ranges import rank_range
 
 _OPEN_FILES = 64
 

@@ -14,8 +14,8 @@ from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
 from ..files.writing import private_file
 from ..mpi.comm import Comm
-from ..mpi.shuffle import rank_range
 from ..records import STATUSES
+from ..row_ranges import rank_range
 
 
 class Inputs:

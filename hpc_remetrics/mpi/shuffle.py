@@ -14,16 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..files.writing import private_file
+from ..row_ranges import rank_range
 from .comm import Comm
-
-
-def rank_range(rank: int, size: int, items: int) -> range:
-    """Return the contiguous share of `items` that belongs to a rank.
-
-    >>> [list(rank_range(rank, 3, 7)) for rank in range(3)]
-    [[0, 1], [2, 3], [4, 5, 6]]
-    """
-    return range(rank * items // size, (rank + 1) * items // size)
 
 
 def owners(items: int, size: int) -> np.ndarray:

@@ -17,7 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..dataset.hdf5 import contiguous, new_file, text_array, write_all
+from ..dataset.file_object import write_all
+from ..dataset.hdf5 import contiguous, new_file, text_array
 from ..files.disk_errors import output_error
 from ..files.publish import publish_copy
 from ..files.writing import open_in_place

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..dataset.file_object import write_all
 from ..files.writing import private_descriptor
 from .spill_format import (
     BLOCK_BYTES,
@@ -126,7 +127,7 @@ class Spill:
         counts = [len(records) // EXTRA_STRUCTS[kind].size for kind, records in extras.items()]
         header = HEADER.pack(MAGIC, rows, len(paths), len(links), *counts)
         data = b"".join([header, *self._columns(), paths, links, *extras.values()])
-        _write(self._file, data, self._end)
+        write_all(self._file, data, self._end)
 
         # Remember where its rows are
         if rows:
@@ -211,7 +212,7 @@ class Spill:
         """Overwrite the content of a flushed row."""
         values = _SIZE.pack(content[0]), _TYPE.pack(content[1]), content[2]
         for (at, _), value in zip(self._places(row), values, strict=True):
-            _write(self._file, value, at)
+            write_all(self._file, value, at)
 
     def _places(self, row: int) -> list[tuple[int, int]]:
         """Return (offset in the file, bytes) of a row's size, type and digest."""
@@ -236,12 +237,3 @@ def _lengths(block: bytes, name: str, rows: int) -> array[int]:
     """Return a column of lengths from the bytes of a block."""
     offset = column_offset(name, rows)
     return array("I", block[offset : offset + 4 * rows])
-
-
-def _write(file: int, data: bytes, offset: int) -> None:
-    """Write all bytes at an offset."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, offset)
-        view = view[written:]
-        offset += written

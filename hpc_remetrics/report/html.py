@@ -10,7 +10,8 @@ from html import escape as quoted
 import numpy as np
 
 from ..dataset.origin import sources_of
-from ..dataset.reader import Dataset, Table
+from ..dataset.reader import Dataset
+from ..dataset.table import Table
 from ..log import escape
 from ..wording import counted
 from .definitions import DEFINITIONS

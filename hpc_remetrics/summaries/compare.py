@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..dataset.reader import Dataset, Table
+from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
+from ..dataset.table import Table
 
 
 @dataclass

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..dataset.ledger import Ledger
 from ..dataset.metrics import Metrics
-from ..dataset.reader import Dataset, Table
+from ..dataset.reader import Dataset
+from ..dataset.table import Table
 
 _ROWS = 1 << 20
 _MOST = 12

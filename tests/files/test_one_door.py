@@ -22,7 +22,7 @@ ALLOWED = {
     ("streams.py", "os.open"): "/dev/null, for standard streams that are closed",
     ("registry/blobs.py", "open"): "a descriptor of the door's",
     ("dataset/hdf5.py", "h5py.File"): "through a descriptor of the door's (`Sink`)",
-    ("dataset/hdf5.py", "os.ftruncate"): "a descriptor of the door's",
+    ("dataset/file_object.py", "os.ftruncate"): "a descriptor of the door's",
     ("files/untrusted.py", "os.open"): "for reading what others may have made",
     ("sources/local.py", "os.open"): "for reading layers in place",
     # Contents for libmagic, in memory or in a file of scratch without a name.

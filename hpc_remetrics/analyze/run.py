@@ -55,7 +55,7 @@ from ..registry.pool import Registries
 from ..sources import open_source
 from ..sources.absolute import input_paths
 from ..sources.base import Source
-from ..sources.resolve import Resolver
+from ..sources.resolver import Resolver
 from ..wording import counted
 from .message_loop import Root, exchange
 from .plan import make_plan, share_of

@@ -18,16 +18,11 @@ from ..limits import Limits
 
 SOURCES = """
 sources (as containers-transports(5) writes them):
-  docker://HOST/NAME[:TAG|@DIGEST]  an image at a registry (without HOST: Docker Hub)
-  repos:FILE.csv             the images that a crawl's list names
-  oci:DIR[:REF]              an OCI image layout
-  oci-archive:FILE[:REF]     the same in a tar
-  docker-archive:FILE[:REF]  what `docker save` and `podman save` write
-  dir:DIR                    what `skopeo copy … dir:DIR` writes
-  seed2017:DIR               the 2017 tool's manifests/, configs/, layers/
-  demo:[DIR]                 real images assembled from this Python installation
+{registered sources}
 """
 """What the help of every verb that takes sources says of them."""
+
+_REGISTERED = "{registered sources}"
 
 MEMORY_HELP = "memory of each rank for rows on their way while metrics are computed (default: 1000)"
 
@@ -42,6 +37,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"see `{self.prog} --help`")
+
+    def format_help(self) -> str:
+        """Return the help; the registered sources are imported only if it lists them."""
+        text = super().format_help()
+        if _REGISTERED in text:
+            from ..sources import source_help
+
+            text = text.replace(_REGISTERED, source_help())
+        return text
 
 
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"

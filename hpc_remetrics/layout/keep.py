@@ -1,9 +1,8 @@
-"""What `analyze --keep` keeps of registries: an OCI layout that grows while images are resolved and
-layers fetched.
+"""`analyze --keep`: store what comes from registries in an OCI layout during the run.
 
-A source at a registry is wrapped, so that all that comes from it passes by the layout: manifests
-and configs as they are read, layers as they are fetched, which are then read where they are kept.
-What is there is not fetched again.
+A source at a registry is wrapped by `KeepingSource`, which stores manifests and configs as they are
+read, and layers as they are fetched; layers are then read in the layout. What the layout has is not
+fetched again.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ..errors import BlobError, OutputError, RegistryError
 from ..files.lock import OutputLock
 from ..files.writing import remove
 from ..records import Catalog, Digest, Image, Layer
-from ..sources.base import Extent, Root, Source
+from ..sources.base import Extent, NamedManifest, Source
 from ..sources.documents import Malformed
 from ..sources.manifests import DOCKER_MANIFEST, OCI_MANIFEST
 from .descriptors import digest_of, references
@@ -25,11 +24,11 @@ from .docker_to_oci import to_oci
 from .image_layout import REF_NAME, Layout, name_in
 
 _MEDIA_TYPES = {"oci": OCI_MANIFEST, "docker_schema2": DOCKER_MANIFEST}
-"""Of manifests that other tools can read in a layout."""
+"""Media types of the manifests that other tools can read in a layout."""
 
 
 class KeepingSource(Source):
-    """A source at a registry whose manifests and blobs are kept in a layout."""
+    """A source at a registry whose manifests and blobs are stored in a layout."""
 
     is_remote = keeps = True
 
@@ -37,13 +36,13 @@ class KeepingSource(Source):
         self._source, self._layout = source, layout
         self.reference, self.origin = source.reference, source.origin
 
-    def roots(self) -> Iterator[Root]:
-        return self._source.roots()
+    def named_manifests(self) -> Iterator[NamedManifest]:
+        return self._source.named_manifests()
 
-    def enter(self, root: Root) -> tuple[Root, Source]:
-        root, place = self._source.enter(root)
-        self._keep(root.manifest)
-        return root, KeepingSource(place, self._layout)
+    def enter(self, named: NamedManifest) -> tuple[NamedManifest, Source]:
+        named, entered = self._source.enter(named)
+        self._keep(named.manifest)
+        return named, KeepingSource(entered, self._layout)
 
     def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
         return self._source.open(digest, offset)

@@ -1,7 +1,7 @@
-"""Who the user is at a registry, as `docker login` and `podman login` keep it: files, and programs
-that they name.
+"""Logins of the user, as `docker login` and `podman login` store them: files and helper programs.
 
-The files are read in the order of containers-auth.json(5); the first that knows a registry wins.
+The files are read in the order of containers-auth.json(5); the first that has the registry wins.
+Helpers are started without the secrets of this process (`programs.environment`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..programs import environment
 from .reference import HUB, host_of
 
 _HELPER_SECONDS = 60
@@ -27,7 +28,7 @@ _TOKEN_USER = "<token>"
 
 @dataclass(frozen=True)
 class Credentials:
-    """A name and a password, or an identity token in place of both; neither is ever shown."""
+    """A user name and a password, or an identity token in place of both; `repr` shows none."""
 
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
@@ -35,17 +36,16 @@ class Credentials:
 
     @property
     def basic(self) -> str:
-        """The value of an Authorization header."""
+        """The value of an Authorization header for HTTP basic authentication."""
         text = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(text).decode("ascii")
 
 
 def find(host: str, repository: str, auth_file: Path | None = None) -> Credentials | None:
-    """Return what the user's files have for a repository, None if nothing.
+    """Return the login that the user's files have for a repository, None if there is none.
 
     :param auth_file: read in place of the usual files.
-    :raises UsageError: a file or a helper that is named can't be used; nothing of its content is
-        repeated.
+    :raises UsageError: a file or a helper can't be used; the message repeats none of its content.
     """
     for path in [auth_file] if auth_file else _files(os.environ):
         try:
@@ -60,14 +60,17 @@ def find(host: str, repository: str, auth_file: Path | None = None) -> Credentia
 
 
 def from_environment(text: str, host: str, repository: str) -> Credentials | None:
-    """Return what `DOCKER_AUTH_CONFIG`, a variable with the content of such a file, has for a
-    repository."""
+    """Return the login for a repository from the content of `DOCKER_AUTH_CONFIG`, None if none.
+
+    :param text: JSON, as in the files.
+    :raises UsageError: it can't be used.
+    """
     where = "DOCKER_AUTH_CONFIG"
     return _look_up(_parse(text.encode(), where), host, repository, where)
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the places where logins are kept."""
+    """Yield the files where logins are stored, in the order of containers-auth.json(5)."""
     if named := environ.get("REGISTRY_AUTH_FILE"):
         yield Path(named)
         return
@@ -89,8 +92,7 @@ def _parse(data: bytes, where: str) -> dict[str, Any]:
 
 
 def _look_up(config: dict[str, Any], host: str, repository: str, where: str) -> Credentials | None:
-    """Look for a repository: its host's helper first, then entries from the longest name, then the
-    common helper."""
+    """Look up a repository: the helper of its host, entries by longest name, the common helper."""
     helpers = _table(config, "credHelpers")
     for key in _host_keys(host):
         if isinstance(helper := helpers.get(key), str) and helper:
@@ -111,13 +113,12 @@ def _table(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _host_keys(host: str) -> tuple[str, ...]:
-    """Return what a registry may be called where helpers are asked."""
+    """Return the names that a helper may know a registry by."""
     return _HUB_KEYS if host == HUB else (host, f"https://{host}")
 
 
 def _normal(key: str) -> str:
-    """Return an entry's name as host and path; the scheme and the API's version that old ones carry
-    are dropped."""
+    """Return an entry's name as host and path, without the scheme and API version of old entries."""
     name = key.removeprefix("https://").removeprefix("http://").rstrip("/")
     for version in ("/v1", "/v2"):
         name = name.removesuffix(version)
@@ -141,7 +142,7 @@ def _names(host: str, repository: str) -> Iterator[str]:
 
 
 def _read(entry: dict[str, Any], where: str) -> Credentials | None:
-    """Read one entry of `auths`; one without content is what helpers leave there."""
+    """Read one entry of `auths`; None if it is empty, as the entries that helpers leave."""
     if token := entry.get("identitytoken"):
         return Credentials(identity_token=str(token))
     username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
@@ -161,14 +162,17 @@ def _read(entry: dict[str, Any], where: str) -> Credentials | None:
 
 
 def _ask(helper: str, key: str, where: str) -> Credentials | None:
-    """Ask a credential helper, by the protocol of docker-credential-helpers; None if it knows
-    nothing."""
+    """Ask a credential helper by the protocol of docker-credential-helpers; None: not found."""
     if os.sep in helper:
-        raise UsageError(f"{where}: {helper!r} is no name of a credential helper")
+        raise UsageError(f"{where}: {helper!r} is not the name of a credential helper")
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(
-            [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS
+            [program, "get"],
+            input=key.encode(),
+            capture_output=True,
+            timeout=_HELPER_SECONDS,
+            env=environment(),
         )
     except FileNotFoundError:
         raise UsageError(
@@ -176,7 +180,7 @@ def _ask(helper: str, key: str, where: str) -> Credentials | None:
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(
-            f"{program}, which {where} names, gave no answer: {type(error).__name__}"
+            f"{program}, which {where} names, did not run: {type(error).__name__}"
         ) from None
     if done.returncode:
         if b"credentials not found" in done.stdout + done.stderr:

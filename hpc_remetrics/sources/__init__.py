@@ -1,152 +1,89 @@
-"""Where images come from: `open_source("oci:DIR")` and its kin, `resolve(source)` for what they
-hold."""
+"""Where images come from: the registered sources by prefix, and `open_source("oci:DIR")`.
+
+A module is imported when a reference with its prefix is opened.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import RemetricsError, SourceError, UsageError
-from ..registry.pool import Registries
-from ..registry.reference import Reference
-from .absolute import divide
-from .archive import Archive
-from .base import Extent, Root, Source
-from .demo import DemoSource
-from .directory import DirectorySource
-from .docker_archive import DockerArchiveSource
-from .local import Folder
-from .manifests import merge, resolve, resolve_root
-from .oci import OciSource
-from .remote import DockerSource, ReposSource
-from .seed2017 import Seed2017Source
+from .. import extensions
+from ..errors import MissingComponentError, RemetricsError, UsageError
 
-__all__ = ["Extent", "Root", "Source", "merge", "open_source", "resolve", "resolve_root"]
+if TYPE_CHECKING:
+    from ..registry.pool import Registries
+    from .base import Source
 
-FORMS = (
-    "docker://HOST/NAME[:TAG|@DIGEST], repos:FILE.csv, oci:DIR[:REF], oci-archive:FILE[:REF], "
-    "docker-archive:FILE[:REF], dir:DIR, seed2017:DIR, demo:[DIR]"
+SOURCES = extensions.Registry(
+    extensions.SOURCES,
+    {
+        "docker": "sources.remote:DockerSource",
+        "repos": "sources.remote:ReposSource",
+        "oci": "sources.oci:OciSource",
+        "oci-archive": "sources.oci:OciArchiveSource",
+        "docker-archive": "sources.docker_archive:DockerArchiveSource",
+        "dir": "sources.directory:DirectorySource",
+        "seed2017": "sources.seed2017:Seed2017Source",
+        "demo": "sources.demo:DemoSource",
+    },
 )
-"""The references that there are, for messages and help."""
-
-
-def open_source(reference: str, registries: Registries | None = None) -> Source:
-    """Open the place that a reference names; nothing is read before it is asked for.
-
-    :param registries: by which registries are asked.
-    :raises UsageError: if there is no such transport, or the reference is none.
-    :raises SourceError: if there is nothing of the right kind at its path.
-    """
-    transport, colon, rest = reference.partition(":")
-    opener = _OPENERS.get(transport) if colon else None
-    if opener is None:
-        raise UsageError(f"not a source: {reference!r}", _suggest(reference))
-    return opener(reference, rest, registries or Registries())
-
+"""Prefix of a reference -> its class, which inherits from `base.Source`."""
 
 _FILE_ENDINGS = (".tar", ".tgz", ".gz", ".zst", ".csv", ".h5", ".json")
 
 
-def _open_docker(reference: str, rest: str, registries: Registries) -> Source:
-    if not rest.startswith("//"):
-        # The reference may hold a password, and is not repeated unless it can be read.
-        hint = _image(rest.lstrip("/")) or "docker://HOST/NAME[:TAG|@DIGEST]"
-        raise UsageError("what follows docker: is no image", f"write {hint}")
-    return DockerSource(reference, registries, Reference.parse(reference))
+def open_source(reference: str, registries: Registries | None = None) -> Source:
+    """Open the source that a reference names; no content is read yet.
 
-
-def _open_repos(reference: str, rest: str, registries: Registries) -> Source:
-    return ReposSource(reference, registries, _file(reference, rest))
-
-
-def _local(opener: Callable[[str, str], Source]) -> Callable[[str, str, Registries], Source]:
-    return lambda reference, rest, _: opener(reference, rest)
-
-
-def _open_oci(reference: str, rest: str) -> Source:
-    path, ref = divide(rest)
-    return OciSource(reference, Folder(_folder(reference, path)), ref)
-
-
-def _open_oci_archive(reference: str, rest: str) -> Source:
-    path, ref = divide(rest)
-    return OciSource(reference, Archive(_file(reference, path)), ref)
-
-
-def _open_docker_archive(reference: str, rest: str) -> Source:
-    path, ref = divide(rest)
-    return DockerArchiveSource(reference, Archive(_file(reference, path)), ref)
-
-
-def _open_directory(reference: str, rest: str) -> Source:
-    return DirectorySource(reference, Folder(_folder(reference, rest)))
-
-
-def _open_seed2017(reference: str, rest: str) -> Source:
-    return Seed2017Source(reference, _folder(reference, rest))
-
-
-def _open_demo(reference: str, rest: str) -> Source:
-    return DemoSource(reference, Path(_expand(rest)) if rest else None)
-
-
-_OPENERS: dict[str, Callable[[str, str, Registries], Source]] = {
-    "docker": _open_docker,
-    "repos": _open_repos,
-    "oci": _local(_open_oci),
-    "oci-archive": _local(_open_oci_archive),
-    "docker-archive": _local(_open_docker_archive),
-    "dir": _local(_open_directory),
-    "seed2017": _local(_open_seed2017),
-    "demo": _local(_open_demo),
-}
-
-
-def _expand(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
-
-
-def _folder(reference: str, path: str) -> Path:
-    return _place(reference, path, "folder", os.path.isdir)
-
-
-def _file(reference: str, path: str) -> Path:
-    return _place(reference, path, "file", os.path.isfile)
-
-
-def _place(reference: str, path: str, what: str, is_right: Callable[[str], bool]) -> Path:
-    """Return the absolute path; an error says whether it is missing or of the other kind."""
-    if not path:
-        raise UsageError(f"{reference!r} names no {what}", f"write one of {FORMS}")
-    full = _expand(path)
-    if not os.path.exists(full):
-        raise SourceError(f"{reference}: there is no {full}")
-    if not is_right(full):
-        raise SourceError(f"{reference}: {full} is no {what}", _suggest(path))
-    return Path(full)
-
-
-def _suggest(text: str) -> str:
-    """Return what to write instead of a reference that is none."""
-    transport = _guess(_expand(text)) if text else ""
-    if transport:
-        return f"write {transport}:{text}"
-    if text in _OPENERS:
-        return f"write {text}: and what follows it"
-    if image := _image(text):
-        return f"write {image} for an image at a registry"
-    return f"write one of {FORMS}"
-
-
-def _image(text: str) -> str:
-    """Return the reference of an image whose bare name was given, "" if it can't be one.
-
-    >>> _image("nginx"), _image("quay.io/a/b:1"), _image("/tmp/x"), _image("file.tar")
-    ('docker://nginx:latest', 'docker://quay.io/a/b:1', '', '')
+    :param reference: `PREFIX:…`, as the registered sources write it (`source_help`).
+    :param registries: HTTP clients of this process; None: new ones without options.
+    :raises UsageError: the prefix is not registered, or what follows it is not valid.
+    :raises SourceError: its path does not exist or is of the wrong kind.
     """
+    from ..registry.pool import Registries
+
+    prefix, colon, rest = reference.partition(":")
+    try:
+        source: type[Source] = SOURCES.load(prefix if colon else "")
+    except UsageError:
+        raise UsageError(f"not a source: {reference!r}", suggestion(reference)) from None
+    return source.from_reference(reference, rest, registries or Registries())
+
+
+def source_help() -> str:
+    """Return a line for each registered source: how a reference is written, and what it holds."""
+    return "\n".join(f"  {source.form:<25}  {source.summary}" for source in _classes())
+
+
+def suggestion(text: str) -> str:
+    """Return what to write in place of a text that is not a reference to a source."""
+    # A path that exists and is clearly of one kind.
+    path = Path(os.path.abspath(os.path.expanduser(text)))
+    if text and path.exists():
+        for prefix, source in _registered():
+            if _recognizes(source, path):
+                return f"write {prefix}:{text}"
+    # A prefix alone, or the bare name of an image.
+    if text in SOURCES.names():
+        return f"write {text}: and what follows it"
+    if image := image_reference(text):
+        return f"write {image} for an image at a registry"
+    return f"write one of {', '.join(source.form for source in _classes())}"
+
+
+def image_reference(text: str) -> str:
+    """Return the reference to an image whose bare name was given, "" if the text is not a name.
+
+    >>> image_reference("nginx"), image_reference("quay.io/a/b:1"), image_reference("/tmp/x")
+    ('docker://nginx:latest', 'docker://quay.io/a/b:1', '')
+    """
+    from ..registry.reference import Reference
+
     is_path = text.startswith((".", "/", "~")) or text.endswith(_FILE_ENDINGS)
-    if is_path or os.path.exists(_expand(text)):
+    if is_path or os.path.exists(os.path.expanduser(text)):
         return ""
     try:
         image = Reference.parse(f"docker://{text}")
@@ -156,31 +93,22 @@ def _image(text: str) -> str:
     return f"docker://{text}" if is_whole else f"docker://{text}:{image.tag}"
 
 
-def _guess(path: str) -> str:
-    """Return the transport that a path is clearly for, "" if there is none."""
-
-    def has(*names: str) -> bool:
-        return all(os.path.exists(os.path.join(path, name)) for name in names)
-
-    if has("oci-layout") or has("index.json", "blobs"):
-        return "oci"
-    if has("version", "manifest.json"):
-        return "dir"
-    if has("manifests", "layers"):
-        return "seed2017"
-    return _guess_archive(Path(path)) if os.path.isfile(path) else ""
+def _registered() -> Iterator[tuple[str, type[Source]]]:
+    """Yield (prefix, class) of the sources that can be imported."""
+    for prefix in SOURCES.names():
+        try:
+            yield prefix, SOURCES.load(prefix)
+        except MissingComponentError:
+            continue
 
 
-def _guess_archive(path: Path) -> str:
+def _classes() -> list[type[Source]]:
+    return [source for _, source in _registered()]
+
+
+def _recognizes(source: type[Source], path: Path) -> bool:
+    """Tell whether a path is clearly of a source's kind; one that can't be read is of none."""
     try:
-        members = Archive(path).members
-    except RemetricsError:
-        return ""
-    # What docker saves has both since its version 25.
-    return (
-        "docker-archive"
-        if "manifest.json" in members
-        else "oci-archive"
-        if "oci-layout" in members
-        else ""
-    )
+        return source.recognizes(path)
+    except (OSError, RemetricsError):
+        return False

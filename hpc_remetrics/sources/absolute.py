@@ -1,19 +1,17 @@
-"""Write a source so that it means the same from every directory: as it is kept in a dataset's
-`/run/sources`."""
+"""References to sources in a form that means the same from every directory.
+
+This is how `/run/sources` of a dataset stores them. A reference whose prefix is not registered (its
+package is not installed here) stays as it is.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import UsageError
-from ..registry.reference import Reference
-
-_WITH_REF = ("oci", "oci-archive", "docker-archive")
-"""Transports whose path may be followed by the name of one image."""
-
-_REMOTE = "docker"
+from ..errors import RemetricsError
+from . import SOURCES
+from .base import Source
 
 
 def absolute(reference: str) -> str:
@@ -22,57 +20,35 @@ def absolute(reference: str) -> str:
     >>> absolute("docker://redis"), absolute("oci:/data/../mirror:redis:7"), absolute("demo:")
     ('docker://docker.io/library/redis:latest', 'oci:/mirror:redis:7', 'demo:')
     """
-    transport, _, rest = reference.partition(":")
-    if transport == _REMOTE:
-        try:
-            return f"docker://{Reference.parse(reference)}"
-        except UsageError:
-            return reference
-    if not rest:
-        return reference
-    path, ref = _split(transport, rest)
-    return f"{transport}:{_full(path)}" + (f":{ref}" if ref else "")
+    source, prefix, rest = _parse(reference)
+    return f"{prefix}:{source.absolute(rest)}" if source else reference
 
 
 def whole(reference: str) -> str:
-    """Return the reference to all images of the place that an absolute reference names one image
-    of.
+    """Return the reference to all images of a place, from an absolute one that may name one image.
 
     >>> whole("oci:/mirror:redis:7"), whole("dir:/a:b")
     ('oci:/mirror', 'dir:/a:b')
     """
-    transport, _, rest = reference.partition(":")
-    return (
-        f"{transport}:{_split(transport, rest)[0]}" if rest and transport != _REMOTE else reference
-    )
+    source, prefix, rest = _parse(reference)
+    return f"{prefix}:{source.whole(rest)}" if source else reference
 
 
 def input_paths(references: Iterable[str]) -> list[Path]:
     """Return the files and directories that sources are read from."""
     found = []
     for reference in references:
-        transport, _, rest = reference.partition(":")
-        if rest and transport != _REMOTE:
-            found.append(Path(_full(_split(transport, rest)[0])))
+        source, _, rest = _parse(reference)
+        path = source.input_path(rest) if source else None
+        if path is not None:
+            found.append(path)
     return found
 
 
-def divide(rest: str) -> tuple[str, str]:
-    """Divide `PATH[:REF]`, either of which may hold colons: the longest path that exists wins, else
-    the shortest."""
-    if os.path.exists(_full(rest)):
-        return rest, ""
-    colons = [place for place, letter in enumerate(rest) if letter == ":"]
-    for place in reversed(colons):
-        if os.path.exists(_full(rest[:place])):
-            return rest[:place], rest[place + 1 :]
-    path, _, ref = rest.partition(":")
-    return path, ref
-
-
-def _split(transport: str, rest: str) -> tuple[str, str]:
-    return divide(rest) if transport in _WITH_REF else (rest, "")
-
-
-def _full(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def _parse(reference: str) -> tuple[type[Source] | None, str, str]:
+    """Return the class of a reference's source, its prefix, and what follows the prefix."""
+    prefix, colon, rest = reference.partition(":")
+    try:
+        return SOURCES.load(prefix if colon else ""), prefix, rest
+    except RemetricsError:
+        return None, prefix, rest

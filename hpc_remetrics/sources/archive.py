@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import SourceError
 from ..limits import Limits
 from .base import Extent
-from .local import Files
+from .local import FileTree
 from .sparse_members import Expanded, Fragments, SparseMember, checked, old_gnu_pairs, pairs
 
 Members = dict[str, Extent | SparseMember | str]
@@ -28,7 +28,7 @@ _COMPRESSED = {
 }
 
 
-class Archive(Files):
+class Archive(FileTree):
     """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside
     it only.
 
@@ -38,21 +38,21 @@ class Archive(Files):
     could be read in place.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._members: Members | None = None
         self._expanded: Expanded | None = None
 
     @property
     def name(self) -> str:
-        return self.place.name.removesuffix(".tar")
+        return self.path.name.removesuffix(".tar")
 
     @property
     def members(self) -> Members:
         """Where each file lies, or the path that a link names; `SourceError` if this is no whole
         archive."""
         if self._members is None:
-            self._members = _scan(self.place)
+            self._members = _scan(self.path)
         return self._members
 
     def find(self, path: str) -> Extent | None:
@@ -60,7 +60,7 @@ class Archive(Files):
         found = self.members.get(target) if target else None
         if isinstance(found, SparseMember):
             if self._expanded is None:
-                self._expanded = Expanded(self.place)
+                self._expanded = Expanded(self.path)
             return self._expanded.extent(found)
         return found if isinstance(found, Extent) else None
 
@@ -91,12 +91,12 @@ def _inside(path: str) -> str | None:
 def _scan(place: Path) -> Members:
     try:
         with open(place, "rb", buffering=0) as stream:
-            return _Scan(place, stream.fileno()).run()
+            return _HeaderScan(place, stream.fileno()).run()
     except OSError as error:
         raise SourceError(f"can't read {place}: {error.strerror or error}") from None
 
 
-class _Scan:
+class _HeaderScan:
     """One walk from header to header; what an extended header said holds for the member after
     it."""
 

@@ -1,9 +1,8 @@
-"""`demo:` — real images assembled from the Python installation that runs, for a first run without a
-network.
+"""`demo:`: real images assembled from this Python installation, for a first run without a network.
 
-Written once as an OCI layout, and used again while the installation stays the same. The files are
-those of the standard library and of installed distributions; compiled files are left out, since
-they come and go.
+They are written once as an OCI layout, and used again while the installation stays the same. Their
+files are those of the standard library and of installed distributions, without compiled ones, which
+come and go.
 """
 
 from __future__ import annotations
@@ -24,11 +23,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError
-from .local import Folder
+from .local import DirectoryTree
 from .oci import OciSource
+from .path_source import full_path
+
+if TYPE_CHECKING:
+    from ..registry.pool import Registries
 
 _VERSION = 1
 _MOST_BYTES = 30 << 20
@@ -65,40 +68,51 @@ _MORE = (
     "sqlite3",
 )
 
-Layer = tuple[dict[str, Any], str]
-"""Descriptor and diff_id."""
+_BuiltLayer = tuple[dict[str, Any], str]
+"""The descriptor of a layer, and its diff_id."""
 
 
 class DemoSource(OciSource):
     """The demo images in their OCI layout.
 
-    :param folder: where the layout is, or is made by `prepare`; None: a folder in the user's cache.
+    :param directory: where `prepare` creates the layout; None: a directory in the user's cache.
     """
 
-    def __init__(self, reference: str, folder: Path | None = None) -> None:
-        self._folder = folder or _cache() / f"demo-{_fingerprint()}"
-        super().__init__(reference, Folder(self._folder))
-        self._is_named = folder is not None
+    form = "demo:[DIR]"
+    summary = "real images assembled from this Python installation"
+    has_ref = False
+
+    @classmethod
+    def from_reference(cls, reference: str, rest: str, registries: Registries) -> DemoSource:
+        return cls(reference, Path(full_path(rest)) if rest else None)
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        return False
+
+    def __init__(self, reference: str, directory: Path | None = None) -> None:
+        self._directory = directory or _cache() / f"demo-{_fingerprint()}"
+        super().__init__(reference, DirectoryTree(self._directory))
+        self._is_named = directory is not None
 
     def prepare(self) -> None:
-        """Build the layout unless it is there; two processes may do so at once, and one's work is
-        kept."""
+        """Build the layout unless it exists; of two processes that do so at once one wins."""
         try:
             if not self._is_named:
-                _make_private(self._folder.parent)
-            if (self._folder / "oci-layout").is_file():
+                _make_private(self._directory.parent)
+            if (self._directory / "oci-layout").is_file():
                 return
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            building = Path(tempfile.mkdtemp(prefix=".demo-", dir=self._folder.parent))
+            self._directory.parent.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=".demo-", dir=self._directory.parent))
             try:
                 _build(building)
-                _move(building, self._folder)
+                _move(building, self._directory)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
         except OSError as error:
             raise SourceError(
-                f"the demo images can't be written to {self._folder}: {error.strerror or error}",
-                "name another folder as demo:DIR",
+                f"the demo images can't be written to {self._directory}: {error.strerror or error}",
+                "name another directory as demo:DIR",
             ) from None
 
 
@@ -111,8 +125,7 @@ def _cache() -> Path:
 
 
 def _of_user_in(shared: Path) -> Path:
-    """Return a directory of this user's own in one where everybody can make names, whoever took the
-    first ones."""
+    """Return a directory of this user in a shared one, where others may have taken some names."""
     names = [
         f"hpc-remetrics-{os.geteuid()}",
         *(f"hpc-remetrics-{os.geteuid()}-{number}" for number in range(1, 16)),
@@ -130,52 +143,52 @@ def _is_free_or_private(path: Path) -> bool:
 
 
 def _is_private(about: os.stat_result) -> bool:
-    """Return whether a directory is the user's and nobody else can write to it."""
+    """Tell whether a directory is the user's and nobody else can write to it."""
     return (
         stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & 0o022
     )
 
 
-def _make_private(folder: Path) -> None:
-    """Make the directory in which the images of this user are, which nobody else may have made or
-    may write to.
+def _make_private(directory: Path) -> None:
+    """Create the user's directory for demo images, which nobody else may own or write to.
 
-    :raises OSError: somebody has, or may.
+    :raises OSError: somebody else owns it or can write to it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    about = os.lstat(folder)
+        os.mkdir(directory, 0o700)
+    about = os.lstat(directory)
     if stat.S_ISLNK(about.st_mode) and about.st_uid == os.geteuid():
-        about = os.stat(folder)  # a user may keep caches elsewhere
+        # A user may keep caches elsewhere.
+        about = os.stat(directory)
     if stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and about.st_mode & 0o022:
-        os.chmod(folder, about.st_mode & 0o7755)  # an earlier version made it by the umask
-        about = os.stat(folder)
+        # An earlier version created it with the umask.
+        os.chmod(directory, about.st_mode & 0o7755)
+        about = os.stat(directory)
     if not _is_private(about):
-        raise OSError(errno.EPERM, "others own that directory or can write to it", str(folder))
+        raise OSError(errno.EPERM, "others own that directory or can write to it", str(directory))
 
 
 def _fingerprint() -> str:
-    """Return a word for this installation: the interpreter and the versions of what is
-    installed."""
+    """Return a hash of this installation: the interpreter and the installed versions."""
     installed = sorted(f"{one.metadata['Name']} {one.version}" for one in metadata.distributions())
     text = repr((_VERSION, sys.version, sysconfig.get_path("stdlib"), installed))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _move(building: Path, folder: Path) -> None:
+def _move(building: Path, directory: Path) -> None:
     os.chmod(building, 0o755)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
     try:
-        os.rename(building, folder)
+        os.rename(building, directory)
     except OSError:
-        if not (folder / "oci-layout").is_file():
+        if not (directory / "oci-layout").is_file():
             raise
 
 
-def _build(folder: Path) -> None:
-    layout = _Layout(folder)
+def _build(directory: Path) -> None:
+    layout = _LayoutBuilder(directory)
     base = layout.layer(_stdlib(_CORE), "gzip")
     library = layout.layer(_stdlib(_MORE), "zstd")
     plain = layout.layer(
@@ -203,7 +216,7 @@ def _stdlib(names: tuple[str, ...]) -> Callable[[tarfile.TarFile], None]:
     version = f"usr/lib/python{sys.version_info.major}.{sys.version_info.minor}"
 
     def add(tar: tarfile.TarFile) -> None:
-        _add_folders(tar, version)
+        _add_directories(tar, version)
         for name in sorted(names):
             for path in _files(root / name):
                 _add_file(tar, path, f"{version}/{path.relative_to(root)}")
@@ -212,7 +225,7 @@ def _stdlib(names: tuple[str, ...]) -> Callable[[tarfile.TarFile], None]:
 
 
 def _distributions() -> list[metadata.Distribution]:
-    """Return some distributions that are neither tiny nor huge, by name."""
+    """Return the largest distributions that are neither tiny nor huge, sorted by name."""
     sizes = {}
     for one in metadata.distributions():
         size = sum(path.stat().st_size for path in _distributed(one))
@@ -233,7 +246,7 @@ def _distribution(one: metadata.Distribution) -> Callable[[tarfile.TarFile], Non
     root = Path(str(one.locate_file("")))
 
     def add(tar: tarfile.TarFile) -> None:
-        _add_folders(tar, "usr/local/lib/site-packages")
+        _add_directories(tar, "usr/local/lib/site-packages")
         for path in _distributed(one):
             _add_file(tar, path, f"usr/local/lib/site-packages/{path.relative_to(root)}")
 
@@ -241,10 +254,10 @@ def _distribution(one: metadata.Distribution) -> Callable[[tarfile.TarFile], Non
 
 
 def _changes(number: int) -> Callable[[tarfile.TarFile], None]:
-    """A small layer of links, whiteouts and copies, as a second build step leaves."""
+    """Return what adds a small layer of links, whiteouts and copies, like a second build step."""
 
     def add(tar: tarfile.TarFile) -> None:
-        _add_folders(tar, "app/data")
+        _add_directories(tar, "app/data")
         _add_bytes(tar, "app/VERSION", f"{number}\n".encode())
         _add_bytes(tar, "app/main.py", b"#!/usr/bin/env python3\nprint('hello')\n", 0o755)
         _add_bytes(tar, "app/empty", b"")
@@ -261,24 +274,23 @@ def _changes(number: int) -> Callable[[tarfile.TarFile], None]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the regular files at and below a path, sorted, without what Python compiles by
-    itself."""
+    """Yield the regular files at and below a path, sorted, without compiled Python files."""
     if path.is_file():
         yield path
         return
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(
+    for directory, subdirectories, names in os.walk(path):
+        subdirectories[:] = sorted(
             name
-            for name in folders
+            for name in subdirectories
             if name not in ("__pycache__", "site-packages", "test", "tests")
         )
         for name in sorted(names):
-            file = Path(folder, name)
+            file = Path(directory, name)
             if not name.endswith(".pyc") and file.is_file() and not file.is_symlink():
                 yield file
 
 
-def _add_folders(tar: tarfile.TarFile, path: str) -> None:
+def _add_directories(tar: tarfile.TarFile, path: str) -> None:
     for end in range(1, path.count("/") + 2):
         entry = tarfile.TarInfo("/".join(path.split("/")[:end]))
         entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, 1_700_000_000
@@ -304,15 +316,15 @@ def _add_link(tar: tarfile.TarFile, name: str, target: str, kind: bytes) -> None
     tar.addfile(entry)
 
 
-class _Layout:
-    """An OCI image layout that is being written."""
+class _LayoutBuilder:
+    """Writes the OCI image layout of the demo images."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._index: list[dict[str, Any]] = []
-        (folder / "blobs" / "sha256").mkdir(parents=True)
+        (directory / "blobs" / "sha256").mkdir(parents=True)
 
-    def layer(self, add: Callable[[tarfile.TarFile], None], compression: str) -> Layer:
+    def layer(self, add: Callable[[tarfile.TarFile], None], compression: str) -> _BuiltLayer:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
             add(tar)
@@ -320,17 +332,19 @@ class _Layout:
         diff_id = "sha256:" + hashlib.sha256(data).hexdigest()
         return self._blob(_compressed(data, compression), _TYPES["oci", compression]), diff_id
 
-    def image(self, name: str, layers: list[Layer], kind: str = "oci") -> None:
+    def image(self, name: str, layers: list[_BuiltLayer], kind: str = "oci") -> None:
         self._add(name, self._manifest(layers, kind, _machine()))
 
-    def index(self, name: str, platforms: dict[str, list[Layer]]) -> None:
-        """An index of several platforms, with an attestation as build tools add them."""
+    def index(self, name: str, platforms: dict[str, list[_BuiltLayer]]) -> None:
+        """Add an index of several platforms, with an attestation as build tools add them."""
+        # The manifest of each platform.
         manifests = []
         for architecture, layers in platforms.items():
             manifest = self._manifest(layers, "oci", architecture)
             manifests.append(
                 {**manifest, "platform": {"os": "linux", "architecture": architecture}}
             )
+        # The attestation of the first one.
         statement = {
             "_type": "https://in-toto.io/Statement/v0.1",
             "predicateType": "https://spdx.dev/Document",
@@ -355,17 +369,17 @@ class _Layout:
         self._add(name, self._json(manifest, f"{_OCI}.manifest.v1+json"))
 
     def finish(self) -> None:
-        (self._folder / "index.json").write_text(
+        (self._directory / "index.json").write_text(
             json.dumps({"schemaVersion": 2, "manifests": self._index})
         )
-        (self._folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+        (self._directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
 
     def _add(self, name: str, descriptor: dict[str, Any]) -> None:
         self._index.append(
             {**descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
         )
 
-    def _manifest(self, layers: list[Layer], kind: str, architecture: str) -> dict[str, Any]:
+    def _manifest(self, layers: list[_BuiltLayer], kind: str, architecture: str) -> dict[str, Any]:
         config = self._config([diff_id for _, diff_id in layers], "linux", architecture)
         blobs = [descriptor for descriptor, _ in layers]
         if kind == "oci":
@@ -392,7 +406,7 @@ class _Layout:
 
     def _blob(self, data: bytes, media_type: str) -> dict[str, Any]:
         name = hashlib.sha256(data).hexdigest()
-        (self._folder / "blobs" / "sha256" / name).write_bytes(data)
+        (self._directory / "blobs" / "sha256" / name).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
 
 

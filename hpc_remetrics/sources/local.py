@@ -1,4 +1,4 @@
-"""What sources on a file system share: files found by name, and blobs read in place."""
+"""What sources on a file system share: trees of files, and blobs that are read in place."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import BlobError, SourceError
 from ..records import Digest
-from .base import Extent, Source
+from .base import Extent
+from .path_source import PathSource
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
 LISTING_BYTES = 256 << 20
-"""Limit of the file in which a place lists its images."""
+"""Longest file that may list the images of a place, bytes."""
 
 
-class _Slice(io.RawIOBase):
-    """The bytes of one extent, read by position."""
+class _ExtentReader(io.RawIOBase):
+    """The bytes of one extent as a raw stream."""
 
     def __init__(self, extent: Extent, offset: int) -> None:
         self._descriptor = os.open(extent.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -45,61 +46,67 @@ class _Slice(io.RawIOBase):
 
 
 def open_extent(extent: Extent, offset: int = 0) -> BinaryIO:
-    """Return a stream of the extent's bytes from `offset` on; `OSError` if the file can't be
-    opened."""
-    if offset < 0:
-        raise ValueError(f"an offset is not negative, got {offset}")
-    return io.BufferedReader(_Slice(extent, offset))
+    """Return a stream of an extent's bytes from `offset` on.
 
-
-class Files(ABC):
-    """A read-only tree of files: a folder, or an archive read in place.
-
-    `place` is its path; `name` what unnamed images in it are called after.
+    :raises OSError: the file can't be opened.
     """
+    if offset < 0:
+        raise ValueError(f"the offset must not be negative, got {offset}")
+    return io.BufferedReader(_ExtentReader(extent, offset))
 
-    place: Path
+
+class FileTree(ABC):
+    """A read-only tree of files: a directory, or an archive that is read in place."""
+
+    path: Path
+    """The directory or archive."""
 
     @property
     def name(self) -> str:
-        return self.place.name
+        """The name that is given to images without one."""
+        return self.path.name
 
     @abstractmethod
     def find(self, path: str) -> Extent | None:
-        """Return where the file of that relative path lies, None if there is none; `OSError` if it
-        can't be seen."""
+        """Return where the file of a relative path lies, None if there is no regular file.
+
+        :raises OSError: its directory can't be read.
+        """
 
     def head(self, path: str, count: int) -> bytes:
-        """Return at most `count` bytes from the start of a file; `SourceError` if it is missing or
-        can't be read."""
+        """Return at most `count` bytes from the beginning of a file.
+
+        :raises SourceError: it is missing or can't be read.
+        """
         try:
             extent = self.find(path)
             if extent is None:
-                raise SourceError(f"{self.place} has no {path}")
+                raise SourceError(f"{self.path} has no {path}")
             with open_extent(extent) as stream:
                 return stream.read(count)
         except OSError as error:
-            raise SourceError(
-                f"{self.place}: can't read {path}: {error.strerror or error}"
-            ) from None
+            reason = error.strerror or error
+            raise SourceError(f"{self.path}: can't read {path}: {reason}") from None
 
     def read(self, path: str, limit: int) -> bytes:
-        """Return a file whole; `SourceError` also if it is longer than `limit` bytes."""
+        """Return a file whole.
+
+        :raises SourceError: it is missing, can't be read, or is longer than `limit` bytes.
+        """
         data = self.head(path, limit + 1)
         if len(data) > limit:
-            raise SourceError(f"{self.place}: {path} is longer than {limit} bytes")
+            raise SourceError(f"{self.path}: {path} is longer than {limit} bytes")
         return data
 
 
-class Folder(Files):
-    """A folder on disk; links in it are followed wherever they lead, for they are the user's
-    own."""
+class DirectoryTree(FileTree):
+    """A directory on disk; links in it are followed anywhere, since they are the user's own."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def find(self, path: str) -> Extent | None:
-        full = self.place / path
+        full = self.path / path
         try:
             status = full.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -108,23 +115,25 @@ class Folder(Files):
         return Extent(full, 0, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
-class LocalSource(Source):
-    """A source whose blobs lie on a file system: it says where, the rest is derived."""
+class LocalSource(PathSource):
+    """A source whose blobs lie on a file system: `find` says where, the rest is derived."""
 
     @abstractmethod
     def find(self, digest: Digest, size: int = -1) -> Extent | None:
-        """Return where a blob lies, None if it is not there; `OSError` if it can't be seen.
+        """Return where a blob lies, None if it is not there.
 
-        :param size: as in :meth:`Source.locate`.
+        :param size: bytes that the manifest states, as in :meth:`Source.locate`.
+        :raises OSError: its directory can't be read.
         """
 
     def locate(self, digest: Digest, size: int = -1) -> Extent:
         try:
             extent = self.find(digest, size)
         except OSError as error:
-            raise BlobError("io_error", f"can't see {digest}: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise BlobError("io_error", f"can't find {digest}: {reason}") from None
         except SourceError as error:
-            raise BlobError("io_error", f"can't look for {digest}: {error}") from None
+            raise BlobError("io_error", f"can't find {digest}: {error}") from None
         if extent is None:
             raise BlobError("missing", f"{digest} is not in {self.reference}")
         return extent

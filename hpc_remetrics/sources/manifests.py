@@ -1,7 +1,8 @@
-"""From named manifests to images and their layers; what is no layer of an image is counted apart.
+"""Resolve named manifests into images and layers; everything else in them is counted apart.
 
-A document's kind is decided by its own `mediaType`, then by the descriptor that led to it, then by
-its shape. Nothing in a document raises: what can't be read becomes a `Skipped` with its cause.
+The kind of a document is decided by its own `mediaType`, then by the descriptor that names it, then
+by its members. No content of a document raises an error: what can't be read becomes a `Skipped`
+with its cause.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..limits import Limits
 from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
 from ..wording import counted
 from . import documents, platforms, schema1
-from .base import Root, Source
+from .base import NamedManifest, Source
 from .documents import (
     Descriptor,
     Malformed,
@@ -39,7 +40,7 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_ARCHIVE_LAYER = "application/x.hpc-remetrics.docker-archive.layer.tar"
-"""A private name: a plain tar as `docker save` writes it, which no registry's manifest names."""
+"""A private media type: a plain tar as `docker save` writes it, which no manifest can name."""
 
 LAYER_MEDIA_TYPES = {
     "": "unspecified",
@@ -51,13 +52,13 @@ LAYER_MEDIA_TYPES = {
     f"{DOCKER_LAYER}.zstd": "docker_tar_zstd",
     DOCKER_ARCHIVE_LAYER: "docker_archive_tar",
 }
-"""The media types of layers that are profiled, and their words in `records.MEDIA_TYPES`."""
+"""Media types of layers that are profiled -> their names in `records.MEDIA_TYPES`."""
 
 _OCI_FOREIGN, _DOCKER_FOREIGN = FOREIGN_PREFIXES = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
-"""How the media types of layers begin that registries don't keep."""
+"""Prefixes of the media types of foreign layers, which registries don't store."""
 
 _FOREIGN_MEDIA_TYPES = {
     _OCI_FOREIGN: "oci_nondistributable_tar",
@@ -67,7 +68,7 @@ _FOREIGN_MEDIA_TYPES = {
     f"{_DOCKER_FOREIGN}.gzip": "docker_foreign_tar_gzip",
     f"{_DOCKER_FOREIGN}.zstd": "docker_foreign_tar_zstd",
 }
-"""The same of layers that registries don't keep, which are profiled where their bytes are there."""
+"""The same for foreign layers, which are profiled where their bytes are on a file system."""
 
 _PROFILED = {**LAYER_MEDIA_TYPES, **_FOREIGN_MEDIA_TYPES}
 
@@ -83,7 +84,7 @@ _KINDS = {
     "application/vnd.oci.artifact.manifest.v1+json": "artifact",
 }
 _VAGUE = frozenset({"", "application/json", "application/octet-stream", "text/plain", "text/html"})
-"""Media types that servers and old tools give to anything."""
+"""Media types that servers and old tools give to any document."""
 
 _IMAGE_CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG}) | _VAGUE
 _MEMBERS = {
@@ -96,41 +97,47 @@ _CAUSE_OF_BLOB_ERROR = dict.fromkeys(
     ("missing", "io_error", "denied", "limit_time"), "missing_manifest"
 )
 _PASSING = frozenset({"io_error", "denied", "limit_time", "rate_limited"})
-"""Why a registry does not give a blob that it may give another time."""
+"""Causes of failures at a registry that may not happen again."""
 
 
 def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
-    """Walk everything that a source holds, in its order.
+    """Resolve all images of a source, in its order.
 
-    :param platforms: `os/architecture[/variant]`; with none, all platforms.
-    :returns: one image for each name and manifest digest.
-    :raises SourceError: if the place is not what its reference says; never for what a manifest
-        holds.
+    :param platforms: `os/architecture[/variant]`; empty: all.
+    :returns: one image for each pair of name and manifest digest.
+    :raises SourceError: the place is not what its reference says; never for content of a manifest.
     """
-    return merge(resolve_root(source, root, platforms, limits) for root in source.roots())
+    return merge(
+        resolve_named(source, named, platforms, limits) for named in source.named_manifests()
+    )
 
 
-def resolve_root(
-    source: Source, root: Root, platforms: Sequence[str] = (), limits: Limits | None = None
+def resolve_named(
+    source: Source,
+    named: NamedManifest,
+    platforms: Sequence[str] = (),
+    limits: Limits | None = None,
 ) -> Catalog:
-    """Walk what stands under one root: a share of :func:`resolve`'s work, for ranks that divide the
-    roots."""
-    name = shown(root.name, 4096)
+    """Resolve what one named manifest refers to; as :func:`resolve`, for ranks that share the work.
+
+    :raises RegistryError: the limit of a registry is used up.
+    """
+    name = shown(named.name, 4096)
     try:
-        root, place = source.enter(root)
+        named, place = source.enter(named)
     except BlobError as error:
-        walk = _Walk(source, name, platforms, limits or Limits())
-        walk.miss(Descriptor(str(root.digest or ""), -1, ""), error)
+        walk = _ManifestWalk(source, name, platforms, limits or Limits())
+        walk.miss(Descriptor(str(named.digest or ""), -1, ""), error)
         return walk.catalog
-    walk = _Walk(place, name, platforms, limits or Limits())
-    walk.start(root)
-    if root.popularity and walk.catalog.images:
-        walk.catalog.repositories[walk.catalog.images[0].repository] = root.popularity
+    walk = _ManifestWalk(place, name, platforms, limits or Limits())
+    walk.start(named)
+    if named.popularity and walk.catalog.images:
+        walk.catalog.repositories[walk.catalog.images[0].repository] = named.popularity
     return walk.catalog
 
 
 def merge(catalogs: Iterable[Catalog]) -> Catalog:
-    """Join catalogs in their order; what is there twice (same name, same digest) is taken once."""
+    """Join catalogs in their order; an image of the same name and digest is taken once."""
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
     repositories: dict[str, Popularity] = {}
@@ -150,8 +157,7 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
 
 @dataclass(frozen=True)
 class _Document:
-    """A manifest or index that was read: its bytes, what its descriptor said, how deep it
-    stands."""
+    """A manifest or index that was read, what its descriptor states, and its depth in indexes."""
 
     data: bytes
     media_type: str
@@ -161,8 +167,13 @@ class _Document:
     manifest_type: str = ""
 
 
-class _Walk:
-    """The walk under one root, depth first by a stack of descriptors yet to be read."""
+class _ManifestWalk:
+    """The walk over everything under one named manifest, depth first.
+
+    named manifest -> [stack of descriptors] -> read -> index: its children onto the stack
+                                                     -> image: `catalog.images`
+                                                     -> any other: `catalog.skipped`
+    """
 
     def __init__(self, source: Source, name: str, wanted: Sequence[str], limits: Limits) -> None:
         self.catalog = Catalog()
@@ -176,28 +187,28 @@ class _Walk:
         self._named: set[str | int] = set()
         self._absent: list[tuple[Descriptor, str]] = []
 
-    def start(self, root: Root) -> None:
-        if root.fault:
-            item = Descriptor(str(root.digest or ""), -1, "")
-            return self._skip(item, "bad_manifest", root.fault)
-        if root.descriptor is not None:
-            self._stack.append((root.descriptor, 0))
+    def start(self, named: NamedManifest) -> None:
+        if named.fault:
+            item = Descriptor(str(named.digest or ""), -1, "")
+            return self._skip(item, "bad_manifest", named.fault)
+        if named.descriptor is not None:
+            self._stack.append((named.descriptor, 0))
         else:
-            self._open_root(root)
+            self._open_named(named)
         while self._stack:
             self._follow(*self._stack.pop())
-        # Where nothing at all of an image is in an archive, the image is missing.
+        # If the archive has no manifest of an image at all, the image is missing.
         cause = "not_in_archive" if self.catalog.images else "missing_manifest"
         for item, message in self._absent:
             self._skip(item, cause, message)
 
-    def _open_root(self, root: Root) -> None:
-        digest = root.digest or Digest(hashlib.sha256(root.manifest).digest())
-        media_type = root.media_type.partition(";")[0].strip().lower()
+    def _open_named(self, named: NamedManifest) -> None:
+        digest = named.digest or Digest(hashlib.sha256(named.manifest).digest())
+        media_type = named.media_type.partition(";")[0].strip().lower()
         document = _Document(
-            root.manifest, media_type, root.platform, digest, 0, root.manifest_type
+            named.manifest, media_type, named.platform, digest, 0, named.manifest_type
         )
-        if len(root.manifest) > self._limits.manifest_bytes:
+        if len(named.manifest) > self._limits.manifest_bytes:
             return self._skip_document(
                 document, "bad_manifest", f"longer than {self._limits.manifest_bytes} bytes"
             )
@@ -217,9 +228,10 @@ class _Walk:
         )
 
     def miss(self, item: Descriptor, error: BlobError) -> None:
-        """Count apart a manifest that can't be had."""
+        """Count apart a manifest that is not available."""
+        # All others would fail too: the run stops, and the same command continues it.
         if error.cause == "rate_limited":
-            raise error  # so would be all that follow: the run stops, and goes on with another start
+            raise error
         self.catalog.passing |= isinstance(error, RegistryError) and error.cause in _PASSING
         self._skip(item, _CAUSE_OF_BLOB_ERROR.get(error.cause, "bad_manifest"), str(error))
 
@@ -228,7 +240,7 @@ class _Walk:
         self._skip(item, cause, message)
 
     def _follow(self, value: Any, depth: int) -> None:
-        """Judge a descriptor, and the manifest or index that it names."""
+        """Check a descriptor, read the manifest or index that it names, and classify that."""
         try:
             item = Descriptor.parse(value)
         except Malformed as error:
@@ -250,14 +262,13 @@ class _Walk:
                 return self._absent.append((item, str(error)))
             return self.miss(item, error)
         if item.size not in (-1, len(data)):
-            return self._skip(
-                item, "bad_manifest", f"has {len(data)} bytes, its descriptor says {item.size}"
-            )
+            message = f"has {len(data)} bytes, its descriptor says {item.size}"
+            return self._skip(item, "bad_manifest", message)
         self._seen.add(digest)
         self._judge(_Document(data, item.media_type, item.platform, digest, depth))
 
     def _refuse(self, item: Descriptor) -> tuple[str, str]:
-        """Return why a descriptor in an index is not followed, ("", "") if it is."""
+        """Return (cause, message) why an entry of an index is not followed, ("", "") if it is."""
         if item.is_reference or item.platform.lower() == "unknown/unknown":
             return "attestation", "a statement about an image"
         if _is_foreign_type(item.artifact_type) or _KINDS.get(item.media_type) == "artifact":
@@ -269,7 +280,7 @@ class _Walk:
         return _refuse_digest(item)
 
     def _judge(self, document: _Document) -> None:
-        """Decide what a document is, and take it as that."""
+        """Classify a document and take it as what it is."""
         try:
             value = documents.parse(document.data)
             kind = kind_of(value, document.media_type)
@@ -350,7 +361,7 @@ class _Walk:
         )
 
     def _has_too_many(self, document: _Document, layers: Sequence[Any]) -> bool:
-        """Tell whether an image has more layers than the limit, and count it apart then."""
+        """Tell whether an image has more layers than the limit; if so, count it apart."""
         most = self._limits.image_layers
         if len(layers) <= most:
             return False
@@ -359,9 +370,9 @@ class _Walk:
         return True
 
     def _leave_out(self, document: _Document, platform: str) -> None:
-        """Count apart an image that is not for a wanted platform."""
+        """Count apart an image of another platform than those asked for."""
         self._note_platform(platform)
-        message = f"for {platform or 'a platform it does not say'}"
+        message = f"for {platform or 'an unspecified platform'}"
         self._skip_document(document, "other_platform", message)
 
     def _note_platform(self, platform: str) -> None:
@@ -385,7 +396,7 @@ class _Walk:
         return tuple(taken)
 
     def _refuse_layer(self, layer: Descriptor) -> tuple[str, str]:
-        """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
+        """Return (cause, message) why a layer is not profiled, ("", "") if it is."""
         cause, message = _refuse_layer(layer)
         if cause == "foreign" and layer.media_type in _PROFILED and self._is_here(layer):
             return "", ""
@@ -415,24 +426,23 @@ class _Walk:
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 
     def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:
-        """Return platform and diff_ids; a config that is missing or broken costs only these."""
+        """Return platform and diff_ids; of a config that is missing or broken "" and []."""
         try:
             digest = Digest.parse(get_text(config, "digest"))
             value = documents.parse(self._source.read(digest, self._limits.manifest_bytes))
             diff_ids = get_list(get_object(value, "rootfs"), "diff_ids")
             return documents.get_platform(value), [_digest_or_none(text) for text in diff_ids]
         except (ValueError, BlobError) as error:
-            # Rows must not depend on how a registry was on that day.
+            # Rows must not depend on passing failures of a registry.
             if isinstance(error, RegistryError) and error.cause in _PASSING:
                 raise
             return "", []
 
     def _size(self, digest: Digest, size: int) -> int:
-        """Return the size of a layer whose descriptor does not say it, as far as the source
-        knows."""
+        """Return the bytes of a layer: as its descriptor states, else as the source does, else -1."""
         if size >= 0:
             return size
-        # A registry is asked once for a layer that an image names many times.
+        # Ask a registry once for a layer that an image names many times.
         if digest not in self._sizes:
             try:
                 self._sizes[digest] = self._source.size_of(digest)
@@ -442,9 +452,9 @@ class _Walk:
 
 
 def kind_of(value: dict[str, Any], media_type: str) -> str:
-    """Return what a document is: its manifest type, `index`, `artifact` or `unknown`.
+    """Return the kind of a document: its manifest type, `index`, `artifact` or `unknown`.
 
-    `Malformed` if it could be two things, since tools would take it as either.
+    :raises Malformed: it has the members of two kinds, so that tools would disagree about it.
     """
     if sum(get(value, key) is not None for key in ("manifests", "layers", "fsLayers")) > 1:
         raise Malformed("has the members of a manifest and of an index")
@@ -476,11 +486,11 @@ def _refuse_digest(item: Descriptor) -> tuple[str, str]:
 
 
 def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
-    """Return why a descriptor among the layers is not profiled, ("", "") if it is."""
+    """Return (cause, message) why a layer is not profiled by its descriptor, ("", "") if it is."""
     if layer.media_type.endswith("+encrypted"):
         return "encrypted", "an encrypted layer"
     if layer.has_urls or layer.media_type.startswith(FOREIGN_PREFIXES):
-        return "foreign", "a layer that is kept elsewhere"
+        return "foreign", "a layer that is stored elsewhere"
     if layer.media_type == _STATEMENT:
         return "attestation", "a statement about an image"
     if layer.media_type not in LAYER_MEDIA_TYPES:
@@ -489,13 +499,13 @@ def _refuse_layer(layer: Descriptor) -> tuple[str, str]:
 
 
 def _key(child: Any) -> str | int:
-    """Return what tells a descriptor in an index from others: its digest, or nothing but itself."""
+    """Return the digest of an index's entry, or its identity if it has no valid one."""
     digest = get(child, "digest") if isinstance(child, dict) else None
     return digest if isinstance(digest, str) else id(child)
 
 
 def _is_foreign_type(artifact_type: str) -> bool:
-    """Tell whether an artifact type is set and not that of an image's config, as OCI 1.1 allows."""
+    """Tell whether an artifact type is set and, as OCI 1.1 allows, not that of an image config."""
     name = artifact_type.partition(";")[0].strip().lower()
     return name not in ("", OCI_CONFIG, DOCKER_CONFIG)
 

@@ -1,6 +1,7 @@
 """Images at registries: `docker://HOST/NAME[:TAG|@DIGEST]`, and lists of many, `repos:FILE.csv`.
 
-Only rank 0 reads a list; a root holds no manifest until somebody enters it, so that all ranks can.
+Only rank 0 reads a list. Its named manifests hold no bytes until `enter` asks the registry, so that
+all ranks can share that.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,14 +19,16 @@ from ..records import Digest, Layer, Popularity
 from ..registry.endpoint import Registry
 from ..registry.pool import Registries
 from ..registry.reference import HUB, Reference
-from .base import Root, Source
+from . import image_reference
+from .base import NamedManifest, Source
+from .path_source import PathSource
 from .repositories import Repository, read_repositories
 
 
 class RemoteSource(Source):
     """Images at registries, and the blobs of their repositories.
 
-    :param registries: of the process; a copy on another rank asks by its own.
+    :param registries: the HTTP clients of this process.
     """
 
     is_remote = True
@@ -33,16 +37,18 @@ class RemoteSource(Source):
         self.reference = reference
         self._registries = registries
 
-    def enter(self, root: Root) -> tuple[Root, Source]:
-        image = Reference.parse(root.place)
-        place = _Place(self.reference, self._registries, image)
-        manifest = self._registries.get(image.host).manifest(
-            image.repository, image.version, MANIFEST_BYTES
+    def enter(self, named: NamedManifest) -> tuple[NamedManifest, Source]:
+        image = Reference.parse(named.location)
+        registry = self._registries.get(image.host)
+        manifest = registry.manifest(image.repository, image.version, MANIFEST_BYTES)
+        entered = NamedManifest(
+            named.name,
+            manifest.data,
+            manifest.media_type,
+            image.digest or manifest.digest,
+            popularity=named.popularity,
         )
-        digest = image.digest or manifest.digest
-        return Root(
-            root.name, manifest.data, manifest.media_type, digest, popularity=root.popularity
-        ), place
+        return entered, RepositorySource(self.reference, self._registries, image)
 
     def open(self, digest: Digest, offset: int = 0) -> BinaryIO:
         raise RegistryError("missing", f"nothing says which repository holds {digest}")
@@ -56,16 +62,16 @@ class RemoteSource(Source):
         return self._registries.get(host).blob_size(repository, layer.digest)
 
 
-class _Place(RemoteSource):
-    """One repository, as what is entered by a root."""
+class RepositorySource(RemoteSource):
+    """One repository of a registry: where the blobs of an entered manifest are read from."""
 
     def __init__(self, reference: str, registries: Registries, image: Reference) -> None:
         super().__init__(reference, registries)
         self._image = image
         self.origin = f"{image.host}/{image.repository}"
 
-    def roots(self) -> Iterator[Root]:
-        yield Root(name_of(self._image), place=str(self._image))
+    def named_manifests(self) -> Iterator[NamedManifest]:
+        yield NamedManifest(name_of(self._image), location=str(self._image))
 
     @property
     def _registry(self) -> Registry:
@@ -84,62 +90,84 @@ class _Place(RemoteSource):
         return self._registry.read_blob(self._image.repository, digest, limit)
 
 
-class DockerSource(_Place):
-    """One image, or the several of an index; that it can't be had ends the run, as the user named
-    it."""
+class DockerSource(RepositorySource):
+    """One image (or the several of an index) that the user named; a failure ends the run."""
 
-    def __init__(self, reference: str, registries: Registries, image: Reference) -> None:
-        super().__init__(reference, registries, image)
+    form = "docker://HOST/NAME[:TAG|@DIGEST]"
+    summary = "an image at a registry (without HOST: Docker Hub)"
 
-    def enter(self, root: Root) -> tuple[Root, Source]:
+    @classmethod
+    def from_reference(cls, reference: str, rest: str, registries: Registries) -> DockerSource:
+        if not rest.startswith("//"):
+            # The reference may hold a password: it is repeated only if it is the name of an image.
+            hint = image_reference(rest.lstrip("/")) or cls.form
+            raise UsageError("what follows docker: is not an image", f"write {hint}")
+        return cls(reference, registries, Reference.parse(reference))
+
+    @classmethod
+    def absolute(cls, rest: str) -> str:
         try:
-            return super().enter(root)
+            return f"//{Reference.parse(f'docker:{rest}')}"
+        except UsageError:
+            return rest
+
+    def enter(self, named: NamedManifest) -> tuple[NamedManifest, Source]:
+        try:
+            return super().enter(named)
         except RegistryError as error:
-            if error.cause == "missing":
-                raise SourceError(
-                    f"there is no image {self._image}", "or it wants a login"
-                ) from None
+            # Nothing is wrong with the name: the same command continues later.
             if error.cause == "rate_limited":
-                raise  # nothing is wrong with the name: the same command goes on later
-            raise SourceError(f"{self._image} can't be had: {error.args[0]}", error.hint) from None
+                raise
+            if error.cause == "missing":
+                message = f"there is no image {self._image}"
+                raise SourceError(message, "or it requires a login") from None
+            message = f"{self._image} is not available: {error.args[0]}"
+            raise SourceError(message, error.hint) from None
 
 
-class ReposSource(RemoteSource):
-    """The images that a crawl's list names, by the tag of each row, else `latest`."""
+class ReposSource(PathSource, RemoteSource):
+    """The images of a list that `crawl` wrote, with the tag of each row, else `latest`."""
+
+    form = "repos:FILE.csv"
+    summary = "the images that a crawl's list names"
+    path_kind = "file"
+
+    @classmethod
+    def from_reference(cls, reference: str, rest: str, registries: Registries) -> ReposSource:
+        path, _ = cls.existing(reference, rest)
+        return cls(reference, registries, path)
 
     def __init__(self, reference: str, registries: Registries, path: Path) -> None:
         super().__init__(reference, registries)
         self._path = path
 
-    def roots(self) -> Iterator[Root]:
+    def named_manifests(self) -> Iterator[NamedManifest]:
         drawn = _drawn(read_repositories(self._path))
         for row in read_repositories(self._path):
             try:
                 image = _image_of(row)
             except UsageError as error:
                 raise SourceError(f"{self._path}: {error.args[0]}") from None
-            sample = (
-                (row.stratum, row.weight, drawn[row.stratum]) if row.stratum and row.weight else ()
-            )
-            popularity = Popularity(_known(row.stars), _known(row.pulls), *sample)
-            yield Root(name_of(image), place=str(image), popularity=popularity)
+            popularity = Popularity(_known(row.stars), _known(row.pulls))
+            if row.stratum and row.weight:
+                popularity = replace(
+                    popularity, stratum=row.stratum, weight=row.weight, drawn=drawn[row.stratum]
+                )
+            yield NamedManifest(name_of(image), location=str(image), popularity=popularity)
 
     def holds(self, layer: Layer) -> bool:
         return layer.origin != ""
 
 
 def _drawn(rows: Iterable[Repository]) -> Counter[str]:
-    """Count the repositories of each stratum of a sample; of a list that is none nothing is
-    counted."""
+    """Count the repositories of each stratum of a sample; a list without strata has no counts."""
     sampled = itertools.takewhile(lambda row: row.stratum, rows)
-    return Counter(
-        stratum for stratum, _, _ in {(row.stratum, row.registry, row.name) for row in sampled}
-    )
+    repositories = {(row.stratum, row.registry, row.name) for row in sampled}
+    return Counter(stratum for stratum, _, _ in repositories)
 
 
 def name_of(image: Reference) -> str:
-    """Return what an image is called in a dataset: Docker Hub's own name there, elsewhere with the
-    host.
+    """Return the name of an image in a dataset: with the host, except for Docker Hub.
 
     >>> name_of(Reference.parse("docker://redis")), name_of(Reference.parse("quay.io/a/b:1"))
     ('library/redis:latest', 'quay.io/a/b:1')
@@ -148,7 +176,11 @@ def name_of(image: Reference) -> str:
 
 
 def _image_of(row: Repository) -> Reference:
-    version = f"@{row.digest}" if row.digest else f":{row.tag}" if row.tag else ""
+    version = ""
+    if row.digest:
+        version = f"@{row.digest}"
+    elif row.tag:
+        version = f":{row.tag}"
     return Reference.parse(f"{row.name}{version}", row.registry)
 
 

@@ -1,9 +1,8 @@
-"""The folder that the 2017 downloader wrote: `manifests/`, `configs/`, `layers/`, with times in the
-file names.
+"""The directory of the 2017 downloader: `manifests/`, `configs/`, `layers/`, times in file names.
 
 A manifest is `NAMESPACE-REPOSITORY-TAG-TIME.json`, with a dash for every slash; a blob is
-`sha256-HEX-TIME`. What was downloaded again has a second file with a later time; a download that
-broke off left a short one. Configs lie in `layers/` until somebody moves them.
+`sha256-HEX-TIME`. A second download has a later time; an interrupted one left a short file.
+Configs lie in `layers/` until somebody moves them.
 """
 
 from __future__ import annotations
@@ -12,43 +11,59 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import BlobError, SourceError
 from ..records import Digest
-from .base import Extent, Root, verified
-from .local import LISTING_BYTES, Folder, LocalSource, open_extent
+from .base import Extent, NamedManifest, verified
+from .local import LISTING_BYTES, DirectoryTree, LocalSource, open_extent
+
+if TYPE_CHECKING:
+    from ..registry.pool import Registries
 
 _BLOB = re.compile(r"sha256([-:])([0-9a-f]{64})((?:-[0-9.]{1,40})?)\Z")
 _STAMP = re.compile(r"-(\d{9,11}(?:\.\d{1,20})?)\Z")
-_PLACES = ("layers", "configs")
+_BLOB_DIRECTORIES = ("layers", "configs")
 
 
 class Seed2017Source(LocalSource):
-    """The images of such a folder: of each name the newest manifest, of each blob the newest whole
-    file."""
+    """The images of such a directory: each name's newest manifest, each blob's newest whole file."""
 
-    def __init__(self, reference: str, folder: Path) -> None:
+    form = "seed2017:DIR"
+    summary = "the 2017 tool's manifests/, configs/, layers/"
+
+    @classmethod
+    def from_reference(cls, reference: str, rest: str, registries: Registries) -> Seed2017Source:
+        path, _ = cls.existing(reference, rest)
+        return cls(reference, path)
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        return (path / "manifests").exists() and (path / "layers").exists()
+
+    def __init__(self, reference: str, directory: Path) -> None:
         self.reference = reference
-        self._files = Folder(folder)
-        self._index: _Index | None = None
+        self._files = DirectoryTree(directory)
+        self._index: _BlobIndex | None = None
 
     def prepare(self) -> None:
-        """List the blobs, so that one rank does it and the others get the list."""
+        """List the blobs."""
         self._blobs()
 
-    def roots(self) -> Iterator[Root]:
+    def named_manifests(self) -> Iterator[NamedManifest]:
         for name, file in sorted(self._manifests().items()):
             try:
                 manifest = self._files.head(f"manifests/{file}", LISTING_BYTES)
             except SourceError:
-                manifest = b""  # the walk counts apart what is no manifest
-            yield Root(name, manifest)
+                # The walk counts it apart, since no bytes are no manifest.
+                manifest = b""
+            yield NamedManifest(name, manifest)
 
     def _manifests(self) -> dict[str, str]:
         """Return the name of each image and the file of its newest manifest."""
         newest: dict[str, tuple[float, str]] = {}
         try:
-            with os.scandir(self._files.place / "manifests") as entries:
+            with os.scandir(self._files.path / "manifests") as entries:
                 for entry in entries:
                     if not entry.name.startswith(".") and entry.is_file():
                         name, time = image_name(entry.name)
@@ -56,7 +71,7 @@ class Seed2017Source(LocalSource):
         except OSError as error:
             raise SourceError(
                 f"{self.reference}: can't list {error.filename}: {error.strerror}",
-                "name the folder that holds manifests/ and layers/",
+                "name the directory that holds manifests/ and layers/",
             ) from None
         return {name: file for name, (_, file) in newest.items()}
 
@@ -64,13 +79,13 @@ class Seed2017Source(LocalSource):
         copies = self._copies(digest)
         whole = [extent for extent in copies if extent.size == size]
         if copies and not whole:
-            # A download that broke off is shorter than one that did not, whatever a manifest says.
+            # An interrupted download is shorter than a whole one, whatever a manifest states.
             largest = max(extent.size for extent in copies)
             whole = [extent for extent in copies if extent.size == largest]
         return next(iter(whole or copies), None)
 
     def read(self, digest: Digest, limit: int) -> bytes:
-        """Return a small blob from the newest file that has its bytes."""
+        """Return a small blob from the newest file that has the right digest."""
         error = BlobError("missing", f"{digest} is not in {self.reference}")
         for extent in self._copies(digest):
             try:
@@ -87,17 +102,16 @@ class Seed2017Source(LocalSource):
         found = [self._files.find(path) for path in self._blobs().paths(digest)]
         return [extent for extent in found if extent is not None]
 
-    def _blobs(self) -> _Index:
+    def _blobs(self) -> _BlobIndex:
         if self._index is None:
-            self._index = _Index(self._files.place)
+            self._index = _BlobIndex(self._files.path)
         return self._index
 
 
 def image_name(file: str) -> tuple[str, float]:
-    """Return the image that a manifest's file name stands for, and when it was downloaded (0: it
-    does not say).
+    """Return the image and the time of download (0: unknown) from the file name of a manifest.
 
-    Docker Hub's namespaces have no dash, so the first one was a slash.
+    Docker Hub's namespaces contain no dash, so the first dash was a slash.
 
     >>> image_name("library-redis-latest-1502943512.62.json"), image_name("a-b-c-latest-1502943512.json")
     (('library/redis:latest', 1502943512.62), ('a/b-c:latest', 1502943512.0))
@@ -114,42 +128,49 @@ def image_name(file: str) -> tuple[str, float]:
     return f"{repository.replace('-', '/', 1)}:{tag}", float(stamp[1])
 
 
-class _Index:
-    """The names of all blobs: sorted records of one width in one piece, since there may be
-    millions."""
+class _BlobIndex:
+    """The file names of all blobs as sorted records in one `bytes`, since there may be millions.
 
-    def __init__(self, folder: Path) -> None:
-        self._folders: list[str] = []
-        records = sorted(self._scan(folder))
+    A record is padded with zeros to the width of the longest one:
+
+        digest (32 bytes) | number of the directory (4, big-endian) | `-` or `:` | `-TIME` or nothing
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directories: list[str] = []
+        records = sorted(self._scan(directory))
         self._width = max(map(len, records), default=1)
         self._data = b"".join(record.ljust(self._width, b"\0") for record in records)
 
-    def _scan(self, folder: Path) -> Iterator[bytes]:
-        """Yield digest, number of the folder, and what stands around the digest in the file's
-        name."""
-        for place in _PLACES:
-            for found, folders, names in os.walk(folder / place, onerror=_complain):
-                folders.sort()
-                number = len(self._folders).to_bytes(4, "big")
-                self._folders.append(os.path.relpath(found, folder))
+    def _scan(self, top: Path) -> Iterator[bytes]:
+        """Yield the record of each blob, not padded."""
+        for place in _BLOB_DIRECTORIES:
+            for directory, subdirectories, names in os.walk(top / place, onerror=_complain):
+                subdirectories.sort()
+                number = len(self._directories).to_bytes(4, "big")
+                self._directories.append(os.path.relpath(directory, top))
                 for name in names:
                     if match := _BLOB.match(name):
                         yield bytes.fromhex(match[2]) + number + f"{match[1]}{match[3]}".encode()
 
     def paths(self, digest: Digest) -> list[str]:
         """Return the relative paths of a blob's files, the newest first."""
-        low, high = 0, len(self._data) // self._width
+        # Find the first record of the digest by bisection.
+        low = 0
+        high = len(self._data) // self._width
         while low < high:
             middle = (low + high) // 2
             if self._record(middle)[:32] < digest.raw:
                 low = middle + 1
             else:
                 high = middle
+        # Put the file names together again.
         found = []
         while (record := self._record(low)) and record[:32] == digest.raw:
-            mark, stamp = record[36:37].decode(), record[37:].rstrip(b"\0").decode()
-            folder = self._folders[int.from_bytes(record[32:36], "big")]
-            found.append((_time(stamp), f"{folder}/sha256{mark}{digest.hex}{stamp}"))
+            directory = self._directories[int.from_bytes(record[32:36], "big")]
+            mark = record[36:37].decode()
+            stamp = record[37:].rstrip(b"\0").decode()
+            found.append((_time(stamp), f"{directory}/sha256{mark}{digest.hex}{stamp}"))
             low += 1
         return [path for _, path in sorted(found, reverse=True)]
 
@@ -158,8 +179,7 @@ class _Index:
 
 
 def _complain(error: OSError) -> None:
-    """Let a folder be missing, and nothing else: a blob that can't be seen is not one that isn't
-    there."""
+    """Raise any error of the listing but a missing directory: an unreadable blob is not missing."""
     if not isinstance(error, FileNotFoundError):
         raise SourceError(f"can't list {error.filename}: {error.strerror}", "make it readable")
 

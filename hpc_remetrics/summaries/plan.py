@@ -14,7 +14,7 @@ from ..records import Catalog, Layer
 from ..registry.pool import Registries
 from ..sources import open_source
 from ..sources.base import Source
-from ..sources.resolve import Resolver
+from ..sources.resolver import Resolver
 from .forecast import Forecast, forecast, rates_of
 
 

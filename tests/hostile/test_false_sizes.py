@@ -13,7 +13,8 @@ from support.runs import Runs
 import hpc_remetrics
 from hpc_remetrics.claimed_sizes import unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 SIZES = {"small": 5, "large": 10**9, "huge": 1 << 43, "empty": 0}
 

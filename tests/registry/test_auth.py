@@ -21,7 +21,7 @@ from support.tools import need
 
 from hpc_remetrics.errors import RegistryError, UsageError
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Access, Registries, Registry
+from hpc_remetrics.registry import Access, Registries, Registry, credentials
 from hpc_remetrics.registry.addresses import Bounds
 from hpc_remetrics.registry.auth import Challenge, Keyring
 
@@ -162,6 +162,22 @@ def test_helpers_that_fail(locked_registry, home, helper, code, words):
     assert PASSWORD not in str(caught.value)
 
 
+def test_helpers_are_started_without_the_secrets_of_the_process(
+    home, helper, tmp_path, monkeypatch
+):
+    """A helper inherits what it needs to find its store, and no login of this process."""
+    helper(f"env > {tmp_path}/environment; {ANSWER}")
+    path = config(home, {"credHelpers": {"quay.io": "canary"}})
+    monkeypatch.setenv("REMETRICS_PASSWORD", "secret of the run")
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", "{}")
+    monkeypatch.setenv("CANARY_STORE", "/store")
+    found = credentials.find("quay.io", "a/b", path)
+    assert found == credentials.Credentials(USER, PASSWORD)
+    names = (tmp_path / "environment").read_text()
+    assert "CANARY_STORE=/store" in names and f"HOME={home}" in names
+    assert "REMETRICS_PASSWORD" not in names and "DOCKER_AUTH_CONFIG" not in names
+
+
 def test_files_that_are_wrong(locked_registry, home, tmp_path):
     with pytest.raises(UsageError, match="can't be read"):
         can_read(locked_registry, Access(auth_file=tmp_path / "nothing"))
@@ -171,7 +187,7 @@ def test_files_that_are_wrong(locked_registry, home, tmp_path):
         (json.dumps({"auths": {locked_registry.host: {"auth": PASSWORD}}}), "base64"),
         (
             json.dumps({"credHelpers": {locked_registry.host: "../canary"}}),
-            "no name of a credential helper",
+            "not the name of a credential helper",
         ),
         (json.dumps({"credHelpers": {locked_registry.host: "missing"}}), "not in PATH"),
         (json.dumps({"auths": {"elsewhere": {"auth": AUTH}}}), "asks for a login"),

@@ -8,7 +8,8 @@ from support import small_images
 from support.layouts import Layout
 from support.tools import need
 
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 IMAGE = "real/image:1"
 

@@ -10,7 +10,8 @@ import pytest
 from support.tools import need
 
 from hpc_remetrics.errors import SourceError, UsageError
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 IMAGE = "real/image:1"
 

@@ -9,7 +9,8 @@ import pytest
 from support import tars
 
 from hpc_remetrics.errors import BlobError, RemetricsError, SourceError
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 ENTRY = {"Config": "config.json", "RepoTags": ["a/b:1"], "Layers": ["layer.tar"]}
 CONFIG = json.dumps({"rootfs": {"diff_ids": []}}).encode()

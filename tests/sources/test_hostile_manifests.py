@@ -16,7 +16,8 @@ from support.tools import need
 
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import MEDIA_TYPES, SKIP_CAUSES, Digest
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

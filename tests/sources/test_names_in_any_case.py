@@ -15,8 +15,9 @@ import pytest
 import support
 from support.tools import need
 
-from hpc_remetrics.sources import documents, open_source, resolve
+from hpc_remetrics.sources import documents, open_source
 from hpc_remetrics.sources.documents import get, get_list, get_object, get_text, parse
+from hpc_remetrics.sources.manifests import resolve
 
 GO = Path(support.__file__).parent / "gojson" / "main.go"
 

@@ -8,7 +8,8 @@ from support.layouts import Layout
 from support.runs import Runs
 
 from hpc_remetrics.errors import UsageError
-from hpc_remetrics.sources import open_source, platforms, resolve
+from hpc_remetrics.sources import open_source, platforms
+from hpc_remetrics.sources.manifests import resolve
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 

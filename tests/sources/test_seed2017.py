@@ -9,7 +9,8 @@ import pytest
 
 from hpc_remetrics.errors import SourceError
 from hpc_remetrics.records import Digest
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
+from hpc_remetrics.sources.manifests import resolve
 
 IMAGES = {
     "library-redis-latest-1502943512.62.json": "library/redis:latest",

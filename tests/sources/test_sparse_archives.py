@@ -12,9 +12,10 @@ from support.runs import Runs
 from support.tools import need
 
 from hpc_remetrics.errors import RemetricsError
-from hpc_remetrics.sources import open_source, resolve
+from hpc_remetrics.sources import open_source
 from hpc_remetrics.sources.archive import Archive
 from hpc_remetrics.sources.local import open_extent
+from hpc_remetrics.sources.manifests import resolve
 
 LAYER = (
     tars.file(b"zeros", bytes(300_000))
@@ -104,7 +105,7 @@ def test_a_docker_archive_with_sparse_members(holes, form, tmp_path):
     )
     assert found == want
     source = open_source(f"docker-archive:{tmp_path / 'sparse.tar'}")
-    list(source.roots())
+    list(source.named_manifests())
     for one in found.images[0].layers:
         with source.open(one.digest) as stream:
             assert hashlib.sha256(stream.read()).hexdigest() == one.digest.hex

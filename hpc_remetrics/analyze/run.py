@@ -61,7 +61,7 @@ from .message_loop import Root, exchange
 from .plan import make_plan, share_of
 from .prefetch import Fetcher
 from .provenance import about_rank, about_run, new_note
-from .signature import check_signatures, chunk_share, fingerprint_of, signature_of
+from .signature import check_signatures, fingerprint_of, probe_settings, signature_of
 from .worker import Worker, publisher
 
 if TYPE_CHECKING:
@@ -445,8 +445,7 @@ class _Run:
                 options.types,
                 types,
                 scratch.path / "watch",
-                options.compress_sample,
-                chunk_share(options),
+                probe_settings(options),
             )
         except OSError as error:
             raise output_error(error, scratch.path, "scratch") from error

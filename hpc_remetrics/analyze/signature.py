@@ -43,6 +43,12 @@ def chunk_share(options: AnalyzeOptions) -> Fraction:
     return options.chunk_sample if options.chunks else Fraction(0)
 
 
+def probe_settings(options: AnalyzeOptions) -> dict[str, str]:
+    """Return the probes of this run, by their names in `profile.probe.PROBE_CLASSES`: settings."""
+    shares = {"compression": options.compress_sample, "chunks": chunk_share(options)}
+    return {name: str(share) for name, share in shares.items() if share}
+
+
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
     """Return what a part's rows depend on besides the layers."""
     limits = {

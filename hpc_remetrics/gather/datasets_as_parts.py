@@ -17,14 +17,14 @@ import numpy as np
 from ..dataset.flat_contents import FlatContents
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
-from ..dataset.schema import CHUNK_ROWS
+from ..dataset.schema import ABSENT, CHUNK_ROWS
 from ..dataset.table import Table
 from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
 from ..mpi.comm import Comm
 from ..parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
-from ..parts.spill_format import NO_CONTENT, NO_TYPE
-from ..profile.compression_sample import first_beyond
+from ..parts.spill_format import EXTRAS, NO_CONTENT, NO_TYPE
+from ..profile.probe import first_beyond
 from ..records import NOTES, Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
 from ..row_ranges import block_ranges
 from .gather import Finish, Gather
@@ -195,7 +195,8 @@ def least_chunks(datasets: Sequence[Dataset]) -> Fraction:
 def _of_contents(dataset: Dataset, name: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
     """Yield this rank's share of the contents of which something is known, as extra records."""
     for columns in _blocks(dataset, "contents", EXTRA_RECORDS[name], rank, ranks):
-        yield columns[columns["gzip"] >= 0 if name == "samples" else columns["cdc_chunks"] > 0]
+        first = EXTRAS[name][1][0]
+        yield columns[columns[first] != ABSENT[first]]
 
 
 def _chunks(dataset: Dataset, least: Fraction, rank: int, ranks: int) -> Iterator[np.ndarray]:

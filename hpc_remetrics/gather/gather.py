@@ -37,7 +37,7 @@ from ..mpi.comm import Comm
 from ..mpi.shuffle import Shuffle, collective_rounds, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..parts.parts_directory import scan_parts
-from ..parts.spill_format import NO_CONTENT
+from ..parts.spill_format import CONTENT_RECORDS, NO_CONTENT, PROBED_COLUMNS
 from ..records import KINDS, STATUSES, Catalog, Failure, Image, Layer
 from ..row_ranges import rank_range
 from .fingerprints import Fingerprints
@@ -173,7 +173,7 @@ class Gather:
                 else np.empty(0, CARRIED)
             )
             outward.exchange(rows, self._home(rows))
-        known = [self._known(name) for name in ("samples", "cuts")]
+        known = [self._known(name) for name in CONTENT_RECORDS]
         counts, used = self._number_buckets(outward, known)
         with Collective(comm):
             self.reader.check()
@@ -438,7 +438,7 @@ def _write_contents(writer: ChunkWriter, block: int, rows: np.ndarray, numbers: 
     ordered = np.empty(len(rows), _PLACED)
     ordered[rows["row"] - start] = rows
     columns = TABLES["contents"].columns
-    for name in ("digest", "size", "copies", "layers", "images", "gzip", "zstd", "cdc_chunks"):
+    for name in ("digest", "size", "copies", "layers", "images", *PROBED_COLUMNS):
         writer.write(
             f"contents/{name}",
             columns[name],

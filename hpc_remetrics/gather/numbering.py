@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..dataset.schema import ABSENT
+from ..parts.spill_format import PROBED_COLUMNS
 from .placement import Placement
 
 CARRIED = np.dtype(
@@ -29,9 +31,7 @@ CONTENT = np.dtype(
         ("copies", "<i8"),
         ("layers", "<i4"),
         ("images", "<i4"),
-        ("gzip", "<i8"),
-        ("zstd", "<i8"),
-        ("cdc_chunks", "<u4"),
+        *PROBED_COLUMNS.items(),
     ]
 )
 """A distinct content: one row of `/contents`."""
@@ -96,7 +96,8 @@ def number(
     counts = np.diff(np.append(starts, len(rows)))
     place_of[order] = np.repeat(np.arange(len(starts)), counts)
     contents = np.zeros(len(starts), CONTENT)
-    contents["gzip"] = contents["zstd"] = -1
+    for name in PROBED_COLUMNS:
+        contents[name] = ABSENT[name]
     if not len(rows):
         return contents, place_of
     ordered = rows[order]

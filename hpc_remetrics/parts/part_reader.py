@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from ..files.untrusted import open_regular
-from ..records import CHUNK_METHODS, COMPRESSIONS, KINDS, STATUSES
+from ..records import COMPRESSIONS, KINDS, STATUSES
 from ..wording import counted
 from .part_format import (
     BLOBS,
@@ -33,7 +33,15 @@ from .part_format import (
     PartIndex,
     failure_from_json,
 )
-from .spill_format import MAX_BYTES, MAX_MODE, MAX_NANOSECONDS, NO_CONTENT, NO_TYPE
+from .spill_format import (
+    EXTRA_RANGES,
+    MAX_BYTES,
+    MAX_MODE,
+    MAX_NANOSECONDS,
+    NO_CONTENT,
+    NO_TYPE,
+    in_range,
+)
 
 _INDEX_BYTES = 64 << 20
 """The longest index that is read; a part of ten thousand layers has one of a megabyte."""
@@ -263,9 +271,6 @@ def wrong_values(name: str, values: np.ndarray, types: int) -> str:
         wrong = bool(np.any(values > MAX_MODE))
     elif name == "mtime_ns":
         wrong = bool(np.any(values > MAX_NANOSECONDS))
-    elif name == "samples":
-        sizes = np.concatenate([values["gzip"], values["zstd"]])
-        wrong = bool(np.any((sizes < 0) | (sizes >= MAX_BYTES)))
-    elif name == "chunks":
-        wrong = bool(np.any(values["method"] >= len(CHUNK_METHODS)))
+    elif name in EXTRA_RANGES:
+        wrong = not in_range(name, values)
     return f"{name} has values out of range" if wrong else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..records import CAUSES, CHUNK_METHODS, COMPRESSIONS, KINDS, STAGES, STATUSES
+from ..records import CAUSES, COMPRESSIONS, KINDS, STAGES, STATUSES
 from ..wording import counted
 from .spill_format import (
     MAX_BYTES,
@@ -22,6 +22,7 @@ from .spill_format import (
     NO_TYPE,
     LayerProfile,
     SpillBlock,
+    in_range,
     read_blocks,
 )
 
@@ -132,12 +133,9 @@ class _SpillSums:
         # Check the ranges of the other columns and of the extra records
         if np.any(columns["mode"] > MAX_MODE) or np.any(columns["mtime_ns"] > MAX_NANOSECONDS):
             raise ValueError("a mode or a time out of range")
-        for name in ("gzip", "zstd"):
-            compressed = block.extras["samples"][name]
-            if np.any((compressed < 0) | (compressed >= MAX_BYTES)):
-                raise ValueError("a content's compressed size is out of range")
-        if np.any(block.extras["chunks"]["method"] >= len(CHUNK_METHODS)):
-            raise ValueError("an unknown chunk method")
+        for kind_of_records, records in block.extras.items():
+            if not in_range(kind_of_records, records):
+                raise ValueError(f"{kind_of_records} have values out of range")
         self._add_up(block, size[kind == _FILE])
 
     def _add_up(self, block: SpillBlock, sizes: np.ndarray) -> None:

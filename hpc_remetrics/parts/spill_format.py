@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..records import CHUNK_METHODS
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,16 +27,34 @@ BLOCK_ROWS = 1 << 15
 BLOCK_BYTES = 8 << 20
 """A block ends with the entry that brings its paths and links to this many bytes."""
 
+MAX_BYTES = 1 << 62
+"""Every number of bytes in a spill or part is below this."""
+
 EXTRAS: dict[str, list[tuple[str, str]]] = {
     "samples": [("digest", "V32"), ("gzip", "<i8"), ("zstd", "<i8")],
     "cuts": [("digest", "V32"), ("cdc_chunks", "<u4")],
     "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
 }
-"""Records that belong to few entries or none: kind -> fields and numpy types.
+"""Extra records, which probes add (`profile/probe.py`): kind -> fields and numpy types.
 
 `samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were
 cut, and how many content-defined chunks came out. `chunks`: those chunks, or a share of them.
 """
+
+EXTRA_RANGES: dict[str, dict[str, tuple[int, int]]] = {
+    "samples": {"gzip": (0, MAX_BYTES), "zstd": (0, MAX_BYTES)},
+    "cuts": {},
+    "chunks": {"method": (0, len(CHUNK_METHODS))},
+}
+"""Kind of extra records -> field -> the range of its values, without the end."""
+
+CONTENT_RECORDS = tuple(kind for kind, fields in EXTRAS.items() if fields[0][0] == "digest")
+"""Kinds of records about one content: its SHA-256, and then columns of `/contents`."""
+
+PROBED_COLUMNS = {
+    field: code for kind in CONTENT_RECORDS for field, code in EXTRAS[kind] if field != "digest"
+}
+"""Columns of `/contents` that come from such records -> numpy type."""
 
 _STRUCT_CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
 
@@ -70,9 +90,6 @@ NO_CONTENT = (1 << 64) - 1
 """`size` of an entry without content: all but files, and hard links to a file of the layer."""
 
 NO_TYPE = (1 << 32) - 1
-
-MAX_BYTES = 1 << 62
-"""Every number of bytes in a spill or part is below this."""
 
 MAX_MODE = 0o7777
 MAX_NANOSECONDS = 999_999_999
@@ -145,6 +162,18 @@ def column_offset(name: str, rows: int) -> int:
             return offset
         offset += rows * width
     raise KeyError(name)
+
+
+def in_range(kind: str, records: np.ndarray) -> bool:
+    """Say whether extra records have only values that they may have.
+
+    :param kind: one of `EXTRAS`.
+    :param records: (n,) of its fields.
+    """
+    return all(
+        bool(((records[field] >= first) & (records[field] < end)).all())
+        for field, (first, end) in EXTRA_RANGES[kind].items()
+    )
 
 
 def read_blocks(path: Path) -> Iterator[SpillBlock]:

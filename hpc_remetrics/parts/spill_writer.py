@@ -87,27 +87,32 @@ class Spill:
         if len(self._paths) >= BLOCK_ROWS or self._bytes >= BLOCK_BYTES:
             self.flush()
 
-    def add_sample(self, digest: bytes, gzip: int, zstd: int) -> None:
-        """Append the compressed sizes of a content; once is enough for all entries that have it."""
-        self._extras["samples"].append(EXTRA_STRUCTS["samples"].pack(digest, gzip, zstd))
+    def add_records(self, kind: str, records: bytes) -> None:
+        """Append extra records.
 
-    def add_chunks(self, records: bytes, digest: bytes, cdc_chunks: int) -> None:
-        """Append the last chunk records of a content, and into how many chunks it was cut."""
-        self._extras["chunks"].append(records)
+        :param kind: one of `EXTRAS`.
+        :param records: any number of them, packed by `EXTRA_STRUCTS`, one after the other.
+        """
+        self._extras[kind].append(records)
         self._bytes += len(records)
-        self._extras["cuts"].append(EXTRA_STRUCTS["cuts"].pack(digest, cdc_chunks))
-        self._loose_from = -1
 
-    def add_loose_chunks(self, records: bytes) -> None:
-        """Append chunk records of a content that is not whole yet; `drop_loose` takes them back."""
+    def add_loose_records(self, kind: str, records: bytes) -> None:
+        """Write extra records of a content that is not whole yet.
+
+        Then `keep_loose` keeps them, or `drop_loose` takes them back.
+        """
         if self._loose_from < 0:
             self.flush()
             self._loose_from = self._end
-        self._extras["chunks"].append(records)
+        self._extras[kind].append(records)
         self.flush()
 
+    def keep_loose(self) -> None:
+        """Keep the loose records: their content became whole."""
+        self._loose_from = -1
+
     def drop_loose(self) -> None:
-        """Take back the chunk records of a content that never became whole."""
+        """Take back the loose records: their content never became whole."""
         if self._loose_from >= 0:
             os.ftruncate(self._file, self._loose_from)
             self._end = self._loose_from

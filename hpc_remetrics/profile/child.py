@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,10 +28,9 @@ from ..limits import Limits
 from ..parts.spill_format import LayerProfile
 from ..parts.spill_writer import Spill
 from ..records import Digest
-from .chunking import Cutter
-from .compression_sample import Sampler
 from .layer import profile_layer
-from .unpack import Tree
+from .probe import load_probes
+from .unpack import UnpackedTree
 
 PACKET = 1 << 16
 """Bytes of the longest message."""
@@ -50,7 +48,7 @@ def main(argv: list[str]) -> int:
     if setup is None:
         return 0
     try:
-        worker = _Worker(setup)
+        profiler = _LayerProfiler(setup)
     except RemetricsError as error:
         _send(server, {"error": str(error)})
         return 1
@@ -60,7 +58,7 @@ def main(argv: list[str]) -> int:
     _send(server, {"ready": os.getpid()})
     while (job := _receive(server)) is not None:
         try:
-            answer = worker.profile(job)
+            answer = profiler.profile(job)
         except MemoryError:
             answer = _failed(
                 "limit_memory", "the layer needed more memory than the limit child_bytes"
@@ -74,7 +72,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-class _Worker:
+class _LayerProfiler:
     """What stays from layer to layer: the types, the limits, the sample."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
@@ -84,12 +82,10 @@ class _Worker:
         with shared_file(Path(setup["watch"])) as file:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
         self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
-        self.sampler = Sampler(Fraction(setup["sample"]))
-        chunks = Fraction(setup["chunks"])
-        self.cutter = Cutter(chunks) if chunks else None
+        self.probes = load_probes(setup["probes"])
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
-        tree = Tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
+        tree = UnpackedTree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
             with (
                 closing(Spill(Path(job["spill"]))) as spill,
@@ -99,15 +95,14 @@ class _Worker:
                     stream.seek(job["offset"])
                 return profile_layer(
                     stream,
-                    job["size"],
-                    Digest.parse(job["digest"]),
-                    job["expected_size"],
                     spill,
                     self.limits,
-                    self.typer,
-                    tree,
-                    self.sampler,
-                    self.cutter,
+                    size=job["size"],
+                    expected=Digest.parse(job["digest"]),
+                    expected_size=job["expected_size"],
+                    typer=self.typer,
+                    tree=tree,
+                    probes=self.probes,
                 )
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,22 +1,22 @@
-"""A sample of the contents, compressed one by one as they pass, to tell what all of them would take
-compressed.
+"""Compress a sample of the contents one by one, to estimate what all of them take compressed.
 
-Whether a content is in the sample is a function of its bytes alone, so that any number of ranks, in
-any order and after any end, draw the same. Up to `HEAD_BYTES` it is drawn by its digest. A longer
-one is not kept until its digest is known: it is drawn by the hash of its first bytes and its size,
-and compressed while it passes.
+Whether a content is in the sample depends on its bytes alone, so any number of ranks, in any order,
+draw the same sample. A content of at most `HEAD_BYTES` is drawn by its SHA-256. A longer one can't
+be kept until its SHA-256 is known: it is drawn by a hash of its first bytes and its size, and
+compressed while it passes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from ..filetype.typer import HEAD_BYTES
+from ..filetype.held_content import HEAD_BYTES
+from ..parts.spill_format import EXTRA_STRUCTS
 from ..tar.decoders import zstd_module
+from .probe import AddRecords, bound_of
 
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
@@ -25,121 +25,120 @@ MOST_BYTES = (1 << 32) - 1
 """Bytes of the longest content in the sample, so that no layer runs out of time for it."""
 
 _GZIP = 16 + zlib.MAX_WBITS
-_FIRST = 1 << 16
+"""`wbits` of zlib for gzip's own header and trailer."""
+
+_FIRST_BYTES = 1 << 16
 """First bytes of a long content by which it is drawn."""
 
-_KNOWN = 50_000
-"""Results that a process keeps, for the contents that come again in other layers."""
+_MOST_KNOWN = 50_000
+"""Results that a process keeps, for contents that other layers have too."""
 
-_NEVER, _ALWAYS = b"", b"\xff" * 33
+_RECORD = EXTRA_STRUCTS["samples"]
 
 Sizes = tuple[int, int]
 """Bytes of a content as gzip and as zstd store it."""
 
 
 def codecs() -> str:
-    """Return what compresses here, for the account of a run."""
-    return f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {GZIP_LEVEL}, zstd {zstd_module().zstd_version} level {ZSTD_LEVEL}"
+    """Return the names, versions and levels of the two codecs, for the provenance of a run."""
+    gzip = f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {GZIP_LEVEL}"
+    return f"{gzip}, zstd {zstd_module().zstd_version} level {ZSTD_LEVEL}"
 
 
-def first_beyond(share: Fraction) -> int:
-    """Return the number that the first 64 bits of this share of all hashes are less than."""
-    return int(share * (1 << 64))
+class CompressionProbe:
+    """Draws a sample of the contents and compresses it; adds records of `samples`.
 
-
-def bound_of(share: Fraction) -> bytes:
-    """Return the bytes that this share of all hashes is less than.
-
-    >>> hashlib.sha256(b"").digest() < bound_of(Fraction(9, 10)), bound_of(Fraction(1, 2)).hex(" ")
-    (True, '80 00 00 00 00 00 00 00')
-    """
-    number = first_beyond(share)
-    return _ALWAYS if number >> 64 else number.to_bytes(8, "big") if number else _NEVER
-
-
-class Sampler:
-    """Draws contents and compresses them.
-
-    :param fraction: share of the contents that is drawn, from 0 to 1.
-    :ivar bound: a content of at most `HEAD_BYTES` is in the sample if its digest is less than these
-    bytes.
+    :param share: share of the contents that is drawn, from 0 to 1.
     """
 
-    def __init__(self, fraction: Fraction) -> None:
-        self.bound = bound_of(fraction)
+    def __init__(self, share: Fraction | str) -> None:
+        self.bound = bound_of(Fraction(share))
         self._known: dict[bytes, Sizes] = {}
 
-    def sizes(self, digest: bytes, data: bytes) -> Sizes:
-        """Return what a content takes compressed."""
-        known = self._known.get(digest)
-        if known is None:
+    def begin_layer(self) -> None:
+        """Keep all results: they hold in any layer."""
+
+    def content(self, digest: bytes, data: bytes, add: AddRecords) -> None:
+        """Compress a content that is in the sample, unless it was compressed before."""
+        sizes = self._known.get(digest)
+        if sizes is None:
             codecs = _Codecs(len(data))
             codecs.feed(data)
-            known = codecs.sizes()
-            if len(self._known) >= _KNOWN:
+            sizes = codecs.sizes()
+            if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[digest] = known
-        return known
+            self._known[digest] = sizes
+        add("samples", _RECORD.pack(digest, *sizes))
 
-    def passing(self, size: int) -> Passing | None:
-        """Return what a content of that size passes through, or None if it is not drawn in this
-        way."""
-        return Passing(self.bound, size) if HEAD_BYTES < size <= MOST_BYTES and self.bound else None
+    def long_content(self, size: int) -> LongSample | None:
+        """Return what draws and compresses a long content, None if it is too long."""
+        if not self.bound or not HEAD_BYTES < size <= MOST_BYTES:
+            return None
+        return LongSample(self.bound, size)
 
 
-class Passing:
-    """A long content on its way."""
+class LongSample:
+    """One long content: drawn by its first bytes, and then compressed as it passes.
+
+    :param bound: it is drawn if its hash is less than these bytes.
+    :param size: its bytes.
+    """
 
     def __init__(self, bound: bytes, size: int) -> None:
-        self._bound, self._size = bound, size
+        self._bound = bound
+        self._size = size
         self._first = b""
-        self._drawn: bool | None = None
+        self._is_drawn: bool | None = None
+        """None until there are enough first bytes."""
 
-    def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the pieces as they are, and look at them."""
-        for piece in pieces:
-            if self._drawn:
-                self._codecs.feed(piece)
-            elif self._drawn is None:
-                self._begin(piece)
-            yield piece
+    def piece(self, data: bytes, add: AddRecords) -> None:
+        """Compress the next bytes if the content is drawn."""
+        if self._is_drawn:
+            self._codecs.feed(data)
+        elif self._is_drawn is None:
+            self._draw(data)
 
-    def _begin(self, piece: bytes) -> None:
-        """Draw, once there are enough first bytes."""
-        self._first += piece
-        if len(self._first) < _FIRST:
+    def _draw(self, data: bytes) -> None:
+        """Collect first bytes; draw once there are enough of them."""
+        self._first += data
+        if len(self._first) < _FIRST_BYTES:
             return
-        key = self._first[:_FIRST] + self._size.to_bytes(8, "big")
-        self._drawn = hashlib.sha256(key).digest() < self._bound
-        if self._drawn:
+        key = self._first[:_FIRST_BYTES] + self._size.to_bytes(8, "big")
+        self._is_drawn = hashlib.sha256(key).digest() < self._bound
+        if self._is_drawn:
             self._codecs = _Codecs(self._size)
             self._codecs.feed(self._first)
         self._first = b""
 
-    def sizes(self) -> Sizes | None:
-        """Return what the content takes compressed, when all of it has passed; None if it was not
-        drawn."""
-        return self._codecs.sizes() if self._drawn else None
+    def end(self, digest: bytes, add: AddRecords) -> None:
+        """Add the sizes of a content that was drawn."""
+        if self._is_drawn:
+            add("samples", _RECORD.pack(digest, *self._codecs.sizes()))
 
 
 class _Codecs:
-    """Both codecs on one content, in bounded memory."""
+    """Both codecs on one content, in bounded memory.
+
+    :param size: bytes of the content.
+    """
 
     def __init__(self, size: int) -> None:
         zstd = zstd_module()
         self._gzip = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP)
         self._zstd: Any = zstd.ZstdCompressor(level=ZSTD_LEVEL)
         self._zstd.set_pledged_input_size(size)
-        self._end = self._zstd.FLUSH_FRAME
+        self._flush_frame = self._zstd.FLUSH_FRAME
         self._size = size
-        self._done = [0, 0]
+        self._gzip_bytes = 0
+        self._zstd_bytes = 0
 
     def feed(self, data: bytes) -> None:
-        self._done[0] += len(self._gzip.compress(data))
-        self._done[1] += len(self._zstd.compress(data))
+        """Compress the next bytes."""
+        self._gzip_bytes += len(self._gzip.compress(data))
+        self._zstd_bytes += len(self._zstd.compress(data))
 
     def sizes(self) -> Sizes:
-        """Return the bytes that each codec made, or those of the content where it made more."""
-        gzip = self._done[0] + len(self._gzip.flush())
-        zstd = self._done[1] + len(self._zstd.flush(self._end))
+        """Finish, and return the bytes of each codec's output, at most those of the content."""
+        gzip = self._gzip_bytes + len(self._gzip.flush())
+        zstd = self._zstd_bytes + len(self._zstd.flush(self._flush_frame))
         return min(gzip, self._size), min(zstd, self._size)

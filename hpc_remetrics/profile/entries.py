@@ -40,7 +40,9 @@ def profile_file(
     entries."""
     with tempfile.TemporaryDirectory() as folder, open(path, "rb") as stream:
         spill = Spill(Path(folder, "spill"))
-        profile = profile_layer(stream, -1, expected, expected_size, spill, limits or Limits())
+        profile = profile_layer(
+            stream, spill, limits or Limits(), expected=expected, expected_size=expected_size
+        )
         spill.close()
         return profile, _entries(spill.path)
 

@@ -1,12 +1,20 @@
-"""The pass over one layer: every byte is read once, hashed, inflated, walked; each file is hashed
-and typed."""
+"""The pass over one layer: every byte is read once, hashed and decompressed; each file is hashed
+and typed, and probes see it.
+
+    Blob           bytes of the blob       SHA-256 and size of the blob
+    Decompressed   bytes of the tar        limits on size and ratio
+    TarStream      bytes of the tar        SHA-256 of the tar (`diff_id`)
+    MemberReader   members                 paths, modes, links; where the bytes of a file are
+    _Pass          contents                SHA-256, type, probes
+    Spill          entries in columns      the file that the rank reads
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from fractions import Fraction
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..filetype.held_content import HEAD_BYTES, Data, keep
 from ..limits import Limits
@@ -15,13 +23,15 @@ from ..parts.spill_writer import NOTHING, Content, Spill
 from ..records import KINDS, NOTES, Digest
 from ..tar.decompress import Blob, Decompressed
 from ..tar.fault import LayerFault
-from ..tar.members import Member, Reader
+from ..tar.members import Member, MemberReader
 from ..tar.paths import OPAQUE, WHITEOUT, Directories, clean
-from ..tar.stream import Stream
-from .chunking import Cutter, Cutting
-from .compression_sample import Passing, Sampler
+from ..tar.stream import TarStream
 from .links import resolve_hardlinks
-from .unpack import ZEROS, Tree
+from .probe import NONE, LongContent, Probe
+from .unpack import ZEROS, UnpackedTree
+
+if TYPE_CHECKING:
+    from ..filetype.typer import Typer
 
 _KIND_OF_TYPE = {
     b"0": KINDS["file"],
@@ -34,58 +44,50 @@ _KIND_OF_TYPE = {
     b"5": KINDS["directory"],
     b"6": KINDS["fifo"],
 }
-_FILE, _DIRECTORY, _OTHER = KINDS["file"], KINDS["directory"], KINDS["other"]
-_WHITEOUT, _OPAQUE = KINDS["whiteout"], KINDS["opaque"]
-_EMPTIES = frozenset(("io_error", "no_room"))
-"""Causes that are the machine's, not the layer's: nothing of the layer is kept, so that it is tried
-anew."""
+"""Type flag of a tar header -> kind of the entry."""
 
-_HAS_LINK = frozenset((KINDS["hardlink"], KINDS["symlink"]))
+_FILE = KINDS["file"]
+_DIRECTORY = KINDS["directory"]
+_HARDLINK = KINDS["hardlink"]
+_SYMLINK = KINDS["symlink"]
+_OTHER = KINDS["other"]
+_WHITEOUT = KINDS["whiteout"]
+_OPAQUE = KINDS["opaque"]
+_DEVICES = (KINDS["character_device"], KINDS["block_device"], KINDS["fifo"])
+_HAS_LINK = frozenset((_HARDLINK, _SYMLINK))
 
+_MACHINE_CAUSES = frozenset(("io_error", "no_room"))
+"""Faults of this machine and not of the layer: no row is kept, so that the layer is tried again."""
 
-class Typer(Protocol):
-    """Tells the types of contents, as numbers: puts each into its content, at the latest when told
-    to settle."""
-
-    def type_later(self, content: Content, data: Data, /) -> None: ...
-
-    def settle(self) -> None: ...
-
-
-class _NoTypes:
-    def type_later(self, content: Content, data: Data, /) -> None:
-        """Leave the content without one."""
-
-    def settle(self) -> None:
-        """Have nothing to do."""
+_MESSAGE_LENGTH = 500
 
 
 def profile_layer(
     stream: BinaryIO,
-    size: int,
-    expected: Digest | None,
-    expected_size: int,
     spill: Spill,
     limits: Limits,
+    *,
+    size: int = -1,
+    expected: Digest | None = None,
+    expected_size: int = -1,
     typer: Typer | None = None,
-    tree: Tree | None = None,
-    sampler: Sampler | None = None,
-    cutter: Cutter | None = None,
+    tree: UnpackedTree | None = None,
+    probes: Sequence[Probe] = (),
 ) -> LayerProfile:
     """Profile one layer and leave its entries in `spill`.
 
-    :param stream: the compressed bytes; `size` of them belong to the layer (-1: all).
-    :param expected: digest of those bytes, and `expected_size` their number (-1: unknown), to
-        verify.
+    :param stream: the compressed bytes.
+    :param size: how many of these bytes belong to the layer, -1 for all.
+    :param expected: the digest that these bytes must have, None to verify nothing.
+    :param expected_size: how many there should be, -1 if unknown; it explains a wrong digest.
+    :param typer: tells the types of contents; None leaves them without a type.
     :param tree: where the layer is unpacked, and its files are read from; the rows are the same.
-    :param sampler: compresses a sample of the contents; None: there is none.
-    :param cutter: cuts the contents into chunks; None: they are not.
-    :returns: the layer's row; with status `failed` the spill is empty, with `partial` it holds the
-        entries before the fault.
+    :param probes: what else looks at the contents.
+    :returns: the row of the layer. With status `failed` the spill is empty, with `partial` it has
+        the entries before the fault.
     """
     started = time.process_time()
-    sampler = sampler or Sampler(Fraction())
-    layer = _Pass(Blob(stream, size), spill, limits, typer or _NoTypes(), tree, sampler, cutter)
+    layer = _Pass(Blob(stream, size), spill, limits, typer, tree, probes)
     layer.run()
     layer.verify(expected, expected_size)
     layer.profile.cpu_seconds = round(time.process_time() - started, 6)
@@ -93,47 +95,54 @@ def profile_layer(
 
 
 class _Pass:
-    """The state of one pass: what was counted so far, and the fault that ended it, if any."""
+    """The state of one pass: the counts so far, and the fault that ended it, if any."""
 
     def __init__(
         self,
         blob: Blob,
         spill: Spill,
         limits: Limits,
-        typer: Typer,
-        tree: Tree | None,
-        sampler: Sampler,
-        cutter: Cutter | None,
+        typer: Typer | None,
+        tree: UnpackedTree | None,
+        probes: Sequence[Probe],
     ) -> None:
-        self.blob, self.spill, self.limits, self.typer, self.tree = blob, spill, limits, typer, tree
-        self.sampler, self.cutter = sampler, cutter
-        self.passing: Passing | None = None
-        self.cutting: Cutting | None = None
-        if cutter:
-            cutter.begin()
+        self.blob = blob
+        self.spill = spill
+        self.limits = limits
+        self.tree = tree
+        self.type_later = _leave_untyped
+        if typer is not None:
+            self.type_later = typer.type_later
+            spill.settle = typer.settle
+
+        self.probes = probes
+        self.long_contents: list[LongContent] = []
+        for probe in probes:
+            probe.begin_layer()
+
         self.profile = LayerProfile()
-        spill.settle = typer.settle
         self.counts = [0] * len(KINDS)
         self.directories = Directories(spill.path.with_suffix(".directories"), limit=limits.entries)
-        self.holes = 0
+        self.hole_bytes = 0
 
     def run(self) -> None:
-        """Read the layer as far as it goes."""
+        """Read the layer up to its end or to its first fault."""
         profile = self.profile
         try:
             source = Decompressed(self.blob, self.limits)
         except LayerFault as fault:
-            self._fault(fault, -1)
+            self._note_fault(fault, -1)
             return
         profile.compression = source.compression
-        stream = Stream(source)
-        reader = Reader(stream, self.limits)
+        stream = TarStream(source)
+        reader = MemberReader(stream, self.limits)
         try:
             try:
                 self._walk(reader, stream)
             except LayerFault as fault:
                 self.spill.drop_loose()
-                self._fault(fault, reader.offset)
+                self._note_fault(fault, reader.offset)
+                # Behind a fault of the tar the digest of the whole can still be had.
                 if fault.stage == "tar":
                     stream.drain()
             else:
@@ -144,48 +153,59 @@ class _Pass:
                 profile.diff_id = stream.digest().hex()
             self.blob.drain()
         except LayerFault as fault:
-            self._fault(fault, stream.size)
+            self._note_fault(fault, stream.size)
         profile.TLS = stream.size
         profile.notes |= reader.notes | source.notes
         self._finish()
 
-    def _fault(self, fault: LayerFault, offset: int) -> None:
+    def _note_fault(self, fault: LayerFault, offset: int) -> None:
+        """Put the first fault into the row; a fault of this machine replaces any other."""
         profile = self.profile
-        if fault.cause in _EMPTIES or not profile.cause:
-            profile.stage, profile.cause, profile.message = (
-                fault.stage,
-                fault.cause,
-                fault.message[:500],
-            )
+        if fault.cause in _MACHINE_CAUSES or not profile.cause:
+            profile.stage = fault.stage
+            profile.cause = fault.cause
+            profile.message = fault.message[:_MESSAGE_LENGTH]
             profile.offset = offset
-        if profile.cause not in _EMPTIES and fault.stage == "decompress":
+        # Read the rest of the blob, whose digest tells whether it was damaged on the way.
+        if profile.cause not in _MACHINE_CAUSES and fault.stage == "decompress":
             try:
                 self.blob.drain()
             except LayerFault as worse:
-                self._fault(worse, -1)
+                self._note_fault(worse, -1)
 
-    def _walk(self, reader: Reader, stream: Stream) -> None:
-        add, counts, directories = self.spill.add, self.counts, self.directories
-        profile, limit = self.profile, self.limits.entries
-        kind_of, type_later, sha256, tree = (
-            _KIND_OF_TYPE.get,
-            self.typer.type_later,
-            hashlib.sha256,
-            self.tree,
-        )
-        drawn, cutter, entries = self.sampler.bound, self.cutter, 0
+    def _walk(self, reader: MemberReader, stream: TarStream) -> None:
+        """Read all members: the inside of the hot loop, so names are local and small files inline.
+
+        :raises LayerFault: the tar is broken, or a limit is reached.
+        """
+        add = self.spill.add
+        type_later = self.type_later
+        kind_of = _KIND_OF_TYPE.get
+        sha256 = hashlib.sha256
+        profile = self.profile
+        counts = self.counts
+        directories = self.directories
+        tree = self.tree
+        limit = self.limits.entries
+        probed_below = max((probe.bound for probe in self.probes), default=NONE)
+        entries = 0
         for member in reader:
             entries += 1
             if entries > limit:
                 raise LayerFault("tar", "limit_entries", f"more than {limit} entries")
+
+            # Tell what kind of entry it is
             path = member.path
             cleaned = clean(path)
             kind = kind_of(member.type, _OTHER)
             if WHITEOUT in cleaned:
                 kind = _whiteout(cleaned, kind)
+
             content = NOTHING
             if kind == _FILE:
-                size, position = member.size, stream.position
+                # Hash the bytes of the file: on disk, in the buffer, or piece by piece
+                size = member.size
+                position = stream.position
                 if tree is not None:
                     mode = member.mode & 0o7777
                     digest, data = tree.write(cleaned, mode, size, self._expanded(member, stream))
@@ -195,10 +215,10 @@ class _Pass:
                     digest = sha256(data).digest()
                 else:
                     digest, data = self._large(member, stream)
-                if digest < drawn or size > HEAD_BYTES:
-                    self._sample(size, digest, data)
-                if cutter is not None:
-                    self._cut(cutter, digest, data)
+
+                # Show the content to the probes and to the typer
+                if digest < probed_below or size > HEAD_BYTES:
+                    self._probe(digest, data)
                 content = [size, NO_TYPE, digest]
                 type_later(content, data)
                 profile.FLS += size
@@ -209,10 +229,14 @@ class _Pass:
                     directories.add(cleaned)
                 if tree is not None:
                     _plant(tree, kind, cleaned, member)
+
+            # Count the entry, the directories that its path implies, and the depth
             counts[kind] += 1
             directories.add_parents(cleaned)
             if cleaned and (depth := cleaned.count(b"/") + 1) > profile.depth:
                 profile.depth = depth
+
+            # Append the entry to the spill
             add(
                 kind,
                 member.mode & 0o7777,
@@ -225,41 +249,45 @@ class _Pass:
                 member.link if kind in _HAS_LINK else b"",
             )
 
-    def _large(self, member: Member, stream: Stream) -> tuple[bytes, Data]:
-        """Return digest and what is held of a file that is not whole in the buffer, or sparse."""
+    def _large(self, member: Member, stream: TarStream) -> tuple[bytes, Data]:
+        """Hash a file that is sparse or not whole in the buffer; return its digest and its data."""
         hasher = hashlib.sha256()
         scratch = self.spill.path.parent
         held = keep(self._expanded(member, stream), member.size, scratch, hasher.update)
         return hasher.digest(), held
 
-    def _sample(self, size: int, digest: bytes, data: Data) -> None:
-        """Note what a content that is in the sample takes compressed; `data` is all of it unless it
-        passed."""
-        passing, self.passing = self.passing, None
+    def _probe(self, digest: bytes, data: Data) -> None:
+        """Show a content to the probes; those of a long one have seen its pieces already."""
+        add = self.spill.add_records
         if isinstance(data, bytes):
-            self.spill.add_sample(digest, *self.sampler.sizes(digest, data))
-        elif passing is not None and (sizes := passing.sizes()) is not None:
-            self.spill.add_sample(digest, *sizes)
+            for probe in self.probes:
+                if digest < probe.bound:
+                    probe.content(digest, data, add)
+            return
+        for content in self.long_contents:
+            content.end(digest, add)
+        self.long_contents = []
+        self.spill.keep_loose()
 
-    def _cut(self, cutter: Cutter, digest: bytes, data: Data) -> None:
-        """Note the chunks of a content; `data` is all of it unless it passed."""
-        cutting, self.cutting = self.cutting, None
-        found = cutter.whole(digest, data) if isinstance(data, bytes) else cutting and cutting.end()
-        if found:
-            self.spill.add_chunks(found[0], digest, found[1])
-
-    def _expanded(self, member: Member, stream: Stream) -> Any:
-        """Return the bytes of a file in pieces, holes as zeros, looked at by sampler and cutter if
-        they are many."""
-        pieces, self.passing = self._pieces(member, stream), self.sampler.passing(member.size)
-        if self.passing:
-            pieces = self.passing.through(pieces)
-        if self.cutter and member.size > HEAD_BYTES:
-            self.cutting = self.cutter.passing(self.spill.add_loose_chunks)
-            pieces = self.cutting.through(pieces)
+    def _expanded(self, member: Member, stream: TarStream) -> Iterator[bytes]:
+        """Return the bytes of a file in pieces, holes as zeros; probes see those of a long one."""
+        pieces = self._pieces(member, stream)
+        if member.size > HEAD_BYTES:
+            watchers = [probe.long_content(member.size) for probe in self.probes]
+            self.long_contents = [watcher for watcher in watchers if watcher is not None]
+            if self.long_contents:
+                return self._watched(pieces)
         return pieces
 
-    def _pieces(self, member: Member, stream: Stream) -> Any:
+    def _watched(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the pieces of a long content, each after the probes have seen it."""
+        add = self.spill.add_loose_records
+        for piece in pieces:
+            for content in self.long_contents:
+                content.piece(piece, add)
+            yield piece
+
+    def _pieces(self, member: Member, stream: TarStream) -> Iterator[bytes]:
         if member.fragments is None:
             yield from stream.pieces(member.size)
             return
@@ -269,71 +297,83 @@ class _Pass:
             yield from stream.pieces(length)
             position = offset + length
 
-    def _hole(self, size: int) -> Any:
-        self.holes += size
-        if self.holes > self.limits.sparse_bytes:
-            raise LayerFault(
-                "tar", "limit_sparse", f"holes of more than {self.limits.sparse_bytes} bytes"
-            )
+    def _hole(self, size: int) -> Iterator[bytes]:
+        """Yield this many zeros in pieces.
+
+        :raises LayerFault: all holes of the layer together are beyond the limit.
+        """
+        self.hole_bytes += size
+        limit = self.limits.sparse_bytes
+        if self.hole_bytes > limit:
+            raise LayerFault("tar", "limit_sparse", f"holes of more than {limit} bytes")
         while size:
             piece = ZEROS[:size]
             size -= len(piece)
             yield piece
 
     def _finish(self) -> None:
-        """Settle hard links, counts and the status."""
-        profile, spill, counts = self.profile, self.spill, self.counts
+        """Resolve hard links, and put the counts and the status into the row."""
+        profile = self.profile
+        spill = self.spill
+        counts = self.counts
         spill.flush()
-        if counts[KINDS["hardlink"]] and resolve_hardlinks(spill):
+        if counts[_HARDLINK] and resolve_hardlinks(spill):
             profile.notes |= NOTES["unresolved_hardlink"]
-        profile.entries, profile.path_bytes, profile.link_bytes = (
-            spill.rows,
-            spill.path_bytes,
-            spill.link_bytes,
-        )
-        profile.files, profile.symlinks = counts[_FILE], counts[KINDS["symlink"]]
-        profile.hardlinks, profile.others = counts[KINDS["hardlink"]], counts[_OTHER]
-        profile.devices = sum(
-            counts[KINDS[kind]] for kind in ("character_device", "block_device", "fifo")
-        )
+        profile.entries = spill.rows
+        profile.path_bytes = spill.path_bytes
+        profile.link_bytes = spill.link_bytes
+        profile.files = counts[_FILE]
+        profile.symlinks = counts[_SYMLINK]
+        profile.hardlinks = counts[_HARDLINK]
+        profile.devices = sum(counts[kind] for kind in _DEVICES)
         profile.whiteouts = counts[_WHITEOUT] + counts[_OPAQUE]
+        profile.others = counts[_OTHER]
         profile.directories = self.directories.count()
         if profile.others:
             profile.notes |= NOTES["other_entries"]
-        profile.status = "ok" if not profile.cause else "partial" if profile.entries else "failed"
+        if not profile.cause:
+            profile.status = "ok"
+        elif profile.entries:
+            profile.status = "partial"
 
     def verify(self, expected: Digest | None, expected_size: int) -> None:
-        """Compare the digest with the manifest's; other bytes than asked for leave nothing.
+        """Compare the digest with that of the manifest; leave nothing of other bytes.
 
-        A size says only why the digest is another one.
+        The digest decides; a wrong size only explains a wrong digest.
         """
-        profile, blob = self.profile, self.blob
+        profile = self.profile
+        blob = self.blob
         profile.CLS = blob.size
-        wrong = ""
-        if profile.cause in _EMPTIES:
-            wrong = profile.cause
-        elif expected is not None and blob.digest() == expected.raw:
-            return  # a size is what somebody says, the digest is the truth
-        elif expected_size >= 0 and blob.size != expected_size:
-            wrong, message = (
-                "size_mismatch",
-                f"the blob has {blob.size} bytes, the manifest says {expected_size}",
-            )
-        elif expected is not None:
-            wrong, message = (
-                "digest_mismatch",
-                f"the blob's bytes are sha256:{blob.digest().hex()}, not {expected}",
-            )
-        if not wrong:
-            return
+        if profile.cause in _MACHINE_CAUSES:
+            self._drop_all()
+        elif expected is None:
+            if 0 <= expected_size != blob.size:
+                self._reject_size(expected_size)
+        elif blob.digest() != expected.raw:
+            if 0 <= expected_size != blob.size:
+                self._reject_size(expected_size)
+            else:
+                message = f"the blob's bytes are sha256:{blob.digest().hex()}, not {expected}"
+                self._reject("digest_mismatch", message)
+
+    def _reject_size(self, expected_size: int) -> None:
+        size = self.blob.size
+        message = f"the blob has {size} bytes, the manifest says {expected_size}"
+        self._reject("size_mismatch", message)
+
+    def _reject(self, cause: str, message: str) -> None:
+        """Replace the row by one of a layer whose bytes are not those of its digest."""
+        profile = self.profile
+        profile.stage = "verify"
+        profile.cause = cause
+        profile.message = message
+        profile.offset = -1
+        self._drop_all()
+
+    def _drop_all(self) -> None:
+        """Remove all entries; keep only the size, the compression and the fault in the row."""
         self.spill.empty()
-        if wrong not in _EMPTIES:
-            profile.stage, profile.cause, profile.message, profile.offset = (
-                "verify",
-                wrong,
-                message,
-                -1,
-            )
+        profile = self.profile
         self.profile = LayerProfile(
             compression=profile.compression,
             CLS=profile.CLS,
@@ -344,19 +384,24 @@ class _Pass:
         )
 
 
-def _plant(tree: Tree, kind: int, path: bytes, member: Member) -> None:
+def _leave_untyped(content: Content, data: Data) -> None:
+    """Leave a content without a type."""
+
+
+def _plant(tree: UnpackedTree, kind: int, path: bytes, member: Member) -> None:
     """Make an entry without content in the tree."""
     if kind == _DIRECTORY:
-        tree.folder(path, member.mode)
-    elif kind == KINDS["symlink"]:
+        tree.directory(path, member.mode)
+    elif kind == _SYMLINK:
         tree.symlink(path, member.link)
-    elif kind == KINDS["hardlink"]:
+    elif kind == _HARDLINK:
         tree.hardlink(path, clean(member.link))
     elif kind in (_WHITEOUT, _OPAQUE):
-        tree.empty(path, member.mode)
+        tree.empty_file(path, member.mode)
 
 
 def _whiteout(cleaned: bytes, kind: int) -> int:
+    """Return the kind of an entry by its name: a whiteout, an opaque one, or `kind`."""
     name = cleaned.rpartition(b"/")[2]
     if name == OPAQUE:
         return _OPAQUE

@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from .. import programs
@@ -36,7 +36,7 @@ _STALL = 30.0
 _MOST_TIMEOUTS = 16
 """Contents of one layer that may time out before the layer does."""
 
-_NONE = Fraction(0)
+_NO_PROBES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,14 @@ class Child:
         types: str,
         table: Path,
         watch: Path,
-        sample: Fraction = _NONE,
-        chunks: Fraction = _NONE,
+        probes: Mapping[str, str] = _NO_PROBES,
     ) -> None:
-        """Tell the child what stays for all layers: the way to type, the node's table, the watch's
-        file.
+        """Tell the child what stays the same for all layers.
 
-        :param sample: share of the contents that are compressed.
-        :param chunks: share of the chunks of all contents that are kept; 0: contents are not cut.
+        :param types: how contents are typed, one of `typer.MODES`.
+        :param table: file of the node's table of types.
+        :param watch: file to be made, which shows what libmagic works on.
+        :param probes: name of a probe -> its setting, as `probe.load_probes` takes them.
         """
         with private_file(watch, "w+b") as file:
             os.posix_fallocate(
@@ -139,8 +139,9 @@ class Child:
             "types": types,
             "table": str(table),
             "watch": str(watch),
+            "probes": dict(probes),
         }
-        self._setup = json.dumps({**setup, "sample": str(sample), "chunks": str(chunks)}).encode()
+        self._setup = json.dumps(setup).encode()
         self._send(self._setup)
 
     def begin(self, job: Job) -> None:

@@ -38,7 +38,7 @@ ZEROS = bytes(1 << 20)
 _TOO_LONG = (errno.ENAMETOOLONG, errno.EINVAL)
 
 
-class Tree:
+class UnpackedTree:
     """The tree under `root`, a folder that is made anew.
 
     :param quota: bytes that it may take.
@@ -76,7 +76,7 @@ class Tree:
         except OSError as error:
             raise _fault(error, path) from None
 
-    def folder(self, path: bytes, mode: int) -> None:
+    def directory(self, path: bytes, mode: int) -> None:
         """Make a folder, or give one that is there its mode."""
         self._place(path, lambda: os.fchmod(self._open(path), mode & 0o777 | 0o700))
 
@@ -91,7 +91,7 @@ class Tree:
         """Make a hard link to a file of the tree; none where there is no such file."""
         self._place(path, lambda: self._link(path, target))
 
-    def empty(self, path: bytes, mode: int) -> None:
+    def empty_file(self, path: bytes, mode: int) -> None:
         """Make a file without content, as the marker of a whiteout is."""
         self._place(path, lambda: os.close(self._create(path, mode)))
 

@@ -18,7 +18,7 @@ from ..records import NOTES
 from .fault import LayerFault
 from .fields import bad_header, decimal, numeric, octal, pax_time
 from .sparse import old_gnu_map, pax_map, pax_map_1_0, validated
-from .stream import Stream
+from .stream import TarStream
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
@@ -108,7 +108,7 @@ def _negatives(block: bytes, field: bytes) -> int:
     return sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)
 
 
-class Reader:
+class MemberReader:
     """Yields the members of a tar; each member's data must be taken from the stream before the
     next.
 
@@ -116,7 +116,7 @@ class Reader:
     :ivar offset: where the headers of the current member begin.
     """
 
-    def __init__(self, stream: Stream, limits: Limits) -> None:
+    def __init__(self, stream: TarStream, limits: Limits) -> None:
         self.stream, self.limits = stream, limits
         self.notes = 0
         self.offset = 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ..limits import Limits
 from .fault import LayerFault
 from .fields import bad_header, decimal, numeric
-from .stream import Stream
+from .stream import TarStream
 
 Fragments = list[tuple[int, int]]
 
@@ -17,7 +17,7 @@ _OLD_GNU_TABLE = 97
 goes on."""
 
 
-def old_gnu_map(block: bytes, stream: Stream, limits: Limits) -> tuple[int, Fragments]:
+def old_gnu_map(block: bytes, stream: TarStream, limits: Limits) -> tuple[int, Fragments]:
     """Return the real size and the map of an old GNU sparse header and the extension blocks behind
     it."""
     if block[257:265] != b"ustar  \0":
@@ -59,7 +59,7 @@ def pax_map(records: dict[bytes, bytes]) -> Fragments:
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-def pax_map_1_0(stream: Stream, stored: int, limits: Limits) -> Fragments:
+def pax_map_1_0(stream: TarStream, stored: int, limits: Limits) -> Fragments:
     """Return the map of PAX sparse format 1.0, which stands in the first blocks of the data."""
     text, lines, read = bytearray(), 0, 0
 

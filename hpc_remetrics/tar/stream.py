@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from .fault import LayerFault
 
 
-class Stream:
+class TarStream:
     """Bytes from an iterable of chunks; `buffer[position:]` is what has come and is not yet taken.
 
     `position` and `buffer` are open to the hot loop of `layer.py`, which reads small files straight

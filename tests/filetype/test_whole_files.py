@@ -25,7 +25,7 @@ from hpc_remetrics.limits import Limits
 from hpc_remetrics.parts.spill_format import NO_TYPE
 from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.unpack import Tree
+from hpc_remetrics.profile.unpack import UnpackedTree
 
 MODES = ("plain", "exact")
 NOISE = random.Random(14).randbytes(1 << 20)
@@ -391,11 +391,9 @@ def test_a_layer_gives_its_large_files_the_types_of_file(file, tmp_path, unpack)
                 member.size = len(data)
                 layer.addfile(member, io.BytesIO(data))
         table = TypeTable(tmp_path / f"types-{mode}", 1 << 10)
-        tree = Tree(tmp_path / "tree", 1 << 40) if unpack else None
+        tree = UnpackedTree(tmp_path / "tree", 1 << 40) if unpack else None
         typer, spill = Noting(mode, table), Spill(tmp_path / "spill")
-        profile = profile_layer(
-            io.BytesIO(out.getvalue()), -1, None, -1, spill, Limits(), typer, tree
-        )
+        profile = profile_layer(io.BytesIO(out.getvalue()), spill, Limits(), typer=typer, tree=tree)
         assert profile.status == "ok"
         assert all(number != NO_TYPE for _, number, _ in typer.found)
         theirs = [said_by_file(file, data, tmp_path) for data in contents.values()]

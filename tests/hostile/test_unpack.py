@@ -14,7 +14,7 @@ from support.tools import need
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.profile.unpack import Tree
+from hpc_remetrics.profile.unpack import UnpackedTree
 
 
 def entry(path: bytes, flag: bytes, link: bytes = b"", mode: int = 0o644) -> bytes:
@@ -29,9 +29,9 @@ def unpack(tmp_path):
 
     def run(data: bytes, quota: int = 1 << 30):
         rows = []
-        for tree in (Tree(tmp_path / "tree", quota), None):
+        for tree in (UnpackedTree(tmp_path / "tree", quota), None):
             spill = Spill(tmp_path / "spill")
-            rows.append(profile_layer(io.BytesIO(data), -1, None, -1, spill, Limits(), None, tree))
+            rows.append(profile_layer(io.BytesIO(data), spill, Limits(), tree=tree))
             spill.close()
             rows[-1].cpu_seconds = 0.0
             rows.append((tmp_path / "spill").read_bytes())

@@ -2,7 +2,6 @@
 is."""
 
 import io
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.parts.spill_check import checked_blocks
 from hpc_remetrics.parts.spill_writer import Spill
-from hpc_remetrics.profile.chunking import Cutter
-from hpc_remetrics.profile.compression_sample import Sampler
 from hpc_remetrics.profile.layer import profile_layer
+from hpc_remetrics.profile.probe import load_probes
 
 SMALL = 1 << 20
 
@@ -20,7 +18,7 @@ SMALL = 1 << 20
 def profiled(data, path, **how):
     """Return the row without its time, and the blocks of entries."""
     spill = Spill(path)
-    profile = profile_layer(io.BytesIO(data), -1, None, -1, spill, Limits(), **how)
+    profile = profile_layer(io.BytesIO(data), spill, Limits(), **how)
     spill.close()
     blocks = list(checked_blocks(profile, path if profile.entries else None, {}))
     return profile.to_json() | {"cpu_seconds": 0}, blocks
@@ -28,7 +26,7 @@ def profiled(data, path, **how):
 
 @pytest.mark.slow
 def test_rows_and_entries_are_the_same(table, tmp_path):
-    both = {"sampler": Sampler(Fraction(1)), "cutter": Cutter(Fraction(1))}
+    both = {"probes": load_probes({"compression": "1", "chunks": "1"})}
     compared = 0
     for name, case in table.items():
         if len(case.data) > SMALL:

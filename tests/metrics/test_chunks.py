@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pyfastcdc
 import pytest
+from support.added import Added
 from support.layouts import Layout
 from support.runs import Runs
 from support.same import assert_same
@@ -33,7 +34,7 @@ from hpc_remetrics.metrics.chunk_dedup import Chunks
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.spill_check import checked_blocks
 from hpc_remetrics.parts.spill_writer import Spill
-from hpc_remetrics.profile.chunking import CDC_BYTES, LEAST, MOST, RECORD, Cutter
+from hpc_remetrics.profile.chunking import CDC_BYTES, LEAST, MOST, ChunkProbe
 from hpc_remetrics.profile.layer import profile_layer
 
 from .test_compression import NO_TYPES, scenario, tar_of_files
@@ -284,7 +285,7 @@ def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
     for size in (len(data), HEAD_BYTES + (2 << 20)):
         spill = Spill(tmp_path / str(size))
         profile = profile_layer(
-            io.BytesIO(data), size, None, -1, spill, Limits(), cutter=Cutter(Fraction(1))
+            io.BytesIO(data), spill, Limits(), size=size, probes=[ChunkProbe(Fraction(1))]
         )
         spill.close()
         blocks = list(checked_blocks(profile, tmp_path / str(size), {}))
@@ -299,21 +300,24 @@ def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
 def test_pieces_are_cut_where_the_whole_is(seed):
     rng = random.Random(seed)
     data = noise(seed, 2_000_000) + bytes(300_000) + noise(seed, 700_000 + rng.randrange(4096))
-    cutter, drained = Cutter(Fraction(1)), []
-    records, count = cutter.whole(b"digest", data)
-    passing, at, pieces = cutter.passing(drained.append), 0, []
+    digest = hashlib.sha256(data).digest()
+    probe, whole, passed = ChunkProbe(Fraction(1)), Added(), Added()
+    probe.content(digest, data, whole.add)
+    watcher, at = probe.long_content(len(data)), 0
     while at < len(data):
-        pieces.append(data[at : at + rng.randrange(1, 400_000)])
-        at += len(pieces[-1])
-    assert b"".join(passing.through(pieces)) == data
-    last, passed = passing.end()
-    assert passed == count
-    want = sorted(set(RECORD.iter_unpack(records)))
-    assert sorted(set(RECORD.iter_unpack(b"".join([*drained, last])))) == want
-    assert len(records) < RECORD.size * (
-        3_000_000 // 4096 + count + 2
-    )  # of the zeros only one page
-    assert cutter.whole(b"digest", data) is None  # a content is cut once a layer
+        step = rng.randrange(1, 400_000)
+        watcher.piece(data[at : at + step], passed.add)
+        at += step
+    watcher.end(digest, passed.add)
+    assert whole.records("cuts") == passed.records("cuts")
+    ((_, count),) = whole.records("cuts")
+    assert sorted(set(passed.records("chunks"))) == sorted(set(whole.records("chunks")))
+    # Of the zeros there is only one page.
+    assert len(whole.records("chunks")) < 3_000_000 // 4096 + count + 2
+    # A content is cut once a layer.
+    again = Added()
+    probe.content(digest, data, again.add)
+    assert again.packed == {}
 
 
 def test_distinct_tells_methods_and_last_bytes_apart():

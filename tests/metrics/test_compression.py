@@ -10,12 +10,12 @@ import math
 import random
 import tarfile
 import zlib
-from fractions import Fraction
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from support.added import Added
 from support.layouts import Layout
 from support.runs import Runs
 from support.same import assert_same
@@ -26,7 +26,7 @@ from hpc_remetrics.filetype.typer import HEAD_BYTES
 from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
 from hpc_remetrics.parts.part_format import FOOTER, MAGIC
 from hpc_remetrics.parts.part_reader import read_part
-from hpc_remetrics.profile.compression_sample import Sampler
+from hpc_remetrics.profile.compression_sample import CompressionProbe
 from hpc_remetrics.tar.decoders import zstd_module
 
 zstd = zstd_module()
@@ -181,21 +181,18 @@ def test_long_contents_are_drawn_by_their_beginning_however_they_come():
         data = long_file(seed, HEAD_BYTES + 1 + rng.randrange(100_000))
         found = set()
         for most in (1 << 17, 50_000):
-            passing, at, pieces = Sampler(Fraction(1, 2)).passing(len(data)), 0, []
+            watcher, at, added = CompressionProbe("1/2").long_content(len(data)), 0, Added()
             while at < len(data):
-                pieces.append(data[at : at + rng.randrange(1, most)])
-                at += len(pieces[-1])
-            assert b"".join(passing.through(pieces)) == data
-            found.add(passing.sizes())
+                step = rng.randrange(1, most)
+                watcher.piece(data[at : at + step], added.add)
+                at += step
+            watcher.end(bytes(32), added.add)
+            found.add(tuple(added.records("samples")))
         assert len(found) == 1
-        drawn += found != {None}
-        assert found <= {None, (len(gzip.compress(data, 6)), streamed(data))}
+        drawn += found != {()}
+        sizes = len(gzip.compress(data, 6)), streamed(data)
+        assert found <= {(), ((bytes(32), *sizes),)}
     assert 1 <= drawn <= 5
-    assert (
-        Sampler(Fraction(1)).passing(HEAD_BYTES)
-        is Sampler(Fraction(0)).passing(HEAD_BYTES + 1)
-        is None
-    )
 
 
 def test_no_sample_is_no_row(made):

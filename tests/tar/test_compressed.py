@@ -76,7 +76,7 @@ def drip(tmp_path):
     def ours(data: bytes, ends: list[int]):
         spill = Spill(tmp_path / "spill")
         try:
-            return profile_layer(Drip(data, ends), -1, None, -1, spill, Limits())
+            return profile_layer(Drip(data, ends), spill, Limits())
         finally:
             spill.close()
 

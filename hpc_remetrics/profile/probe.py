@@ -1,0 +1,115 @@
+"""Probes: measure the contents of a layer while they pass, and add records about them.
+
+The pass over a layer reads every byte once. A probe sees each regular file's content on the way and
+adds records of a type of `parts.spill_format.EXTRAS` to the spill of the layer:
+
+    pass over a layer       a probe                              the spill
+    layer begins            begin_layer()
+    "a", 2 kB               content(sha256, bytes, add)          add("samples", 48 bytes)
+    "b", 9 MB               long_content(9437184) -> watcher
+      256 kB                watcher.piece(bytes, add)            add("chunks", ...), taken back if
+      256 kB ...            watcher.piece(bytes, add)              the content turns out to be cut off
+      its end               watcher.end(sha256, add)             add("cuts", 36 bytes)
+
+A probe is one file, and a name in `PROBE_CLASSES` or an entry point `hpc_remetrics.probes` of
+another package: a class whose constructor takes the setting, a string. Records of a type that is in
+`EXTRAS` already need no change elsewhere. A new type of records needs a place in the dataset too:
+
+- `parts/spill_format.py`: its fields in `EXTRAS`, the values they may have in `EXTRA_RANGES`;
+- `dataset/schema.py`: columns of `/contents`, named as the fields behind `digest`;
+- `gather/datasets_as_parts.py`: which rows of `/contents` have them, for `merge`.
+
+What is between (spill, checks, parts, the numbering of contents) handles any type of records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Protocol
+
+from ..extensions import PROBES, Registry
+
+AddRecords = Callable[[str, bytes], None]
+"""Takes the name of a type of `EXTRAS`, and packed records of it."""
+
+ALL = b"\xff" * 33
+"""A bound that every SHA-256 is less than."""
+
+NONE = b""
+"""A bound that no SHA-256 is less than."""
+
+PROBE_CLASSES = Registry(
+    PROBES,
+    {
+        "compression": "profile.compression_sample:CompressionProbe",
+        "chunks": "profile.chunking:ChunkProbe",
+    },
+)
+
+
+class Probe(Protocol):
+    """Measures the contents of one layer after the other, in the child process.
+
+    :ivar bound: contents of at most `HEAD_BYTES` are shown if their SHA-256 is less than these
+        bytes: `ALL`, `NONE`, or `bound_of` a share. The others cost the pass nothing.
+    """
+
+    bound: bytes
+
+    def begin_layer(self) -> None:
+        """Forget what was kept of the previous layer."""
+
+    def content(self, digest: bytes, data: bytes, add: AddRecords, /) -> None:
+        """Measure a content of at most `HEAD_BYTES`; a layer may have the same one many times.
+
+        :param digest: its SHA-256, 32 bytes.
+        :param data: all of its bytes.
+        """
+
+    def long_content(self, size: int, /) -> LongContent | None:
+        """Return what measures a content of more than `HEAD_BYTES`, None to pass it over.
+
+        :param size: bytes of the content.
+        """
+
+
+class LongContent(Protocol):
+    """Measures one long content piece by piece, in bounded memory."""
+
+    def piece(self, data: bytes, add: AddRecords, /) -> None:
+        """Measure the next bytes; records that are added are taken back if the content is cut."""
+
+    def end(self, digest: bytes, add: AddRecords, /) -> None:
+        """Finish, after the last byte.
+
+        :param digest: SHA-256 of the content, 32 bytes.
+        """
+
+
+def load_probes(settings: Mapping[str, str]) -> list[Probe]:
+    """Return the probes of these names, each made with its setting.
+
+    :raises UsageError: there is no probe of a name.
+    :raises MissingComponentError: a probe needs a package that is not installed.
+    """
+    return [PROBE_CLASSES.load(name)(setting) for name, setting in settings.items()]
+
+
+def first_beyond(share: Fraction) -> int:
+    """Return the number that the first 64 bits of this share of all hashes are less than."""
+    return int(share * (1 << 64))
+
+
+def bound_of(share: Fraction) -> bytes:
+    """Return the bytes that this share of all hashes is less than.
+
+    >>> bound_of(Fraction(1, 2)).hex(" "), bytes.fromhex("7fff") < bound_of(Fraction(1, 2))
+    ('80 00 00 00 00 00 00 00', True)
+    >>> bound_of(Fraction(0)) == NONE, bound_of(Fraction(1)) == ALL
+    (True, True)
+    """
+    number = first_beyond(share)
+    if not number:
+        return NONE
+    return ALL if number >> 64 else number.to_bytes(8, "big")

@@ -15,11 +15,16 @@ A probe is one file, and a name in `PROBE_CLASSES` or an entry point `hpc_remetr
 another package: a class whose constructor takes the setting, a string. Records of a type that is in
 `EXTRAS` already need no change elsewhere. A new type of records needs a place in the dataset too:
 
-- `parts/spill_format.py`: its fields in `EXTRAS`, the values they may have in `EXTRA_RANGES`;
-- `dataset/schema.py`: columns of `/contents`, named as the fields behind `digest`;
-- `gather/datasets_as_parts.py`: which rows of `/contents` have them, for `merge`.
+- `parts/spill_format.py`: its fields in `EXTRAS`, a digest first, and their values in
+  `EXTRA_RANGES`;
+- `dataset/schema.py`: columns of `/contents`, named as the fields behind the digest, and in `ABSENT`
+  what a content without a record has.
 
-What is between (spill, checks, parts, the numbering of contents) handles any type of records.
+What is between (spill, checks, parts, gather, merge) handles any type of records: of several about
+one content the smallest value counts, and at most the size of the content.
+
+What makes a probe run is its name and setting in `analyze/signature.py`, which also keeps parts of
+other settings apart.
 """
 
 from __future__ import annotations

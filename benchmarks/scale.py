@@ -4,7 +4,7 @@ simulated time.
     python -m benchmarks.scale [--layers 1800000] [--ranks 64,512,4096] [--json FILE] [--figure
     FILE.png]
 
-`plan.make_plan`, `cluster.coordinator.Coordinator` and `cluster.intake.Intake` run as they are;
+`plan.make_plan`, `coordinator.Coordinator` and `work_queue.WorkQueue` run as they are;
 only ranks that profile and messages that travel are simulated. The layers are made up, with the
 sizes of Docker Hub in 2017: median 4 MB, 90 % under 63 MB, 47 TB in 1.79 million, the biggest 10
 GB. A layer takes what the program estimates, times a lognormal factor that the program knows
@@ -34,17 +34,17 @@ from typing import Any
 import numpy as np
 
 from hpc_remetrics.analyze.coordinator import (
-    ASK,
-    BYE,
+    ASSIGN,
     DEAL,
-    SHARE,
-    TALLY,
+    FINISHED,
+    PROGRESS,
+    REQUEST,
     Coordinator,
-    Tally,
-    tally_seconds,
+    WorkDone,
+    report_seconds,
 )
 from hpc_remetrics.analyze.plan import Plan, cost, make_plan
-from hpc_remetrics.analyze.work_queue import Intake
+from hpc_remetrics.analyze.work_queue import WorkQueue
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.launch import connect
 from hpc_remetrics.records import Digest, Layer
@@ -119,8 +119,8 @@ class _Rank:
 
     def __init__(self, number: int, speed: float, every: float) -> None:
         self.number, self.speed = number, speed
-        self.intake, self.current = Intake(), None
-        self.every, self.tallied, self.done = every, 0.0, 0
+        self.queue, self.current = WorkQueue(), None
+        self.every, self.reported, self.done = every, 0.0, 0
         self.busy = self.ended = 0.0
 
 
@@ -157,7 +157,7 @@ class Simulation:
         self, plan: Plan, factors: dict[Digest, float], speeds: np.ndarray, message_seconds: float
     ) -> None:
         self.factors, self.message_seconds = factors, message_seconds
-        every = tally_seconds(len(speeds) + 1)
+        every = report_seconds(len(speeds) + 1)
         self.ranks = {n: _Rank(n, speed, every) for n, speed in enumerate(speeds.tolist(), 1)}
         self.events: list[tuple[float, int, int, int, Any]] = []
         self.count = self.messages = 0
@@ -201,28 +201,28 @@ class Simulation:
 
     def _turn(self, rank: _Rank, now: float, tag: int, message: Any) -> None:
         """Do what `worker.Worker` does when a message came, or its child is done (tag -1)."""
-        if tag in (SHARE, DEAL):
-            rank.intake.take(message, last=tag == DEAL and not message)
+        if tag in (ASSIGN, DEAL):
+            rank.queue.add(message, is_last=tag == DEAL and not message)
         else:
             rank.current, rank.done = None, rank.done + 1
-            if now - rank.tallied > rank.every:
-                self._tally(rank, now)
-        if rank.current is None and rank.intake:
-            rank.current = layer = rank.intake.next()
+            if now - rank.reported > rank.every:
+                self._report(rank, now)
+        if rank.current is None and rank.queue:
+            rank.current = layer = rank.queue.next()
             seconds = cost(layer) * self.factors[layer.digest] / rank.speed
             self.longest = max(self.longest, seconds)
             rank.busy += seconds
             self._post(now + seconds, rank.number, -1, None)
-        if (in_hand := rank.intake.ask(rank.current)) is not None:
-            self._post(now + LATENCY + LOOK, 0, ASK, in_hand, rank.number)
-        if rank.intake.ended and rank.current is None and not rank.ended:
+        if (in_hand := rank.queue.request([rank.current] if rank.current else [])) is not None:
+            self._post(now + LATENCY + LOOK, 0, REQUEST, in_hand, rank.number)
+        if rank.queue.is_exhausted and rank.current is None and not rank.ended:
             rank.ended = now
-            self._tally(rank, now)
-            self._post(now + LATENCY + LOOK, 0, BYE, None, rank.number)
+            self._report(rank, now)
+            self._post(now + LATENCY + LOOK, 0, FINISHED, None, rank.number)
 
-    def _tally(self, rank: _Rank, now: float) -> None:
-        self._post(now + LATENCY + LOOK, 0, TALLY, Tally(ok=rank.done), rank.number)
-        rank.tallied, rank.done = now, 0
+    def _report(self, rank: _Rank, now: float) -> None:
+        self._post(now + LATENCY + LOOK, 0, PROGRESS, WorkDone(ok=rank.done), rank.number)
+        rank.reported, rank.done = now, 0
 
 
 def simulate(layers: list[Layer], ranks: int, unequal: bool, message_seconds: float) -> Result:
@@ -236,7 +236,7 @@ def simulate(layers: list[Layer], ranks: int, unequal: bool, message_seconds: fl
     makespan = simulation.run()
     total = sum(cost(layer) * by_digest[layer.digest] for layer in layers)
     assert simulation.coordinator is not None
-    assert simulation.coordinator.tally.layers == len(layers)
+    assert simulation.coordinator.total.layers == len(layers)
     return Result(
         ranks,
         "unequal" if unequal else "alike",
@@ -272,8 +272,8 @@ def message_cost() -> float:
     layers = made_up(10_000, 1e10)
     if comm.rank:
         for _ in range(MESSAGES):
-            comm.send(0.0, 0, ASK)
-        comm.send(None, 0, BYE)
+            comm.send(0.0, 0, REQUEST)
+        comm.send(None, 0, FINISHED)
         _receive(comm, MESSAGES)
         comm.flush()
         comm.barrier()

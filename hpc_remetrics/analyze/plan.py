@@ -1,16 +1,21 @@
-"""Which layers there are to profile, and who takes which: pure arithmetic, no input or output.
+"""The plan: which rank profiles which layers. Pure arithmetic, no input or output.
 
-The plan for N ranks: the layers are divided by size into four buckets, as the 2017 tool's job
-divider did; the biggest are dealt out first, each to the rank with the least to do so far, so that
-one that is bigger than a share begins at once and is all that its rank has; the smaller ones are
-kept back as the tail, dealt out on demand in shrinking chunks, so that no rank idles at the end,
-however unequal the ranks are.
+The layers are sorted by falling size. The biggest, 30 % of the estimated cost, are assigned before
+the work begins, each to the rank with the least cost so far: a layer that is bigger than all others
+together begins at once and is all that its rank has. The smaller ones are the tail: they are dealt
+out on demand in shrinking chunks (`next_chunk`), so that no rank is idle at the end, however
+unequal the ranks are.
+
+    sizes   90  60 │ 50  40  30  20  20  10  10
+             assigned   tail, dealt out from the front
+    rank 1  90     │             30      10  10
+    rank 2      60 │ 50  40          20  20
 
 >>> from hpc_remetrics.records import Digest, Layer
 >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
 >>> from hpc_remetrics.buckets import divide
 >>> plan = make_plan(layers, ranks=2)
->>> [len(share) for share in plan.shares], len(plan.tail)
+>>> [len(layers) for layers in plan.assigned], len(plan.tail)
 ([1, 1], 6)
 >>> sum(len(bucket.layers) for bucket in divide(layers)) == len(layers)
 True
@@ -26,69 +31,88 @@ from ..buckets import by_size
 from ..records import Layer
 
 TAIL = 0.7
-"""Share of the whole cost that is kept back to be dealt out on demand: a rank at a third of the
-mean speed ends its share with the others."""
+"""Fraction of the whole cost that is dealt out on demand: a rank at a third of the mean speed is
+done with the layers assigned to it when the others are done with everything."""
 
-_SECONDS_A_LAYER, _SECONDS_A_BYTE = 0.02, 1e-7
+_SECONDS_PER_LAYER = 0.02
+_SECONDS_PER_BYTE = 1e-7
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`shares[i]` goes to the i-th profiling rank at the start; `tail` is dealt out on demand, from
-    its front."""
+    """Which layers each rank begins with, and which are dealt out later.
 
-    shares: tuple[tuple[Layer, ...], ...]
+    :ivar assigned: `assigned[i]` are the first layers of the i-th profiling rank, biggest first.
+    :ivar tail: layers that are dealt out on demand, from the front.
+    """
+
+    assigned: tuple[tuple[Layer, ...], ...]
     tail: tuple[Layer, ...]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All layers of the plan."""
+        return [layer for layers in (*self.assigned, self.tail) for layer in layers]
 
 
 def cost(layer: Layer) -> float:
-    """Return the estimated seconds of a layer; only ratios matter."""
-    return _SECONDS_A_LAYER + max(layer.size, 0) * _SECONDS_A_BYTE
+    """Return the estimated seconds of a layer; only ratios between layers matter."""
+    return _SECONDS_PER_LAYER + max(layer.size, 0) * _SECONDS_PER_BYTE
 
 
 def make_plan(layers: Iterable[Layer], ranks: int, tail: float = TAIL) -> Plan:
-    """Plan for `ranks` profiling ranks; `ValueError` if there are none."""
+    """Return the plan for a number of profiling ranks; the order of the layers does not matter.
+
+    :param tail: fraction of the whole cost that is dealt out on demand.
+    :raises ValueError: there is no rank.
+    """
     if ranks < 1:
         raise ValueError(f"a plan needs at least 1 profiling rank, got {ranks}")
     ordered = by_size(layers)
     costs = list(map(cost, ordered))
-    kept = max(_tail_start(costs, tail), min(ranks, len(ordered)))
+    # Every rank begins with a layer, where there are enough of them.
+    start = max(_tail_start(costs, tail), min(ranks, len(ordered)))
+    # Assign each layer to the rank with the least cost so far: the top of the heap.
     heap = [(0.0, rank) for rank in range(ranks)]
-    shares: list[list[Layer]] = [[] for _ in range(ranks)]
-    for layer, seconds in zip(ordered[:kept], costs, strict=False):
+    assigned: list[list[Layer]] = [[] for _ in range(ranks)]
+    for layer, seconds in zip(ordered[:start], costs, strict=False):
         load, rank = heap[0]
-        shares[rank].append(layer)
+        assigned[rank].append(layer)
         heapq.heapreplace(heap, (load + seconds, rank))
-    return Plan(tuple(map(tuple, shares)), tuple(ordered[kept:]))
+    return Plan(tuple(map(tuple, assigned)), tuple(ordered[start:]))
 
 
 def share_of(layers: Iterable[Layer], number: int, count: int) -> list[Layer]:
-    """Return the `number`-th of `count` shares of like cost, from 1: the same whatever was done
-    before.
+    """Return the layers of share `number` of `count` for `--share`; shares have like cost.
+
+    Shares are counted from 1 and depend on the layers alone, whatever was done before.
 
     >>> from hpc_remetrics.records import Digest, Layer
     >>> layers = [Layer(Digest(bytes([n]) * 32), n * 10**7, "oci_tar_gzip") for n in range(1, 9)]
     >>> [[layer.size // 10**7 for layer in share_of(layers, k, 3)] for k in (1, 2, 3)]
     [[8, 3, 2], [7, 4, 1], [6, 5]]
     """
-    return list(make_plan(layers, count, tail=0.0).shares[number - 1])
+    return list(make_plan(layers, count, tail=0.0).assigned[number - 1])
 
 
 def _tail_start(costs: Sequence[float], tail: float) -> int:
-    """Return where the tail begins in costs that fall."""
-    rest = tail * sum(costs)
+    """Return the first index of the tail: the longest run at the end that costs no more than `tail`.
+
+    :param costs: estimated seconds of the layers, falling.
+    """
+    remaining = tail * sum(costs)
     start = len(costs)
-    while start and rest >= costs[start - 1]:
+    while start and remaining >= costs[start - 1]:
         start -= 1
-        rest -= costs[start]
+        remaining -= costs[start]
     return start
 
 
 def next_chunk(left: float, ranks: int) -> float:
-    """Return how many of the `left` seconds of work to deal to a rank that asks: less and less
-    towards the end.
+    """Return how many of the `left` seconds of work to deal to a rank that requests some.
 
-    A rank at a quarter of the mean speed still ends with the others.
+    Chunks shrink towards the end, so that a rank at a quarter of the mean speed still ends with
+    the others.
 
     >>> [next_chunk(left, 4) for left in (1600.0, 160.0, 1.6)]
     [100.0, 10.0, 0.1]

@@ -1,9 +1,12 @@
-"""Layers brought to where they can be read, ahead of who profiles them.
+"""Prefetch layers to node-local scratch while the child profiles the previous one.
 
-What lies on a file system is read in place. What a registry holds is fetched to node-local scratch
-by one thread, which speaks HTTP alone: messages between ranks, and everything else, stay with the
-rank's own thread, which never waits here. How far fetching runs ahead is bounded in layers and
-bytes.
+A layer on a file system is read in place. A layer at a registry is fetched to scratch by one
+thread, which speaks HTTP and nothing else: messages between ranks, and everything else, stay with
+the rank's main thread, which never waits here. `RoomPolicy` bounds how far fetching runs ahead.
+
+    WorkQueue ──take──▶ next ──▶ in place? ──────────────────────────▶ ready ──poll──▶ child
+                         ▲          └─ granted scratch ─▶ thread ──▶ done ──┘
+                         └── retry: a false size, or too little room to unpack ◀──┘
 """
 
 from __future__ import annotations
@@ -17,28 +20,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import BlobError
-from ..limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
-from ..node.scratch import Grant, Scratch
+from ..limits import AHEAD_LAYERS
+from ..node.scratch import Grant
 from ..records import Digest, Layer
 from ..registry.pool import Registries
 from ..sources.base import Extent, Source
-from .work_queue import Intake
-
-_MORE, _LEAST = 8, 1 << 20
-"""Room for an unpacked layer: times more when that was too little, and a least, bytes."""
+from .room_policy import RoomPolicy
+from .work_queue import WorkQueue
 
 
 @dataclass
-class Brought:
-    """A layer whose bytes are at hand, or the reason why they aren't.
+class Prefetched:
+    """A layer that can be read now, or the reason why it can't.
 
-    :ivar seconds: that fetching took.
-    :ivar grant: what the layer takes of scratch, given back when it is done; None if it is read in
-    place.
-    :ivar quota: bytes of the grant that are for the unpacked layer; 0: it is not unpacked.
-    :ivar measured: its size as the place says that has it, where manifests say another; -1: not
-    asked.
-    :ivar is_question: it is not to be fetched, only to be measured.
+    :ivar extent: where its compressed bytes are; None if they can't be read.
+    :ivar seconds: that fetching took, 0 if it is read in place.
+    :ivar error: why the layer can't be read.
+    :ivar grant: what it takes of scratch, given back by `Prefetcher.release`; None: nothing.
+    :ivar unpacked_bytes: bytes of the grant for the unpacked layer; 0: it is not unpacked.
+    :ivar measured_size: compressed bytes as the registry says, asked for where the size in the
+        manifest seems to be false; -1: not asked, or not known.
+    :ivar only_measure: fetch nothing, and only ask the registry for the size.
     """
 
     layer: Layer
@@ -46,243 +48,281 @@ class Brought:
     seconds: float = 0.0
     error: BlobError | None = None
     grant: Grant | None = None
-    quota: int = 0
-    measured: int = -1
-    is_question: bool = False
+    unpacked_bytes: int = 0
+    measured_size: int = -1
+    only_measure: bool = False
 
     @property
     def tree(self) -> Path | None:
-        """The folder into which it is to be unpacked."""
-        return self.grant.path / "tree" if self.grant and self.quota else None
+        """The directory into which the layer is to be unpacked; None: it is not unpacked."""
+        return self.grant.path / "tree" if self.grant and self.unpacked_bytes else None
 
     @property
-    def blob(self) -> Path:
-        """The file to which it is fetched, unless its source keeps it."""
+    def blob_path(self) -> Path:
+        """The file to which the layer is fetched, unless its source keeps it elsewhere."""
         if self.grant is None:
             return Path()
-        return self.grant.path / "blob" if self.quota else self.grant.path
+        return self.grant.path / "blob" if self.unpacked_bytes else self.grant.path
 
 
-class Fetcher:
-    """Brings layers in the background; one rank's, asked by its one thread.
+class Prefetcher:
+    """The queue of layers on their way to the child; used by the rank's main thread alone.
 
-    :param unpack: grant room for the unpacked layers too.
-    :ivar budget: what this rank may ask of registries.
+    :param sources: where layers may be, the first one first.
+    :param room: decides how much scratch a layer may take, and when.
+    :ivar budget: the requests that this rank may send to registries.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        registries: Registries,
-        scratch: Scratch,
-        ahead: int = AHEAD_BYTES,
-        unpack: bool = False,
-    ) -> None:
-        self.budget, self._stopped = registries.budget, registries.stopped
-        self._sources, self._scratch, self._ahead = sources, scratch, ahead
-        self._ready: deque[Brought] = deque()
-        self._todo: queue.SimpleQueue[tuple[Source, Brought] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[Brought, BaseException | None]] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._next: Layer | None = None
-        self._unpack, self._factors, self._again = unpack, dict[Digest, int](), deque[Layer]()
-        self._doubted: dict[Digest, BlobError] = {}
-        self._under_way: list[Layer] = []
-        self._bytes = self._held = 0
+    def __init__(self, sources: Sequence[Source], registries: Registries, room: RoomPolicy) -> None:
+        self.budget = registries.budget
+        self._stopped = registries.stopped
+        self._sources = sources
+        self._room = room
+        self._thread = FetchThread()
+        self._ready: deque[Prefetched] = deque()
+        self._waiting: Layer | None = None
+        self._retries: deque[Layer] = deque()
+        self._first_errors: dict[Digest, BlobError] = {}
 
     @property
     def begun(self) -> list[Layer]:
-        """The layers that were taken and not yet given back by `poll`."""
-        waiting = [*self._again, *([self._next] if self._next else [])]
-        return [*self._under_way, *(brought.layer for brought in self._ready), *waiting]
+        """The layers that were taken from the work queue and not yet returned by `poll`."""
+        waiting = [self._waiting] if self._waiting else []
+        ready = [prefetched.layer for prefetched in self._ready]
+        return [*self._thread.layers, *ready, *self._retries, *waiting]
 
-    def take(self, intake: Intake) -> bool:
-        """Begin with the next layers, as many as may lie ahead; return whether there were any."""
+    def take(self, work: WorkQueue) -> bool:
+        """Begin with as many layers as may lie ahead; return whether there were any."""
         moved = False
-        while len(self._under_way) + len(self._ready) < AHEAD_LAYERS and (
-            self._next or self._again or intake
-        ):
-            self._next = self._next or (self._again.popleft() if self._again else intake.next())
-            if not self._bring(self._next):
+        while len(self._thread.layers) + len(self._ready) < AHEAD_LAYERS:
+            layer = self._next(work)
+            if layer is None:
                 break
-            self._next, moved = None, True
+            if not self._begin(layer):
+                # There is no room for it now: it comes first when there is some.
+                self._waiting = layer
+                break
+            moved = True
         return moved
 
-    def poll(self) -> Brought | None:
-        """Return the next layer that is at hand, or None; `release` it when it is done."""
-        try:
-            brought, fault = self._done.get_nowait()
-        except queue.Empty:
-            return self._ready.popleft() if self._ready else None
-        self._under_way.remove(brought.layer)
-        if fault is not None:
-            raise fault
-        if brought.error:
-            self.release(brought)
-            brought.error = self._settle(brought)
-            if brought.error is None:
-                return None
-        return brought
+    def _next(self, work: WorkQueue) -> Layer | None:
+        """Return the layer whose turn it is: one that waits for room, a retry, a new one."""
+        if self._waiting is not None:
+            layer, self._waiting = self._waiting, None
+            return layer
+        if self._retries:
+            return self._retries.popleft()
+        return work.next() if work else None
 
-    def _settle(self, brought: Brought) -> BlobError | None:
-        """Return why a layer can't be had, None if it is tried once more with another size.
+    def poll(self) -> Prefetched | None:
+        """Return the next layer that can be read, or can't be at all; None if there is none yet.
 
-        The size that a manifest states may be false. What failed for its sake is tried with the
-        size that the place states which has the layer.
+        The caller gives it to `release` when it is done with it.
         """
-        layer, error = brought.layer, brought.error
-        first = self._doubted.get(layer.digest)
-        if first is None and error and brought.measured not in (-1, layer.size):
-            self._doubted[layer.digest] = error
-            self._again.append(replace(layer, size=brought.measured))
-            return None
-        # Bytes of another size than any that was stated have the cause that they had at first.
-        is_wrong = error and error.cause in ("digest_mismatch", "size_mismatch")
-        return first if first and is_wrong else error
+        prefetched = self._thread.poll()
+        if prefetched is None:
+            return self._ready.popleft() if self._ready else None
+        if prefetched.error is not None:
+            self.release(prefetched)
+            if self._retry_with_measured_size(prefetched):
+                return None
+            prefetched.error = self._cause(prefetched.layer, prefetched.error)
+        return prefetched
 
-    def release(self, brought: Brought) -> None:
-        """Give back what a layer took of scratch."""
-        if brought.grant:
-            self._bytes -= brought.grant.size
-            brought.grant.release()
-            brought.grant = None
-            self._held -= 1
+    def release(self, prefetched: Prefetched) -> None:
+        """Give back what a layer takes of scratch."""
+        if prefetched.grant is not None:
+            self._room.give_back(prefetched.grant)
+            prefetched.grant = None
 
-    def again(self, brought: Brought) -> None:
-        """Bring a layer once more, with more room to be unpacked in; it fails where it had all that
-        there is."""
-        size, layer = brought.grant.size if brought.grant else 0, brought.layer
-        self.release(brought)
-        if size >= self._scratch.most:
-            error = BlobError(
-                "no_room",
-                f"no tier of scratch holds {layer.digest} unpacked, {size} bytes were too few",
-            )
-            self._ready.append(Brought(layer, error=error))
+    def retry_with_more_room(self, prefetched: Prefetched) -> None:
+        """Prefetch a layer once more, with more room to unpack it, or fail it if there is no more."""
+        size = prefetched.grant.size if prefetched.grant else 0
+        self.release(prefetched)
+        try:
+            self._room.enlarge(prefetched.layer, size)
+        except BlobError as error:
+            self._ready.append(Prefetched(prefetched.layer, error=error))
             return
-        self._factors[layer.digest] = self._factors.get(layer.digest, UNPACKED) * _MORE
-        self._again.append(layer)
+        self._retries.append(prefetched.layer)
 
     def close(self) -> None:
-        """Bring no more; what is under way goes with the scratch folder."""
+        """Stop fetching; what is under way is removed with the scratch directory."""
         self._stopped.set()
-        self._todo.put(None)
+        self._thread.close()
 
-    def _bring(self, layer: Layer) -> bool:
-        """Bring one layer, or begin to; False if there is no room for it now."""
+    def _begin(self, layer: Layer) -> bool:
+        """Begin with a layer; return False if there is no room for it now."""
         try:
             extent = self._locate(layer)
         except BlobError as error:
-            self._ready.append(Brought(layer, error=error))
+            self._ready.append(Prefetched(layer, error=error))
             return True
-        if extent and not self._unpack:
-            self._ready.append(Brought(layer, extent))
+        if extent is None:
+            return self._begin_fetch(layer, self._holder(layer))
+        if self._room.unpacks:
+            return self._begin_in_place(layer, extent)
+        self._ready.append(Prefetched(layer, extent))
+        return True
+
+    def _begin_in_place(self, layer: Layer, extent: Extent) -> bool:
+        """Take room to unpack a layer that is read in place; return False if there is none now."""
+        unpacked = self._room.unpacked_bytes(layer, extent.size, 0)
+        prefetched = Prefetched(layer, extent, unpacked_bytes=unpacked)
+        try:
+            prefetched.grant = self._room.take(unpacked, as_directory=True)
+        except BlobError as error:
+            self._ready.append(Prefetched(layer, error=error))
             return True
-        return self._begin(layer, extent)
+        if prefetched.grant is None:
+            return False
+        self._ready.append(prefetched)
+        return True
+
+    def _begin_fetch(self, layer: Layer, source: Source) -> bool:
+        """Take room for a layer and have the thread fetch it; return False if there is none now."""
+        blob = 0 if source.keeps else max(layer.size, 0)
+        unpacked = self._room.unpacked_bytes(layer, layer.size, blob)
+        prefetched = Prefetched(layer, unpacked_bytes=unpacked)
+        if source.keeps and not unpacked:
+            # It takes no scratch at all.
+            self._thread.submit(source, prefetched)
+            return True
+        try:
+            prefetched.grant = self._room.take(blob + unpacked, as_directory=unpacked > 0)
+        except BlobError as error:
+            self._fail_for_want_of_room(layer, source, error)
+            return True
+        if prefetched.grant is None:
+            return False
+        self._thread.submit(source, prefetched)
+        return True
+
+    def _fail_for_want_of_room(self, layer: Layer, source: Source, error: BlobError) -> None:
+        """Fail a layer that scratch can never hold, unless the size in the manifest may be false."""
+        failed = Prefetched(layer, error=error)
+        if layer.size >= 0 and layer.digest not in self._first_errors:
+            failed.only_measure = True
+            self._thread.submit(source, failed)
+        else:
+            self._ready.append(failed)
+
+    def _retry_with_measured_size(self, failed: Prefetched) -> bool:
+        """Try a layer once more if the registry says another size than the manifest does."""
+        layer, error = failed.layer, failed.error
+        if error is None or layer.digest in self._first_errors:
+            return False
+        if failed.measured_size in (-1, layer.size):
+            return False
+        self._first_errors[layer.digest] = error
+        self._retries.append(replace(layer, size=failed.measured_size))
+        return True
+
+    def _cause(self, layer: Layer, error: BlobError) -> BlobError:
+        """Return the error to report for a layer that was perhaps tried with two sizes."""
+        first = self._first_errors.get(layer.digest)
+        # Bytes that fit neither size: the size that the manifest states is the one to report.
+        if first is not None and error.cause in ("digest_mismatch", "size_mismatch"):
+            return first
+        return error
 
     def _locate(self, layer: Layer) -> Extent | None:
-        """Return where a layer can be read in place, None if it must be fetched; `BlobError` if no
-        source has it."""
+        """Return where a layer can be read in place, None if it must be fetched.
+
+        :raises BlobError: no source has it.
+        """
         error: BlobError | None = None
         for source in self._sources:
             try:
                 if extent := source.locate(layer.digest, layer.size):
                     return extent
             except BlobError as raised:
+                # Another reason says more than that the layer is missing.
                 error = error if error and error.cause != "missing" else raised
         if any(source.is_remote and source.holds(layer) for source in self._sources):
             return None
-        raise error or BlobError("missing", f"no source holds {layer.digest}")
-
-    def _begin(self, layer: Layer, extent: Extent | None) -> bool:
-        """Take room for a layer, and have it fetched unless it lies in place; False if there is no
-        room now."""
-        source = None if extent else self._holder(layer)
-        blob = 0 if source is None or source.keeps else max(layer.size, 0)
-        quota = self._quota(layer, extent.size if extent else layer.size, blob)
-        if source and source.keeps and not quota:
-            self._fetch(source, Brought(layer))
-            return True
-        size = blob + quota
-        if self._held and self._bytes + size > self._ahead:
-            return False
-        brought = Brought(layer, extent, quota=quota)
-        try:
-            brought.grant = self._scratch.grant(size)
-            if brought.grant is None:
-                return False
-            if quota:
-                brought.grant.path.mkdir()
-        except (BlobError, OSError) as error:
-            cause = (
-                error
-                if isinstance(error, BlobError)
-                else BlobError("no_room", f"on scratch: {error}")
-            )
-            if source and layer.size >= 0 and layer.digest not in self._doubted:
-                self._fetch(source, Brought(layer, error=cause, is_question=True))
-            else:
-                self._ready.append(Brought(layer, error=cause))
-            return True
-        self._bytes, self._held = self._bytes + size, self._held + 1
-        if source:
-            self._fetch(source, brought)
-        else:
-            self._ready.append(brought)
-        return True
-
-    def _quota(self, layer: Layer, size: int, blob: int) -> int:
-        """Return the bytes that a layer may take unpacked, beside those of its blob; 0 if it is not
-        unpacked.
-
-        :param size: of the layer, compressed bytes.
-        """
-        if not self._unpack:
-            return 0
-        wanted = max(size, 0) * self._factors.get(layer.digest, UNPACKED) + _LEAST
-        return min(wanted, max(self._scratch.most - blob, _LEAST))
+        raise error or BlobError("missing", f"no source has {layer.digest}")
 
     def _holder(self, layer: Layer) -> Source:
-        """Return the source at a registry that a layer is fetched from."""
+        """Return the source at a registry from which a layer is fetched."""
         return next(source for source in self._sources if source.is_remote and source.holds(layer))
 
-    def _fetch(self, source: Source, brought: Brought) -> None:
-        self._under_way.append(brought.layer)
+
+class FetchThread:
+    """A thread that fetches one layer after the other; it starts with the first one.
+
+    :ivar layers: the layers that were submitted and not yet returned by `poll`.
+    """
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self._todo: queue.SimpleQueue[tuple[Source, Prefetched] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Prefetched | BaseException] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, source: Source, prefetched: Prefetched) -> None:
+        """Have a layer fetched from a source to `prefetched.blob_path`."""
+        self.layers.append(prefetched.layer)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+            self._thread = threading.Thread(
+                target=_fetch_all, args=(self._todo, self._done), name="fetch", daemon=True
+            )
             self._thread.start()
-        self._todo.put((source, brought))
+        self._todo.put((source, prefetched))
 
-    def _run(self) -> None:
-        """Fetch one layer after the other, in the thread."""
-        while (item := self._todo.get()) is not None:
-            source, brought = item
-            path = brought.blob
-            begun = time.monotonic()
-            try:
-                if not brought.is_question:
-                    self._bring_now(source, brought, path)
-                if brought.error and brought.error.cause in ("size_mismatch", "no_room"):
-                    brought.measured = _measured(source, brought.layer)
-            except BaseException as error:
-                self._done.put((brought, error))
-                return
-            brought.seconds = time.monotonic() - begun
-            self._done.put((brought, None))
+    def poll(self) -> Prefetched | None:
+        """Return the next layer that was fetched or failed, None if there is none; never wait.
 
-    @staticmethod
-    def _bring_now(source: Source, brought: Brought, path: Path) -> None:
-        """Fetch a layer, and note where it lies or why it doesn't come."""
+        Whatever else than a `BlobError` ended the thread is raised here.
+        """
         try:
-            source.fetch(brought.layer, path)
-            kept = source.locate(brought.layer.digest, brought.layer.size)
-            brought.extent = kept or Extent(path, 0, path.stat().st_size)
-        except BlobError as error:
-            brought.error = error
+            done = self._done.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(done, BaseException):
+            raise done
+        self.layers.remove(done.layer)
+        return done
+
+    def close(self) -> None:
+        """End the thread after the layer that it is fetching."""
+        self._todo.put(None)
+
+
+def _fetch_all(
+    todo: queue.SimpleQueue[tuple[Source, Prefetched] | None],
+    done: queue.SimpleQueue[Prefetched | BaseException],
+) -> None:
+    """Fetch layers one by one until None comes; runs in the thread."""
+    while (item := todo.get()) is not None:
+        source, prefetched = item
+        begun = time.monotonic()
+        try:
+            if not prefetched.only_measure:
+                _fetch(source, prefetched)
+            if prefetched.error and prefetched.error.cause in ("size_mismatch", "no_room"):
+                prefetched.measured_size = _measured(source, prefetched.layer)
+        except BaseException as error:
+            done.put(error)
+            return
+        prefetched.seconds = time.monotonic() - begun
+        done.put(prefetched)
+
+
+def _fetch(source: Source, prefetched: Prefetched) -> None:
+    """Fetch a layer, and note where it is or why it can't be had."""
+    layer, path = prefetched.layer, prefetched.blob_path
+    try:
+        source.fetch(layer, path)
+        # A source that keeps layers has it in a place of its own.
+        kept = source.locate(layer.digest, layer.size)
+        prefetched.extent = kept or Extent(path, 0, path.stat().st_size)
+    except BlobError as error:
+        prefetched.error = error
 
 
 def _measured(source: Source, layer: Layer) -> int:
-    """Return the size of a layer as the place says that has it, -1 if it doesn't."""
+    """Return the size of a layer in bytes as the registry says, -1 if it doesn't."""
     try:
         return source.measure(layer)
     except BlobError:

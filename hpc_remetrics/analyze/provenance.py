@@ -1,4 +1,4 @@
-"""What a run says of itself: its ranks, its times, its note for those who look from outside."""
+"""Provenance of a dataset: what `/run` and the note of a job say about ranks, times and options."""
 
 from __future__ import annotations
 
@@ -23,21 +23,25 @@ from ..parts.job_notes import JobNote, job_tables, read_notes
 from ..profile.compression_sample import codecs
 from ..programs import command_line
 from ..records import Layer
-from .coordinator import Tally
+from .coordinator import WorkDone
+from .signature import chunk_share
 from .worker import Worker
 
 
 def new_note(
     job: str,
+    *,
     share: tuple[int, int] | None,
     started: float,
     whole: tuple[int, int],
     todo: Sequence[Layer],
     ranks: Sequence[tuple[int, str]],
 ) -> JobNote:
-    """Return what is known of a job before it profiles anything; rank 0 calls it.
+    """Return the note of a job that has not profiled anything yet; called on rank 0.
 
-    :param whole: layers of the dataset, and their bytes.
+    :param started: Unix time at which this process began.
+    :param whole: layers of the dataset, and their compressed bytes.
+    :param todo: layers that are left for this job.
     :param ranks: number and host of each profiling rank.
     """
     return JobNote(
@@ -49,39 +53,49 @@ def new_note(
         *whole,
         len(todo),
         total_size(todo),
-        ranks=[{"rank": rank, "host": host, **asdict(Tally())} for rank, host in ranks],
+        ranks=[{"rank": rank, "host": host, **asdict(WorkDone())} for rank, host in ranks],
     )
 
 
 def about_rank(comm: Comm, worker: Worker | None, seconds: float) -> dict[str, Any]:
-    """Return what this rank did and took, for `/run/ranks`; `seconds` of profiling by all."""
-    total = worker.total if worker else Tally()
+    """Return this rank's row of `/run/ranks`: what it did, and what it took.
+
+    :param worker: None on a rank that profiled nothing.
+    :param seconds: how long the profiling of all ranks lasted.
+    """
+    done = worker.report.total if worker else WorkDone()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "rank": comm.rank,
         "host": comm.host,
-        "layers": total.layers,
-        "files": total.files,
-        "bytes": total.bytes,
-        "fetch_seconds": total.fetch_seconds,
-        "busy_seconds": total.busy_seconds,
-        "publish_seconds": total.publish_seconds,
-        "idle_seconds": max(seconds - total.busy_seconds, 0.0) if worker else 0.0,
-        "profile_cpu_seconds": worker.cpu_seconds if worker else 0.0,
+        "layers": done.layers,
+        "files": done.files,
+        "bytes": done.bytes,
+        "fetch_seconds": done.fetch_seconds,
+        "busy_seconds": done.busy_seconds,
+        "publish_seconds": done.publish_seconds,
+        "idle_seconds": max(seconds - done.busy_seconds, 0.0) if worker else 0.0,
+        "profile_cpu_seconds": worker.runner.cpu_seconds if worker else 0.0,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "peak_memory": 1024 * usage.ru_maxrss,
-        "child_peak_memory": worker.child_peak_memory if worker else 0,
+        "child_peak_memory": worker.runner.child.peak_memory if worker else 0,
     }
 
 
 def about_run(
     options: AnalyzeOptions,
+    *,
     fingerprint: str,
     started: float,
     parts: Path,
-    ranks: list[dict[str, Any]],
+    ranks: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return what goes to `/run`: values, and tables of the ranks and of all jobs so far."""
+    """Return what goes to `/run`: single values, and tables of the ranks and of all jobs so far.
+
+    :param started: Unix time at which this process began.
+    :param parts: the directory of parts, which has the notes of all jobs.
+    :param ranks: `about_rank` of every rank.
+    """
     return {
         "fingerprint": fingerprint,
         "version": __version__,
@@ -92,7 +106,7 @@ def about_run(
         "types": typer.signature(options.types),
         "compress_sample": str(options.compress_sample),
         "compress_with": codecs(),
-        "chunk_sample": str(options.chunk_sample if options.chunks else 0),
+        "chunk_sample": str(chunk_share(options)),
         "platforms": " ".join(options.platforms),
         "sources": {"source": source_names(options.sources or (DEMO,))},
         "rank_count": len(ranks),

@@ -1,5 +1,7 @@
-"""What rows depend on besides the layers themselves: parts that were made otherwise are not
-mixed."""
+"""The signature of parts: what their rows depend on besides the layers themselves.
+
+Parts whose signatures differ are never mixed in one dataset.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ from ..filetype import typer
 from ..parts.part_format import PartIndex
 from ..records import Catalog
 
-_OF_TIME = (
+_LIMITS_OF_TIME = (
     "exec_seconds",
     "layer_seconds",
     "layer_bytes_per_second",
     "type_seconds",
     "child_bytes",
 )
-"""Limits that decide whether a layer is done, and not what its rows are."""
+"""Limits that decide whether a layer can be profiled, not what its rows are."""
 
-_OF_IMAGES = ("index_manifests", "image_layers")
+_LIMITS_OF_IMAGES = ("index_manifests", "image_layers")
 """Limits that decide which layers there are."""
 
 _FLAGS = {
@@ -32,14 +34,14 @@ _FLAGS = {
     "compress_sample": "--compress-sample",
     "chunk_sample": "--chunks and --chunk-sample",
 }
-"""How people write what is not an option by its own name."""
+"""The flags behind names in a signature that are no option themselves."""
 
-_BEFORE = {"compress_sample": "0", "chunk_sample": "0"}
-"""What parts that don't say it were made with."""
+_DEFAULTS = {"compress_sample": "0", "chunk_sample": "0"}
+"""Values of parts that were made before these names were in signatures."""
 
 
 def chunk_share(options: AnalyzeOptions) -> Fraction:
-    """Return the share of the chunks that is kept, 0 where contents are not cut."""
+    """Return the fraction of the chunks that is kept; 0 if contents are not cut into chunks."""
     return options.chunk_sample if options.chunks else Fraction(0)
 
 
@@ -50,36 +52,41 @@ def probe_settings(options: AnalyzeOptions) -> dict[str, str]:
 
 
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
-    """Return what a part's rows depend on besides the layers."""
+    """Return the signature of the parts that a run with these options makes."""
+    passed_over = _LIMITS_OF_TIME + _LIMITS_OF_IMAGES
     limits = {
         name: str(value)
         for name, value in asdict(options.limits).items()
-        if name not in _OF_TIME + _OF_IMAGES
+        if name not in passed_over
     }
-    shares = {
+    return {
+        "types": typer.signature(options.types),
+        **limits,
         "compress_sample": str(options.compress_sample),
         "chunk_sample": str(chunk_share(options)),
     }
-    return {"types": typer.signature(options.types), **limits, **shares}
 
 
 def check_signatures(
-    parts: Iterable[PartIndex], signature: Mapping[str, str], folder: Path
+    parts: Iterable[PartIndex], signature: Mapping[str, str], directory: Path
 ) -> None:
-    """Refuse to mix parts whose rows were made under other options.
+    """Refuse to mix parts that were made with other options.
 
-    :raises UsageError: some were.
+    :param directory: of the parts, for the message.
+    :raises UsageError: it names the option, and both values.
     """
     for part in parts:
         for name, value in signature.items():
-            if (made := part.signature.get(name, _BEFORE.get(name))) != value:
+            made = part.signature.get(name, _DEFAULTS.get(name))
+            if made != value:
                 raise UsageError(
-                    f"{folder} holds parts made with {name}={made}, this run has {name}={value}",
+                    f"{directory} holds parts made with {name}={made}, this run has {name}={value}",
                     f"use the same {_FLAGS.get(name, 'options')}, or another output with -o",
                 )
 
 
 def fingerprint_of(options: AnalyzeOptions, catalog: Catalog) -> str:
-    """Return a digest of all that a dataset's rows depend on."""
+    """Return a SHA-256 in hex of everything that the rows of a dataset depend on."""
     rows = sorted(map(repr, [*catalog.images, *catalog.skipped]))
-    return hashlib.sha256(repr((sorted(signature_of(options).items()), rows)).encode()).hexdigest()
+    everything = (sorted(signature_of(options).items()), rows)
+    return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A rank's layers in hand: what the coordinator dealt to it, and when to ask for more."""
+"""The work queue of a rank: layers that the coordinator dealt to it and that wait for their turn."""
 
 from __future__ import annotations
 
@@ -8,38 +8,47 @@ from collections.abc import Sequence
 from ..records import Layer
 from .plan import cost
 
-_LOW = 2
-"""Layers in hand below which a rank asks for more, while its child is still busy."""
+_FEW = 2
+"""A rank with fewer waiting layers requests more, while its child is still busy."""
 
 
-class Intake:
-    """Layers wait here for their turn; the answer to one `ask` is awaited before the next."""
+class WorkQueue:
+    """Layers in the order in which they were dealt, and when to request more.
+
+    There is one open request at most: the layers that the plan assigns to the rank count as the
+    reply to a first one.
+    """
 
     def __init__(self) -> None:
-        self._queue: deque[Layer] = deque()
-        self._asked, self._no_more = True, False
+        self._layers: deque[Layer] = deque()
+        self._is_requested = True
+        self._is_last = False
 
     def __bool__(self) -> bool:
-        return bool(self._queue)
+        return bool(self._layers)
 
-    def take(self, layers: Sequence[Layer], last: bool) -> None:
-        """Take what was dealt; `last` says that nothing is left after it."""
-        self._asked, self._no_more = False, last
-        self._queue.extend(layers)
+    def add(self, layers: Sequence[Layer], *, is_last: bool) -> None:
+        """Take layers that were dealt; `is_last` says that no more will come."""
+        self._is_requested = False
+        self._is_last = is_last
+        self._layers.extend(layers)
 
     def next(self) -> Layer:
-        """Return the layer whose turn it is; `IndexError` if there is none."""
-        return self._queue.popleft()
+        """Remove and return the next layer; `IndexError` if there is none."""
+        return self._layers.popleft()
 
-    def ask(self, *begun: Layer | None) -> float | None:
-        """Return the estimated seconds in hand, with those of the layers that are begun, if it is
-        time to ask."""
-        if self._asked or self._no_more or len(self._queue) + max(len(begun) - 1, 0) >= _LOW:
+    def request(self, begun: Sequence[Layer]) -> float | None:
+        """Return the estimated seconds of work in hand if it is time to request more, else None.
+
+        :param begun: layers that have left the queue and are not done; the first is being profiled.
+        """
+        waiting = len(self._layers) + max(len(begun) - 1, 0)
+        if self._is_requested or self._is_last or waiting >= _FEW:
             return None
-        self._asked = True
-        return sum((cost(layer) for layer in (*self._queue, *begun) if layer), 0.0)
+        self._is_requested = True
+        return sum((cost(layer) for layer in (*self._layers, *begun)), 0.0)
 
     @property
-    def ended(self) -> bool:
-        """Whether every layer had its turn and none will come."""
-        return self._no_more and not self._queue
+    def is_exhausted(self) -> bool:
+        """Whether every layer had its turn and no more will come."""
+        return self._is_last and not self._layers

@@ -58,7 +58,7 @@ def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> d
         **_sum(layers),
         "buckets": [{"name": bucket.name, **_sum(bucket.layers)} for bucket in divide(layers)],
         "ranks": ranks,
-        "shares": [{"rank": first + n, **_sum(share)} for n, share in enumerate(plan.shares)],
+        "shares": [{"rank": first + n, **_sum(share)} for n, share in enumerate(plan.assigned)],
         "tail": _sum(plan.tail),
     }
 

@@ -24,8 +24,8 @@ sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)
 def test_every_layer_stands_in_the_plan_once(sizes, ranks):
     layers = [layer(number, size) for number, size in enumerate(sizes)]
     plan = make_plan(layers, ranks)
-    dealt = [one for share in plan.shares for one in share] + list(plan.tail)
-    assert len(plan.shares) == ranks
+    dealt = [one for share in plan.assigned for one in share] + list(plan.tail)
+    assert len(plan.assigned) == ranks
     assert sorted(one.digest for one in dealt) == sorted(one.digest for one in layers)
 
 
@@ -33,7 +33,7 @@ def test_every_layer_stands_in_the_plan_once(sizes, ranks):
 @given(sizes, st.integers(1, 20))
 def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):
     layers = [layer(number, size) for number, size in enumerate(sizes)]
-    loads = [sum(map(cost, share)) for share in make_plan(layers, ranks).shares]
+    loads = [sum(map(cost, share)) for share in make_plan(layers, ranks).assigned]
     dearest = max(map(cost, layers), default=0)
     assert max(loads) - min(loads) <= dearest + 1e-6
 
@@ -41,9 +41,9 @@ def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):
 def test_the_biggest_layers_begin_and_the_smallest_are_the_tail():
     layers = [layer(number, number * 10**6) for number in range(1, 101)]
     plan = make_plan(layers, 4)
-    assert {share[0].size for share in plan.shares} == {n * 10**6 for n in (97, 98, 99, 100)}
+    assert {share[0].size for share in plan.assigned} == {n * 10**6 for n in (97, 98, 99, 100)}
     assert max(one.size for one in plan.tail) <= min(
-        one.size for share in plan.shares for one in share
+        one.size for share in plan.assigned for one in share
     )
 
 
@@ -79,8 +79,8 @@ def test_buckets_add_up():
 def test_a_layer_bigger_than_a_share_is_all_that_its_rank_begins_with():
     layers = [layer(0, 10**10), *(layer(number, 10**6) for number in range(1, 1000))]
     plan = make_plan(layers, 4)
-    assert plan.shares[0] == (layers[0],)
-    assert all(plan.shares)
+    assert plan.assigned[0] == (layers[0],)
+    assert all(plan.assigned)
 
 
 def test_chunks_shrink_to_nothing():

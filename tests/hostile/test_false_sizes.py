@@ -71,7 +71,7 @@ def test_a_false_size_costs_nobody_the_layer(tmp_path, parts, names):
     folder, descriptor = build(tmp_path / "layout", parts, names)
     runs, code = Runs(tmp_path), 3 if set(names) & set(SIZES) else 0
     command = runs.analyze(f"oci:{folder}", "a.h5", "--types", "none")
-    for words in ("gathering", "all is done"):
+    for words in ("gathering", "nothing to do"):
         result = runs.run(command, code=code)
         assert words in result.stderr
         said = [line for line in result.stderr.splitlines() if "size_mismatch" in line]

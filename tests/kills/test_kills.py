@@ -105,7 +105,7 @@ def test_a_stop_at_any_moment_ends_soon_with_4_and_loses_nothing(runs, layout, t
         assert code in (0, 4), job.said
         done = check_parts(output, done)
         if code == 4:
-            assert "start again to go on" in job.said
+            assert "run the command again to continue" in job.said
         else:
             same(truth, output)
             begin_anew(output)

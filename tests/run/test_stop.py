@@ -113,7 +113,7 @@ def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, number, r
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 4, errors
-    assert "start again to go on" in errors
+    assert "run the command again to continue" in errors
     assert list((runs.folder / "out.h5.parts").glob("part-*.h5"))
 
 

@@ -104,7 +104,7 @@ def test_a_run_says_so_in_one_line_and_ends_well(tmp_path, transport):
     result = runs.run(runs.analyze(f"{transport}:{archive}", "a.h5"))
     lines = [line for line in result.stderr.splitlines() if "not in the archives" in line]
     assert len(lines) == (transport == "oci-archive")
-    assert "isn't in the dataset" not in result.stderr
+    assert "is not in the dataset" not in result.stderr
 
 
 def test_a_named_manifest_that_is_not_there_is_no_such_case(tmp_path):

@@ -1,0 +1,95 @@
+"""The backlog of a run: the layers that no part holds yet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..dataset.ledger import Ledger
+from ..errors import PartError
+from ..mpi.collective import on_rank_0
+from ..parts.parts_directory import ScannedParts, best_statuses, scan_parts, set_aside
+from ..records import TRANSIENT_CAUSES, Digest, Layer
+from .session import Session
+from .signature import check_signatures
+
+log = logging.getLogger(__name__)
+
+
+class Backlog:
+    """Which layers of a run are left to be profiled, as the parts beside the output say.
+
+    Parts are read anew each time: they are the only state that a restart needs.
+
+    :param layers: of the run.
+    :param signature: what parts must have been made with.
+    :ivar is_attempted: whether this run has profiled its layers; then a layer that failed is done.
+    :ivar ledger: on rank 0, how the layers ended that parts hold.
+    :ivar passed_over: names of parts that are damaged, and not read any more.
+    """
+
+    def __init__(
+        self, session: Session, layers: Mapping[Digest, Layer], signature: Mapping[str, str]
+    ) -> None:
+        self.is_attempted = False
+        self.ledger = Ledger.of([])
+        self.passed_over: frozenset[str] = frozenset()
+        self._session = session
+        self._layers = layers
+        self._signature = signature
+        self._warned: set[str] = set()
+
+    def layers_left(self) -> list[Layer]:
+        """Return the layers that are left; all ranks call it, and get the same.
+
+        :raises UsageError: parts were made with other options.
+        """
+        session = self._session
+        read = scan_parts(session.parts, session.comm, self.passed_over)
+
+        def left() -> list[Layer]:
+            self._warn_of_parts(read)
+            check_signatures(read.parts, self._signature, session.parts)
+            done = best_statuses(read.parts)
+            self.ledger = Ledger.of(done[digest][0] for digest in self._layers if digest in done)
+            return [
+                layer for digest, layer in self._layers.items() if self._is_left(done.get(digest))
+            ]
+
+        return list(on_rank_0(session.comm, left))
+
+    def set_parts_aside(self, error: PartError) -> None:
+        """Pass over the parts whose entries are damaged; all ranks call it.
+
+        Each call passes over more parts than the one before, so a run that gathers again ends.
+        """
+        paths = [Path(path) for path in error.parts]
+        if self._session.is_rank_0:
+            log.warning("damaged parts are renamed, their layers are profiled again: %s", error)
+            for path in paths:
+                set_aside(path)
+        self.passed_over |= {path.name for path in paths}
+
+    def _is_left(self, done: tuple[str, str] | None) -> bool:
+        """Return whether a layer is left that has this status and cause in the parts, or neither."""
+        if done is None:
+            return True
+        status, cause = done
+        if status != "failed" or self.is_attempted:
+            return False
+        return self._session.options.retry_failed or cause in TRANSIENT_CAUSES
+
+    def _warn_of_parts(self, read: ScannedParts) -> None:
+        """Warn of parts that are not read, and of parts that other users made; each once in a run."""
+        for message in read.damaged:
+            self._warn_once(f"a part is not read, its layers are profiled again: {message}")
+        if read.others:
+            users = ", ".join(read.others)
+            message = f"{self._session.parts} holds parts made by {users}; their rows are trusted"
+            self._warn_once(message)
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            log.warning("%s", message)

@@ -1,0 +1,150 @@
+"""The second step of a run: profile layers on all ranks, and publish them in parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import AnalyzeOptions
+from ..files.disk_errors import output_error
+from ..filetype import typer
+from ..filetype.shared_table import TypeTable
+from ..mpi.collective import collectively
+from ..node.scratch import Scratch
+from ..parts.job_notes import Notebook
+from ..profile.exec_tool import Tool
+from ..profile.parent import Child
+from ..records import Digest, Layer
+from .inputs import Work
+from .layer_runner import LayerRunner
+from .message_loop import JobMonitor, run_message_loop
+from .part_publisher import PartPublisher, PartTarget
+from .plan import make_plan
+from .prefetch import Prefetcher
+from .provenance import new_note
+from .room_policy import RoomPolicy
+from .session import Session
+from .signature import probe_settings
+from .worker import Worker
+
+_MIN_PUBLISH_SECONDS, _MAX_PUBLISH_SECONDS = 30.0, 1200.0
+"""How long a whole layer waits for its part, by default: longer, the more ranks write parts."""
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What profiling was on this rank.
+
+    :ivar worker: with the counts of what it did; None if this rank profiled nothing.
+    :ivar seconds: how long the profiling of all ranks lasted.
+    """
+
+    worker: Worker | None = None
+    seconds: float = 0.0
+
+
+def profile(session: Session, work: Work, todo: list[Layer], child: Child | None) -> Profiled:
+    """Profile layers on all ranks and publish them; return when every rank is done.
+
+    :param todo: the layers; the same on every rank.
+    :param child: None on a rank that profiles nothing.
+    :raises RemetricsError: the error of the lowest rank that could not go on; on every rank.
+    """
+    comm = session.comm
+    with session.new_scratch() as scratch:
+        # Set up this rank's side; an error on one rank is raised on all.
+        worker = collectively(
+            comm, lambda: _new_worker(session, work, scratch, child) if child else None
+        )
+        hosts = comm.gather(comm.host)
+        monitor = (
+            _new_monitor(session, work, todo, scratch.job, hosts) if session.is_rank_0 else None
+        )
+        with session.stop_is_polled():
+            begun = time.monotonic()
+            errors = run_message_loop(comm, session.stop, session.heartbeat, monitor, worker)
+            seconds = time.monotonic() - begun
+            errors = comm.bcast(errors)
+    if errors:
+        error = errors[min(errors)]
+        error.shared = True
+        raise error
+    return Profiled(worker, seconds)
+
+
+def _new_monitor(
+    session: Session, work: Work, todo: list[Layer], job: str, hosts: list[str]
+) -> JobMonitor:
+    """Plan which rank profiles which layers, and begin the job's note; called on rank 0.
+
+    :param hosts: of all ranks, by rank.
+    """
+    comm, options = session.comm, session.options
+    # Rank 0 profiles only if it is alone.
+    workers = range(1, comm.size) if comm.size > 1 else range(1)
+    plan = make_plan(todo, len(workers))
+    note = new_note(
+        job,
+        share=options.share,
+        started=session.started,
+        whole=work.whole,
+        todo=todo,
+        ranks=[(rank, hosts[rank]) for rank in workers],
+    )
+    return JobMonitor(comm, plan, workers, Notebook(session.parts, note), quiet=options.quiet)
+
+
+def _new_worker(session: Session, work: Work, scratch: Scratch, child: Child) -> Worker:
+    """Return this rank's worker, with its child set up.
+
+    :raises OutputError: scratch is full already.
+    """
+    comm, options = session.comm, session.options
+    room = RoomPolicy(scratch, unpacks=options.extract or bool(options.exec))
+    prefetcher = Prefetcher(work.sources, work.registries, room)
+    # Give the child the table of types that the ranks of this node share.
+    try:
+        types = scratch.shared(work.signature["types"])
+        child.set_up(
+            options.types,
+            types,
+            scratch.path / "watch",
+            probe_settings(options),
+        )
+    except OSError as error:
+        raise output_error(error, scratch.path, "scratch") from error
+    table = TypeTable(types)
+    if options.warm_types is not None:
+        _fill(table, options.warm_types)
+    runner = LayerRunner(child, scratch.path, _tool_starter(options))
+    target = PartTarget(session.parts, scratch.job, work.signature, scratch.path)
+    seconds = options.publish_seconds or _publish_seconds(comm.size)
+    return Worker(comm, prefetcher, runner, PartPublisher(comm, target, table, seconds))
+
+
+def _publish_seconds(ranks: int) -> float:
+    """Return how long a whole layer waits for its part, by the number of ranks.
+
+    >>> [_publish_seconds(ranks) for ranks in (4, 1000, 10_000)]
+    [30.0, 250.0, 1200.0]
+    """
+    return min(max(_MIN_PUBLISH_SECONDS, 0.25 * ranks), _MAX_PUBLISH_SECONDS)
+
+
+def _tool_starter(options: AnalyzeOptions) -> Callable[[Path, Digest], Tool] | None:
+    """Return what starts the tool of `--exec` on a directory and a digest, None without one."""
+    command, seconds = options.exec, options.limits.exec_seconds
+    if not command:
+        return None
+    return lambda tree, digest: Tool(command, tree, digest, seconds)
+
+
+def _fill(table: TypeTable, path: Path) -> None:
+    """Fill the node's table from a dataset, so that libmagic is not asked again about its contents."""
+    from ..dataset.reader import Dataset, reading
+
+    with Dataset(path) as dataset, reading(dataset):
+        for digests, descriptions in dataset.typed_contents():
+            typer.warm(table, digests, descriptions)

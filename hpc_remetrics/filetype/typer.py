@@ -1,37 +1,37 @@
-"""The type of a content: what libmagic says of a file that holds it, reduced to its stable head.
+"""The type of a content: libmagic's description of a file that holds it, reduced to its stable head.
 
-The answers are those of `file --brief` with no options, reduced by :func:`head_of`
-(docs/filetype.md). This module runs in the child process that parses layers, so that
-a fault of libmagic costs a layer and not the rank; it imports nothing heavy.
+The descriptions are those of `file --brief` with no options, reduced by :func:`~.heads.head_of`
+(docs/filetype.md). For one content::
+
+    digest ── in the table of the node? ──yes──> type number
+                      │ no
+                      └─> Libmagic.describe(content) ──> head_of(...) ──> number of that head
+
+This module runs in the child process that parses layers, so that a fault of libmagic costs a layer
+and not the rank; it imports nothing heavy.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UsageError
 from .heads import RULE, head_of
-from .held_content import HEAD_BYTES, Data, Held
-from .libmagic.binding import Magic, libmagic_version
+from .held_content import HEAD_BYTES, ContentBytes, ContentEnds
+from .libmagic import Libmagic
 from .shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
-
-if TYPE_CHECKING:
-    from .libmagic.exact import Exact
 
 __all__ = [
     "HEAD_BYTES",
+    "MAX_WAITING",
+    "MAX_WAITING_BYTES",
     "MODES",
-    "TOGETHER",
-    "TOGETHER_BYTES",
     "WATCH_BYTES",
     "Typer",
-    "head_of",
     "libmagic_version",
     "read_watch",
     "signature",
@@ -41,26 +41,32 @@ __all__ = [
 ]
 
 MODES = ("exact", "plain", "none")
-"""Ways to type: ask libmagic for less, ask it with all its rules, or call everything "untyped"; the
-first two agree."""
+"""Ways to type: ask libmagic with the rules that can match, ask it with all its rules, or call
+everything "untyped". The first two agree."""
 
-TOGETHER, TOGETHER_BYTES = 128, 1 << 20
-"""Contents, and bytes of them, that wait to be typed at most."""
+MAX_WAITING = 128
+"""Contents that wait to be typed at most."""
 
-_Ask = Callable[[Data], bytes | None]
+MAX_WAITING_BYTES = 1 << 20
+"""Bytes of contents that wait to be typed at most."""
+
+_MAX_CACHED_DESCRIPTIONS = 10_000
+
+_HYPERSCAN_EXTRA = "pip install 'hpc-remetrics[types]'"
 
 _log = logging.getLogger(__name__)
 
-# The watch: a sequence number, which is 0 when libmagic isn't running, and the digest that it works
-# on.
+# The watch: a sequence number, which is 0 when libmagic isn't running, and the digest of the content
+# that it works on.
 _SEQUENCE = Struct("=Q")
 _DIGEST_AT = _SEQUENCE.size
+
 WATCH_BYTES = _DIGEST_AT + 32
 """Bytes of the buffer, shared between a child and its parent, that shows what libmagic works on."""
 
 
 class Typer:
-    """Give contents their type numbers: from the node's table, else from libmagic.
+    """Gives contents their type numbers: from the node's table, else from libmagic.
 
     :param mode: a member of :data:`MODES`.
     :param table: the node's table, of this :func:`signature`.
@@ -72,138 +78,139 @@ class Typer:
     def __init__(self, mode: str, table: TypeTable, watch: memoryview | None = None) -> None:
         if mode not in MODES:
             raise UsageError(
-                f"no way to type files is called {mode!r}", f"choose from {', '.join(MODES)}"
+                f"unknown way to type files {mode!r}", f"choose from {', '.join(MODES)}"
             )
         self._mode = mode
         self._table = table
         self._watch = memoryview(bytearray(WATCH_BYTES)) if watch is None else watch.cast("B")
-        self._running, self._sequence = self._watch[: _SEQUENCE.size].cast("Q"), 0
-        self._libmagic: _Libmagic | None = None
-        self._waiting: dict[bytes, list[Any]] = {}
+        self._running = self._watch[: _SEQUENCE.size].cast("Q")
+        self._sequence = 0
+        self._libmagic: _SafeLibmagic | None = None
+        self._waiting: dict[bytes, list[Any]] = {}  # digest -> bytes, then contents that have them
         self._waiting_bytes = 0
-        self._numbers: dict[
-            bytes, int
-        ] = {}  # libmagic's own words -> number, to reduce each only once
+        self._numbers: dict[bytes, int] = {}  # description -> number, to reduce each only once
 
-    def type_of(self, digest: bytes, data: Data, size: int) -> int:
+    def type_of(self, digest: bytes, data: ContentBytes, size: int) -> int:
         """Return the number, in the table, of the type of a content.
 
         :param digest: SHA-256 of the whole content, 32 raw bytes.
-        :param data: all of its bytes, or what is held of it.
+        :param data: all of its bytes, or its ends.
         :param size: bytes of the whole content.
-        :raises MissingComponentError: libmagic is not installed (at the first question).
+        :raises MissingComponentError: libmagic is not installed (when it is asked first).
         """
-        number = self._known(digest, size)
-        return number if number >= 0 else self._learned(digest, data)
+        number = self._known_number(digest, size)
+        return number if number >= 0 else self._learn(digest, data)
 
-    def type_later(self, content: list[Any], data: Data) -> None:
+    def type_later(self, content: list[Any], data: ContentBytes) -> None:
         """Put the type's number into a content, now or when :meth:`settle` is called.
 
-        Some contents are asked about together: the rules stay in the processor's caches meanwhile.
+        Contents are described many at a time: the rules stay in the processor's caches meanwhile.
 
         :param content: size, place for the number, digest.
         :param data: as for :meth:`type_of`.
         """
         size, _, digest = content
-        number = self._known(digest, size)
+        number = self._known_number(digest, size)
         if number >= 0:
             content[1] = number
         elif digest in self._waiting:
             self._waiting[digest].append(content)
         else:
             self._waiting[digest] = [data, content]
-            self._waiting_bytes += TOGETHER_BYTES if isinstance(data, Held) else len(data)
-            if len(self._waiting) >= TOGETHER or self._waiting_bytes >= TOGETHER_BYTES:
+            self._waiting_bytes += MAX_WAITING_BYTES if isinstance(data, ContentEnds) else len(data)
+            if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
                 self.settle()
 
     def settle(self) -> None:
-        """Ask about the contents that wait for it."""
-        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        """Type the contents that wait for it."""
+        waiting = self._waiting
+        self._waiting = {}
+        self._waiting_bytes = 0
         for digest, (data, *contents) in waiting.items():
-            number = self._learned(digest, data)
+            number = self._learn(digest, data)
             for content in contents:
                 content[1] = number
 
-    def _known(self, digest: bytes, size: int) -> int:
-        """Return the number of a type that needs no question, -1 if it does."""
+    def _known_number(self, digest: bytes, size: int) -> int:
+        """Return the number of a type that is known without libmagic, -1 if it isn't."""
         if self._mode == "none":
             return UNTYPED
         return self._table.get(digest) if size else EMPTY
 
-    def _learned(self, digest: bytes, data: Data) -> int:
-        number = self._ask(digest, data)
+    def _learn(self, digest: bytes, data: ContentBytes) -> int:
+        """Ask libmagic for the type of a content, and put its number into the table."""
+        number = self._number_of(self._describe(digest, data))
         self._table.put(digest, number)
         return number
 
-    def _ask(self, digest: bytes, data: Data) -> int:
+    def _describe(self, digest: bytes, data: ContentBytes) -> bytes | None:
+        """Return libmagic's description, and show in the watch what it works on meanwhile."""
         if self._libmagic is None:
-            self._libmagic = _Libmagic(self._mode, self._table)
-        # The digest stands before the number that vouches for it; the parent reads in the other
+            self._libmagic = _SafeLibmagic(self._mode, self._table)
+        # The digest is written before the number that vouches for it; the parent reads in the other
         # order.
         self._sequence += 1
         self._watch[_DIGEST_AT:WATCH_BYTES] = digest
         self._running[0] = self._sequence
         description = self._libmagic.describe(data)
         self._running[0] = 0
-        return self._number(description)
+        return description
 
-    def _number(self, description: bytes | None) -> int:
+    def _number_of(self, description: bytes | None) -> int:
+        """Return the number of the head of a description."""
         if description is None:
             return UNREADABLE
         number = self._numbers.get(description)
         if number is None:
             number = self._table.number(head_of(description.decode("utf-8", "backslashreplace")))
-            if len(self._numbers) > 10_000:  # most descriptions of images and archives come once
-                self._numbers.clear()
+            if len(self._numbers) > _MAX_CACHED_DESCRIPTIONS:
+                self._numbers.clear()  # most descriptions of images and archives come once
             self._numbers[description] = number
         return number
 
 
-class _Libmagic:
-    """libmagic, with the parameters and the flags of `file` without options.
+class _SafeLibmagic:
+    """libmagic, and warnings, said once a node, where it takes longer than it need.
 
-    :ivar describe: returns its words for a content, or None if it gives an error.
+    A fault of the screens of this program costs time, and neither the layer nor the type.
     """
 
     def __init__(self, mode: str, table: TypeTable) -> None:
-        plain = Magic()
-        self.describe: _Ask = plain.ask
-        if mode == "exact":
-            try:
-                exact = _exact(plain)
-            except ValueError as error:
-                if table.is_first("plain"):
-                    _log.warning(
-                        "types are asked of libmagic plainly, which takes longer: %s", error
-                    )
-                return
-            if exact.unused and table.is_first("matcher"):
+        self._table = table
+        self._libmagic = Libmagic(exact=mode == "exact")
+        unsupported = self._libmagic.unsupported
+        unused_hyperscan = self._libmagic.unused_hyperscan
+        if unsupported and table.is_first("plain"):
+            _log.warning("typing files takes longer, with all rules of libmagic: %s", unsupported)
+        if unused_hyperscan and table.is_first("matcher"):
+            _log.warning(
+                "typing text takes longer: Hyperscan %s misses matches and is not used",
+                unused_hyperscan,
+            )
+
+    def describe(self, data: ContentBytes) -> bytes | None:
+        """Return libmagic's description of a content, None if it gives an error."""
+        try:
+            return self._libmagic.describe(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if self._table.is_first("fault"):
                 _log.warning(
-                    "texts take longer to type: Hyperscan %s misses matches and is not used",
-                    exact.unused,
+                    "a file was typed with all rules of libmagic after a fault, please report it: "
+                    "%s: %s",
+                    type(error).__name__,
+                    error,
                 )
-            self.describe = partial(_sooner_plainly, exact.ask, plain.ask, table)
+            return self._libmagic.describe_plainly(data)
 
 
-def _exact(plain: Magic) -> Exact:
-    """Return what asks libmagic for less, and checked it.
+def libmagic_version() -> int:
+    """Return the version of the installed libmagic, 544 for 5.44.
 
-    :raises ValueError: this libmagic isn't understood.
+    :raises MissingComponentError: libmagic is not installed.
     """
-    from .libmagic.exact import Exact
-
-    # What is made here lives as long as the process: the collector need not walk over it.
-    gc.disable()
-    try:
-        exact = Exact(plain)
-        exact.check()
-        gc.freeze()
-    finally:
-        gc.enable()
-    return exact
-
-
-_EXTRA = "pip install 'hpc-remetrics[types]'"
+    return Libmagic.version()
 
 
 def speed() -> tuple[str, str]:
@@ -211,45 +218,25 @@ def speed() -> tuple[str, str]:
 
     :raises MissingComponentError: libmagic is not installed.
     """
-    try:
-        exact = _exact(Magic())
-    except ValueError as error:
-        return (
-            f"types are right and take 4 to 15 times longer than with the one that is understood: {error}",
-            "",
-        )
-    if exact.unused:
-        return (
-            f"texts take longer to type: Hyperscan {exact.unused} misses matches and is not used",
-            _EXTRA,
-        )
-    if not exact.seeks:
-        return "texts take longer to type: there is no Hyperscan", _EXTRA
+    libmagic = Libmagic()
+    if libmagic.unsupported:
+        why = libmagic.unsupported
+        return f"types are right and take 4 to 15 times longer than with a supported one: {why}", ""
+    if libmagic.unused_hyperscan:
+        version = libmagic.unused_hyperscan
+        words = f"text takes longer to type: Hyperscan {version} misses matches and is not used"
+        return words, _HYPERSCAN_EXTRA
+    if not libmagic.seeks_patterns:
+        return "text takes longer to type: Hyperscan is not installed", _HYPERSCAN_EXTRA
     return "types take the least time", ""
-
-
-def _sooner_plainly(ask: _Ask, plain: _Ask, table: TypeTable, data: Data) -> bytes | None:
-    """Ask; a fault of this program costs time, and neither the layer nor the type."""
-    try:
-        return ask(data)
-    except MemoryError:
-        raise
-    except Exception as error:
-        if table.is_first("fault"):
-            _log.warning(
-                "a type was asked of libmagic plainly, please report it: %s: %s",
-                type(error).__name__,
-                error,
-            )
-        return plain(data)
 
 
 def signature(mode: str = "exact") -> str:
     """Return what a table's types depend on, as a name: `magic-544-file-1`.
 
     The version of libmagic, that it was asked as of whole files, and the version of the rule of
-    :func:`head_of`. It is the same for "exact" and "plain": their answers are, so that one may go
-    on where the other stopped. Until 0.1 only first bytes were shown to libmagic:
+    :func:`~.heads.head_of`. It is the same for "exact" and "plain": their types are, so that one may
+    go on where the other stopped. Until 0.1 only first bytes were shown to libmagic:
     `magic-544-plain-1`.
 
     :raises MissingComponentError: libmagic is needed and not installed.
@@ -260,7 +247,7 @@ def signature(mode: str = "exact") -> str:
 _SIGNATURE = re.compile(r"magic-(\d+)-(plain|file)-(\d+)$")
 
 
-def _typed_by(signature: str) -> str:
+def _words_of_signature(signature: str) -> str:
     """Return in words what typed the files of a dataset."""
     match = _SIGNATURE.match(signature)
     if match is None:
@@ -273,23 +260,24 @@ def _typed_by(signature: str) -> str:
 
 
 def typed_differently(signatures: Iterable[str]) -> str:
-    """Return a sentence that warns where datasets, or the parts of one, were not typed alike; "" if
-    all were.
+    """Return a warning where datasets, or the parts of one, were not typed alike, "" if all were.
 
     :param signatures: what `/run` of each says under `types`.
     """
-    found = dict.fromkeys(one for signature in signatures for one in signature.split(" + "))
-    if len(found) < 2:
+    distinct = dict.fromkeys(one for signature in signatures for one in signature.split(" + "))
+    if len(distinct) < 2:
         return ""
-    return f"files were typed by {', '.join(map(_typed_by, found))}: types differ by that alone"
+    words = ", ".join(map(_words_of_signature, distinct))
+    return f"files were typed by {words}: types differ by that alone"
 
 
 def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | None:
-    """Return the sequence number and digest of what libmagic works on, None if it is not running;
-    for the parent.
+    """Return the sequence number and the digest of what libmagic works on; for the parent.
 
     A digest that is just being written can be seen in parts, but not twice under the same number:
     act on a pair only when it stayed the same from one look to the next.
+
+    :returns: None if libmagic isn't running.
     """
     (before,) = _SEQUENCE.unpack_from(buffer, 0)
     digest = bytes(buffer[_DIGEST_AT:WATCH_BYTES])
@@ -298,15 +286,14 @@ def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | No
 
 
 def warm(table: TypeTable, digests: Iterable[bytes], descriptions: Iterable[str]) -> None:
-    """Fill a table with contents whose types are known, from a dataset of the same
-    :func:`signature`.
+    """Fill a table with contents whose types are known, from a dataset of the same signature.
 
     :param digests: raw SHA-256 digests.
     :param descriptions: their heads, in the same order. Types that libmagic did not give
-        ("untyped", "timed out" …) are passed over, so that they are tried again.
+        ("untyped", "timed out" …) are left out, so that they are tried again.
     """
-    passed = {UNTYPED, EMPTY, TIMED_OUT, UNREADABLE}
+    left_out = {UNTYPED, EMPTY, TIMED_OUT, UNREADABLE}
     for digest, description in zip(digests, descriptions, strict=True):
         number = table.number(description)
-        if number not in passed:
+        if number not in left_out:
             table.put(digest, number)

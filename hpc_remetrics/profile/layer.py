@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..filetype.held_content import HEAD_BYTES, Data, keep
+from ..filetype.held_content import HEAD_BYTES, ContentBytes, keep
 from ..limits import Limits
 from ..parts.spill_format import NO_TYPE, LayerProfile
 from ..parts.spill_writer import NOTHING, Content, Spill
@@ -249,14 +249,14 @@ class _Pass:
                 member.link if kind in _HAS_LINK else b"",
             )
 
-    def _large(self, member: Member, stream: TarStream) -> tuple[bytes, Data]:
+    def _large(self, member: Member, stream: TarStream) -> tuple[bytes, ContentBytes]:
         """Hash a file that is sparse or not whole in the buffer; return its digest and its data."""
         hasher = hashlib.sha256()
         scratch = self.spill.path.parent
         held = keep(self._expanded(member, stream), member.size, scratch, hasher.update)
         return hasher.digest(), held
 
-    def _probe(self, digest: bytes, data: Data) -> None:
+    def _probe(self, digest: bytes, data: ContentBytes) -> None:
         """Show a content to the probes; those of a long one have seen its pieces already."""
         add = self.spill.add_records
         if isinstance(data, bytes):
@@ -384,7 +384,7 @@ class _Pass:
         )
 
 
-def _leave_untyped(content: Content, data: Data) -> None:
+def _leave_untyped(content: Content, data: ContentBytes) -> None:
     """Leave a content without a type."""
 
 

@@ -18,7 +18,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..filetype.held_content import Data, Held, is_read_anywhere, keep
+from ..filetype.held_content import ContentBytes, ContentEnds, keep
+from ..filetype.libmagic import Libmagic
 from ..tar.fault import LayerFault
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,7 +59,7 @@ class UnpackedTree:
 
     def write(
         self, path: bytes, mode: int, size: int, pieces: Iterable[bytes]
-    ) -> tuple[bytes, Data]:
+    ) -> tuple[bytes, ContentBytes]:
         """Write a file, read it back, and return the SHA-256 of what was read, and what is held of
         it.
 
@@ -216,10 +217,10 @@ def _fits(path: bytes) -> bool:
     return short and b"\0" not in path
 
 
-def _read_back(file: int, size: int) -> tuple[bytes, Data]:
+def _read_back(file: int, size: int) -> tuple[bytes, ContentBytes]:
     hasher = hashlib.sha256()
     held = keep(_pieces(file, size), size, None, hasher.update)
-    if isinstance(held, Held) and is_read_anywhere(held.head, size):
+    if isinstance(held, ContentEnds) and Libmagic.reads_in_hole(held.head, size):
         # The file is there as a whole already.
         held = held._replace(whole=os.fdopen(os.dup(file), "rb"))
     return hasher.digest(), held

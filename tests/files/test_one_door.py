@@ -27,7 +27,7 @@ ALLOWED = {
     ("sources/local.py", "os.open"): "for reading layers in place",
     # Contents for libmagic, in memory or in a file of scratch without a name.
     ("filetype/held_content.py", "tempfile.TemporaryFile"): "a file without a name",
-    ("filetype/held_content.py", "os.ftruncate"): "that file, or the one in memory",
+    ("filetype/libmagic/content.py", "os.ftruncate"): "that file, or the one in memory",
     ("tar/paths.py", ".replace"): "on scratch, in the private directory of the rank",
     ("sources/sparse_members.py", "tempfile.TemporaryFile"): "a file without a name",
     ("sources/sparse_members.py", "os.ftruncate"): "that file",

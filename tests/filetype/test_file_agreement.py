@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 
 from hpc_remetrics.filetype.heads import head_of
-from hpc_remetrics.filetype.held_content import Data, keep
+from hpc_remetrics.filetype.held_content import ContentBytes, keep
 from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.filetype.taxonomy import classify
 from hpc_remetrics.filetype.typer import Typer
@@ -72,7 +72,7 @@ def file() -> str:
     return found
 
 
-def held(data: bytes) -> Data:
+def held(data: bytes) -> ContentBytes:
     """Return what the pass over a layer holds of a content."""
     return keep(
         [data[at : at + 70_000] for at in range(0, len(data), 70_000)], len(data), None, len

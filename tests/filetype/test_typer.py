@@ -12,8 +12,8 @@ from hpc_remetrics.filetype.libmagic.binding import Magic
 from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 from hpc_remetrics.filetype.typer import (
     HEAD_BYTES,
-    TOGETHER,
-    TOGETHER_BYTES,
+    MAX_WAITING,
+    MAX_WAITING_BYTES,
     WATCH_BYTES,
     Typer,
     libmagic_version,
@@ -50,12 +50,12 @@ def test_types_are_libmagics_heads(table):
 
 
 def test_empty_files_are_not_asked(table, monkeypatch):
-    monkeypatch.setattr(module, "_Libmagic", None)
+    monkeypatch.setattr(module, "_SafeLibmagic", None)
     assert Typer("plain", table).type_of(sha256(b""), b"", 0) == EMPTY
 
 
 def test_mode_none_asks_nothing(table, monkeypatch):
-    monkeypatch.setattr(module, "_Libmagic", None)
+    monkeypatch.setattr(module, "_SafeLibmagic", None)
     typer = Typer("none", table)
     assert {typer.type_of(sha256(data), data, len(data)) for data in (b"", PNG)} == {UNTYPED}
 
@@ -67,14 +67,14 @@ def test_no_other_mode(table):
 
 def test_a_known_content_is_not_asked_again(table, monkeypatch):
     number = Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG))
-    monkeypatch.setattr(module, "_Libmagic", None)
+    monkeypatch.setattr(module, "_SafeLibmagic", None)
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == number
     table.put(sha256(b"slow"), TIMED_OUT)
     assert Typer("plain", table).type_of(sha256(b"slow"), b"slow", 4) == TIMED_OUT
 
 
 def test_no_more_is_looked_at_than_file_looks_at(table):
-    limit = Magic().most
+    limit = Magic().max_head
     assert limit <= HEAD_BYTES
     typer = Typer("plain", table)
     text = (b"a line\n" * (limit // 7 + 1))[:limit]
@@ -104,7 +104,7 @@ def test_the_watch_shows_the_content_while_libmagic_has_it(table):
 
 
 def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
-    monkeypatch.setattr(Magic, "ask", lambda self, data: None)
+    monkeypatch.setattr(Magic, "describe", lambda self, data: None)
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == UNREADABLE
 
 
@@ -112,7 +112,7 @@ def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
     "answer", [b"\xff\xfe\n \0", b"", b"'", "Größe, x".encode("latin-1"), b"x" * 9000]
 )
 def test_odd_answers_are_types_too(table, monkeypatch, answer):
-    monkeypatch.setattr(Magic, "ask", lambda self, data: answer)
+    monkeypatch.setattr(Magic, "describe", lambda self, data: answer)
     assert type_of(Typer("plain", table), table, b"abc")
 
 
@@ -147,7 +147,7 @@ def test_the_module_is_light():
 
 def test_contents_that_wait_get_what_they_would_at_once(table):
     typer = Typer("plain", table)
-    texts = [b"text %d\n" % (number // 2) for number in range(3 * TOGETHER)]  # each twice
+    texts = [b"text %d\n" % (number // 2) for number in range(3 * MAX_WAITING)]  # each twice
     contents = [[len(text), -1, sha256(text)] for text in (*texts, b"", PNG)]
     for content, text in zip(contents, (*texts, b"", PNG), strict=True):
         typer.type_later(content, text)
@@ -161,7 +161,7 @@ def test_contents_that_wait_get_what_they_would_at_once(table):
 
 def test_many_bytes_do_not_wait(table):
     typer = Typer("plain", table)
-    large = b"a" * TOGETHER_BYTES
+    large = b"a" * MAX_WAITING_BYTES
     content = [len(large), -1, sha256(large)]
     typer.type_later(content, large)
     assert table.description(content[1]) == "ASCII text"

@@ -17,8 +17,8 @@ from support.tools import need
 
 from hpc_remetrics.filetype import held_content as held_module
 from hpc_remetrics.filetype.heads import head_of
-from hpc_remetrics.filetype.held_content import HEAD_BYTES, Held, keep
-from hpc_remetrics.filetype.libmagic import elf
+from hpc_remetrics.filetype.held_content import HEAD_BYTES, ContentEnds, keep
+from hpc_remetrics.filetype.libmagic.beyond_head import ELF_FORMATS
 from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.filetype.typer import Typer
 from hpc_remetrics.limits import Limits
@@ -59,21 +59,21 @@ def executable(
 ) -> bytes:
     """Return an ELF file of these sections and segments: type, offset and size of each."""
     mark = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
-    layout = elf._LAYOUTS[mark[4], mark[5]]
+    layout = ELF_FORMATS[mark[4], mark[5]]
     head = layout.header.size
     segment_at = head if segment_at is None else segment_at
     section_at = (
-        segment_at + len(segments) * layout.program.size if section_at is None else section_at
+        segment_at + len(segments) * layout.segment.size if section_at is None else section_at
     )
     word = "Q" if wide else "I"
     header = mark + struct.pack(
         f"{order}HHI{word}{word}{word}IHHHHHH",
         *(kind, 62 if wide else 3, 1, 0, segment_at, section_at, 0),
-        *(head, layout.program.size, len(segments), layout.section.size, len(sections), 0),
+        *(head, layout.segment.size, len(segments), layout.section.size, len(sections), 0),
     )
     data = bytearray(header.ljust(size, b"\0"))
     for number, (type_, at, length) in enumerate(segments):
-        layout.program.pack_into(data, segment_at + number * layout.program.size, type_, at, length)
+        layout.segment.pack_into(data, segment_at + number * layout.segment.size, type_, at, length)
     for number, (type_, at, length) in enumerate(sections):
         where = section_at + number * layout.section.size
         if where + layout.section.size <= size:
@@ -326,7 +326,7 @@ def test_no_more_than_the_ends_is_held(tmp_path):
     size = 200 << 20
     zeros = bytes(1 << 20)
     kept = keep((zeros for _ in range(200)), size, tmp_path, len)
-    assert isinstance(kept, Held)
+    assert isinstance(kept, ContentEnds)
     assert kept.whole is None
     assert len(kept.head) == HEAD_BYTES
     assert HEAD_BYTES <= sum(map(len, kept.tail)) <= HEAD_BYTES + len(zeros)
@@ -363,7 +363,7 @@ def test_where_scratch_is_full_both_ends_have_to_do(tmp_path, monkeypatch):
     full = open("/dev/full", "w+b")  # noqa: SIM115
     monkeypatch.setattr(held_module.tempfile, "TemporaryFile", lambda dir: full)
     kept = keep([data], len(data), tmp_path, len)
-    assert isinstance(kept, Held)
+    assert isinstance(kept, ContentEnds)
     assert kept.whole is None
 
 

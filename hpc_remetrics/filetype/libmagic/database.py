@@ -1,7 +1,22 @@
-"""The compiled data base of libmagic: an array of records of one size, strongest rule first.
+r"""Read libmagic's compiled database of rules (magic.mgc): an array of records, strongest rule first.
 
-A header is followed by two sets of records: the rules, and the named blocks that rules call. A rule
-is a record of level 0 and the records of higher levels behind it.
+A rule in libmagic's source is a line for its first test, and lines of higher levels behind `>`::
+
+    0        string         \037\213
+    >3       byte&0x18      >0          gzip compressed data
+    >>-4     ulelong        x           \b, original size modulo 2^32 %u
+
+Compiled, each line is a record of 376 bytes. The first and the last one above become::
+
+    Record(level=0, flag=BINTEST, type=STRING, relation="=", offset=0,
+           value=b"\x1f\x8b", length=2, description=b"", ...)
+    Record(level=2, flag=NOSPACE | UNSIGNED | OFFNEGATIVE, type=11 (lelong), relation="x", offset=4,
+           description=b", original size modulo 2^32 %u", ...)
+
+The file is a header, the records of all rules, and the records of the named blocks that rules call
+(`use`)::
+
+    | header | rule 0: level 0, 1, 2, 1 | rule 1: level 0 | ... | block "a": level 0, 1 | ... |
 """
 
 from __future__ import annotations
@@ -16,25 +31,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-MAGIC_NUMBER = 0xF11E041C
-LAYOUTS = {18: 376}
-"""Versions of the format that are understood, and the size of a record in each."""
+_MAGIC_NUMBER = 0xF11E041C
+_RECORD_BYTES = {18: 376}
+"""Versions of the format that are understood -> bytes of a record."""
 
 # Types of tests (file.h).
 BYTE, DEFAULT, STRING, PSTRING, REGEX, SEARCH = 1, 3, 5, 13, 17, 20
 BESTRING16, LESTRING16, INDIRECT, NAME, USE, CLEAR, DER, GUID = 18, 19, 41, 45, 46, 47, 48, 49
-KNOWN_TYPES = frozenset(range(1, 60))
+_KNOWN_TYPES = frozenset(range(1, 60))
 
-# Flags of a record.
+# Flags of a record (file.h). The first three and the last say from where its offset counts.
 INDIR, OFFADD, INDIROFFADD, UNSIGNED, NOSPACE, BINTEST, TEXTTEST, OFFNEGATIVE = (
     1 << bit for bit in range(8)
 )
 
+_HEADER = Struct("<4I")  # magic number, version, records of rules, records of named blocks
+_COUNTS = Struct("<2I")
 _FIELDS = Struct("<H10BiiIII128s64s")
 
 
 class Record(NamedTuple):
-    """One test, as libmagic's `struct magic` has it."""
+    """One test of a rule, as `struct magic` of libmagic's file.h has it.
+
+    :ivar level: 0 for the first test of a rule; a test is asked if the last one of the level above
+        passed.
+    :ivar relation: character of the comparison, as a number: `=`, `!`, `<`, `>`, `&`, `^`, `x`.
+    :ivar length: bytes of `value` that a text test compares.
+    :ivar offset: place in the file, counted as `flag` says.
+    :ivar range: bytes in which a search looks for the value.
+    :ivar modifiers: flags of a text test (`patterns`).
+    :ivar description: words that libmagic prints when the test passes.
+    """
 
     level: int
     flag: int
@@ -57,7 +84,7 @@ class Record(NamedTuple):
 
     @property
     def mask(self) -> int:
-        """The mask of a numeric test; it lies where texts have range and modifiers."""
+        """The mask of a numeric test; it lies where text tests have range and modifiers."""
         return self.range | self.modifiers << 32
 
     @property
@@ -65,182 +92,218 @@ class Record(NamedTuple):
         """The value of a text test, as many bytes as are compared."""
         return self.value[: self.length]
 
+    @property
+    def string(self) -> bytes:
+        """The value up to its first zero: the name of a block, or a regular expression."""
+        return self.value.partition(b"\0")[0]
 
-class Base:
-    """A compiled data base in memory.
 
-    :ivar rules: number of rules; a rule's number is its place in the order in which libmagic tries
-    them.
-    :raises ValueError: it is of another version or kind than those understood.
+class Database:
+    """A compiled database in memory.
+
+    A rule's number is its place in the order in which libmagic tries them; the numbers of named
+    blocks follow those of the rules.
+
+    :ivar rules: number of rules.
+    :param data: bytes of a .mgc file.
+    :raises ValueError: it is of another version or kind than those that are understood.
     """
 
     def __init__(self, data: bytes) -> None:
-        number, version, first, second = Struct("<4I").unpack_from(data)
-        if sys.byteorder != "little" or number != MAGIC_NUMBER or version not in LAYOUTS:
-            raise ValueError(f"a data base of version {version}")
-        self.size = LAYOUTS[version]
-        if len(data) != self.size * (1 + first + second):
-            raise ValueError("a data base of another record size")
+        number, version, rule_records, block_records = _HEADER.unpack_from(data)
+        known = number == _MAGIC_NUMBER and version in _RECORD_BYTES
+        if sys.byteorder != "little" or not known:
+            raise ValueError(f"a database of version {version}")
+        self._record_bytes = _RECORD_BYTES[version]
+        if len(data) != self._record_bytes * (1 + rule_records + block_records):
+            raise ValueError("a database of another record size")
         self._data = data
-        table = np.frombuffer(data, np.uint8).reshape(-1, self.size)[1:]
+
+        # View the fields that are looked at in all records: one row a record.
+        table = np.frombuffer(data, np.uint8).reshape(-1, self._record_bytes)[1:]
         self._levels = table[:, :2].copy().view("<u2")[:, 0]
-        self._flags, self._types, self._conditions = table[:, 2], table[:, 6], table[:, 10]
-        self._first = first
+        self._flags = table[:, 2]
+        self._types = table[:, 6]
+        conditions = table[:, 10]
+
+        # A rule, or a block, goes from one record of level 0 to the next.
         starts = np.flatnonzero(self._levels == 0)
-        ends = np.append(starts[1:], len(self._levels))
-        self._starts, self._ends = starts.tolist(), ends.tolist()
-        self.rules = int(np.searchsorted(starts, first))
-        if self._levels[0] or (second and self._levels[first]) or self._conditions.any():
-            raise ValueError("a data base with conditions")
-        if not np.isin(self._types, list(KNOWN_TYPES)).all():
-            raise ValueError("a data base with unknown tests")
+        self._starts: list[int] = starts.tolist()
+        self._ends: list[int] = np.append(starts[1:], len(self._levels)).tolist()
+        self.rules = int(np.searchsorted(starts, rule_records))
+
+        begins_inside = self._levels[0] or (block_records and self._levels[rule_records])
+        if begins_inside or conditions.any():
+            raise ValueError("a database with conditions")
+        if not np.isin(self._types, list(_KNOWN_TYPES)).all():
+            raise ValueError("a database with unknown tests")
 
     def records(self, rule: int) -> list[Record]:
         """Return a rule's records, the first of level 0."""
         return [self._record(number) for number in range(self._starts[rule], self._ends[rule])]
 
-    def block(self, name: bytes) -> list[Record]:
-        """Return the records of a named block, none if there is no such block."""
-        block = self._blocks.get(name.partition(b"\0")[0].removeprefix(b"^"))
-        return [] if block is None else self.records(block)
-
-    def top(self, rule: int) -> Record:
-        """Return a rule's first record."""
+    def first_record(self, rule: int) -> Record:
+        """Return a rule's record of level 0."""
         return self._record(self._starts[rule])
 
+    def named_block(self, value: bytes) -> list[Record]:
+        """Return the records of the block that a `use` test calls, none if there is no such block."""
+        block = self._blocks.get(_block_name(value))
+        return [] if block is None else self.records(block)
+
+    def subset(self, rules: Iterable[tuple[int, bool]]) -> bytes:
+        """Return a database of some rules, in order, with the named blocks that they reach.
+
+        libmagic sorts rules when it compiles them, and walks what it loads as it comes.
+
+        :param rules: each with whether it is wanted whole, or its first test alone.
+        """
+        rules = list(rules)
+        starts = self._starts
+        ends = self._ends
+        rule_spans = [
+            (starts[rule], ends[rule] if whole else starts[rule] + 1) for rule, whole in rules
+        ]
+        blocks = self._reached_blocks([rule for rule, whole in rules if whole])
+        block_spans = [(starts[block], ends[block]) for block in blocks]
+
+        counts = [sum(end - start for start, end in spans) for spans in (rule_spans, block_spans)]
+        size = self._record_bytes
+        header = (self._data[:8] + _COUNTS.pack(*counts)).ljust(size, b"\0")
+        # The header takes the place of one record.
+        records = [
+            self._data[size * (1 + start) : size * (1 + end)]
+            for start, end in (*rule_spans, *block_spans)
+        ]
+        return b"".join([header, *records])
+
+    @cached_property
+    def entangled(self) -> frozenset[int]:
+        """The rules whose outcome may depend on other rules.
+
+        `indirect` walks through all rules again, at another place. A string of 16-bit characters
+        that reaches the end of the file is compared with what the test before left in libmagic's
+        memory: that is a test of the same rule, unless the rule begins with a test that leaves the
+        memory alone.
+        """
+        wide = [BESTRING16, LESTRING16]
+        leaving_memory = [*wide, SEARCH, REGEX, DER]
+        has_indirect = self._have(self._types == INDIRECT)
+        has_wide = self._have(np.isin(self._types, wide))
+        leaves_memory = np.isin(self._types[self._starts], leaving_memory)
+
+        def is_entangled(rule: int) -> bool:
+            parts = [rule, *self._reached_blocks([rule])]
+            return any(
+                has_indirect[part] or (leaves_memory[rule] and has_wide[part]) for part in parts
+            )
+
+        return frozenset(filter(is_entangled, range(self.rules)))
+
+    @cached_property
+    def entangled_tops(self) -> frozenset[int]:
+        """The rules whose first test may depend on other rules."""
+        first_types = self._types[self._starts[: self.rules]]
+        entangled = np.isin(first_types, [INDIRECT, USE, BESTRING16, LESTRING16])
+        return frozenset(np.flatnonzero(entangled).tolist())
+
+    @cached_property
+    def continuing(self) -> frozenset[int]:
+        """The rules behind which libmagic may go on with the next although they printed.
+
+        A test of theirs, below the first, looks at the file's end, and finds no such place
+        (msetoffset).
+        """
+        marked = self._have(self._reads_end & (self._levels > 0))
+        return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
+
+    @cached_property
+    def reading_end(self) -> frozenset[int]:
+        """The rules with a test that looks at the file's end, or that reach a block with one."""
+        marked = self._have(self._reads_end)
+        rules = set(np.flatnonzero(marked[: self.rules]).tolist())
+        blocks = {self.rules + int(block) for block in np.flatnonzero(marked[self.rules :])}
+        for rule in range(self.rules):
+            if self._calls[rule] and blocks.intersection(self._reached_blocks([rule])):
+                rules.add(rule)
+        return frozenset(rules)
+
+    @cached_property
+    def _reads_end(self) -> np.ndarray:
+        """(records,) bool: a test looks at the file's end.
+
+        A negative place behind the match above isn't one at the end (msetoffset).
+        """
+        return self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
+
     def _record(self, number: int) -> Record:
-        fields = _FIELDS.unpack_from(self._data, self.size * (1 + number))
+        fields = _FIELDS.unpack_from(self._data, self._record_bytes * (1 + number))
         return Record._make((*fields[:-1], fields[-1].partition(b"\0")[0]))
 
-    def _has(self, marks: np.ndarray) -> np.ndarray:
-        """Tell for each rule and named block whether one of its records is marked."""
+    def _have(self, marks: np.ndarray) -> np.ndarray:
+        """Tell for each rule and block whether one of its records is marked.
+
+        :param marks: (records,) bool.
+        :returns: (rules and blocks,) bool.
+        """
         return np.add.reduceat(marks.astype(np.int32), self._starts) > 0
 
     @cached_property
     def _blocks(self) -> dict[bytes, int]:
         """Name -> named block; of two with one name libmagic takes the first."""
-        found: dict[bytes, int] = {}
+        blocks: dict[bytes, int] = {}
         for block in range(self.rules, len(self._starts)):
-            found.setdefault(self.top(block).value.partition(b"\0")[0], block)
-        return found
+            blocks.setdefault(self.first_record(block).string, block)
+        return blocks
 
     @cached_property
     def _calls(self) -> list[frozenset[int]]:
         """The named blocks that each rule and block calls itself."""
-        called: list[set[int]] = [set() for _ in self._starts]
+        calls: list[set[int]] = [set() for _ in self._starts]
         users = np.flatnonzero(self._types == USE)
         owners = np.searchsorted(self._starts, users, "right") - 1
         for number, owner in zip(users.tolist(), owners.tolist(), strict=True):
-            name = self._record(number).value.partition(b"\0")[0].removeprefix(b"^")
+            name = _block_name(self._record(number).value)
             if name in self._blocks:
-                called[owner].add(self._blocks[name])
-        return [frozenset(one) for one in called]
+                calls[owner].add(self._blocks[name])
+        return [frozenset(blocks) for blocks in calls]
 
-    def _reached(self, rules: list[int]) -> list[int]:
+    def _reached_blocks(self, rules: list[int]) -> list[int]:
         """Return the named blocks that rules call, and those that these call, in order."""
-        seen: set[int] = set()
+        reached: set[int] = set()
         todo = list(rules)
         while todo:
-            new = self._calls[todo.pop()] - seen
-            seen |= new
+            new = self._calls[todo.pop()] - reached
+            reached |= new
             todo += new
-        return sorted(seen)
-
-    @cached_property
-    def entangled(self) -> frozenset[int]:
-        """The rules whose outcome may depend on others than themselves.
-
-        `indirect` walks over all rules again, at another place. A string of 16-bit characters that
-        reaches the end of the file is compared with what the test before left in libmagic's memory:
-        that is a test of the same rule, unless the rule begins with one that leaves the memory
-        alone.
-        """
-        wide, leaving = [BESTRING16, LESTRING16], [BESTRING16, LESTRING16, SEARCH, REGEX, DER]
-        walks = self._has(self._types == INDIRECT)
-        compares = self._has(np.isin(self._types, wide))
-        leaves = np.isin(self._types[self._starts], leaving)
-        return frozenset(
-            rule
-            for rule in range(self.rules)
-            if any(
-                walks[part] or (leaves[rule] and compares[part])
-                for part in (rule, *self._reached([rule]))
-            )
-        )
-
-    @cached_property
-    def entangled_tops(self) -> frozenset[int]:
-        """The rules whose first test may depend on others."""
-        tops = self._types[self._starts[: self.rules]]
-        return frozenset(
-            np.flatnonzero(np.isin(tops, [INDIRECT, USE, BESTRING16, LESTRING16])).tolist()
-        )
-
-    @cached_property
-    def returning(self) -> frozenset[int]:
-        """The rules that libmagic may leave after it printed, to go on with the next: they look at
-        a file's end.
-
-        A negative place behind the match above isn't one at the end (msetoffset).
-        """
-        from_end = self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
-        marked = self._has(from_end & (self._levels > 0))
-        return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
-
-    @cached_property
-    def from_end(self) -> frozenset[int]:
-        """The rules of which a test looks at the file's end, or one of a named block that they
-        reach."""
-        marks = self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
-        marked = self._has(marks)
-        blocks = {self.rules + int(block) for block in np.flatnonzero(marked[self.rules :])}
-        own = set(np.flatnonzero(marked[: self.rules]).tolist())
-        callers = [rule for rule in range(self.rules) if self._calls[rule]]
-        return frozenset(
-            own | {rule for rule in callers if blocks.intersection(self._reached([rule]))}
-        )
-
-    def part(self, rules: Iterable[tuple[int, bool]]) -> bytes:
-        """Return a data base of some rules, in order, with the named blocks that they reach.
-
-        libmagic sorts rules when it compiles them, and walks what it loads as it comes.
-
-        :param rules: each with whether it is wanted whole, or without what is below its first test.
-        """
-        starts, ends = self._starts, self._ends
-        parts = [(starts[rule], ends[rule] if whole else starts[rule] + 1) for rule, whole in rules]
-        blocks = [
-            (starts[one], ends[one])
-            for one in self._reached([rule for rule, whole in rules if whole])
-        ]
-        counts = [sum(end - start for start, end in some) for some in (parts, blocks)]
-        header = self._data[:8] + Struct("<2I").pack(*counts)
-        size, data = self.size, self._data
-        records = [data[size * (1 + start) : size * (1 + end)] for start, end in (*parts, *blocks)]
-        return b"".join([header.ljust(size, b"\0"), *records])
+        return sorted(reached)
 
 
-def find_base(paths: str) -> Base:
-    """Read the one compiled data base that libmagic loads from these paths.
+def _block_name(value: bytes) -> bytes:
+    """Return the name of the block that a `use` test calls; `^` before it swaps the byte order."""
+    return value.partition(b"\0")[0].removeprefix(b"^")
+
+
+def find_database(paths: str) -> Database:
+    """Read the one compiled database that libmagic loads from these paths.
 
     :param paths: what `magic_getpath` gives: paths with colons between them.
     :raises ValueError: there are none or several, or rules that are not compiled, or it isn't
         understood.
     """
-    found = []
+    compiled = []
     for path in filter(None, paths.split(":")):
-        compiled = Path(path if path.endswith(".mgc") else f"{path}.mgc")
-        if compiled.is_file():
-            found.append(compiled)
+        candidate = Path(path if path.endswith(".mgc") else f"{path}.mgc")
+        if candidate.is_file():
+            compiled.append(candidate)
         elif os.path.isdir(path) or (os.path.isfile(path) and _has_rules(Path(path))):
             raise ValueError(f"rules that are not compiled, in {path}")
-    if len(found) != 1:
-        raise ValueError(f"{len(found)} data bases in {paths}")
-    return Base(found[0].read_bytes())
+    if len(compiled) != 1:
+        raise ValueError(f"{len(compiled)} compiled databases in {paths}")
+    return Database(compiled[0].read_bytes())
 
 
 def _has_rules(path: Path) -> bool:
     """Tell whether a file has more than comments, as Debian's /etc/magic doesn't."""
-    return any(
-        line.strip() and not line.startswith(b"#") for line in path.read_bytes().splitlines()
-    )
+    lines = path.read_bytes().splitlines()
+    return any(line.strip() and not line.startswith(b"#") for line in lines)

@@ -1,276 +1,281 @@
-"""libmagic's answers for less: it is asked with the rules alone that can say something about the
-file."""
+"""Describe a file by asking libmagic with only those of its rules that can print something of it.
+
+The steps for one content, with what each leaves of libmagic's 3,548 rules for a Python script::
+
+    content ── plaintext.read_text: not text, or text in which encoding?
+       │
+       ├─ Screen.of_bytes / of_text: rules that have the bytes or patterns they need      ~10 rules
+       ├─ EndRules.of: rules whose word stands at the end of the file                       0 rules
+       ├─ Condition.may_print: is the rule's first test met, and one that prints?           2 rules
+       │
+       ├─ text, and Outcomes knows what these print ──> plaintext.describe, libmagic isn't asked
+       └─ else _Subsets: libmagic with a database of these rules alone ──> its description
+
+Wherever a step isn't sure, libmagic is asked with all its rules (`plain`).
+"""
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import cached_property
 from locale import CODESET, nl_langinfo
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
-from ..heads import head_of
-from . import compound, elf
-from .binding import Magic, data_base_path, libmagic_version
-from .conditions import Need, need_of, need_to_pass
-from .database import Base, find_base
-from .ends import Ends
-from .matcher import ENGINES, Matches, engine
+from .beyond_head import is_elf, is_head_enough
+from .binding import Magic, database_path, libmagic_version
+from .conditions import Condition, condition_of, condition_to_pass
+from .content import ContentBytes, head_of_content
+from .database import Database, find_database
+from .end_rules import EndRules
+from .matcher import ENGINES, Matches, hyperscan_version
 from .outcomes import NotKnownError, Outcomes
-from .plaintext import UNKNOWN, Text, has_rules, text_of, words_of
-from .samples import SAMPLES
-from .screen import LONG, Screen
+from .plaintext import NOT_TEXT, Text, describe_text, is_left_to_rules, read_text
+from .screen import LONG_LINE_PATTERN, Screen
 
-if TYPE_CHECKING:
-    from ..held_content import Data
+VERSIONS = frozenset((544,))
+"""Versions of libmagic whose walk through its rules, and whose view of text, is followed here."""
 
-LIBRARIES = frozenset((544,))
-"""Versions of libmagic whose way through its rules, and whose view of text, is followed."""
+_CODESETS = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
+"""Character sets of locales in which only ASCII has blanks and letters of one byte."""
 
-_CODES = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
-_MOST_BYTES = 48 << 20
-_MOST_PARTS = 256
+_MAX_SUBSET_BYTES = 48 << 20
+_MAX_SUBSETS = 256
+
+_Rules = dict[int, bool]
+"""Rules in libmagic's order -> whether the rule is wanted whole, or its first test alone."""
+
+_by_rule = attrgetter("rule")
 
 
-class Exact:
-    """Describes files as `file` does, with all rules of libmagic, byte for byte.
+class ExactMagic:
+    """Describes contents as libmagic with all its rules does, byte for byte.
 
     Of ELF files it leaves out what libmagic reads beyond the first bytes, where that is no error.
 
     :param plain: libmagic with all its rules.
-    :ivar seeks: Hyperscan seeks patterns; without it, texts are asked plainly, which is faster than
-    with all rules that need a pattern.
-    :ivar unused: the version of a Hyperscan that is installed and can't be relied on, "" if there
-    is none.
-    :raises ValueError: it, or its data base, isn't understood.
+    :ivar seeks_patterns: Hyperscan seeks patterns; without it, text is described with all rules,
+        which is faster than with all rules that need a pattern.
+    :ivar unused_hyperscan: the version of an installed Hyperscan that misses matches, else "".
+    :raises ValueError: libmagic, its database or the locale isn't supported.
     """
 
     def __init__(self, plain: Magic) -> None:
-        version = libmagic_version()
-        if version not in LIBRARIES:
-            raise ValueError(
-                f"libmagic {version // 100}.{version % 100:02} isn't one of those understood (5.44)"
-            )
-        if nl_langinfo(CODESET).upper().replace("-", "") not in _CODES:
-            raise ValueError(
-                f"the locale's characters, {nl_langinfo(CODESET)}, may have blanks and letters beyond ASCII"
-            )
-        self._plain, self._most = plain, plain.most
-        self._base = find_base(data_base_path())
-        rules = range(self._base.rules)
-        self._needs = [need for rule in rules if (need := need_of(self._base, rule)) is not None]
-        found = engine()
-        self.seeks = found in ENGINES
-        self.unused = "" if self.seeks else found
-        self._screen = Screen(self._needs, self.seeks)
-        self._ends = Ends(self._base)
-        self._parts = _Parts(self._base)
+        _check_platform()
+        self._plain = plain
+        self._max_head = plain.max_head
+        self._database = find_database(database_path())
+        conditions = [condition_of(self._database, rule) for rule in range(self._database.rules)]
+        self._conditions = [one for one in conditions if one is not None]
+        engine = hyperscan_version()
+        self.seeks_patterns = engine in ENGINES
+        self.unused_hyperscan = "" if self.seeks_patterns else engine
+        self._screen = Screen(self._conditions, self.seeks_patterns)
+        self._end_rules = EndRules(self._database)
+        self._subsets = _Subsets(self._database)
 
-    def ask(self, data: Data) -> bytes | None:
-        """Return libmagic's words for a content, or None if it gives an error."""
-        head = data if isinstance(data, bytes) else data.head
-        if len(head) > self._most:
-            head = head[: self._most]
+    def describe(self, content: ContentBytes) -> bytes | None:
+        """Return libmagic's description of a file with this content, None if it gives an error."""
+        head = head_of_content(content, self._max_head)
         if len(head) < 2:
-            return self._plain.ask(data)  # the screens look at pairs of bytes
-        text = text_of(head)
-        if text is UNKNOWN or not (self.seeks or isinstance(text, str)):
-            return self._plain.ask(data)
-        if isinstance(text, str):
-            return self._of_bytes(
-                data, head
-            )  # libmagic finds no encoding either, and asks no rule for text
-        return self._of_text(data, head, text)
+            return self._plain.describe(content)  # the screens look at pairs of bytes
+        text = read_text(head)
+        if text is NOT_TEXT:
+            # libmagic finds no encoding either, and asks no rule for text.
+            return self._describe_bytes(content, head)
+        if not isinstance(text, Text) or not self.seeks_patterns:
+            return self._plain.describe(content)
+        return self._describe_text(content, head, text)
 
-    def check(self) -> None:
-        """Compare the answers with libmagic's plain ones for a file of each kind.
-
-        :raises ValueError: one differs.
-        """
-        for data in SAMPLES:
-            want, have = self._plain.ask(data), self.ask(data)
-            if not agree(want, have):
-                raise ValueError(f"this libmagic says {want!r} of a sample, not {have!r}")
-
-    def _of_bytes(self, data: Data, head: bytes) -> bytes | None:
+    def _describe_bytes(self, content: ContentBytes, head: bytes) -> bytes | None:
+        """Describe a content that is not text."""
         found = self._screen.of_bytes(head)
-        ends = self._ends.of(data, head)
-        needs = _needed([*_printing(found, head, False, None), *ends])
-        for need in needs:
-            if need.returns:
-                return self._returning(data, head, needs, found, need.rule)
-        return self._asked(data, head, _rules(needs), False)
+        at_end = self._end_rules.of(content, head)
+        conditions = _up_to_end_of_walk([*_may_print(found, head, False, None), *at_end])
+        for condition in conditions:
+            if condition.may_continue:
+                return self._describe_continued(content, head, conditions, found, condition.rule)
+        return self._ask(content, head, _whole(conditions), is_text=False)
 
-    def _returning(
-        self, data: Data, head: bytes, needs: list[Need], found: list[Need], first: int
+    def _describe_continued(
+        self,
+        content: ContentBytes,
+        head: bytes,
+        conditions: list[Condition],
+        found: list[Condition],
+        first: int,
     ) -> bytes | None:
-        """Ask of a file that libmagic may go on with after a rule printed.
+        """Describe a file with which libmagic may go on after a rule has printed.
 
-        The next rule that passes then ends its walk, and were it silent. Of one that is, the first
-        test will do.
+        The next rule that passes then ends the walk, even one that prints nothing: of such a rule
+        the first test is asked.
 
         :param found: all rules that have what they are found by.
+        :param first: the first rule after which libmagic may go on.
         """
         passing = [
-            need
-            for need in found
-            if need.by_top and _is_asked(need, False) and need.passes(head, None)
+            one
+            for one in found
+            if one.of_first_test and _is_asked(one, False) and one.may_pass(head, None)
         ]
-        passing += _printing(self._passing.of_bytes(head), head, False, None)
-        passing += self._ends.needs
-        rules = _rules(needs)
-        for need in passing:
-            if need.rule > first and need.rule not in rules:
-                rules[need.rule] = need.rule in self._base.returning
-        return self._asked(data, head, dict(sorted(rules.items())), False)
+        passing += _may_print(self._passing.of_bytes(head), head, False, None)
+        passing += self._end_rules.conditions
+        rules = _whole(conditions)
+        for one in passing:
+            if one.rule > first and one.rule not in rules:
+                rules[one.rule] = one.rule in self._database.continuing
+        return self._ask(content, head, dict(sorted(rules.items())), is_text=False)
 
     @cached_property
     def _passing(self) -> Screen:
-        """The rules for bytes that aren't found by what their first test needs, by that."""
-        found = {need.rule for need in self._needs if need.by_top}
-        needs = (
-            need_to_pass(self._base, rule) for rule in range(self._base.rules) if rule not in found
+        """The rules for bytes that aren't found by what their first test needs, indexed by that."""
+        found = {one.rule for one in self._conditions if one.of_first_test}
+        others = (
+            condition_to_pass(self._database, rule)
+            for rule in range(self._database.rules)
+            if rule not in found
         )
-        return Screen([need for need in needs if need is not None and need.binary], self.seeks)
+        wanted = [one for one in others if one is not None and one.binary]
+        return Screen(wanted, self.seeks_patterns)
 
-    def _of_text(self, data: Data, head: bytes, text: Text) -> bytes | None:
-        if self._ends.of(data, head):
-            return self._plain.ask(data)
+    def _describe_text(self, content: ContentBytes, head: bytes, text: Text) -> bytes | None:
+        """Describe a content that libmagic takes for text."""
+        if self._end_rules.of(content, head):
+            return self._plain.describe(content)
         found, matches = self._screen.of_text(text.utf8)
+
+        # Find the rules for bytes that may print. They see the file, rules for text see UTF-8.
+        if text.is_whole:
+            binary = _may_print(found, head, text.looks, matches)
+        else:
+            binary = _may_print(self._screen.of_bytes(head), head, text.looks, None)
+
         # A rule of both walks that doesn't pass in the file doesn't in the text that is the same.
-        needs = sorted(
-            (need for need in found if need.text and not (need.binary and text.whole)), key=_rule
-        )
-        if text.whole:
-            binary = _printing(found, head, text.looks, matches)
-        else:  # rules for bytes see other bytes than rules for text
-            binary = _printing(self._screen.of_bytes(head), head, text.looks, None)
-        # Where no rule for bytes can print, and libmagic knows no other way, its words are those of
-        # rules for text.
-        if matches is not None and not binary and has_rules(head, self._most):
+        textual = [one for one in found if one.text and not (one.binary and text.is_whole)]
+        textual.sort(key=_by_rule)
+
+        # Word the description without libmagic, where only rules for text can print.
+        if matches is not None and not binary and is_left_to_rules(head, self._max_head):
             try:
-                printed = Outcomes(text.utf8, matches, text.looks).of(needs)
+                printed = Outcomes(text.utf8, matches, text.looks).of(textual)
             except NotKnownError:
                 pass
             else:
-                return words_of(text, printed.decode(), LONG in matches).encode()
-        needs = _needed([*binary, *(need for need in needs if need.prints(text.utf8, matches))])
-        if any(need.returns for need in needs):
-            return self._plain.ask(
-                data
-            )  # rules that were left out may end the walk behind this one
-        return self._asked(data, head, _rules(needs), True)
+                may_be_long = LONG_LINE_PATTERN in matches
+                return describe_text(text, printed.decode(), may_be_long).encode()
 
-    def _asked(
-        self, data: Data, head: bytes, rules: dict[int, bool], is_text: bool
+        textual = [one for one in textual if one.may_print(text.utf8, matches)]
+        conditions = _up_to_end_of_walk([*binary, *textual])
+        if any(one.may_continue for one in conditions):
+            # Rules that were left out may end the walk behind this one.
+            return self._plain.describe(content)
+        return self._ask(content, head, _whole(conditions), is_text=True)
+
+    def _ask(
+        self, content: ContentBytes, head: bytes, rules: _Rules, *, is_text: bool
     ) -> bytes | None:
-        part = self._parts.of(tuple(rules.items()), is_text)
-        if part is None:
-            return self._plain.ask(data)
-        if not self._base.from_end.isdisjoint(rules) or not _is_told_by_head(data, head):
-            return part.ask(data)
-        words = part.ask_buffer(head)
-        # Behind words of another kind, what libmagic adds to an ELF file might belong to the head.
-        return part.ask(data) if elf.begins(head) and b", version" not in (words or b"") else words
+        """Ask libmagic with some rules, and show it a file only where the head isn't enough."""
+        magic = self._subsets.of(tuple(rules.items()), is_text)
+        if magic is None:
+            return self._plain.describe(content)
+        if not self._database.reading_end.isdisjoint(rules) or not is_head_enough(content, head):
+            return magic.describe(content)
+        description = magic.describe_buffer(head)
+        if is_elf(head) and b", version" not in (description or b""):
+            # What libmagic adds for an ELF file might belong to the head of this description.
+            return magic.describe(content)
+        return description
 
 
-def agree(want: bytes | None, have: bytes | None) -> bool:
-    """Tell whether answers are the same; of ELF files, of which a part may be left out, whether
-    their heads are."""
-    if want == have or not want or not have or not want.startswith(b"ELF "):
-        return want == have
-    return head_of(want.decode("latin-1")) == head_of(have.decode("latin-1"))
+def _check_platform() -> None:
+    """Check the version of libmagic, and the characters of the locale.
 
-
-def _is_told_by_head(data: Data, head: bytes) -> bool:
-    """Tell whether libmagic says the same of a file and of its first bytes, but for what follows a
-    comma.
-
-    Rules that look at the end are not counted.
+    :raises ValueError: one isn't supported.
     """
-    if elf.begins(head):
-        if isinstance(data, bytes):
-            return elf.cannot_fail(head, len(data), partial(_read, data))
-        return elf.cannot_fail(head, data.size, data.read)
-    return not compound.begins(head)
+    version = libmagic_version()
+    if version not in VERSIONS:
+        known = " and ".join(f"{one // 100}.{one % 100:02}" for one in sorted(VERSIONS))
+        raise ValueError(
+            f"libmagic {version // 100}.{version % 100:02} is not a supported version ({known})"
+        )
+    codeset = nl_langinfo(CODESET)
+    if codeset.upper().replace("-", "") not in _CODESETS:
+        raise ValueError(
+            f"the character set of the locale, {codeset}, may have blanks and letters beyond ASCII"
+        )
 
 
-def _read(data: bytes, offset: int, size: int) -> bytes | None:
-    return data[offset : offset + size] if offset + size <= len(data) else None
+def _is_asked(condition: Condition, looks: bool) -> bool:
+    """Tell whether libmagic asks a rule of the bytes of a file that looks like text, or doesn't."""
+    return condition.binary and condition.looks_like_text in (None, looks)
 
 
-def _is_asked(need: Need, looks: bool) -> bool:
-    """Tell whether a rule is asked of the bytes of a file that looks like text, or doesn't."""
-    return need.binary and need.looks in (None, looks)
-
-
-def _printing(found: list[Need], data: bytes, looks: bool, matches: Matches | None) -> list[Need]:
+def _may_print(
+    found: list[Condition], head: bytes, looks: bool, matches: Matches | None
+) -> list[Condition]:
     """Return the rules for bytes that may print."""
-    return [need for need in found if _is_asked(need, looks) and need.prints(data, matches)]
+    return [one for one in found if _is_asked(one, looks) and one.may_print(head, matches)]
 
 
-def _needed(found: list[Need]) -> list[Need]:
-    """Return the rules to ask, in libmagic's order: none behind one that ends its walk."""
-    needs: dict[int, Need] = {}
-    text_ends = False
-    for need in sorted(found, key=_rule):
-        if need.binary:
-            needs[need.rule] = need
-            if need.ends:
-                break  # text comes after all bytes
-        elif not text_ends:
-            needs[need.rule] = need
-            text_ends = need.ends
-    return list(needs.values())
+def _up_to_end_of_walk(found: list[Condition]) -> list[Condition]:
+    """Return the rules to ask, in libmagic's order: none behind one that surely ends its walk.
+
+    libmagic walks twice, first through the rules for bytes, then through those for text.
+    """
+    conditions: dict[int, Condition] = {}
+    text_walk_ended = False
+    for one in sorted(found, key=_by_rule):
+        if one.binary:
+            conditions[one.rule] = one
+            if one.ends_walk:
+                break
+        elif not text_walk_ended:
+            conditions[one.rule] = one
+            text_walk_ended = one.ends_walk
+    return list(conditions.values())
 
 
-def _rules(needs: list[Need]) -> dict[int, bool]:
-    """Return the rules in order, each whole."""
-    return {need.rule: True for need in needs}
+def _whole(conditions: list[Condition]) -> _Rules:
+    """Return rules in order, each wanted whole."""
+    return {one.rule: True for one in conditions}
 
 
-def _rule(need: Need) -> int:
-    return need.rule
+class _Subsets:
+    """libmagic with databases of a few rules each: a cache, which starts anew when it is full."""
 
-
-_Rules = tuple[tuple[int, bool], ...]
-"""Rules, and whether each is wanted whole or without what is below its first test."""
-
-
-class _Parts:
-    """Data bases of a few rules each, as many as there is room for."""
-
-    def __init__(self, base: Base) -> None:
-        self._base = base
-        self._parts: dict[tuple[_Rules, bool], Magic | None] = {}
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._opened: dict[tuple[tuple[tuple[int, bool], ...], bool], Magic | None] = {}
         self._bytes = 0
 
-    def of(self, rules: _Rules, is_text: bool) -> Magic | None:
-        """Return libmagic with these rules alone, or None if that may differ from libmagic with
-        all.
+    def of(self, rules: tuple[tuple[int, bool], ...], is_text: bool) -> Magic | None:
+        """Return libmagic with these rules alone, None if it may differ from libmagic with all.
 
-        :param is_text: it is for files in which libmagic finds an encoding; it doesn't look for one
-            in others.
+        :param rules: the items of a `_Rules`.
+        :param is_text: files are shown in which libmagic finds an encoding; for others it need not
+            look for one.
         """
         try:
-            return self._parts[rules, is_text]
+            return self._opened[rules, is_text]
         except KeyError:
-            return self._made(rules, is_text)
+            return self._open(rules, is_text)
 
-    def _made(self, rules: _Rules, is_text: bool) -> Magic | None:
-        base = self._base
-        # The answer of an entangled rule may come from rules that are not in the part.
-        if any(rule in (base.entangled if whole else base.entangled_tops) for rule, whole in rules):
-            self._parts[rules, is_text] = None
-            return None
-        records = base.part(rules)
-        if self._bytes + len(records) > _MOST_BYTES or len(self._parts) >= _MOST_PARTS:
+    def _open(self, rules: tuple[tuple[int, bool], ...], is_text: bool) -> Magic | None:
+        database = self._database
+        # What an entangled rule prints may depend on rules that are not in the subset.
+        for rule, whole in rules:
+            if rule in (database.entangled if whole else database.entangled_tops):
+                self._opened[rules, is_text] = None
+                return None
+        records = database.subset(rules)
+        if self._bytes + len(records) > _MAX_SUBSET_BYTES or len(self._opened) >= _MAX_SUBSETS:
             self._clear()
         self._bytes += len(records)
-        made = self._parts[rules, is_text] = Magic([records], is_text)
-        return made
+        magic = Magic(records, finds_encoding=is_text)
+        self._opened[rules, is_text] = magic
+        return magic
 
     def _clear(self) -> None:
-        for part in self._parts.values():
-            if part is not None:
-                part.close()
-        self._parts.clear()
+        for magic in self._opened.values():
+            if magic is not None:
+                magic.close()
+        self._opened.clear()
         self._bytes = 0

@@ -1,4 +1,10 @@
-"""Many expressions sought in one pass over a text, by Hyperscan, where it is installed."""
+r"""Seek hundreds of patterns in one pass over a text, by Hyperscan, where it is installed.
+
+    Matcher(["\x64\x65\x66", ...]).find(b"a def b")     {pattern: 5}: where its first match ends
+
+The patterns that rules are found by are sought all at once; the others one by one, when a rule that
+was found asks for one of them (:class:`PatternLayers`, :class:`Matches`).
+"""
 
 from __future__ import annotations
 
@@ -16,123 +22,130 @@ that it finds by two bytes of which the first is the last that it compares at on
 """
 
 
-def engine() -> str:
+def hyperscan_version() -> str:
     """Return the version of Hyperscan that is installed, "" if there is none that can be used."""
     try:
         import hyperscan
     except (ImportError, OSError):
         return ""
     try:
-        said = _data_base(["a"]).info().decode()
+        info = _compile(["a"]).info().decode()
     except hyperscan.error:  # this processor lacks what it needs
         return ""
-    return str(said.removeprefix("Version: ").partition(" ")[0])
+    return str(info.removeprefix("Version: ").partition(" ")[0])
 
 
 class Matcher:
     """Finds the patterns that match.
 
-    :param strict: in texts of which no more than :data:`tree.NEAR` bytes are shown.
+    :param strict: seek their strict form, in texts of no more than `tree.NEAR` bytes.
     :raises ImportError: there is no Hyperscan.
     """
 
-    def __init__(self, patterns: Iterable[Pattern], strict: bool) -> None:
+    def __init__(self, patterns: Iterable[Pattern], *, strict: bool) -> None:
         numbered = list(patterns)
-        self._scan: Any = _nothing
+        self._scan: Any = _scan_nothing
         if numbered:
-            self._scan = _data_base([one.strict if strict else one.loose for one in numbered]).scan
+            self._scan = _compile([one.strict if strict else one.loose for one in numbered]).scan
 
-        def note(number: int, start: int, end: int, flags: int, found: dict[Pattern, int]) -> None:
-            found[numbered[number]] = end
+        def note(number: int, start: int, end: int, flags: int, ends: dict[Pattern, int]) -> None:
+            ends[numbered[number]] = end
 
         self._note = note
 
     def find(self, text: bytes) -> dict[Pattern, int]:
-        """Return the patterns that match somewhere in a text, and where the first match of each
-        ends."""
-        found: dict[Pattern, int] = {}
-        self._scan(text, match_event_handler=self._note, context=found)
-        return found
+        """Return the patterns that match somewhere in a text -> where the first match ends."""
+        ends: dict[Pattern, int] = {}
+        self._scan(text, match_event_handler=self._note, context=ends)
+        return ends
 
 
-def _data_base(expressions: list[str]) -> Any:
-    """Return Hyperscan's data base of expressions, which it numbers as they stand."""
+def _compile(expressions: list[str]) -> Any:
+    """Return Hyperscan's database of expressions, which it numbers as they stand."""
     import hyperscan
 
-    data_base = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    data_base.compile(
+    flags = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
         expressions=[expression.encode() for expression in expressions],
         ids=list(range(len(expressions))),
         elements=len(expressions),
-        flags=[hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(expressions),
+        flags=[flags] * len(expressions),
     )
-    return data_base
+    return database
 
 
-def _nothing(text: bytes, **options: object) -> None:
-    """Stand for a scan where there is nothing to seek."""
+def _scan_nothing(text: bytes, **options: object) -> None:
+    """Stand for a scan where there is no pattern."""
 
 
-class _Pair:
-    """The same patterns, strict for the beginning of a text, and loose for the whole of one that is
-    longer."""
+class _TextMatcher:
+    """Seeks patterns in texts of any size.
+
+    They are strict in the first `tree.NEAR` bytes, and loose in all of a longer text.
+    """
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
-        self._near = Matcher(patterns, strict=True)
+        self.near = Matcher(patterns, strict=True)
 
     @cached_property
-    def _far(self) -> Matcher:
-        return Matcher([pattern for pattern in self._patterns if not pattern.is_near], strict=False)
+    def far(self) -> Matcher:
+        """The patterns that may match beyond the first bytes, in their loose form."""
+        patterns = [pattern for pattern in self._patterns if not pattern.is_near]
+        return Matcher(patterns, strict=False)
 
     def find(self, text: bytes) -> dict[Pattern, int]:
-        """Return the patterns that match in a text, and where the first match of each ends, its
-        size if unknown."""
+        """Return the patterns that match -> where the first match ends, the text's size if unknown."""
         if len(text) <= NEAR:
-            return self._near.find(text)
-        found = self._near.find(text[:NEAR])
-        for pattern in self._far.find(text):
-            found.setdefault(pattern, len(text))
-        return found
+            return self.near.find(text)
+        ends = self.near.find(text[:NEAR])
+        for pattern in self.far.find(text):
+            ends.setdefault(pattern, len(text))
+        return ends
 
 
 class Matches(dict[Pattern, int]):
-    """The patterns that match in a text -> where the first match ends, -1 for those that don't.
+    """Pattern -> where its first match in one text ends, -1 if it doesn't match.
 
-    Those that no rule is found by are sought when they are asked for.
+    A pattern that no rule is found by is sought when it is asked for.
     """
 
-    def __init__(self, layered: Layered, text: bytes) -> None:
-        super().__init__(layered.triggers.find(text))
-        self._layered, self._text = layered, text
+    def __init__(self, layers: PatternLayers, text: bytes) -> None:
+        super().__init__(layers.triggers.find(text))
+        self._layers = layers
+        self._text = text
 
     def __missing__(self, pattern: Pattern) -> int:
-        other = self._layered.other(pattern)
-        end = -1 if other is None else other.find(self._text).get(pattern, -1)
+        matcher = self._layers.matcher_of(pattern)
+        end = -1 if matcher is None else matcher.find(self._text).get(pattern, -1)
         self[pattern] = end
         return end
 
 
-class Layered:
-    """Two layers of patterns: those that rules are found by, all at once, and others, one by
-    one."""
+class PatternLayers:
+    """Patterns in two layers: those that rules are found by, sought at once, and others, one by one.
+
+    :param triggers: the patterns of the first layer.
+    """
 
     def __init__(self, triggers: Iterable[Pattern]) -> None:
         self._triggers = frozenset(triggers)
-        self._others: dict[Pattern, _Pair] = {}
+        self._others: dict[Pattern, _TextMatcher] = {}
 
     @cached_property
-    def triggers(self) -> _Pair:
-        return _Pair(list(self._triggers))
+    def triggers(self) -> _TextMatcher:
+        """A matcher of the first layer."""
+        return _TextMatcher(list(self._triggers))
 
-    def other(self, pattern: Pattern) -> _Pair | None:
-        """Return a matcher of one pattern; few are ever asked for. None for one of the first
-        layer."""
+    def matcher_of(self, pattern: Pattern) -> _TextMatcher | None:
+        """Return a matcher of one other pattern, None for one of the first layer."""
         if pattern in self._triggers:
             return None
         if pattern not in self._others:
-            self._others[pattern] = _Pair([pattern])
+            self._others[pattern] = _TextMatcher([pattern])
         return self._others[pattern]
 
     def find(self, text: bytes) -> Matches:
+        """Return the patterns that match in a text."""
         return Matches(self, text)

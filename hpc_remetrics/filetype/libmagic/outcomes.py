@@ -1,196 +1,245 @@
-"""What a rule prints of a text, where that can be told without libmagic: one of a few constant
-words.
+r"""What the rules for text print of one text, where that can be told without libmagic.
 
-A test passes, or fails, or that isn't known; then what it prints and nothing are both possible. If
-every possible outcome of all rules that may print is the same, it is the answer.
+One of libmagic's rules for C source is::
+
+    0     search/8192   #include
+    >0    regex         ^#include              C
+    >>0   regex         ^class[[:space:]]+
+    >>>&0 regex         \{[\.\*]\}(;)?$         \b++
+    >>&0  clear         x                      source text
+
+Its words hold no value of the file, so they are known. A test has three outcomes, which decide what
+the rule may print::
+
+    a line begins with #include      {b"C source text"}
+    none does                        {b""}
+    that isn't known                 {b"C source text", b""}
+
+If all rules together can print only one thing, that is the description; otherwise
+:class:`NotKnownError` is raised, and libmagic is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 from . import patterns
-from .conditions import Need, is_exact, place_test, prints, reach_of
+from .conditions import (
+    Condition,
+    MatchEnds,
+    is_exact,
+    may_print,
+    place_test,
+    search_bytes,
+)
 from .database import CLEAR, DEFAULT, NOSPACE, OFFADD, REGEX, SEARCH, STRING, USE, Record
 from .numeric import QUADS, WIDTHS
 from .patterns import STRING_BYTES, begins_with
-from .tree import EQUAL, MOVED, NEAR, Node, Pattern
+from .tree import EQUAL, MOVED, NEAR, RuleNode
 
-Ends = Mapping[Pattern, int]
-"""Pattern -> where its first match ends, the text's size if that isn't known, -1 if there is
-none."""
-
-_MOST = 8
-_FOLLOWED = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
+_MAX_POSSIBLE = 8
+_FOLLOWED_TYPES = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
 _UNEQUAL = ord("!")
-_SEPARATE = b" "
+_SEPARATOR = b" "
 
 
 class NotKnownError(Exception):
     """What a rule prints can't be told."""
 
 
+class _Outcome(NamedTuple):
+    """The outcome of one test.
+
+    :ivar passes: None if that isn't known.
+    :ivar end: where its match ends, None if that isn't known.
+    """
+
+    passes: bool | None
+    end: int | None = None
+
+
 class Outcomes:
-    """What the rules for text print of one text.
+    """Tells what the rules for text print of one text.
 
     :param text: in UTF-8.
     :param ends: the patterns that match in it.
     :param looks: libmagic takes the file for text before it cuts zeros from its end.
     """
 
-    def __init__(self, text: bytes, ends: Ends, looks: bool) -> None:
-        self._text, self._ends, self._looks = text, ends, looks
-        self._seen = min(len(text), NEAR)
+    def __init__(self, text: bytes, ends: MatchEnds, looks: bool) -> None:
+        self._text = text
+        self._ends = ends
+        self._looks = looks
+        self._regex_size = min(len(text), NEAR)
 
-    def of(self, needs: list[Need]) -> bytes:
+    def of(self, conditions: list[Condition]) -> bytes:
         """Return what libmagic prints, b"" for nothing.
 
-        :param needs: the rules for text that may be found to print, in libmagic's order.
+        :param conditions: rules for text that may print, in libmagic's order.
         :raises NotKnownError: it may be one thing or another.
         """
         possible: set[bytes] = set()
-        for need in needs:
-            if need.looks not in (None, self._looks) or not need.prints(self._text, self._ends):
+        for condition in conditions:
+            if condition.looks_like_text not in (None, self._looks):
                 continue
-            if need.returns or need.from_end:
+            if not condition.may_print(self._text, self._ends):
+                continue
+            if condition.may_continue or condition.reads_end:
                 raise NotKnownError
-            printed, _ = self._of(need.node, 0)
+            printed, _ = self._of_test(condition.node, 0, False)
             possible |= printed - {b""}
             if len(possible) > 1:
                 raise NotKnownError
             if b"" not in printed:
-                break
+                break  # it surely prints, so the walk ends
         else:
             possible.add(b"")
         if len(possible) > 1:
             raise NotKnownError
         return possible.pop()
 
-    def _of(
-        self, node: Node, base: int | None, got: bool | None = False
+    def _of_test(
+        self, node: RuleNode, base: int | None, sibling_passed: bool | None
     ) -> tuple[set[bytes], bool | None]:
-        """Return all that a test and those below may print, and whether it passes, None if that
-        isn't known.
+        """Return all that a test and those below it may print, and whether it passes.
 
         :param base: where the match above ends, None if that isn't known.
-        :param got: a test beside it, above it, passed.
+        :param sibling_passed: a test of the same level before it passed, None if not known.
         """
-        passes, end = self._passes(node, base, got)
+        passes, end = self._outcome(node, base, sibling_passed)
         if passes is False or not node.matters:
             return {b""}, passes
         record = node.record
-        if record.type not in _FOLLOWED or node.fails or record.relation == _UNEQUAL:
+        if record.type not in _FOLLOWED_TYPES or node.fails or record.relation == _UNEQUAL:
             raise NotKnownError
         if record.type == USE:
-            if prints(node)(self._text, self._ends):
+            if may_print(node)(self._text, self._ends):
                 raise NotKnownError
             return {b""}, False
-        printed, got = {_words(record)}, False
-        for one in node.asked:
-            below, passed = self._of(one, end, got)
-            got = (
-                False
-                if one.record.type == CLEAR
-                else got or passed
-                if passed is not None
-                else got or None
-            )
-            printed = {_joined(first, then, one.record) for first in printed for then in below}
-            if len(printed) > _MOST:
-                raise NotKnownError
-        return (printed if passes else printed | {b""}), passes
 
-    def _passes(
-        self, node: Node, base: int | None, got: bool | None
-    ) -> tuple[bool | None, int | None]:
-        """Tell whether a test passes, None if that isn't known, and where its match ends, None if
-        that isn't."""
-        record, pattern = node.record, node.pattern
-        plain = record.type == SEARCH and is_exact(record)
-        if (
-            plain
-            and self._text.find(record.word, 0, None if pattern is None else pattern.reach) < 0
-        ):
-            return False, None
-        if pattern is not None and not plain and self._ends[pattern] < 0:
-            return False, None
+        # Put what each test below may print behind what is printed before it.
+        possible = {_constant_words(record)}
+        any_passed: bool | None = False
+        for one in node.asked:
+            below, passed = self._of_test(one, end, any_passed)
+            any_passed = _or(any_passed, passed)
+            if one.record.type == CLEAR:
+                any_passed = False
+            possible = {_joined(first, then, one.record) for first in possible for then in below}
+            if len(possible) > _MAX_POSSIBLE:
+                raise NotKnownError
+        if not passes:
+            possible.add(b"")
+        return possible, passes
+
+    def _outcome(self, node: RuleNode, base: int | None, sibling_passed: bool | None) -> _Outcome:
+        """Evaluate one test."""
+        record = node.record
+        pattern = node.pattern
+        # Fail where the word or the pattern is nowhere within reach.
+        if record.type == SEARCH and is_exact(record):
+            reach = None if pattern is None else pattern.reach
+            if self._text.find(record.word, 0, reach) < 0:
+                return _Outcome(False)
+        elif pattern is not None and self._ends[pattern] < 0:
+            return _Outcome(False)
         place = self._place(record, base)
         if record.type in (DEFAULT, CLEAR):
-            return self._is_default(record, place, got), place
+            return _Outcome(self._is_default(record, place, sibling_passed), place)
         if record.type == REGEX:
-            return self._regex(node, place)
+            return _Outcome(self._matches_regex(node, place))
         if place is None:
-            return None, None
+            return _Outcome(None)
         if not is_exact(record):
-            return self._is_begun(
-                record, place
-            ), place + record.length if record.type == STRING else None
+            end = place + record.length if record.type == STRING else None
+            return _Outcome(self._begins_with_word(record, place), end)
         if record.type == SEARCH:
             return self._search(record, place)
         test = place_test(record)
         length = len(record.word) if record.type == STRING else WIDTHS[record.type]
-        return (None if test is None else test(self._text, place)), place + length
-
-    def _is_default(self, record: Record, place: int | None, got: bool | None) -> bool | None:
-        """Tell whether a test without a question passes: if no other did (match)."""
-        behind = (
-            record.flag & MOVED == OFFADD and not record.offset
-        )  # where a match ends, which is in the text
-        if len(self._text) < place if place is not None else not behind:
-            raise NotKnownError  # libmagic may leave out what is below
-        return True if record.type == CLEAR else None if got is None else not got
+        return _Outcome(None if test is None else test(self._text, place), place + length)
 
     def _place(self, record: Record, base: int | None) -> int | None:
+        """Return where a test looks, None if that isn't known."""
         moved = record.flag & MOVED
         if not moved:
             return record.offset
         return base + record.offset if moved == OFFADD and base is not None else None
 
-    def _regex(self, node: Node, place: int | None) -> tuple[bool | None, int | None]:
-        """Tell whether an expression matches: what is found before the last byte that libmagic
-        shows it does."""
-        record, pattern = node.record, node.pattern
-        if place is None or pattern is None or record.relation != EQUAL:
-            return None, None
-        if not place and pattern.exact:
-            return (True if self._ends[pattern] < self._seen else None), None
-        if node.expression is None or place > len(self._text):
-            return None, None
-        return node.expression.search(self._text[place : place + NEAR][:-1]) is not None, None
+    def _is_default(
+        self, record: Record, place: int | None, sibling_passed: bool | None
+    ) -> bool | None:
+        """Tell whether `default` or `clear` passes: `default` does if no test beside it did (match).
 
-    def _is_begun(self, record: Record, place: int) -> bool | None:
+        :raises NotKnownError: its place may be behind the text, where libmagic leaves out what is
+            below.
+        """
+        # Where a match ends is in the text.
+        follows_match = record.flag & MOVED == OFFADD and not record.offset
+        if len(self._text) < place if place is not None else not follows_match:
+            raise NotKnownError
+        if record.type == CLEAR:
+            return True
+        return None if sibling_passed is None else not sibling_passed
+
+    def _matches_regex(self, node: RuleNode, place: int | None) -> bool | None:
+        """Tell whether an expression matches, None if that isn't known.
+
+        A match that ends before the last byte that libmagic shows it is one of libmagic's.
+        """
+        pattern = node.pattern
+        if place is None or pattern is None or node.record.relation != EQUAL:
+            return None
+        if not place and pattern.exact:
+            return True if self._ends[pattern] < self._regex_size else None
+        if node.expression is None or place > len(self._text):
+            return None
+        shown = self._text[place : place + NEAR][:-1]
+        return node.expression.search(shown) is not None
+
+    def _begins_with_word(self, record: Record, place: int) -> bool | None:
         """Tell whether a word with modifiers is at a place, None if that isn't known."""
-        if (
-            record.type != STRING
-            or record.relation != EQUAL
-            or record.range
-            or not record.word.isascii()
-        ):
+        if record.type != STRING or record.relation != EQUAL or record.range:
+            return None
+        if not record.word.isascii():
             return None
         if place + record.length > len(self._text):
-            return False  # libmagic wants room for the whole word, of which blanks may be left out (mget)
-        return begins_with(self._text[place : place + STRING_BYTES], record.word, record.modifiers)
+            # libmagic wants room for the whole word, of which blanks may be left out (mget).
+            return False
+        string = self._text[place : place + STRING_BYTES]
+        return begins_with(string, record.word, record.modifiers)
 
-    def _search(self, record: Record, place: int) -> tuple[bool, int | None]:
+    def _search(self, record: Record, place: int) -> _Outcome:
+        """Evaluate a search without modifiers that change what matches."""
         word = record.word
-        reach = reach_of(record) if record.range else len(self._text)
+        reach = search_bytes(record) if record.range else len(self._text)
         at = self._text.find(word, place, place + reach)
         if at < 0:
-            return False, None
-        return True, at if record.modifiers & patterns.START else at + len(word)
+            return _Outcome(False)
+        return _Outcome(True, at if record.modifiers & patterns.START else at + len(word))
 
 
-def _words(record: Record) -> bytes:
+def _or(one: bool | None, other: bool | None) -> bool | None:
+    """Return `one or other`, None if that depends on one that isn't known."""
+    if one or other:
+        return True
+    return None if one is None or other is None else False
+
+
+def _constant_words(record: Record) -> bytes:
+    """Return what a test prints.
+
+    :raises NotKnownError: a value of the file is in it.
+    """
     words = record.description
-    if (
-        b"%" in words
-        or b"$" in words
-        or not (words.isascii() and words.decode("ascii").isprintable())
-    ):
+    has_value = b"%" in words or b"$" in words
+    if has_value or not words.isascii() or not words.decode("ascii").isprintable():
         raise NotKnownError
     return words
 
 
 def _joined(first: bytes, then: bytes, record: Record) -> bytes:
-    separate = first and then and not record.flag & NOSPACE
-    return first + _SEPARATE + then if separate else first + then
+    """Put what a test prints behind what was printed before, with a blank between."""
+    if first and then and not record.flag & NOSPACE:
+        return first + _SEPARATOR + then
+    return first + then

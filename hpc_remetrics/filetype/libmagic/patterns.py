@@ -1,8 +1,13 @@
-"""Searches and regular expressions of libmagic, put into words of a matcher of many patterns at
-once.
+r"""Translate the words and regular expressions of libmagic's text tests for Hyperscan and `re`.
 
-A translated pattern matches wherever libmagic's would, and may match elsewhere: what it does not
-find can't match. What isn't understood raises :class:`ValueError`, and the rule stays in.
+A string of libmagic's source with the modifier `w` (a blank is any number of blanks), and a regular
+expression, become::
+
+    string/fwt  #!\ /bin/sh         \x23\x21[\x09\x0a\x0b\x0c\x0d\x20]*\x2f\x62\x69\x6e\x2f\x73\x68
+    regex       ^class[[:space:]]+  (?m:^)\x63\x6c\x61\x73\x73[\x09\x0a\x0b\x0c\x0d\x20]+
+
+A translation matches wherever libmagic's test does, and may match elsewhere: where it has no match,
+libmagic has none. What isn't understood raises :class:`ValueError`, and the rule stays in.
 """
 
 from __future__ import annotations
@@ -11,10 +16,18 @@ import re
 import string
 from functools import lru_cache
 
-# Modifiers of a text test (file.h).
-COMPACT, OPTIONAL_SPACE, IGNORE_LOWER, IGNORE_UPPER = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-START, TEXT, BINARY, TRIM, FULL_WORD = 1 << 4, 1 << 5, 1 << 6, 1 << 13, 1 << 14
-LINES = 1 << 11
+# Modifiers of a text test (file.h), with the letters that stand for them in libmagic's source.
+COMPACT = 1 << 0  # W: a blank of the word is one or more blanks of the file
+OPTIONAL_SPACE = 1 << 1  # w: a blank of the word is any number of blanks of the file
+IGNORE_LOWER = 1 << 2  # c: a small letter of the word is a letter of either case
+IGNORE_UPPER = 1 << 3  # C: a capital of the word is a letter of either case
+START = 1 << 4  # s: tests below count from where the match begins
+TEXT = 1 << 5  # t: asked of files that look like text alone
+BINARY = 1 << 6  # b: asked of the others alone
+LINES = 1 << 11  # l: the range counts lines
+TRIM = 1 << 13  # T: blanks are cut from what is printed
+FULL_WORD = 1 << 14  # f: no letter follows
+
 PLAIN = START | TEXT | BINARY | TRIM
 """Modifiers that change nothing about which bytes match."""
 UNDERSTOOD = PLAIN | COMPACT | OPTIONAL_SPACE | IGNORE_LOWER | IGNORE_UPPER | FULL_WORD | LINES
@@ -30,9 +43,17 @@ _CLASSES = {
     "xdigit": string.hexdigits.encode(),
     "blank": b" \t",
 }
-_MOST_REPEATS = 4
 STRING_BYTES = 128
 """Bytes of a file that libmagic compares a word with."""
+
+_MAX_REPEATS = 4
+_MANY_REPEATED = (b"?", b"*", b"+", b"{")
+_REPEATS = "*+?{"
+
+
+def ignores_case(modifiers: int) -> bool:
+    """Tell whether a regular expression ignores case."""
+    return bool(modifiers & (IGNORE_LOWER | IGNORE_UPPER))
 
 
 def of_word(word: bytes, modifiers: int) -> str:
@@ -47,11 +68,10 @@ def of_word(word: bytes, modifiers: int) -> str:
 
 
 def _of_character(character: int, modifiers: int) -> str:
-    one = bytes([character])
-    if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
-        return _of_set(set(one.lower() + one.upper()))
-    # Blanks in a row: libmagic is greedy, an expression is not bound to be: it matches that and
-    # more.
+    if _is_either_case(character, modifiers):
+        letter = bytes([character])
+        return _of_set({*letter.lower(), *letter.upper()})
+    # Of blanks in a row libmagic takes all, an expression may take fewer: it matches that and more.
     if character in SPACES and modifiers & COMPACT:
         return f"{_of_set(set(SPACES))}+"
     if character in SPACES and modifiers & OPTIONAL_SPACE:
@@ -59,39 +79,48 @@ def _of_character(character: int, modifiers: int) -> str:
     return f"\\x{character:02x}"
 
 
+def _is_either_case(character: int, modifiers: int) -> bool:
+    """Tell whether a character of a word stands for a letter of either case."""
+    letter = bytes([character])
+    return bool(
+        (modifiers & IGNORE_LOWER and letter.islower())
+        or (modifiers & IGNORE_UPPER and letter.isupper())
+    )
+
+
 def _of_set(characters: set[int]) -> str:
     return "[" + "".join(f"\\x{one:02x}" for one in sorted(characters)) + "]"
 
 
 def first_pairs(word: bytes, modifiers: int) -> tuple[bytes, bytes] | None:
-    """Return the bytes that a match can begin with, and those that can follow; None if that isn't
-    known.
+    """Return the bytes that a match can begin with, and those that can follow; None if not known.
 
     >>> first_pairs(b"<a", IGNORE_LOWER)
     (b'<', b'Aa')
     """
     if modifiers & ~UNDERSTOOD or not word:
         return None
-    allowed = [_first(character, modifiers) for character in word[:2]]
-    if allowed[0] is None:
+    allowed = [_first_bytes(character, modifiers) for character in word[:2]]
+    first = allowed[0]
+    if first is None:
         return None
+    second = allowed[1] if len(allowed) > 1 else None
     # A blank may stand for many, so the second byte can be one more of them.
-    second = (
-        allowed[1] if len(allowed) > 1 and not (modifiers & COMPACT and word[0] in SPACES) else None
-    )
-    return allowed[0], bytes(range(256)) if second is None else second
+    if second is None or (modifiers & COMPACT and word[0] in SPACES):
+        second = bytes(range(256))
+    return first, second
 
 
-def _first(character: int, modifiers: int) -> bytes | None:
+def _first_bytes(character: int, modifiers: int) -> bytes | None:
     """Return the bytes that a character of a word can begin with; None if it can be left out."""
-    one = bytes([character])
     if character in SPACES and modifiers & OPTIONAL_SPACE:
         return None
     if character in SPACES and modifiers & COMPACT:
         return SPACES
-    if (modifiers & IGNORE_LOWER and one.islower()) or (modifiers & IGNORE_UPPER and one.isupper()):
-        return bytes(sorted({*one.lower(), *one.upper()}))
-    return one
+    letter = bytes([character])
+    if _is_either_case(character, modifiers):
+        return bytes(sorted({*letter.lower(), *letter.upper()}))
+    return letter
 
 
 def of_expression(value: bytes, at_start: bool, at_end: bool) -> str:
@@ -107,102 +136,108 @@ def of_expression(value: bytes, at_start: bool, at_end: bool) -> str:
     >>> of_expression(b"a$", False, True)
     '\\x61(?:(?m:$)|[^\\n]\\z)'
     """
-    reader = _Expression(value.partition(b"\0")[0], at_start, at_end)
+    start = "(?m:^)" if at_start else ""
+    end = "(?:(?m:$)|[^\\n]\\z)" if at_end else ""
+    reader = _ExpressionReader(value.partition(b"\0")[0], start, end)
     translated = reader.alternatives()
     if reader.rest:
         raise ValueError("an expression that is not understood")
     return translated
 
 
-def is_kept(value: bytes) -> bool:
-    """Tell whether the translation of an expression has all of it, no repeats of which fewer are
-    asked for."""
+def keeps_repeats(value: bytes) -> bool:
+    """Tell whether the translation of an expression asks for as many repeats as it does."""
     bounds = re.findall(rb"\{(\d*),?(\d*)\}", value.partition(b"\0")[0])
-    return all(int(one or 0) <= _MOST_REPEATS for pair in bounds for one in pair)
+    return all(int(bound or 0) <= _MAX_REPEATS for pair in bounds for bound in pair)
 
 
 @lru_cache(None)
-def for_python(value: bytes, ignores_case: bool) -> re.Pattern[bytes] | None:
-    """Return an expression that matches where this one does, and nowhere else, to be applied to the
-    same bytes.
+def for_python(value: bytes, ignore_case: bool) -> re.Pattern[bytes] | None:
+    """Return an expression for `re` that matches in the same bytes, and nowhere else.
 
     None if it isn't understood, or has more than one repeat: those may take long.
     """
-    text = value.partition(b"\0")[0]
-    if len(re.findall(rb"(?<!\\)[*+{]", text)) > 1 or not is_kept(value):
+    expression = value.partition(b"\0")[0]
+    repeats = re.findall(rb"(?<!\\)[*+{]", expression)
+    if len(repeats) > 1 or not keeps_repeats(value):
         return None
     try:
-        reader = _Expression(text, True, True, end="(?m:$)")
+        reader = _ExpressionReader(expression, "(?m:^)", "(?m:$)")
         translated = reader.alternatives()
     except ValueError:
         return None
-    return (
-        None
-        if reader.rest
-        else re.compile(translated.encode(), re.IGNORECASE if ignores_case else 0)
-    )
+    if reader.rest:
+        return None
+    return re.compile(translated.encode(), re.IGNORECASE if ignore_case else 0)
 
 
-def begins_with(text: bytes, word: bytes, modifiers: int) -> bool | None:
-    """Tell whether a text begins with a word that has modifiers, as `file_strncmp` does; None if
-    that isn't known.
+def begins_with(string: bytes, word: bytes, modifiers: int) -> bool | None:
+    """Tell whether a string begins with a word that has modifiers, as `file_strncmp` does.
 
-    :param text: at least its first :data:`STRING_BYTES` bytes, or all of it.
+    :param string: at least its first :data:`STRING_BYTES` bytes, or all of it.
+    :returns: None if that isn't known.
     """
     if modifiers & ~UNDERSTOOD:
         return None
     # The last byte that libmagic copies gives way to a zero, which no word has (mconvert).
-    text, at = text[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0"), 0
+    string = string[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0")
+    at = 0
     for place, character in enumerate(word):
-        one, is_blank = word[place : place + 1], character in SPACES
-        if (modifiers & IGNORE_LOWER and one.islower()) or (
-            modifiers & IGNORE_UPPER and one.isupper()
-        ):
-            if text[at : at + 1].lower() != one.lower():
+        is_blank = character in SPACES
+        if _is_either_case(character, modifiers):
+            if string[at : at + 1].lower() != bytes([character]).lower():
                 return False
             at += 1
         elif is_blank and modifiers & COMPACT:
-            if text[at] not in SPACES:
+            if string[at] not in SPACES:
                 return False
             at += 1
             if not word[place + 1 : place + 2].isspace():
-                at = _behind_blanks(text, at)
+                at = _behind_blanks(string, at)
         elif is_blank and modifiers & OPTIONAL_SPACE:
-            at = _behind_blanks(text, at)
-        elif text[at] != character:
+            at = _behind_blanks(string, at)
+        elif string[at] != character:
             return False
         else:
             at += 1
-    return not (modifiers & FULL_WORD and text[at] and text[at] not in SPACES)
+    return not (modifiers & FULL_WORD and string[at] and string[at] not in SPACES)
 
 
-def _behind_blanks(text: bytes, at: int) -> int:
-    while at < len(text) and text[at] in SPACES:
+def _behind_blanks(string: bytes, at: int) -> int:
+    while at < len(string) and string[at] in SPACES:
         at += 1
     return at
 
 
-class _Expression:
-    """A reader of one expression: what is left of it, and the translation by recursive descent."""
+class _ExpressionReader:
+    """Translates one expression by recursive descent: a method for each part of the grammar.
 
-    def __init__(
-        self, text: bytes, at_start: bool, at_end: bool, end: str = "(?:(?m:$)|[^\\n]\\z)"
-    ) -> None:
-        # libmagic refuses other characters and doubled operators, which is an error at every file.
-        odd = [one for one in text if not (32 <= one < 127 or one in SPACES or one == 8)]
-        if odd or not text or any(one * 2 in text for one in (b"?", b"*", b"+", b"{")):
+    :ivar rest: what is left to be read.
+    :param start: the translation of `^`; `end`: of `$`.
+    :raises ValueError: libmagic refuses it, which is an error for every file.
+    """
+
+    def __init__(self, expression: bytes, start: str, end: str) -> None:
+        for character in expression:
+            # libmagic refuses other characters.
+            if not (32 <= character < 127 or character in SPACES or character == 8):
+                raise ValueError("an expression that libmagic refuses")
+        if not expression or any(operator * 2 in expression for operator in _MANY_REPEATED):
             raise ValueError("an expression that libmagic refuses")
-        self.rest = text.decode("latin-1")
-        self._start = "(?m:^)" if at_start else ""
-        self._end = end if at_end else ""
+        self.rest = expression.decode("latin-1")
+        self._start = start
+        self._end = end
 
     def _take(self) -> str:
-        character, self.rest = self.rest[:1], self.rest[1:]
+        """Take the next character."""
+        character = self.rest[:1]
+        self.rest = self.rest[1:]
         if not character:
             raise ValueError("an expression that ends too early")
         return character
 
     def alternatives(self) -> str:
+        """Translate branches with `|` between them, up to a `)` or the end."""
         branches = [self._branch()]
         while self.rest.startswith("|"):
             self._take()
@@ -219,12 +254,12 @@ class _Expression:
 
     def _piece(self) -> str:
         atom = self._atom()
-        if not self.rest or self.rest[0] not in "*+?{":
+        if not self.rest or self.rest[0] not in _REPEATS:
             return atom
         if atom in ("", self._start, self._end):
             raise ValueError("a repeated anchor")
         repeat = self._repeat()
-        if self.rest and self.rest[0] in "*+?{":
+        if self.rest and self.rest[0] in _REPEATS:
             raise ValueError("a repeated repeat")
         return atom + repeat
 
@@ -233,13 +268,13 @@ class _Expression:
         if operator != "{":
             return operator
         bounds, closed, self.rest = self.rest.partition("}")
-        least, comma, most = bounds.partition(",")
-        if not closed or not least.isdigit() or (most and not most.isdigit()):
+        minimum, comma, maximum = bounds.partition(",")
+        if not closed or not minimum.isdigit() or (maximum and not maximum.isdigit()):
             raise ValueError("bounds that are not understood")
         # Many repeats cost a matcher much: fewer ask for less.
-        if int(most or least) > _MOST_REPEATS:
-            return f"{{{min(int(least), _MOST_REPEATS)},}}"
-        return f"{{{least}{comma}{most}}}"
+        if int(maximum or minimum) > _MAX_REPEATS:
+            return f"{{{min(int(minimum), _MAX_REPEATS)},}}"
+        return f"{{{minimum}{comma}{maximum}}}"
 
     def _atom(self) -> str:
         character = self._take()

@@ -1,8 +1,15 @@
-"""Find the rules of libmagic that can say something about a file, without asking them one by one.
+r"""Find the rules of libmagic that can print something of a file, without testing them one by one.
 
 Nearly all need certain bytes at a fixed place. There are some 130 such places: the pair of bytes at
-each is looked up in a table, at all of them at once. Of the others, most need a pattern somewhere,
-and all patterns are sought in one pass. The few rules that come of it are then tested one by one.
+each is looked up in a table, at all places at once. Of the others, most need a pattern somewhere,
+and all patterns are sought in one pass. For a file that begins with 1f 8b 08::
+
+    words at 0     b"\x1f\x8b\x08\0" -> none
+    pair at 0      0x8b1f            -> the rules for gzip
+    pair at 4      0x5e3c            -> none        (and 126 more places)
+    patterns       none in its first bytes
+
+The few rules that come of it are then tested one by one (`conditions.Condition.may_print`).
 """
 
 from __future__ import annotations
@@ -12,165 +19,199 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .conditions import WORD, Need
-from .matcher import Layered, Matcher, Matches
+from .conditions import WORD_BYTES, Condition
+from .matcher import Matcher, Matches, PatternLayers
 from .numeric import Pairs
 from .plaintext import LONG_LINE
-from .tree import Pattern, pattern
+from .tree import Pattern, pattern_of
 
-LONG = pattern(LONG_LINE, LONG_LINE, None)
-_FAR = 1 << 16  # patterns that may lie further in a file are sought one by one
+LONG_LINE_PATTERN = pattern_of(LONG_LINE, LONG_LINE, None)
+
+_FAR = 1 << 16
+"""Bytes of a file within which patterns are sought; rules that need one further on are tested."""
+
+_ROW_BITS = 10
+_PRIME = np.uint16(1021)
+_PAIR = np.dtype("<u2")
 
 
 class Screen:
     """Rules, indexed by what they need.
 
-    :param needs: of all rules that can print at all.
-    :param seek: seek patterns by a matcher; without one, rules for text that need a pattern stay
-        in.
+    :param conditions: of all rules that can print at all.
+    :param seeks_patterns: seek patterns by a matcher; without, rules for text that need one stay in.
     :raises ImportError: there is no matcher.
     """
 
-    def __init__(self, needs: Sequence[Need], seek: bool) -> None:
-        self._places = _Places([need for need in needs if need.words or need.places])
-        loose = [need for need in needs if not (need.words or need.places)]
-        binary = [need for need in loose if need.binary]
-        sought = [need for need in binary if seek and _is_within(need, _FAR)]
-        self._tested = [need for need in binary if need not in sought]
-        self._of_bytes = _Sought(sought)
-        # A text is sought through whole, so patterns may lie anywhere in it.
-        in_text = [need for need in loose if seek and need.triggers]
-        self._of_text, self._always = (
-            _Sought(in_text),
-            [need for need in loose if need not in in_text],
-        )
-        self._seek = seek
-        if seek:
-            in_bytes = self._of_bytes.triggers()
-            self._in_bytes = Matcher(in_bytes, strict=False)
-            self._reach = max((one.reach or 0 for one in in_bytes), default=0)
-            self._in_text = Layered([*self._of_text.triggers(), LONG])
+    def __init__(self, conditions: Sequence[Condition], seeks_patterns: bool) -> None:
+        self._seeks_patterns = seeks_patterns
+        self._by_place = _PlaceIndex(one for one in conditions if one.words or one.places)
+        others = [one for one in conditions if not (one.words or one.places)]
 
-    def of_bytes(self, data: bytes) -> list[Need]:
-        """Return the rules that have what they are found by in a file; `prints` is still to be
-        asked."""
-        found = [*self._places.having(data), *self._tested]
-        if self._seek:
-            found += self._of_bytes.having(self._in_bytes.find(data[: self._reach]))
+        # Rules for bytes: those with patterns near the beginning are found by these.
+        binary = [one for one in others if one.binary]
+        sought = [one for one in binary if seeks_patterns and _is_within(one, _FAR)]
+        self._tested_bytes = [one for one in binary if one not in sought]
+        self._by_pattern_in_bytes = _PatternIndex(sought)
+
+        # A text is searched whole, so patterns may lie anywhere in it.
+        in_text = [one for one in others if seeks_patterns and one.triggers]
+        self._tested_text = [one for one in others if one not in in_text]
+        self._by_pattern_in_text = _PatternIndex(in_text)
+
+        if seeks_patterns:
+            triggers = self._by_pattern_in_bytes.triggers()
+            self._bytes_matcher = Matcher(triggers, strict=False)
+            self._reach = max((one.reach or 0 for one in triggers), default=0)
+            self._text_layers = PatternLayers(
+                [*self._by_pattern_in_text.triggers(), LONG_LINE_PATTERN]
+            )
+
+    def of_bytes(self, head: bytes) -> list[Condition]:
+        """Return the rules for bytes that have what they are found by in a file.
+
+        :param head: first bytes of the file, two or more.
+        """
+        found = [*self._by_place.of(head), *self._tested_bytes]
+        if self._seeks_patterns:
+            matching = self._bytes_matcher.find(head[: self._reach])
+            found += self._by_pattern_in_bytes.of(matching)
         return found
 
-    def of_text(self, data: bytes) -> tuple[list[Need], Matches | None]:
-        """Return the rules that have what they are found by in a text as libmagic makes it, and the
-        matches in it.
+    def of_text(self, text: bytes) -> tuple[list[Condition], Matches | None]:
+        """Return the rules that have what they are found by in a text, and the matches in it.
 
-        Those for bytes may print only if the text is the file, whole; `prints` is still to be
-        asked.
+        Those for bytes may print only if the text is the file, whole.
+
+        :param text: the text in UTF-8, as libmagic makes it.
         """
-        matches = self._in_text.find(data) if self._seek else None
-        found = [*self._places.having(data), *self._always]
+        matches = self._text_layers.find(text) if self._seeks_patterns else None
+        found = [*self._by_place.of(text), *self._tested_text]
         if matches is not None:
-            found += self._of_text.having(matches)
+            found += self._by_pattern_in_text.of(matches)
         return found, matches
 
 
-def _is_within(need: Need, limit: int) -> bool:
-    return bool(need.triggers) and all((one.reach or limit) < limit for one in need.triggers)
+def _is_within(condition: Condition, limit: int) -> bool:
+    """Tell whether all patterns that a rule is found by lie within the first bytes."""
+    triggers = condition.triggers
+    return bool(triggers) and all((one.reach or limit) < limit for one in triggers)
 
 
-class _Sought:
-    """Rules by the patterns that they need one of."""
+class _PatternIndex:
+    """Rules by the patterns of which they need one."""
 
-    def __init__(self, needs: Iterable[Need]) -> None:
-        self._needs: dict[Pattern, list[Need]] = {}
-        for need in needs:
-            for trigger in need.triggers:
-                self._needs.setdefault(trigger, []).append(need)
+    def __init__(self, conditions: Iterable[Condition]) -> None:
+        self._conditions: dict[Pattern, list[Condition]] = {}
+        for condition in conditions:
+            for trigger in condition.triggers:
+                self._conditions.setdefault(trigger, []).append(condition)
 
     def triggers(self) -> list[Pattern]:
-        return list(self._needs)
+        """Return all patterns that rules are found by."""
+        return list(self._conditions)
 
-    def having(self, triggers: Iterable[Pattern]) -> list[Need]:
-        """Return the rules that have a pattern that they need."""
-        needs = self._needs
-        return [need for one in triggers for need in needs.get(one, ())]
+    def of(self, matching: Iterable[Pattern]) -> list[Condition]:
+        """Return the rules that need one of these patterns."""
+        conditions = self._conditions
+        return [condition for one in matching for condition in conditions.get(one, ())]
 
 
-class _Places:
+class _PlaceIndex:
     """Rules by the bytes that they need at a place.
 
     The place 0, where most look, has dictionaries: of four bytes where all four are known, as many
-    files begin with the same two. Of the others a small table tells by a hash of a pair whether one
-    of the place's can be it, so that it stays in the processor's cache.
+    files begin with the same two. Of each other place, a row of a small table tells by a hash of a
+    pair whether one of the place's can be it, so that the table stays in the processor's cache::
+
+        place    row of 1,024 bits, by pair % 1021      pair -> rules
+          4      0 0 1 0 0 0 0 ...                      {0x6d6f: [...]}
+        257      0 0 0 0 0 1 0 ...                      {0x7375: [...]}
     """
 
-    def __init__(self, needs: Iterable[Need]) -> None:
-        rows: dict[int, dict[int, list[Need]]] = {}
-        self._first: dict[int, list[Need]] = {}
-        self._words: dict[int, dict[bytes, list[Need]]] = {}
-        self._short: list[Need] = []
-        for need in needs:
-            # In a file that has something else there, or is shorter, its first test fails, and
-            # nothing is printed.
-            for offset, word in need.words:
-                self._words.setdefault(offset, {}).setdefault(word, []).append(need)
-            if need.words:
-                continue
-            if need.least:
-                self._short.append(need)
-            for offset, pairs in need.places:
-                firsts = [] if offset else _firsts(pairs)
-                for first in firsts:
-                    self._first.setdefault(first, []).append(need)
-                row = rows.setdefault(offset, {})
-                for pair in () if firsts else pairs:
-                    row.setdefault(pair, []).append(need)
+    def __init__(self, conditions: Iterable[Condition]) -> None:
+        rows: dict[int, dict[int, list[Condition]]] = {}
+        self._by_first_byte: dict[int, list[Condition]] = {}
+        self._by_word: dict[int, dict[bytes, list[Condition]]] = {}
+        self._padded: list[Condition] = []
+        for condition in conditions:
+            self._add(condition, rows)
         self._at_zero = rows.pop(0, {})
         self._offsets = sorted(rows)
-        self._needs = [rows[offset] for offset in self._offsets]
-        self._at = np.array(self._offsets, np.intp)
-        self._base = np.arange(len(rows), dtype=np.intp) << _BITS
-        self._table = np.zeros(len(rows) << _BITS, np.bool_)
-        for base, row in zip(self._base, self._needs, strict=True):
-            self._table[base + np.fromiter(row, np.uint16) % _PRIME] = True
-        self._least = max((need.least for need in self._short), default=0)
-        # Views and room for the places that a file has, by their number: numpy's own work costs
-        # more than the look-ups.
-        self._room = [
-            (self._at[:some], self._base[:some], np.empty(some, np.uint16), np.empty(some, np.intp))
-            for some in range(len(rows) + 1)
+        self._by_pair = [rows[offset] for offset in self._offsets]
+        self._max_padded_bytes = max((one.padded_bytes for one in self._padded), default=0)
+
+        # Mark the hash of each pair in the row of its place.
+        offsets = np.array(self._offsets, np.intp)
+        row_starts = np.arange(len(rows), dtype=np.intp) << _ROW_BITS
+        self._table = np.zeros(len(rows) << _ROW_BITS, np.bool_)
+        for start, row in zip(row_starts, self._by_pair, strict=True):
+            self._table[start + np.fromiter(row, np.uint16) % _PRIME] = True
+
+        # For each number of places that a file may have: views, and room for hashes and cells.
+        # numpy's own work costs more than the look-ups.
+        self._buffers = [
+            (
+                offsets[:places],
+                row_starts[:places],
+                np.empty(places, np.uint16),
+                np.empty(places, np.intp),
+            )
+            for places in range(len(rows) + 1)
         ]
 
-    def having(self, data: bytes) -> list[Need]:
-        """Return the rules that have what they need at a place."""
+    def _add(self, condition: Condition, rows: dict[int, dict[int, list[Condition]]]) -> None:
+        # In a file that has something else there, or is shorter, the first test fails.
+        for offset, word in condition.words:
+            self._by_word.setdefault(offset, {}).setdefault(word, []).append(condition)
+        if condition.words:
+            return
+        if condition.padded_bytes:
+            self._padded.append(condition)
+        for offset, pairs in condition.places:
+            row = rows.setdefault(offset, {})
+            first_bytes = [] if offset else _first_bytes(pairs)
+            for first in first_bytes:
+                self._by_first_byte.setdefault(first, []).append(condition)
+            for pair in () if first_bytes else pairs:
+                row.setdefault(pair, []).append(condition)
+
+    def of(self, data: bytes) -> list[Condition]:
+        """Return the rules that have what they need at a place.
+
+        :param data: two bytes or more.
+        """
         last = len(data) - 1
-        needs = [*self._first.get(data[0], ()), *self._at_zero.get(data[0] | data[1] << 8, ())]
-        for offset, words in self._words.items():
-            needs += words.get(data[offset : offset + WORD].lower(), ())
+        # Look up the beginning: one byte, two, and four.
+        found = [
+            *self._by_first_byte.get(data[0], ()),
+            *self._at_zero.get(data[0] | data[1] << 8, ()),
+        ]
+        for offset, words in self._by_word.items():
+            found += words.get(data[offset : offset + WORD_BYTES].lower(), ())
+
+        # Look up the hashes of the pairs at all other places at once, then the pairs themselves.
         places = bisect_left(self._offsets, last)
-        at, base, hashes, cells = self._room[places]
-        np.remainder(np.ndarray((last,), _PAIR, data, 0, (1,))[at], _PRIME, hashes)
-        maybe = self._table.take(np.add(base, hashes, cells)).tobytes()
-        row = maybe.find(1)
+        offsets, row_starts, hashes, cells = self._buffers[places]
+        pairs = np.ndarray((last,), _PAIR, data, 0, (1,))[offsets]
+        np.remainder(pairs, _PRIME, hashes)
+        marks = self._table.take(np.add(row_starts, hashes, cells)).tobytes()
+        row = marks.find(1)
         while row >= 0:
             offset = self._offsets[row]
-            needs += self._needs[row].get(data[offset] | data[offset + 1] << 8, ())
-            row = maybe.find(1, row + 1)
+            found += self._by_pair[row].get(data[offset] | data[offset + 1] << 8, ())
+            row = marks.find(1, row + 1)
+
+        # At the last byte there is no pair to look up, so all rules of that place are tested.
         if places < len(self._offsets) and self._offsets[places] == last:
-            # At the last byte there is no pair to look up, so all are tested.
-            needs += {
-                need.rule: need for some in self._needs[places].values() for need in some
-            }.values()
-        if last < self._least:
-            needs += [need for need in self._short if last < need.least]
-        return needs
+            there = [one for rules in self._by_pair[places].values() for one in rules]
+            found += {one.rule: one for one in there}.values()
+        if last < self._max_padded_bytes:
+            found += [one for one in self._padded if last < one.padded_bytes]
+        return found
 
 
-def _firsts(pairs: Pairs) -> list[int]:
-    """Return the first bytes of pairs that have each with any second, none if they aren't such."""
-    firsts = {pair & 0xFF for pair in pairs}
-    return sorted(firsts) if len(pairs) == len(firsts) << 8 else []
-
-
-_BITS = 10
-_PRIME = np.uint16(1021)
-_PAIR = np.dtype("<u2")
+def _first_bytes(pairs: Pairs) -> list[int]:
+    """Return the first bytes of pairs that have each with any second byte, none if they aren't so."""
+    first_bytes = {pair & 0xFF for pair in pairs}
+    return sorted(first_bytes) if len(pairs) == len(first_bytes) << 8 else []

@@ -9,13 +9,13 @@ from importlib import import_module
 import pytest
 from support.tools import need
 
-from hpc_remetrics.filetype.libmagic.binding import data_base_path, libmagic_version
-from hpc_remetrics.filetype.libmagic.conditions import Need, need_of
-from hpc_remetrics.filetype.libmagic.database import find_base
-from hpc_remetrics.filetype.libmagic.exact import LIBRARIES
-from hpc_remetrics.filetype.libmagic.matcher import ENGINES, Matcher, engine
+from hpc_remetrics.filetype.libmagic.binding import database_path, libmagic_version
+from hpc_remetrics.filetype.libmagic.conditions import Condition, condition_of
+from hpc_remetrics.filetype.libmagic.database import find_database
+from hpc_remetrics.filetype.libmagic.exact import VERSIONS
+from hpc_remetrics.filetype.libmagic.matcher import ENGINES, Matcher, hyperscan_version
 from hpc_remetrics.filetype.libmagic.screen import Screen
-from hpc_remetrics.filetype.libmagic.tree import Node
+from hpc_remetrics.filetype.libmagic.tree import RuleNode
 
 parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
@@ -26,15 +26,15 @@ REPEATS = (0, 1, 2, 5, 20)
 
 
 @pytest.fixture(scope="module")
-def needs() -> list[Need]:
+def needs() -> list[Condition]:
     """The rules of the machine's libmagic, and their patterns."""
     need("file")
-    if not os.environ.get("CI") and engine() not in ENGINES:
+    if not os.environ.get("CI") and hyperscan_version() not in ENGINES:
         pytest.skip("no matcher that is used")
-    if libmagic_version() not in LIBRARIES:
+    if libmagic_version() not in VERSIONS:
         pytest.skip(f"libmagic {libmagic_version()} is asked plainly")
-    base = find_base(data_base_path())
-    return [one for rule in range(base.rules) if (one := need_of(base, rule)) is not None]
+    base = find_database(database_path())
+    return [one for rule in range(base.rules) if (one := condition_of(base, rule)) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def screen(needs) -> Screen:
     return Screen(needs, True)
 
 
-def patterns_of(node: Node):
+def patterns_of(node: RuleNode):
     """Yield all patterns of a rule that may be asked for."""
     if node.pattern is not None:
         yield node.pattern
@@ -126,20 +126,20 @@ def missed(matcher, key: str, expression: str, drawn: random.Random):
 def test_every_match_is_found_wherever_it_is(screen):
     drawn = random.Random(5)
     sought = 0
-    near, far = screen._in_text.triggers._near, screen._in_text.triggers._far
-    for pattern in screen._of_text.triggers():
+    near, far = screen._text_layers.triggers.near, screen._text_layers.triggers.far
+    for pattern in screen._by_pattern_in_text.triggers():
         assert not list(missed(near, pattern, pattern.strict, drawn))
         if not pattern.is_near:
             assert not list(missed(far, pattern, pattern.loose, drawn))
         sought += 1
-    for pattern in screen._of_bytes.triggers():
-        assert not list(missed(screen._in_bytes, pattern, pattern.loose, drawn))
+    for pattern in screen._by_pattern_in_bytes.triggers():
+        assert not list(missed(screen._bytes_matcher, pattern, pattern.loose, drawn))
     assert sought > 200
 
 
 def test_every_match_of_one_pattern_is_found_wherever_it_is(needs, screen):
     drawn = random.Random(6)
-    first = set(screen._of_text.triggers())
+    first = set(screen._by_pattern_in_text.triggers())
     others = {pattern for need in needs for pattern in patterns_of(need.node)} - first
     for pattern in sorted(others, key=lambda one: one.strict):
         matcher = Matcher([pattern], strict=True)

@@ -12,11 +12,11 @@ import pytest
 from support.tools import need
 
 from hpc_remetrics.filetype import typer
+from hpc_remetrics.filetype.libmagic import Libmagic, patterns
 from hpc_remetrics.filetype.libmagic import exact as exact_module
-from hpc_remetrics.filetype.libmagic import patterns
-from hpc_remetrics.filetype.libmagic.binding import Magic, data_base_path, libmagic_version
-from hpc_remetrics.filetype.libmagic.database import REGEX, SEARCH, STRING, Base, find_base
-from hpc_remetrics.filetype.libmagic.exact import LIBRARIES, Exact, agree
+from hpc_remetrics.filetype.libmagic.binding import Magic, database_path, libmagic_version
+from hpc_remetrics.filetype.libmagic.database import REGEX, SEARCH, STRING, Database, find_database
+from hpc_remetrics.filetype.libmagic.exact import VERSIONS, ExactMagic
 from hpc_remetrics.filetype.libmagic.numeric import WIDTHS
 from hpc_remetrics.filetype.libmagic.samples import SAMPLES
 from hpc_remetrics.filetype.shared_table import TypeTable
@@ -29,27 +29,27 @@ FILES, LARGEST = 5_000, 4 << 20
 @pytest.fixture(scope="module")
 def plain() -> Magic:
     need("file")
-    if libmagic_version() not in LIBRARIES:
+    if libmagic_version() not in VERSIONS:
         pytest.skip(f"libmagic {libmagic_version()} is asked plainly")
     return Magic()
 
 
 @pytest.fixture(scope="module")
-def exact(plain) -> Exact:
+def exact(plain) -> ExactMagic:
     pytest.importorskip("hyperscan") if not os.environ.get("CI") else __import__("hyperscan")
-    return Exact(plain)
+    return ExactMagic(plain)
 
 
 @pytest.fixture(scope="module")
-def base(plain) -> Base:
-    return find_base(data_base_path())
+def base(plain) -> Database:
+    return find_database(database_path())
 
 
 def differing(plain, exact, contents):
     """Yield what the two say of contents, where that differs."""
     for data in contents:
-        want, have = plain.ask(data), exact.ask(data)
-        if not agree(want, have):
+        want, have = plain.describe(data), exact.describe(data)
+        if not Libmagic.agree(want, have):
             yield want, have, data[:200]
 
 
@@ -131,8 +131,8 @@ def test_the_machines_files(plain, exact):
 
 def test_the_samples(plain, exact):
     assert not list(differing(plain, exact, SAMPLES))
-    exact.check()
-    kinds = {plain.ask(data) for data in SAMPLES}
+    assert Libmagic().unsupported == ""
+    kinds = {plain.describe(data) for data in SAMPLES}
     assert len(kinds) > 30
 
 
@@ -174,17 +174,17 @@ def test_files_made_for_each_rule(plain, exact, base):
     drawn = random.Random(2)
     asked = 0
     for rule in range(base.rules):
-        contents = [data for _ in range(2) for data in made_for(base.top(rule), drawn)]
+        contents = [data for _ in range(2) for data in made_for(base.first_record(rule), drawn)]
         assert not list(differing(plain, exact, contents)), rule
         asked += len(contents)
     assert asked > 10_000
 
 
-def fragments(base: Base) -> list[bytes]:
+def fragments(base: Database) -> list[bytes]:
     """Return the words that rules for text seek, and pieces of their expressions."""
     found = set()
     for rule in range(base.rules):
-        for record in base.records(rule) if base.top(rule).flag & 0x40 else ():
+        for record in base.records(rule) if base.first_record(rule).flag & 0x40 else ():
             if record.type in (STRING, SEARCH):
                 found.add(record.word)
             elif record.type == REGEX:
@@ -235,10 +235,10 @@ def test_texts_made_of_what_rules_seek(plain, exact, base):
     assert not list(differing(plain, exact, contents))
 
 
-def scripts(base: Base, drawn: random.Random):
+def scripts(base: Database, drawn: random.Random):
     """Yield beginnings of scripts: with blanks, to where a comparison ends, and whole words or
     not."""
-    tops = [base.top(rule) for rule in range(base.rules)]
+    tops = [base.first_record(rule) for rule in range(base.rules)]
     # Behind a whole word that a search asks for libmagic reads on, were it the file's end.
     known = [top for top in tops if top.type != SEARCH or not top.modifiers & patterns.FULL_WORD]
     words = {top.word for top in known if top.word.startswith(b"#!")}
@@ -273,9 +273,13 @@ def test_scripts(plain, exact, base):
     assert not list(differing(plain, exact, contents))
 
 
-def small_files(base: Base, drawn: random.Random):
+def small_files(base: Database, drawn: random.Random):
     """Yield files of few bytes, many of them zeros, and files that have what two rules ask for."""
-    tops = [base.top(rule) for rule in range(base.rules) if base.top(rule).offset < 650]
+    tops = [
+        base.first_record(rule)
+        for rule in range(base.rules)
+        if base.first_record(rule).offset < 650
+    ]
     for _ in range(2_000):
         size = drawn.randrange(2, 24)
         yield bytes(
@@ -359,28 +363,28 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
     ],
 )
 def test_files_that_end_early(plain, exact, data):
-    assert exact.ask(data) == plain.ask(data)
+    assert exact.describe(data) == plain.describe(data)
 
 
 def test_a_match_of_two_bytes_is_found_anywhere(plain, exact):
     text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
     contents = [b"x" * more + b"\n" + text for more in range(130)]
-    assert {plain.ask(data) for data in contents} == {b"C source, ASCII text"}
+    assert {plain.describe(data) for data in contents} == {b"C source, ASCII text"}
     assert not list(differing(plain, exact, contents))
 
 
 def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
-    monkeypatch.setattr(exact_module, "engine", lambda: "")
-    exact = Exact(plain)
-    assert not exact.unused
-    exact.check()
+    monkeypatch.setattr(exact_module, "hyperscan_version", lambda: "")
+    exact = ExactMagic(plain)
+    assert not exact.unused_hyperscan
+    assert not list(differing(plain, exact, SAMPLES))
     assert not list(differing(plain, exact, machine_files(150)))
 
 
 def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(
     tmp_path, plain, monkeypatch, caplog
 ):
-    monkeypatch.setattr(exact_module, "engine", lambda: "5.4.12")
+    monkeypatch.setattr(exact_module, "hyperscan_version", lambda: "5.4.12")
     text = b"int a[1817];main(z,p,q,r){for(p=80;q+p-80;p-=2*a[p])\n"
     for number in range(2):
         table = TypeTable(tmp_path / "types", 64)
@@ -394,7 +398,7 @@ def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(
 
 
 def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(exact_module, "LIBRARIES", frozenset())
+    monkeypatch.setattr(exact_module, "VERSIONS", frozenset())
     for _ in range(2):
         table = TypeTable(tmp_path / "types", 64)
         assert (
@@ -406,8 +410,8 @@ def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeyp
     said = [record for record in caplog.records if record.name.startswith("hpc_remetrics")]
     assert [record.levelno for record in said] == [logging.WARNING]
     assert (
-        "plainly" in said[0].getMessage()
-        and "isn't one of those understood" in said[0].getMessage()
+        "all rules of libmagic" in said[0].getMessage()
+        and "is not a supported version" in said[0].getMessage()
     )
 
 
@@ -415,15 +419,14 @@ def test_a_difference_from_libmagic_is_found_at_the_start(
     plain, exact, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(
-        exact_module, "words_of", lambda text, printed, may_be_long: "something else"
+        exact_module, "describe_text", lambda text, printed, may_be_long: "something else"
     )
-    with pytest.raises(ValueError, match="of a sample"):
-        exact.check()
+    assert "describes a sample" in Libmagic().unsupported
     table = TypeTable(tmp_path, 64)
     assert (
         table.description(Typer("exact", table).type_of(bytes(32), b"a text\n", 7)) == "ASCII text"
     )
-    assert "of a sample" in caplog.text
+    assert "describes a sample" in caplog.text
 
 
 def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(
@@ -436,7 +439,7 @@ def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(
     def broken(self, data, head, text):
         raise IndexError("out of range")
 
-    monkeypatch.setattr(Exact, "_of_text", broken)
+    monkeypatch.setattr(ExactMagic, "_describe_text", broken)
     for number in (1, 2):
         text = b"#!/bin/sh\n" * number
         assert (
@@ -468,13 +471,13 @@ def test_typers_agree(tmp_path, plain):
 def test_rules_that_are_not_compiled_are_not_understood(tmp_path, rules):
     (tmp_path / "magic").write_text(rules)
     with pytest.raises(ValueError, match="not compiled"):
-        find_base(f"{tmp_path / 'magic'}:{data_base_path()}")
+        find_database(f"{tmp_path / 'magic'}:{database_path()}")
 
 
 def test_other_data_bases_are_not_understood(tmp_path, plain):
-    data = bytearray(find_base(data_base_path()).part([(0, True)]))
+    data = bytearray(find_database(database_path()).subset([(0, True)]))
     (tmp_path / "one.mgc").write_bytes(data)
-    assert find_base(str(tmp_path / "one.mgc")).rules == 1
+    assert find_database(str(tmp_path / "one.mgc")).rules == 1
     for at, value, message in (
         (4, 17, "version 17"),
         (0, 0, "version"),
@@ -485,17 +488,19 @@ def test_other_data_bases_are_not_understood(tmp_path, plain):
         broken[at] = value
         (tmp_path / "two.mgc").write_bytes(broken)
         with pytest.raises(ValueError, match=message):
-            find_base(str(tmp_path / "two"))
-    with pytest.raises(ValueError, match="0 data bases"):
-        find_base("")
+            find_database(str(tmp_path / "two"))
+    with pytest.raises(ValueError, match="0 compiled databases"):
+        find_database("")
     (tmp_path / "empty").write_text("# nothing\n")
-    assert find_base(f"{tmp_path / 'empty'}:{tmp_path / 'one'}").rules == 1
+    assert find_database(f"{tmp_path / 'empty'}:{tmp_path / 'one'}").rules == 1
 
 
 def test_a_part_says_what_the_whole_says_of_its_rules(base):
     data = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
-    rules = [rule for rule in range(base.rules) if base.top(rule).word[:4] == b"\x89PNG"]
-    assert Magic([base.part([(rule, True) for rule in rules])]).ask(data) == Magic().ask(data)
+    rules = [rule for rule in range(base.rules) if base.first_record(rule).word[:4] == b"\x89PNG"]
+    assert Magic(base.subset([(rule, True) for rule in rules])).describe(data) == Magic().describe(
+        data
+    )
 
 
 @pytest.mark.parametrize(

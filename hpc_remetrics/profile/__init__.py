@@ -1,1 +1,1 @@
-"""One layer in, columns out: decompress, walk the tar, hash and type each file."""
+"""One pass over a layer: decompress it, walk its tar, hash and type each file, call probes."""

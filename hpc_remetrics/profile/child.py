@@ -1,8 +1,15 @@
-"""The child process that does all the parsing: jobs come in on a socket, rows of `/layers` go back.
+"""The child process of a rank: jobs come in on a socket, rows of `/layers` go back.
 
-It is started before MPI is, holds no MPI state and no HDF5 file, and its death costs one layer.
-Messages are JSON, one a packet: what a child that hostile bytes have corrupted may say is data,
-never code.
+    the rank (parent.py)                     the child
+    setup: limits, types, table, probes  ->
+                                         <-  {"ready": pid}, or {"error": message} and it ends
+    job: place of a blob, its digest     ->
+                                         <-  {"job": number, "profile": row of /layers}
+    ... more jobs ...
+
+It does all the parsing, so its death costs one layer. It is started before MPI, and holds no MPI
+state and no HDF5 file. Messages are JSON, one a packet: what a child that hostile bytes have
+corrupted may send is data, never code.
 """
 
 from __future__ import annotations
@@ -32,18 +39,22 @@ from .layer import profile_layer
 from .probe import load_probes
 from .unpack import UnpackedTree
 
-PACKET = 1 << 16
+PACKET_BYTES = 1 << 16
 """Bytes of the longest message."""
+
+_PR_SET_PDEATHSIG = 1
 
 
 def main(argv: list[str]) -> int:
-    """Serve the rank at the other end of the socket `argv[1]` until it hangs up."""
-    parent, server = int(argv[2]), socket.socket(fileno=int(argv[1]))
-    _die_with(parent)
+    """Serve a rank until it hangs up; return the exit code.
+
+    :param argv: `argv[1]` is the socket's descriptor, `argv[2]` the rank's process id.
+    """
+    server = socket.socket(fileno=int(argv[1]))
+    _end_with(parent=int(argv[2]))
+    # These signals go to all processes of a terminal or a job, and the rank decides
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # they go to all processes of a terminal or a job; the rank decides
+        signal.signal(number, signal.SIG_IGN)
     setup = _receive(server)
     if setup is None:
         return 0
@@ -52,28 +63,33 @@ def main(argv: list[str]) -> int:
     except RemetricsError as error:
         _send(server, {"error": str(error)})
         return 1
-    except OSError as error:  # its files are gone with a run that was over before it began to work
+    except OSError as error:
+        # The run was over before the child began, and its files are removed
         _send(server, {"error": f"a profiling process can't open its files: {error}"})
         return 1
     _send(server, {"ready": os.getpid()})
     while (job := _receive(server)) is not None:
         try:
-            answer = profiler.profile(job)
+            profile = profiler.profile(job)
         except MemoryError:
-            answer = _failed(
-                "limit_memory", "the layer needed more memory than the limit child_bytes"
-            )
+            message = "the layer needed more memory than the limit child_bytes"
+            profile = _failed("limit_memory", message)
         except RemetricsError as error:
             _send(server, {"error": str(error)})
             return 1
         except Exception as error:
-            answer = _failed("internal", f"{type(error).__name__}: {error}"[:500])
-        _send(server, {"job": job["job"], "profile": answer.to_json()})
+            profile = _failed("internal", f"{type(error).__name__}: {error}"[:500])
+        _send(server, {"job": job["job"], "profile": profile.to_json()})
     return 0
 
 
 class _LayerProfiler:
-    """What stays from layer to layer: the types, the limits, the sample."""
+    """Profiles one layer after the other; keeps the limits, the types and the probes.
+
+    :param setup: the first message of the rank.
+    :raises RemetricsError: something that a probe needs is not installed.
+    :raises OSError: the files of the run can't be opened.
+    """
 
     def __init__(self, setup: dict[str, Any]) -> None:
         self.limits = Limits(**setup["limits"])
@@ -85,6 +101,10 @@ class _LayerProfiler:
         self.probes = load_probes(setup["probes"])
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:
+        """Profile one layer; errors of the file system become a failed row.
+
+        :param job: a message of the rank, with the fields of `parent.Job`.
+        """
         tree = UnpackedTree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
             with (
@@ -107,10 +127,8 @@ class _LayerProfiler:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return _failed("no_room", f"on scratch: {error.strerror}")
-            missing = isinstance(error, FileNotFoundError)
-            return _failed(
-                "missing" if missing else "io_error", f"opening the blob failed: {error}", "open"
-            )
+            cause = "missing" if isinstance(error, FileNotFoundError) else "io_error"
+            return _failed(cause, f"opening the blob failed: {error}", "open")
         finally:
             if tree:
                 tree.close()
@@ -121,7 +139,8 @@ def _failed(cause: str, message: str, stage: str = "child") -> LayerProfile:
 
 
 def _receive(server: socket.socket) -> dict[str, Any] | None:
-    data = server.recv(PACKET)
+    """Return the next message, None when the rank has hung up."""
+    data = server.recv(PACKET_BYTES)
     return json.loads(data) if data else None
 
 
@@ -129,18 +148,19 @@ def _send(server: socket.socket, message: dict[str, Any]) -> None:
     server.send(json.dumps(message).encode())
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when its rank goes, however that goes."""
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process when the rank ends in any way."""
     try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     except (OSError, AttributeError):
         return  # not Linux: the closed socket ends it
+    # The rank may have ended before the call
     if os.getppid() != parent:
         os._exit(0)
 
 
 def run() -> NoReturn:
-    """Be the child that `process.py` starts."""
+    """Run the child that `parent.py` starts."""
     try:
         sys.exit(main(sys.argv))
     except (BrokenPipeError, ConnectionError):

@@ -1,5 +1,4 @@
-"""A rank's side of its child process: start it, hand it a layer, watch it, end it, start
-another."""
+"""The rank's side of its child process: start it, give it layers, watch it, end it, replace it."""
 
 from __future__ import annotations
 
@@ -23,15 +22,15 @@ from ..filetype.typer import WATCH_BYTES, read_watch
 from ..limits import Limits
 from ..parts.spill_format import LayerProfile
 from ..records import Digest
-from .child import PACKET
+from .child import PACKET_BYTES
 
 _MAIN = "from hpc_remetrics.profile.child import run; run()"
 
-_LOOK_EVERY = 0.25
-"""Most seconds between two looks at a child's clocks."""
+_CHECK_SECONDS = 0.25
+"""Longest time between two checks of a child's clocks."""
 
-_STALL = 30.0
-"""Seconds without any CPU time after which a child over its wall-clock limit is given up."""
+_STALL_SECONDS = 30.0
+"""Time without any CPU time after which a child over its wall-clock limit is ended."""
 
 _MOST_TIMEOUTS = 16
 """Contents of one layer that may time out before the layer does."""
@@ -41,11 +40,14 @@ _NO_PROBES: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """One layer for a child: `size` bytes from `offset` of the file at `path`, its entries to
-    `spill`.
+    """One layer for a child to profile.
 
-    :ivar tree: a folder to be made, in which the layer is unpacked; it may take `quota` bytes.
-    None: it is not.
+    :ivar digest: SHA-256 that the bytes must have.
+    :ivar expected_size: bytes that the manifest says, -1 if it doesn't.
+    :ivar path: the file with the blob: `size` bytes from `offset` (-1: all).
+    :ivar spill: file to be made, which takes the entries.
+    :ivar tree: directory to be made, in which the layer is unpacked; None: it is not.
+    :ivar quota: bytes that this directory may take.
     """
 
     digest: Digest
@@ -59,11 +61,14 @@ class Job:
 
 
 class Child:
-    """One child process, started at once, and again after it died."""
+    """One child process: started at once, and replaced after its end.
+
+    :param limits: the limits of the run; those on time are kept here, the others by the child.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._look_every = min(_LOOK_EVERY, limits.type_seconds / 4)
+        self._check_seconds = min(_CHECK_SECONDS, limits.type_seconds / 4)
         self._setup: bytes | None = None
         self._table: TypeTable | None = None
         self._watch: mmap.mmap | None = None
@@ -73,46 +78,45 @@ class Child:
         self._start()
 
     def _start(self) -> None:
-        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with its:
+        """Start a process, and give it the setup that the previous one had."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
             self._process = subprocess.Popen(
-                programs.python(_MAIN, its.fileno(), os.getpid()),
-                pass_fds=[its.fileno()],
+                programs.python(_MAIN, theirs.fileno(), os.getpid()),
+                pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=_child_environment(),
             )
-        mine.setblocking(False)
-        self._socket = mine
+        ours.setblocking(False)
+        self._socket = ours
+        # Clear what the previous child worked on when it ended
         if self._watch is not None:
-            self._watch[:] = bytes(WATCH_BYTES)  # what the last child was at when it ended
+            self._watch[:] = bytes(WATCH_BYTES)
         if self._setup is not None:
             self._send(self._setup)
 
     @property
     def pid(self) -> int:
+        """The id of the process."""
         return self._process.pid
 
     @property
     def peak_memory(self) -> int:
-        """The most bytes of memory that the child, or one before it, had at once; 0 where the
-        system does not tell."""
-        ended = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        """Peak memory in bytes of this process and of those before it; 0 where it is unknown."""
+        peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         try:
             lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         except OSError:
-            return ended
-        # One that was killed just now has no memory, and no such line.
-        return max(
-            [ended, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))]
-        )
+            return peak
+        # A process that was killed just now has no memory and no such line
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                peak = max(peak, 1024 * int(line.split()[1]))
+        return peak
 
     def fileno(self) -> int:
-        """Return the file that can be read when `poll` has something to take."""
+        """Return the descriptor that is readable when the child has sent something."""
         return self._socket.fileno()
-
-    @property
-    def busy(self) -> bool:
-        return self._job is not None
 
     def set_up(
         self,
@@ -129,9 +133,8 @@ class Child:
         :param probes: name of a probe -> its setting, as `probe.load_probes` takes them.
         """
         with private_file(watch, "w+b") as file:
-            os.posix_fallocate(
-                file.fileno(), 0, WATCH_BYTES
-            )  # a hole on a full tmpfs would be a SIGBUS later
+            # Allocate the bytes: a hole would be a SIGBUS once the tmpfs is full
+            os.posix_fallocate(file.fileno(), 0, WATCH_BYTES)
             self._watch = mmap.mmap(file.fileno(), 0)
         self._table = TypeTable(table)
         setup = {
@@ -145,18 +148,24 @@ class Child:
         self._send(self._setup)
 
     def begin(self, job: Job) -> None:
-        """Hand over a layer; `poll` tells when it is done."""
-        self.poll()  # a child that died while it had nothing to do costs no layer
+        """Give a layer to the child; `poll` returns its row when it is done."""
+        # Replace a child that ended while it had nothing to do: that costs no layer
+        self.poll()
         self._job = job
         self._timeouts = 0
-        self._hand_over()
+        self._send_job()
 
-    def _hand_over(self) -> None:
+    def _send_job(self) -> None:
+        """Send the current layer, and start its clocks."""
         job = self._job
         assert job is not None
         self._number += 1
-        self._begun = self._looked = self._moved = time.monotonic()
-        self._cpu_begun = self._cpu_seen = self._cpu()
+        now = time.monotonic()
+        self._begun = now
+        self._checked = now
+        self._progressed = now
+        self._cpu_begun = self._cpu_seconds()
+        self._cpu_seen = self._cpu_begun
         self._typing: tuple[tuple[int, bytes] | None, float] = (None, 0.0)
         message = {
             "job": self._number,
@@ -172,19 +181,19 @@ class Child:
         self._send(json.dumps(message).encode())
 
     def poll(self) -> LayerProfile | None:
-        """Return the row of the layer that is done, however that ended, or None while it lasts.
+        """Return the row of the layer when it is done or has failed, None before.
 
         :raises MissingComponentError: the child can't work on this machine at all.
         """
         while True:
             try:
-                data = self._socket.recv(PACKET)
+                data = self._socket.recv(PACKET_BYTES)
             except BlockingIOError:
-                return self._look()
+                return self._check_time()
             except ConnectionError:
                 data = b""
             if not data:
-                return self._died()
+                return self._ended()
             message = json.loads(data)
             if "error" in message:
                 raise MissingComponentError(message["error"])
@@ -192,29 +201,36 @@ class Child:
                 self._job = None
                 return LayerProfile(**message["profile"])
 
-    def _look(self) -> LayerProfile | None:
-        """End the child if it is over a limit."""
+    def _check_time(self) -> LayerProfile | None:
+        """End the child if the layer or a type takes too long; return the row of a failed layer."""
         now = time.monotonic()
-        if self._job is None or now - self._looked < self._look_every:
+        if self._job is None or now - self._checked < self._check_seconds:
             return None
-        self._looked = now
-        cpu = self._cpu()
+        self._checked = now
+
+        # Note CPU time as progress
+        cpu = self._cpu_seconds()
         if cpu != self._cpu_seen:
-            self._cpu_seen, self._moved = cpu, now
+            self._cpu_seen = cpu
+            self._progressed = now
+
         if self._type_timed_out(cpu):
             return self._type_again()
+
+        # Wall-clock time counts only where there is no progress: ranks may share a core
         limit = self.limits.layer_time(self._job.size)
-        stalled = now - self._begun > limit and now - self._moved > min(limit, _STALL)
-        if cpu - self._cpu_begun > limit or stalled:
-            what = (
-                f"{now - self._moved:.0f} s without any progress"
-                if stalled
-                else f"{cpu - self._cpu_begun:.0f} s"
-            )
-            return self._give_up("limit_time", f"ended after {what}, the limit is {limit:.0f} s")
+        idle = now - self._progressed
+        used = cpu - self._cpu_begun
+        if now - self._begun > limit and idle > min(limit, _STALL_SECONDS):
+            message = f"ended after {idle:.0f} s without any progress, the limit is {limit:.0f} s"
+            return self._give_up("limit_time", message)
+        if used > limit:
+            message = f"ended after {used:.0f} s, the limit is {limit:.0f} s"
+            return self._give_up("limit_time", message)
         return None
 
     def _type_timed_out(self, cpu: float) -> bool:
+        """Say whether libmagic has worked on one content for too many CPU seconds."""
         assert self._watch is not None
         typing = read_watch(self._watch[:])
         if typing is None or typing != self._typing[0]:
@@ -223,45 +239,44 @@ class Child:
         return cpu - self._typing[1] > self.limits.type_seconds
 
     def _type_again(self) -> LayerProfile | None:
-        """Note that this content's type timed out, and begin the layer anew with another child."""
+        """Give the content the type "timed out", and have a new child profile the layer again."""
         assert self._table is not None and self._typing[0] is not None
         self._timeouts += 1
         if self._timeouts > _MOST_TIMEOUTS:
-            return self._give_up(
-                "limit_time",
-                f"libmagic timed out on more than {_MOST_TIMEOUTS} of its files",
-                "type",
-            )
+            message = f"libmagic timed out on more than {_MOST_TIMEOUTS} of its files"
+            return self._give_up("limit_time", message, "type")
         self._table.put(self._typing[0][1], TIMED_OUT)
         self.kill()
         self._start()
-        self._hand_over()
+        self._send_job()
         return None
 
     def _give_up(self, cause: str, message: str, stage: str = "child") -> LayerProfile:
+        """End the child, and return the row of the failed layer."""
         self.kill()
         return self._lost(stage, cause, message)
 
-    def _died(self) -> LayerProfile | None:
+    def _ended(self) -> LayerProfile | None:
+        """Replace a child that has ended; return the row of the layer that it had, if any."""
         code = self._process.wait()
         self._socket.close()
         if self._job is None:
             self._start()
             return None
         if code == -signal.SIGKILL:
-            return self._lost(
-                "child", "killed", "the child process was killed (by hand, or for want of memory)"
-            )
+            message = "the child process was killed (by hand, or for want of memory)"
+            return self._lost("child", "killed", message)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return self._lost("child", "crashed", f"the child process ended with {how}")
 
     def _lost(self, stage: str, cause: str, message: str) -> LayerProfile:
+        """Start another child, and return the row of the failed layer."""
         self._job = None
         self._start()
         return LayerProfile(stage=stage, cause=cause, message=message)
 
     def abandon(self) -> None:
-        """Drop the layer in hand, and what was set up, since its files are about to go."""
+        """Drop the current layer and the setup, since the files of the run are about to go."""
         self._setup = None
         if self._job is not None:
             self._give_up("killed", "abandoned")
@@ -273,6 +288,7 @@ class Child:
         self._socket.close()
 
     def close(self) -> None:
+        """End the process and close the table of types."""
         self.kill()
         if self._table is not None:
             self._table.close()
@@ -281,10 +297,10 @@ class Child:
         try:
             self._socket.send(data)
         except (BrokenPipeError, ConnectionError):
-            pass  # its death is seen by the next poll
+            pass  # the next `poll` sees that the child has ended
 
-    def _cpu(self) -> float:
-        """Return the CPU seconds that the child has used, 0 where the system does not tell."""
+    def _cpu_seconds(self) -> float:
+        """Return the CPU seconds that the child has used, 0 where that is unknown."""
         try:
             with open(f"/proc/{self._process.pid}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
@@ -294,8 +310,7 @@ class Child:
 
 
 def _child_environment() -> dict[str, str]:
-    """Return the environment without secrets, and without what would make the child look like a
-    rank."""
+    """Return the environment without secrets, and without variables that make a process a rank."""
     prefixes = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_", "MPIR_")
     return {
         name: value

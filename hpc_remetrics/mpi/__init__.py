@@ -1,1 +1,1 @@
-"""Ranks and what they do together: messages, collectives, task pools, shuffles."""
+"""What connects the ranks of a job: communicator, collective calls, task pool, shuffle, signals."""

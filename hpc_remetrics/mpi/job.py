@@ -1,5 +1,4 @@
-"""The frame of every command that ranks do together: connect, work, end with one code and one
-message."""
+"""Run a command under MPI: connect the ranks, do the work, end with one exit code and one message."""
 
 from __future__ import annotations
 
@@ -23,77 +22,80 @@ _start_seconds = START_SECONDS
 
 
 def wait_for_ranks(seconds: float) -> None:
-    """Set how many seconds the ranks may take to find each other, before the job begins."""
+    """Set how many seconds MPI may take to start, before the job begins."""
     global _start_seconds
     _start_seconds = seconds
 
 
 def remark(lines: Iterable[str]) -> None:
-    """Have rank 0 say these lines when the ranks are connected.
+    """Have rank 0 print these lines to standard error when the ranks are connected.
 
-    Before that other ranks may still be on their way to hearing signals, and what a user sees
-    invites to send one.
+    Not earlier, since a user who sees output may send a signal, and other ranks may not handle
+    signals yet.
     """
     _remarks.extend(lines)
 
 
-def _say_remarks() -> None:
+def _print_remarks() -> None:
     while _remarks:
         print(_remarks.pop(0), file=sys.stderr, flush=True)
 
 
 def run_job(work: Callable[[Comm], int], stop: StopRequest | None = None) -> int:
-    """Connect the ranks, have all of them do `work`, and return the exit code of this process.
+    """Connect the ranks, call `work` on all of them, and return the exit code of this process.
 
-    An error that all ranks raise alike is raised from here on rank 0 alone, when the others have
-    cleared up; one that a rank meets alone ends the job at once.
+    An error that all ranks raise alike is raised here on rank 0 alone, when the others have cleared
+    up; one that a single rank meets ends the job at once.
 
-    :param stop: what hears signals, installed; None: they end the job with code 4 wherever it is,
-        files removed.
+    :param work: takes the communicator, and returns the exit code of the job.
+    :param stop: an installed handler of signals; None: a signal ends the job with code 4 at once,
+        wherever it is, and temporary files are removed.
     """
     connected: list[Comm] = []
-    heard = _leaving(connected) if stop is None else stop
+    if stop is None:
+        stop = _end_job_on_signal(connected)
     comm: Comm | None = None
     try:
         comm = connect(_start_seconds)
         connected.append(comm)
         set_rank(comm.rank, comm.host)
         if comm.rank == comm.root:
-            _say_remarks()
+            _print_remarks()
         with AbortOnError(comm):
             code = work(comm)
-            heard.ignore()
+            stop.ignore()
     except RemetricsError as error:
+        # Of an error that all ranks raise, only rank 0 has a code to return and a message to print.
         if comm is not None and error.shared and (code := comm.finalize(error.exit_code)) == 0:
             return code
         raise
     return comm.finalize(code)
 
 
-def _leaving(connected: list[Comm]) -> StopRequest:
-    """Return what ends a job on a signal wherever it is, with its temporary files removed.
+def _end_job_on_signal(connected: list[Comm]) -> StopRequest:
+    """Install a handler that ends the job on a signal, wherever it is, and removes its files.
 
-    No exception is raised for that: in a callback of the HDF5 library it would become another one,
-    and a rank that left an exchange halfway would be waited for by the others for ever.
+    It raises no exception: in a callback of the HDF5 library that would become another one, and a
+    rank that left an exchange halfway would be waited for by the others for ever.
 
-    :param connected: the communicator, once there is one.
+    :param connected: holds the communicator, once there is one.
     """
     stop = StopRequest()
 
-    def leave() -> NoReturn:
+    def end() -> NoReturn:
         clear_up()
         remove_temporaries()
         comm = connected[0] if connected else None
         is_root = comm.rank == comm.root if comm else launched_rank() in (None, 0)
+        # Rank 0 waits until the others have cleared up, then prints its line and ends the job.
         if comm and comm.size > 1:
-            # What rank 0 says, and its end of the job, come first.
             time.sleep(LEAVE_SECONDS if is_root else ALONE_SECONDS)
         if is_root:
-            os.write(2, f"stopped on {stop.reason}; start again\n".encode())
+            os.write(2, f"stopped on {stop.reason}; run the command again to go on\n".encode())
         if comm:
             comm.abort(STOPPED)
         os._exit(STOPPED)
 
-    stop.at_once = leave
+    stop.at_once = end
     stop.install()
     return stop

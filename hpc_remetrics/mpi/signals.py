@@ -12,51 +12,48 @@ from typing import NoReturn
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
-
 STOPPED = 4
 """The exit code of a job that was stopped."""
-
 
 LEAVE_SECONDS = 0.5
 """Seconds that rank 0 gives the others to clear their scratch before it ends the job."""
 
 ALONE_SECONDS = 5.0
-"""Seconds after which another rank ends it, because rank 0 has not."""
+"""Seconds after which another rank ends the job, because rank 0 has not."""
 
-_to_clear: list[Callable[[], object]] = []
+_cleanups: list[Callable[[], object]] = []
 
 
 @contextlib.contextmanager
 def cleared_on_leaving(clear: Callable[[], object]) -> Iterator[None]:
-    """Have `clear` called if a signal ends this process within the block, whose own ends are then
-    not reached."""
-    _to_clear.append(clear)
+    """Have `clear` called if a signal ends this process within the block.
+
+    Such an end runs no `finally` and leaves no context.
+    """
+    _cleanups.append(clear)
     try:
         yield
     finally:
-        _to_clear.remove(clear)
+        _cleanups.remove(clear)
 
 
 def clear_up() -> None:
-    """Call what was given to `cleared_on_leaving`, the last first; what fails is left to the sweep
-    of the next run."""
-    for clear in reversed(_to_clear):
+    """Call what was given to `cleared_on_leaving`, the last first; the next run sweeps the rest."""
+    for clear in reversed(_cleanups):
         with contextlib.suppress(Exception):
             clear()
 
 
 def end_on_signal(speaks: bool) -> None:
-    """End this process with code 4 on a signal, until a `StopRequest` takes over: nothing has begun
-    yet.
+    """End this process with code 4 on a signal, until a `StopRequest` takes over.
 
-    :param speaks: whether this process says so, as one of a job does.
+    :param speaks: whether this process prints a line about that, as one process of a job does.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         if speaks:
-            sys.stderr.write(
-                f"stopped on {signal.Signals(number).name} before the work began; start again\n"
-            )
+            name = signal.Signals(number).name
+            sys.stderr.write(f"stopped on {name} before the work began; run the command again\n")
             sys.stderr.flush()
         os._exit(STOPPED)
 
@@ -67,9 +64,11 @@ def end_on_signal(speaks: bool) -> None:
 class StopRequest:
     """Remembers that a signal asked this process to stop; a second Ctrl-C ends it at once.
 
-    :ivar at_once: where nothing looks at this request (manifests are read, the dataset is
-    gathered): called from the signal's handler, and does not return. None: whoever works looks here
-    soon.
+    It is true once a signal came.
+
+    :ivar reason: name of the signal that came last, "" if none came.
+    :ivar at_once: called from the signal's handler and does not return, for work that does not look
+        at this request (resolving manifests, gathering). None: the work looks at it soon.
     """
 
     def __init__(self) -> None:
@@ -77,11 +76,12 @@ class StopRequest:
         self.at_once: Callable[[], NoReturn] | None = None
 
     def install(self) -> None:
+        """Handle the signals from now on; only the main thread may call this."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
 
     def ignore(self) -> None:
-        """Be deaf from now on: all is done but the exit, whose code a late signal would spoil."""
+        """Ignore signals from now on, when only the exit is left: one would change its code."""
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 

@@ -25,7 +25,8 @@ from typing import Any
 from . import programs
 from .errors import MissingComponentError, UsageError
 from .log import escape
-from .node.scratch import base_in, default_tiers, room
+from .node.scratch import base_in
+from .node.tiers import default_tiers, room
 from .settings import find, settings
 
 OK, WARN, FAIL = "ok", "warn", "fail"

@@ -1,1 +1,1 @@
-"""What the ranks of one node share: scratch, its quota, signals."""
+"""Node-local scratch storage of a job, and how the ranks of a node share it."""

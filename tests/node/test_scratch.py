@@ -92,5 +92,5 @@ def test_files_go_to_the_last_tier_and_the_table_to_the_first(tmp_path):
 
 def test_no_tier_that_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="no scratch folder can be written"):
+    with pytest.raises(OutputError, match="no scratch directory can be written"):
         Scratch("a", 0, [tmp_path / "file"])

@@ -1,1 +1,1 @@
-"""Files that this program writes: names that are safe to open, whole files, journals, locks."""
+"""Files that this program writes or may not trust: safe names, whole files, journals, locks."""

@@ -1,5 +1,4 @@
-"""Turn errors of the disk into one line that says what could not be written, why, and what to
-do."""
+"""Turn errors of the disk into one line: what could not be written, why, and what to do."""
 
 from __future__ import annotations
 
@@ -10,10 +9,22 @@ from pathlib import Path
 
 from ..errors import OutputError
 
+_HINTS = {
+    errno.ENOSPC: "make room or choose another place (-o, --scratch)",
+    errno.EDQUOT: "the quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "check the permissions",
+    errno.EPERM: "check the permissions",
+}
+
 
 @contextlib.contextmanager
 def disk_errors(path: Path, what: str) -> Iterator[None]:
-    """Turn an error of the disk into one line."""
+    """Raise an `OutputError` in place of an `OSError` of the body.
+
+    :param path: what the body writes.
+    :param what: what that is, for the message: `scratch`, `the dataset` …
+    """
     try:
         yield
     except OSError as error:
@@ -21,13 +32,7 @@ def disk_errors(path: Path, what: str) -> Iterator[None]:
 
 
 def output_error(error: OSError, path: Path, what: str) -> OutputError:
-    """Return the one-line error for something that can't be written."""
-    hints = {
-        errno.ENOSPC: "make room or choose another place (-o, --scratch)",
-        errno.EDQUOT: "the quota is used up",
-        errno.EROFS: "the file system is read-only",
-        errno.EACCES: "check the permissions",
-        errno.EPERM: "check the permissions",
-    }
+    """Return the one-line error for something that can't be written; parameters: `disk_errors`."""
     reason = error.strerror or str(error)
-    return OutputError(f"{what} {path} can't be written: {reason}", hints.get(error.errno or 0, ""))
+    hint = _HINTS.get(error.errno or 0, "")
+    return OutputError(f"{what} {path} can't be written: {reason}", hint)

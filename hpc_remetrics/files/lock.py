@@ -1,15 +1,20 @@
-"""One job an output: a lock that a killed job leaves open for the next one at once.
+"""Lock an output for one job; after a kill, the next job can have it at once.
 
-A POSIX lock does that on one machine and on file systems that carry locks between nodes; where they
+A POSIX lock does that on one machine and on file systems that carry locks between nodes. Where they
 don't, a heartbeat in the same file tells a living job on another node. HDF5's own lock is not used.
 
 Who may read a file may lock it against writers. So the lock file is readable only for those who may
 write it.
 
 The file has a slot for the job that holds the whole output, and one for each share of it (an array
-job fills one output by many jobs, each with a share of the layers). Who holds the output locks all
-bytes, who holds a share those of its slot: shares bear one another, and nobody bears a job that
-holds the whole.
+job fills one output by many jobs, each with a share of the layers):
+
+    bytes    0 … 127              128 … 255            256 … 383
+    slot     0: whole output      1: share 1           2: share 2
+             empty                "node7 4711 12\\n"    "node8 389 40\\n"     host, process, heartbeats
+
+Who holds the output locks all bytes, who holds a share those of its slot: so shares can be held
+side by side, and the whole output only alone.
 """
 
 from __future__ import annotations
@@ -33,40 +38,41 @@ HEARTBEAT = 1.0
 """Seconds between two heartbeats of the holder."""
 
 _PATIENCE = 2.0
-"""Seconds that a job waits for the lock, which one that was killed holds until its last rank is
-gone."""
+"""Seconds to wait for the lock, which a killed job holds until its last rank is gone."""
 
 _WATCH = 3.5
-"""Seconds that a heartbeat is watched before it counts as dead, where the lock doesn't tell."""
+"""Seconds without a heartbeat after which a holder counts as dead, where the lock can't tell."""
 
 _MODE = 0o622
-"""Permissions of a new lock file before the umask: no bit to read without one to write, even for a
-moment."""
+"""Permissions of a new lock file before the umask: never one to read without one to write."""
 
 _SLOT = 128
-"""Bytes of a slot: host, process and count of the holder's heartbeats, padded with spaces; empty:
-all NUL."""
+"""Bytes of a slot: host, process and number of heartbeats, padded with spaces; empty: all NUL."""
 
 _MOST_BYTES = 1_000_001 * _SLOT
 """Bytes of a lock file in which every share has a slot."""
 
-_SLOT_TEXT = re.compile(r"\S+ \d+ \d+")
+_HOLDER = re.compile(r"\S+ \d+ \d+")
+"""What a slot says that is not empty."""
 
 
 class OutputLock:
     """Holds `DATASET.lock` beside an output; `heartbeat` must be called often.
 
-    :param share: number of the share, from 1, that is to be held; 0: the whole output.
+    As a context it is released at the end, and undone on an exception.
+
+    :param share: number of the share to be held, from 1; 0: the whole output.
+    :ivar path: of the lock file.
     :raises OutputLockedError: another job holds it.
-    :raises OutputError: the file can't be made or opened, or is no lock file; it names the file.
+    :raises OutputError: the file can't be made or opened, or is not a lock file; it names the file.
     """
 
     def __init__(self, output: Path, share: int = 0) -> None:
         self.path = lock_path(output)
         self._share = share
-        self._beaten = 0.0
-        self._count = 0
-        self._is_sure = True
+        self._last_heartbeat = 0.0
+        self._heartbeats = 0
+        self._has_locks = True
         self._me = f"{socket.gethostname()} {os.getpid()}"
         self._made: list[Path] = []
         try:
@@ -74,23 +80,20 @@ class OutputLock:
             self._open()
         except OSError as error:
             self._remove_directories()
-            raise OutputError(
-                f"can't write to {self.path}: {error.strerror}{_whose(self.path)}",
-                "choose another output with -o",
-            ) from None
+            message = f"can't write to {self.path}: {error.strerror}{_about_owner(self.path)}"
+            raise OutputError(message, "choose another output with -o") from None
         except BaseException:
             self._remove_directories()
             raise
 
     def _open(self) -> None:
-        """Open and lock the file that has the name; one that its holder removed meanwhile is opened
-        anew."""
+        """Open and lock the file, again and again while another holder removes it meanwhile."""
         while True:
             self._is_new = not os.path.lexists(self.path)
             self._file = open_in_place(self.path, mode=_MODE)
             try:
-                self._hide()
-                self._check_form()
+                self._restrict_readers()
+                self._check_slots()
                 self._acquire()
                 if self._has_name():
                     return
@@ -99,107 +102,115 @@ class OutputLock:
                 raise
             os.close(self._file)
 
-    def _hide(self) -> None:
+    def _restrict_readers(self) -> None:
         """Let those read the file who may write it, and nobody else."""
         mode = stat.S_IMODE(os.fstat(self._file).st_mode)
-        wanted = mode & 0o222 | (mode & 0o222) << 1
+        writers = mode & 0o222
+        wanted = writers | writers << 1
         if mode & 0o666 != wanted:
-            # A file of somebody else's stays as it is.
+            # Another user's file stays as it is.
             with contextlib.suppress(OSError):
                 os.fchmod(self._file, wanted)
 
-    def _check_form(self) -> None:
-        """Refuse a file that is none of this program's locks, and leave it as it is."""
-        texts = _read_slots(self._file).values()
-        if not all(map(_SLOT_TEXT.fullmatch, texts)):
+    def _check_slots(self) -> None:
+        """Refuse a file that is not a lock file of this program, and leave it as it is."""
+        if not all(map(_HOLDER.fullmatch, _read_slots(self._file).values())):
             raise OutputError(
-                f"{self.path} exists and is no lock file of this program",
+                f"{self.path} exists and is not a lock file of this program",
                 "move it, or choose another output with -o",
             )
 
     def _has_name(self) -> bool:
-        """Say whether the file that is locked is still the one that others would open."""
+        """Return whether the file that is locked is still the one that others would open."""
         mine = os.fstat(self._file)
         try:
             with hold_path(self.path) as at:
-                there = at.status()
+                named = at.status()
         except OSError:
             return False
-        return there is not None and (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return named is not None and os.path.samestat(named, mine)
 
     def _acquire(self) -> None:
-        until = time.monotonic() + _PATIENCE
+        """Wait for the lock, make sure that no holder lives on another node, and write the slot.
+
+        :raises OutputLockedError: another job holds it.
+        """
+        deadline = time.monotonic() + _PATIENCE
         while not self._lock():
-            if time.monotonic() > until:
-                self._refuse(self._in_the_way())
+            if time.monotonic() > deadline:
+                self._refuse(self._other_holders())
             time.sleep(0.05)
-        held = self._in_the_way()
-        if held and not (
-            self._is_sure and all(_words(text)[0] == socket.gethostname() for text in held.values())
-        ):
-            self._watch(held)
+
+        # The lock tells that holders on this machine are dead, but not those of other nodes.
+        others = self._other_holders()
+        here = socket.gethostname()
+        are_local = all(_host_and_process(holder)[0] == here for holder in others.values())
+        if others and not (self._has_locks and are_local):
+            self._watch(others)
+
+        # Clear what dead jobs left in the slots of shares.
         if not self._share:
-            with contextlib.suppress(OSError):  # what dead jobs left in the slots of shares
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._file, 0)
         self.heartbeat()
 
     def _lock(self) -> bool:
-        """Take the lock if it is free, or if this file system knows no locks."""
-        length, start = (_SLOT, self._share * _SLOT) if self._share else (0, 0)
+        """Take the lock if it is free; return True as well if the file system has no locks."""
+        start = self._share * _SLOT
+        length = _SLOT if self._share else 0
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
         except OSError as error:
-            self._is_sure = False
+            self._has_locks = False
             return error.errno not in (errno.EACCES, errno.EAGAIN)
-        self._is_sure = True
+        self._has_locks = True
         return True
 
-    def _in_the_way(self) -> dict[int, str]:
-        """Return what stands in the slots of those that would be in the way if they lived, by
-        slot."""
+    def _other_holders(self) -> dict[int, str]:
+        """Return the slots of those that exclude this job if they live, by number."""
         slots = _read_slots(self._file)
-        return {
-            slot: text
-            for slot, text in slots.items()
-            if not self._share or slot in (0, self._share)
-        }
+        if not self._share:
+            return slots
+        return {number: holder for number, holder in slots.items() if number in (0, self._share)}
 
-    def _watch(self, held: dict[int, str]) -> None:
-        """Refuse if a holder still beats, for where locks don't reach between nodes, or aren't
-        known at all."""
-        until = time.monotonic() + _WATCH
-        while time.monotonic() < until:
+    def _watch(self, others: dict[int, str]) -> None:
+        """Refuse if the heartbeat of a holder goes on, where locks don't reach other nodes."""
+        deadline = time.monotonic() + _WATCH
+        while time.monotonic() < deadline:
             time.sleep(0.1)
-            moved = {
-                slot: text for slot, text in self._in_the_way().items() if text != held.get(slot)
-            }
-            if moved:
-                self._refuse(moved)
+            now = self._other_holders().items()
+            alive = {number: holder for number, holder in now if holder != others.get(number)}
+            if alive:
+                self._refuse(alive)
 
-    def _refuse(self, holders: dict[int, str]) -> None:
-        host, process = _words(next(iter(holders.values()), ""))
-        if not holders and (reader := _reader(self._file)):
+    def _refuse(self, others: dict[int, str]) -> None:
+        host, process = _host_and_process(next(iter(others.values()), ""))
+        if not others and (reader := _reader(self._file)):
             raise OutputLockedError(
-                f"process {reader} holds a lock for reading on {self.path}, which no job of this program does",
+                f"process {reader} holds a lock for reading on {self.path}, which no job of this "
+                "program does",
                 "end that process, or choose another output with -o",
             )
+        output = self.path.with_suffix("")
         raise OutputLockedError(
-            f"another job holds {self.path.with_suffix('')} (process {process or '?'} on {host or '?'})",
+            f"another job holds {output} (process {process or '?'} on {host or '?'})",
             "wait for it, or choose another output with -o",
         )
 
     def heartbeat(self) -> None:
         """Renew the heartbeat if it is time."""
         now = time.monotonic()
-        if now - self._beaten < HEARTBEAT:
+        if now - self._last_heartbeat < HEARTBEAT:
             return
-        self._beaten, self._count = now, self._count + 1
-        with contextlib.suppress(OSError):  # a full disk must not end the run here
-            text = f"{self._me} {self._count}\n".ljust(_SLOT).encode()
-            os.pwrite(self._file, text, self._share * _SLOT)
+        self._last_heartbeat = now
+        self._heartbeats += 1
+        # A full disk must not end the run here.
+        with contextlib.suppress(OSError):
+            slot = f"{self._me} {self._heartbeats}\n".ljust(_SLOT).encode()
+            os.pwrite(self._file, slot, self._share * _SLOT)
 
     def release(self) -> None:
-        """Give the output free; the file stays for the next job."""
+        """Release the output; the file stays for the next job."""
         with contextlib.suppress(OSError):
             if self._share:
                 os.pwrite(self._file, bytes(_SLOT), self._share * _SLOT)
@@ -217,24 +228,19 @@ class OutputLock:
             self.undo()
 
     def undo(self) -> None:
-        """Release the lock of a run that came to nothing, and remove what was made for it: file and
-        directories.
+        """Release the lock after a failed run, and remove the file and directories made for it.
 
-        The file is removed while it is locked, and whoever locks one looks whether it still has its
-        name.
+        The file is removed while it is locked, and whoever locks one checks that it still has its
+        name. A file stays that was there before, or that jobs on shares use.
         """
-        if (
-            self._is_new
-            and self._is_sure
-            and not self._share
-            and set(_read_slots(self._file)) <= {0}
-        ):
-            with contextlib.suppress(OSError):
-                remove(self.path)
+        is_mine = self._is_new and self._has_locks and not self._share
+        if not is_mine or not set(_read_slots(self._file)) <= {0}:
             self.release()
-            self._remove_directories()
-        else:
-            self.release()
+            return
+        with contextlib.suppress(OSError):
+            remove(self.path)
+        self.release()
+        self._remove_directories()
 
     def _remove_directories(self) -> None:
         for directory in reversed(self._made):
@@ -242,18 +248,21 @@ class OutputLock:
 
 
 def lock_path(output: Path) -> Path:
-    """Return the file by which a dataset is locked."""
+    """Return the lock file of an output.
+
+    >>> lock_path(Path("data/out.h5")).as_posix()
+    'data/out.h5.lock'
+    """
     return output.with_name(output.name + ".lock")
 
 
 def holders(output: Path) -> list[tuple[int, str, str]]:
-    """Return (share, host, process) of those that hold an output now, as far as can be told from
-    here.
+    """Return (share, host, process) of the jobs that hold an output now, as far as can be told.
 
-    A holder on this machine counts while its lock is there, one on another node while its slot is
-    not empty.
+    A holder on this machine counts while it has its lock, one on another node while its slot is not
+    empty.
 
-    :raises PermissionError: the file is there, and is not for this user to read.
+    :raises PermissionError: the lock file exists, and this user may not read it.
     """
     try:
         file = os.open(lock_path(output), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -262,51 +271,58 @@ def holders(output: Path) -> list[tuple[int, str, str]]:
     except OSError:
         return []
     try:
-        found = {slot: _words(text) for slot, text in _read_slots(file).items()}
         here = socket.gethostname()
-        return [
-            (slot, *words)
-            for slot, words in found.items()
-            if words[0] != here or _is_locked(file, slot)
-        ]
+        result = []
+        for number, holder in _read_slots(file).items():
+            host, process = _host_and_process(holder)
+            if host != here or _is_locked(file, number):
+                result.append((number, host, process))
+        return result
     finally:
         os.close(file)
 
 
 def _read_slots(file: int) -> dict[int, str]:
-    """Return the texts of the slots that aren't empty, by number."""
-    found = os.fstat(file)
-    if not stat.S_ISREG(found.st_mode):
+    """Return what the slots say that are not empty, by number."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
         return {}
-    data = os.pread(file, min(found.st_size, _MOST_BYTES), 0)
-    texts = (
-        data[at : at + _SLOT].strip(b"\0 \n").decode(errors="replace")
-        for at in range(0, len(data), _SLOT)
-    )
-    return {slot: text for slot, text in enumerate(texts) if text}
+    data = os.pread(file, min(status.st_size, _MOST_BYTES), 0)
+    slots = {}
+    for number, start in enumerate(range(0, len(data), _SLOT)):
+        holder = data[start : start + _SLOT].strip(b"\0 \n").decode(errors="replace")
+        if holder:
+            slots[number] = holder
+    return slots
 
 
-def _words(text: str) -> tuple[str, str]:
-    """Return host and process of a slot's text."""
-    host, _, rest = text.partition(" ")
+def _host_and_process(holder: str) -> tuple[str, str]:
+    """Return host and process of what a slot says.
+
+    >>> _host_and_process("node7 4711 12"), _host_and_process("")
+    (('node7', '4711'), ('', ''))
+    """
+    host, _, rest = holder.partition(" ")
     return host, rest.partition(" ")[0]
 
 
-def _is_locked(file: int, slot: int) -> bool:
-    """Say whether another process holds a lock on a slot, without taking one."""
-    answer = _lock_in_the_way(file, slot * _SLOT, _SLOT)
-    return answer is None or answer[0] != fcntl.F_UNLCK
+def _is_locked(file: int, number: int) -> bool:
+    """Return whether another process holds a lock on a slot, without taking one."""
+    lock = _conflicting_lock(file, number * _SLOT, _SLOT)
+    return lock is None or lock[0] != fcntl.F_UNLCK
 
 
 def _reader(file: int) -> int:
     """Return the process that holds a lock for reading anywhere in the file, 0 if there is none."""
-    answer = _lock_in_the_way(file, 0, 0)
-    return answer[4] if answer is not None and answer[0] == fcntl.F_RDLCK else 0
+    lock = _conflicting_lock(file, 0, 0)
+    return lock[4] if lock is not None and lock[0] == fcntl.F_RDLCK else 0
 
 
-def _lock_in_the_way(file: int, start: int, length: int) -> tuple[int, ...] | None:
-    """Return type, whence, start, length and process of a lock that bars writers; None if the
-    system can't tell."""
+def _conflicting_lock(file: int, start: int, length: int) -> tuple[int, ...] | None:
+    """Return a lock that excludes writers: (type, whence, start, length, process).
+
+    The type is `F_UNLCK` if there is no such lock. None: the system can't tell.
+    """
     # struct flock of Linux on 64 bits.
     wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     try:
@@ -315,11 +331,11 @@ def _lock_in_the_way(file: int, start: int, length: int) -> tuple[int, ...] | No
         return None
 
 
-def _whose(path: Path) -> str:
-    """Return whose the file is that can't be opened, to be said in brackets; "" if there is
-    none."""
+def _about_owner(path: Path) -> str:
+    """Return whose the file is that can't be opened, in brackets; "" if there is none."""
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return ""
-    return f" (it belongs to {owner_name(found.st_uid)}, mode {stat.S_IMODE(found.st_mode):04o})"
+    mode = stat.S_IMODE(status.st_mode)
+    return f" (it belongs to {owner_name(status.st_uid)}, mode {mode:04o})"

@@ -1,5 +1,4 @@
-"""Decide whether an output may have its name: what is replaced without asking, and what only with
---force."""
+"""Decide whether an output may be written: what is replaced without asking, what with --force."""
 
 from __future__ import annotations
 
@@ -12,24 +11,16 @@ from ..errors import OutputError, UsageError
 from .path_walk import hold_path, owner_name
 
 FORCE = "name another file, or replace it with --force"
+_CHOOSE = "choose another output with -o"
 
 
-def check_output(path: Path) -> None:
-    """Refuse a name that something else than a regular file has.
+def real_name(path: Path) -> Path:
+    """Return the path of the file that an output replaces: the target of a link, even a missing one.
 
     :raises OutputError: it is a directory, a device, a pipe or a socket, or a link that is not
         followed.
     """
-    real_name(path)
-
-
-def real_name(path: Path) -> Path:
-    """Return the name of the file that is to be replaced: where a link leads, even if nothing is
-    there yet.
-
-    :raises OutputError: as `check_output`.
-    """
-    # The kernel's answer first: /dev/stdout leads to a pipe by a link that can't be read as a path.
+    # Ask the kernel first: /dev/stdout leads to a pipe by a link that can't be read as a path.
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -53,80 +44,68 @@ def check_replaceable(
     force: bool = False,
     inputs: Iterable[Path] = (),
 ) -> None:
-    """Refuse an output whose place is taken by what this program did not make, or by what the
-    command reads.
+    """Refuse an output in whose place is an input, or a file that this program did not make.
 
-    A file without a byte in it is replaced as if it were not there.
+    An empty file is replaced as if it did not exist.
 
     :param what: the kind of output, for the message: `page`, `list` …
-    :param is_own: says whether this program made the file that is there, as an output of the same
-        kind.
-    :param force: replace what is not the program's own, and what is read-only.
+    :param is_own: returns whether this program made the file at a path, as an output of this kind.
+    :param force: replace other files too, and read-only ones.
     :param inputs: files and directories that the command reads; never replaced.
     :raises UsageError: it may not be replaced.
-    :raises OutputError: it can't be replaced, or `check_output` refuses it.
+    :raises OutputError: it can't be replaced, or is not a regular file.
     """
     path = real_name(path)
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except FileNotFoundError:
         check_parent(path)
         return
     except OSError as error:
-        raise OutputError(
-            f"can't write {path}: {error.strerror}", "choose another output with -o"
-        ) from None
+        raise OutputError(f"can't write {path}: {error.strerror}", _CHOOSE) from None
     check_not_input(path, inputs)
     if not force:
         check_writable(path)
-        if found.st_size and not is_own(path):
+        if status.st_size and not is_own(path):
             raise UsageError(f"{path} exists and is no {what} of this program", FORCE)
     check_parent(path)
 
 
 def check_writable(path: Path, hint: str = FORCE) -> None:
-    """Refuse a file that nobody, or not this user, may write: renaming another over it would not
-    ask.
+    """Refuse a file that nobody, or not this user, may write; a rename over it would not ask.
 
     :raises OutputError: it is read-only.
     """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError as error:
-        raise OutputError(
-            f"{path} can't be replaced: {error.strerror}", "remove it, or name another file"
-        ) from None
-    mode = stat.S_IMODE(found.st_mode)
-    # The superuser may write everything; a file without any such bit is still meant to stay.
+        message = f"{path} can't be replaced: {error.strerror}"
+        raise OutputError(message, "remove it, or name another file") from None
+    mode = stat.S_IMODE(status.st_mode)
+    # Root may write everything; a file that nobody may write is still meant to stay.
     if not mode & 0o222:
         raise OutputError(f"{path} is read-only (mode {mode:04o})", hint)
     if not os.access(path, os.W_OK, effective_ids=True):
-        raise OutputError(
-            f"{path} belongs to {owner_name(found.st_uid)} and is not writable for you (mode {mode:04o})",
-            hint,
-        )
+        owner = owner_name(status.st_uid)
+        message = f"{path} belongs to {owner} and is not writable for you (mode {mode:04o})"
+        raise OutputError(message, hint)
 
 
 def check_parent(path: Path) -> None:
-    """Refuse an output that can't be made: its directory, or the nearest one that exists, isn't
-    writable.
+    """Refuse an output whose directory, or the nearest one that exists, can't be written.
 
     :raises OutputError: it names the directory.
     """
     directory = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not directory.is_dir():
-        raise OutputError(
-            f"can't write {path}: {directory} is no directory", "choose another output with -o"
-        )
+        raise OutputError(f"can't write {path}: {directory} is not a directory", _CHOOSE)
     if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
-        raise OutputError(
-            f"can't write {path}: no permission to make files in {directory}",
-            "choose another output with -o",
-        )
+        message = f"can't write {path}: no permission to make files in {directory}"
+        raise OutputError(message, _CHOOSE)
 
 
 def check_output_directory(path: Path) -> None:
-    """Refuse a directory to be filled that something else is, or that can't be made or written.
+    """Refuse an output directory that is a file, or that can't be made or written.
 
     :raises OutputError: it says which.
     """
@@ -136,7 +115,7 @@ def check_output_directory(path: Path) -> None:
 
 
 def check_apart(directory: Path, inputs: Iterable[Path]) -> None:
-    """Refuse a directory to be filled that the command reads.
+    """Refuse an output directory that the command reads.
 
     :raises UsageError: it is one of `inputs`.
     """
@@ -146,7 +125,7 @@ def check_apart(directory: Path, inputs: Iterable[Path]) -> None:
 
 
 def check_not_input(path: Path, inputs: Iterable[Path]) -> None:
-    """Refuse a file to be written that the command reads.
+    """Refuse an output file that the command reads.
 
     :raises UsageError: it is one of `inputs`, or lies in one.
     """

@@ -1,11 +1,13 @@
-"""Walk a path component by component, and follow only those symbolic links that a stranger can't
-have planted.
+"""Walk a path and follow only symbolic links that no stranger can have planted.
 
 In a sticky directory, such as /tmp, a link is followed if it belongs to the user or to the owner of
 the directory. That is the kernel's rule (`fs.protected_symlinks`), which some machines have
-switched off, and which says nothing of directories that a group shares. Elsewhere links of the
+switched off, and which does not hold in directories that a group shares. Elsewhere links of the
 user, of root and of the directory's owner are followed. The walk holds each directory open, so that
-nobody can swap one between the check and its use.
+nobody can swap one between the check and its use:
+
+    /data/run/out.h5  →  hold /   →  hold /data  →  /data/run is a link of the user to ../big/7
+                      →  hold /big  →  hold /big/7  →  (descriptor of /big/7, "out.h5")
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 class HeldPath:
     """A name in a directory that is held open; there may or may not be a file of that name.
 
-    :ivar directory: descriptor of the directory (`O_PATH`), valid while `place` is entered.
+    :ivar directory: descriptor of the directory (`O_PATH`), valid in the body of `hold_path`.
     :ivar name: last component, never a link that was to be followed.
     :ivar path: absolute path without links, for messages and for other ranks.
     """
@@ -42,17 +44,13 @@ class HeldPath:
     path: Path
 
     def status(self) -> os.stat_result | None:
-        """Return what `lstat` says of the name, None if there is no such file."""
-        try:
-            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
+        """Return the status of the name itself (`lstat`), None if there is no such file."""
+        return _status(self.directory, self.name)
 
 
 @contextmanager
 def hold_path(path: Path) -> Iterator[HeldPath]:
-    """Walk to the directory of a path and hold it; a link as the last component is followed too, by
-    the same rule.
+    """Walk to the directory of a path and hold it open; the last component is followed as well.
 
     :raises OutputError: a link on the way may be a stranger's.
     :raises OSError: a directory on the way is missing, or can't be searched.
@@ -64,21 +62,22 @@ def hold_path(path: Path) -> Iterator[HeldPath]:
     try:
         while True:
             name = pending.popleft() if pending else "."
-            found = _look(directory, name)
-            # A link: go on with what it names, from where it stands.
-            if found is not None and stat.S_ISLNK(found.st_mode):
+            status = _status(directory, name)
+            # Follow a link: put the components of its target before those that are left.
+            if status is not None and stat.S_ISLNK(status.st_mode):
                 links += 1
                 if links > _MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
-                target = _read_link(directory, name, found, _joined(real, name))
+                target = _read_link(directory, name, status, _joined(real, name))
                 pending.extendleft(reversed(_components(target)))
                 if target.startswith("/"):
-                    directory, real = _moved(directory, "/"), []
+                    directory = _enter(directory, "/")
+                    real = []
                 continue
             if not pending:
                 yield HeldPath(directory, name, _joined(real, name))
                 return
-            directory = _moved(directory, name)
+            directory = _enter(directory, name)
             real = real[:-1] if name == ".." else [*real, name]
     finally:
         os.close(directory)
@@ -86,9 +85,10 @@ def hold_path(path: Path) -> Iterator[HeldPath]:
 
 @contextmanager
 def hold_directory(directory: Path) -> Iterator[HeldPath]:
-    """Walk to a directory and hold it itself; the name of the place is `.`.
+    """Walk to a directory and hold it open itself; the name of the result is `.`.
 
-    :raises OSError: it is missing, or no directory; as `place`.
+    :raises OutputError: as `hold_path`.
+    :raises OSError: it is missing, or not a directory; as `hold_path`.
     """
     with hold_path(directory) as at:
         descriptor = os.open(at.name, _HOLD | os.O_DIRECTORY, dir_fd=at.directory)
@@ -99,7 +99,10 @@ def hold_directory(directory: Path) -> Iterator[HeldPath]:
 
 
 def may_follow(link: os.stat_result, directory: os.stat_result) -> bool:
-    """Say whether a link is one that the user, or somebody whom the user trusts there, has made."""
+    """Return whether the owner of a link is the user, or somebody whom the user trusts there.
+
+    :param directory: status of the directory that the link is in.
+    """
     trusted = {os.geteuid(), directory.st_uid}
     if not directory.st_mode & stat.S_ISVTX:
         trusted.add(0)
@@ -107,14 +110,13 @@ def may_follow(link: os.stat_result, directory: os.stat_result) -> bool:
 
 
 def is_shared(directory: os.stat_result) -> bool:
-    """Say whether others may make files in a directory, but not remove those of their owners."""
-    return bool(
-        directory.st_mode & stat.S_ISVTX and directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    )
+    """Return whether other users may make files in a sticky directory."""
+    mode = directory.st_mode
+    return bool(mode & stat.S_ISVTX and mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def owner_name(number: int) -> str:
-    """Return the name of a user, the number where there is none."""
+    """Return the name of a user id, `user NUMBER` where there is none."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -129,34 +131,40 @@ def _joined(real: list[str], name: str) -> Path:
     return Path("/", *real, name)
 
 
-def _look(directory: int, name: str) -> os.stat_result | None:
+def _status(directory: int, name: str) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def _read_link(directory: int, name: str, found: os.stat_result, path: Path) -> str:
-    """Return where a link leads; the link that is read is the one that was judged."""
+def _read_link(directory: int, name: str, status: os.stat_result, path: Path) -> str:
+    """Return the target of a link, if it may be followed.
+
+    :param status: of the link; if it is another one by now, that is an error.
+    :param path: of the link, for messages.
+    """
+    # Open the link itself, so that the one that is judged is the one that is read.
     link = os.open(name, _HOLD, dir_fd=directory)
     try:
-        judged, holder = os.fstat(link), os.fstat(directory)
-        if (judged.st_dev, judged.st_ino) != (found.st_dev, found.st_ino):
+        judged = os.fstat(link)
+        parent = os.fstat(directory)
+        if not os.path.samestat(judged, status):
             raise OSError(errno.ELOOP, "a link was changed meanwhile", os.fspath(path))
         target = os.readlink("", dir_fd=link)
     finally:
         os.close(link)
-    if not may_follow(judged, holder):
+    if not may_follow(judged, parent):
         raise OutputError(
             f"{path} is a symbolic link of {owner_name(judged.st_uid)} in a directory of "
-            f"{owner_name(holder.st_uid)}, and is not followed",
+            f"{owner_name(parent.st_uid)}, and is not followed",
             f"if you trust it, name the file that it leads to: {target}",
         )
     return target
 
 
-def _moved(directory: int, name: str) -> int:
-    """Enter a directory that is no link, and let go of the one before."""
+def _enter(directory: int, name: str) -> int:
+    """Hold a directory that is not a link, and release the one that was held."""
     entered = os.open(name, _HOLD | os.O_DIRECTORY, dir_fd=directory)
     os.close(directory)
     return entered

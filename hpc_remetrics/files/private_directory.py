@@ -1,9 +1,8 @@
-"""Private directories where others can write, too: made by this user, entered by nobody else, and
-no link.
+"""Make private directories where other users can write, too: owned by this user, closed to others.
 
 In a directory like /tmp anybody can make any name first. So a name counts only if what it names,
 looked at once and through an open descriptor, is a directory of this user that nobody else may
-enter; where it is taken, another one is made.
+enter, and no link. Where the name is taken, another one is made: `NAME~RANDOM`.
 """
 
 from __future__ import annotations
@@ -19,10 +18,11 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def private_directory(above: Path, name: str) -> Path:
-    """Return a private directory in `above`: `name`, or where that is taken another, which later
-    calls find.
+    """Return a private directory in `above`, made if it is missing.
 
-    :raises OSError: `above` can't be written, or everybody can rename what lies in it.
+    It has the name `name`, or another one if that is taken, which later calls find.
+
+    :raises OSError: `above` can't be written, or everybody can rename what is in it.
     """
     above.mkdir(parents=True, exist_ok=True)
     _check_above(above)
@@ -31,7 +31,7 @@ def private_directory(above: Path, name: str) -> Path:
         path.mkdir(mode=0o700)
     if is_private(path):
         return path
-    if others := [found for found in private_directories(above, name) if found != path]:
+    if others := private_directories(above, name):
         return others[0]
     path = above / f"{name}~{secrets.token_hex(4)}"
     path.mkdir(mode=0o700)
@@ -39,18 +39,17 @@ def private_directory(above: Path, name: str) -> Path:
 
 
 def private_directories(above: Path, name: str) -> list[Path]:
-    """Return the private directories that `private_directory` made there, in order of their
-    names."""
+    """Return the directories that `private_directory` made in `above`, in order of their names."""
     try:
         names = os.listdir(above)
     except OSError:
         return []
-    found = [above / one for one in sorted(names) if one == name or one.startswith(f"{name}~")]
-    return [path for path in found if is_private(path)]
+    paths = [above / one for one in sorted(names) if one == name or one.startswith(f"{name}~")]
+    return [path for path in paths if is_private(path)]
 
 
 def is_private(path: Path) -> bool:
-    """Say whether a path names a directory of this user that nobody else may enter."""
+    """Return whether a path names a directory of this user that nobody else may enter."""
     try:
         os.close(open_private(path))
     except OSError:
@@ -61,29 +60,28 @@ def is_private(path: Path) -> bool:
 def open_private(path: Path) -> int:
     """Return a descriptor of a private directory.
 
-    :raises OSError: there is none of that name; `EACCES` says that something else has it.
+    :raises OSError: there is none of that name; `EACCES`: something else has the name.
     """
     try:
         descriptor = os.open(path, _OPEN)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise _taken(path) from None
+            raise _not_private(path) from None
         raise
     status = os.fstat(descriptor)
     if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
         os.close(descriptor)
-        raise _taken(path)
+        raise _not_private(path)
     return descriptor
 
 
-def _taken(path: Path) -> OSError:
+def _not_private(path: Path) -> OSError:
     return PermissionError(errno.EACCES, "it is not private to this user", str(path))
 
 
 def _check_above(above: Path) -> None:
-    """Refuse a directory in which everybody can put another directory in the place of this
-    user's."""
+    """Refuse a directory in which everybody can replace this user's directories by others."""
     mode = above.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        reason = "everybody can rename what lies there (it lacks the sticky bit: chmod +t)"
+        reason = "everybody can rename what is in it (it lacks the sticky bit: chmod +t)"
         raise PermissionError(errno.EACCES, reason, str(above))

@@ -1,6 +1,7 @@
-"""Give a file its name: the one place where something becomes part of a run's results.
+"""Publish files: write under a temporary name, sync, and rename, so that a name means a whole file.
 
-A file is written under a temporary name beside its own, `.NAME.RANDOM.tmp`, synced, and renamed.
+The temporary name is beside the file's own: `.NAME.RANDOM.tmp`. The rename is the only moment at
+which something becomes part of a run's results.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ from .writing import create, create_at, remove, rename
 
 _COPY_BYTES = 4 << 20
 _RANDOM_BYTES = 8
+
 _MOST_NAME_BYTES = 200
-"""Of a file's name in that of its temporary file; names may have 255."""
+"""Bytes of a file's name that its temporary name repeats; a name may have 255."""
 
-
-_given: deque[Path] = deque(maxlen=64)
-"""The temporary names that `temporary_name` gave last; few are in use at a time."""
+_recent_names: deque[Path] = deque(maxlen=64)
+"""The temporary names that `temporary_name` returned last; few are in use at a time."""
 
 
 def publish_copy(source: Path, target: Path) -> None:
     """Copy a finished file under a temporary name beside `target`, sync it, and rename it.
 
-    Either `target` is there and whole afterwards, or it isn't there; a kill in between leaves at
-    most the temporary file. An existing target is never touched: `FileExistsError`.
+    Either `target` exists and is whole afterwards, or it doesn't exist; a kill in between leaves at
+    most the temporary file.
+
+    :raises FileExistsError: `target` exists; it is not touched.
     """
     with _written_beside(target) as (at, temporary, descriptor):
         _copy(source, descriptor)
@@ -43,11 +46,11 @@ def publish_copy(source: Path, target: Path) -> None:
         # Names are unique and the output is locked; this guards against a fault.
         if at.status() is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        _give_name(at, temporary)
+        _rename(at, temporary)
 
 
 def copy_new(source: Path, target: Path) -> None:
-    """Copy a file under a name that nothing may have, such as `temporary_name` gives."""
+    """Copy a file under a name that nothing has yet, such as `temporary_name` returns."""
     descriptor = create(target)
     try:
         _copy(source, descriptor)
@@ -56,26 +59,26 @@ def copy_new(source: Path, target: Path) -> None:
 
 
 def write_whole(path: Path, pieces: Iterable[bytes | str], sync: bool = True) -> None:
-    """Write a file that has its name only when it is whole; one of that name is replaced.
+    """Write a file that gets its name when it is whole, in place of a file that had the name.
 
-    :param sync: whether it must survive a crash of the machine.
+    :param pieces: strings are written as UTF-8.
+    :param sync: whether the file must survive a crash of the machine.
     """
     with replacing(path, sync) as file:
         for piece in pieces:
-            file.write(
-                piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece
-            )
+            if isinstance(piece, str):
+                piece = piece.encode("utf-8", "backslashreplace")
+            file.write(piece)
 
 
 @contextmanager
 def replacing(target: Path, sync: bool = True) -> Iterator[BinaryIO]:
-    """Give a new file to write; when that went well, it gets the target's name, in place of what
-    had it.
+    """Yield a new file, which gets the target's name if the body succeeds.
 
-    Two processes that write the same target, as the ranks of a launcher would, don't meet.
+    Processes that write the same target, as the ranks of a launcher would, write different files.
 
-    :param sync: as for `write_whole`.
-    :raises OutputError: the target is a directory, a device or a pipe, or a link that is not
+    :param sync: whether the file must survive a crash of the machine.
+    :raises OutputError: the target is a directory, a device, a pipe, or a link that is not
         followed.
     """
     with _written_beside(real_name(target)) as (at, temporary, descriptor):
@@ -83,7 +86,7 @@ def replacing(target: Path, sync: bool = True) -> Iterator[BinaryIO]:
             yield file
         if sync:
             os.fsync(descriptor)
-        _give_name(at, temporary, sync)
+        _rename(at, temporary, sync)
 
 
 def publish_whole(temporary: Path, target: Path) -> None:
@@ -92,9 +95,8 @@ def publish_whole(temporary: Path, target: Path) -> None:
     :raises OutputError: something else had it.
     """
     with hold_path(temporary) as at:
-        descriptor = os.open(
-            at.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at.directory
-        )
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(at.name, flags, dir_fd=at.directory)
     try:
         os.fsync(descriptor)
     finally:
@@ -102,7 +104,7 @@ def publish_whole(temporary: Path, target: Path) -> None:
     target = real_name(target)
     rename(temporary, target)
     with hold_directory(target.parent) as at:
-        _sync(at)
+        _sync_directory(at)
 
 
 def temporary_name(target: Path) -> Path:
@@ -112,21 +114,19 @@ def temporary_name(target: Path) -> Path:
     True
     """
     name = target.with_name(f"{_stem(target.name)}{secrets.token_hex(_RANDOM_BYTES)}.tmp")
-    _given.append(name)
+    _recent_names.append(name)
     return name
 
 
 def remove_temporaries() -> None:
-    """Remove what still has one of the temporary names that this process gave last, before a signal
-    ends it."""
-    for name in _given:
+    """Remove this process's temporary files, before a signal ends it."""
+    for name in _recent_names:
         with contextlib.suppress(OSError):
             remove(name)
 
 
 def sweep(target: Path) -> int:
-    """Remove the temporary files that killed runs left beside a file, and return how many there
-    were.
+    """Remove the temporary files that killed runs left beside a file, and return how many.
 
     The caller holds the lock on what the file belongs to.
     """
@@ -134,10 +134,9 @@ def sweep(target: Path) -> int:
 
 
 def sweep_directory(directory: Path, stem: str = r"\..+\.") -> int:
-    """Remove the temporary files of a directory, and return how many there were; nothing else is
-    touched.
+    """Remove the temporary files in a directory, and return how many; other files stay.
 
-    :param stem: regular expression for what stands before the random part of the name.
+    :param stem: regular expression for what precedes the random part of the name.
     """
     pattern = re.compile(f"(?:{stem})[0-9a-f]{{{2 * _RANDOM_BYTES}}}\\.tmp")
     removed = 0
@@ -165,8 +164,10 @@ def _stem(name: str) -> str:
 
 @contextmanager
 def _written_beside(target: Path) -> Iterator[tuple[HeldPath, str, int]]:
-    """Give the target's place, and name and descriptor of a new file beside it; remove what was not
-    renamed."""
+    """Yield the target's place, and name and descriptor of a new file beside it.
+
+    The new file is removed if the body raises.
+    """
     with hold_path(target) as at:
         temporary = temporary_name(at.path).name
         descriptor = create_at(at, temporary)
@@ -180,19 +181,20 @@ def _written_beside(target: Path) -> Iterator[tuple[HeldPath, str, int]]:
             os.close(descriptor)
 
 
-def _give_name(at: HeldPath, temporary: str, sync: bool = True) -> None:
+def _rename(at: HeldPath, temporary: str, sync: bool = True) -> None:
+    """Give a file in the directory of `at` the name of `at`."""
     os.replace(temporary, at.name, src_dir_fd=at.directory, dst_dir_fd=at.directory)
     if sync:
-        _sync(at)
+        _sync_directory(at)
 
 
-def _sync(at: HeldPath) -> None:
+def _sync_directory(at: HeldPath) -> None:
     """Make the names in a directory survive a crash of the machine."""
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at.directory)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network and user-space file systems don't know fsync of a directory.
+        # Some network and user-space file systems don't support fsync of a directory.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:

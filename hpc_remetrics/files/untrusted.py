@@ -1,5 +1,4 @@
-"""Opening files that other users may have made, for reading: what is not a regular file is never
-waited for.
+"""Open files for reading that other users may have made: only regular files, and never wait.
 
 A name may lead to a FIFO, which would hang whoever opens it, to a device without end, or through a
 link to somewhere else. Everything that this program reads and that somebody else may have put there
@@ -35,7 +34,7 @@ def open_regular(path: str | Path, *, follow: bool = True, largest: int | None =
     :param follow: whether the name itself may be a symbolic link; give False where others can make
         names.
     :param largest: the most bytes that the file may have.
-    :raises OSError: it can't be opened, is no regular file, or is larger; `strerror` says so in
+    :raises OSError: it can't be opened, is not a regular file, or is larger; `strerror` says so in
         words.
     """
     # Look before opening, since opening alone already does something to some devices.
@@ -43,14 +42,11 @@ def open_regular(path: str | Path, *, follow: bool = True, largest: int | None =
     descriptor = os.open(path, _FLAGS | (0 if follow else os.O_NOFOLLOW))
     try:
         # Look at what was opened, since the name may have changed hands in between.
-        about = os.fstat(descriptor)
-        _require_regular(about, path)
-        if largest is not None and about.st_size > largest:
-            raise OSError(
-                errno.EFBIG,
-                f"it has {about.st_size:,} bytes, at most {largest:,} are read",
-                str(path),
-            )
+        status = os.fstat(descriptor)
+        _require_regular(status, path)
+        if largest is not None and status.st_size > largest:
+            message = f"it has {status.st_size:,} bytes, at most {largest:,} are read"
+            raise OSError(errno.EFBIG, message, str(path))
     except BaseException:
         os.close(descriptor)
         raise
@@ -58,15 +54,16 @@ def open_regular(path: str | Path, *, follow: bool = True, largest: int | None =
 
 
 def read_whole(path: str | Path, *, largest: int, follow: bool = True) -> bytes:
-    """Return the bytes of a regular file of at most `largest` bytes; errors as those of
-    `open_regular`."""
+    """Return the bytes of a regular file of at most `largest` bytes.
+
+    :raises OSError: as `open_regular`.
+    """
     descriptor = open_regular(path, follow=follow, largest=largest)
     try:
-        pieces, size = [], 0
-        # A file that grows meanwhile is not read beyond the bound either.
-        while size <= largest and (
-            piece := os.read(descriptor, min(_READ_BYTES, largest + 1 - size))
-        ):
+        pieces = []
+        size = 0
+        # Read no further than one byte beyond the bound, if the file grows meanwhile.
+        while piece := os.read(descriptor, min(_READ_BYTES, largest + 1 - size)):
             pieces.append(piece)
             size += len(piece)
     finally:
@@ -76,43 +73,41 @@ def read_whole(path: str | Path, *, largest: int, follow: bool = True) -> bytes:
     return b"".join(pieces)
 
 
-def _require_regular(about: os.stat_result, path: str | Path) -> None:
-    if not stat.S_ISREG(about.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(about.st_mode), "something else")
+def _require_regular(status: os.stat_result, path: str | Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
 
 
 def check_trusted_directory(path: Path) -> os.stat_result:
-    """Return what `lstat` says of a directory that this program made earlier, or another user's run
-    of it.
+    """Return the status of a directory that this user made, or another one whom the user trusts.
 
     In a sticky directory such as /tmp it must belong to the user or to the sticky directory's
     owner, since anybody else may have put it there first. A symbolic link must have been made by
     one of those, by root or, elsewhere, by the owner of the directory that it is in.
 
-    :raises OSError: it is none, or not theirs; `strerror` says so in words.
+    :raises OSError: it is not a directory, or not theirs; `strerror` says so in words.
     """
-    about, parent = os.lstat(path), os.stat(path.parent)
-    trusted = {os.geteuid(), parent.st_uid}
-    if stat.S_ISLNK(about.st_mode):
-        if not may_follow(about, parent):
-            raise OSError(
-                errno.EPERM, f"it is a symbolic link of {owner_name(about.st_uid)}", str(path)
-            )
-        about = os.stat(path)
-    elif is_shared(parent) and about.st_uid not in trusted:
-        raise OSError(errno.EPERM, f"it belongs to {owner_name(about.st_uid)}", str(path))
-    if not stat.S_ISDIR(about.st_mode):
+    status = os.lstat(path)
+    parent = os.stat(path.parent)
+    if stat.S_ISLNK(status.st_mode):
+        if not may_follow(status, parent):
+            message = f"it is a symbolic link of {owner_name(status.st_uid)}"
+            raise OSError(errno.EPERM, message, str(path))
+        status = os.stat(path)
+    elif is_shared(parent) and status.st_uid not in (os.geteuid(), parent.st_uid):
+        raise OSError(errno.EPERM, f"it belongs to {owner_name(status.st_uid)}", str(path))
+    if not stat.S_ISDIR(status.st_mode):
         raise OSError(errno.ENOTDIR, "it is not a directory", str(path))
-    return about
+    return status
 
 
 def check_trusted_owner(owner: int, directory: os.stat_result) -> None:
     """Refuse a file of another user in a sticky directory, unless it is the directory's owner's.
 
+    :param owner: user id of the file's owner.
     :raises OSError: `strerror` says whose it is.
     """
     if is_shared(directory) and owner not in (os.geteuid(), directory.st_uid):
-        raise OSError(
-            errno.EPERM, f"it belongs to {owner_name(owner)}, in a directory that all users share"
-        )
+        message = f"it belongs to {owner_name(owner)}, in a directory that all users share"
+        raise OSError(errno.EPERM, message)

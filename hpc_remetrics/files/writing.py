@@ -1,9 +1,9 @@
-"""Open files for writing: the only module that does.
+"""Open files for writing, make directories, rename and remove: the only module that does.
 
-Every name is walked by the rules of `names.place`. A new file is created exclusively, so nothing
-that was planted under its name is ever written to; a file that is changed in place (a lock, a
-journal, a blob that is being downloaded) must be a regular file that has no other name and, in a
-sticky directory, no strange owner. The permissions of new files are those that the umask leaves.
+Every path is walked by the rules of `path_walk.hold_path`. A new file is created exclusively, so
+nothing that was planted under its name is ever written to. A file that is changed in place (a lock,
+a journal, a blob that is being downloaded) must be a regular file that has no other name and, in a
+sticky directory, no untrusted owner. The permissions of new files are those that the umask leaves.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ def create(path: Path, mode: int = 0o666) -> int:
 
 
 def create_at(at: HeldPath, name: str, mode: int = 0o666) -> int:
-    """Create a file as `create`, in a directory that is held."""
+    """Create a file as `create`, in a directory that is held open."""
     return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFE, mode, dir_fd=at.directory)
 
 
 def open_in_place(path: Path, flags: int = 0, mode: int = 0o666, missing_ok: bool = True) -> int:
-    """Open a file to read it and to change it where it is; one that is missing is created.
+    """Open a file to read it and to change it where it is, and return its descriptor.
 
     :param flags: more flags, such as `os.O_APPEND`.
+    :param mode: permissions of a new file before the umask.
     :param missing_ok: whether a file that is missing is created.
-    :raises OutputError: it is no regular file, has another name too, or is a stranger's.
+    :raises OutputError: it is not a regular file, has another name too, or is another user's.
     """
-    # A FIFO that nobody reads must not hold the run.
+    # Nonblocking, since a FIFO that nobody reads must not hold the run.
     flags |= os.O_RDWR | os.O_NONBLOCK | _SAFE
     with hold_path(path) as at:
         try:
@@ -67,26 +68,27 @@ def open_in_place(path: Path, flags: int = 0, mode: int = 0o666, missing_ok: boo
 
 def _check_in_place(descriptor: int, at: HeldPath) -> None:
     """Refuse a file whose bytes are not this user's alone to change."""
-    found, directory = os.fstat(descriptor), os.fstat(at.directory)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    directory = os.fstat(at.directory)
+    if not stat.S_ISREG(status.st_mode):
+        message = f"{at.path} is not a regular file"
+        raise OutputError(message, "move it, or choose another output with -o")
+    if status.st_nlink > 1:
         raise OutputError(
-            f"{at.path} is no regular file", "move it, or choose another output with -o"
-        )
-    if found.st_nlink > 1:
-        raise OutputError(
-            f"{at.path} is one of {found.st_nlink} hard links to a file, and writing to it would change all of them",
+            f"{at.path} is one of {status.st_nlink} hard links to a file, and writing to it would "
+            "change all of them",
             f"remove this one (`rm {at.path}`), or choose another output with -o",
         )
-    if is_shared(directory) and found.st_uid not in (os.geteuid(), directory.st_uid):
+    if is_shared(directory) and status.st_uid not in (os.geteuid(), directory.st_uid):
         raise OutputError(
-            f"{at.path} belongs to {owner_name(found.st_uid)}, in a directory where everybody can make files",
+            f"{at.path} belongs to {owner_name(status.st_uid)}, in a directory where everybody can "
+            "make files",
             "choose an output in a directory of your own with -o",
         )
 
 
 def private_file(path: Path, mode: str) -> BinaryIO:
-    """Open a file in a directory that this program made for itself, with permissions for its owner
-    alone.
+    """Open a file, for its owner alone, in a directory that this program made for itself.
 
     :param mode: `xb`, `wb`, `ab` or `w+b`, as for `open`; no link is followed.
     """
@@ -94,8 +96,7 @@ def private_file(path: Path, mode: str) -> BinaryIO:
 
 
 def private_descriptor(path: Path, flags: int = 0) -> int:
-    """Open a file as `private_file`, one that is missing is created; return a descriptor to read
-    and write it.
+    """Open or create a file as `private_file`, and return a descriptor to read and write it.
 
     :param flags: more flags, such as `os.O_APPEND`.
     """
@@ -103,32 +104,32 @@ def private_descriptor(path: Path, flags: int = 0) -> int:
 
 
 def shared_file(path: Path) -> BinaryIO:
-    """Open a file that another process of the rank has made by `private_file`, to change it where
-    it is."""
+    """Open a file that another process of the rank made by `private_file`, to change it in place."""
     return open(os.open(path, os.O_RDWR | _SAFE), "r+b")
 
 
 def reopened(descriptor: int) -> BinaryIO:
-    """Open the file of a descriptor once more for reading, from its beginning, whatever has its
-    name by now."""
+    """Open the file of a descriptor for reading from its beginning, whatever has its name now."""
     return open(f"/proc/self/fd/{descriptor}", "rb")
 
 
 def make_directories(path: Path) -> list[Path]:
-    """Make a directory and those above it that are missing; return those that were made, the
-    outermost first.
+    """Make a directory and those above it that are missing.
 
+    :returns: those that were made, the outermost first.
     :raises OSError: one can't be made, or something else has the name.
     """
     made: list[Path] = []
     try:
         with hold_path(path) as at:
-            if (found := at.status()) is None:
+            status = at.status()
+            if status is None:
                 os.mkdir(at.name, dir_fd=at.directory)
                 made.append(at.path)
-            elif not stat.S_ISDIR(found.st_mode):
+            elif not stat.S_ISDIR(status.st_mode):
                 raise FileExistsError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     except FileNotFoundError:
+        # The one above is missing.
         if path.parent == path:
             raise
         made += make_directories(path.parent)
@@ -141,7 +142,7 @@ def make_directories(path: Path) -> list[Path]:
 
 
 def remove_if_empty(directory: Path) -> None:
-    """Remove a directory in which nothing is; any other stays."""
+    """Remove a directory if nothing is in it."""
     with contextlib.suppress(OSError), hold_directory(directory.parent) as at:
         os.rmdir(directory.name, dir_fd=at.directory)
 
@@ -149,7 +150,8 @@ def remove_if_empty(directory: Path) -> None:
 def rename(source: Path, target: Path, replace: bool = True) -> None:
     """Give a file another name, in place of the file that had it.
 
-    :param replace: whether there may be one; else `FileExistsError`.
+    :param replace: whether a file may have had it.
+    :raises FileExistsError: one had it, without `replace`.
     """
     with hold_path(source) as old, hold_path(target) as new:
         if not replace and new.status() is not None:
@@ -158,9 +160,6 @@ def rename(source: Path, target: Path, replace: bool = True) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a name, if it is there; of a link the link itself."""
-    try:
-        with hold_directory(path.parent) as at:
-            os.unlink(path.name, dir_fd=at.directory)
-    except FileNotFoundError:
-        pass
+    """Remove a name if it exists; of a symbolic link the link itself."""
+    with contextlib.suppress(FileNotFoundError), hold_directory(path.parent) as at:
+        os.unlink(path.name, dir_fd=at.directory)

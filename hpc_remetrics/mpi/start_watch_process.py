@@ -44,7 +44,8 @@ def report(here: list[int], dead: list[int], host: str, local: int, size: int) -
     :param local: how many ranks this node has, 0 if unknown.
     :param size: how many ranks the job has.
     """
-    text = f"{len(here)} of {local or 'the'} ranks of {host} wait for MPI to start"
+    ranks = f"{local} rank{'s' if local > 1 else ''}" if local else "the ranks"
+    text = f"{len(here)} of {ranks} of {host} wait for MPI to start"
     if dead:
         return f"{text}; ended meanwhile: rank {_listed(dead)}"
     if len(here) < local:

@@ -24,7 +24,7 @@ PROBES = "hpc_remetrics.probes"
 COMMANDS = "hpc_remetrics.commands"
 
 
-class Registry:
+class Extensions:
     """The extensions of one group, by name; a built-in one wins over one of another package.
 
     :param group: the name of the entry points' group.

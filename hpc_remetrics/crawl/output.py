@@ -17,10 +17,10 @@ from ..files.outputs import check_replaceable
 from ..files.publish import sweep, write_whole
 from ..limits import EMPTY_PAGES
 from ..sources.repositories import COLUMNS, Repository, csv_lines
-from .memory import JOURNAL_FORMAT, Memory
 from .options import CrawlOptions
-from .sample import Stratum
-from .table import iso_time
+from .page_journal import JOURNAL_FORMAT, PageJournal
+from .repository_table import iso_time
+from .sample import SampleStratum
 
 _FORMAT = "hpc_remetrics repositories"
 
@@ -102,8 +102,8 @@ class Output:
     def write(
         self,
         rows: Iterable[Repository],
-        memory: Memory,
-        strata: Mapping[str, Stratum],
+        memory: PageJournal,
+        strata: Mapping[str, SampleStratum],
         facts: Mapping[str, Any],
         failures: Mapping[str, str],
     ) -> int:
@@ -151,7 +151,7 @@ def _is_list(path: Path) -> bool:
     return tuple(names[:3]) == COLUMNS[:3] and len(names) > 3
 
 
-def _weights(strata: Mapping[str, Stratum]) -> dict[str, Any]:
+def _weights(strata: Mapping[str, SampleStratum]) -> dict[str, Any]:
     return {
         name: {"population": stratum.population, "drawn": stratum.drawn, "weight": stratum.weight}
         for name, stratum in strata.items()

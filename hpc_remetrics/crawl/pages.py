@@ -8,12 +8,16 @@ Docker Hub has an API that its documentation describes (namespaces, tags) and on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..registry.header_fields import next_page
+from ..errors import RegistryError
+from ..registry.budget import Budget
+from ..registry.endpoint import Registries, scope_of
+from ..registry.header_fields import each, next_page
 from ..sources.documents import Malformed, get_list, get_text, parse
 
 PAGE_SIZE = 100
@@ -28,7 +32,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 
 
 @dataclass(frozen=True)
-class Ask:
+class PageRequest:
     """One page to ask for.
 
     :param kind: a member of :data:`KINDS`.
@@ -47,13 +51,13 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Page:
+class ListingPage:
     """What came back.
 
     :param rows: `search`, `namespace` and `repository`: [name, stars, pulls, official]; `catalog`:
         [name]; `tags` and `tag_list`: [tag, digest, bytes, updated].
     :param count: how many there are in all, as the answer says (at most 10,000 for a search).
-    :param more: what :class:`Ask` has as the next page; None if this is the last.
+    :param more: what :class:`PageRequest` has as the next page; None if this is the last.
     :param narrow: whether the rows have the query in their names, so that a longer one would find
         less.
     :param dropped: rows that were none, such as names that no registry can have.
@@ -68,14 +72,14 @@ class Page:
     fresh: int = 0
 
 
-def path_of(ask: Ask) -> str:
+def path_of(ask: PageRequest) -> str:
     """Return the path and query of a page's URL at its host."""
     if isinstance(ask.page, str) and ask.page.startswith("/"):
         return ask.page
     return KINDS[ask.kind][0](ask)
 
 
-def parse_page(ask: Ask, body: bytes, links: Sequence[str] = ()) -> Page:
+def parse_page(ask: PageRequest, body: bytes, links: Sequence[str] = ()) -> ListingPage:
     """Read an answer; `Malformed` if it is none.
 
     :param links: its `Link` headers.
@@ -83,74 +87,80 @@ def parse_page(ask: Ask, body: bytes, links: Sequence[str] = ()) -> Page:
     return KINDS[ask.kind][1](ask, parse(body), links)
 
 
-def _search_path(ask: Ask) -> str:
+def _search_path(ask: PageRequest) -> str:
     return "/v2/search/repositories/?" + urlencode(
         {"query": ask.name, "page": ask.page, "page_size": PAGE_SIZE}
     )
 
 
-def _namespace_path(ask: Ask) -> str:
+def _namespace_path(ask: PageRequest) -> str:
     return f"/v2/namespaces/{quote(ask.name)}/repositories?page={ask.page}&page_size={PAGE_SIZE}"
 
 
-def _repository_path(ask: Ask) -> str:
+def _repository_path(ask: PageRequest) -> str:
     namespace, _, name = ask.name.partition("/")
     return f"/v2/namespaces/{quote(namespace)}/repositories/{quote(name)}"
 
 
-def _tags_path(ask: Ask) -> str:
+def _tags_path(ask: PageRequest) -> str:
     return f"{_repository_path(ask)}/tags?page={ask.page}&page_size={PAGE_SIZE}"
 
 
-def _catalog_path(ask: Ask) -> str:
+def _catalog_path(ask: PageRequest) -> str:
     return f"/v2/_catalog?{_after(ask)}"
 
 
-def _tag_list_path(ask: Ask) -> str:
+def _tag_list_path(ask: PageRequest) -> str:
     return f"/v2/{quote(ask.name)}/tags/list?{_after(ask)}"
 
 
-def _after(ask: Ask) -> str:
+def _after(ask: PageRequest) -> str:
     return urlencode({"n": _CATALOG_SIZE, **({} if ask.page == 1 else {"last": ask.page})})
 
 
-def _parse_search(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_search(ask: PageRequest, answer: dict[str, Any], links: Sequence[str]) -> ListingPage:
     found = _listed(
         ask,
         answer,
         lambda item: _hub_row(item, get_text(item, "repo_name"), item.get("is_official")),
     )
     narrow = any(ask.name in row[0].removeprefix("library/") for row in found.rows)
-    return Page(found.rows, found.count, found.more, narrow, found.dropped)
+    return ListingPage(found.rows, found.count, found.more, narrow, found.dropped)
 
 
-def _parse_namespace(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_namespace(ask: PageRequest, answer: dict[str, Any], links: Sequence[str]) -> ListingPage:
     return _listed(ask, answer, _documented_row)
 
 
-def _parse_repository(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_repository(
+    ask: PageRequest, answer: dict[str, Any], links: Sequence[str]
+) -> ListingPage:
     row = _documented_row(answer)
-    return Page([row] if row else [], 1, dropped=int(row is None))
+    return ListingPage([row] if row else [], 1, dropped=int(row is None))
 
 
-def _parse_tags(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_tags(ask: PageRequest, answer: dict[str, Any], links: Sequence[str]) -> ListingPage:
     return _listed(ask, answer, _tag_row)
 
 
-def _parse_catalog(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_catalog(ask: PageRequest, answer: dict[str, Any], links: Sequence[str]) -> ListingPage:
     names = get_list(answer, "repositories")
     rows = [[name] for name in names if isinstance(name, str) and is_name(name)]
-    return Page(rows, len(names), _next(ask, links), dropped=len(names) - len(rows))
+    return ListingPage(rows, len(names), _next(ask, links), dropped=len(names) - len(rows))
 
 
-def _parse_tag_list(ask: Ask, answer: dict[str, Any], links: Sequence[str]) -> Page:
+def _parse_tag_list(ask: PageRequest, answer: dict[str, Any], links: Sequence[str]) -> ListingPage:
     tags = get_list(answer, "tags")
     rows = [[tag, "", None, ""] for tag in tags if isinstance(tag, str) and _TAG.match(tag)]
-    return Page(rows, len(tags), _next(ask, links), dropped=len(tags) - len(rows))
+    return ListingPage(rows, len(tags), _next(ask, links), dropped=len(tags) - len(rows))
 
 
 KINDS: dict[
-    str, tuple[Callable[[Ask], str], Callable[[Ask, dict[str, Any], Sequence[str]], Page]]
+    str,
+    tuple[
+        Callable[[PageRequest], str],
+        Callable[[PageRequest, dict[str, Any], Sequence[str]], ListingPage],
+    ],
 ] = {
     "search": (_search_path, _parse_search),
     "namespace": (_namespace_path, _parse_namespace),
@@ -168,14 +178,14 @@ def is_name(name: str) -> bool:
 
 
 def _listed(
-    ask: Ask, answer: dict[str, Any], row: Callable[[dict[str, Any]], list[Any] | None]
-) -> Page:
+    ask: PageRequest, answer: dict[str, Any], row: Callable[[dict[str, Any]], list[Any] | None]
+) -> ListingPage:
     """Read a page of one of Docker Hub's listings."""
     results = get_list(answer, "results")
     rows = [made for item in results if isinstance(item, dict) and (made := row(item))]
     assert isinstance(ask.page, int)
     more = ask.page + 1 if get_text(answer, "next") and results else None
-    return Page(rows, _whole(answer, "count") or 0, more, dropped=len(results) - len(rows))
+    return ListingPage(rows, _whole(answer, "count") or 0, more, dropped=len(results) - len(rows))
 
 
 def _documented_row(item: dict[str, Any]) -> list[Any] | None:
@@ -212,9 +222,98 @@ def _whole(item: dict[str, Any], key: str) -> int | None:
     return value
 
 
-def _next(ask: Ask, links: Sequence[str]) -> str | None:
+def _next(ask: PageRequest, links: Sequence[str]) -> str | None:
     """Return where a listing goes on; `Malformed` if its `Link` headers can't be followed."""
     try:
         return next_page(links, path_of(ask)) or None
     except ValueError as error:
         raise Malformed(str(error)) from None
+
+
+_PAGE_BYTES = 16 << 20
+
+_FINAL = frozenset({400, 404, 410, 422})
+"""Statuses that another start would meet again; a 403 may be a server that has had enough for
+today."""
+
+
+@dataclass(frozen=True)
+class PageResult:
+    """What became of an ask.
+
+    :param page: None if it can't be had.
+    :param reason: why not.
+    :param passing: whether another start may have it.
+    :param limit: what the answer says of its limit: (requests, those left, Unix time when all are
+        back).
+    """
+
+    page: ListingPage | None
+    reason: str = ""
+    passing: bool = False
+    limit: tuple[int, int, float] | None = None
+
+
+class PageFetcher:
+    """Asks the host that answers; `TaskPool` calls it.
+
+    :param workers: threads of all ranks, each of which may be asking just now.
+    """
+
+    def __init__(self, registries: Registries, host: str, workers: int) -> None:
+        self._registries, self._host, self._workers = registries, host, workers
+
+    def __call__(self, ask: PageRequest) -> PageResult | None:
+        """Return the answer, None if the job was told to stop before there was one."""
+        try:
+            small = self._registries.get(self._host).client.get(
+                path_of(ask), scope=_scope(ask), limit=_PAGE_BYTES
+            )
+            limit = limit_of(small.headers)
+            self._heed(self._registries.budget, limit)
+            return PageResult(parse_page(ask, small.data, each(small.headers, "link")), limit=limit)
+        except Malformed as error:
+            return self._failed(ask, f"an answer that makes no sense: {error}", True)
+        except RegistryError as error:
+            if error.status == 404 and (ask.kind == "repository" or _is_numbered(ask)):
+                return PageResult(
+                    ListingPage([])
+                )  # there is none of that name; the listing has become shorter meanwhile
+            return self._failed(
+                ask, str(error), ask.kind == "catalog" or error.status not in _FINAL
+            )
+
+    def _failed(self, ask: PageRequest, reason: str, passing: bool) -> PageResult | None:
+        return (
+            None
+            if self._registries.stopped.is_set()
+            else PageResult(None, f"{ask.kind} {ask.name}: {reason}", passing)
+        )
+
+    def _heed(self, budget: Budget, limit: tuple[int, int, float] | None) -> None:
+        """Wait for new requests while there are still some left for those who are asking just
+        now."""
+        if limit and limit[1] < self._workers:
+            budget.pause(self._host, max(limit[2] - time.time(), 0.0))
+
+
+def _is_numbered(ask: PageRequest) -> bool:
+    """Tell whether a page was asked for by its number, which may be beyond the end."""
+    return isinstance(ask.page, int) and ask.page > 1
+
+
+def _scope(ask: PageRequest) -> str:
+    return {"catalog": "registry:catalog:*", "tag_list": scope_of(ask.name)}.get(ask.kind, "")
+
+
+def limit_of(headers: Mapping[str, str]) -> tuple[int, int, float] | None:
+    """Return requests, those left, and when all are back (Unix time), as the headers of Docker
+    Hub's API say it.
+
+    >>> limit_of({"x-ratelimit-limit": "180", "x-ratelimit-remaining": "12", "x-ratelimit-reset": "1764038400"})
+    (180, 12, 1764038400.0)
+    """
+    texts = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    if not all(text.isdecimal() and len(text) < 13 for text in texts):
+        return None
+    return int(texts[0]), int(texts[1]), float(texts[2])

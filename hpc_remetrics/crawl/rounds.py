@@ -7,14 +7,11 @@ import logging
 import time
 from dataclasses import replace
 
-from ..progress import StatusLine
+from ..progress import StatusLine, rough_time
 from ..wording import counted, verb
-from . import request_cost
-from .asking import Answer
-from .memory import Memory
-from .novelty import Novelty
-from .pages import Ask, Page
-from .walks import Walk
+from .page_journal import PageJournal
+from .pages import ListingPage, PageRequest, PageResult
+from .walks import Novelty, Walk
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +30,9 @@ class Round:
     :ivar given_up: key of a page -> why its listing was left there.
     """
 
-    def __init__(self, memory: Memory, budget: int | None, per_second: float, quiet: bool) -> None:
+    def __init__(
+        self, memory: PageJournal, budget: int | None, per_second: float, quiet: bool
+    ) -> None:
         self._memory, self._budget, self._per_second, self._quiet = (
             memory,
             budget,
@@ -53,7 +52,7 @@ class Round:
         self._begun, self._asked_before = time.monotonic(), self._asked
         self._status = StatusLine(self._line, quiet=self._quiet)
 
-    def next(self) -> Ask | None:
+    def next(self) -> PageRequest | None:
         while not self.obstacle and (ask := self._walk.next()) is not None:
             if ask not in self._memory:
                 self._asked += 1
@@ -61,11 +60,11 @@ class Round:
             self._tell_walk(ask, self._memory[ask])
         return None
 
-    def take(self, ask: Ask, answer: Answer | None) -> None:
+    def take(self, ask: PageRequest, answer: PageResult | None) -> None:
         if answer is None:
             return
         self.limit = answer.limit or self.limit
-        page = answer.page or Page([])
+        page = answer.page or ListingPage([])
         self._in_row = 0 if answer.page else self._in_row + 1
         self.reason = answer.reason
         if answer.page:
@@ -78,7 +77,7 @@ class Round:
             self._fail(ask, answer)
         self._tell_walk(ask, page)
 
-    def _tell_walk(self, ask: Ask, page: Page) -> None:
+    def _tell_walk(self, ask: PageRequest, page: ListingPage) -> None:
         """Give the walk a page, and say where it leaves a listing for good."""
         self._walk.take(ask, page)
         for key, reason in self._walk.given_up.items():
@@ -86,7 +85,7 @@ class Round:
             self.given_up[key] = reason
         self._walk.given_up.clear()
 
-    def _fail(self, ask: Ask, answer: Answer) -> None:
+    def _fail(self, ask: PageRequest, answer: PageResult) -> None:
         log.warning("%s", answer.reason)
         if answer.passing:
             self._missed += 1
@@ -111,7 +110,7 @@ class Round:
 
     def cost_of(self, walk: Walk) -> str:
         """Return in words what a walk still costs."""
-        return request_cost.in_words(walk.waiting, self._per_second, self.limit)
+        return cost_in_words(walk.waiting, self._per_second, self.limit)
 
     def show(self) -> str:
         """Show how far the walk is; return its cost, once, when all of it has become known."""
@@ -137,3 +136,33 @@ class Round:
         if self._missed or self._memory.failures:
             parts.append(f"{self._missed + len(self._memory.failures):,} failed")
         return ", ".join(parts)
+
+
+def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float) -> float:
+    """Return the requests a second that a crawl can count on, 0.0 if nothing bounds them.
+
+    :param per_second: what the user allows; 0: all.
+    :param limit: (requests, those left, Unix time when all are back), as the host says.
+
+    >>> rate_of(0, (180, 180, 1060.0), 1000.0), rate_of(2, (180, 180, 1060.0), 1000.0), rate_of(5, None, 0)
+    (3.0, 2, 5)
+    """
+    stated = limit[0] / max(limit[2] - now, 1.0) if limit else 0.0
+    return min(filter(None, (per_second, stated)), default=0.0)
+
+
+def cost_in_words(requests: int, per_second: float, limit: tuple[int, int, float] | None) -> str:
+    """Return the cost of so many requests."""
+    now = time.time()
+    rate = rate_of(per_second, limit, now)
+    text = counted(requests, "request")
+    text += (
+        f" at {rate:.3g} a second: {rough_time(requests / rate)}"
+        if rate
+        else ", as fast as they go"
+    )
+    if limit:
+        text += f"; the host allows {limit[0]:,}, {limit[1]:,} are left for the next {max(limit[2] - now, 0):.0f} s"
+    else:
+        text += "; the host states no limit"
+    return text

@@ -19,18 +19,16 @@ from ..files.publish import write_whole
 from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
-from ..registry.pool import Registries
+from ..registry.endpoint import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
 from ..wording import counted
 from . import sample
-from .asking import Asker
-from .memory import Memory
 from .options import CrawlOptions
 from .output import Output
-from .pages import Ask
+from .page_journal import PageJournal
+from .pages import PageFetcher, PageRequest
+from .repository_table import by_pulls, newest
 from .rounds import Round
-from .table import by_pulls
-from .versions import newest
 from .walks import First, Pages, Search, Walk
 
 
@@ -38,7 +36,7 @@ def crawl(comm: Comm, options: CrawlOptions) -> int:
     """Make the list of a registry's repositories; return the exit code. Run again, it goes on."""
     registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
     stop.install()
-    asker = Asker(registries, options.target.api, comm.size * options.threads)
+    asker = PageFetcher(registries, options.target.api, comm.size * options.threads)
     pool = TaskPool(
         comm, asker, options.threads, budget=registries.budget, stopped=registries.stopped
     )
@@ -51,7 +49,7 @@ def crawl(comm: Comm, options: CrawlOptions) -> int:
     return schedule_on_rank_0(comm, pool, part)
 
 
-class _Stopped(Exception):
+class _CrawlStopped(Exception):
     """The crawl can't go on now; `str()` says why."""
 
 
@@ -64,14 +62,14 @@ class _Crawl:
         self._pool, self._options, self._stop, self._lock = pool, options, stop, lock
         self._output = Output(options)
         self._output.sweep()
-        self._memory = Memory(self._output.journal, str(options.target))
+        self._memory = PageJournal(self._output.journal, str(options.target))
         rate = options.access.requests_per_second
         self._round = Round(self._memory, options.budget, rate, options.quiet)
 
     def run(self) -> int:
         try:
             return self._run()
-        except _Stopped as reason:
+        except _CrawlStopped as reason:
             known = f"{counted(len(self._memory), 'answer')} kept in {self._output.journal}"
             self._say(f"stopped: {reason}; {known}; start again to go on")
             return 4
@@ -105,10 +103,10 @@ class _Crawl:
         return code
 
     def _begin(self, walk: Walk) -> None:
-        """Ask for one page; that a place can't be asked at all is an error of its own."""
+        """PageRequest for one page; that a place can't be asked at all is an error of its own."""
         try:
             self._go(First(walk))
-        except _Stopped:
+        except _CrawlStopped:
             if not len(self._memory) and self._round.reason:
                 raise SourceError(
                     f"{self._options.target} can't be crawled: {self._round.reason}"
@@ -118,18 +116,18 @@ class _Crawl:
     def _names(self) -> Walk:
         target = self._options.target
         if not target.is_hub:
-            return self._pages([Ask("catalog", "")], 1)
+            return self._pages([PageRequest("catalog", "")], 1)
         if target.namespaces:
-            asks = [Ask("namespace", name) for name in target.namespaces]
+            asks = [PageRequest("namespace", name) for name in target.namespaces]
             return self._pages(asks, len(asks))
         return Search()
 
     def _namespaces(self) -> Walk:
         """Return the walk over every namespace that a name has."""
         names = sorted({row[0].partition("/")[0] for _, row in self._memory.names()})
-        return self._pages((Ask("namespace", name) for name in names), len(names))
+        return self._pages((PageRequest("namespace", name) for name in names), len(names))
 
-    def _pages(self, asks: Iterable[Ask], total: int, enough: int | None = None) -> Walk:
+    def _pages(self, asks: Iterable[PageRequest], total: int, enough: int | None = None) -> Walk:
         return Pages(asks, total, enough, self._options.empty_pages)
 
     def _keep(self, folder: Path) -> _Kept:
@@ -149,7 +147,7 @@ class _Crawl:
         tags, hub = self._options.tags, self._options.target.is_hub
         if tags == "latest":
             return self._pages([], 0)
-        asks = (Ask("tags" if hub else "tag_list", repository.name) for repository in kept)
+        asks = (PageRequest("tags" if hub else "tag_list", repository.name) for repository in kept)
         return self._pages(asks, len(kept), tags if hub and isinstance(tags, int) else None)
 
     def _rows(self, kept: _Kept, folder: Path) -> Iterator[Repository]:
@@ -182,14 +180,14 @@ class _Crawl:
             self._say("how many more the repositories take is known when these are answered")
 
     def _go(self, walk: Walk) -> None:
-        """Ask for all pages of a walk; `_Stopped` if some are left."""
+        """PageRequest for all pages of a walk; `_CrawlStopped` if some are left."""
         self._round.begin(walk)
         finished = self._pool.run_tasks(self._round, self._stop, self._beat)
         self._round.finish()
         if not finished:
-            raise _Stopped(f"on {self._stop.reason}")
+            raise _CrawlStopped(f"on {self._stop.reason}")
         if lacking := self._round.lacking:
-            raise _Stopped(lacking)
+            raise _CrawlStopped(lacking)
 
     def _beat(self) -> None:
         self._lock.heartbeat()
@@ -215,7 +213,7 @@ class _Kept:
         self._every = every
         self._drawn: set[str] | None = None
         self.population = sum(1 for _ in every())
-        self.strata: dict[str, sample.Stratum] = {}
+        self.strata: dict[str, sample.SampleStratum] = {}
         if size is not None:
             self.strata = sample.strata(every(), size)
             self._drawn = sample.draw(every(), self.strata, seed)

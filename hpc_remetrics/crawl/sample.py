@@ -21,7 +21,7 @@ _LEAST = 2
 
 
 @dataclass(frozen=True)
-class Stratum:
+class SampleStratum:
     """What one stratum holds and what was drawn of it."""
 
     population: int
@@ -79,14 +79,16 @@ def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
     return shares
 
 
-def strata(repositories: Iterable[Repository], size: int) -> dict[str, Stratum]:
+def strata(repositories: Iterable[Repository], size: int) -> dict[str, SampleStratum]:
     """Count the strata and divide a sample of `size` among them."""
     populations = Counter(map(stratum_of, repositories))
     shares = allot(dict(sorted(populations.items())), size)
-    return {name: Stratum(populations[name], shares[name]) for name in shares}
+    return {name: SampleStratum(populations[name], shares[name]) for name in shares}
 
 
-def draw(repositories: Iterable[Repository], parts: Mapping[str, Stratum], seed: int) -> set[str]:
+def draw(
+    repositories: Iterable[Repository], parts: Mapping[str, SampleStratum], seed: int
+) -> set[str]:
     """Return `REGISTRY/NAME` of what is drawn: of each stratum those whose hash with the seed is
     smallest."""
     drawn: dict[str, list[tuple[int, str]]] = {name: [] for name in parts}

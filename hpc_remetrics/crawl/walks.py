@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import string
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
 from ..limits import EMPTY_PAGES
-from .pages import PAGE_SIZE, Ask, Page, is_name, path_of
+from .pages import PAGE_SIZE, ListingPage, PageRequest, is_name, path_of
 
 CAP = 10_000
 """What Docker Hub's search gives at most for a query."""
@@ -34,18 +34,18 @@ class Walk(ABC):
     surveyed = True
 
     def __init__(self) -> None:
-        self._waiting: deque[Ask] = deque()
+        self._waiting: deque[PageRequest] = deque()
         self.given_up: dict[str, str] = {}
 
-    def next(self) -> Ask | None:
+    def next(self) -> PageRequest | None:
         """Return the next page to ask for, None if there is none (yet)."""
         return self._waiting.popleft() if self._waiting else None
 
-    def back(self, ask: Ask) -> None:
+    def back(self, ask: PageRequest) -> None:
         """Take back an ask that was not asked."""
         self._waiting.appendleft(ask)
 
-    def put_off(self, ask: Ask) -> None:
+    def put_off(self, ask: PageRequest) -> None:
         """Take back an ask that got no answer, to be asked after the others."""
         self._waiting.append(ask)
 
@@ -55,7 +55,7 @@ class Walk(ABC):
         return len(self._waiting)
 
     @abstractmethod
-    def take(self, ask: Ask, page: Page) -> None:
+    def take(self, ask: PageRequest, page: ListingPage) -> None:
         """Take a page, and see what it makes necessary."""
 
 
@@ -68,21 +68,23 @@ class Search(Walk):
 
     def __init__(self) -> None:
         super().__init__()
-        self._first = deque(Ask("search", a + b) for a in _LETTERS for b in _LETTERS + _SIGNS)
-        self._probes: deque[Ask] = deque()
+        self._first = deque(
+            PageRequest("search", a + b) for a in _LETTERS for b in _LETTERS + _SIGNS
+        )
+        self._probes: deque[PageRequest] = deque()
         self._open = len(self._first)
         self.cut: list[str] = []
 
-    def next(self) -> Ask | None:
+    def next(self) -> PageRequest | None:
         for asks in (self._first, self._probes):
             if asks:
                 return asks.popleft()
         return super().next() if self.surveyed else None
 
-    def back(self, ask: Ask) -> None:
+    def back(self, ask: PageRequest) -> None:
         (self._first if ask.page == 1 else self._waiting).appendleft(ask)
 
-    def put_off(self, ask: Ask) -> None:
+    def put_off(self, ask: PageRequest) -> None:
         (self._first if ask.page == 1 else self._waiting).append(ask)
 
     @property
@@ -93,7 +95,7 @@ class Search(Walk):
     def waiting(self) -> int:
         return len(self._first) + len(self._probes) + len(self._waiting)
 
-    def take(self, ask: Ask, page: Page) -> None:
+    def take(self, ask: PageRequest, page: ListingPage) -> None:
         if ask.kind != "search" or ask.page != 1:
             return
         self._open -= 1
@@ -107,12 +109,12 @@ class Search(Walk):
 
     def _fetch(self, query: str, count: int) -> None:
         pages = -(-count // PAGE_SIZE)
-        self._waiting.extend(Ask("search", query, page) for page in range(2, pages + 1))
+        self._waiting.extend(PageRequest("search", query, page) for page in range(2, pages + 1))
 
     def _divide(self, query: str) -> None:
-        """Ask for every longer query, and for the repository that is called just like this one."""
+        """PageRequest for every longer query, and for the repository that is called just like this one."""
         longer = [
-            Ask("search", query + letter)
+            PageRequest("search", query + letter)
             for letter in _LETTERS + _SIGNS
             if _can_begin(query + letter)
         ]
@@ -120,7 +122,7 @@ class Search(Walk):
         self._open += len(longer)
         whole = query if "/" in query else f"library/{query}"
         if is_name(whole):
-            self._probes.append(Ask("repository", whole))
+            self._probes.append(PageRequest("repository", whole))
 
 
 def _can_begin(query: str) -> bool:
@@ -145,18 +147,18 @@ class Pages(Walk):
 
     def __init__(
         self,
-        asks: Iterable[Ask],
+        asks: Iterable[PageRequest],
         total: int,
         enough: int | None = None,
         empty_pages: int = EMPTY_PAGES,
     ) -> None:
         super().__init__()
-        self._asks: Iterator[Ask] = iter(asks)
+        self._asks: Iterator[PageRequest] = iter(asks)
         self._left, self._enough, self._empty_pages = total, enough, empty_pages
         self._seen: set[str] = set()
         self._empty: dict[tuple[str, str], int] = {}
 
-    def next(self) -> Ask | None:
+    def next(self) -> PageRequest | None:
         if (waiting := super().next()) is not None:
             return waiting
         ask = next(self._asks, None)
@@ -167,7 +169,7 @@ class Pages(Walk):
     def waiting(self) -> int:
         return super().waiting + self._left
 
-    def take(self, ask: Ask, page: Page) -> None:
+    def take(self, ask: PageRequest, page: ListingPage) -> None:
         if page.more is None:
             self._empty.pop((ask.kind, ask.name), None)
             return
@@ -177,13 +179,13 @@ class Pages(Walk):
             and ask.page * PAGE_SIZE >= self._enough
         ):
             return
-        following = Ask(ask.kind, ask.name, page.more)
+        following = PageRequest(ask.kind, ask.name, page.more)
         if reason := self._dead_end(ask, page, following):
             self.given_up[following.key] = reason
         else:
             self._waiting.append(following)
 
-    def _dead_end(self, ask: Ask, page: Page, following: Ask) -> str:
+    def _dead_end(self, ask: PageRequest, page: ListingPage, following: PageRequest) -> str:
         """Return why a listing is not followed to its next page, "" if it is."""
         listing = (ask.kind, ask.name)
         empty = 0 if page.fresh else self._empty.get(listing, 0) + 1
@@ -209,5 +211,30 @@ class First(Walk):
             walk.back(ask)
             self._waiting.append(ask)
 
-    def take(self, ask: Ask, page: Page) -> None:
+    def take(self, ask: PageRequest, page: ListingPage) -> None:
         pass
+
+
+_OPEN = 4096
+"""Listings whose rows are remembered at once; those of the oldest then count as new once more."""
+
+
+class Novelty:
+    """Counts rows that are new in their listing, by a hash of each row of the listings that go
+    on."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
+
+    def count(self, ask: PageRequest, page: ListingPage) -> int:
+        """Return how many rows of a page its listing has not shown before."""
+        listing = (ask.kind, ask.name)
+        seen = self._seen.pop(listing, set())
+        before = len(seen)
+        seen.update(hash(row[0]) for row in page.rows)
+        fresh = len(seen) - before
+        if page.more is not None:
+            self._seen[listing] = seen
+            if len(self._seen) > _OPEN:
+                self._seen.popitem(last=False)
+        return fresh

@@ -11,7 +11,7 @@ from ..errors import RegistryError
 from ..progress import clock_time, rough_time
 from ..registry.access import Access, Patience
 from ..registry.budget import PullLimit
-from ..registry.pool import Registries
+from ..registry.endpoint import Registries
 from ..wording import counted
 from .options import Wish
 
@@ -20,7 +20,7 @@ _HOSTS = 8
 """Registries that are asked for their limits."""
 
 
-class Limits:
+class PullLimits:
     """What registries say of their limits on pulls; each is asked once, with a HEAD, which none
     counts."""
 

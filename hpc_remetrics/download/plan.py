@@ -18,7 +18,7 @@ from ..registry.reference import Reference
 from ..sources import platforms
 from ..wording import counted
 from .state import State
-from .tasks import BlobTask, Brought, Failed, ImageTask, Resolved
+from .tasks import BlobTask, Failed, ImageTask, Resolved, StoredBlob
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,9 @@ class Mirror:
         image = next(self._images, None)
         return self._later.popleft() if image is None and self._later else image
 
-    def take(self, task: ImageTask | BlobTask, value: Resolved | Brought | Failed | None) -> None:
+    def take(
+        self, task: ImageTask | BlobTask, value: Resolved | StoredBlob | Failed | None
+    ) -> None:
         if value is None:
             return
         cause = value.cause if isinstance(value, Failed) else ""
@@ -127,7 +129,7 @@ class Mirror:
                 self._begin(task.reference, value)
         elif isinstance(value, Failed):
             self._missed(task, value)
-        elif isinstance(value, Brought):
+        elif isinstance(value, StoredBlob):
             self._came(task, value)
 
     def _put_off(self, task: ImageTask | BlobTask) -> None:
@@ -170,7 +172,7 @@ class Mirror:
         if not lacking:
             self._finish(image)
 
-    def _came(self, task: BlobTask, brought: Brought) -> None:
+    def _came(self, task: BlobTask, brought: StoredBlob) -> None:
         self.counts.bytes += brought.size
         self.counts.blobs += brought.size > 0
         for image in self._waiting.pop(task.digest):

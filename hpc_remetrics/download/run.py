@@ -20,7 +20,7 @@ from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine, clock_time
-from ..registry.pool import Registries
+from ..registry.endpoint import Registries
 from ..sources import platforms
 from ..wording import counted, verb
 from . import cost
@@ -84,7 +84,7 @@ class _Download:
         )
         if not open_:
             return 0
-        limits = cost.Limits(self._options.access)
+        limits = cost.PullLimits(self._options.access)
         for line in limits.lines(open_):
             self._say(line)
         if self._options.estimate:

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 from ..errors import OutputError
 from ..files.journal import Journal
 from ..files.publish import write_whole
+from ..files.writing import open_in_place, reopened
 from ..layout.image_layout import REF_NAME, Layout, name_in
 from ..registry.reference import Reference
 from ..sources.remote import name_of
-from .finished_lists import Finished
+from ..sources.repositories import list_lines
 from .tasks import Failed, Resolved
 
 _EVERY = 10.0
@@ -54,7 +56,7 @@ class State:
         self._names: set[str] = set()
         for record in self._journal:
             self._learn(record)
-        self.layers, self.repositories = Finished(layers), Finished(repositories)
+        self.layers, self.repositories = FinishedList(layers), FinishedList(repositories)
         self._others = layout.read_index()
         self._dirty, self._written, self._took = True, 0.0, 0.0
 
@@ -145,3 +147,44 @@ def list_name(image: Reference) -> str:
     ('library/redis', 'library/redis:7')
     """
     return name_of(image).removesuffix(":latest")
+
+
+class FinishedList:
+    """One such list; without a path an empty one that is not written.
+
+    :raises OutputError: it can't be read or appended to.
+    :raises SourceError: it is in UTF-16.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._known = path, set[str]()
+        if path is None:
+            return
+        try:
+            self._file = open_in_place(path, os.O_APPEND)
+            line = "\n"
+            with reopened(self._file) as file:
+                for line in list_lines(file, path, errors="replace"):
+                    self._known.add(line.strip().strip('"').strip())
+            if not line.endswith(("\n", "\r")):
+                # A kill tore the last line; the next one must not continue it.
+                os.write(self._file, b"\n")
+        except OSError as error:
+            raise OutputError(
+                f"can't append to {path}: {error.strerror}", "name another file with -l or -r"
+            ) from None
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._known
+
+    def add(self, item: str) -> None:
+        """Append an item unless it is there."""
+        if self._path is None or item in self._known:
+            return
+        try:
+            os.write(self._file, f"{item}\n".encode())
+        except OSError as error:
+            raise OutputError(
+                f"can't append to {self._path}: {error.strerror}", "make room and start again"
+            ) from None
+        self._known.add(item)

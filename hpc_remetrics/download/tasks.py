@@ -17,8 +17,7 @@ from ..layout.keep import bring
 from ..limits import GiB, Limits
 from ..records import Digest
 from ..registry.blobs import missing_room
-from ..registry.endpoint import Registry
-from ..registry.pool import Registries
+from ..registry.endpoint import Registries, Registry
 from ..registry.reference import Reference
 from ..sources import documents, platforms
 from ..sources.documents import Malformed
@@ -78,7 +77,7 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class Brought:
+class StoredBlob:
     """A blob of `length` bytes that is in the layout now; `size` is 0 if it was there before."""
 
     size: int
@@ -102,7 +101,7 @@ class Tasks:
         self._registries, self._layout, self._platforms = registries, layout, platforms
         self._limits = limits or Limits()
 
-    def __call__(self, task: ImageTask | BlobTask) -> Resolved | Brought | Failed | None:
+    def __call__(self, task: ImageTask | BlobTask) -> Resolved | StoredBlob | Failed | None:
         try:
             if self._registries.stopped.is_set():
                 return None
@@ -124,10 +123,10 @@ class Tasks:
             log.exception("this is a fault of the program; please report it")
             return Failed("internal", f"{type(error).__name__}: {error}")
 
-    def _bring(self, task: BlobTask) -> Brought:
+    def _bring(self, task: BlobTask) -> StoredBlob:
         layout, digest = self._layout, task.digest
         if layout.has(digest, task.size):
-            return Brought(0, layout.blob(digest).stat().st_size)
+            return StoredBlob(0, layout.blob(digest).stat().st_size)
         _check_size(digest, task.size, self._limits.layer_bytes)
         _check_room(layout, digest, task.size)
         registry = self._registries.get(task.image.host)
@@ -137,11 +136,11 @@ class Tasks:
             lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path),
         )
         length = layout.blob(digest).stat().st_size
-        return Brought(length, length)
+        return StoredBlob(length, length)
 
     def _resolve(self, task: ImageTask) -> Resolved:
         registry = self._registries.get(task.reference.host)
-        walk = _Walk(registry, task.reference, self._layout, self._platforms, self._limits)
+        walk = _ImageWalk(registry, task.reference, self._layout, self._platforms, self._limits)
         roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
         walk.tell()
         lacking = tuple(
@@ -167,7 +166,7 @@ def _check_room(layout: Layout, digest: Digest, size: int) -> None:
         raise RegistryError("no_room", message)
 
 
-class _Walk:
+class _ImageWalk:
     """The walk from an image's name over its indexes and manifests, each of which is kept as it is
     met."""
 

@@ -8,8 +8,8 @@ What others use, from the top down:
     registry.read_blob("a/b", digest, limit)   -> bytes          verified
     registry.fetch_blob("a/b", digest, size, path) -> size       resumed from what `path` holds, verified
     registry.tags("a/b"), registry.catalog()   -> names          `Link` headers followed
-    registry.pages("/v2/_catalog?n=100")       -> Page           document, headers, next: to resume from
-    registry.client.get(url)                   -> Small          status, headers, data, json(): any URL of that host
+    registry.pages("/v2/_catalog?n=100")       -> RegistryPage           document, headers, next: to resume from
+    registry.client.get(url)                   -> SmallResponse          status, headers, data, json(): any URL of that host
     Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")       what is no registry
 
 Each call keeps to the deadlines, tries and limits of `Access.patience`, asks the `Budget` before
@@ -23,12 +23,11 @@ go.
 """
 
 from .access import Access, Patience
-from .answers import Small
 from .budget import Budget, Pause, PullLimit
 from .client import Client
-from .endpoint import ACCEPT, Manifest, Page, Registry
-from .pool import Registries
+from .endpoint import ACCEPT, Manifest, Registries, Registry, RegistryPage
 from .reference import Reference
+from .responses import SmallResponse
 
 __all__ = [
     "ACCEPT",
@@ -36,12 +35,12 @@ __all__ = [
     "Budget",
     "Client",
     "Manifest",
-    "Page",
     "Patience",
     "Pause",
     "PullLimit",
     "Reference",
     "Registries",
     "Registry",
-    "Small",
+    "RegistryPage",
+    "SmallResponse",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from .proxies import is_this_machine
+from .destinations import is_this_machine
 from .reference import host_of
 
 

@@ -15,9 +15,8 @@ from ..errors import BlobError, RegistryError
 from ..files.writing import open_in_place
 from ..limits import LAYER_BYTES
 from ..records import Digest
-from .answers import Answer, shown
 from .client import Client
-from .retry import PassingError
+from .responses import PassingError, StreamedResponse, shown
 
 _READ = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
@@ -151,14 +150,14 @@ class Fetch:
         self._restart()
         self._try()
 
-    def _continues(self, answer: Answer) -> bool:
+    def _continues(self, answer: StreamedResponse) -> bool:
         """Tell whether a 206 holds what was asked for."""
         found = _CONTENT_RANGE.match(answer.headers.get("content-range", "").strip())
         if found is None or int(found[1]) != self._have or int(found[2]) >= self._total:
             return False
         return found[3] in ("*", str(self._total))
 
-    def _begins(self, answer: Answer) -> bool:
+    def _begins(self, answer: StreamedResponse) -> bool:
         """Prepare for a whole blob; say no to one of another length."""
         self._restart()
         if self._size < 0:
@@ -184,7 +183,7 @@ class Fetch:
         message = f"{self._client.host} has {self._digest} with more than {self._most} bytes"
         return RegistryError("limit_size", message)
 
-    def _receive(self, answer: Answer) -> None:
+    def _receive(self, answer: StreamedResponse) -> None:
         for chunk in answer.chunks():
             self.received += len(chunk)
             if self._client.is_stopped:

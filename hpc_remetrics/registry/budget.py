@@ -94,7 +94,7 @@ class Budget:
             with self._lock:
                 self._news.add((host, kind))
 
-    def told(self, host: str, headers: Mapping[str, str]) -> None:
+    def apply_headers(self, host: str, headers: Mapping[str, str]) -> None:
         """Read what the answer to a pull says of the pulls left; when none are, pulls go on at the
         limit's pace."""
         limit = PullLimit.of(headers)

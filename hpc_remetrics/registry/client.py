@@ -22,15 +22,23 @@ from .. import __version__
 from ..errors import RegistryError
 from ..limits import MiB
 from .access import Access
-from .addresses import Bounds
-from .answers import Answer, Small, codes, fault, shown
 from .auth import Keyring
 from .budget import ALL, PULLS, Budget
 from .connections import Adapter, Timer
+from .destinations import Bounds, proxies_for
 from .header_fields import each, escaped
-from .proxies import proxies_for
 from .reference import endpoint_of
-from .retry import PASSING, PassingError, pause_before, retry_after
+from .responses import (
+    PASSING,
+    PassingError,
+    SmallResponse,
+    StreamedResponse,
+    codes,
+    fault,
+    pause_before,
+    retry_after,
+    shown,
+)
 
 T = TypeVar("T")
 
@@ -79,8 +87,8 @@ class Client:
         scope: str = "",
         limit: int = PAGE_BYTES,
         kind: str = ALL,
-        check: Callable[[Small], None] | None = None,
-    ) -> Small:
+        check: Callable[[SmallResponse], None] | None = None,
+    ) -> SmallResponse:
         """Ask until there is an answer, within `Patience.deadline`; return it whole.
 
         :param url: a path on the registry, or a whole URL on it, as `Link` headers have.
@@ -91,9 +99,9 @@ class Client:
             `limit_size` …
         """
 
-        def once() -> Small:
+        def once() -> SmallResponse:
             answer = self.send(method, url, headers, scope, kind)
-            small = Small(answer.status, answer.headers, answer.read(limit), answer.url)
+            small = SmallResponse(answer.status, answer.headers, answer.read(limit), answer.url)
             if check:
                 check(small)
             return small
@@ -132,7 +140,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         scope: str = "",
         kind: str = ALL,
-    ) -> Answer:
+    ) -> StreamedResponse:
         """Send a request, once, and follow where it leads; return the answer if it is good (2xx).
 
         :raises PassingError: another try may do better.
@@ -185,7 +193,7 @@ class Client:
 
     def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
-    ) -> Answer:
+    ) -> StreamedResponse:
         """Send one request to one place."""
         timer, patience = self.timer, self.access.patience
         timer.restart()
@@ -208,12 +216,14 @@ class Client:
         except Exception as error:
             # Whatever a library makes of what a server sent ends this request, and not the run.
             raise fault(error, url, timer) from None
-        return Answer(response, url, timer)
+        return StreamedResponse(response, url, timer)
 
-    def _judged(self, answer: Answer, own: bool, method: str, kind: str) -> Answer:
+    def _judged(
+        self, answer: StreamedResponse, own: bool, method: str, kind: str
+    ) -> StreamedResponse:
         """Return a good answer; raise what another one means."""
         if own and kind == PULLS:
-            self.budget.told(self.host, answer.headers)
+            self.budget.apply_headers(self.host, answer.headers)
         if 200 <= answer.status < 300:
             return answer
         status, what = answer.status, f"{shown(answer.url)} answered {answer.status}"
@@ -246,7 +256,7 @@ class Client:
             if answer.status in PASSING:
                 raise PassingError("io_error", what, answer.status)
             raise RegistryError("denied", what, status=answer.status)
-        value = Small(answer.status, answer.headers, answer.read(TOKEN_BYTES), url).json()
+        value = SmallResponse(answer.status, answer.headers, answer.read(TOKEN_BYTES), url).json()
         return value if isinstance(value, dict) else {}
 
     def _wait_for_leave(self, kind: str) -> None:

@@ -18,7 +18,7 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from .access import Patience
-from .addresses import Bounds
+from .destinations import Bounds
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -74,7 +74,7 @@ class Timer:
         raise TimeoutError(reason)
 
 
-class _Timed(io.RawIOBase):
+class _TimedReader(io.RawIOBase):
     """A socket's bytes, each read within what its timer allows."""
 
     def __init__(self, sock: socket.socket, timer: Timer) -> None:
@@ -94,22 +94,22 @@ class _Timed(io.RawIOBase):
         super().close()
 
 
-class _Maker:
+class _TimedSocket:
     """Stands for a socket where a response asks it for a file."""
 
     def __init__(self, sock: socket.socket, timer: Timer) -> None:
         self._socket, self._timer = sock, timer
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Timed(self._socket, self._timer), _BUFFER)
+        return io.BufferedReader(_TimedReader(self._socket, self._timer), _BUFFER)
 
 
 def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
     """Return urllib3's pools with connections that obey `timer` and lead only within `bounds`."""
 
-    class Response(http.client.HTTPResponse):
+    class TimedResponse(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
-            super().__init__(_Maker(sock, timer), *args, **options)  # type: ignore[arg-type]
+            super().__init__(_TimedSocket(sock, timer), *args, **options)  # type: ignore[arg-type]
 
         def _read_status(self) -> tuple[str, int, str]:
             # The library passes over 100 alone, and would take 103 for the answer.
@@ -134,23 +134,23 @@ def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
                 raise
         return sock
 
-    class Plain(urllib3.connection.HTTPConnection):
-        response_class = Response
+    class PlainConnection(urllib3.connection.HTTPConnection):
+        response_class = TimedResponse
 
         def _new_conn(self) -> socket.socket:
             return checked(self, super()._new_conn())
 
-    class Secure(urllib3.connection.HTTPSConnection):
-        response_class = Response
+    class SecureConnection(urllib3.connection.HTTPSConnection):
+        response_class = TimedResponse
 
         def _new_conn(self) -> socket.socket:
             return checked(self, super()._new_conn())
 
     class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = PlainConnection
 
     class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = SecureConnection
 
     return {"http": PlainPool, "https": SecurePool}
 

@@ -17,16 +17,16 @@ from ..errors import RegistryError
 from ..limits import EMPTY_PAGES
 from ..records import Digest
 from .access import Access
-from .answers import Small, shown
 from .auth import Keyring
 from .blobs import Fetch
 from .budget import PULLS, Budget
 from .client import Client
 from .header_fields import each, next_page
-from .retry import PassingError
+from .responses import PassingError, SmallResponse, shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 ACCEPT = ", ".join(
     (
@@ -67,7 +67,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Page:
+class RegistryPage:
     """One page of a list: its JSON, its headers, and path and query of the next, "" after the
     last."""
 
@@ -129,7 +129,7 @@ class Registry:
     def read_blob(self, repository: str, digest: Digest, limit: int) -> bytes:
         """Return a small blob, such as a config, whole and verified."""
 
-        def check(answer: Small) -> None:
+        def check(answer: SmallResponse) -> None:
             if hashlib.sha256(answer.data).digest() != digest.raw:
                 raise PassingError("digest_mismatch", f"{self.host} has {digest} with other bytes")
 
@@ -154,14 +154,14 @@ class Registry:
                 f"bytes={offset}-{max(self.blob_size(repository, digest) - 1, offset)}"
             )
         answer = self.client.trying(lambda: self.client.send("GET", path, headers, scope))
-        stream = io.BufferedReader(_Stream(answer.chunks()), 1 << 18)
+        stream = io.BufferedReader(_ChunkReader(answer.chunks()), 1 << 18)
         if offset and answer.status != 206:
             while offset and (data := stream.read(min(offset, 1 << 20))):
                 offset -= len(data)
         return stream
 
-    def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[Page]:
-        """Yield the pages of a list, following `Link` headers from a path or a `Page.next` on.
+    def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[RegistryPage]:
+        """Yield the pages of a list, following `Link` headers from a path or a `RegistryPage.next` on.
 
         :param member: where a page's document has its items, to see whether there are new ones.
         :raises RegistryError: a page can't be had, or the list has no end.
@@ -180,7 +180,7 @@ class Registry:
             small = self.client.get(url, scope=scope)
             document = small.json()
             url = _next(small)
-            page = Page(document if isinstance(document, dict) else {}, small.headers, url)
+            page = RegistryPage(document if isinstance(document, dict) else {}, small.headers, url)
             before = len(items)
             items.update(hash(repr(item)) for item in _items(page, member))
             empty = 0 if len(items) > before else empty + 1
@@ -221,7 +221,7 @@ def scope_of(repository: str) -> str:
     return f"repository:{repository}:pull"
 
 
-def _items(page: Page, member: str) -> list[Any]:
+def _items(page: RegistryPage, member: str) -> list[Any]:
     """Return the items of a page; without a name of the member, the page itself."""
     values = page.document.get(member) if member else [page.document]
     return values if isinstance(values, list) else []
@@ -240,7 +240,7 @@ def _length(headers: Mapping[str, str]) -> int:
     return int(text) if text.isdecimal() and len(text) < 20 else -1
 
 
-def _manifest(answer: Small, data: bytes) -> Manifest:
+def _manifest(answer: SmallResponse, data: bytes) -> Manifest:
     digest = _digest(answer.headers.get("docker-content-digest", ""))
     if digest is None and data:
         digest = Digest(hashlib.sha256(data).digest())
@@ -248,7 +248,7 @@ def _manifest(answer: Small, data: bytes) -> Manifest:
     return Manifest(data, _media_type(answer), digest, size, answer.headers)
 
 
-def _check_manifest(answer: Small, wanted: str) -> None:
+def _check_manifest(answer: SmallResponse, wanted: str) -> None:
     """Ask again for bytes that aren't those of the digest; a schema 1 manifest's is of a part of
     it, judged later."""
     named = _digest(wanted or answer.headers.get("docker-content-digest", ""))
@@ -261,7 +261,7 @@ def _check_manifest(answer: Small, wanted: str) -> None:
         )
 
 
-def _media_type(answer: Small) -> str:
+def _media_type(answer: SmallResponse) -> str:
     return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -272,7 +272,7 @@ def _digest(text: str) -> Digest | None:
         return None
 
 
-def _next(answer: Small) -> str:
+def _next(answer: SmallResponse) -> str:
     """Return path and query of the page that `Link` headers call the next, "" without one."""
     try:
         return next_page(each(answer.headers, "link"), answer.url)
@@ -282,7 +282,7 @@ def _next(answer: Small) -> str:
         ) from None
 
 
-class _Stream(io.RawIOBase):
+class _ChunkReader(io.RawIOBase):
     """Chunks as a stream."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -298,3 +298,27 @@ class _Stream(io.RawIOBase):
         count = min(len(view), len(self._rest))
         view[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
+
+
+class Registries:
+    """Gives each thread its `Registry` of a host; goes to other ranks as what it was made from."""
+
+    def __init__(self, access: Access | None = None) -> None:
+        self.access = access or Access()
+        self.budget = Budget(self.access)
+        self.stopped = threading.Event()
+        self._keyrings: dict[str, Keyring] = {}
+        self._lock = threading.Lock()
+        self._local = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Registries, (self.access,)
+
+    def get(self, host: str) -> Registry:
+        """Return this thread's client of a registry."""
+        mine: dict[str, Registry] = self._local.__dict__
+        if host not in mine:
+            with self._lock:
+                keyring = self._keyrings.setdefault(host, Keyring(host, self.access))
+            mine[host] = Registry(host, self.access, self.budget, keyring, self.stopped)
+        return mine[host]

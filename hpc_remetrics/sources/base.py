@@ -31,7 +31,7 @@ from ..errors import BlobError
 from ..records import Digest, Layer, Popularity
 
 if TYPE_CHECKING:
-    from ..registry.pool import Registries
+    from ..registry.endpoint import Registries
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from .oci import OciSource
 from .path_source import full_path
 
 if TYPE_CHECKING:
-    from ..registry.pool import Registries
+    from ..registry.endpoint import Registries
 
 _VERSION = 1
 _MOST_BYTES = 30 << 20

@@ -5,12 +5,15 @@ import json
 
 import pytest
 
-from hpc_remetrics.crawl.novelty import Novelty
-from hpc_remetrics.crawl.pages import Ask, Page, is_name, parse_page, path_of
-from hpc_remetrics.crawl.walks import CAP, Pages, Search
+from hpc_remetrics.crawl.pages import ListingPage, PageRequest, is_name, parse_page, path_of
+from hpc_remetrics.crawl.walks import CAP, Novelty, Pages, Search
 from hpc_remetrics.sources.documents import Malformed
 
-SEARCH, CATALOG, TAGS = Ask("search", "ab"), Ask("catalog", ""), Ask("tags", "a/b")
+SEARCH, CATALOG, TAGS = (
+    PageRequest("search", "ab"),
+    PageRequest("catalog", ""),
+    PageRequest("tags", "a/b"),
+)
 
 BROKEN = [
     b"",
@@ -72,7 +75,7 @@ def test_a_link_is_followed_as_it_is_and_never_to_its_host():
         CATALOG, body, ['<http://169.254.169.254/v2/_catalog?n=5&last=a>; rel="next"']
     )
     assert page.more == "/v2/_catalog?n=5&last=a"
-    assert path_of(Ask("catalog", "", page.more)) == page.more
+    assert path_of(PageRequest("catalog", "", page.more)) == page.more
     for link, more in (
         ('</v2/_catalog?n=5&next_page=abc%3D>; rel="next"', "/v2/_catalog?n=5&next_page=abc%3D"),
         ("<?last=>; rel=next", "/v2/_catalog?last="),
@@ -85,7 +88,7 @@ def test_a_link_is_followed_as_it_is_and_never_to_its_host():
 
 
 def test_a_journal_of_an_older_version_names_the_row_before_a_page():
-    assert path_of(Ask("catalog", "", "a/b")) == "/v2/_catalog?n=1000&last=a%2Fb"
+    assert path_of(PageRequest("catalog", "", "a/b")) == "/v2/_catalog?n=1000&last=a%2Fb"
 
 
 def followed(walk, page_after):
@@ -99,11 +102,13 @@ def followed(walk, page_after):
 
 def test_a_listing_in_a_circle_ends_and_says_so():
     walk = Pages([CATALOG], 1)
-    asked = followed(walk, lambda ask: Page([], more="b" if ask.page == "a" else "a", fresh=1))
+    asked = followed(
+        walk, lambda ask: ListingPage([], more="b" if ask.page == "a" else "a", fresh=1)
+    )
     assert len(asked) == 3
     assert list(walk.given_up.values()) == ["its pages lead in a circle"]
     walk = Pages([CATALOG], 1)
-    assert len(followed(walk, lambda ask: Page([], more=path_of(ask), fresh=1))) == 1
+    assert len(followed(walk, lambda ask: ListingPage([], more=path_of(ask), fresh=1))) == 1
     assert list(walk.given_up.values()) == ["its pages lead in a circle"]
 
 
@@ -115,26 +120,26 @@ def test_a_listing_without_anything_new_is_left_and_the_others_are_read():
         number = 1 if ask.page == 1 else int(ask.page.rpartition("=")[2])
         if ask.name == "a/slow":
             # Ninety-nine pages without anything, then one with something, and so on.
-            return Page(
+            return ListingPage(
                 [], more=f"/x?p={number + 1}" if number < 250 else None, fresh=number % 100 == 0
             )
-        return Page([], more=f"/x?p={number + 1}")
+        return ListingPage([], more=f"/x?p={number + 1}")
 
-    walk = Pages([Ask("tag_list", "a/endless"), Ask("tag_list", "a/slow")], 2)
+    walk = Pages([PageRequest("tag_list", "a/endless"), PageRequest("tag_list", "a/slow")], 2)
     assert len(followed(walk, page_after)) == 100 + 250
     assert walk.given_up == {"tag_list a/endless /x?p=101": "100 pages in a row have nothing new"}
-    walk = Pages([Ask("tags", "a/b")], 1, empty_pages=7)
-    assert followed(walk, lambda ask: Page([], more=ask.page + 1)) == list(range(1, 8))
+    walk = Pages([PageRequest("tags", "a/b")], 1, empty_pages=7)
+    assert followed(walk, lambda ask: ListingPage([], more=ask.page + 1)) == list(range(1, 8))
 
 
 def test_rows_that_a_listing_has_shown_are_not_new():
     novelty, rows = Novelty(), [["a"], ["b"]]
-    first, second = Ask("catalog", "", 1), Ask("catalog", "", "/2")
-    assert novelty.count(first, Page(rows, more="/2")) == 2
-    assert novelty.count(second, Page(rows[::-1], more="/3")) == 0
-    assert novelty.count(Ask("tag_list", "a"), Page(rows, more="/2")) == 2
-    assert novelty.count(second, Page([["a"], ["c"]])) == 1
-    assert novelty.count(first, Page(rows)) == 2
+    first, second = PageRequest("catalog", "", 1), PageRequest("catalog", "", "/2")
+    assert novelty.count(first, ListingPage(rows, more="/2")) == 2
+    assert novelty.count(second, ListingPage(rows[::-1], more="/3")) == 0
+    assert novelty.count(PageRequest("tag_list", "a"), ListingPage(rows, more="/2")) == 2
+    assert novelty.count(second, ListingPage([["a"], ["c"]])) == 1
+    assert novelty.count(first, ListingPage(rows)) == 2
 
 
 def test_a_query_that_longer_ones_do_not_divide_is_read_as_far_as_it_goes():
@@ -144,7 +149,8 @@ def test_a_query_that_longer_ones_do_not_divide_is_read_as_far_as_it_goes():
         asked.append(ask)
         if ask.kind == "search":
             walk.take(
-                ask, Page([], CAP if ask.name.startswith("zz") else 0, narrow=ask.name == "zz")
+                ask,
+                ListingPage([], CAP if ask.name.startswith("zz") else 0, narrow=ask.name == "zz"),
             )
     assert len(walk.cut) == len(set(walk.cut)) > 30
     assert all(len(query) == 3 for query in walk.cut)

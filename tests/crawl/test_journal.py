@@ -3,7 +3,7 @@ else."""
 
 import pytest
 
-from hpc_remetrics.crawl.external_sort import sorted_lines
+from hpc_remetrics.crawl.repository_table import sorted_lines
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files.journal import Journal
 

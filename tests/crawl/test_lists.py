@@ -5,7 +5,7 @@ import codecs
 
 import pytest
 
-from hpc_remetrics.download.finished_lists import Finished
+from hpc_remetrics.download.state import Finished
 from hpc_remetrics.errors import SourceError
 from hpc_remetrics.sources.repositories import read_repositories
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from support.raw_server import RawServer, answer, endless
 
-from hpc_remetrics.download.tasks import BlobTask, Brought, Failed, ImageTask, Tasks
+from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, StoredBlob, Tasks
 from hpc_remetrics.errors import RegistryError
 from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
@@ -199,7 +199,7 @@ def test_a_beginning_that_is_wrong_is_mended_at_once(tmp_path):
                 tasks, layout = tasks_in(tmp_path / f"{size}-{len(wrong)}-{wrong[:1].decode()}")
                 layout.partial(digest).write_bytes(wrong)
                 found = tasks(BlobTask(digest, size, Reference.parse(f"{server.host}/a:1")))
-                assert isinstance(found, Brought) and found.size == len(data)
+                assert isinstance(found, StoredBlob) and found.size == len(data)
                 assert layout.blob(digest).read_bytes() == data
 
 

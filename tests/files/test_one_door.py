@@ -51,7 +51,7 @@ ALLOWED = {
     ("mpi/start_watch.py", "shutil.rmtree"): "in that directory; follows no links",
     ("settings.py", "os.open"): "for reading",
     ("report/figures/style.py", "os.open"): "the current directory, O_PATH",
-    ("crawl/external_sort.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("crawl/repository_table.py", "tempfile.TemporaryFile"): "a file without a name",
     ("crawl/output.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("crawl/output.py", "shutil.rmtree"): "removes directories of killed crawls; follows no links",
     ("export/files_of_2017.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",

@@ -22,8 +22,8 @@ from support.tools import need
 from hpc_remetrics.errors import RegistryError, UsageError
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry import Access, Registries, Registry, credentials
-from hpc_remetrics.registry.addresses import Bounds
 from hpc_remetrics.registry.auth import Challenge, Keyring
+from hpc_remetrics.registry.destinations import Bounds
 
 from .conftest import SOON
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from support.raw_server import RawServer, answer
 
-from hpc_remetrics.crawl.asking import Answer, Asker
-from hpc_remetrics.crawl.pages import KINDS, Ask
-from hpc_remetrics.download.tasks import BlobTask, Brought, Failed, ImageTask, Resolved, Tasks
+from hpc_remetrics.crawl.pages import KINDS, PageFetcher, PageRequest, PageResult
+from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, Resolved, StoredBlob, Tasks
 from hpc_remetrics.errors import RemetricsError
 from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
@@ -278,7 +277,10 @@ def ask(host: str, folder: Path, ways: list) -> None:
 
 def crawl_page(host: str, kind: str) -> None:
     """Ask for a page as a crawl does, which makes a value of any error."""
-    assert isinstance(Asker(Registries(Access(patience=QUICK)), host, 1)(Ask(kind, "a/b")), Answer)
+    assert isinstance(
+        PageFetcher(Registries(Access(patience=QUICK)), host, 1)(PageRequest(kind, "a/b")),
+        PageResult,
+    )
 
 
 def fetch_the_rest(registry: Registry, path: Path) -> None:
@@ -295,7 +297,7 @@ def download(host: str, folder: Path) -> None:
     image = Reference.parse(f"{host}/a:1")
     for task in (ImageTask(image), ImageTask(image, head=True), BlobTask(DIGEST, len(BLOB), image)):
         value = tasks(task)
-        assert isinstance(value, Resolved | Brought | Failed)
+        assert isinstance(value, Resolved | StoredBlob | Failed)
         assert not isinstance(value, Failed) or value.cause != "internal", value
 
 

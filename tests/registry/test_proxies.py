@@ -17,7 +17,7 @@ from support.tools import need
 from hpc_remetrics.errors import RegistryError
 from hpc_remetrics.registry import Access, Registry
 from hpc_remetrics.registry.access import is_loopback_name
-from hpc_remetrics.registry.proxies import is_this_machine, proxies_for
+from hpc_remetrics.registry.destinations import is_this_machine, proxies_for
 
 from .conftest import SOON
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import heapq
+import itertools
 import json
+import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..sources.repositories import Repository
-from .external_sort import sorted_lines
 
 _MOST = 10**19 - 1
 """Above any number of pulls, so that what is subtracted from it sorts the most first."""
@@ -67,3 +71,52 @@ def iso_time(seconds: float) -> str:
     """
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+RUN = 500_000
+"""Lines that are sorted at once, some 100 MB."""
+
+
+def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator[str]:
+    """Yield lines (without their ends) in order; `folder` holds what doesn't fit into memory."""
+    source = iter(lines)
+    with contextlib.ExitStack() as stack:
+        runs: list[TextIO] = []
+        while chunk := sorted(itertools.islice(source, run)):
+            if len(chunk) < run and not runs:
+                yield from chunk
+                return
+            file = stack.enter_context(
+                tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8", newline="\n")
+            )
+            file.writelines(f"{line}\n" for line in chunk)
+            file.seek(0)
+            runs.append(file)
+        for line in heapq.merge(*runs):
+            yield line[:-1]
+
+
+_NUMBER = re.compile(r"(\d+)")
+
+
+def newest(rows: list[list[Any]], count: int) -> list[list[Any]]:
+    """Return the newest of [tag, digest, bytes, updated]: by the time of the push where a listing
+    says it.
+
+    Where it doesn't (a registry's `tags/list`), `latest` first, then by the numbers in the tags,
+    highest first.
+
+    >>> [row[0] for row in newest([[tag, "", None, ""] for tag in ("1.9", "latest", "1.10", "edge")], 3)]
+    ['latest', '1.10', '1.9']
+    """
+    return sorted(rows, key=_age, reverse=True)[:count]
+
+
+def _age(row: list[Any]) -> tuple[Any, ...]:
+    tag = row[0]
+    pieces = _NUMBER.split(tag)
+    # Every other piece is a number; a tag that begins with none is older than one that does.
+    parts = tuple(
+        (int(piece), "") if place % 2 else (-1, piece) for place, piece in enumerate(pieces)
+    )
+    return row[3], tag == "latest", pieces[0] in ("", "v"), parts

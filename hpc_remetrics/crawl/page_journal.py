@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ..files.journal import Journal
-from .external_sort import sorted_lines
-from .pages import Ask, Page
+from .pages import ListingPage, PageRequest
+from .repository_table import sorted_lines
 
 JOURNAL_FORMAT = "hpc_remetrics crawl"
 VERSION = 1
 
 _NAMES = ("search", "namespace", "repository", "catalog")
 _TAGS = ("tags", "tag_list")
-_NOTHING = Page([])
+_NOTHING = ListingPage([])
 
 
-class Memory:
+class PageJournal:
     """The answers of a crawl, also of the starts before this one.
 
     :ivar failures: key of an ask -> why it has no answer and never will have.
@@ -33,29 +33,29 @@ class Memory:
         self._journal = Journal(
             path, {"format": JOURNAL_FORMAT, "version": VERSION, "target": target}
         )
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, ListingPage] = {}
         self.failures: dict[str, str] = {}
         self.seen = self.refused = 0
         self.begun = self.ended = 0.0
         for record in self._journal:
             self._learn(record)
 
-    def __contains__(self, ask: Ask) -> bool:
+    def __contains__(self, ask: PageRequest) -> bool:
         return ask.key in self._pages
 
-    def __getitem__(self, ask: Ask) -> Page:
+    def __getitem__(self, ask: PageRequest) -> ListingPage:
         """Return what is known of a page, without its rows."""
         return self._pages[ask.key]
 
     def __len__(self) -> int:
         return len(self._pages)
 
-    def add(self, ask: Ask, page: Page) -> None:
+    def add(self, ask: PageRequest, page: ListingPage) -> None:
         """Keep an answer."""
         record: dict[str, Any] = {"k": ask.key, "c": page.count, "m": page.more, "n": page.narrow}
         self._append({**record, "d": page.dropped, "w": page.fresh, "r": page.rows})
 
-    def fail(self, ask: Ask, reason: str) -> None:
+    def fail(self, ask: PageRequest, reason: str) -> None:
         """Keep that a page can't be had, now or later."""
         self._append({"k": ask.key, "f": reason})
 
@@ -73,7 +73,7 @@ class Memory:
         else:
             # Journals of older versions don't say how many rows were new.
             fresh = record.get("w", len(record["r"]))
-            page = Page([], record["c"], record["m"], record["n"], fresh=fresh)
+            page = ListingPage([], record["c"], record["m"], record["n"], fresh=fresh)
             # There may be millions, and most have nothing that a walk asks for.
             self._pages[key] = (
                 page

@@ -8,11 +8,6 @@ from dataclasses import asdict
 from ..registry.access import Access, Patience
 from ..settings import access_settings, parse_pairs
 
-WAIT = 86_400.0
-"""Seconds that a job may wait for one answer: registries with limits want hours of silence."""
-
-_PATIENCE = Patience(deadline=WAIT, blob_deadline=WAIT)
-
 
 def add_access_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -47,7 +42,7 @@ def add_access_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="trust this host to give tokens (repeat; default: the registry's own)",
     )
-    names = ", ".join(f"{name}={value:g}" for name, value in asdict(_PATIENCE).items())
+    names = ", ".join(f"{name}={value:g}" for name, value in asdict(Patience()).items())
     group.add_argument(
         "--patience",
         action="append",
@@ -71,4 +66,4 @@ def access_of(arguments: argparse.Namespace, rate: float = 0.0) -> Access:
         **parse_pairs("--patience", arguments.patience, "idle=120"),
     }
     config = getattr(arguments, "config", None)
-    return access_settings(flags, Access(requests_per_second=rate, patience=_PATIENCE), config)
+    return access_settings(flags, Access(requests_per_second=rate), config)

@@ -1,2 +1,1 @@
-"""Which repositories a registry has, how often they are pulled, and which tags they hold:
-`crawl`."""
+"""`crawl`: list the repositories of a registry, with their pulls and tags."""

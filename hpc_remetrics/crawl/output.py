@@ -1,5 +1,7 @@
-"""The files of a crawl: the list, what it is (about), and the journal; a list has its name only
-when it is whole."""
+"""The files of a crawl: the list, its description (`.about.json`) and the journal.
+
+A list gets its name when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,15 @@ class Output:
     """The files beside `options.output`."""
 
     def __init__(self, options: CrawlOptions) -> None:
-        self._options, self._path = options, options.output
+        self._options = options
+        self._path = options.output
         self.journal = self._path.with_name(f"{self._path.name}.journal")
         self._about = self._path.with_name(f"{self._path.name}.about.json")
 
     def check(self) -> None:
-        """Refuse to replace files that no crawl has made.
+        """Refuse to replace files that are not of a crawl.
 
-        :raises UsageError: one is there.
+        :raises UsageError: there is one, and `--force` is not given.
         """
         force = self._options.force
         check_replaceable(
@@ -45,14 +48,13 @@ class Output:
         check_replaceable(self._about, "crawl", lambda _: self._known_about() is not None, force)
 
     def _is_known(self) -> bool:
-        """Say whether one of the files beside the list says that it is a crawl's."""
+        """Tell whether a file beside the list shows that it is one of a crawl."""
         return self._known_about() is not None or is_journal(
             self.journal, {"format": JOURNAL_FORMAT}
         )
 
     def _known_about(self) -> dict[str, Any] | None:
-        """Return what is known about the list, None where nothing is, or where that is of something
-        else."""
+        """Return the description of the list, None if there is none or it is of something else."""
         try:
             about = json.loads(self._about.read_text())
             return about if about["format"] == _FORMAT else None
@@ -60,12 +62,12 @@ class Output:
             return None
 
     def sweep(self) -> None:
-        """Remove what killed crawls left half written; the caller holds the lock."""
+        """Remove unfinished files of killed crawls; the caller holds the lock."""
         for path in (self._path, self._about):
             sweep(path)
 
     def finished(self) -> int | None:
-        """Return the exit code if the list is there, of the same wishes; else None."""
+        """Return the exit code of an earlier run with the same options, None if there is none."""
         about = self._known_about() or {}
         if self._path.is_file() and about.get("wishes") == self._wishes():
             return 3 if about.get("failures") else 0
@@ -80,14 +82,14 @@ class Output:
             "seed": options.seed,
             "namespaces": options.list_namespaces,
         }
-        # Lists of older versions don't say it.
+        # Lists of older versions don't have it.
         if options.empty_pages != EMPTY_PAGES:
             wishes["empty_pages"] = options.empty_pages
         return wishes
 
     @contextlib.contextmanager
     def folder(self) -> Iterator[Path]:
-        """Give a folder for what doesn't fit into memory; those that a kill left are removed."""
+        """Yield a temporary directory for sorted runs; remove those of killed crawls."""
         prefix = f".{self._path.name}.sort-"
         for left in self._path.parent.glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -95,24 +97,26 @@ class Output:
             with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=prefix) as folder:
                 yield Path(folder)
         except OSError as error:
-            raise OutputError(
-                f"can't write beside {self._path}: {error.strerror}", "make room and start again"
-            ) from None
+            message = f"can't write beside {self._path}: {error.strerror}"
+            raise OutputError(message, "free some space and run the command again") from None
 
     def write(
         self,
         rows: Iterable[Repository],
-        memory: PageJournal,
+        journal: PageJournal,
         strata: Mapping[str, SampleStratum],
         facts: Mapping[str, Any],
         failures: Mapping[str, str],
     ) -> int:
-        """Give the list its name, then what is known about it; return the exit code.
+        """Write the list, then its description; return the exit code.
 
-        :param facts: more that is to be known about it.
-        :param failures: key of a page -> why it is not in the list.
+        :param strata: the strata of the sample, by name.
+        :param facts: more members of the description.
+        :param failures: key of a page -> why its rows are missing.
+        :raises OutputError: a file can't be written.
         """
-        names, count = set[str](), 0
+        names = set[str]()
+        count = 0
 
         def counted() -> Iterator[Repository]:
             nonlocal count
@@ -124,34 +128,34 @@ class Output:
         about = {
             "format": _FORMAT,
             "wishes": self._wishes(),
-            "begun": iso_time(memory.begun),
-            "ended": iso_time(memory.ended),
-            "answers": len(memory),
-            "names_seen": memory.seen,
-            "names_refused": memory.refused,
+            "begun": iso_time(journal.begun),
+            "ended": iso_time(journal.ended),
+            "pages": len(journal),
+            "names_seen": journal.seen,
+            "names_refused": journal.refused,
             **facts,
         }
         try:
             write_whole(self._path, csv_lines(counted()))
             about |= {"repositories_listed": len(names), "rows": count, "strata": _weights(strata)}
-            # The query of a URL may be signed.
+            # Without the query of a URL, which may be signed.
             about["failures"] = {key.partition("?")[0]: reason for key, reason in failures.items()}
             write_whole(self._about, [json.dumps(about, indent=1) + "\n"])
         except OSError as error:
-            raise OutputError(
-                f"can't write {self._path}: {error.strerror}", "make room and start again"
-            ) from None
+            message = f"can't write {self._path}: {error.strerror}"
+            raise OutputError(message, "free some space and run the command again") from None
         return 3 if failures else 0
 
 
 def _is_list(path: Path) -> bool:
-    """Say whether a file begins as `csv_lines` does, now or in another version."""
+    """Tell whether a file begins with the header line of `csv_lines`, of any version."""
     with open(path, "rb") as file:
         names = file.readline(1 << 16).decode("utf-8", "replace").strip().split(",")
     return tuple(names[:3]) == COLUMNS[:3] and len(names) > 3
 
 
 def _weights(strata: Mapping[str, SampleStratum]) -> dict[str, Any]:
+    """Return the strata as JSON."""
     return {
         name: {"population": stratum.population, "drawn": stratum.drawn, "weight": stratum.weight}
         for name, stratum in strata.items()

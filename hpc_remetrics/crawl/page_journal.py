@@ -1,4 +1,10 @@
-"""What a crawl knows: every answer it ever got, in a journal beside its output."""
+"""Every page that a crawl ever got, in a journal beside its output.
+
+A record of the journal is one page, or why there is none:
+
+    {"k": key, "t": Unix time, "c": count, "m": more, "n": narrow, "d": dropped, "w": new rows, "r": rows}
+    {"k": key, "t": Unix time, "f": reason}
+"""
 
 from __future__ import annotations
 
@@ -21,12 +27,13 @@ _NOTHING = ListingPage([])
 
 
 class PageJournal:
-    """The answers of a crawl, also of the starts before this one.
+    """The pages of a crawl, those of earlier runs too.
 
-    :ivar failures: key of an ask -> why it has no answer and never will have.
-    :ivar seen: rows of repositories, one that was seen twice counted twice.
-    :ivar refused: rows that were none.
-    :ivar begun: when the first answer came, Unix time; `ended`: the last.
+    :param target: what is crawled; a journal of another target is an error.
+    :ivar failures: key of a request -> why its page will never be available.
+    :ivar seen: number of repository rows, duplicates included.
+    :ivar refused: number of invalid rows.
+    :ivar begun: Unix time of the first page; `ended`: of the last.
     """
 
     def __init__(self, path: Path, target: str) -> None:
@@ -40,24 +47,29 @@ class PageJournal:
         for record in self._journal:
             self._learn(record)
 
-    def __contains__(self, ask: PageRequest) -> bool:
-        return ask.key in self._pages
+    def __contains__(self, request: PageRequest) -> bool:
+        return request.key in self._pages
 
-    def __getitem__(self, ask: PageRequest) -> ListingPage:
-        """Return what is known of a page, without its rows."""
-        return self._pages[ask.key]
+    def __getitem__(self, request: PageRequest) -> ListingPage:
+        """Return a known page without its rows."""
+        return self._pages[request.key]
 
     def __len__(self) -> int:
         return len(self._pages)
 
-    def add(self, ask: PageRequest, page: ListingPage) -> None:
-        """Keep an answer."""
-        record: dict[str, Any] = {"k": ask.key, "c": page.count, "m": page.more, "n": page.narrow}
+    def add(self, request: PageRequest, page: ListingPage) -> None:
+        """Keep a page."""
+        record: dict[str, Any] = {
+            "k": request.key,
+            "c": page.count,
+            "m": page.more,
+            "n": page.narrow,
+        }
         self._append({**record, "d": page.dropped, "w": page.fresh, "r": page.rows})
 
-    def fail(self, ask: PageRequest, reason: str) -> None:
-        """Keep that a page can't be had, now or later."""
-        self._append({"k": ask.key, "f": reason})
+    def fail(self, request: PageRequest, reason: str) -> None:
+        """Keep that a page will never be available."""
+        self._append({"k": request.key, "f": reason})
 
     def _append(self, record: dict[str, Any]) -> None:
         record["t"] = round(time.time(), 3)
@@ -65,37 +77,35 @@ class PageJournal:
         self._learn(record)
 
     def _learn(self, record: dict[str, Any]) -> None:
+        """Take a record of the journal into memory, without its rows."""
         key = record["k"]
-        self.begun, self.ended = self.begun or record["t"], record["t"]
+        self.begun = self.begun or record["t"]
+        self.ended = record["t"]
         if "f" in record:
             self.failures[key] = record["f"]
             self._pages[key] = _NOTHING
         else:
-            # Journals of older versions don't say how many rows were new.
+            # Journals of older versions don't have the number of new rows.
             fresh = record.get("w", len(record["r"]))
             page = ListingPage([], record["c"], record["m"], record["n"], fresh=fresh)
-            # There may be millions, and most have nothing that a walk asks for.
-            self._pages[key] = (
-                page
-                if page.more or (key.endswith(" 1") and key.startswith("search "))
-                else _NOTHING
-            )
+            # Millions of pages share one object, since a walk needs nothing of them.
+            is_needed = page.more or (key.endswith(" 1") and key.startswith("search "))
+            self._pages[key] = page if is_needed else _NOTHING
             self.refused += record["d"]
             self.seen += len(record["r"]) if key.partition(" ")[0] in _NAMES else 0
 
     def names(self) -> Iterator[tuple[float, list[Any]]]:
-        """Yield every repository that was seen, as often as it was: (Unix time, row)."""
+        """Yield (Unix time, row) of every repository row, duplicates included."""
         for record in self._journal:
             if "r" in record and record["k"].partition(" ")[0] in _NAMES:
                 for row in record["r"]:
                     yield record["t"], row
 
     def tags(self, numbers: Mapping[str, int], folder: Path) -> Iterator[tuple[int, list[Any]]]:
-        """Yield the tags of some repositories in order of their numbers: (number, row), as the
-        listings order them.
+        """Yield (number, row) of the tags of repositories, by number, then in listing order.
 
-        :param numbers: name -> number.
-        :param folder: for what doesn't fit into memory.
+        :param numbers: name of a repository -> its number.
+        :param folder: directory for sorted runs that don't fit into memory.
         """
         for line in sorted_lines(self._tag_lines(numbers), folder):
             number, _, row = line.split(" ", 2)

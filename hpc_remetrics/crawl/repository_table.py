@@ -1,4 +1,9 @@
-"""From what the journal holds to the list: each repository once, as it was seen last, by pulls."""
+"""From the rows of the journal to the list: sorted, each repository once, the newest tags.
+
+A journal may hold more rows than memory, so lines are sorted in runs on disk and merged:
+
+    (time, row) -> `NAME\tTIME\tJSON` -> sort -> last line of each name -> `PULLS\t…` -> sort
+"""
 
 from __future__ import annotations
 
@@ -16,16 +21,17 @@ from typing import Any, TextIO
 from ..sources.repositories import Repository
 
 _MOST = 10**19 - 1
-"""Above any number of pulls, so that what is subtracted from it sorts the most first."""
+"""Above any number of pulls: `_MOST - pulls` sorts the most pulls first."""
 
 
 def by_pulls(
     seen: Iterable[tuple[float, list[Any]]], registry: str, folder: Path
 ) -> Iterator[Repository]:
-    """Yield each repository once, as it was seen last, most pulls first, then by name.
+    """Yield each repository once, in its latest state, most pulls first, then by name.
 
     :param seen: (Unix time, [name, stars, pulls, official] or [name]) in any order.
-    :param folder: for what doesn't fit into memory.
+    :param registry: the host of all of them.
+    :param folder: directory for sorted runs.
     """
     lines = sorted_lines((_line(time, row) for time, row in seen), folder)
     for line in sorted_lines(map(_by_pulls, _last_of_each(lines)), folder):
@@ -33,18 +39,20 @@ def by_pulls(
 
 
 def _line(time: float, row: list[Any]) -> str:
-    # A name has no character below the tab, so that lines sort by name first.
+    # No name has a character below the tab, so lines are sorted by name first.
     return f"{row[0]}\t{time:020.6f}\t{json.dumps(row[1:])}"
 
 
 def _last_of_each(lines: Iterable[str]) -> Iterator[str]:
     """Yield the last of adjacent lines that begin with the same name."""
-    last, last_name = "", ""
+    last = ""
+    last_name = ""
     for line in lines:
         name = line.partition("\t")[0]
         if last and name != last_name:
             yield last
-        last, last_name = line, name
+        last = line
+        last_name = name
     if last:
         yield last
 
@@ -64,7 +72,7 @@ def _repository(line: str, registry: str) -> Repository:
 
 
 def iso_time(seconds: float) -> str:
-    """Return a Unix time as ISO 8601 writes it, in UTC.
+    """Return a Unix time in ISO 8601, UTC.
 
     >>> iso_time(1764038400.0)
     '2025-11-25T02:40:00Z'
@@ -74,11 +82,15 @@ def iso_time(seconds: float) -> str:
 
 
 RUN = 500_000
-"""Lines that are sorted at once, some 100 MB."""
+"""Lines of a sorted run, about 100 MB."""
 
 
 def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator[str]:
-    """Yield lines (without their ends) in order; `folder` holds what doesn't fit into memory."""
+    """Yield lines (without line ends) in order, sorted in runs on disk and merged.
+
+    :param folder: directory for unnamed temporary files.
+    :param run: lines that are sorted in memory at once.
+    """
     source = iter(lines)
     with contextlib.ExitStack() as stack:
         runs: list[TextIO] = []
@@ -100,11 +112,13 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 def newest(rows: list[list[Any]], count: int) -> list[list[Any]]:
-    """Return the newest of [tag, digest, bytes, updated]: by the time of the push where a listing
-    says it.
+    """Return the newest tags: by the time of their push, where the listing states it.
 
-    Where it doesn't (a registry's `tags/list`), `latest` first, then by the numbers in the tags,
+    Without times (a registry's `tags/list`): `latest` first, then by the numbers in the tags,
     highest first.
+
+    :param rows: [tag, digest, bytes, updated].
+    :param count: number of rows to return at most.
 
     >>> [row[0] for row in newest([[tag, "", None, ""] for tag in ("1.9", "latest", "1.10", "edge")], 3)]
     ['latest', '1.10', '1.9']
@@ -115,8 +129,8 @@ def newest(rows: list[list[Any]], count: int) -> list[list[Any]]:
 def _age(row: list[Any]) -> tuple[Any, ...]:
     tag = row[0]
     pieces = _NUMBER.split(tag)
-    # Every other piece is a number; a tag that begins with none is older than one that does.
+    # Every second piece is a number. A tag without a number at its beginning counts as older.
     parts = tuple(
-        (int(piece), "") if place % 2 else (-1, piece) for place, piece in enumerate(pieces)
+        (int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)
     )
     return row[3], tag == "latest", pieces[0] in ("", "v"), parts

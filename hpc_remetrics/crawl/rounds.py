@@ -1,5 +1,8 @@
-"""Handing out the asks of a walk: what is known already is not asked, and what is learned is kept
-first."""
+"""Work off a walk: take known pages from the journal, request the others, and keep results first.
+
+walk -> request -> in the journal?  yes: page back to the walk
+                                    no:  task pool -> result -> journal -> page to the walk
+"""
 
 from __future__ import annotations
 
@@ -16,112 +19,117 @@ from .walks import Novelty, Walk
 log = logging.getLogger(__name__)
 
 _GIVE_UP = 20
-"""Asks in a row without an answer, after which the host is taken to be out of order."""
+"""Failed requests in a row after which the host is considered out of order."""
 
 
 class Round:
-    """The walk that is under way; a `TaskPool` works it off.
+    """The walk that is under way, as the tasks of a `TaskPool`.
 
-    :param budget: requests that this start may make; None: as many as there are.
-    :param per_second: requests that the user allows, for the estimate; 0: all.
-    :ivar limit: what the host says of its limit: (requests, those left, Unix time when all are
-    back).
-    :ivar reason: why the last ask had no answer, "" if it had.
-    :ivar given_up: key of a page -> why its listing was left there.
+    :param budget: requests that this run may send; None: any number.
+    :param per_second: rate that the user allows, for the estimate; 0: any.
+    :ivar limit: rate limit of the host: (requests, requests left, Unix time when all are back).
+    :ivar reason: why the last request failed, "" if it did not.
+    :ivar given_up: key of a page -> why its listing ends there.
     """
 
     def __init__(
-        self, memory: PageJournal, budget: int | None, per_second: float, quiet: bool
+        self, journal: PageJournal, budget: int | None, per_second: float, quiet: bool
     ) -> None:
-        self._memory, self._budget, self._per_second, self._quiet = (
-            memory,
-            budget,
-            per_second,
-            quiet,
-        )
-        self._asked = self._missed = self._in_row = 0
-        self._put_off: set[str] = set()
+        self._journal = journal
+        self._budget = budget
+        self._per_second = per_second
+        self._quiet = quiet
+        self._asked = 0
+        self._missed = 0
+        self._in_row = 0
+        self._postponed: set[str] = set()
         self._novelty = Novelty()
         self.given_up: dict[str, str] = {}
         self.limit: tuple[int, int, float] | None = None
         self.reason = ""
 
     def begin(self, walk: Walk) -> None:
-        """Take up a walk."""
-        self._walk, self._told = walk, walk.surveyed
-        self._begun, self._asked_before = time.monotonic(), self._asked
+        """Begin a walk."""
+        self._walk = walk
+        self._cost_is_known = walk.surveyed
+        self._begun = time.monotonic()
+        self._asked_before = self._asked
         self._status = StatusLine(self._line, quiet=self._quiet)
 
     def next(self) -> PageRequest | None:
-        while not self.obstacle and (ask := self._walk.next()) is not None:
-            if ask not in self._memory:
+        """Return the next request that the journal can't result, None if there is none."""
+        while not self.obstacle and (request := self._walk.next()) is not None:
+            if request not in self._journal:
                 self._asked += 1
-                return ask
-            self._tell_walk(ask, self._memory[ask])
+                return request
+            self._give_to_walk(request, self._journal[request])
         return None
 
-    def take(self, ask: PageRequest, answer: PageResult | None) -> None:
-        if answer is None:
+    def take(self, request: PageRequest, result: PageResult | None) -> None:
+        """Keep a result and give its page to the walk; None: the job was stopped before."""
+        if result is None:
             return
-        self.limit = answer.limit or self.limit
-        page = answer.page or ListingPage([])
-        self._in_row = 0 if answer.page else self._in_row + 1
-        self.reason = answer.reason
-        if answer.page:
-            page = replace(page, fresh=self._novelty.count(ask, page))
-            self._memory.add(ask, page)
-        elif answer.passing and ask.key not in self._put_off:
-            self._put_off.add(ask.key)
-            return self._walk.put_off(ask)
+        self.limit = result.limit or self.limit
+        page = result.page or ListingPage([])
+        self._in_row = 0 if result.page else self._in_row + 1
+        self.reason = result.reason
+        # Keep a page before anything is done with it. Try a passing failure once more, at the end.
+        if result.page:
+            page = replace(page, fresh=self._novelty.count(request, page))
+            self._journal.add(request, page)
+        elif result.passing and request.key not in self._postponed:
+            self._postponed.add(request.key)
+            return self._walk.postpone(request)
         else:
-            self._fail(ask, answer)
-        self._tell_walk(ask, page)
+            self._fail(request, result)
+        self._give_to_walk(request, page)
 
-    def _tell_walk(self, ask: PageRequest, page: ListingPage) -> None:
-        """Give the walk a page, and say where it leaves a listing for good."""
-        self._walk.take(ask, page)
+    def _give_to_walk(self, request: PageRequest, page: ListingPage) -> None:
+        """Give a page to the walk, and log the listings that the walk gives up."""
+        self._walk.take(request, page)
         for key, reason in self._walk.given_up.items():
-            log.warning("%s %s: %s; the rest is left out", ask.kind, ask.name, reason)
+            log.warning("%s %s: %s; the rest is left out", request.kind, request.name, reason)
             self.given_up[key] = reason
         self._walk.given_up.clear()
 
-    def _fail(self, ask: PageRequest, answer: PageResult) -> None:
-        log.warning("%s", answer.reason)
-        if answer.passing:
+    def _fail(self, request: PageRequest, result: PageResult) -> None:
+        log.warning("%s", result.reason)
+        if result.passing:
             self._missed += 1
         else:
-            self._memory.fail(ask, answer.reason)
+            self._journal.fail(request, result.reason)
 
     @property
     def obstacle(self) -> str:
-        """Why nothing more is asked in this start, "" if nothing is in the way."""
+        """Why this run sends no more requests, "" if it does."""
         if self._in_row >= _GIVE_UP:
-            return f"the last {counted(self._in_row, 'request')} had no answer"
+            return f"the last {counted(self._in_row, 'request')} failed"
         if self._budget is not None and self._asked >= self._budget:
-            return f"the {counted(self._budget, 'request')} that --budget allows {verb(self._budget, 'is', 'are')} made"
+            count = counted(self._budget, "request")
+            return f"the {count} that --budget allows {verb(self._budget, 'is', 'are')} used up"
         return ""
 
     @property
     def lacking(self) -> str:
-        """Why the walk is not whole, "" if it is; to be asked when nothing is under way."""
+        """Why the walk is incomplete, "" if it is complete; for when no request is under way."""
         if self.obstacle and self._walk.next() is not None:
             return self.obstacle
-        return f"{counted(self._missed, 'request')} had no answer" if self._missed else ""
+        return f"{counted(self._missed, 'request')} failed" if self._missed else ""
 
     def cost_of(self, walk: Walk) -> str:
-        """Return in words what a walk still costs."""
+        """Return the remaining cost of a walk as a message."""
         return cost_in_words(walk.waiting, self._per_second, self.limit)
 
     def show(self) -> str:
-        """Show how far the walk is; return its cost, once, when all of it has become known."""
+        """Update the progress line; return the cost once, when it has become known, else ""."""
         self._status.update()
-        if not self._told and self._walk.surveyed:
-            self._told = True
+        if not self._cost_is_known and self._walk.surveyed:
+            self._cost_is_known = True
             return self.cost_of(self._walk)
         return ""
 
     def finish(self) -> None:
-        """Show the last line of the walk."""
+        """Print the last progress line of the walk."""
         if self._asked > self._asked_before + 1:
             self._status.finish()
 
@@ -130,19 +138,20 @@ class Round:
         left = self._walk.waiting
         parts = [
             f"{counted(self._asked, 'request')}, {left:,} to come",
-            counted(self._memory.seen, "row"),
+            counted(self._journal.seen, "row"),
             f"{rate:.1f} a second",
         ]
-        if self._missed or self._memory.failures:
-            parts.append(f"{self._missed + len(self._memory.failures):,} failed")
+        if self._missed or self._journal.failures:
+            parts.append(f"{self._missed + len(self._journal.failures):,} failed")
         return ", ".join(parts)
 
 
 def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float) -> float:
-    """Return the requests a second that a crawl can count on, 0.0 if nothing bounds them.
+    """Return the requests per second that a crawl can expect, 0.0 if nothing limits them.
 
-    :param per_second: what the user allows; 0: all.
-    :param limit: (requests, those left, Unix time when all are back), as the host says.
+    :param per_second: rate that the user allows; 0: any.
+    :param limit: (requests, requests left, Unix time when all are back), as the host states.
+    :param now: Unix time.
 
     >>> rate_of(0, (180, 180, 1060.0), 1000.0), rate_of(2, (180, 180, 1060.0), 1000.0), rate_of(5, None, 0)
     (3.0, 2, 5)
@@ -152,17 +161,20 @@ def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float)
 
 
 def cost_in_words(requests: int, per_second: float, limit: tuple[int, int, float] | None) -> str:
-    """Return the cost of so many requests."""
+    """Return what a number of requests costs, as a message.
+
+    :param per_second: rate that the user allows; 0: any.
+    :param limit: rate limit of the host, as in `rate_of`.
+    """
     now = time.time()
     rate = rate_of(per_second, limit, now)
     text = counted(requests, "request")
-    text += (
-        f" at {rate:.3g} a second: {rough_time(requests / rate)}"
-        if rate
-        else ", as fast as they go"
-    )
-    if limit:
-        text += f"; the host allows {limit[0]:,}, {limit[1]:,} are left for the next {max(limit[2] - now, 0):.0f} s"
+    if rate:
+        text += f" at {rate:.3g} a second: {rough_time(requests / rate)}"
     else:
-        text += "; the host states no limit"
-    return text
+        text += ", as fast as they go"
+    if limit is None:
+        return f"{text}; the host states no limit"
+    allowed, left, reset = limit
+    seconds = max(reset - now, 0)
+    return f"{text}; the host allows {allowed:,}, {left:,} are left for the next {seconds:.0f} s"

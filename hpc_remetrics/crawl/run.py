@@ -1,8 +1,9 @@
-"""The crawl on one page: the names, the sample, the tags, the list.
+"""The run of `crawl`: names of repositories, sample, tags, list.
 
-Rank 0 decides what is asked, and keeps every answer before it acts on it; the threads of all ranks
-ask. Nothing is asked twice, whatever ended the start before: what the journal knows is not handed
-out.
+Rank 0 decides which pages are requested, and keeps each result before it uses it; threads of all
+ranks send the requests. Pages in the journal are not requested again, whatever ended an earlier run.
+
+    names (walk) -> journal -> sorted by pulls -> sample -> tags (walk) -> journal -> list (CSV)
 """
 
 from __future__ import annotations
@@ -33,122 +34,145 @@ from .walks import First, Pages, Search, Walk
 
 
 def crawl(comm: Comm, options: CrawlOptions) -> int:
-    """Make the list of a registry's repositories; return the exit code. Run again, it goes on."""
-    registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
+    """Write the list of a registry's repositories; collective. The same command continues it.
+
+    :returns: the exit code: 0, 3 (some pages are missing) or 4 (stopped).
+    :raises SourceError: the registry can't be crawled.
+    :raises OutputError: the output can't be written.
+    """
+    registries = Registries(replace(options.access, ranks=comm.size))
+    stop = StopRequest()
     stop.install()
-    asker = PageFetcher(registries, options.target.api, comm.size * options.threads)
+    fetcher = PageFetcher(registries, options.target.api, comm.size * options.threads)
     pool = TaskPool(
-        comm, asker, options.threads, budget=registries.budget, stopped=registries.stopped
+        comm, fetcher, options.threads, budget=registries.budget, stopped=registries.stopped
     )
 
-    def part() -> int:
+    def run_on_rank_0() -> int:
         Output(options).check()
         with OutputLock(options.output) as lock:
             return _Crawl(pool, options, stop, lock).run()
 
-    return schedule_on_rank_0(comm, pool, part)
+    return schedule_on_rank_0(comm, pool, run_on_rank_0)
 
 
 class _CrawlStopped(Exception):
-    """The crawl can't go on now; `str()` says why."""
+    """The crawl can't continue now; `str()` says why."""
 
 
 class _Crawl:
-    """The root's part of one start."""
+    """One run of `crawl` on rank 0."""
 
     def __init__(
         self, pool: TaskPool, options: CrawlOptions, stop: StopRequest, lock: OutputLock
     ) -> None:
-        self._pool, self._options, self._stop, self._lock = pool, options, stop, lock
+        self._pool = pool
+        self._options = options
+        self._stop = stop
+        self._lock = lock
         self._output = Output(options)
         self._output.sweep()
-        self._memory = PageJournal(self._output.journal, str(options.target))
+        self._journal = PageJournal(self._output.journal, str(options.target))
         rate = options.access.requests_per_second
-        self._round = Round(self._memory, options.budget, rate, options.quiet)
+        self._round = Round(self._journal, options.budget, rate, options.quiet)
 
     def run(self) -> int:
+        """Crawl, and return the exit code."""
         try:
             return self._run()
         except _CrawlStopped as reason:
-            known = f"{counted(len(self._memory), 'answer')} kept in {self._output.journal}"
-            self._say(f"stopped: {reason}; {known}; start again to go on")
+            known = f"{counted(len(self._journal), 'page')} kept in {self._output.journal}"
+            self._say(f"stopped: {reason}; {known}; run the command again to continue")
             return 4
         finally:
-            self._memory.close()
+            self._journal.close()
 
     def _run(self) -> int:
         if (code := self._output.finished()) is not None:
-            self._say(f"all is done: {self._options.output} is whole")
+            self._say(f"nothing to do: {self._options.output} is complete")
             return code
+        # Request the first page, which states the limits of the host, and print the cost.
         walk = self._names()
         self._begin(walk)
         self._tell_cost(walk)
         if self._options.estimate:
             return 0
+        # Read the names of the repositories.
         self._go(walk)
         if self._options.list_namespaces:
             self._go(self._namespaces())
         with self._output.folder() as folder:
+            # Sort them, draw the sample, read the tags of the drawn ones, and write the list.
             kept = self._keep(folder)
             self._go(self._tags(kept))
             facts = {
                 "repositories": kept.population,
                 "queries_cut": walk.cut if isinstance(walk, Search) else [],
             }
-            failures = self._memory.failures | self._round.given_up
+            failures = self._journal.failures | self._round.given_up
             rows = self._rows(kept, folder)
-            code = self._output.write(rows, self._memory, kept.strata, facts, failures)
+            code = self._output.write(rows, self._journal, kept.strata, facts, failures)
         repositories = counted(kept.population, "repository", "repositories")
         self._say(f"{self._options.output}: {repositories}, {len(kept):,} of them in the list")
         return code
 
     def _begin(self, walk: Walk) -> None:
-        """PageRequest for one page; that a place can't be asked at all is an error of its own."""
+        """Request the first page.
+
+        :raises SourceError: it is not available and the journal is empty.
+        """
         try:
             self._go(First(walk))
         except _CrawlStopped:
-            if not len(self._memory) and self._round.reason:
-                raise SourceError(
-                    f"{self._options.target} can't be crawled: {self._round.reason}"
-                ) from None
+            if not len(self._journal) and self._round.reason:
+                message = f"{self._options.target} can't be crawled: {self._round.reason}"
+                raise SourceError(message) from None
             raise
 
     def _names(self) -> Walk:
+        """Return the walk over the names of the repositories."""
         target = self._options.target
         if not target.is_hub:
             return self._pages([PageRequest("catalog", "")], 1)
         if target.namespaces:
-            asks = [PageRequest("namespace", name) for name in target.namespaces]
-            return self._pages(asks, len(asks))
+            requests = [PageRequest("namespace", name) for name in target.namespaces]
+            return self._pages(requests, len(requests))
         return Search()
 
     def _namespaces(self) -> Walk:
-        """Return the walk over every namespace that a name has."""
-        names = sorted({row[0].partition("/")[0] for _, row in self._memory.names()})
+        """Return the walk over every namespace of the known names."""
+        names = sorted({row[0].partition("/")[0] for _, row in self._journal.names()})
         return self._pages((PageRequest("namespace", name) for name in names), len(names))
 
-    def _pages(self, asks: Iterable[PageRequest], total: int, enough: int | None = None) -> Walk:
-        return Pages(asks, total, enough, self._options.empty_pages)
+    def _pages(
+        self, requests: Iterable[PageRequest], total: int, enough: int | None = None
+    ) -> Walk:
+        return Pages(requests, total, enough, self._options.empty_pages)
 
     def _keep(self, folder: Path) -> _Kept:
-        """Sort the names into `folder`, and draw the sample."""
-        names, options = folder / "names.csv", self._options
-        rows = by_pulls(self._memory.names(), options.target.registry, folder)
+        """Write the names into `folder`, sorted by pulls, and draw the sample."""
+        names = folder / "names.csv"
+        options = self._options
+        rows = by_pulls(self._journal.names(), options.target.registry, folder)
         write_whole(names, csv_lines(self._beating(rows)))
         return _Kept(lambda: self._beating(read_repositories(names)), options.sample, options.seed)
 
     def _beating(self, rows: Iterable[Repository]) -> Iterator[Repository]:
-        """Keep the lock alive while many rows pass."""
+        """Yield rows, and keep the heartbeat of the lock going."""
         for row in rows:
             self._lock.heartbeat()
             yield row
 
     def _tags(self, kept: _Kept) -> Walk:
-        tags, hub = self._options.tags, self._options.target.is_hub
+        """Return the walk over the tags of the kept repositories."""
+        tags = self._options.tags
+        hub = self._options.target.is_hub
         if tags == "latest":
             return self._pages([], 0)
-        asks = (PageRequest("tags" if hub else "tag_list", repository.name) for repository in kept)
-        return self._pages(asks, len(kept), tags if hub and isinstance(tags, int) else None)
+        requests = (
+            PageRequest("tags" if hub else "tag_list", repository.name) for repository in kept
+        )
+        return self._pages(requests, len(kept), tags if hub and isinstance(tags, int) else None)
 
     def _rows(self, kept: _Kept, folder: Path) -> Iterator[Repository]:
         """Yield the rows of the list: a repository, or a tag of one."""
@@ -157,15 +181,14 @@ class _Crawl:
             yield from (replace(repository, tag="latest") for repository in kept)
             return
         for repository, found in self._with_tags(kept, folder):
-            for tag, digest, size, updated in (
-                newest(found, tags) if isinstance(tags, int) else found
-            ):
+            chosen = newest(found, tags) if isinstance(tags, int) else found
+            for tag, digest, size, updated in chosen:
                 yield replace(repository, tag=tag, digest=digest, bytes=size, updated=updated)
 
     def _with_tags(self, kept: _Kept, folder: Path) -> Iterator[tuple[Repository, list[list[Any]]]]:
-        """Yield each repository with its tags, each once."""
+        """Yield each repository with its tag rows, each tag once."""
         numbers = {repository.name: number for number, repository in enumerate(kept)}
-        listed = self._memory.tags(numbers, folder)
+        listed = self._journal.tags(numbers, folder)
         item = next(listed, None)
         for number, repository in enumerate(kept):
             rows: dict[str, list[Any]] = {}
@@ -177,10 +200,13 @@ class _Crawl:
     def _tell_cost(self, walk: Walk) -> None:
         self._say(f"{self._options.target}: {self._round.cost_of(walk)}")
         if not walk.surveyed:
-            self._say("how many more the repositories take is known when these are answered")
+            self._say("the number of requests for the repositories is known after these")
 
     def _go(self, walk: Walk) -> None:
-        """PageRequest for all pages of a walk; `_CrawlStopped` if some are left."""
+        """Request all pages of a walk.
+
+        :raises _CrawlStopped: some are left.
+        """
         self._round.begin(walk)
         finished = self._pool.run_tasks(self._round, self._stop, self._beat)
         self._round.finish()
@@ -200,11 +226,12 @@ class _Crawl:
 
 
 class _Kept:
-    """The repositories that the list is to have, most pulls first; iterated as often as needed.
+    """The repositories of the list, most pulls first; can be iterated several times.
 
-    :param every: reads all of them.
+    :param every: reads all repositories.
     :param size: of the sample; None: all are kept.
-    :ivar population: how many there are.
+    :param seed: random seed of the sample.
+    :ivar population: number of all repositories.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""A stratified sample of repositories that can be drawn again, and the weights that go with it.
+"""A reproducible stratified sample of repositories, and its weights.
 
-Strata are decades of pulls, with Docker Hub's official images apart. What is drawn depends on the
-names and the seed alone: not on the order of a crawl, nor on what else was found. A larger sample
-of the same seed holds the smaller one.
+Strata are decades of pulls, and one of Docker Hub's official images. The sample depends only on
+names and seed, not on the order of a crawl or on other repositories. A larger sample with the same
+seed contains the smaller one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from ..sources.repositories import Repository
 
 _LEAST = 2
-"""Repositories of each stratum at least, so that a variance can be estimated."""
+"""Repositories drawn of each stratum at least, so that a variance can be estimated."""
 
 
 @dataclass(frozen=True)
 class SampleStratum:
-    """What one stratum holds and what was drawn of it."""
+    """The number of repositories in one stratum, and of those that are drawn."""
 
     population: int
     drawn: int
 
     @property
     def weight(self) -> float:
-        """Repositories that a drawn one stands for."""
+        """Repositories that a drawn one represents."""
         return self.population / self.drawn if self.drawn else 0.0
 
 
@@ -49,18 +49,21 @@ def stratum_of(repository: Repository) -> str:
 
 
 def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
-    """Divide a sample among strata, by the square root of what they hold, at least two each.
+    """Divide a sample among strata by the square root of their population, at least two each.
 
-    Between equal shares, which tell most about small strata, and proportional ones, which tell most
-    about all together. No stratum gives more than it has.
+    This is between equal shares, which say most about small strata, and proportional ones, which
+    say most about the whole. Each repository is given to the stratum that is furthest below its
+    share, so a larger sample takes nothing away from any stratum.
 
-    Each next place goes to the stratum that has the fewest for its due, so a larger sample takes
-    nothing away from any.
+    :param populations: stratum -> repositories in it.
+    :param size: of the whole sample.
+    :returns: stratum -> repositories to draw, at most its population.
 
     >>> allot({"pulls 0": 10_000, "pulls 1e1": 100, "official": 1}, 112)
     {'pulls 0': 101, 'pulls 1e1': 10, 'official': 1}
     """
     shares = {name: min(_LEAST, population) for name, population in populations.items()}
+    # A heap of (-sqrt(population) / next share, stratum), for strata that are not used up.
     due = [
         (-math.sqrt(n) / (shares[name] + 1), name)
         for name, n in populations.items()
@@ -80,7 +83,7 @@ def allot(populations: Mapping[str, int], size: int) -> dict[str, int]:
 
 
 def strata(repositories: Iterable[Repository], size: int) -> dict[str, SampleStratum]:
-    """Count the strata and divide a sample of `size` among them."""
+    """Count the repositories of each stratum and divide a sample of `size` among the strata."""
     populations = Counter(map(stratum_of, repositories))
     shares = allot(dict(sorted(populations.items())), size)
     return {name: SampleStratum(populations[name], shares[name]) for name in shares}
@@ -89,13 +92,18 @@ def strata(repositories: Iterable[Repository], size: int) -> dict[str, SampleStr
 def draw(
     repositories: Iterable[Repository], parts: Mapping[str, SampleStratum], seed: int
 ) -> set[str]:
-    """Return `REGISTRY/NAME` of what is drawn: of each stratum those whose hash with the seed is
-    smallest."""
+    """Return `REGISTRY/NAME` of the drawn repositories: the smallest hashes with the seed.
+
+    :param parts: stratum -> how many to draw of it.
+    """
+    # A heap for each stratum, its largest hash on top.
     drawn: dict[str, list[tuple[int, str]]] = {name: [] for name in parts}
     for repository in repositories:
-        stratum, name = stratum_of(repository), f"{repository.registry}/{repository.name}"
+        stratum = stratum_of(repository)
+        name = f"{repository.registry}/{repository.name}"
         key = -int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:16], "big")
-        heap, room = drawn[stratum], parts[stratum].drawn
+        heap = drawn[stratum]
+        room = parts[stratum].drawn
         if len(heap) < room:
             heapq.heappush(heap, (key, name))
         elif heap and key > heap[0][0]:

@@ -1,8 +1,11 @@
-"""In which order pages are asked for, and which ones an answer makes necessary. No requests are
-made here.
+"""The order in which pages are requested, and the pages that a result makes necessary.
 
-A walk hands out asks and takes pages; given the same pages it hands out the same asks, so a crawl
-that was killed goes through its journal first and then knows what is left.
+A walk gives out page requests and takes pages; it sends nothing itself. The same pages lead to the
+same requests, so a crawl that was killed walks through its journal first and then knows what is
+left. A search is divided where Docker Hub shows only a part of the results:
+
+    aa  5 pages           -> pages 2 … 5
+    ab  10,000 or more    -> aba, abb, … ab9, ab-, ab_, ab., ab/   and the repository library/ab
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from ..limits import EMPTY_PAGES
 from .pages import PAGE_SIZE, ListingPage, PageRequest, is_name, path_of
 
 CAP = 10_000
-"""What Docker Hub's search gives at most for a query."""
+"""Results that Docker Hub shows for a query at most."""
 
 _LONGEST = 255
 _LETTERS = string.ascii_lowercase + string.digits
@@ -24,11 +27,10 @@ _SIGNS = "-_./"
 
 
 class Walk(ABC):
-    """Asks that wait, oldest first. Those that tell how much there is stand before those that fetch
-    it.
+    """Page requests to be sent, oldest first; those that count rows come before all others.
 
-    :ivar surveyed: whether the number of asks that wait is all that is left.
-    :ivar given_up: key of a page that is not asked for -> why its listing is left there.
+    :ivar surveyed: whether the waiting requests are all that are left.
+    :ivar given_up: key of a page that is not requested -> why its listing ends there.
     """
 
     surveyed = True
@@ -38,32 +40,31 @@ class Walk(ABC):
         self.given_up: dict[str, str] = {}
 
     def next(self) -> PageRequest | None:
-        """Return the next page to ask for, None if there is none (yet)."""
+        """Return the next request, None if there is none (yet)."""
         return self._waiting.popleft() if self._waiting else None
 
-    def back(self, ask: PageRequest) -> None:
-        """Take back an ask that was not asked."""
-        self._waiting.appendleft(ask)
+    def take_back(self, request: PageRequest) -> None:
+        """Take back a request that was not sent, as the next one."""
+        self._waiting.appendleft(request)
 
-    def put_off(self, ask: PageRequest) -> None:
-        """Take back an ask that got no answer, to be asked after the others."""
-        self._waiting.append(ask)
+    def postpone(self, request: PageRequest) -> None:
+        """Take back a request that failed, as the last one."""
+        self._waiting.append(request)
 
     @property
     def waiting(self) -> int:
-        """How many asks wait, as far as is known."""
+        """Number of waiting requests, as far as known."""
         return len(self._waiting)
 
     @abstractmethod
-    def take(self, ask: PageRequest, page: ListingPage) -> None:
-        """Take a page, and see what it makes necessary."""
+    def take(self, request: PageRequest, page: ListingPage) -> None:
+        """Take a page and add the requests that it makes necessary."""
 
 
 class Search(Walk):
-    """All repositories by Docker Hub's search: two letters, and one more wherever a query reaches
-    the cap.
+    """All repositories by Docker Hub's search: queries of two letters, longer ones at the cap.
 
-    :ivar cut: queries that reach the cap and that no longer query divides.
+    :ivar cut: queries that reach the cap and can't be divided by longer ones.
     """
 
     def __init__(self) -> None:
@@ -76,16 +77,16 @@ class Search(Walk):
         self.cut: list[str] = []
 
     def next(self) -> PageRequest | None:
-        for asks in (self._first, self._probes):
-            if asks:
-                return asks.popleft()
+        for requests in (self._first, self._probes):
+            if requests:
+                return requests.popleft()
         return super().next() if self.surveyed else None
 
-    def back(self, ask: PageRequest) -> None:
-        (self._first if ask.page == 1 else self._waiting).appendleft(ask)
+    def take_back(self, request: PageRequest) -> None:
+        (self._first if request.page == 1 else self._waiting).appendleft(request)
 
-    def put_off(self, ask: PageRequest) -> None:
-        (self._first if ask.page == 1 else self._waiting).append(ask)
+    def postpone(self, request: PageRequest) -> None:
+        (self._first if request.page == 1 else self._waiting).append(request)
 
     @property
     def surveyed(self) -> bool:  # type: ignore[override]
@@ -95,24 +96,24 @@ class Search(Walk):
     def waiting(self) -> int:
         return len(self._first) + len(self._probes) + len(self._waiting)
 
-    def take(self, ask: PageRequest, page: ListingPage) -> None:
-        if ask.kind != "search" or ask.page != 1:
+    def take(self, request: PageRequest, page: ListingPage) -> None:
+        if request.kind != "search" or request.page != 1:
             return
         self._open -= 1
         if page.count < CAP:
-            self._fetch(ask.name, page.count)
-        elif page.narrow and len(ask.name) < _LONGEST:
-            self._divide(ask.name)
+            self._fetch(request.name, page.count)
+        elif page.narrow and len(request.name) < _LONGEST:
+            self._divide(request.name)
         else:
-            self.cut.append(ask.name)
-            self._fetch(ask.name, CAP)
+            self.cut.append(request.name)
+            self._fetch(request.name, CAP)
 
     def _fetch(self, query: str, count: int) -> None:
         pages = -(-count // PAGE_SIZE)
         self._waiting.extend(PageRequest("search", query, page) for page in range(2, pages + 1))
 
     def _divide(self, query: str) -> None:
-        """PageRequest for every longer query, and for the repository that is called just like this one."""
+        """Add every query that is one letter longer, and the repository named like the query."""
         longer = [
             PageRequest("search", query + letter)
             for letter in _LETTERS + _SIGNS
@@ -126,34 +127,33 @@ class Search(Walk):
 
 
 def _can_begin(query: str) -> bool:
-    """Say whether a name of Docker Hub can begin like this.
+    """Tell whether a name at Docker Hub can begin like this.
 
     >>> _can_begin("a/b"), _can_begin("a/b/"), _can_begin("a-/"), _can_begin("a..")
     (True, False, False, False)
     """
-    return query.count("/") <= 1 and not any(
-        pair in query for pair in ("..", "/-", "/_", "/.", "-/", "_/", "./")
-    )
+    pairs = ("..", "/-", "/_", "/.", "-/", "_/", "./")
+    return query.count("/") <= 1 and not any(pair in query for pair in pairs)
 
 
 class Pages(Walk):
     """Listings that are read from their first page to their last: namespaces, tags, a catalog.
 
-    :param asks: their first pages; taken one by one, so they may be many.
-    :param total: how many these are.
-    :param enough: rows of a listing after which its other pages are left.
-    :param empty_pages: pages in a row without anything new after which a listing is given up.
+    :param requests: requests for their first pages; taken one by one, since there may be millions.
+    :param total: number of these.
+    :param enough: rows of a listing after which its other pages are skipped; None: all are read.
+    :param empty_pages: pages in a row without new rows after which a listing is given up.
     """
 
     def __init__(
         self,
-        asks: Iterable[PageRequest],
+        requests: Iterable[PageRequest],
         total: int,
         enough: int | None = None,
         empty_pages: int = EMPTY_PAGES,
     ) -> None:
         super().__init__()
-        self._asks: Iterator[PageRequest] = iter(asks)
+        self._requests: Iterator[PageRequest] = iter(requests)
         self._left, self._enough, self._empty_pages = total, enough, empty_pages
         self._seen: set[str] = set()
         self._empty: dict[tuple[str, str], int] = {}
@@ -161,74 +161,75 @@ class Pages(Walk):
     def next(self) -> PageRequest | None:
         if (waiting := super().next()) is not None:
             return waiting
-        ask = next(self._asks, None)
-        self._left -= ask is not None
-        return ask
+        request = next(self._requests, None)
+        self._left -= request is not None
+        return request
 
     @property
     def waiting(self) -> int:
         return super().waiting + self._left
 
-    def take(self, ask: PageRequest, page: ListingPage) -> None:
+    def take(self, request: PageRequest, page: ListingPage) -> None:
         if page.more is None:
-            self._empty.pop((ask.kind, ask.name), None)
+            self._empty.pop((request.kind, request.name), None)
             return
         if (
             self._enough is not None
-            and isinstance(ask.page, int)
-            and ask.page * PAGE_SIZE >= self._enough
+            and isinstance(request.page, int)
+            and request.page * PAGE_SIZE >= self._enough
         ):
             return
-        following = PageRequest(ask.kind, ask.name, page.more)
-        if reason := self._dead_end(ask, page, following):
+        following = PageRequest(request.kind, request.name, page.more)
+        if reason := self._dead_end(request, page, following):
             self.given_up[following.key] = reason
         else:
             self._waiting.append(following)
 
-    def _dead_end(self, ask: PageRequest, page: ListingPage, following: PageRequest) -> str:
-        """Return why a listing is not followed to its next page, "" if it is."""
-        listing = (ask.kind, ask.name)
+    def _dead_end(self, request: PageRequest, page: ListingPage, following: PageRequest) -> str:
+        """Return why the next page of a listing is not requested, "" if it is."""
+        listing = (request.kind, request.name)
         empty = 0 if page.fresh else self._empty.get(listing, 0) + 1
         self._empty[listing] = empty
         if empty >= self._empty_pages:
             return f"{empty:,} pages in a row have nothing new"
-        # Pages that have numbers can't lead back.
+        # Numbered pages can't lead back.
         if isinstance(following.page, int):
             return ""
-        if following.key in self._seen or path_of(following) == path_of(ask):
+        if following.key in self._seen or path_of(following) == path_of(request):
             return "its pages lead in a circle"
         self._seen.add(following.key)
         return ""
 
 
 class First(Walk):
-    """The first page of another walk, for what its answer tells of limits; the other walk finds it
-    known."""
+    """The first page of another walk, whose response states the limits; the journal keeps it."""
 
     def __init__(self, walk: Walk) -> None:
         super().__init__()
-        if (ask := walk.next()) is not None:
-            walk.back(ask)
-            self._waiting.append(ask)
+        if (request := walk.next()) is not None:
+            walk.take_back(request)
+            self._waiting.append(request)
 
-    def take(self, ask: PageRequest, page: ListingPage) -> None:
+    def take(self, request: PageRequest, page: ListingPage) -> None:
         pass
 
 
 _OPEN = 4096
-"""Listings whose rows are remembered at once; those of the oldest then count as new once more."""
+"""Listings whose rows are remembered; rows of older listings count as new again."""
 
 
 class Novelty:
-    """Counts rows that are new in their listing, by a hash of each row of the listings that go
-    on."""
+    """Counts rows that are new in their listing, since a server may repeat itself without end.
+
+    It keeps a 64-bit hash of each row of the listings that are not at their end.
+    """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], set[int]] = OrderedDict()
 
-    def count(self, ask: PageRequest, page: ListingPage) -> int:
-        """Return how many rows of a page its listing has not shown before."""
-        listing = (ask.kind, ask.name)
+    def count(self, request: PageRequest, page: ListingPage) -> int:
+        """Return the number of rows of a page that its listing has not shown before."""
+        listing = (request.kind, request.name)
         seen = self._seen.pop(listing, set())
         before = len(seen)
         seen.update(hash(row[0]) for row in page.rows)

@@ -1,2 +1,1 @@
-"""A mirror of images at registries as an OCI image layout: `download`; one thing of a registry:
-`fetch`."""
+"""`download`: mirror images into an OCI image layout; `fetch`: one manifest, blob or config."""

@@ -1,5 +1,4 @@
-"""What a download will cost, in words: manifests, bytes as far as known, limits, and the time that
-follows."""
+"""The cost of a download as messages: manifests, known bytes, pull limits, and the time they mean."""
 
 from __future__ import annotations
 
@@ -9,53 +8,51 @@ from dataclasses import replace
 
 from ..errors import RegistryError
 from ..progress import clock_time, rough_time
-from ..registry.access import Access, Patience
+from ..registry.access import BRIEF, Access
 from ..registry.budget import PullLimit
 from ..registry.endpoint import Registries
 from ..wording import counted
 from .options import Wish
 
-_PATIENCE = Patience(deadline=20.0, tries=2)
 _HOSTS = 8
-"""Registries that are asked for their limits."""
+"""Registries that are asked for their limits, at most."""
 
 
 class PullLimits:
-    """What registries say of their limits on pulls; each is asked once, with a HEAD, which none
-    counts."""
+    """The limits of registries on pulls; each is asked once, by a HEAD, which no registry counts."""
 
     def __init__(self, access: Access) -> None:
-        self._registries = Registries(replace(access, patience=_PATIENCE))
+        self._registries = Registries(replace(access, patience=BRIEF))
         self._limits: dict[str, PullLimit | None] = {}
 
     def counts_pulls(self, host: str) -> bool:
-        """Say whether a registry counts GETs of manifests, as far as is known."""
+        """Tell whether a registry is known to count GETs of manifests."""
         return self._limits.get(host) is not None
 
     def lines(self, wishes: Sequence[Wish]) -> Iterator[str]:
-        """Yield the cost in words, a line a registry."""
+        """Yield the cost, one line for each registry."""
         hosts = Counter(wish.image.host for wish in wishes)
         for host, count in hosts.most_common(_HOSTS):
-            first = next(wish for wish in wishes if wish.image.host == host)
-            yield f"{host}: {self._of_host(first, count)}{_bytes([w for w in wishes if w.image.host == host])}"
+            own = [wish for wish in wishes if wish.image.host == host]
+            yield f"{host}: {self._of_host(own[0], count)}{_bytes(own)}"
         if len(hosts) > _HOSTS:
             yield counted(len(hosts) - _HOSTS, "more registry", "more registries")
 
     def _of_host(self, first: Wish, count: int) -> str:
-        text = f"{counted(count, 'image')}, a manifest each or more"
+        text = f"{counted(count, 'image')}, with one or more manifests each"
         image = first.image
         try:
             head = self._registries.get(image.host).head_manifest(image.repository, image.version)
         except RegistryError as error:
-            return f"{text}; its limits are not known: {error}"
+            return f"{text}; its limits are unknown: {error}"
         limit = self._limits[image.host] = PullLimit.of(head.headers)
-        return f"{text}; {in_words(limit, count)}"
+        return f"{text}; {limit_in_words(limit, count)}"
 
 
-def in_words(limit: PullLimit | None, count: int) -> str:
-    """Return what a limit means for so many pulls.
+def limit_in_words(limit: PullLimit | None, count: int) -> str:
+    """Return what a limit means for a number of pulls, as a message.
 
-    >>> in_words(PullLimit(100, 21600, 76), 276)
+    >>> limit_in_words(PullLimit(100, 21600, 76), 276)
     'it allows 100 pulls in 6:00:00, 76 are left: at least 12.0 h'
     """
     if limit is None:
@@ -69,12 +66,10 @@ def in_words(limit: PullLimit | None, count: int) -> str:
 
 
 def _bytes(wishes: Sequence[Wish]) -> str:
-    """Return what a list says of the images' sizes; layers that they share are counted twice
-    there."""
+    """Return the sizes that a list states for images, as a message; shared layers count twice."""
     known = [wish.bytes for wish in wishes if wish.bytes >= 0]
     if not known:
-        return "; how many bytes is not known before the manifests are"
+        return "; the number of bytes is unknown before the manifests are read"
+    text = f"; up to {sum(known) / 1e9:.2f} GB"
     unknown = len(wishes) - len(known)
-    return f"; up to {sum(known) / 1e9:.2f} GB" + (
-        f" and {unknown:,} of unknown size" if unknown else ""
-    )
+    return f"{text} and {unknown:,} of unknown size" if unknown else text

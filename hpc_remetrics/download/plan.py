@@ -1,9 +1,11 @@
-"""What a download still has to do, on rank 0: images to resolve, blobs to bring, and who waits for
-which.
+"""The remaining work of a download, on rank 0: images to resolve, blobs to fetch, who waits for what.
 
-Images are resolved just ahead of the blobs, so that a registry's limit on manifests and its bytes
-are used side by side, and memory doesn't depend on the length of the list. A blob that several
-images need is brought once.
+Images are resolved just ahead of their blobs, so that a registry's limit on manifests and its
+bandwidth are used side by side, and memory doesn't depend on the length of the list. A blob that
+several images need is fetched once.
+
+    image -> ImageTask -> ResolvedImage -> missing blobs -> BlobTask -> StoredBlob
+                                                            (last one)  -> image is finished
 """
 
 from __future__ import annotations
@@ -52,12 +54,12 @@ class _Open:
 
 
 class Mirror:
-    """Hands out tasks for a `TaskPool`.
+    """The tasks of a download, for a `TaskPool`.
 
-    :param images: to be resolved, in this order.
-    :param counted: whether a registry counts GETs of manifests.
+    :param images: images to resolve, in this order.
+    :param counted: tells whether a registry counts GETs of manifests.
     :param workers: threads of all ranks.
-    :ivar failures: why images are not whole.
+    :ivar failures: image -> why it is incomplete.
     """
 
     def __init__(
@@ -67,9 +69,14 @@ class Mirror:
         counted: Callable[[str], bool],
         workers: int,
     ) -> None:
-        self._images, self._state, self._counted = images, state, counted
-        self._ahead, self._most = 2 * workers, max(workers // 2, 1)
-        self._resolving = self._in_row = 0
+        self._images = images
+        self._state = state
+        self._counted = counted
+        # Stop resolving while so many blobs wait, or so many images are being resolved.
+        self._ahead = 2 * workers
+        self._most = max(workers // 2, 1)
+        self._resolving = 0
+        self._in_row = 0
         self._blobs: deque[BlobTask] = deque()
         self._later: deque[Reference] = deque()
         self._waiting: dict[Digest, list[Reference]] = {}
@@ -78,6 +85,7 @@ class Mirror:
         self.counts = Counts()
 
     def next(self) -> ImageTask | BlobTask | None:
+        """Return the next task, None if there is none (yet)."""
         if self.obstacle:
             return None
         is_enough = len(self._blobs) >= self._ahead or self._resolving >= self._most
@@ -88,19 +96,18 @@ class Mirror:
         return ImageTask(image, self._counted(image.host) or image in self._state)
 
     def _next_blob(self) -> BlobTask | None:
-        """Return the next blob for which an image still waits, None if there is none."""
+        """Return the next blob that an image still waits for, None if there is none."""
         while self._blobs:
             task = self._blobs.popleft()
             if task.image in self._open:
                 return task
-            # The image has failed for another reason; others may want the blob.
+            # The image has failed for another reason; other images may need the blob.
             if (other := self._hand_on(task.digest)) is not None:
                 return other
         return None
 
     def _hand_on(self, digest: Digest) -> BlobTask | None:
-        """Return the task to bring a blob for the next image that waits for it, None if none
-        does."""
+        """Return the task to fetch a blob for the next image that waits for it, None if none."""
         waiting = [image for image in self._waiting.pop(digest) if image in self._open]
         if not waiting:
             return None
@@ -115,13 +122,14 @@ class Mirror:
     def take(
         self, task: ImageTask | BlobTask, value: Resolved | StoredBlob | Failed | None
     ) -> None:
+        """Take the result of a task; None: the job was stopped before."""
         if value is None:
             return
         cause = value.cause if isinstance(value, Failed) else ""
         self._in_row = self._in_row + 1 if cause in _OUT_OF_ORDER else 0
         self._resolving -= isinstance(task, ImageTask)
         if cause == "rate_limited":
-            self._put_off(task)
+            self._postpone(task)
         elif isinstance(task, ImageTask):
             if isinstance(value, Failed):
                 self._fail(task.reference, value)
@@ -132,9 +140,8 @@ class Mirror:
         elif isinstance(value, StoredBlob):
             self._came(task, value)
 
-    def _put_off(self, task: ImageTask | BlobTask) -> None:
-        """Ask once more, after what has not been asked for yet: being asked for less is no
-        failure."""
+    def _postpone(self, task: ImageTask | BlobTask) -> None:
+        """Try a task again after all others: a rate limit is not a failure."""
         if isinstance(task, ImageTask):
             self._later.append(task.reference)
         else:
@@ -142,20 +149,18 @@ class Mirror:
 
     @property
     def obstacle(self) -> str:
-        """Why nothing more is asked in this start, "" if nothing is in the way."""
-        return (
-            f"the last {counted(self._in_row, 'request')} had no answer"
-            if self._in_row >= _GIVE_UP
-            else ""
-        )
+        """Why this run sends no more requests, "" if it does."""
+        if self._in_row < _GIVE_UP:
+            return ""
+        return f"the last {counted(self._in_row, 'request')} failed"
 
     @property
     def backlog(self) -> int:
-        """Blobs that wait."""
+        """Number of blobs that are still to be fetched."""
         return len(self._blobs)
 
     def _begin(self, image: Reference, resolved: Resolved) -> None:
-        """Have an image wait for the blobs that it lacks."""
+        """Let an image wait for its missing blobs."""
         lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
@@ -172,19 +177,17 @@ class Mirror:
         if not lacking:
             self._finish(image)
 
-    def _came(self, task: BlobTask, brought: StoredBlob) -> None:
-        self.counts.bytes += brought.size
-        self.counts.blobs += brought.size > 0
+    def _came(self, task: BlobTask, stored: StoredBlob) -> None:
+        self.counts.bytes += stored.size
+        self.counts.blobs += stored.size > 0
         for image in self._waiting.pop(task.digest):
             if image not in self._open:
                 continue
             size = self._open[image].resolved.blobs[task.digest]
-            if size not in (-1, brought.length):
-                # Another image stated the true size. This one is not whole as its manifest has it.
+            if size not in (-1, stored.length):
+                # Another image states the true size. This one can't be complete.
                 del self._open[image]
-                text = (
-                    f"its manifest states {size} bytes for {task.digest}, it has {brought.length}"
-                )
+                text = f"its manifest states {size} bytes for {task.digest}, it has {stored.length}"
                 self._fail(image, Failed("size_mismatch", text))
                 continue
             self._open[image].lacking.discard(task.digest)
@@ -192,8 +195,7 @@ class Mirror:
                 self._finish(image)
 
     def _missed(self, task: BlobTask, failed: Failed) -> None:
-        """Give up the image whose repository doesn't give a blob, and ask that of the next one that
-        waits for it."""
+        """Give up an image whose repository lacks a blob, and try the next image that waits."""
         if self._open.pop(task.image, None):
             self._fail(task.image, failed)
         if (other := self._hand_on(task.digest)) is not None:

@@ -33,7 +33,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Protocol
 
-from ..extensions import PROBES, Registry
+from ..extensions import PROBES, Extensions
 
 AddRecords = Callable[[str, bytes], None]
 """Takes the name of a type of `EXTRAS`, and packed records of it."""
@@ -44,7 +44,7 @@ ALL = b"\xff" * 33
 NONE = b""
 """A bound that no SHA-256 is less than."""
 
-PROBE_CLASSES = Registry(
+PROBE_CLASSES = Extensions(
     PROBES,
     {
         "compression": "profile.compression_sample:CompressionProbe",

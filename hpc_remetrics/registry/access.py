@@ -1,5 +1,4 @@
-"""What decides how registries are asked: who the user is there, what is allowed, how long to
-wait."""
+"""How registries are reached: logins, trusted hosts, request rate, and time limits (`Patience`)."""
 
 from __future__ import annotations
 
@@ -16,21 +15,23 @@ from .reference import host_of
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a registry may take, in seconds; `least_rate` in bytes a second.
+    """How long a registry may take. The only place of these defaults.
 
-    :param connect: for a connection.
-    :param idle: between two pieces of an answer.
-    :param least_rate: what a body must come with on average, once `idle` seconds of it have passed.
-    :param deadline: for one small request, all its tries and waits included.
-    :param blob_deadline: for a blob; what its size needs at `least_rate` is added.
-    :param tries: how often something is tried that brings nothing new.
+    A registry with a limit may ask for hours of silence, so a request may wait for a day.
+
+    :param connect: seconds until a connection is made.
+    :param idle: seconds between two pieces of a response.
+    :param least_rate: bytes per second of a body on average, checked after its first `idle` seconds.
+    :param deadline: seconds for one small request, with all tries and waits.
+    :param blob_deadline: seconds for a blob, plus what its size needs at `least_rate`.
+    :param tries: attempts in a row that bring no new bytes.
     """
 
     connect: float = 10.0
     idle: float = 60.0
     least_rate: float = 10_000.0
-    deadline: float = 900.0
-    blob_deadline: float = 1800.0
+    deadline: float = 86_400.0
+    blob_deadline: float = 86_400.0
     tries: int = 5
 
     def for_blob(self, size: int) -> float:
@@ -38,18 +39,21 @@ class Patience:
         return self.blob_deadline + (max(size, 0) / self.least_rate if self.least_rate else 0.0)
 
 
+BRIEF = Patience(deadline=20.0, tries=2)
+"""For a request whose result is welcome but not needed."""
+
+
 @dataclass(frozen=True)
 class Access:
-    """How registries are reached; picklable, so that all ranks have the same.
+    """How registries are reached; picklable, since all ranks use the same.
 
-    :param username: with `password`, for `login_host` alone; "": the files of `docker login` say
-        it.
+    :param username: with `password`, for `login_host` only; "": the files of `docker login` are
+        read.
     :param auth_file: a file like that of `docker login`, in place of the usual ones.
-    :param plain_http: registries (`name[:port]`) that are spoken to without TLS; those at loopback
-        always are.
+    :param plain_http: registries (`name[:port]`) without TLS, besides those of this machine.
     :param realms: hosts of token servers that are trusted besides the registry's own.
-    :param requests_per_second: of the whole job, to each registry; 0: as many as it allows.
-    :param ranks: how many processes share that.
+    :param requests_per_second: of the whole job, to each registry; 0: unlimited.
+    :param ranks: number of processes that share this rate.
     """
 
     username: str = ""
@@ -63,8 +67,10 @@ class Access:
     patience: Patience = field(default_factory=Patience)
 
     def changed(self, options: Mapping[str, object]) -> Access:
-        """Return the same with some things otherwise, by the names that settings have; `UsageError`
-        says what is wrong.
+        """Return a copy with some options changed.
+
+        :param options: name of a setting -> its value, as a string or as TOML gives it.
+        :raises UsageError: there is no such setting, or its value is not valid.
 
         >>> Access().changed({"rate": "2.5", "idle": 5}).patience.idle
         5.0
@@ -78,14 +84,15 @@ class Access:
                 field_name, kind = _SETTINGS[name]
                 values[field_name] = kind(name, value)
             else:
-                raise UsageError(
-                    f"nothing about registries is called {name!r}",
-                    f"choose from {', '.join((*_SETTINGS, *_PATIENCE))}",
-                )
+                known = ", ".join((*_SETTINGS, *_PATIENCE))
+                raise UsageError(f"unknown setting {name!r} of registries", f"choose from {known}")
         return replace(self, **values, patience=replace(self.patience, **patience))
 
     def checked(self) -> Access:
-        """Return it, unless its login would go nowhere or anywhere: `UsageError`."""
+        """Return this object after a check of its login.
+
+        :raises UsageError: a user name has no host or no password.
+        """
         if self.username and not (self.login_host and self.password):
             raise UsageError(
                 "a user name for a registry needs a host and a password",
@@ -94,7 +101,7 @@ class Access:
         return self
 
     def scheme(self, host: str) -> str:
-        """Return `http` or `https` for a registry.
+        """Return the URL scheme for a registry, `http` or `https`.
 
         >>> Access().scheme("127.0.0.1:5000"), Access().scheme("example.org")
         ('http', 'https')
@@ -103,7 +110,7 @@ class Access:
 
 
 def is_loopback_name(host: str) -> bool:
-    """Tell whether `name[:port]` is this machine by its name alone."""
+    """Tell whether the name in `name[:port]` means this machine, without a look-up."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return is_this_machine(name.strip("[]"))
 
@@ -121,7 +128,7 @@ def _number(name: str, value: object, kind: Callable[[Any], Any] = float) -> Any
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{name} must be a text")
+        raise UsageError(f"{name} must be a string")
     return value
 
 
@@ -130,7 +137,7 @@ def _host(name: str, value: object) -> str:
 
 
 def _hosts(name: str, value: object) -> tuple[str, ...]:
-    """Read a list, or a text with spaces between, as variables have it."""
+    """Read a list of strings, or one string with spaces between (from an environment variable)."""
     items = value.split() if isinstance(value, str) else value
     if not (isinstance(items, list) and all(isinstance(item, str) for item in items)):
         raise UsageError(f"{name} must be a list of hosts")
@@ -142,7 +149,7 @@ def _file(name: str, value: object) -> Path:
 
 
 CREDENTIALS = frozenset({"auth_file", "username", "login_host", "plain_http", "realms"})
-"""Settings that say where logins go and which hosts are trusted."""
+"""Settings that decide where logins are sent and which hosts are trusted."""
 
 _MAY_BE_0 = frozenset({"rate", "least_rate"})
 _SETTINGS: dict[str, tuple[str, Callable[[str, object], Any]]] = {

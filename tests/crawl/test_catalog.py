@@ -33,7 +33,7 @@ def test_the_catalog_is_read_to_its_end_and_tags_are_listed(crawl, registry):
     assert {(row["registry"], row["stars"], row["pulls"]) for row in rows} == {
         (registry.host, "", "")
     }
-    assert crawl.about()["answers"] == 2 + COUNT
+    assert crawl.about()["pages"] == 2 + COUNT
     assert f"{COUNT:,} repositories" in said
 
 

@@ -39,7 +39,7 @@ def test_25000_names_are_all_found_and_nothing_is_asked_twice(crawl, start_hub, 
     # Every query under the cap is read once; each one at the cap costs its longer ones.
     capped = sum(len(found) >= CAP for found in hub.names._found.values())
     assert capped > 5
-    assert sum(hub.asked.values()) == crawl.about()["answers"] < SURVEY + 42 * capped + 700
+    assert sum(hub.asked.values()) == crawl.about()["pages"] < SURVEY + 42 * capped + 700
     assert f"{SURVEY:,} requests" in said
     told = int(re.search(r"left are ([\d,]+) requests", said)[1].replace(",", ""))
     assert told == sum("page=1&" not in path and "/search/" in path for path in hub.asked)
@@ -152,7 +152,7 @@ def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     _, said = process.communicate(timeout=30)
     assert process.returncode == 4, said
     assert time.monotonic() - begun < 15
-    assert "stopped: on SIGTERM" in said and "start again to go on" in said
+    assert "stopped: on SIGTERM" in said and "run the command again to continue" in said
     assert not crawl.output.exists()
 
 
@@ -169,7 +169,7 @@ def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_lon
     hub.broken[second] = 4
     other = crawl.runs.folder / "other.csv"
     said = crawl("hub:space", *tries, hub=hub, code=4, output=other).stderr
-    assert "1 request had no answer" in said and "503" in said
+    assert "1 request failed" in said and "503" in said
     assert not other.exists()
     crawl("hub:space", *tries, hub=hub, output=other)
     assert len(crawl.rows(other)) == 250

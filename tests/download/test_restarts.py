@@ -81,7 +81,10 @@ def test_a_stop_signal_ends_a_download_in_order(start_front, mirror, ranks, numb
     _, said = process.communicate(timeout=30)
     assert process.returncode == 4, said
     assert time.monotonic() - begun < 8
-    assert f"stopped: on {signal.Signals(number).name}" in said and "start again to go on" in said
+    assert (
+        f"stopped: on {signal.Signals(number).name}" in said
+        and "run the command again to continue" in said
+    )
     assert mirror.names() < set(names)
     mirror.blobs()
     front.rate = 0

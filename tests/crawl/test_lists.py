@@ -5,7 +5,7 @@ import codecs
 
 import pytest
 
-from hpc_remetrics.download.state import Finished
+from hpc_remetrics.download.state import FinishedList
 from hpc_remetrics.errors import SourceError
 from hpc_remetrics.sources.repositories import read_repositories
 
@@ -82,10 +82,10 @@ def test_what_is_no_list_is_refused_with_the_reason(tmp_path, data, words):
 def test_the_lists_of_what_is_finished_too(tmp_path, mark, end):
     path = tmp_path / "list"
     path.write_bytes(mark + end.join([b"library/redis", b'"a/b"', b"torn"]))
-    finished = Finished(path)
+    finished = FinishedList(path)
     assert "library/redis" in finished and "a/b" in finished
     finished.add("new")
     assert path.read_bytes().endswith(b"torn\nnew\n")
     path.write_bytes("library/redis\n".encode("utf-16"))
     with pytest.raises(SourceError, match="UTF-16"):
-        Finished(path)
+        FinishedList(path)

@@ -1,8 +1,13 @@
-"""The distinct chunks of all contents: their fingerprints travel home, and from there to the owners
-of their rows.
+"""Number the distinct chunks of all contents by their fingerprints, by all ranks.
 
-As with the digests of contents (`gather.py`): through files on scratch, in memory that does not
-grow with their number, and the same for any number of ranks.
+The rows travel as those of contents do (`content_numbers.py`), in bounded memory and with the same
+result for any number of ranks:
+
+    rank that reads some layers      chunks of its extra records: (cdc, 7f…), (fixed, 03…), …
+         │ by bucket of method and fingerprint
+    rank that owns the bucket        each chunk once, in order: (fixed, 03…), (fixed, 0a…)
+         │ by block of /chunks
+    rank that writes the block       row 0 of /chunks, row 1, …
 """
 
 from __future__ import annotations
@@ -19,12 +24,16 @@ from ..mpi.shuffle import Shuffle, write_rows
 from ..parts.part_format import EXTRA_RECORDS
 from ..records import CHUNK_METHODS
 from ..row_ranges import rank_range
-from .placement import PlacedReader
+from .placed_reader import PlacedReader
 
 _CHUNK = EXTRA_RECORDS["chunks"]
 _PLACED = np.dtype([("row", "<i8"), *_CHUNK.descr])
+"""A chunk on its way to the owner of its row in `/chunks`."""
+
 _BUCKET_ROWS = 1 << 20
 """Chunks that a bucket of fingerprints holds on average."""
+
+_MAX_BUCKETS = 1 << 16
 
 _PIECE_ROWS = 1 << 22
 """Chunks of a bucket in memory at a time, besides the distinct ones: a page of zeros comes a
@@ -34,80 +43,86 @@ _METHOD_BITS = (len(CHUNK_METHODS) - 1).bit_length()
 
 
 class Fingerprints:
-    """The chunks that a reader gives, each once.
+    """The distinct chunks that a reader gives; making it is collective.
 
-    :ivar total: how many there are, on every rank.
+    :ivar total: number of distinct chunks, on every rank.
     """
 
     def __init__(self, comm: Comm, reader: PlacedReader, scratch: Path) -> None:
-        self._comm, self._scratch = comm, scratch
-        self._buckets = min(
-            max(comm.size, -(-reader.extras_count("chunks") // _BUCKET_ROWS)), 1 << 16
-        )
+        self._comm = comm
+        self._scratch = scratch
+        buckets = -(-reader.extras_count("chunks") // _BUCKET_ROWS)
+        self._buckets = min(max(comm.size, buckets), _MAX_BUCKETS)
+
+        # Send my chunks to the ranks that own their fingerprints, and keep each once there
         outward = Shuffle(comm, scratch, "fingerprints", _CHUNK, self._buckets)
-        outward.exchange_all(
-            map(distinct, reader.extras("chunks", comm.rank, comm.size)), self._home
-        )
+        mine = map(distinct, reader.extras("chunks", comm.rank, comm.size))
+        outward.exchange_all(mine, self._bucket_of)
         counts = [
             self._keep(bucket, outward.read_pieces(bucket, _PIECE_ROWS))
             for bucket in outward.my_buckets
         ]
+
+        # Number them after those of lower ranks, and send them to the owners of their rows
         everyone = comm.allgather(sum(counts))
         self.total = sum(everyone)
+        first = sum(everyone[: comm.rank])
         self._rows = Shuffle(comm, scratch, "chunks-of", _PLACED, -(-self.total // CHUNK_ROWS))
-        self._rows.exchange_all(
-            self._numbered(sum(everyone[: comm.rank])), lambda rows: rows["row"] // CHUNK_ROWS
-        )
+        self._rows.exchange_all(self._numbered(first), lambda rows: rows["row"] // CHUNK_ROWS)
 
-    def _home(self, rows: np.ndarray) -> np.ndarray:
-        """Return the bucket of each chunk; buckets are in order of method and fingerprint."""
+    def _bucket_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return (n,) int64, the bucket of each chunk; buckets are in order of method, fingerprint."""
         head = np.frombuffer(rows["fingerprint"].tobytes(), ">u2")[::8].astype(np.int64)
-        return (rows["method"].astype(np.int64) << 16 | head) * self._buckets >> 16 + _METHOD_BITS
+        key = rows["method"].astype(np.int64) << 16 | head
+        return key * self._buckets >> 16 + _METHOD_BITS
 
     def _keep(self, bucket: int, pieces: Iterator[np.ndarray]) -> int:
-        """Put a bucket's distinct chunks aside, and return how many there are."""
-        found = np.empty(0, _CHUNK)
+        """Write the distinct chunks of a bucket to scratch, and return how many there are."""
+        chunks = np.empty(0, _CHUNK)
         for rows in pieces:
-            found = distinct(np.concatenate([found, rows]))
-        write_rows(found, self._file(bucket))
-        return len(found)
+            chunks = distinct(np.concatenate([chunks, rows]))
+        write_rows(chunks, self._file(bucket))
+        return len(chunks)
 
     def _file(self, bucket: int) -> Path:
         return self._scratch / f"chunks-{bucket}"
 
     def _numbered(self, first: int) -> Iterator[np.ndarray]:
+        """Yield (n,) `_PLACED` of each bucket of this rank, numbered from `first` on."""
         for bucket in rank_range(self._comm.rank, self._comm.size, self._buckets):
-            found = np.fromfile(self._file(bucket), _CHUNK)
+            chunks = np.fromfile(self._file(bucket), _CHUNK)
             self._file(bucket).unlink()
-            placed = np.empty(len(found), _PLACED)
-            placed["row"] = np.arange(first, first + len(found))
+            placed = np.empty(len(chunks), _PLACED)
+            placed["row"] = np.arange(first, first + len(chunks))
             for name in _CHUNK.names or ():
-                placed[name] = found[name]
-            first += len(found)
+                placed[name] = chunks[name]
+            first += len(chunks)
             yield placed
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield number and chunks of this rank's blocks of `/chunks`."""
+        """Yield (block, (n,) chunks) of the blocks of `/chunks` that this rank writes."""
         return self._rows.buckets()
 
     def write(self, writer: ChunkWriter, block: int, rows: np.ndarray) -> None:
-        """Write one block of `/chunks`."""
+        """Write one block of `/chunks`, as `blocks` yields it."""
         start = block * CHUNK_ROWS
         ordered = np.empty(len(rows), _PLACED)
         ordered[rows["row"] - start] = rows
         for name, column in TABLES["chunks"].columns.items():
-            writer.write(
-                f"chunks/{name}", column, start, np.ascontiguousarray(ordered[name]), self.total
-            )
+            values = np.ascontiguousarray(ordered[name])
+            writer.write(f"chunks/{name}", column, start, values, self.total)
 
 
 def distinct(rows: np.ndarray) -> np.ndarray:
-    """Return each chunk once, in order of method and fingerprint."""
+    """Return each chunk once, in order of method and fingerprint.
+
+    :param rows: (n,) `EXTRA_RECORDS["chunks"]`.
+    """
     words = np.frombuffer(rows["fingerprint"].tobytes(), ">u8").reshape(-1, 2).astype(np.uint64)
     order = np.lexsort((words[:, 1], words[:, 0], rows["method"]))
-    ordered, words = rows[order], words[order]
-    new = np.ones(len(rows), bool)
-    new[1:] = (words[1:] != words[:-1]).any(axis=1) | (
-        ordered["method"][1:] != ordered["method"][:-1]
-    )
-    return ordered[new]
+    ordered = rows[order]
+    words = words[order]
+    method = ordered["method"]
+    is_new = np.ones(len(rows), bool)
+    is_new[1:] = (words[1:] != words[:-1]).any(axis=1) | (method[1:] != method[:-1])
+    return ordered[is_new]

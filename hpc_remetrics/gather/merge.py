@@ -1,4 +1,4 @@
-"""The merge on one page: several datasets in, one out, by all ranks."""
+"""The command `merge`: several datasets in, one out with its metrics, by all ranks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ from ..mpi.comm import Comm
 from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
 from ..programs import command_line
-from .datasets_as_parts import common_sample, least_chunks, merge
+from .datasets_as_parts import common_compress_sample, merge, min_chunk_sample
 
 log = logging.getLogger(__name__)
 
 _TABLES = ("ranks", "jobs", "job_ranks")
-"""Tables of `/run` that are taken over."""
+"""Tables of `/run` that the merged dataset has too, of all its inputs."""
 
 
 def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
-    """Make one dataset, `options.dataset`, of several, each layer once, with its metrics; return
-    the exit code."""
+    """Make `options.dataset` of several datasets, with its metrics; return the exit code."""
 
     def work(comm: Comm) -> int:
         with ExitStack() as stack:
@@ -47,30 +46,35 @@ def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
 
 def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
     output = options.dataset
+
+    # Open and check the inputs on all ranks, and lock the output on rank 0
     datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
     collectively(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
     on_rank_0(comm, lambda: _lock(output, datasets, options.force, stack))
     if comm.rank == comm.root:
         _warn(datasets)
+
+    # Merge them on scratch that the ranks of a node share
     scratch = stack.enter_context(shared_scratch(comm, options.scratch, options.scratch_rooms))
     finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
-    ledger = merge(comm, datasets, output, scratch.path, _about(datasets, comm), finish)
+    ledger = merge(comm, datasets, output, scratch.path, _run_values(datasets, comm), finish)
     if comm.rank == comm.root and not options.quiet:
-        _tell(datasets, output, ledger)
+        _print_result(datasets, output, ledger)
 
 
 def _warn(datasets: Sequence[Dataset]) -> None:
-    """Say what the inputs don't have in common, before the work begins."""
+    """Log what the inputs don't have in common, before the work begins."""
     if warning := typed_differently(str(dataset.run.get("types", "")) for dataset in datasets):
         log.warning(warning)
-    if common_sample(datasets) is None:
+    if common_compress_sample(datasets) is None:
         log.warning(
-            "the datasets have samples of different shares of their contents: their merge has none"
+            "the datasets compressed different samples of their contents: "
+            "the merged dataset has no compressed sizes"
         )
 
 
 def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitStack) -> None:
-    """Hold the output until the end, unless a dataset is there that the merge would lose."""
+    """Lock the output until the end; refuse to replace a dataset that the merge would lose."""
     paths = [dataset.path for dataset in datasets]
 
     def held() -> set[bytes]:
@@ -86,45 +90,49 @@ def _sources(datasets: Sequence[Dataset]) -> list[str]:
     return list(dict.fromkeys(source for dataset in datasets for source in sources_of(dataset)))
 
 
-def _about(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
-    """Return what `/run` says of a merged dataset: how it came about, and what the ranks of all
-    runs did."""
+def _run_values(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
+    """Return `/run` of the merged dataset: how it was made, and what the ranks of all runs did."""
     runs = [dataset.run for dataset in datasets]
-    tables = {name: _stacked([dataset.run_table(name) for dataset in datasets]) for name in _TABLES}
-    return {
+    types = {one for run in runs for one in str(run.get("types", "")).split(" + ")}
+    values = {
         "version": __version__,
         "command": command_line(sys.argv),
         "merged": " ".join(str(dataset.path) for dataset in datasets),
         "started": min(float(run.get("started", time.time())) for run in runs),
         "gather_started": time.time(),
-        "types": " + ".join(
-            sorted({one for run in runs for one in str(run.get("types", "")).split(" + ")})
-        ),
-        "compress_sample": str(common_sample(datasets) or 0),
-        "chunk_sample": str(least_chunks(datasets)),
+        "types": " + ".join(sorted(types)),
+        "compress_sample": str(common_compress_sample(datasets) or 0),
+        "chunk_sample": str(min_chunk_sample(datasets)),
         "sources": {"source": _sources(datasets)},
         "rank_count": comm.size,
-        **{name: table for name, table in tables.items() if table},
     }
+    for name in _TABLES:
+        if table := _stacked([dataset.run_table(name) for dataset in datasets]):
+            values[name] = table
+    return values
 
 
 def _stacked(tables: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return those tables that have a row one below the other, with the columns that all of them
-    have."""
+    """Return tables one below the other, with the columns that all of them have.
+
+    :param tables: column -> (n,) array each; tables without rows are ignored.
+    """
     tables = [table for table in tables if any(map(len, table.values()))]
-    common = [
-        name for name in (tables[0] if tables else {}) if all(name in table for table in tables)
-    ]
-    return {
-        name: [_plain(value) for table in tables for value in table[name].tolist()]
-        for name in common
-    }
+    if not tables:
+        return {}
+    stacked = {}
+    for name in tables[0]:
+        if all(name in table for table in tables):
+            values = [value for table in tables for value in table[name].tolist()]
+            stacked[name] = [_decoded(value) for value in values]
+    return stacked
 
 
-def _plain(value: Any) -> Any:
+def _decoded(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _tell(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
+def _print_result(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
     layers = sum(len(dataset.layers) for dataset in datasets)
-    print(f"{output}: {ledger}; {layers - ledger.layers} stood in several", file=sys.stderr)
+    repeated = layers - ledger.layers
+    print(f"{output}: {ledger}; {repeated} stood in several", file=sys.stderr)

@@ -1,4 +1,17 @@
-"""Numbering the distinct contents: the rows of one range of digests, and what they say together."""
+"""Number distinct contents: pure functions on the rows of one rank, between two shuffles.
+
+Every entry with a content needs the row number of that content in `/contents`, which is sorted by
+digest. Rows travel to the rank that owns their digest, and their numbers travel back:
+
+    entries of a block      0:aa  1:cc  2:-   3:aa        (aa, cc: digests)
+    collapse                row 0: aa, 2 files    row 1: cc, 1 file      places: 0 1 -1 0
+         │ shuffle by digest
+    rank that owns a…       aa from block 0, aa from block 7, ab from block 7
+    number                  contents: aa (copies 2 + 1, layers 2), ab    places: 0 0 1
+         │ shuffle by row
+    entries of a block      row 0 -> content 0, row 1 -> content 2
+    content of each entry   0  2  -1  0                   (numbers[places])
+"""
 
 from __future__ import annotations
 
@@ -20,8 +33,11 @@ CARRIED = np.dtype(
         ("files", "<i4"),
     ]
 )
-"""A content of one layer in one block of entries, on its way to the home of its digest: `files` of
-them are files, `row` is the block's first row and the place among the block's own."""
+"""A content of one layer in one block of entries, on its way to the rank that owns its digest.
+
+`files` of its entries are files, the others hard links; `row` is the first row of the block and the
+place among the block's contents.
+"""
 
 CONTENT = np.dtype(
     [
@@ -39,30 +55,31 @@ CONTENT = np.dtype(
 _EXPANDED = 1 << 22
 """Pairs of content and image in memory at a time."""
 
-
 Contradict = Callable[[np.ndarray], None]
-"""Is told the layers (n,) of entries that have one SHA-256 and different sizes."""
+"""Called with the layers (n,) uint32 of entries that have one SHA-256 and different sizes."""
 
 
 def collapse(rows: np.ndarray, start: int, contradict: Contradict) -> tuple[np.ndarray, np.ndarray]:
-    """Return one row for each content of each layer among the rows of a block, and the place there
-    of each row.
+    """Return one row for each content of each layer in a block, and the place of each entry's row.
 
-    However often a content stands in a layer (there are many empty files), it makes one journey a
-    block.
+    However often a content occurs in a layer (there are many empty files), it travels once a block.
 
-    :param rows: array of :data:`CARRIED`, sorted by layer.
-    :param start: the block's first row.
-    :param contradict: is told of a content with two sizes.
+    :param rows: (n,) `CARRIED`, one for each entry with content, sorted by layer.
+    :param start: first row of the block.
+    :param contradict: called for a content with two sizes.
+    :returns: (m,) `CARRIED` in order of digest and layer, and (n,) int32, places in these.
     """
-    order, digests = _grouped(rows["digest"])
+    # A group begins where the digest or the layer changes; the order by digest keeps the layers'
+    order, digest_starts = _grouped(rows["digest"])
     ordered = rows[order]
-    new = np.zeros(len(rows), bool)
-    new[digests] = True
-    new[1:] |= ordered["layer"][1:] != ordered["layer"][:-1]
-    starts = np.flatnonzero(new)
+    is_new = np.zeros(len(rows), bool)
+    is_new[digest_starts] = True
+    is_new[1:] |= ordered["layer"][1:] != ordered["layer"][:-1]
+    starts = np.flatnonzero(is_new)
     place_of = np.empty(len(rows), np.int32)
-    place_of[order] = np.cumsum(new) - 1
+    place_of[order] = np.cumsum(is_new) - 1
+
+    # Reduce each group to one row
     result = ordered[starts]
     if len(result):
         _check_sizes(ordered, starts, contradict)
@@ -73,127 +90,154 @@ def collapse(rows: np.ndarray, start: int, contradict: Contradict) -> tuple[np.n
 
 
 def _check_sizes(ordered: np.ndarray, starts: np.ndarray, contradict: Contradict) -> None:
-    """Tell of the first content whose rows, one after the other, have different sizes."""
+    """Report the first group of rows with different sizes.
+
+    :param ordered: (n,) `CARRIED`, the rows of each group next to each other.
+    :param starts: (groups,) int64, first row of each group.
+    """
     sizes = ordered["size"]
     wrong = np.flatnonzero(np.maximum.reduceat(sizes, starts) != np.minimum.reduceat(sizes, starts))
     if len(wrong):
+        first = starts[wrong[0]]
         end = np.append(starts, len(ordered))[wrong[0] + 1]
-        contradict(np.unique(ordered["layer"][starts[wrong[0]] : end]))
+        contradict(np.unique(ordered["layer"][first:end]))
 
 
 def number(
     rows: np.ndarray, placement: Placement, contradict: Contradict
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct contents of some rows in order of digest, and each row's place among
-    them.
+    """Return the distinct contents of some rows in order of digest, and the place of each row's.
 
-    :param rows: array of :data:`CARRIED`, all that there are of their digests.
-    :param contradict: is told of a content with two sizes.
-    :returns: array of :data:`CONTENT`, and one place a row.
+    :param rows: (n,) `CARRIED`, all rows of the dataset with these digests.
+    :param contradict: called for a content with two sizes.
+    :returns: (m,) `CONTENT`, and (n,) int64, places in these.
     """
+    # Group the rows by digest
     order, starts = _grouped(rows["digest"])
-    place_of = np.empty(len(rows), np.int64)
     counts = np.diff(np.append(starts, len(rows)))
+    place_of = np.empty(len(rows), np.int64)
     place_of[order] = np.repeat(np.arange(len(starts)), counts)
     contents = np.zeros(len(starts), CONTENT)
     for name in PROBED_COLUMNS:
         contents[name] = ABSENT[name]
     if not len(rows):
         return contents, place_of
+
+    # Reduce each group to one content; of several types the first in order wins
     ordered = rows[order]
+    _check_sizes(ordered, starts, contradict)
     contents["digest"] = ordered["digest"][starts]
     contents["size"] = ordered["size"][starts]
-    _check_sizes(ordered, starts, contradict)
     contents["type"] = np.minimum.reduceat(ordered["type"], starts)
     contents["copies"] = np.add.reduceat(ordered["files"], starts, dtype=np.int64)
+
+    # Count distinct layers and images: pairs of content and layer are sorted as 64-bit words
     pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
-    content, layer = (
-        (pairs >> np.uint64(32)).astype(np.int64),
-        (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64),
-    )
+    content = (pairs >> np.uint64(32)).astype(np.int64)
+    layer = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
     contents["layers"] = np.bincount(content, minlength=len(starts))
-    contents["images"] = _images(content, layer, len(starts), placement)
+    contents["images"] = _count_images(content, layer, placement)
     return contents, place_of
 
 
 def attach(contents: np.ndarray, records: np.ndarray) -> None:
-    """Give contents what is known of some of them, at most their sizes; of several answers the
-    least.
+    """Write extra records into the contents with their digests; of several values the smallest.
 
-    :param contents: array of :data:`CONTENT`, in order of digest.
-    :param records: of `columns.EXTRAS`, with a digest and columns of `contents`; those of no
-        content are passed over.
+    :param contents: (n,) `CONTENT`, in order of digest; changed.
+    :param records: (m,) with `digest` and columns of `CONTENT`; a value is at most the size of the
+        content, and records of no content are ignored.
     """
     if not len(records) or not len(contents):
         return
+    # Find the content of each distinct digest of the records
     order, starts = _grouped(records["digest"])
     digests = np.ascontiguousarray(contents["digest"]).view("S32")
     wanted = np.ascontiguousarray(records["digest"][order[starts]]).view("S32")
     place = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
-    there = digests[place] == wanted
+    exists = digests[place] == wanted
+    place = place[exists]
     for name in (records.dtype.names or ())[1:]:
-        least = np.minimum.reduceat(records[name][order], starts)[there]
-        contents[name][place[there]] = np.minimum(least, contents["size"][place[there]])
+        values = np.minimum.reduceat(records[name][order], starts)[exists]
+        contents[name][place] = np.minimum(values, contents["size"][place])
 
 
 def _grouped(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order that sorts digests, and where each distinct one begins in it."""
+    """Return the order that sorts digests, and where each distinct one begins in it.
+
+    :param digests: (n,) V32.
+    :returns: (n,) int64, a stable order, and (m,) int64, places in it.
+    """
+    # Sort by the first 64 bits, which nearly always differ
     words = np.frombuffer(digests.tobytes(), ">u8").reshape(-1, 4)
     order = np.argsort(words[:, 0], kind="stable")
     ordered = words[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+
+    # Sort by all 256 bits where two digests begin with the same 64
     same_prefix = ordered[1:, 0] == ordered[:-1, 0]
-    if (new[1:] & same_prefix).any():  # two digests that begin with the same 64 bits
+    if (is_new[1:] & same_prefix).any():
         order = np.lexsort(words.T[::-1])
         ordered = words[order]
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return order, np.flatnonzero(new)
+        is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order, np.flatnonzero(is_new)
 
 
-def _images(
-    content: np.ndarray, layer: np.ndarray, contents: int, placement: Placement
-) -> np.ndarray:
-    """Return for each content the distinct images that a layer with it is in.
+def _count_images(content: np.ndarray, layer: np.ndarray, placement: Placement) -> np.ndarray:
+    """Return (contents,) int64, the number of distinct images with a layer that has each content.
 
-    Contents come in sets (the files of one package stand in the same layers), so the union of
-    images is made once for each distinct set of layers, which is known by two sums over its
-    members' digests.
+    Many contents occur in the same set of layers (the files of one package), so the images of each
+    distinct set are united once. A set is known by its size and two sums over its digests.
+
+    :param content: (pairs,) int64, ascending, every number from 0 occurs.
+    :param layer: (pairs,) int64, distinct layers of that content, ascending.
     """
+    # A content with one layer has the images of that layer
     per_layer = np.diff(placement.image_start)
     starts = np.flatnonzero(np.diff(content, prepend=-1))
     sizes = np.diff(np.append(starts, len(content)))
     images = per_layer[layer[starts]]
-    many = np.flatnonzero(sizes > 1)
-    if not len(many):
+    several = np.flatnonzero(sizes > 1)
+    if not len(several):
         return images
+
+    # Of the others, unite the images of one content for each distinct set of layers
     words = np.frombuffer(placement.layers["digest"].tobytes(), "<u8").reshape(-1, 4)
-    sums = [np.add.reduceat(words[layer, word], starts)[many] for word in (0, 1)]
-    keys = np.stack([*sums, sizes[many].astype(np.uint64)], axis=1)
+    sums = [np.add.reduceat(words[layer, word], starts)[several] for word in (0, 1)]
+    keys = np.stack([*sums, sizes[several].astype(np.uint64)], axis=1)
     _, representative, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    chosen = many[representative]
-    images[many] = _unions(starts[chosen], sizes[chosen], layer, placement)[inverse.reshape(-1)]
+    chosen = several[representative]
+    united = _union_sizes(starts[chosen], sizes[chosen], layer, placement)
+    images[several] = united[inverse.reshape(-1)]
     return images
 
 
-def _unions(
+def _union_sizes(
     starts: np.ndarray, sizes: np.ndarray, layer: np.ndarray, placement: Placement
 ) -> np.ndarray:
-    """Return the number of distinct images of each run of layers."""
+    """Return (sets,) int64, the number of distinct images of each set of layers.
+
+    :param starts: (sets,) int64: set s is `layer[starts[s]:starts[s] + sizes[s]]`.
+    """
     per_layer = np.diff(placement.image_start)
     runs = list(zip(starts.tolist(), sizes.tolist(), strict=True))
-    weight = np.array([int(per_layer[layer[a : a + n]].sum()) for a, n in runs])
+    weight = np.array([int(per_layer[layer[start : start + n]].sum()) for start, n in runs])
     result = np.zeros(len(starts), np.int64)
     low = 0
     while low < len(starts):
-        high = low + max(1, int(np.searchsorted(np.cumsum(weight[low:]), _EXPANDED, "right")))
-        members = np.concatenate([layer[a : a + n] for a, n in runs[low:high]])
+        # Take as many sets as have `_EXPANDED` pairs of layer and image, and at least one
+        fitting = int(np.searchsorted(np.cumsum(weight[low:]), _EXPANDED, "right"))
+        high = low + max(1, fitting)
+        members = np.concatenate([layer[start : start + n] for start, n in runs[low:high]])
         group = np.repeat(np.arange(high - low), sizes[low:high])
+
+        # Expand each layer of a set to its images: the places are runs of `images_of`
         counts = per_layer[members]
-        at = np.repeat(
-            placement.image_start[members] - (np.cumsum(counts) - counts), counts
-        ) + np.arange(counts.sum())
-        pairs = np.unique(np.repeat(group, counts) << 32 | placement.images_of[at])
+        run_starts = placement.image_start[members] - (np.cumsum(counts) - counts)
+        places = np.repeat(run_starts, counts) + np.arange(counts.sum())
+
+        # Count the distinct pairs of set and image, sorted as 64-bit words
+        pairs = np.unique(np.repeat(group, counts) << 32 | placement.images_of[places])
         result[low:high] = np.bincount(pairs >> 32, minlength=high - low)
         low = high
     return result

@@ -34,7 +34,7 @@ def test_nothing_else_looks_at_what_such_a_file_holds():
 
 
 def test_parts_and_notes_are_opened_without_following_links():
-    for module in ("parts/part_reader.py", "gather/placement.py", "parts/job_notes.py"):
+    for module in ("parts/part_reader.py", "gather/placed_reader.py", "parts/job_notes.py"):
         tree = ast.parse((PACKAGE / module).read_text())
         opened = [
             node

@@ -17,7 +17,7 @@ from support.tools import need
 
 import hpc_remetrics
 from hpc_remetrics.errors import PartError
-from hpc_remetrics.gather import gather as module
+from hpc_remetrics.gather import content_numbers
 from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
@@ -154,7 +154,7 @@ def test_against_brute_force(tmp_path, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_small_buckets_and_many_journeys(tmp_path, monkeypatch, seed):
     """As with billions of rows: many buckets of digests."""
-    monkeypatch.setattr(module, "_BUCKET_ROWS", 50)
+    monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
     corpus = Corpus(tmp_path, seed, [300, 200, 100, 400])
     corpus.check(corpus.gather("serial"))
 

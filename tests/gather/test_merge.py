@@ -13,7 +13,7 @@ from support.same import assert_same
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.gather import gather as gather_module
+from hpc_remetrics.gather import content_numbers
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Popularity
@@ -77,7 +77,7 @@ def test_stars_and_pulls_are_kept(tmp_path):
 
 
 def test_small_buckets(tmp_path, monkeypatch):
-    monkeypatch.setattr(gather_module, "_BUCKET_ROWS", 50)
+    monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
     corpus = Corpus(tmp_path, 20, [300, 200, 100])
     corpus.check(merged(pieces(corpus, 3), tmp_path))
 

@@ -1,0 +1,440 @@
+"""What rules need, and what they print, on made rules; the judge of real ones is libmagic."""
+
+import pytest
+from support.magic_rules import binary, database, record, textual
+
+from hpc_remetrics.filetype.libmagic import patterns
+from hpc_remetrics.filetype.libmagic.conditions import (
+    Condition,
+    condition_of,
+    condition_to_pass,
+    is_exact,
+    search_bytes,
+)
+from hpc_remetrics.filetype.libmagic.database import (
+    CLEAR,
+    DEFAULT,
+    DER,
+    GUID,
+    INDIR,
+    INDIRECT,
+    LESTRING16,
+    NAME,
+    OFFADD,
+    OFFNEGATIVE,
+    PSTRING,
+    REGEX,
+    SEARCH,
+    STRING,
+    UNSIGNED,
+    USE,
+)
+from hpc_remetrics.filetype.libmagic.outcomes import NotKnownError, Outcomes
+from hpc_remetrics.filetype.libmagic.screen import Screen
+
+BYTE, LESHORT, BELONG, LEQUAD = 1, 10, 8, 25
+
+
+def condition(*rule, blocks=()) -> Condition | None:
+    return condition_of(database(list(rule), blocks=list(blocks)), 0)
+
+
+def modified(type_, word, modifiers, words=b"", make=binary, **fields):
+    return make(type_, word, words, modifiers=modifiers, **fields)
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (binary(STRING, b"\x89PNG\r\n", b"a"), [(0, b"\x89png")]),
+        (binary(STRING, b"abc", b"a"), []),
+        (binary(STRING, b"abcd", b"a", offset=1), []),
+        (binary(STRING, b"abcd", b"a", relation="!"), []),
+        (binary(SEARCH, b"abcd", b"a", range=1), [(0, b"abcd"), (1, b"abcd")]),
+        (modified(SEARCH, b"abcd", patterns.TEXT, b"a", range=1), [(0, b"abcd")]),
+        (binary(SEARCH, b"abcd", b"a", range=2), []),
+        (modified(STRING, b"ABcd", patterns.IGNORE_LOWER, b"a"), [(0, b"abcd")]),
+        (modified(STRING, b"#! /bin", patterns.OPTIONAL_SPACE, b"a"), []),
+        (modified(STRING, b"#!/bi n", patterns.OPTIONAL_SPACE, b"a"), [(0, b"#!/b")]),
+        (modified(STRING, b"#! /bin", 0, b"a"), [(0, b"#! /")]),
+        (binary(BELONG, 0x41424344, b"a"), [(0, b"abcd")]),
+        (binary(LESHORT, 0x4142, b"a"), []),
+    ],
+)
+def test_the_words_that_a_rule_needs(first, words):
+    assert condition(first).words == words
+
+
+@pytest.mark.parametrize(
+    ("first", "places"),
+    [
+        (binary(LESHORT, 0x0201, b"a", offset=7), [(7, [0x0201])]),
+        (binary(STRING, b"ab", b"a"), [(0, [0x6261])]),
+        (binary(GUID, b"\1\2\3", b"a", offset=16), [(16, [0x0201])]),
+        (binary(LESTRING16, b"a", b"a"), [(0, [0x61 + 256 * b for b in range(256)])]),
+        (modified(PSTRING, b"a", 1 << 7, b"a"), [(0, [b + 256 * 0x61 for b in range(256)])]),
+        (modified(PSTRING, b"a", 1 << 8, b"a"), []),
+        (binary(SEARCH, b"ab", b"a", range=1), [(0, [0x6261]), (1, [0x6261])]),
+        (binary(STRING, b"ab", b"a", relation="!"), []),
+    ],
+)
+def test_the_places_that_a_rule_needs(first, places):
+    found = condition(first)
+    assert found.places == places
+    assert found.words == []
+
+
+def test_the_rarest_place_of_the_way_is_taken():
+    common = binary(LESHORT, 0, offset=3)
+    rare = record(LESHORT, 0x1234, b"a", level=1, offset=9)
+    assert condition(common, rare).places == [(9, [0x1234])]
+    assert not condition(common, rare).of_first_test
+    two_ways = record(LESHORT, 0x5678, b"b", level=1, offset=9)
+    assert condition(common, rare, two_ways).places == [(3, [0])]
+    # Two tests of one place: both must pass.
+    low = binary(BYTE, 5, relation="<", flag=UNSIGNED, offset=3)
+    lower = record(BYTE, 3, b"a", level=1, relation="<", flag=UNSIGNED, offset=3)
+    ((offset, pairs),) = condition(low, lower).places
+    assert offset == 3
+    assert {pair & 0xFF for pair in pairs} == {0, 1, 2}
+
+
+def test_zeros_may_lie_behind_the_end_for_64_bits():
+    found = condition(binary(LEQUAD, 0, b"a", offset=3))
+    assert found.places == [(3, [0])]
+    assert found.padded_bytes == 11
+    assert condition(binary(LEQUAD, 1 << 40, b"a", offset=3)).padded_bytes == 0
+
+
+def test_a_rule_that_prints_nothing_needs_nothing():
+    assert condition(binary(LEQUAD, 7, relation=">"), record(BYTE, 1, level=1)) is None
+    assert condition(binary(SEARCH, b"ab", range=9)) is None
+
+
+def test_rules_of_the_end_are_kept_apart():
+    made = database([binary(STRING, b"abcd", b"a", flag=OFFNEGATIVE, offset=4)])
+    assert condition_of(made, 0) is None
+    assert condition_to_pass(made, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "sought"),
+    [
+        ([textual(SEARCH, b"ab", b"a", range=9)], [(r"\x61\x62", 11)]),
+        ([textual(SEARCH, b"ab", b"a", range=9, offset=3)], [(r"\x61\x62", 14)]),
+        ([textual(SEARCH, b"ab", b"a", range=0)], [(r"\x61\x62", None)]),
+        ([textual(REGEX, b"^ab", b"a")], [(r"(?m:^)\x61\x62", 8192)]),
+        ([textual(REGEX, b"^ab", b"a", offset=1)], [(r"\x61\x62", 8193)]),
+        # The rarer one is taken: the test's own, or those below.
+        (
+            [textual(SEARCH, b"ab", range=9), record(SEARCH, b"xyz", b"a", level=1, range=5)],
+            [(r"\x78\x79\x7a", 8)],
+        ),
+        (
+            [textual(SEARCH, b"abcd", range=9), record(SEARCH, b"xyz", b"a", level=1, range=5)],
+            [(r"\x61\x62\x63\x64", 13)],
+        ),
+        (
+            [
+                textual(SEARCH, b"ab", range=9),
+                record(SEARCH, b"xyz", b"a", level=1, range=5, flag=OFFADD, offset=1),
+            ],
+            [(r"\x78\x79\x7a", 20)],
+        ),
+        (
+            [
+                textual(SEARCH, b"ab", range=9),
+                record(SEARCH, b"xyz", b"a", level=1, range=5),
+                record(BYTE, 1, b"b", level=1),
+            ],
+            [(r"\x61\x62", 11)],
+        ),
+    ],
+)
+def test_the_patterns_that_a_rule_needs(rule, sought):
+    assert [(one.strict, one.reach) for one in condition(*rule).triggers] == sought
+
+
+@pytest.mark.parametrize(
+    ("rule", "data", "prints"),
+    [
+        ([binary(STRING, b"abcd", b"a")], b"abcde", True),
+        ([binary(STRING, b"abcd", b"a")], b"abce", False),
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3)], b"abc\5", True),
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3)], b"abc\6", False),
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3)], b"xbc\5", False),
+        # Behind a search: from the end of the match, or with START from its beginning.
+        (
+            [binary(SEARCH, b"ab", range=9), record(BYTE, 5, b"a", level=1, offset=1, flag=OFFADD)],
+            b"xab.\5",
+            True,
+        ),
+        (
+            [binary(SEARCH, b"ab", range=9), record(BYTE, 5, b"a", level=1, offset=1, flag=OFFADD)],
+            b"xab\5.",
+            False,
+        ),
+        (
+            [
+                modified(SEARCH, b"ab", patterns.START, range=9),
+                record(BYTE, 5, b"a", level=1, offset=2, flag=OFFADD),
+            ],
+            b"xab\5",
+            True,
+        ),
+        # At a place that a number of the file names.
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_offset=2, in_operator=3)],
+         b"x\1.\5", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_offset=2, in_operator=3)],
+         b"x\1\5.", False),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=9, in_type=1, in_operator=3)], b"xy", False),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=9, in_type=1, in_operator=3, relation="!")],
+         b"xy", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, in_type=1, in_operator=5, in_offset=2)], b"xy", True),
+        # A search of a range: one more place without modifiers.
+        ([binary(SEARCH, b"ab", b"a", range=2)], b"..ab", True),
+        ([binary(SEARCH, b"ab", b"a", range=2)], b"...ab", False),
+        ([modified(SEARCH, b"ab", patterns.TEXT, b"a", range=2)], b".ab", True),
+        ([modified(SEARCH, b"ab", patterns.TEXT, b"a", range=2)], b"..ab", False),
+        ([modified(STRING, b"AB", patterns.IGNORE_UPPER, b"a")], b"ab", True),
+        ([modified(STRING, b"AB", patterns.IGNORE_UPPER, b"a")], b"ac", False),
+        # A DER sequence: tag 16, and the tag of its first element.
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x05\x02", True),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x05\x03", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x85\x03", True),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x31\x05\x02", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\xff\xff\xff\xff\xff", True),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\xff\xff\x7f\xff\xff", False),
+    ],
+)  # fmt: skip
+def test_what_may_print(rule, data, prints):
+    assert condition(*rule).may_print(data, None) is prints
+
+
+def test_the_first_test_alone_may_pass():
+    rule = [binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3)]
+    found = condition_to_pass(database(rule), 0)
+    assert found.may_pass(b"abx", None)
+    assert found.may_print(b"abx", None)
+    assert not found.may_pass(b"acx", None)
+
+
+@pytest.mark.parametrize(
+    ("first", "ends", "continues"),
+    [
+        (binary(STRING, b"abcd", b"a"), True, False),
+        (binary(STRING, b"abcd", b""), False, False),
+        (binary(STRING, b"abcd", b"a", relation="!"), False, True),
+        (modified(STRING, b"abcd", patterns.TEXT, b"a"), False, False),
+        (modified(STRING, b"abcd", patterns.IGNORE_LOWER, b"a"), False, False),
+        (binary(STRING, b"abc\xe9", b"a"), False, False),
+        (binary(BELONG, 5, b"a"), True, False),
+        (binary(LEQUAD, 5, b"a"), False, True),
+        (binary(DER, b"seq\0", b"a"), False, True),
+        (binary(BELONG, 5, b"a", flag=0x40), False, False),  # of both walks
+        (binary(BELONG, 5, b"a", flag=OFFADD), False, False),
+    ],
+)
+def test_rules_that_end_the_walk(first, ends, continues):
+    made = database([first])
+    found = Condition(made, 0, made.first_record(0))
+    assert found.ends_walk is ends
+    assert found.may_continue is continues
+
+
+def test_files_that_look_like_text():
+    assert condition(modified(STRING, b"abcd", patterns.TEXT, b"a")).looks_like_text is True
+    assert condition(modified(STRING, b"abcd", patterns.BINARY, b"a")).looks_like_text is False
+    assert condition(binary(STRING, b"abcd", b"a")).looks_like_text is None
+    both = patterns.BINARY | patterns.TEXT
+    assert condition(modified(STRING, b"abcd", both, b"a")).looks_like_text is None
+
+
+def test_searches_and_exact_tests():
+    assert search_bytes(record(SEARCH, b"ab", range=5)) == 7
+    assert search_bytes(record(SEARCH, b"ab", range=5, modifiers=1)) == 6
+    assert is_exact(record(STRING, b"ab"))
+    assert not is_exact(record(STRING, b""))
+    assert not is_exact(record(STRING, b"ab", relation="<"))
+    assert not is_exact(record(REGEX, b"ab"))
+    assert is_exact(record(BYTE, 1))
+    assert not is_exact(record(BYTE, 1, relation="?"))
+
+
+# Outcomes
+
+
+class Ends(dict):
+    """Where patterns match first, sought by `re` as a matcher does."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__()
+        self.text = text
+
+    def __missing__(self, pattern):
+        import re
+
+        match = re.search(pattern.strict.replace(r"\z", r"\Z").encode(), self.text)
+        return match.end() if match else -1
+
+
+def printed(text: bytes, *rules, looks: bool = True) -> bytes:
+    made = database(*rules)
+    conditions = [condition_of(made, rule) for rule in range(made.rules)]
+    return Outcomes(text, Ends(text), looks).of([one for one in conditions if one is not None])
+
+
+C = [
+    textual(SEARCH, b"#include", range=8192),
+    record(REGEX, b"^#include", b"C", level=1),
+    record(REGEX, b"^class[[:space:]]+", level=2),
+    record(STRING, b"++", b"++", level=3, flag=OFFADD | 0x10),
+    record(CLEAR, b"", b"source text", level=2, relation="x", flag=OFFADD),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(b"a\n#include <b>\nx\n", b"C source text"), (b"a #include\n", b""), (b"a\n", b"")],
+)
+def test_what_a_rule_prints_of_a_text(text, words):
+    assert printed(text, C) == words
+
+
+LATER = [textual(SEARCH, b"x", b"later", range=99)]
+
+
+def test_the_first_rule_that_prints_ends_the_walk():
+    assert printed(b"a x\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b"first"
+    assert printed(b"b x\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b"later"
+    assert printed(b"b\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b""
+
+
+def test_words_are_joined_with_a_blank_or_without():
+    below = record(STRING, b"b", b"and b", level=1, offset=1)
+    assert printed(b"ab\n", [textual(STRING, b"a", b"an a"), below]) == b"an a and b"
+    assert printed(b"ac\n", [textual(STRING, b"a", b"an a"), below]) == b"an a"
+    joined = below._replace(flag=0x10)
+    assert printed(b"ab\n", [textual(STRING, b"a", b"an a"), joined]) == b"an aand b"
+
+
+def test_default_passes_if_no_test_beside_it_did():
+    default = record(DEFAULT, b"", b"other", level=1, relation="x")
+    rule = [textual(STRING, b"a"), record(STRING, b"b", b"a b", level=1, offset=1), default]
+    assert printed(b"ab\n", rule) == b"a b"
+    assert printed(b"ac\n", rule) == b"other"
+    cleared = [*rule[:2], record(CLEAR, b"", level=1, relation="x"), default]
+    assert printed(b"ab\n", cleared) == b"a b other"
+
+
+UNKNOWN = record(STRING, b"b", b"maybe", level=1, relation="<", offset=1)
+"""A test of which nothing is known."""
+
+
+def test_default_is_not_known_behind_a_test_that_is_not():
+    default = record(DEFAULT, b"", b"other", level=1, relation="x")
+    fails = record(STRING, b"z", b"a z", level=1, offset=1)
+    for rest in ([default], [fails, default]):
+        with pytest.raises(NotKnownError):
+            printed(b"ab\n", [textual(STRING, b"a", b"an a"), UNKNOWN, *rest])
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        UNKNOWN,
+        record(STRING, b"b", b"value %s", level=1, offset=1),
+        record(STRING, b"b", b"price $", level=1, offset=1),
+        record(STRING, b"b", b"caf\xc3\xa9", level=1, offset=1),
+        record(STRING, b"c", b"no c", level=1, offset=1, relation="!"),
+        record(LEQUAD, 5, b"quad", level=1, relation="x"),
+        record(INDIRECT, b"", level=1),
+        record(DEFAULT, b"", b"other", level=1, relation="x", offset=9),
+    ],
+)
+def test_what_is_not_known_is_asked_of_libmagic(below):
+    with pytest.raises(NotKnownError):
+        printed(b"ab\n", [textual(STRING, b"a", b"an a"), below])
+
+
+def test_a_rule_is_asked_of_files_that_look_like_text_or_not():
+    rule = [textual(STRING, b"a", b"an a", modifiers=patterns.TEXT)]
+    assert printed(b"ab\n", rule) == b"an a"
+    assert printed(b"ab\n", rule, looks=False) == b""
+
+
+def test_a_word_with_modifiers_needs_its_room():
+    rule = [textual(STRING, b"a b", b"an a", modifiers=patterns.OPTIONAL_SPACE)]
+    assert printed(b"ab\n", rule) == b"an a"
+    assert printed(b"ab", rule) == b""
+
+
+def test_a_match_at_the_last_byte_is_not_known():
+    rule = [textual(REGEX, b"ab", b"an ab")]
+    assert printed(b"abc", rule) == b"an ab"
+    with pytest.raises(NotKnownError):
+        printed(b"cab", rule)
+
+
+def test_a_block_that_a_rule_calls_is_followed():
+    made = database(
+        [textual(STRING, b"a", b"an a"), record(USE, b"block", level=1)],
+        blocks=[[record(NAME, b"block"), record(STRING, b"b", b"b", level=1, offset=1)]],
+    )
+    one = condition_of(made, 0)
+    with pytest.raises(NotKnownError):  # its places aren't known
+        Outcomes(b"ab\n", Ends(b"ab\n"), True).of([one])
+
+
+# Screen
+
+
+def rules_found(data: bytes, *rules) -> set[int]:
+    made = database(*rules)
+    conditions = [one for rule in range(made.rules) if (one := condition_of(made, rule))]
+    screen = Screen(conditions, seeks_patterns=False)
+    return {one.rule for one in screen.of_bytes(data)}
+
+
+AT_7 = [binary(LESHORT, 0x4241, b"a", offset=7)]
+AT_0 = [binary(LESHORT, 0x4241, b"a")]
+BYTE_AT_0 = [binary(BYTE, 0x41, b"a")]
+WORD = [binary(STRING, b"ABCD", b"a")]
+QUAD = [binary(LEQUAD, 0, b"a", offset=3)]
+TEXT = [textual(LESHORT, 0x4241, b"a", offset=7)]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"AB", {1, 2}),
+        (b"AC", {2}),
+        (b"ABCDE", {1, 2, 3}),
+        (b"abcde", {3}),  # words are looked up in small letters, and tested later
+        (b".......AB", {0, 5}),
+        (b".......BA", set()),
+        (b".......A", {0, 5}),  # at the last byte all are tested
+        (b".......", set()),
+    ],
+)
+def test_rules_are_found_by_their_bytes(data, found):
+    assert rules_found(data, AT_7, AT_0, BYTE_AT_0, WORD, [binary(STRING, b"")], TEXT) == found
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"." * 12, set()),
+        (b"." * 11, {0}),  # zeros may lie behind the end
+        (b"." * 2, {0}),
+        (b"...\0\0......." + b".", {0}),
+        (b"...\0........" + b".", set()),
+    ],
+)
+def test_numbers_of_64_bits_are_found_behind_the_end(data, found):
+    assert rules_found(data, QUAD) == found
+
+
+def test_pairs_of_one_hash_are_told_apart():
+    other = 0x4241 + 1021
+    assert rules_found(b"......." + other.to_bytes(2, "little"), AT_7) == set()

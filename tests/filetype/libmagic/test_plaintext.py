@@ -1,0 +1,164 @@
+"""What is text, in which encoding, and how it is worded: examples that libmagic 5.44 gave."""
+
+import pytest
+
+from hpc_remetrics.filetype.libmagic.plaintext import (
+    NOT_TEXT,
+    UNKNOWN,
+    Text,
+    describe_text,
+    is_left_to_rules,
+    read_text,
+)
+
+MAX = 64 << 10
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding", "is_whole", "looks"),
+    [
+        (b"ab", "ASCII", True, True),
+        (b"a\tb\n", "ASCII", True, True),
+        (b"a\r\n", "ASCII", True, True),
+        (b"a\x1b[0m", "ASCII", True, True),
+        (b"some\0\0", "ASCII", False, False),
+        (b"som\0\0\0", None, False, False),  # two bytes a character may end in a zero
+        (b"x" * MAX, "ASCII", True, True),
+        (b"x" * (MAX + 1), "ASCII", False, True),
+        ("é!".encode(), "Unicode text, UTF-8", True, True),
+        ("aé".encode()[:-1] + b"", "Non-ISO", None, None),
+        ("éa€".encode()[:-1], "Unicode text, UTF-8", False, True),
+        (b"\xef\xbb\xbfab", "Unicode text, UTF-8 (with BOM)", False, True),
+        (b"Gr\xf6\xdfe", "ISO-8859", False, True),
+        (b"Gr\x94\xdfe", "Non-ISO extended-ASCII", False, True),
+        (b"a\xa0", "ISO-8859", False, True),
+        (b"a\x85\xe9", "ISO-8859", False, True),
+    ],
+)
+def test_encodings(head, encoding, is_whole, looks):
+    text = read_text(head)
+    if encoding is None:
+        assert text is NOT_TEXT
+    elif encoding == "Non-ISO":
+        assert text.encoding == "ISO-8859"  # one character, which is cut
+    else:
+        assert (text.encoding, text.is_whole, text.looks) == (encoding, is_whole, looks)
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"a b\0c", NOT_TEXT),
+        (b"a b\1", NOT_TEXT),
+        (b"a\n\1", NOT_TEXT),
+        (b"ab\1", UNKNOWN),  # EBCDIC has neither of these for a blank or a line feed
+        (b"\xff\xfea\0", UNKNOWN),
+        (b"\xff\xfeab", UNKNOWN),
+        (b"\0\0\xfe\xffa", UNKNOWN),
+        (b"+/v8-", UNKNOWN),
+        (b"+/v8-\r", UNKNOWN),
+        (b"a\0\0", UNKNOWN),  # one byte is left
+        (b"a\x85", UNKNOWN),
+        (b"\xef\xbb\xbfa", UNKNOWN),
+    ],
+)
+def test_what_is_no_text_or_not_known(head, kind):
+    assert read_text(head) is kind
+
+
+def test_utf8_is_what_rules_see():
+    assert read_text(b"\xef\xbb\xbfab").utf8 == b"ab"
+    assert read_text(b"\xe9x").utf8 == "éx".encode()
+    assert read_text(b"ab\0\0").utf8 == b"ab"
+
+
+def words(head: bytes, printed: str = "", may_be_long: bool = True) -> str:
+    text = read_text(head)
+    assert isinstance(text, Text)
+    return describe_text(text, printed, may_be_long)
+
+
+LONG = ", with very long lines (301)"
+
+
+@pytest.mark.parametrize(
+    ("head", "described"),
+    [
+        (b"a\nb\n", "ASCII text"),
+        (b"ab", "ASCII text, with no line terminators"),
+        (b"a\r\nb\r\n", "ASCII text, with CRLF line terminators"),
+        (b"a\rb\r", "ASCII text, with CR line terminators"),
+        (b"a\r\nb\rc\nd\n", "ASCII text, with CRLF, CR, LF line terminators"),
+        (b"\xe9\x85b\n", "ISO-8859 text, with LF, NEL line terminators"),
+        ("é\n".encode(), "Unicode text, UTF-8 text"),
+        ("é!".encode(), "Unicode text, UTF-8 text, with no line terminators"),
+        (b"a\x1b\n", "ASCII text, with escape sequences"),
+        (b"a\ba\n", "ASCII text, with overstriking"),
+        (b"a\b\x1b\n", "ASCII text, with escape sequences, with overstriking"),
+        (b"x" * 300 + b"\n", "ASCII text"),
+        (b"x" * 301 + b"\n", "ASCII text" + LONG),
+        (b"a\n" + b"x" * 301 + b"\nb", "ASCII text" + LONG),
+        (b"x\n" * 400, "ASCII text"),
+        (b"x" * 301 + b"\r\n", "ASCII text" + LONG + ", with CRLF line terminators"),
+        ("é".encode() * 301 + b"\n", "Unicode text, UTF-8 text" + LONG),
+        ("é".encode() * 300 + b"\n", "Unicode text, UTF-8 text"),
+        (b"x" * 200 + b"\r" + b"x" * 200 + b"\n", "ASCII text, with CR, LF line terminators"),
+    ],
+)
+def test_descriptions_of_texts(head, described):
+    assert words(head) == described
+
+
+def test_a_long_line_is_sought_only_where_it_may_be():
+    assert words(b"x" * 301 + b"\n", may_be_long=False) == "ASCII text"
+    assert words(b"x" * 301 + b"\r", may_be_long=False) == "ASCII text, with CR line terminators"
+
+
+@pytest.mark.parametrize(
+    ("printed", "described"),
+    [
+        ("C source", "C source, ASCII text"),
+        ("C source text", "C source, ASCII text"),
+        ("Python script text executable", "Python script, ASCII text executable"),
+        ("a text here", "a text here, ASCII text"),
+    ],
+)
+def test_the_encoding_takes_the_place_of_last_words(printed, described):
+    assert words(b"a\n", printed) == described
+
+
+def tar_like(checksum: bytes) -> bytes:
+    return b"a" * 148 + checksum.ljust(8) + b"b" * 400
+
+
+@pytest.mark.parametrize(
+    ("head", "left"),
+    [
+        (b"a text\n", True),
+        (b" \n{}", False),
+        (b"[1]", False),
+        (b"x[1]", True),
+        (b"\xd0\xcf", False),
+        (tar_like(b" 0123"), False),
+        (tar_like(b"7"), False),
+        (tar_like(b"8"), True),
+        (tar_like(b"0")[:511], True),
+        (b"a,b\n1,2\n3,4\n", False),
+        (b"a,b\n1,2\n", True),  # two lines are too few
+        (b"a,b\n1,2,3\n3,4\n", True),
+        (b"ab\n12\n34\n", True),
+        (b'"a,b",c\n1,2\n3,4\n', False),
+        (b'"a""b,b",c\n1,2\n3,4\n', False),
+        (b'"a\n', True),
+        (b"a,b\n" * 9 + b"a,b\nc\n", False),  # ten lines decide
+        (b"a,b\n" * 9 + b"c\n", True),
+        (b"a,b\n" * 8 + b"c\n", True),
+    ],
+)
+def test_what_libmagic_knows_without_rules(head, left):
+    assert is_left_to_rules(head, 1 << 20) is left
+
+
+def test_a_head_that_may_go_on_is_not_left_to_rules():
+    assert not is_left_to_rules(b"a text\n", 7)
+    assert is_left_to_rules(b"a text\n", 8)

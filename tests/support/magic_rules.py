@@ -1,0 +1,58 @@
+"""Rules of libmagic, made as its compiler makes them, for tests without the installed database."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from hpc_remetrics.filetype.libmagic.database import (
+    BINTEST,
+    TEXTTEST,
+    Database,
+    Record,
+)
+
+RECORD_BYTES = 376
+_FIELDS = Struct("<H10BiiIII128s64s")
+_EMPTY = dict.fromkeys(Record._fields, 0) | {"value": b"", "description": b""}
+
+
+def record(
+    type_: int,
+    value: bytes | int = b"",
+    words: bytes = b"",
+    *,
+    relation: str = "=",
+    mask: int = 0,
+    **fields: int,
+) -> Record:
+    """Return a test; a number as its value is stored in eight bytes, words are what it prints."""
+    if isinstance(value, int):
+        value = (value & ((1 << 64) - 1)).to_bytes(8, "little")
+    fields = {"length": len(value), "range": mask & 0xFFFFFFFF, "modifiers": mask >> 32} | fields
+    made = {"type": type_, "relation": ord(relation), "description": words, **fields}
+    return Record(**(_EMPTY | made | {"value": value.ljust(128, b"\0")}))
+
+
+def binary(*args, **fields) -> Record:
+    """Return a first test of a rule for bytes."""
+    return record(*args, **{**fields, "flag": fields.get("flag", 0) | BINTEST})
+
+
+def textual(*args, **fields) -> Record:
+    """Return a first test of a rule for text."""
+    return record(*args, **{**fields, "flag": fields.get("flag", 0) | TEXTTEST})
+
+
+def compiled(rules: list[list[Record]], blocks: list[list[Record]] = ()) -> bytes:
+    """Return the bytes of a compiled database of these rules and named blocks."""
+    counts = [sum(map(len, some)) for some in (rules, blocks)]
+    header = Struct("<4I").pack(0xF11E041C, 18, *counts)
+    records = [
+        _FIELDS.pack(*one).ljust(RECORD_BYTES, b"\0") for rule in (*rules, *blocks) for one in rule
+    ]
+    return header.ljust(RECORD_BYTES, b"\0") + b"".join(records)
+
+
+def database(*rules: list[Record], blocks: list[list[Record]] = ()) -> Database:
+    """Return a database of these rules, strongest first."""
+    return Database(compiled(list(rules), list(blocks)))

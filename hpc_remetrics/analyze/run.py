@@ -95,7 +95,7 @@ def _make_dataset(session: Session, work: Work, child: Child | None) -> int:
 def _gather_and_reduce(session: Session, work: Work, backlog: Backlog, profiled: Profiled) -> int:
     """Gather the parts into one dataset, with its metrics; return the exit code."""
     from ..gather.gather import gather
-    from ..metrics.write import add_metrics
+    from ..metrics.compute import add_metrics
 
     comm, options = session.comm, session.options
     session.say(f"gathering into {options.output}")

@@ -31,6 +31,6 @@ def _run(arguments: argparse.Namespace) -> int:
     with on_every_rank():
         flags = {"scratch": arguments.scratch, "memory": arguments.memory}
         options = reduce_options(arguments.dataset, flags, arguments.config, arguments.quiet)
-    from ..metrics.recompute import reduce_command
+    from ..metrics.reduce import reduce_command
 
     return reduce_command(options)

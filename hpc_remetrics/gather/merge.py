@@ -19,7 +19,7 @@ from ..dataset.reader import Dataset
 from ..files.lock import OutputLock
 from ..files.publish import sweep
 from ..filetype.typer import typed_differently
-from ..metrics.write import add_metrics
+from ..metrics.compute import add_metrics
 from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.job import run_job

@@ -1,1 +1,1 @@
-"""Numbers out of a dataset: raw, exact, in bounded memory."""
+"""The reduction of a dataset: exact metrics from its tables, by all ranks, in bounded memory."""

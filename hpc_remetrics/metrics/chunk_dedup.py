@@ -1,14 +1,14 @@
-"""What a registry would store that has every chunk once: counted, or estimated from a share of the
-fingerprints.
+"""The bytes of all distinct chunks: counted, or estimated from a sample of the fingerprints.
 
-Fingerprints are hashes, so those below a bound are a sample of all chunks in which each has the
-same chance, whatever is in it, and sums over them divided by the share are estimates of the sums
-over all.
+Fingerprints are hashes, so those below a bound are a sample in which each distinct chunk has the
+same chance, whatever its bytes are. Sums over the sample divided by its share of all fingerprints
+are estimates of the sums over all.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -17,67 +17,90 @@ import numpy as np
 from ..profile.chunking import CDC_BYTES, FIXED_BYTES
 from ..records import CHUNK_METHODS
 from ..wording import counted
+from .arrays import summed_by
 from .compression import Estimate
 from .estimates import NORMAL
-from .inputs import Inputs, summed_by
+from .inputs import Inputs
 
 _SIZES = {"fixed": FIXED_BYTES, "cdc": CDC_BYTES}
-_METHODS = len(CHUNK_METHODS)
-_DISTINCT = ("distinct", "bytes", "squares")
-_NO_CUT, _NO_CHUNK, _NO_SHARE = (
-    np.zeros(3, np.int64),
-    np.zeros((len(_DISTINCT), _METHODS), np.int64),
-    Fraction(0),
-)
+"""Method -> bytes of a chunk; for cdc the mean that it aims at."""
 
 
 class CutTally:
     """Adds up the contents that were cut.
 
-    :ivar sums: bytes of them, their chunks of fixed size, and those by content.
+    :ivar sums: (3,) int64: bytes of the contents, their chunks of fixed size, their cdc chunks.
     """
 
     def __init__(self) -> None:
-        self.sums = _NO_CUT.copy()
+        self.sums = np.zeros(3, np.int64)
 
     def add(self, size: np.ndarray, cdc_chunks: np.ndarray) -> None:
+        """Add contents.
+
+        :param size: (n,) int64, bytes.
+        :param cdc_chunks: (n,) int64, 0 where a content was not cut.
+        """
         cut = size[cdc_chunks > 0]
-        self.sums += int(cut.sum()), int((-(-cut // FIXED_BYTES)).sum()), int(cdc_chunks.sum())
+        fixed_chunks = -(-cut // FIXED_BYTES)
+        self.sums += int(cut.sum()), int(fixed_chunks.sum()), int(cdc_chunks.sum())
 
 
 def count_chunks(inputs: Inputs) -> np.ndarray:
-    """Return how many distinct chunks this rank's share of /chunks has by method, their bytes, and
-    squares of these."""
-    sums = _NO_CHUNK.copy()
+    """Add up this rank's share of /chunks by method.
+
+    :returns: (3, methods) int64; rows: number, bytes and sum of the squares of the bytes.
+    """
+    methods = len(CHUNK_METHODS)
+    sums = np.zeros((3, methods), np.int64)
     for start, stop in inputs.my_blocks(len(inputs.dataset.chunks)):
-        method, size = (
-            inputs.chunk.column(name, start, stop).astype(np.int64) for name in ("method", "size")
-        )
+        method = inputs.chunk.column("method", start, stop).astype(np.int64)
+        size = inputs.chunk.column("size", start, stop).astype(np.int64)
         for row, values in enumerate((np.ones_like(size), size, size * size)):
-            sums[row] += summed_by(method, values, _METHODS)
+            sums[row] += summed_by(method, values, methods)
     return sums
 
 
-class Chunks:
-    """What was found of chunks, by method; made of nothing, that nothing was cut.
+@dataclass(frozen=True)
+class KeptChunks:
+    """Distinct chunks of one method in /chunks; `squares` is the sum of the squares of bytes."""
 
-    :param cut: sums of a `CutTally`, and `found` those of `count_chunks`, of all ranks.
-    :param share: of the chunks that are in `found`.
+    count: int
+    bytes: int
+    squares: int
+
+
+@dataclass(frozen=True)
+class ChunkTotals:
+    """Totals of the contents that were cut and of their chunks.
+
+    :ivar bytes: bytes of the contents that were cut.
+    :ivar chunks: method -> chunks, every copy counted.
+    :ivar kept: method -> the distinct chunks in /chunks.
+    :ivar share: the share of all distinct chunks that /chunks has; 0 where nothing was cut.
     """
 
-    def __init__(
-        self, cut: np.ndarray = _NO_CUT, found: np.ndarray = _NO_CHUNK, share: Fraction = _NO_SHARE
-    ) -> None:
-        self.bytes, *chunks = map(int, cut)
-        self.chunks = dict(zip(_SIZES, chunks, strict=True))
-        self._found = {
-            name: dict(zip(_DISTINCT, found[:, row].tolist(), strict=True))
-            for name, row in CHUNK_METHODS.items()
-        }
-        self.share = share
+    bytes: int
+    chunks: dict[str, int]
+    kept: dict[str, KeptChunks]
+    share: Fraction
 
-    def _whole(self, method: str, name: str) -> int:
-        return round(self._found[method][name] / self.share)
+    @classmethod
+    def of(cls, cut: np.ndarray, kept: np.ndarray, share: Fraction) -> ChunkTotals:
+        """Return the totals from sums over all ranks.
+
+        :param cut: (3,) int64, sums of a `CutTally`.
+        :param kept: (3, methods) int64, sums of `count_chunks`.
+        """
+        size, *chunks = map(int, cut)
+        of_method = {
+            name: KeptChunks(*kept[:, row].tolist()) for name, row in CHUNK_METHODS.items()
+        }
+        return cls(size, dict(zip(_SIZES, chunks, strict=True)), of_method, share)
+
+    def _scaled(self, kept: int) -> int:
+        """Return the estimate for all chunks of a sum over those kept."""
+        return round(kept / self.share)
 
     def table(self) -> dict[str, list[Any]]:
         """Return the table `chunks`; without rows where nothing was cut."""
@@ -86,39 +109,44 @@ class Chunks:
             "method": methods,
             "target_size": [_SIZES[method] for method in methods],
             "chunks": [self.chunks[method] for method in methods],
-            "distinct_chunks": [self._whole(method, "distinct") for method in methods],
+            "distinct_chunks": [self._scaled(self.kept[method].count) for method in methods],
             "bytes": [self.bytes for _ in methods],
-            "distinct_bytes": [self._whole(method, "bytes") for method in methods],
+            "distinct_bytes": [self._scaled(self.kept[method].bytes) for method in methods],
         }
 
     def stored(self, method: str) -> Estimate:
-        """Return the bytes of all distinct chunks, with the interval of a sum over independent
-        draws."""
-        found = self._found[method]
-        half = NORMAL * math.sqrt((1 - self.share) * found["squares"]) / self.share
-        size = self._whole(method, "bytes")
-        return Estimate(
-            size, max(size - half, found["bytes"]), min(size + half, max(self.bytes, size))
-        )
+        """Return the bytes of all distinct chunks, with the interval of a sum of Bernoulli draws.
+
+        The variance is (1 - share) / share² · Σ size², over the chunks kept.
+        """
+        kept = self.kept[method]
+        size = self._scaled(kept.bytes)
+        half = NORMAL * math.sqrt((1 - self.share) * kept.squares) / self.share
+        # At least the chunks kept, at most all that was cut.
+        low = max(size - half, kept.bytes)
+        return Estimate(size, low, min(size + half, max(self.bytes, size)))
 
     def what_if_rows(self, content_bytes: int) -> list[dict[str, Any]]:
-        """Return rows of `what_if`, without ratios; none unless all contents were cut, of these
-        bytes."""
+        """Return rows of `what_if`, without ratios; none unless all contents were cut.
+
+        :param content_bytes: bytes of all contents.
+        """
         if not self.share or self.bytes != content_bytes:
             return []
-        return [self._row(method) for method in _SIZES if self._found[method]["distinct"]]
+        return [self._row(method) for method in _SIZES if self.kept[method].count]
 
     def _row(self, method: str) -> dict[str, Any]:
-        found, estimated = self.stored(method), self.share < 1
-        text = f"{counted(self._found[method]['distinct'], 'distinct chunk')}, {self.share} of all by their fingerprints"
-        row = {
+        stored = self.stored(method)
+        is_estimated = self.share < 1
+        chunks = counted(self.kept[method].count, "distinct chunk")
+        return {
             "scenario": f"chunks_{method}",
-            "bytes": found.bytes,
-            "ci_low": found.low,
-            "ci_high": found.high,
-        }
-        return row | {
-            "is_estimated": estimated,
-            "estimated_from": text if estimated else "",
+            "bytes": stored.bytes,
+            "ci_low": stored.low,
+            "ci_high": stored.high,
+            "is_estimated": is_estimated,
+            "estimated_from": (
+                f"{chunks}, {self.share} of all by their fingerprints" if is_estimated else ""
+            ),
             "is_compressed": False,
         }

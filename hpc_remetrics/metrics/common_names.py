@@ -1,4 +1,4 @@
-"""The most frequent names of files: found among all, numbered, and counted with their contents."""
+"""The most frequent directories and extensions: found by all ranks, numbered, and spelled out."""
 
 from __future__ import annotations
 
@@ -6,76 +6,80 @@ import numpy as np
 
 from ..mpi.comm import Comm
 from ..mpi.shuffle import Shuffle
-from .file_rows import NAME, NAME_KINDS, Block
+from .file_rows import NAME, NAME_KINDS, FileBlock
 
 MOST = 1000
-"""Names of a kind that are told apart; the others are the rest, whose number is that of the
-last."""
+"""Names of a kind that have a number; all others share the number `MOST`."""
 
 CODES = MOST + 1
+"""Numbers of a kind. A *code* is kind * CODES + number."""
 
 
 class CommonNames:
-    """The most frequent names of each kind, the same on every rank.
+    """The most frequent names of each kind, the same on every rank. Collective.
 
-    :ivar hashes: for each kind the hashes of its names, rising.
-    :ivar first: for each kind the row of /entries of the first file with each name.
+    :param names: names with their numbers of files, in buckets of their hashes.
+    :ivar hashes: for each kind the hashes of its names, (n,) uint64, ascending.
+    :ivar first: for each kind the row of /entries of the first file with each name, (n,) int64.
     """
 
     def __init__(self, comm: Comm, names: Shuffle) -> None:
-        found = _most(
-            np.concatenate([*(_counted(rows) for _, rows in names.buckets()), np.empty(0, NAME)])
-        )
-        found = _most(np.concatenate(comm.allgather(found)))
-        found = found[np.lexsort((found["hash"], found["kind"]))]
-        kinds = [found[found["kind"] == kind] for kind in range(NAME_KINDS)]
+        # Take the most frequent names of each bucket, then of all ranks.
+        candidates = [_most_of_bucket(rows) for _, rows in names.buckets()]
+        rows = _most(np.concatenate([*candidates, np.empty(0, NAME)]))
+        rows = _most(np.concatenate(comm.allgather(rows)))
+        rows = rows[np.lexsort((rows["hash"], rows["kind"]))]
+        kinds = [rows[rows["kind"] == kind] for kind in range(NAME_KINDS)]
         self.hashes = [rows["hash"] for rows in kinds]
         self.first = [rows["row"] for rows in kinds]
         self._texts: dict[tuple[int, int], bytes] = {}
 
-    def codes(self, block: Block) -> np.ndarray:
-        """Return the numbers of the names of a block's files, a column a kind: kind * CODES + place
-        among its names.
+    def codes(self, block: FileBlock) -> np.ndarray:
+        """Return the codes of the names of a block's files, (files, kinds) uint16.
 
-        On the way the texts of the names whose first file is in the block are kept.
+        Names whose first file is in the block are kept, for `texts`.
         """
         codes = np.empty((len(block.row), NAME_KINDS), np.uint16)
         for kind, (hashes, first) in enumerate(zip(self.hashes, self.first, strict=True)):
-            mine, place = block.places(kind)
-            at = np.minimum(np.searchsorted(hashes, mine), max(len(hashes) - 1, 0))
-            known = hashes[at] == mine if len(hashes) else np.zeros(len(mine), bool)
-            codes[:, kind] = (kind * CODES + np.where(known, at, MOST))[place]
+            in_block, place = block.hashes(kind)
+            at = np.minimum(np.searchsorted(hashes, in_block), max(len(hashes) - 1, 0))
+            is_known = hashes[at] == in_block if len(hashes) else np.zeros(len(in_block), bool)
+            codes[:, kind] = (kind * CODES + np.where(is_known, at, MOST))[place]
             self._keep_texts(block, kind, first)
         return codes
 
-    def _keep_texts(self, block: Block, kind: int, first: np.ndarray) -> None:
-        file = np.minimum(np.searchsorted(block.row, first), max(len(block.row) - 1, 0))
-        for number in np.flatnonzero(block.row[file] == first).tolist() if len(block.row) else ():
-            self._texts[kind, number] = block.text(kind, int(file[number]))
+    def _keep_texts(self, block: FileBlock, kind: int, first: np.ndarray) -> None:
+        """Keep the names of one kind whose first file is in a block."""
+        if not len(block.row):
+            return
+        file = np.minimum(np.searchsorted(block.row, first), len(block.row) - 1)
+        for number in np.flatnonzero(block.row[file] == first).tolist():
+            self._texts[kind, number] = block.name(kind, int(file[number]))
 
     def texts(self, comm: Comm) -> dict[tuple[int, int], bytes]:
-        """Return, on the root, the text of each name by kind and number."""
+        """Return, on rank 0, (kind, number) -> the name. Collective."""
         return {key: text for texts in comm.gather(self._texts) for key, text in texts.items()}
 
 
-def _counted(rows: np.ndarray) -> np.ndarray:
-    """Return the names of a bucket, each once, at most `MOST` of a kind."""
-    rows = rows[np.lexsort((rows["hash"], rows["kind"]))]
+def _most_of_bucket(rows: np.ndarray) -> np.ndarray:
+    """Return the names of a bucket, each once with all its files, at most `MOST` of a kind."""
     if not len(rows):
         return rows
-    new = (rows["hash"][1:] != rows["hash"][:-1]) | (rows["kind"][1:] != rows["kind"][:-1])
-    starts = np.flatnonzero(np.append(True, new))
-    counted = rows[starts]
-    counted["files"] = np.add.reduceat(rows["files"], starts)
-    counted["row"] = np.minimum.reduceat(rows["row"], starts)
-    return _most(counted)
+    rows = rows[np.lexsort((rows["hash"], rows["kind"]))]
+    is_new = (rows["hash"][1:] != rows["hash"][:-1]) | (rows["kind"][1:] != rows["kind"][:-1])
+    starts = np.flatnonzero(np.append(True, is_new))
+    names = rows[starts]
+    names["files"] = np.add.reduceat(rows["files"], starts)
+    names["row"] = np.minimum.reduceat(rows["row"], starts)
+    return _most(names)
 
 
 def _most(rows: np.ndarray) -> np.ndarray:
-    """Return the names with the most files, `MOST` of each kind; of equals those of the lowest
-    hash."""
-    order = np.lexsort((rows["hash"], -rows["files"], rows["kind"]))
-    rows = rows[order]
+    """Return the `MOST` names of each kind with the most files; of equals the lowest hashes.
+
+    :param rows: (n,) `NAME`.
+    """
+    rows = rows[np.lexsort((rows["hash"], -rows["files"], rows["kind"]))]
     starts = np.searchsorted(rows["kind"], np.arange(NAME_KINDS))
-    rank = np.arange(len(rows)) - starts[rows["kind"]]
-    return rows[rank < MOST]
+    place_in_kind = np.arange(len(rows)) - starts[rows["kind"]]
+    return rows[place_in_kind < MOST]

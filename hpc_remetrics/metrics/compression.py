@@ -1,9 +1,8 @@
-"""What all contents would take compressed one by one, estimated from the sample of them that was,
-with an interval.
+"""Estimate the bytes of all contents compressed one by one, from a sample of them, with an interval.
 
-The contents are stratified by size, and each stratum's bytes, which are known, times the sample's
-ratio there is the estimate. Everything is a sum of whole numbers, so that it is the same for any
-number of ranks.
+Contents are stratified by size; a stratum's bytes, which are known, times the sample's compression
+ratio there is its estimate. Everything is a sum of whole numbers, so that the result does not
+depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -17,43 +16,43 @@ import numpy as np
 
 from ..profile.compression_sample import GZIP_LEVEL, MOST_BYTES, ZSTD_LEVEL
 from ..wording import counted
+from .arrays import summed_by
 from .estimates import NORMAL
-from .inputs import summed_by
 
 CODECS = {"gzip": ("zlib", GZIP_LEVEL), "zstd": ("zstd", ZSTD_LEVEL)}
-"""Column of `/contents` -> what it comes of, and the level."""
+"""Column of `/contents` -> the library that compressed, and the level."""
 
-LEAST = 20
-"""Sampled contents that a stratum must have; those that have fewer are joined with smaller
-sizes."""
+MIN_SAMPLED = 20
+"""Sampled contents that a stratum must have; one with fewer is joined with smaller sizes."""
 
 _CLASSES = 33
-"""Classes of sizes: of none, and from each power of 4 on."""
+"""Classes of sizes: 0 bytes, and one from each power of 4 on."""
 
 _OF_CODEC = ("packed", "ratios", "ratio_squares")
 _NAMES = ["contents", "size", "squares", "sampled", "sampled_size", "sampled_squares"]
 _NAMES += [f"{codec} {name}" for codec in CODECS for name in _OF_CODEC]
-"""What is added up by class."""
+"""Sums by class."""
 
 _UNIT = 1 << 30
-"""One, of ratios that are added up as whole numbers."""
+"""The number 1 as ratios are added up, in whole numbers."""
 
 _SHIFTS = np.maximum(2 * np.arange(_CLASSES) - 31, 0)
-"""Bits that a size is shortened by before it is squared, by class, so that the square has 62."""
+"""Bits by which a size is shortened before it is squared, by class, so that squares fit 62 bits."""
 
-_HALF = 32
-"""Bits of the lower part of a square."""
+_HALF_BITS = 32
+"""Bits of the lower part of a square; the parts are summed apart."""
 
 
 @dataclass(frozen=True)
-class Stratum:
-    """Contents of some sizes; strata add up.
+class SizeStratum:
+    """Contents of a range of sizes; strata add up.
 
-    :ivar contents: how many there are, of `size` bytes in all; `squares` is the sum of the squares
-    of their sizes.
-    :ivar sampled: how many of them were compressed, of `sampled_size` bytes, `sampled_squares`, to
-    `packed` bytes.
-    :ivar ratios: sum of compressed size / size, in `_UNIT`; `ratio_squares` that of its squares.
+    :ivar contents: number of contents, of `size` bytes in all; `squares` is the sum of the squares
+        of their sizes.
+    :ivar sampled: contents in the sample, with `sampled_size`, `sampled_squares`; compressed to
+        `packed` bytes.
+    :ivar ratios: sum of compressed size / size, in units of 1 / `_UNIT`; `ratio_squares` the sum of
+        their squares.
     """
 
     contents: int = 0
@@ -66,59 +65,59 @@ class Stratum:
     ratios: int = 0
     ratio_squares: int = 0
 
-    def __add__(self, other: Stratum) -> Stratum:
-        return Stratum(
+    def __add__(self, other: SizeStratum) -> SizeStratum:
+        return SizeStratum(
             *(getattr(self, one.name) + getattr(other, one.name) for one in fields(self))
         )
 
     @property
-    def rest(self) -> int:
+    def unsampled_size(self) -> int:
         """Bytes of the contents that are not in the sample."""
         return self.size - self.sampled_size
 
     @property
     def estimate(self) -> float:
-        """Return the bytes of all contents compressed: those of the sample, and the rest at its
-        ratio."""
-        return self.packed + (self.rest * self.packed / self.sampled_size if self.rest else 0)
+        """Bytes of all contents compressed: the sample's, and the other bytes times its ratio."""
+        if not self.unsampled_size:
+            return self.packed
+        return self.packed + self.unsampled_size * self.packed / self.sampled_size
 
     @property
     def variance(self) -> float:
-        """Return the variance of `estimate`, where the ratios of contents vary alike whatever their
-        sizes.
+        """Variance of `estimate`, if ratios of contents vary alike whatever their sizes.
 
-        That of the rest's own ratios, and that of the sample's ratio times the rest: both need
-        squares of sizes, which are known of all contents. A few long ones may have most bytes, and
-        whether they were drawn is mere chance.
+        It has two parts: the ratios of the contents outside the sample vary, and so does the
+        sample's ratio. Both take squares of sizes, which are known of all contents: a few long
+        ones may have most bytes, and whether they were drawn is mere chance.
         """
-        if not self.rest:
+        if not self.unsampled_size:
             return 0.0
         if self.sampled < 2:
             return math.inf
         ratio = self.packed / self.sampled_size
-        mean, mean_square = (
-            self.ratios / _UNIT / self.sampled,
-            self.ratio_squares / _UNIT**2 / self.sampled,
-        )
+        # Mean square of each content's own ratio minus the stratum's.
+        mean = self.ratios / _UNIT / self.sampled
+        mean_square = self.ratio_squares / _UNIT**2 / self.sampled
         spread = max(mean_square - mean**2, 0.0) + (mean - ratio) ** 2
-        of_rest = self.squares - self.sampled_squares
-        of_ratio = (self.rest / self.sampled_size) ** 2 * self.sampled_squares
-        return spread * self.sampled / (self.sampled - 1) * (of_rest + of_ratio)
+        unsampled_squares = self.squares - self.sampled_squares
+        of_ratio = (self.unsampled_size / self.sampled_size) ** 2 * self.sampled_squares
+        return spread * self.sampled / (self.sampled - 1) * (unsampled_squares + of_ratio)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes, and the ends of the 95 % confidence interval."""
+    """A number of bytes, and the ends of its 95 % confidence interval."""
 
     bytes: float
     low: float
     high: float
 
 
-class SampleTally:
+class CompressionTally:
     """Adds contents up by class of size.
 
-    :ivar sums: for each of `_NAMES` two rows by class, since squares are added up in two halves.
+    :ivar sums: (names, 2, classes) int64: for each of `_NAMES` the sums by class; squares are added
+        up in two parts, the lower 32 bits and the upper ones.
     """
 
     def __init__(self) -> None:
@@ -127,16 +126,18 @@ class SampleTally:
     def add(self, size: np.ndarray, packed: dict[str, np.ndarray]) -> None:
         """Add contents.
 
-        :param packed: codec -> bytes that each content takes, -1 where it is not in the sample.
+        :param size: (n,) int64, bytes.
+        :param packed: codec -> (n,) int64, compressed bytes, -1 where not in the sample.
         """
         place = np.where(size > 0, (np.frexp(size.astype(float))[1] + 1) // 2, 0)
         self._add("contents", place, np.ones_like(size))
         self._add("size", place, size)
         self._add_squares("squares", place, size >> _SHIFTS[place])
-        chosen = np.flatnonzero(
-            (packed["gzip"] >= 0) & (packed["zstd"] >= 0) & (size <= MOST_BYTES)
-        )
-        place, size = place[chosen], size[chosen]
+        # Add those of the sample.
+        is_sampled = (packed["gzip"] >= 0) & (packed["zstd"] >= 0) & (size <= MOST_BYTES)
+        chosen = np.flatnonzero(is_sampled)
+        place = place[chosen]
+        size = size[chosen]
         self._add("sampled", place, np.ones_like(size))
         self._add("sampled_size", place, size)
         self._add_squares("sampled_squares", place, size >> _SHIFTS[place])
@@ -147,108 +148,129 @@ class SampleTally:
             self._add(f"{codec} ratios", place, ratios)
             self._add_squares(f"{codec} ratio_squares", place, ratios)
 
-    def _add(self, name: str, place: np.ndarray, values: np.ndarray, half: int = 0) -> None:
-        self.sums[_NAMES.index(name), half] += summed_by(place, values, _CLASSES)
+    def _add(self, name: str, place: np.ndarray, values: np.ndarray, part: int = 0) -> None:
+        self.sums[_NAMES.index(name), part] += summed_by(place, values, _CLASSES)
 
     def _add_squares(self, name: str, place: np.ndarray, values: np.ndarray) -> None:
         squares = values * values
-        self._add(name, place, squares & ((1 << _HALF) - 1))
-        self._add(name, place, squares >> _HALF, half=1)
+        self._add(name, place, squares & ((1 << _HALF_BITS) - 1))
+        self._add(name, place, squares >> _HALF_BITS, part=1)
 
 
-def strata(sums: np.ndarray, codec: str) -> list[Stratum]:
-    """Return the strata, smallest sizes first, from the sums of a `SampleTally`, for one codec."""
-    whole = dict(
-        zip(_NAMES, sums[:, 0].astype(object) + (sums[:, 1].astype(object) << _HALF), strict=True)
-    )
+def strata(sums: np.ndarray, codec: str) -> list[SizeStratum]:
+    """Return one stratum a class, smallest sizes first, for one codec.
+
+    :param sums: those of a `CompressionTally`.
+    """
+    # Put the two parts of squares together, in Python's numbers, which don't overflow.
+    lower = sums[:, 0].astype(object)
+    upper = sums[:, 1].astype(object)
+    by_name = dict(zip(_NAMES, lower + (upper << _HALF_BITS), strict=True))
     for name in ("squares", "sampled_squares"):
-        whole[name] = whole[name] << 2 * _SHIFTS.astype(object)
+        by_name[name] = by_name[name] << 2 * _SHIFTS.astype(object)
     columns = [
-        whole[f"{codec} {one.name}" if one.name in _OF_CODEC else one.name]
-        for one in fields(Stratum)
+        by_name[f"{codec} {one.name}" if one.name in _OF_CODEC else one.name]
+        for one in fields(SizeStratum)
     ]
-    return [Stratum(*map(int, values)) for values in zip(*columns, strict=True)]
+    return [SizeStratum(*map(int, values)) for values in zip(*columns, strict=True)]
 
 
-def joined(classes: Sequence[Stratum]) -> list[Stratum]:
-    """Return strata that have `LEAST` sampled contents or are known whole; largest sizes first."""
-    whole = [one for one in classes if not one.rest]
-    found: list[Stratum] = []
-    held = Stratum()
-    for one in reversed([one for one in classes if one.rest]):
+def joined(classes: Sequence[SizeStratum]) -> list[SizeStratum]:
+    """Join classes to strata that have `MIN_SAMPLED` sampled contents, or all; largest sizes first."""
+    whole = [one for one in classes if not one.unsampled_size]
+    result: list[SizeStratum] = []
+    held = SizeStratum()
+    for one in reversed([one for one in classes if one.unsampled_size]):
         held += one
-        if held.sampled >= LEAST:
-            found.append(held)
-            held = Stratum()
+        if held.sampled >= MIN_SAMPLED:
+            result.append(held)
+            held = SizeStratum()
+    # The smallest sizes, if too few were sampled, go with the next larger ones.
     if held.contents:
-        found[-1:] = [found[-1] + held] if found else [held]
-    return [*found, *whole]
+        result[-1:] = [result[-1] + held] if result else [held]
+    return [*result, *whole]
 
 
-def estimate(classes: Sequence[Stratum]) -> Estimate | None:
-    """Return what the contents of all strata take compressed, None where fewer than `LEAST` of them
-    tell.
+def estimate(classes: Sequence[SizeStratum]) -> Estimate | None:
+    """Estimate the bytes of all contents compressed; None if fewer than `MIN_SAMPLED` were sampled.
 
-    The interval is that of Student's distribution, with the degrees of freedom of Satterthwaite,
-    and within what is certain: the sample takes what it does, and no content more than its size.
+    The interval is that of Student's distribution with Satterthwaite's degrees of freedom, cut to
+    what is certain: at least the sample's compressed bytes, and at most the sizes of the others
+    more.
     """
     parts = joined(classes)
-    if any(one.rest and (one.sampled < LEAST or not one.sampled_size) for one in parts):
-        return None
+    for one in parts:
+        if one.unsampled_size and (one.sampled < MIN_SAMPLED or not one.sampled_size):
+            return None
     if not sum(one.sampled for one in parts):
         return None
-    value, variances = sum(one.estimate for one in parts), [one.variance for one in parts]
-    least = float(sum(one.packed for one in parts))
-    most = least + sum(one.rest for one in parts)
-    half = _quantile(variances, [one.sampled - 1 for one in parts]) * math.sqrt(sum(variances))
-    return Estimate(value, max(value - half, least), min(value + half, most))
+    value = sum(one.estimate for one in parts)
+    variances = [one.variance for one in parts]
+    freedom = [one.sampled - 1 for one in parts]
+    half = _student_quantile(variances, freedom) * math.sqrt(sum(variances))
+    lowest = float(sum(one.packed for one in parts))
+    highest = lowest + sum(one.unsampled_size for one in parts)
+    return Estimate(value, max(value - half, lowest), min(value + half, highest))
 
 
-def _quantile(variances: list[float], freedom: list[int]) -> float:
-    """Return the 97.5 % quantile of Student's distribution for a sum of variances, by its expansion
-    in 1/ν."""
+def _student_quantile(variances: list[float], freedom: list[int]) -> float:
+    """Return the 97.5 % quantile of Student's distribution for a sum of variances.
+
+    :param freedom: degrees of freedom of each.
+    """
     total = sum(variances)
     if not 0 < total < math.inf:
         return NORMAL
+    # Satterthwaite: the inverse of the degrees of freedom of the sum.
     inverse = sum(
         (one / total) ** 2 / max(number, 1) for one, number in zip(variances, freedom, strict=True)
     )
+    # The quantile's expansion in 1 / ν.
     z = NORMAL
     return z + (z**3 + z) / 4 * inverse + (5 * z**5 + 16 * z**3 + 3 * z) / 96 * inverse**2
 
 
 def samples(sums: np.ndarray) -> dict[str, list[Any]]:
-    """Return the table `samples`."""
-    found = {codec: sum(strata(sums, codec), Stratum()) for codec in CODECS}
-    found = {codec: one for codec, one in found.items() if one.sampled}
+    """Return the table `samples`.
+
+    :param sums: those of a `CompressionTally`.
+    """
+    totals = {codec: sum(strata(sums, codec), SizeStratum()) for codec in CODECS}
+    totals = {codec: one for codec, one in totals.items() if one.sampled}
     return {
-        "codec": list(found),
-        "level": [CODECS[codec][1] for codec in found],
-        "contents": [one.sampled for one in found.values()],
-        "bytes": [one.sampled_size for one in found.values()],
-        "compressed_bytes": [one.packed for one in found.values()],
+        "codec": list(totals),
+        "level": [CODECS[codec][1] for codec in totals],
+        "contents": [one.sampled for one in totals.values()],
+        "bytes": [one.sampled_size for one in totals.values()],
+        "compressed_bytes": [one.packed for one in totals.values()],
     }
 
 
 def what_if_rows(sums: np.ndarray) -> list[dict[str, Any]]:
-    """Return rows of `what_if`, without ratios: every content once, compressed."""
+    """Return rows of `what_if`, without ratios: every content stored once, compressed.
+
+    :param sums: those of a `CompressionTally`.
+    """
     rows = []
-    for codec, (program, level) in CODECS.items():
+    for codec, (library, level) in CODECS.items():
         classes = strata(sums, codec)
-        if (found := estimate(classes)) is None:
+        stored = estimate(classes)
+        if stored is None:
             continue
-        all_of_them = sum(classes, Stratum())
-        part = f"{all_of_them.sampled:,} of {counted(all_of_them.contents, 'content')}"
-        size = f"{all_of_them.sampled_size:,} of {counted(all_of_them.size, 'byte')}"
-        estimated = all_of_them.rest > 0
-        text = f"{part}, {size}; {program} level {level}" if estimated else ""
+        total = sum(classes, SizeStratum())
+        is_estimated = total.unsampled_size > 0
+        contents = f"{total.sampled:,} of {counted(total.contents, 'content')}"
+        size = f"{total.sampled_size:,} of {counted(total.size, 'byte')}"
         row = {
             "scenario": f"file_dedup_{codec}",
-            "bytes": found.bytes,
-            "ci_low": found.low,
-            "ci_high": found.high,
+            "bytes": stored.bytes,
+            "ci_low": stored.low,
+            "ci_high": stored.high,
+            "is_estimated": is_estimated,
+            "estimated_from": (
+                f"{contents}, {size}; {library} level {level}" if is_estimated else ""
+            ),
+            "is_compressed": True,
         }
-        rows.append(
-            row | {"is_estimated": estimated, "estimated_from": text, "is_compressed": True}
-        )
+        rows.append(row)
     return rows

@@ -1,6 +1,20 @@
-"""Which layers and which names carry each content: every file at the home of its content.
+"""The content join: each file meets its content, to count per layer, per name and for the growth.
 
-A content that millions of files carry (the empty one) must not fill the memory, so a bucket is read
+Contents are divided into ranges, the *buckets*; each bucket belongs to one rank. Files travel to
+the rank of their content's bucket, as (content, layer, codes of their names):
+
+    blocks of /entries              buckets of /contents
+
+    rank 0   content 7, layer 0 ──┐    rank 0   contents 0 to 4   ← the files with them
+             content 2, layer 0   │
+    rank 1   content 7, layer 1 ──┴─→  rank 1   contents 5 to 9   7: layers 0, 1, 1
+             content 7, layer 1                                    pairs (7, 0) (7, 1)
+
+There the distinct pairs (content, layer) say how many contents and bytes each layer has, which of
+them no other layer has, and with which layer of each random order a content comes first (`growth`).
+The distinct pairs (content, code) give the same for each directory and extension.
+
+A content that millions of files have (the empty one) must not fill the memory, so a bucket is read
 in pieces, and only distinct pairs are kept of it.
 """
 
@@ -9,118 +23,138 @@ from __future__ import annotations
 import numpy as np
 
 from ..mpi.shuffle import Shuffle, collective_rounds
+from .arrays import distinct, unpacked
 from .common_names import CODES, CommonNames
-from .distribution import Tally
+from .distribution import ValueCounts
 from .file_rows import NAME_KINDS, FilePass, buckets_for
 from .growth import Growth
 from .inputs import Inputs
-from .path_join import OF_CONTENT, content_bounds
-from .sorting import distinct
+from .path_join import PATHS_OF_CONTENT, content_bounds
 
-CARRIED = np.dtype([("content", "<u4"), ("layer", "<u4"), ("codes", "<u2", (NAME_KINDS,))])
-"""A file on its way to the home of its content, whose number is counted from the bucket's first."""
+FILE = np.dtype([("content", "<u4"), ("layer", "<u4"), ("codes", "<u2", (NAME_KINDS,))])
+"""A file on its way to its content; `content` is counted from the first of the bucket."""
 
 _CODE_BITS = np.uint64(16)
 _LAYER_BITS = np.uint64(32)
 
+_BYTES_A_ROW = 256
+"""Memory that a row of a piece takes while it is worked on, with its copies."""
 
-class Carriers:
-    """Counts by layer and by name, with the join of files and contents.
+_LAYER_COLUMNS = (
+    "contents",
+    "content_bytes",
+    "shared_files",
+    "shared_bytes",
+    "exclusive_contents",
+    "exclusive_bytes",
+)
+_NAME_COLUMNS = ("files", "bytes", "contents", "content_bytes")
 
-    :ivar layers: column of `/metrics/layers` -> its values on this rank.
-    :ivar names: files, bytes, contents, content_bytes -> an array by code of names.
-    :ivar same: rows: contents with one path, and with more; columns: contents, and files that carry
-    them.
+
+class ContentJoin:
+    """The join on this rank; numbers are of this rank's buckets.
+
+    :ivar bounds: (buckets + 1,) int64, the first content of each bucket, and the end.
+    :ivar paths_of: takes the number of paths of each content from the path join.
+    :ivar layers: column of `/metrics/layers` -> (layers,) int64.
+    :ivar names: files, bytes, contents, content_bytes -> (kinds * CODES,) int64, by code of a name.
+    :ivar paths: distribution of the number of paths of a content.
+    :ivar same_path: (2, 2) int64; rows: contents at one path, and at several; columns: contents,
+        and files that have them.
     """
 
     def __init__(self, inputs: Inputs) -> None:
         files = int(inputs.layer("files").sum())
+        # A content's number within its bucket has 32 bits.
         buckets = max(buckets_for(inputs, files), -(-inputs.contents >> 32))
-        self.inputs, self.bounds = inputs, content_bounds(inputs.contents, buckets)
-        self.to_contents = Shuffle(inputs.comm, inputs.scratch, "carriers", CARRIED, buckets)
-        self.paths_of = Shuffle(inputs.comm, inputs.scratch, "paths-of", OF_CONTENT, buckets)
+        self.inputs = inputs
+        self.bounds = content_bounds(inputs.contents, buckets)
+        self.to_contents = Shuffle(inputs.comm, inputs.scratch, "content-join", FILE, buckets)
+        self.paths_of = Shuffle(inputs.comm, inputs.scratch, "paths-of", PATHS_OF_CONTENT, buckets)
         self.growth = Growth(inputs)
-        columns = (
-            "contents",
-            "content_bytes",
-            "shared_files",
-            "shared_bytes",
-            "exclusive_contents",
-            "exclusive_bytes",
-        )
-        self.layers = {name: np.zeros(len(inputs.read), np.int64) for name in columns}
-        amounts = ("files", "bytes", "contents", "content_bytes")
-        self.names = {name: np.zeros(NAME_KINDS * CODES, np.int64) for name in amounts}
-        self.paths = Tally()
-        self.same = np.zeros((2, 2), np.int64)
-        self._piece = max(inputs.memory // 256, 1 << 12)
+        layers = len(inputs.was_read)
+        self.layers = {name: np.zeros(layers, np.int64) for name in _LAYER_COLUMNS}
+        self.names = {name: np.zeros(NAME_KINDS * CODES, np.int64) for name in _NAME_COLUMNS}
+        self.paths = ValueCounts()
+        self.same_path = np.zeros((2, 2), np.int64)
+        self._piece_rows = max(inputs.memory // _BYTES_A_ROW, 1 << 12)
 
     def send(self, files: FilePass, common: CommonNames) -> None:
-        """Send the files of all blocks to their contents' homes; all ranks call it."""
+        """Send the files of all blocks to the ranks of their contents. Collective."""
         blocks = files.blocks()
-        for turn in collective_rounds(self.inputs.comm, files.turns):
-            rows, buckets = np.empty(0, CARRIED), np.empty(0, np.int64)
+        for turn in collective_rounds(self.inputs.comm, files.rounds):
+            rows = np.empty(0, FILE)
+            buckets = np.empty(0, np.int64)
             if turn is not None:
                 block = next(blocks)
                 buckets = np.searchsorted(self.bounds, block.content, "right") - 1
-                rows = np.empty(len(block.content), CARRIED)
-                rows["content"], rows["layer"] = block.content - self.bounds[buckets], block.layer
+                rows = np.empty(len(block.content), FILE)
+                rows["content"] = block.content - self.bounds[buckets]
+                rows["layer"] = block.layer
                 rows["codes"] = common.codes(block)
             self.to_contents.exchange(rows, buckets)
 
     def count(self) -> None:
-        """Take this rank's buckets of contents."""
+        """Count this rank's buckets."""
         for bucket in self.to_contents.my_buckets:
-            first, end = int(self.bounds[bucket]), int(self.bounds[bucket + 1])
-            sizes = np.asarray(self.inputs.sizes[first:end])
+            first = int(self.bounds[bucket])
+            end = int(self.bounds[bucket + 1])
             self._count_paths(bucket, first, end)
-            self._count_files(bucket, first, end, sizes)
+            self._count_files(bucket, first, end)
 
     def _count_paths(self, bucket: int, first: int, end: int) -> None:
+        """Count the contents of a bucket by their number of paths."""
         rows = self.paths_of.take(bucket)
         paths = np.zeros(end - first, np.int64)
         np.add.at(paths, rows["content"] - first, rows["paths"])
         copies = self.inputs.content.column("copies", first, end)
         self.paths.add(paths[paths > 0])
-        for more in (0, 1):
-            chosen = (paths > 1) if more else (paths == 1)
-            self.same[more] += int(chosen.sum()), int(copies[chosen].sum())
+        for row, chosen in enumerate((paths == 1, paths > 1)):
+            self.same_path[row] += int(chosen.sum()), int(copies[chosen].sum())
 
-    def _count_files(self, bucket: int, first: int, end: int, sizes: np.ndarray) -> None:
-        contents = self.inputs.content
-        shared = contents.column("images", first, end) > 1
-        alone = contents.column("layers", first, end) == 1
-        in_layers, in_names = np.empty(0, np.uint64), np.empty(0, np.uint64)
-        for rows in self.to_contents.read_pieces(bucket, self._piece):
-            content, layer = rows["content"], rows["layer"]
-            self._add_files(rows, sizes[content], shared[content])
+    def _count_files(self, bucket: int, first: int, end: int) -> None:
+        """Count the files of a bucket by layer and by name, and its contents for the growth."""
+        sizes = np.asarray(self.inputs.sizes[first:end])
+        is_shared = self.inputs.content.column("images", first, end) > 1
+        is_exclusive = self.inputs.content.column("layers", first, end) == 1
+        in_layers = np.empty(0, np.uint64)
+        in_names = np.empty(0, np.uint64)
+        # Add up files piece by piece; keep the distinct pairs of their contents.
+        for rows in self.to_contents.read_pieces(bucket, self._piece_rows):
+            content = rows["content"]
+            self._add_files(rows, sizes[content], is_shared[content])
             wide = content.astype(np.uint64)
-            in_layers = distinct(np.append(in_layers, wide << _LAYER_BITS | layer))
+            in_layers = distinct(np.append(in_layers, wide << _LAYER_BITS | rows["layer"]))
             codes = (wide[:, None] << _CODE_BITS | rows["codes"]).reshape(-1)
             in_names = distinct(np.append(in_names, distinct(codes)))
-        content, layer = _split(in_layers, _LAYER_BITS)
-        self._add("layers", "contents", "content_bytes", layer, sizes[content])
-        chosen = alone[content]
-        self._add(
-            "layers", "exclusive_contents", "exclusive_bytes", layer[chosen], sizes[content[chosen]]
-        )
+        # Add up the contents of each layer.
+        content, layer = unpacked(in_layers, _LAYER_BITS)
+        layers = self.layers
+        _add(layers, "contents", "content_bytes", layer, sizes[content])
+        alone = is_exclusive[content]
+        _add(layers, "exclusive_contents", "exclusive_bytes", layer[alone], sizes[content[alone]])
+        # Pairs are in order of content: each content's layers are one run.
         starts = np.flatnonzero(np.diff(content, prepend=-1))
         self.growth.add(layer, starts, sizes[content[starts]])
-        content, code = _split(in_names, _CODE_BITS)
-        self._add("names", "contents", "content_bytes", code, sizes[content])
+        # Add up the contents of each name.
+        content, code = unpacked(in_names, _CODE_BITS)
+        _add(self.names, "contents", "content_bytes", code, sizes[content])
 
-    def _add_files(self, rows: np.ndarray, sizes: np.ndarray, shared: np.ndarray) -> None:
+    def _add_files(self, rows: np.ndarray, sizes: np.ndarray, is_shared: np.ndarray) -> None:
+        """Add files to their names, and shared ones to their layers.
+
+        :param rows: (n,) `FILE`.
+        :param sizes: (n,) int64 of the files, and `is_shared` whether several images have them.
+        """
         for kind in range(NAME_KINDS):
-            self._add("names", "files", "bytes", rows["codes"][:, kind], sizes)
-        self._add("layers", "shared_files", "shared_bytes", rows["layer"][shared], sizes[shared])
-
-    def _add(self, where: str, count: str, size: str, place: np.ndarray, sizes: np.ndarray) -> None:
-        """Count things at their places, and add up their sizes there."""
-        sums: dict[str, np.ndarray] = getattr(self, where)
-        sums[count] += np.bincount(place, minlength=len(sums[count]))
-        np.add.at(sums[size], place, sizes)
+            _add(self.names, "files", "bytes", rows["codes"][:, kind], sizes)
+        layer = rows["layer"][is_shared]
+        _add(self.layers, "shared_files", "shared_bytes", layer, sizes[is_shared])
 
 
-def _split(keys: np.ndarray, bits: np.uint64) -> tuple[np.ndarray, np.ndarray]:
-    low = (np.uint64(1) << bits) - np.uint64(1)
-    return (keys >> bits).astype(np.int64), (keys & low).astype(np.int64)
+def _add(
+    sums: dict[str, np.ndarray], count: str, size: str, place: np.ndarray, sizes: np.ndarray
+) -> None:
+    """Add 1 to column `count` and a size to column `size` at each place."""
+    sums[count] += np.bincount(place, minlength=len(sums[count]))
+    np.add.at(sums[size], place, sizes)

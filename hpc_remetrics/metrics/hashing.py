@@ -1,4 +1,13 @@
-"""128-bit hashes of many byte strings at once, eight bytes a step for all of them together."""
+"""128-bit hashes of many byte strings at once: each step mixes eight bytes of all strings.
+
+Strings are in order of their lengths, longest first, so that those which still have bytes are the
+first ones of every array:
+
+    step      0          1          2
+    string 0  usr/shar   e/doc/re   adme
+    string 1  usr/lib/   libz.so
+    string 2  etc
+"""
 
 from __future__ import annotations
 
@@ -14,33 +23,39 @@ PADDING = 8
 def hash_slices(
     data: np.ndarray, start: np.ndarray, length: np.ndarray, lanes: int = 2
 ) -> list[np.ndarray]:
-    """Return the hash of `data[start[i]:start[i] + length[i]]` for each i, as one u8 array a lane.
+    """Return the hash of `data[start[i]:start[i] + length[i]]` for each i, (n,) uint64 a lane.
 
-    Equal strings have equal hashes in every data; two of n different ones have the same with a
+    Equal strings have equal hashes wherever they are. Two of n different ones have the same with a
     probability of about n**2 / 2**129 with both lanes, n**2 / 2**65 with one.
 
-    :param data: bytes, with `PADDING` of them behind the last string.
+    :param data: (bytes,) uint8, with `PADDING` bytes behind the last string.
+    :param start: (n,) int64, and `length` (n,) int64, bytes.
 
     >>> data = np.frombuffer(b"usr/lib usr/lib" + bytes(PADDING), np.uint8)
     >>> one, two = hash_slices(data, np.array([0, 8]), np.array([7, 7]), 1)[0].tolist()
     >>> one == two
     True
     """
+    # A view of the data in which word i begins at byte i.
     words = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
+    # Longest strings first; sixteen bits are sorted by radix.
     steps = (length + 7) >> 3
     order = np.argsort(-np.minimum(steps, 0x7FFF).astype(np.int16), kind="stable")
     if len(steps) and steps.max() > 0x7FFF:
         order = np.argsort(-steps, kind="stable")
-    start, length, steps = start[order], length[order], steps[order]
+    start = start[order]
+    length = length[order]
+    steps = steps[order]
     hashes = [
         (length.astype(np.uint64) + seed) * factor
         for seed, factor in zip(_SEEDS, _FACTORS, strict=True)
     ][:lanes]
-    more = len(steps) - np.searchsorted(
-        steps[::-1], np.arange(int(steps[0]) + 1 if len(steps) else 1), "right"
-    )
-    for step in range(len(more) - 1):
-        _step(hashes, words, start, length, step, int(more[step]), int(more[step + 1]))
+    # Count the strings that have more than 0, 1, 2, … steps.
+    most = int(steps[0]) if len(steps) else 0
+    more = (len(steps) - np.searchsorted(steps[::-1], np.arange(most + 1), "right")).tolist()
+    for step in range(most):
+        _mix(hashes, words, start, length, step, now=more[step], later=more[step + 1])
+    # Put the hashes in the order of the strings.
     result = []
     for mixed in hashes:
         placed = np.empty_like(mixed)
@@ -49,17 +64,20 @@ def hash_slices(
     return result
 
 
-def _step(
+def _mix(
     hashes: list[np.ndarray],
     words: np.ndarray,
     start: np.ndarray,
     length: np.ndarray,
     step: int,
+    *,
     now: int,
     later: int,
 ) -> None:
-    """Take the next eight bytes of the strings that have them: the first `now`; of `now - later`
-    they are the last."""
+    """Mix the next eight bytes of strings into their hashes.
+
+    :param now: the first `now` strings have such bytes; those from `later` on have no more.
+    """
     word = words[start[:now] + 8 * step]
     word[later:] &= _MASKS[length[later:now] - 8 * step]
     for mixed, factor in zip(hashes, _FACTORS, strict=False):

@@ -1,12 +1,17 @@
-"""Bytes that images ship and hide: what a later layer overwrites, removes or puts something else in
-place of.
+"""Files that images ship and hide: a later layer overwrites or removes them, or their directory.
 
-Images are taken in the order of their layers, so that what two of them begin with is worked out
-once: layers are pushed on a stack and popped from it.
+Layers are stacked as in an image; each layer pushed hides names of the *levels* below it. Images
+are taken in the order of their layers, so that what two of them begin with is worked out once:
 
-What a layer costs does not grow with the number of layers below it: those of which nothing is
-visible any more are passed over, and so are whole blocks of layers that have no path in common with
-what it hides.
+    images          push      the stack                            hidden
+    A, B, C         A, B, C   A  etc/motd   ← C overwrites         in A: etc/motd
+                              B  tmp/x      ← C: whiteout of tmp   in B: tmp/x
+                              C  etc/motd, .wh.tmp
+    A, B, D         pop C     A and B are as before C: what C hid is shown again
+                    push D    …
+
+A layer's cost does not grow with the number of levels below it: levels without a visible name are
+passed over, and so is a whole block of levels that has no path in common with what the layer hides.
 """
 
 from __future__ import annotations
@@ -19,23 +24,32 @@ from typing import TypeAlias
 import numpy as np
 
 from ..dataset.metrics_schema import HIDDEN_BY
+from .arrays import distinct
 from .inputs import Inputs
 from .layer_index import LayerIndex
-from .sorting import distinct
 
-_NOT = len(HIDDEN_BY)
+_VISIBLE = len(HIDDEN_BY)
+"""In place of a cause, of a name that is not hidden."""
+
+_NO_ROW = np.iinfo(np.int64).max
 _NOTHING = np.empty(0, bool)
-_BLOCK = 64
-"""Layers of a block on the stack."""
 
-_OVERWRITTEN, _WHITEOUT, _OPAQUE, _NO_DIRECTORY = range(_NOT)
+_BLOCK = 64
+"""Levels of a block on the stack."""
+
+_CHAIN_COST = 100
+"""Cost of an image beside the entries of its layers, in entries."""
+
+_OVERWRITTEN, _WHITEOUT, _OPAQUE, _NO_DIRECTORY = range(_VISIBLE)
 
 
 class Level:
-    """One layer of the image on the stack, and which of its names are hidden.
+    """One layer on the stack, and which of its names are hidden.
 
-    :ivar hidden: its hidden bytes.
-    :ivar count: its visible names.
+    :ivar hidden: bytes of its files that are hidden.
+    :ivar count: number of its visible names.
+    :ivar visible: (names,) bool; empty where no name is visible.
+    :ivar left: (files,) int64, visible names of each file; empty likewise.
     """
 
     visible: np.ndarray
@@ -44,17 +58,17 @@ class Level:
 
     def __init__(self, index: LayerIndex) -> None:
         self.index = index
-        self.linked = bool((index.links > 1).any())
+        self.has_links = bool((index.links > 1).any())
         self.hidden = 0
         self._show_all()
 
     def hide(self, upper: LayerIndex) -> tuple[np.ndarray | None, np.ndarray]:
-        """Hide what a layer above hides; return the names, and files and bytes by how they went (4
-        × 2).
+        """Hide the names that a layer above hides.
 
-        The names are None where all were visible and none is any more.
+        :returns: the places of the names, (n,) int64, or None where all were visible and none is
+            any more; and files and bytes by cause, (4, 2) int64.
         """
-        sums = np.zeros((_NOT, 2), np.int64)
+        sums = np.zeros((_VISIBLE, 2), np.int64)
         is_whole = self.count == len(self.index.names)
         if is_whole and upper is self.index:
             # A layer upon itself overwrites all of its names.
@@ -63,12 +77,13 @@ class Level:
             self._show_none()
             return None, sums
         causes = self._causes(upper)
-        names = np.flatnonzero((causes < _NOT) & self.visible)
+        names = np.flatnonzero((causes < _VISIBLE) & self.visible)
         if len(names):
+            # Hide the names, and count the files that have no other.
             self.visible[names] = False
-            files, how = self._gone(names, causes[names])
-            np.add.at(sums[:, 0], how, 1)
-            np.add.at(sums[:, 1], how, self.index.sizes[files])
+            files, of_files = self._gone(names, causes[names])
+            np.add.at(sums[:, 0], of_files, 1)
+            np.add.at(sums[:, 1], of_files, self.index.sizes[files])
             self.hidden += int(sums[:, 1].sum())
             self.count -= len(names)
         if self.count:
@@ -78,138 +93,157 @@ class Level:
         return None if is_whole else names, sums
 
     def show(self, names: np.ndarray | None, sums: np.ndarray) -> None:
-        """Undo what `hide` did."""
+        """Undo a `hide`, given what it returned."""
         self.hidden -= int(sums[:, 1].sum())
         if names is None:
             return self._show_all()
         if not self.count:
             self.visible = np.zeros(len(self.index.names), bool)
-            self.left = np.zeros_like(self.index.links) if self.linked else self.index.links
+            self.left = np.zeros_like(self.index.links) if self.has_links else self.index.links
         self.visible[names] = True
         self.count += len(names)
-        if self.linked:
+        if self.has_links:
             np.add.at(self.left, self.index.file[names], 1)
 
     def _show_all(self) -> None:
         index = self.index
         self.visible = np.ones(len(index.names), bool)
-        self.left = index.links.copy() if self.linked else index.links
+        self.left = index.links.copy() if self.has_links else index.links
         self.count = len(index.names)
 
     def _show_none(self) -> None:
-        self.visible, self.left, self.count = _NOTHING, self.index.links, 0
+        self.visible = _NOTHING
+        self.left = self.index.links
+        self.count = 0
 
     def _causes(self, upper: LayerIndex) -> np.ndarray:
-        """Return how a layer above hides each name, `_NOT` if it does not; the first match of
-        `HIDDEN_BY`."""
-        index = self.index
+        """Return the cause by which a layer above hides each name, the first of `HIDDEN_BY`.
+
+        :returns: (names,) uint8, `_VISIBLE` where it hides a name by none.
+        """
+        names = self.index.names
         causes = self._by_directory(upper)
-        causes[matches(index.names, upper.whiteouts)] = _WHITEOUT
-        causes[matches(index.names, upper.entries)] = _OVERWRITTEN
+        causes[matches(names, upper.whiteouts)] = _WHITEOUT
+        causes[matches(names, upper.entries)] = _OVERWRITTEN
         return causes
 
     def _by_directory(self, upper: LayerIndex) -> np.ndarray:
-        """Return how names are hidden because of a directory above them."""
-        tree = self.index.tree
-        hashes = tree.hashes[tree.order]
-        events = (
+        """Return the cause by which a directory above each name hides it, (names,) uint8."""
+        directories = self.index.directories
+        hashes = directories.hashes[directories.order]
+        # Find the directories that the layer removes, empties or replaces; first causes last.
+        targets = (
             (_NO_DIRECTORY, upper.others),
             (_OPAQUE, upper.opaque),
             (_WHITEOUT, upper.whiteouts),
         )
-        found = [(how, tree.order[matches(hashes, targets)]) for how, targets in events]
-        if not any(len(places) for _, places in found):
-            return np.full(len(self.index.names), _NOT, np.uint8)
-        marks = np.full(len(hashes), _NOT, np.uint8)
-        for how, places in found:
-            marks[places] = how
-        for low, high in zip(tree.levels[1:-1].tolist(), tree.levels[2:].tolist(), strict=True):
-            np.minimum(marks[low:high], marks[tree.above[low:high]], out=marks[low:high])
-        return marks[tree.parent]
+        hits = [(cause, directories.order[matches(hashes, some)]) for cause, some in targets]
+        if not any(len(places) for _, places in hits):
+            return np.full(len(self.index.names), _VISIBLE, np.uint8)
+        causes = np.full(len(hashes), _VISIBLE, np.uint8)
+        for cause, places in hits:
+            causes[places] = cause
+        # Hand causes down to the directories below, one depth after another.
+        levels = directories.levels.tolist()
+        for low, high in pairwise(levels[1:]):
+            above = causes[directories.above[low:high]]
+            np.minimum(causes[low:high], above, out=causes[low:high])
+        return causes[directories.parent]
 
     def _gone(self, names: np.ndarray, causes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the files of which no name is left, and how they went."""
+        """Return the files of which no name is left, and the cause of each.
+
+        :param names: (n,) places of names that have just been hidden, and `causes` theirs.
+        """
         files = self.index.file[names]
-        if not self.linked:
+        if not self.has_links:
             return files, causes
         np.subtract.at(self.left, files, 1)
-        gone, place = np.unique(files, return_inverse=True)
-        how = np.full(len(gone), _NOT, np.uint8)
-        np.minimum.at(how, place.reshape(-1), causes)
-        whole = self.left[gone] == 0
-        return gone[whole], how[whole]
+        touched, place = np.unique(files, return_inverse=True)
+        of_file = np.full(len(touched), _VISIBLE, np.uint8)
+        np.minimum.at(of_file, place.reshape(-1), causes)
+        is_gone = self.left[touched] == 0
+        return touched[is_gone], of_file[is_gone]
 
 
 def matches(sorted_values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the places of the values that are among the wanted ones; both rise, the wanted ones
-    each once.
+    """Return the places of the values that are among the wanted ones, (n,) int64, ascending.
+
+    :param sorted_values: ascending; equal ones may be there.
+    :param wanted: ascending and distinct.
 
     >>> matches(np.array([2, 2, 3, 5]), np.array([2, 4, 5])).tolist()
     [0, 1, 3]
     """
     if not len(sorted_values) or not len(wanted):
         return np.empty(0, np.int64)
+    # Look up the fewer in the more.
     if len(sorted_values) <= len(wanted):
         place = np.minimum(np.searchsorted(wanted, sorted_values), len(wanted) - 1)
         return np.flatnonzero(wanted[place] == sorted_values)
     low = np.searchsorted(sorted_values, wanted)
-    hit = sorted_values[np.minimum(low, len(sorted_values) - 1)] == wanted
-    low, high = low[hit], np.searchsorted(sorted_values, wanted[hit], "right")
+    is_there = sorted_values[np.minimum(low, len(sorted_values) - 1)] == wanted
+    low = low[is_there]
+    high = np.searchsorted(sorted_values, wanted[is_there], "right")
+    # Spell out the ranges from low to high.
     counts = high - low
     return np.repeat(low - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
 
 
 _Undo: TypeAlias = tuple[Level, "np.ndarray | None", np.ndarray]
-"""A level, and what `hide` returned of it."""
+"""A level, and what its `hide` returned."""
 
 
-class Block:
-    """Neighbouring levels of the stack, and all paths that may be hidden in them.
-
-    :ivar levels: the levels.
-    """
+class LevelBlock:
+    """Neighbouring levels of the stack, and all paths by which something in them may be hidden."""
 
     def __init__(self, levels: list[Level]) -> None:
         self.levels = levels
         self._names = distinct(np.concatenate([level.index.names for level in levels]))
-        self._directories = distinct(np.concatenate([level.index.tree.hashes for level in levels]))
+        hashes = [level.index.directories.hashes for level in levels]
+        self._directories = distinct(np.concatenate(hashes))
 
     def is_touched_by(self, upper: LayerIndex) -> bool:
-        """Tell whether a layer above may hide something here."""
+        """Return whether a layer above may hide something here."""
         if not any(level.count for level in self.levels):
             return False
         of_names = (upper.entries, upper.whiteouts)
+        if any(len(matches(self._names, wanted)) for wanted in of_names):
+            return True
         of_directories = (upper.whiteouts, upper.opaque, upper.others)
-        return any(len(matches(self._names, wanted)) for wanted in of_names) or any(
-            len(matches(self._directories, wanted)) for wanted in of_directories
-        )
+        return any(len(matches(self._directories, wanted)) for wanted in of_directories)
 
 
 class HiddenPass:
-    """Works out this rank's share of the images.
+    """Stacks the layers of this rank's share of the images.
 
-    :ivar images: files and bytes that each image hides (images × 2).
-    :ivar how: the same for all images by how (4 × 2).
-    :ivar least: of each layer the bytes hidden where the fewest are, `most` where the most are.
-    :ivar hides: of each layer the most bytes that it is the first to hide in one image.
+    :ivar images: (images, 2) int64, files and bytes that each image hides.
+    :ivar causes: (4, 2) int64, the same for all images by cause.
+    :ivar fewest: (layers,) int64, hidden bytes of each layer in the image where the fewest are;
+        `most` where the most are.
+    :ivar hides: (layers,) int64, the most bytes that each layer is the first to hide in an image.
     """
 
     def __init__(self, inputs: Inputs) -> None:
+        layers = len(inputs.was_read)
         self.inputs = inputs
-        layers = len(inputs.read)
         self.images = np.zeros((len(inputs.dataset.images), 2), np.int64)
-        self.how = np.zeros((_NOT, 2), np.int64)
-        self.least = np.full(layers, np.iinfo(np.int64).max)
-        self.most, self.hides = np.zeros(layers, np.int64), np.zeros(layers, np.int64)
+        self.causes = np.zeros((_VISIBLE, 2), np.int64)
+        self.fewest = np.full(layers, _NO_ROW)
+        self.most = np.zeros(layers, np.int64)
+        self.hides = np.zeros(layers, np.int64)
+        # The stack: layers, their levels, what each hid, and the sums up to each.
         self._chain: list[int] = []
         self._levels: list[Level] = []
-        self._blocks: list[Block] = []
+        self._blocks: list[LevelBlock] = []
         self._undo: list[list[_Undo]] = []
-        self._how: list[np.ndarray] = [np.zeros((_NOT, 2), np.int64)]
+        self._sums: list[np.ndarray] = [np.zeros((_VISIBLE, 2), np.int64)]
+        # Indexes of layers, the least recently used first.
         self._indexes: OrderedDict[int, LayerIndex] = OrderedDict()
-        self._held = 0
+        self._index_bytes = 0
 
     def run(self) -> None:
+        """Work out this rank's share of the images."""
         for chain, images in self._share():
             kept = common_length(self._chain, chain)
             while len(self._chain) > kept:
@@ -219,30 +253,35 @@ class HiddenPass:
             self._note(chain, images)
 
     def _share(self) -> list[tuple[tuple[int, ...], list[int]]]:
-        """Return this rank's chains of layers, each with its images: neighbours that take like time
-        in all."""
+        """Return this rank's chains of layers, each with its images.
+
+        Chains are sorted, and a rank gets neighbours, of about the same cost as other ranks.
+        """
         inputs = self.inputs
+        # Images with the same layers are one chain.
         chains: dict[tuple[int, ...], list[int]] = {}
         bounds = np.append(0, np.cumsum(inputs.dataset.images["layers"])).tolist()
         rows = inputs.image_layers.tolist()
         for image, (low, high) in enumerate(pairwise(bounds)):
             chains.setdefault(tuple(rows[low:high]), []).append(image)
+        # A chain costs the entries of the layers that are pushed for it.
         ordered = sorted(chains)
         entries = inputs.layer("entries").tolist()
-        cost: list[int] = []
+        costs: list[int] = []
         before: tuple[int, ...] = ()
         for chain in ordered:
             kept = common_length(before, chain)
-            cost.append(100 + sum(entries[layer] for layer in chain[kept:]))
+            costs.append(_CHAIN_COST + sum(entries[layer] for layer in chain[kept:]))
             before = chain
-        rank_of = (np.cumsum(cost) - 1) * inputs.comm.size // max(sum(cost), 1)
+        rank_of = (np.cumsum(costs) - 1) * inputs.comm.size // max(sum(costs), 1)
         mine = np.flatnonzero(rank_of == inputs.comm.rank).tolist()
         return [(ordered[place], chains[ordered[place]]) for place in mine]
 
     def _push(self, layer: int) -> None:
+        """Put a layer on the stack, and hide what it hides."""
         index = self._index(layer)
         undo: list[_Undo] = []
-        total = np.zeros((_NOT, 2), np.int64)
+        total = np.zeros((_VISIBLE, 2), np.int64)
         for level in self._below(index):
             if not level.count:
                 continue
@@ -254,15 +293,15 @@ class HiddenPass:
         self._chain.append(layer)
         self._levels.append(Level(index))
         self._undo.append(undo)
-        self._how.append(self._how[-1] + total)
+        self._sums.append(self._sums[-1] + total)
         if len(self._levels) % _BLOCK == 0:
-            self._blocks.append(Block(self._levels[-_BLOCK:]))
+            self._blocks.append(LevelBlock(self._levels[-_BLOCK:]))
 
     def _below(self, index: LayerIndex) -> Iterator[Level]:
         """Yield the levels in which a layer may hide something, and some more."""
         levels = self._levels
         if levels and levels[-1].index is index:
-            # What it hides in the others is hidden: the same layer stands above them.
+            # The same layer is right below: it has hidden everything further below.
             yield levels[-1]
             return
         for block in self._blocks:
@@ -271,35 +310,36 @@ class HiddenPass:
         yield from levels[_BLOCK * len(self._blocks) :]
 
     def _pop(self) -> None:
+        """Take the uppermost layer off the stack, and show what it hid."""
         self._chain.pop()
         self._levels.pop()
-        self._how.pop()
+        self._sums.pop()
         del self._blocks[len(self._levels) // _BLOCK :]
         for level, names, sums in self._undo.pop():
             level.show(names, sums)
 
     def _note(self, chain: tuple[int, ...], images: list[int]) -> None:
-        """Note what the image on the stack hides."""
-        how = self._how[-1]
-        self.images[images] = how.sum(axis=0)
-        self.how += len(images) * how
+        """Note what the images whose layers are on the stack hide."""
+        sums = self._sums[-1]
+        self.images[images] = sums.sum(axis=0)
+        self.causes += len(images) * sums
         hidden = [level.hidden for level in self._levels]
-        np.minimum.at(self.least, list(chain), hidden)
+        np.minimum.at(self.fewest, list(chain), hidden)
         np.maximum.at(self.most, list(chain), hidden)
 
     def _index(self, layer: int) -> LayerIndex:
         """Return a layer's index, kept while there is room for it."""
         if layer not in self._indexes:
             self._indexes[layer] = index = LayerIndex(self.inputs, layer)
-            self._held += index.nbytes
-            while len(self._indexes) > 1 and self._held > self.inputs.memory // 2:
-                self._held -= self._indexes.popitem(last=False)[1].nbytes
+            self._index_bytes += index.nbytes
+            while len(self._indexes) > 1 and self._index_bytes > self.inputs.memory // 2:
+                self._index_bytes -= self._indexes.popitem(last=False)[1].nbytes
         self._indexes.move_to_end(layer)
         return self._indexes[layer]
 
 
 def common_length(one: list[int] | tuple[int, ...], other: tuple[int, ...]) -> int:
-    """Return how many layers two images begin with in common.
+    """Return the number of layers that two images have in common from the base up.
 
     >>> common_length([1, 2, 3], (1, 2, 4))
     2

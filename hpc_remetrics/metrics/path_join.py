@@ -1,91 +1,119 @@
-"""Same path, different content; same content, different path: each path at the home of its hash."""
+"""The path join: files with the same path meet, to count its contents, and the paths of a content.
+
+Files travel to the rank that owns their path's hash; there equal hashes are neighbours, and the
+distinct pairs (path, content) are counted both ways:
+
+    blocks of /entries           buckets of path hashes          buckets of /contents
+
+    rank 0  etc/motd content 3 ─┐
+    rank 1  etc/motd content 8 ─┴→ etc/motd: 2 contents ─┬→ content 3: 1 path
+            etc/motd content 3 ──→           3 files     └→ content 8: 1 path
+
+A content's paths lie in many buckets, so their numbers travel on to the content's bucket, where the
+content join adds them up.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..mpi.shuffle import Shuffle, collective_rounds
-from .distribution import Tally
+from .arrays import counted, distinct_pairs, grouped
+from .distribution import ValueCounts
 from .inputs import Inputs
-from .sorting import counted, distinct_pairs, grouped
 
 MOST = 100
 """Paths with the most contents that are listed."""
 
-OF_CONTENT = np.dtype([("content", "<i8"), ("paths", "<i8")])
-"""Distinct paths of a content, as one bucket of paths knows them, on their way to the content's
-home."""
+PATHS_OF_CONTENT = np.dtype([("content", "<i8"), ("paths", "<i8")])
+"""The number of paths in one bucket that a content has, on its way to the content's bucket."""
 
-_TOP = np.dtype([("contents", "<i8"), ("files", "<i8"), ("row", "<i8")])
+TOP_PATH = np.dtype([("contents", "<i8"), ("files", "<i8"), ("row", "<i8")])
+"""A path that may be listed; `row` is its first file's in /entries."""
 
 
 class PathPass:
-    """Counts the distinct contents of every path, and sends the paths of every content on their
-    way.
+    """Counts the contents of every path, and sends on the number of paths of every content.
 
-    :param paths: the files, in buckets of their paths' hashes.
-    :param to_contents: the journey to the contents' homes.
-    :param bounds: the first content of each bucket of contents, and the end.
+    :param files: the files, in buckets of their paths' hashes.
+    :param to_contents: takes rows of `PATHS_OF_CONTENT` to the buckets of contents.
+    :param bounds: (buckets + 1,) int64, the first content of each bucket of contents, and the end.
+    :ivar contents: distribution of the contents at a path; `files` of the files at a path.
+    :ivar same_path: (2, 2) int64; rows: paths with one content, and with several; columns: paths,
+        and files there.
+    :ivar pairs: distinct pairs of path and content.
+    :ivar top: (n,) `TOP_PATH`, at most `MOST`.
     """
 
     def __init__(
-        self, inputs: Inputs, paths: Shuffle, to_contents: Shuffle, bounds: np.ndarray
+        self, inputs: Inputs, files: Shuffle, to_contents: Shuffle, bounds: np.ndarray
     ) -> None:
-        self.inputs, self.paths, self.to_contents, self.bounds = inputs, paths, to_contents, bounds
-        self.contents, self.files = Tally(), Tally()
-        self.counts = np.zeros((2, 2), np.int64)
-        """Rows: paths with one content, and with more; columns: paths, and files there."""
+        self.inputs = inputs
+        self.contents = ValueCounts()
+        self.files = ValueCounts()
+        self.same_path = np.zeros((2, 2), np.int64)
         self.pairs = 0
-        self.top = np.empty(0, _TOP)
+        self.top = np.empty(0, TOP_PATH)
+        self._buckets = files
+        self._to_contents = to_contents
+        self._bounds = bounds
 
     def run(self) -> None:
-        """Take all buckets; all ranks call it."""
-        for turn in collective_rounds(self.inputs.comm, len(self.paths.my_buckets)):
-            sent = np.empty(0, OF_CONTENT)
+        """Count this rank's buckets of paths. Collective."""
+        my_buckets = self._buckets.my_buckets
+        for turn in collective_rounds(self.inputs.comm, len(my_buckets)):
+            sent = np.empty(0, PATHS_OF_CONTENT)
             if turn is not None:
-                sent = self._bucket(self.paths.take(self.paths.my_buckets[turn]))
-            self.to_contents.exchange(
-                sent, np.searchsorted(self.bounds, sent["content"], "right") - 1
-            )
+                sent = self._count_bucket(self._buckets.take(my_buckets[turn]))
+            target = np.searchsorted(self._bounds, sent["content"], "right") - 1
+            self._to_contents.exchange(sent, target)
 
-    def _bucket(self, rows: np.ndarray) -> np.ndarray:
-        """Count one bucket; return the number of its paths that each content has."""
+    def _count_bucket(self, rows: np.ndarray) -> np.ndarray:
+        """Count one bucket; return the number of its paths that each content has.
+
+        :param rows: (n,) `file_rows.PATH`; the result is (contents,) `PATHS_OF_CONTENT`.
+        """
         if not len(rows):
-            return np.empty(0, OF_CONTENT)
+            return np.empty(0, PATHS_OF_CONTENT)
+        # Bring the files of each path together, and count their distinct contents.
         order, starts = grouped(rows["one"], rows["two"])
         files = np.diff(np.append(starts, len(rows)))
-        pairs = np.repeat(np.arange(len(starts)), files), rows["content"][order]
-        path, content = distinct_pairs(*pairs, self.inputs.contents)
+        path_of_file = np.repeat(np.arange(len(starts)), files)
+        path, content = distinct_pairs(path_of_file, rows["content"][order], self.inputs.contents)
         contents = np.bincount(path, minlength=len(starts))
+        # Count by path.
         self.pairs += len(path)
         self.contents.add(contents)
         self.files.add(files)
-        for more in (0, 1):
-            chosen = (contents > 1) == bool(more)
-            self.counts[more] += int(chosen.sum()), int(files[chosen].sum())
-        self._keep_top(contents, files, np.minimum.reduceat(rows["row"][order], starts))
-        found, counts = counted(content)
-        sent = np.empty(len(found), OF_CONTENT)
-        sent["content"], sent["paths"] = found, counts
-        return sent
-
-    def _keep_top(self, contents: np.ndarray, files: np.ndarray, row: np.ndarray) -> None:
-        more = np.empty(len(contents), _TOP)
-        more["contents"], more["files"], more["row"] = contents, files, row
+        for row, chosen in enumerate((contents == 1, contents > 1)):
+            self.same_path[row] += int(chosen.sum()), int(files[chosen].sum())
+        more = np.empty(len(contents), TOP_PATH)
+        more["contents"] = contents
+        more["files"] = files
+        more["row"] = np.minimum.reduceat(rows["row"][order], starts)
         self.top = top_paths(np.concatenate([self.top, more]))
+        # Count by content.
+        contents, paths = counted(content)
+        sent = np.empty(len(contents), PATHS_OF_CONTENT)
+        sent["content"] = contents
+        sent["paths"] = paths
+        return sent
 
 
 def top_paths(rows: np.ndarray) -> np.ndarray:
-    """Return the paths with the most contents, of equals those with more files, then the first in
-    /entries."""
+    """Return the `MOST` paths with the most contents; of equals more files, then the first row.
+
+    :param rows: (n,) `TOP_PATH`.
+    """
+    # Drop most of a long list by selection before the rest is sorted.
     if len(rows) > 10 * MOST:
-        least = np.partition(rows["contents"], -MOST)[-MOST]
-        rows = rows[rows["contents"] >= least]
+        smallest = np.partition(rows["contents"], -MOST)[-MOST]
+        rows = rows[rows["contents"] >= smallest]
     return rows[np.lexsort((rows["row"], -rows["files"], -rows["contents"]))][:MOST]
 
 
 def content_bounds(contents: int, buckets: int) -> np.ndarray:
-    """Return the first content of each bucket of contents, and the end of the last.
+    """Return the first content of each bucket of contents, and the end, as (buckets + 1,) int64.
 
     >>> content_bounds(10, 3).tolist()
     [0, 3, 6, 10]

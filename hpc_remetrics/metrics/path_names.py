@@ -1,27 +1,31 @@
-"""The paths of many entries at once: cleaned, hashed, cut into directories, names and
-extensions."""
+"""Paths of many entries at once: cleaned, hashed, cut into directories and extensions."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..tar.paths import clean
+from .arrays import distinct
 from .hashing import PADDING, hash_slices
-from .sorting import distinct
 
 _SLASH, _DOT = 0x2F, 0x2E
 
 
 class Paths:
-    """Paths as slices of one array of bytes, cleaned as `profile.paths.clean` does.
+    """Paths as slices of one array of bytes, cleaned as `tar.paths.clean` does.
 
-    :ivar data: the bytes; behind those given stand the few that had to be written anew.
-    :ivar start: where each path begins in `data`.
-    :ivar length: bytes of each path.
+    Most paths need no more than other bounds; the few others are written anew behind the data:
+
+        data    ./usr/lib/a.so  /etc//motd       etc/motd
+        start     2                              27          length 12, 8
+
+    :param data: (bytes,) uint8.
+    :param start: (n,) int64, where each path begins, ascending, and `stop` where it ends.
+    :ivar data: the bytes given, and those written anew.
+    :ivar start: (n,) int64, where each cleaned path begins in `data`; `length` its bytes.
     """
 
     def __init__(self, data: np.ndarray, start: np.ndarray, stop: np.ndarray) -> None:
-        """Take bytes, and where each path begins, rising, and ends in them."""
         self.data = np.concatenate([data, np.zeros(PADDING, np.uint8)])
         self.start, self.length = self._trimmed(start, stop)
         self._clean(self._unclean())
@@ -38,19 +42,18 @@ class Paths:
         return self.data[start : start + int(self.length[row])].tobytes()
 
     def _trimmed(self, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Leave out one `./` or `/` before and one `/` behind, which is all that most paths
-        need."""
+        """Return start and length without one `./` and `/` before, and one `/` behind."""
         data = self.data
-        start = start + 2 * (
-            (stop - start > 1) & (data[start] == _DOT) & (data[start + 1] == _SLASH)
-        )
+        has_dot = (stop - start > 1) & (data[start] == _DOT) & (data[start + 1] == _SLASH)
+        start = start + 2 * has_dot
         start = start + ((stop > start) & (data[start] == _SLASH))
         stop = stop - ((stop > start) & (data[stop - 1] == _SLASH))
         return start, stop - start
 
     def _unclean(self) -> np.ndarray:
-        """Return the rows that still have an empty part, a `.` or a `..`."""
+        """Return the paths that still have an empty part, a `.` or a `..`, (n,) int64."""
         stop = self.start + self.length
+        # Parts that begin behind a slash, with a slash or a dot.
         before = np.flatnonzero(self.data[:-PADDING] == _SLASH)
         after = self.data[before + 1]
         before = before[(after == _SLASH) | (after == _DOT)]
@@ -59,19 +62,22 @@ class Paths:
         row, before = row[row >= 0], before[row >= 0]
         within = before < stop[row]
         row, begin = row[within], before[within] + 1
+        # First parts.
         first = np.flatnonzero(np.isin(self.data[self.start], (_SLASH, _DOT)) & (self.length > 0))
         row, begin = np.append(row, first), np.append(begin, self.start[first])
         return distinct(row[self._needless(begin, stop[row])])
 
     def _needless(self, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:
-        """Say of parts, by where they begin and their paths end, if they are (or may be) empty, `.`
-        or `..`."""
+        """Return whether parts are (or may be) empty, `.` or `..`, (n,) bool.
+
+        :param begin: (n,) int64, where each part begins, and `stop` where its path ends.
+        """
         one, two, three = (self.data[begin + place] for place in range(3))
         ends = [(begin + n == stop) | (byte == _SLASH) for n, byte in enumerate((one, two, three))]
         return ends[0] | ((one == _DOT) & (ends[1] | ((two == _DOT) & ends[2])))
 
     def _clean(self, rows: np.ndarray) -> None:
-        """Write the paths of some rows anew, behind the others."""
+        """Clean some paths, and write them behind the data."""
         if not len(rows):
             return
         cleaned = [clean(self[row]) for row in rows.tolist()]
@@ -83,31 +89,39 @@ class Paths:
         self.data = np.concatenate([self.data[:at], added])
 
     def hashes(self, lanes: int = 2) -> list[np.ndarray]:
-        """Return the hashes of the paths."""
+        """Return the hashes of the paths, as one (n,) uint64 array a lane."""
         return hash_slices(self.data, self.start, self.length, lanes)
 
     @property
     def parts(self) -> np.ndarray:
-        """Return the number of directories above each path."""
+        """Number of directories above each path, (n,) int64."""
         return self._high - self._low
 
     def directory(self, parts: int | None = None, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the bytes of each path, or of some, that are its directory, or the first `parts`
-        parts of it."""
+        """Return the length of the directory of each path, (n,) int64 bytes.
+
+        :param parts: count at most this many parts of it.
+        :param rows: (n,) int64, the paths; None: all.
+        """
         chosen = slice(None) if rows is None else rows
-        low, high = self._low[chosen], self._high[chosen]
+        low = self._low[chosen]
+        high = self._high[chosen]
         last = high - 1 if parts is None else np.minimum(low + parts, high) - 1
         return np.where(last >= low, self._slashes[last] - self.start[chosen], 0)
 
     def extensions(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the extension of each name begins and its bytes: 0 where there is none."""
+        """Return where each path's extension begins, and its length: 0 where there is none.
+
+        It follows the last dot of the name, unless the name begins with that.
+        """
         end = self.start + self.length
+        # A name begins behind its directory's slash; the directory may be an empty one.
         directory = self.directory()
-        name = (
-            self.start + directory + (directory > 0) + ((self._high > self._low) & (directory == 0))
-        )
+        has_slash = (directory > 0) | (self._high > self._low)
+        name = self.start + directory + has_slash
         dots = np.flatnonzero(self.data == _DOT)
         place = np.searchsorted(dots, end) - 1
         dot = np.where(place >= 0, np.append(dots, -1)[place], -1)
-        has = dot > name
-        return np.where(has, dot + 1, end), np.where(has, end - dot - 1, 0)
+        has_extension = dot > name
+        begin = np.where(has_extension, dot + 1, end)
+        return begin, np.where(has_extension, end - dot - 1, 0)

@@ -1,115 +1,79 @@
-"""Reduce: every figure's numbers of a dataset, by all ranks, in bounded memory, exactly.
+"""The run of the command `reduce`: compute the metrics of an existing dataset anew.
 
-1. /contents is read once: sizes, copies, types, where duplicates are (`contents.py`).
-2. /entries is read once: paths are hashed, files travel to the home of their path's hash,
-   directories and extensions to that of theirs (`files.py`); there paths and their contents are
-   counted (`paths.py`), and the most frequent names found (`common_names.py`).
-3. Files travel to the home of their content: layers, names and growth are counted (`carriers.py`,
-   `growth.py`).
-4. Images are taken in the order of their layers: what they hide (`hidden.py`).
-5. The root puts the tables together (`assemble.py`).
-
-Every number is a sum, a least or a greatest value of whole numbers over all ranks, or made from
-such on the root, so any number of ranks finds the same.
+They are written into a copy, which then takes the dataset's place.
 """
 
 from __future__ import annotations
 
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
+from ..config import ReduceOptions
 from ..dataset.reader import Dataset
+from ..files.disk_errors import disk_errors
+from ..files.lock import OutputLock
+from ..files.outputs import check_writable, real_name
+from ..files.publish import copy_new, publish_whole, sweep, temporary_name
+from ..files.writing import remove
+from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
-from .amounts import by_name
-from .assemble import Found, Tables, assemble
-from .chunk_dedup import Chunks, count_chunks
-from .common_names import CommonNames
-from .content_join import Carriers
-from .contents import ContentPass, top_contents
-from .file_rows import FilePass
-from .growth import growth_summary
-from .hidden import HiddenPass
-from .inputs import Inputs, combined
-from .path_join import PathPass, top_paths
-from .sorting import distinct
-
-DEFAULT_MEMORY = 1 << 30
-"""Bytes that a rank may take for rows on their way."""
-
-_NONE = np.iinfo(np.int64).max
+from ..mpi.job import run_job
+from ..node.scratch import shared_scratch
+from .compute import add_metrics
 
 
-def reduce(comm: Comm, dataset: Dataset, scratch: Path, memory: int = DEFAULT_MEMORY) -> Tables:
-    """Return the tables of `/metrics` on the root, nothing elsewhere; all ranks call it on the same
-    file.
+def reduce_command(options: ReduceOptions) -> int:
+    """Compute the metrics of a dataset and store them in it; return the exit code.
 
-    :param scratch: a folder of this rank's own on node-local disk.
-    :param memory: bytes that each rank may take for rows on their way.
+    However it ends, the dataset is whole: as it was, or with its new metrics.
     """
-    inputs, found = Inputs(comm, dataset, scratch, memory), Found()
-    _contents(inputs, found)
-    _files(inputs, found)
-    _hidden(inputs, found)
-    return assemble(inputs, found) if comm.rank == comm.root else {}
+
+    def work(comm: Comm) -> int:
+        _reduce(comm, options)
+        return 0
+
+    return run_job(work)
 
 
-def _contents(inputs: Inputs, found: Found) -> None:
-    comm, part = inputs.comm, ContentPass(inputs)
-    part.run()
-    for name, tally in part.tallies.items():
-        found.distributions.take(comm, name, tally)
-    found.types = {name: combined(comm, values) for name, values in part.types.items()}
-    found.levels = combined(comm, part.levels)
-    found.empty_files = sum(comm.allgather(part.empty_files))
-    found.sample = combined(comm, part.sample.sums)
-    cut, chunks = combined(comm, part.cuts.sums), combined(comm, count_chunks(inputs))
-    found.chunks = Chunks(cut, chunks, inputs.dataset.chunk_sample)
-    for by, rows in part.top.items():
-        found.top_contents[by] = top_contents(np.concatenate(comm.allgather(rows)))["content"]
+def _reduce(comm: Comm, options: ReduceOptions) -> None:
+    path = options.dataset
+    temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(path)))
+    # Check the dataset and its directory before anything is written.
+    collectively(comm, lambda: _read_all(path, comm))
+    # A read-only file would be replaced all the same.
+    hint = "allow it with `chmod u+w`, or reduce a copy"
+    on_rank_0(comm, lambda: check_writable(real_name(path), hint))
+    with ExitStack() as stack:
+        # Lock the dataset, and copy it.
+        on_rank_0(comm, lambda: _lock(path, stack))
+        if comm.rank == comm.root:
+            stack.callback(remove, temporary)
+        on_rank_0(comm, lambda: _copy(path, temporary))
+        # Write the metrics into the copy, and replace the dataset.
+        with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
+            add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
+        on_rank_0(comm, lambda: _publish(temporary, path))
+        if comm.rank == comm.root and not options.quiet:
+            print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
 
 
-def _files(inputs: Inputs, found: Found) -> None:
-    comm, wanted = inputs.comm, distinct(np.concatenate(list(found.top_contents.values())))
-    files = FilePass(inputs, wanted)
-    files.run()
-    common, carriers = CommonNames(comm, files.names), Carriers(inputs)
-    paths = PathPass(inputs, files.paths, carriers.paths_of, carriers.bounds)
-    paths.run()
-    carriers.send(files, common)
-    carriers.count()
-    tallies = {
-        "paths/contents": paths.contents,
-        "paths/files": paths.files,
-        "contents/paths": carriers.paths,
-    }
-    for name, tally in tallies.items():
-        found.distributions.take(comm, name, tally)
-    found.kinds, found.pairs = combined(comm, files.kinds), sum(comm.allgather(paths.pairs))
-    found.same = np.concatenate(
-        [combined(comm, counts) for counts in (paths.counts, carriers.same)]
-    )
-    found.layers = {name: combined(comm, values) for name, values in carriers.layers.items()}
-    found.top_paths = top_paths(np.concatenate(comm.allgather(paths.top)))
-    first = combined(comm, files.first, np.minimum)
-    found.first_file = dict(zip(wanted.tolist(), first.tolist(), strict=True))
-    names = {name: combined(comm, values) for name, values in carriers.names.items()}
-    texts = common.texts(comm)
-    counted = combined(comm, carriers.growth.contents), combined(comm, carriers.growth.bytes)
-    if comm.rank == comm.root:
-        growth = carriers.growth.table(*counted)
-        found.tables |= {
-            "growth": growth,
-            "growth_summary": growth_summary(growth),
-            **by_name(texts, names, found.whole),
-        }
+def _lock(path: Path, stack: ExitStack) -> None:
+    stack.enter_context(OutputLock(path))
+    sweep(real_name(path))
 
 
-def _hidden(inputs: Inputs, found: Found) -> None:
-    comm, part = inputs.comm, HiddenPass(inputs)
-    part.run()
-    found.hidden_of_images, found.how = combined(comm, part.images), combined(comm, part.how)
-    least = combined(comm, part.least, np.minimum)
-    found.layers["hidden_bytes_min"] = np.where(least == _NONE, 0, least)
-    found.layers["hidden_bytes_max"] = combined(comm, part.most, np.maximum)
-    found.layers["hides_bytes_max"] = combined(comm, part.hides, np.maximum)
+def _copy(path: Path, temporary: Path) -> None:
+    with disk_errors(temporary, "a copy of the dataset"):
+        copy_new(path, temporary)
+
+
+def _read_all(path: Path, comm: Comm) -> None:
+    """Check this rank's share of a dataset: ranks can't stop in the middle of a reduction."""
+    with Dataset(path) as dataset:
+        dataset.check_all(comm.rank, comm.size)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with disk_errors(path, "the dataset"):
+        publish_whole(temporary, path)

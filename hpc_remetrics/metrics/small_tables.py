@@ -1,5 +1,7 @@
-"""What comes from the small tables alone: layers, images, repositories, and how often each word
-occurs."""
+"""Tables and distributions that come from the small tables: layers, images, repositories, failures.
+
+Rank 0 makes them alone.
+"""
 
 from __future__ import annotations
 
@@ -9,112 +11,111 @@ import numpy as np
 
 from ..mpi.comm import SerialComm
 from ..records import KINDS, NOTES
-from .distribution import Distributions, Tally
-from .growth import ratio
+from .arrays import ratio
+from .distribution import Summary, ValueCounts, summaries
 from .inputs import Inputs
 
 MOST = 100
-"""Rows of the lists of what there is most of."""
+"""Rows of the lists of layers, repositories and images."""
+
+Columns = dict[str, np.ndarray]
 
 
-def take_layers(inputs: Inputs, into: Distributions, layers: dict[str, np.ndarray]) -> None:
-    """Summarise what is spread over layers.
+def layer_distributions(inputs: Inputs, layers: Columns) -> dict[str, Summary]:
+    """Return the distributions over layers that were read.
 
     :param layers: columns of `/metrics/layers`.
     """
-    read = inputs.read
-    values = {
-        name: inputs.layer(name)[read]
-        for name in ("CLS", "TLS", "FLS", "files", "directories", "depth", "images")
-    }
+    read = inputs.was_read
+    names = ("CLS", "TLS", "FLS", "files", "directories", "depth", "images")
+    values = {name: inputs.layer(name)[read] for name in names}
     values["hidden_bytes_max"] = layers["hidden_bytes_max"][read]
-    values["FLS_CLS"], values["TLS_CLS"] = (
-        ratio(values["FLS"], values["CLS"]),
-        ratio(values["TLS"], values["CLS"]),
-    )
+    values["FLS_CLS"] = ratio(values["FLS"], values["CLS"])
+    values["TLS_CLS"] = ratio(values["TLS"], values["CLS"])
     values["dedup_ratio_by_count"] = ratio(values["files"], layers["contents"][read])
-    _take_all(into, "layers", values)
+    return _distributions("layers", values)
 
 
-def take_images(inputs: Inputs, into: Distributions, images: dict[str, np.ndarray]) -> None:
-    """Summarise what is spread over images.
+def image_distributions(inputs: Inputs, images: Columns) -> dict[str, Summary]:
+    """Return the distributions over images.
 
     :param images: columns of `/metrics/images`.
     """
-    values = {
-        name: images[name] for name in ("CLS", "TLS", "FLS", "files", "directories", "hidden_bytes")
-    }
+    names = ("CLS", "TLS", "FLS", "files", "directories", "hidden_bytes")
+    values = {name: images[name] for name in names}
     values["layers"] = inputs.dataset.images["layers"]
-    values["FLS_CLS"], values["TLS_CLS"] = (
-        ratio(values["FLS"], values["CLS"]),
-        ratio(values["TLS"], values["CLS"]),
-    )
+    values["FLS_CLS"] = ratio(values["FLS"], values["CLS"])
+    values["TLS_CLS"] = ratio(values["TLS"], values["CLS"])
     values["shared_file_share"] = ratio(images["shared_files"], images["files"])
     values["shared_byte_share"] = ratio(images["shared_bytes"], images["FLS"])
     values["hidden_byte_share"] = ratio(images["hidden_bytes"], images["FLS"])
-    _take_all(into, "images", values)
+    return _distributions("images", values)
 
 
-def take_repositories(inputs: Inputs, into: Distributions) -> None:
-    """Summarise what is spread over repositories."""
-    values = {name: inputs.dataset.repositories[name] for name in ("pulls", "stars")}
-    values = {name: column[column >= 0] for name, column in values.items()}
-    _take_all(into, "repositories", {**values, "images": images_of_repositories(inputs)})
+def repository_distributions(inputs: Inputs) -> dict[str, Summary]:
+    """Return the distributions over repositories; unknown pulls and stars are left out."""
+    table = inputs.dataset.repositories
+    values = {name: table[name][table[name] >= 0] for name in ("pulls", "stars")}
+    values["images"] = images_of_repositories(inputs)
+    return _distributions("repositories", values)
 
 
-def _take_all(into: Distributions, of: str, columns: dict[str, np.ndarray]) -> None:
+def _distributions(population: str, columns: Columns) -> dict[str, Summary]:
+    """Summarize columns; NaN is left out."""
+    counts = {}
     for name, values in columns.items():
-        tally = Tally(np.float64 if values.dtype.kind == "f" else np.int64)
-        tally.add(
-            values[~np.isnan(values)] if values.dtype.kind == "f" else values.astype(np.int64)
-        )
-        into.take(SerialComm(), f"{of}/{name}", tally)
+        is_float = values.dtype.kind == "f"
+        counts[f"{population}/{name}"] = one = ValueCounts(np.float64 if is_float else np.int64)
+        one.add(values[~np.isnan(values)] if is_float else values.astype(np.int64))
+    return summaries(SerialComm(), counts)
 
 
 def images_of_repositories(inputs: Inputs) -> np.ndarray:
-    """Return the number of images of each repository."""
-    return np.bincount(
-        inputs.dataset.images["repository"], minlength=len(inputs.dataset.repositories)
-    )
+    """Return the number of images of each repository, (repositories,) int64."""
+    images = inputs.dataset.images
+    return np.bincount(images["repository"], minlength=len(inputs.dataset.repositories))
 
 
-def value_counts(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
-    """Return `value_counts`.
-
-    :param kinds: entries of each kind.
-    """
-    data, cls = inputs.dataset, inputs.layer("CLS")
-    parts = [
-        _of_kinds(inputs, kinds),
-        *(
-            _counted(name, data.layers.readable(name), cls)
-            for name in ("status", "compression", "media_type")
-        ),
-        _of_notes(data.layers["notes"], cls),
-        *(
-            _counted(name, data.images.readable(name), image_cls)
-            for name in ("manifest_type", "platform")
-        ),
-        *(_counted(name, data.failures.readable(name), None) for name in ("stage", "cause")),
-        _counted("skip_cause", data.skipped.readable("cause"), np.maximum(data.skipped["size"], 0)),
-    ]
-    rows = [row for part in parts for row in sorted(part, key=lambda row: (-row[2], row[1]))]
-    return {
-        name: [row[n] for row in rows]
-        for n, name in enumerate(("variable", "value", "count", "bytes"))
-    }
-
-
-Word = tuple[str, str, int, int]
+ValueCount = tuple[str, str, int, int]
 """A row of `value_counts`."""
 
 
-def _of_notes(notes: np.ndarray, cls: np.ndarray) -> list[Word]:
+def value_counts(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
+    """Return the table `value_counts`.
+
+    :param kinds: (kinds,) int64, entries of each kind.
+    :param image_cls: (images,) int64, compressed bytes.
+    """
+    data = inputs.dataset
+    cls = inputs.layer("CLS")
+    sizes = np.maximum(data.skipped["size"], 0)
+    of_layers = ("status", "compression", "media_type")
+    of_images = ("manifest_type", "platform")
+    parts = [
+        _count_kinds(inputs, kinds),
+        *(_count(name, data.layers.readable(name), cls) for name in of_layers),
+        _count_notes(data.layers["notes"], cls),
+        *(_count(name, data.images.readable(name), image_cls) for name in of_images),
+        *(_count(name, data.failures.readable(name), None) for name in ("stage", "cause")),
+        _count("skip_cause", data.skipped.readable("cause"), sizes),
+    ]
+    # Most frequent first, of equals by value.
+    rows = [row for part in parts for row in sorted(part, key=lambda row: (-row[2], row[1]))]
+    names = ("variable", "value", "count", "bytes")
+    return {name: [row[n] for row in rows] for n, name in enumerate(names)}
+
+
+def _count_notes(notes: np.ndarray, cls: np.ndarray) -> list[ValueCount]:
+    """Count layers by each note that they have.
+
+    :param notes: (layers,) bits.
+    """
     rows = [(word, (notes & bit) != 0) for word, bit in NOTES.items()]
     return [("notes", word, int(has.sum()), int(cls[has].sum())) for word, has in rows if has.any()]
 
 
-def _of_kinds(inputs: Inputs, kinds: np.ndarray) -> list[Word]:
+def _count_kinds(inputs: Inputs, kinds: np.ndarray) -> list[ValueCount]:
+    """Return the rows of the kinds of entries that occur."""
     size = int(inputs.layer("FLS").sum())
     return [
         ("kind", word, int(kinds[n]), size if word == "file" else 0)
@@ -123,75 +124,91 @@ def _of_kinds(inputs: Inputs, kinds: np.ndarray) -> list[Word]:
     ]
 
 
-def _counted(what: str, values: np.ndarray, sizes: np.ndarray | None) -> list[Word]:
-    """Return (what, word, count, bytes) of the words that occur; without sizes the bytes are -1."""
-    found, place = np.unique(values.astype(str), return_inverse=True)
-    counts = np.bincount(place.reshape(-1), minlength=len(found))
-    bytes_ = np.full(len(found), -1)
+def _count(variable: str, values: np.ndarray, sizes: np.ndarray | None) -> list[ValueCount]:
+    """Count the values that occur, and sum their sizes; without sizes the bytes are -1."""
+    unique, place = np.unique(values.astype(str), return_inverse=True)
+    place = place.reshape(-1)
+    counts = np.bincount(place, minlength=len(unique))
+    size_sums = np.full(len(unique), -1)
     if sizes is not None:
-        bytes_[:] = 0
-        np.add.at(bytes_, place.reshape(-1), sizes)
-    return [
-        (what, str(word), count, size)
-        for word, count, size in zip(found, counts.tolist(), bytes_.tolist(), strict=True)
-    ]
+        size_sums[:] = 0
+        np.add.at(size_sums, place, sizes)
+    rows = zip(unique, counts.tolist(), size_sums.tolist(), strict=True)
+    return [(variable, str(value), count, size) for value, count, size in rows]
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """Return the rows of the `MOST` largest values, the first of equals first, (n,) int64."""
+    return np.lexsort((np.arange(len(values)), -values))[:MOST]
 
 
 def top_layers(inputs: Inputs) -> dict[str, Any]:
-    """Return `top_layers`."""
+    """Return the table `top_layers`."""
+    data = inputs.dataset
     users = inputs.layer("images")
-    rows = np.lexsort((np.arange(len(users)), -users))[:MOST]
-    first = np.full(len(users), len(inputs.dataset.images))
+    rows = _largest(users)
+    # Find the first image that uses each layer.
+    first = np.full(len(users), len(data.images))
     np.minimum.at(first, inputs.image_layers, inputs.image_of)
-    names = inputs.dataset.images.readable("name")
     return {
         "layer": rows,
-        "digest": inputs.dataset.layers["digest"][rows],
+        "digest": data.layers["digest"][rows],
         "images": users[rows],
         **{name: inputs.layer(name)[rows] for name in ("CLS", "FLS", "files")},
-        "image": names[first[rows]].tolist(),
+        "image": data.images.readable("name")[first[rows]].tolist(),
     }
 
 
 def top_repositories(inputs: Inputs) -> dict[str, Any]:
-    """Return `top_repositories`."""
+    """Return the table `top_repositories`."""
     table = inputs.dataset.repositories
     pulls = table["pulls"]
-    rows = np.lexsort((np.arange(len(pulls)), -pulls))
-    rows = rows[pulls[rows] >= 0][:MOST]
-    columns = {"pulls": pulls, "stars": table["stars"], "images": images_of_repositories(inputs)}
-    names = table.readable("name")[rows].tolist()
+    rows = _largest(pulls)
+    rows = rows[pulls[rows] >= 0]
     return {
         "repository": rows,
-        "name": names,
-        **{name: values[rows] for name, values in columns.items()},
+        "name": table.readable("name")[rows].tolist(),
+        "pulls": pulls[rows],
+        "stars": table["stars"][rows],
+        "images": images_of_repositories(inputs)[rows],
     }
 
 
-def top_hidden(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return `top_hidden`."""
+def top_hidden(inputs: Inputs, images: Columns) -> dict[str, Any]:
+    """Return the table `top_hidden`.
+
+    :param images: columns of `/metrics/images`.
+    """
     hidden = images["hidden_bytes"]
-    rows = np.lexsort((np.arange(len(hidden)), -hidden))
-    rows = rows[hidden[rows] > 0][:MOST]
+    rows = _largest(hidden)
+    rows = rows[hidden[rows] > 0]
     columns = {name: images[name][rows] for name in ("FLS", "hidden_files", "hidden_bytes")}
-    share = ratio(columns["hidden_bytes"], columns["FLS"])
-    names = inputs.dataset.images.readable("name")[rows].tolist()
-    return {"image": rows, "name": names, **columns, "hidden_byte_share": share}
+    return {
+        "image": rows,
+        "name": inputs.dataset.images.readable("name")[rows].tolist(),
+        **columns,
+        "hidden_byte_share": ratio(columns["hidden_bytes"], columns["FLS"]),
+    }
 
 
-def pulls(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return `pulls`; without any known pulls what was pulled is 0, and shares of it NaN."""
+def pulls(inputs: Inputs, images: Columns) -> dict[str, Any]:
+    """Return the table `pulls`; unknown pulls count as 0.
+
+    :param images: columns of `/metrics/images`.
+    """
+    # An image gets an equal part of its repository's pulls.
     repository = inputs.dataset.images["repository"]
     known = np.maximum(inputs.dataset.repositories["pulls"], 0)[repository]
     weight = ratio(known, images_of_repositories(inputs)[repository])
     names = ["CLS", "FLS", "shared_bytes", "hidden_bytes"]
-    plain = np.array([int(images[name].sum()) for name in names], float)
+    unweighted = np.array([int(images[name].sum()) for name in names], float)
     pulled = np.array([float((weight * images[name]).sum()) for name in names])
-    base = np.array([0, 1, 1, 1])
+    # Shares are of FLS, that of CLS of itself.
+    whole = np.array([0, 1, 1, 1])
     return {
         "quantity": names,
-        "bytes": plain.astype(np.int64),
-        "share": ratio(plain, plain[base]),
+        "bytes": unweighted.astype(np.int64),
+        "share": ratio(unweighted, unweighted[whole]),
         "pulled_bytes": pulled,
-        "pulled_share": ratio(pulled, pulled[base]),
+        "pulled_share": ratio(pulled, pulled[whole]),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
 
 from hpc_remetrics.gather.gather import gather
-from hpc_remetrics.metrics.write import add_metrics
+from hpc_remetrics.metrics.compute import add_metrics
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import LayerProfile

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 import hpc_remetrics
@@ -58,9 +59,21 @@ def datasets(draw) -> Made:
     return Made(layers, [*images, list(range(len(layers)))])
 
 
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(datasets())
+def test_a_few_random_datasets(made):
+    check(made)
+
+
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(datasets())
 def test_random_datasets(made):
+    check(made)
+
+
+def check(made):
+    """Write a dataset, and compare all that plain Python works out."""
     with (
         tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
         hpc_remetrics.open(made.write(Path(folder), brute.links)) as dataset,

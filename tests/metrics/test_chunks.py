@@ -30,7 +30,7 @@ from hpc_remetrics.gather import fingerprints
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.gather.fingerprints import distinct
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.metrics.chunk_dedup import Chunks
+from hpc_remetrics.metrics.chunk_dedup import ChunkTotals
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.spill_check import checked_blocks
 from hpc_remetrics.parts.spill_writer import Spill
@@ -336,13 +336,15 @@ def test_intervals_of_a_share_have_the_truth():
     for _ in range(400):
         kept = size[rng.random(len(size)) < 0.02]
         sums = np.array([[len(kept)] * 2, [kept.sum()] * 2, [(kept**2).sum()] * 2])
-        found = Chunks(np.array([2 * size.sum(), 1, 1]), sums, Fraction(1, 50)).stored("cdc")
+        found = ChunkTotals.of(np.array([2 * size.sum(), 1, 1]), sums, Fraction(1, 50)).stored(
+            "cdc"
+        )
         hits += found.low <= size.sum() <= found.high
     assert 368 <= hits <= 396
 
 
 def test_a_share_that_keeps_no_chunk_tells_nothing():
-    found = Chunks(np.array([100, 1, 1]), np.zeros((3, 2), int), Fraction(1, 10**9))
+    found = ChunkTotals.of(np.array([100, 1, 1]), np.zeros((3, 2), int), Fraction(1, 10**9))
     assert found.what_if_rows(100) == [] and found.table()["distinct_chunks"] == [0, 0]
 
 

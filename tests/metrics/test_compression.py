@@ -23,7 +23,13 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 
 import hpc_remetrics
 from hpc_remetrics.filetype.typer import HEAD_BYTES
-from hpc_remetrics.metrics.compression import LEAST, SampleTally, Stratum, estimate, strata
+from hpc_remetrics.metrics.compression import (
+    MIN_SAMPLED,
+    CompressionTally,
+    SizeStratum,
+    estimate,
+    strata,
+)
 from hpc_remetrics.parts.part_format import FOOTER, MAGIC
 from hpc_remetrics.parts.part_reader import read_part
 from hpc_remetrics.profile.compression_sample import CompressionProbe
@@ -292,8 +298,8 @@ def test_the_estimate_is_told_drawn_and_exported(made, half):
     assert all(row["ci_low"] < row["bytes"] < row["ci_high"] for row in rows if row["is_estimated"])
 
 
-def tally_of(size: np.ndarray, packed: np.ndarray, chosen: np.ndarray) -> list[Stratum]:
-    tally, known = SampleTally(), np.where(chosen, packed, -1)
+def tally_of(size: np.ndarray, packed: np.ndarray, chosen: np.ndarray) -> list[SizeStratum]:
+    tally, known = CompressionTally(), np.where(chosen, packed, -1)
     tally.add(size, {"gzip": known, "zstd": known})
     return strata(tally.sums, "gzip")
 
@@ -301,7 +307,7 @@ def tally_of(size: np.ndarray, packed: np.ndarray, chosen: np.ndarray) -> list[S
 def test_sums_of_squares_are_those_of_python_beyond_64_bits():
     size = np.array([2**32 - 1] * 5 + [3, 0, 7, 2**40])
     packed = np.array([2**31] * 5 + [2, 0, 7, 2**39])
-    whole = sum(tally_of(size, packed, np.arange(9) < 7), Stratum())
+    whole = sum(tally_of(size, packed, np.arange(9) < 7), SizeStratum())
     assert whole.contents == 9 and whole.sampled == 7 and whole.size == int(size.sum())
     assert whole.packed == 5 * 2**31 + 2 and whole.sampled_size == 5 * (2**32 - 1) + 3
     assert math.isclose(whole.squares, sum(int(one) ** 2 for one in size), rel_tol=1e-8)
@@ -309,7 +315,7 @@ def test_sums_of_squares_are_those_of_python_beyond_64_bits():
     assert math.isclose(whole.ratios / 2**30, 2.5 + 2 / 3, rel_tol=1e-8)
     assert math.isclose(whole.ratio_squares / 2**60, 5 / 4 + 4 / 9, rel_tol=1e-8)
     assert (
-        sum(tally_of(size, packed, size == 2**40), Stratum()).sampled == 0
+        sum(tally_of(size, packed, size == 2**40), SizeStratum()).sampled == 0
     )  # too long for a sample
 
 
@@ -339,7 +345,9 @@ def test_what_nothing_tells_is_no_estimate():
     assert estimate([]) is None
 
 
-@pytest.mark.parametrize(("sampled", "told"), [(LEAST - 1, False), (LEAST, True), (1_000, True)])
+@pytest.mark.parametrize(
+    ("sampled", "told"), [(MIN_SAMPLED - 1, False), (MIN_SAMPLED, True), (1_000, True)]
+)
 def test_a_few_of_many_tell_nothing_and_all_of_few_do(sampled, told):
     size = np.full(1_000, 100)
     found = estimate(tally_of(size, size // 2, np.arange(1_000) < sampled))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hpc_remetrics
-from hpc_remetrics.metrics.estimates import Sample
+from hpc_remetrics.metrics.estimates import RepositorySample
 from hpc_remetrics.records import Popularity
 
 from . import brute_force as brute
@@ -18,18 +18,18 @@ from .made import Entry, Made
 
 
 def test_a_total_and_its_deviation_by_the_textbook():
-    sample = Sample(np.array([0, 0, 0, 1, 1]), np.array([10.0, 1.0]), np.array([4, 2]))
+    sample = RepositorySample(np.array([0, 0, 0, 1, 1]), np.array([10.0, 1.0]), np.array([4, 2]))
     values = np.array([5, 7, 0, 100, 60])
     assert sample.total(values) == 10 * 12 + 160
     # The stratum that was drawn whole has no variance; of the other one repository had no image.
     within = statistics.variance([5, 7, 0, 0])
-    assert math.isclose(sample.deviation(values), math.sqrt(40**2 * (1 - 4 / 40) * within / 4))
+    assert math.isclose(sample.std_error(values), math.sqrt(40**2 * (1 - 4 / 40) * within / 4))
 
 
 def test_one_of_several_says_nothing_of_the_others():
-    sample = Sample(np.array([0, 1, 1]), np.array([7.0, 2.0]), np.array([1, 2]))
+    sample = RepositorySample(np.array([0, 1, 1]), np.array([7.0, 2.0]), np.array([1, 2]))
     assert sample.total(np.array([3, 1, 1])) == 25 and math.isnan(
-        sample.deviation(np.array([3, 1, 1]))
+        sample.std_error(np.array([3, 1, 1]))
     )
 
 
@@ -43,8 +43,8 @@ def test_the_interval_has_the_truth_in_95_of_100_samples():
         chosen = np.concatenate(
             [rng.choice(v, n, replace=False) for v, n in zip(strata, drawn, strict=True)]
         )
-        sample = Sample(np.repeat(np.arange(3), drawn), weight, drawn)
-        hits += abs(sample.total(chosen) - truth) <= 1.96 * sample.deviation(chosen)
+        sample = RepositorySample(np.repeat(np.arange(3), drawn), weight, drawn)
+        hits += abs(sample.total(chosen) - truth) <= 1.96 * sample.std_error(chosen)
     assert 920 <= hits <= 975
 
 

@@ -8,11 +8,11 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import example, given, settings
 
-from hpc_remetrics.metrics.distribution import PROBABILITIES, Tally, summary
+from hpc_remetrics.metrics.arrays import distinct_pairs, grouped
+from hpc_remetrics.metrics.distribution import PROBABILITIES, ValueCounts, summarize
 from hpc_remetrics.metrics.growth import checkpoints
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
 from hpc_remetrics.metrics.path_names import Paths
-from hpc_remetrics.metrics.sorting import distinct_pairs, grouped
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.tar.paths import clean
 
@@ -99,11 +99,11 @@ def test_distinct_pairs(pairs):
     )
 )
 def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
-    tally = Tally()
+    tally = ValueCounts()
     for value, count in pairs:
         tally.add(np.array([value]), np.array([count]))
     values = sorted(value for value, count in pairs for _ in range(count))
-    found = summary(SerialComm(), tally, "log")
+    found = summarize(SerialComm(), tally, "log")
     assert found.count == len(values) and found.sum == float(sum(values))
     want = (
         [values[max(-(-int(p) * len(values) // 10000), 1) - 1] for p in PROBABILITIES]
@@ -116,9 +116,9 @@ def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
 
 
 def test_linear_bins_become_logarithmic_where_there_would_be_too_many():
-    tally = Tally()
+    tally = ValueCounts()
     tally.add(np.array([1, 500_000]))
-    found = summary(SerialComm(), tally, "linear")
+    found = summarize(SerialComm(), tally, "linear")
     assert found.scale == "log" and len(found.low) < 100 and found.counts.sum() == 2
 
 

@@ -1,5 +1,4 @@
-"""Profile every layer and every file of many container images, in parallel, into one HDF5
-dataset."""
+"""Profile every layer and file of many container images, in parallel, into one HDF5 dataset."""
 
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ def open(path: "str | Path") -> "Dataset":
 
 
 def path_bytes(text: str) -> bytes:
-    r"""Return the bytes of a path that frames, Arrow tables and exports show as text.
+    r"""Return the bytes of a path that frames, Arrow tables and exports show as a string.
 
     >>> path_bytes(r"caf\xe9\\n")
     b'caf\xe9\\n'

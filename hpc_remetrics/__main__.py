@@ -1,16 +1,16 @@
-"""`python -m hpc_remetrics`, and where the command `hpc-remetrics` begins; any Python 3 can read
-this file."""
+"""Entry point of `python -m hpc_remetrics` and `hpc-remetrics`; any Python 3 can parse this file."""
 
 import sys
 
 
 def main():  # type: () -> int
-    """Run the command line, or say in one line why this Python can't; return the exit code."""
+    """Run the command line, or print in one line why this Python can't; return the exit code."""
     if sys.version_info < (3, 10):
         version = ".".join(map(str, sys.version_info[:3]))
         return _refuse(
             f"Python 3.10 or newer is needed, and {sys.executable} is {version}",
-            "run it with another one, or with `mpirun … hpc-remetrics` of the environment it is installed in",
+            "run it with another one, or with `mpirun … hpc-remetrics` of the environment "
+            "it is installed in",
         )
     try:
         from .cli import main as run

@@ -1,4 +1,4 @@
-"""The four size buckets into which layers are divided, as the job divider of the 2017 tool did."""
+"""The four size buckets into which layers are divided, as the 2017 tool's job divider had them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ BUCKETS: tuple[tuple[str, int | None], ...] = (
     ("up to 2 GB", 2_000 * MB),
     ("above 2 GB", None),
 )
-"""Name and greatest size of each bucket, compressed bytes."""
+"""Name and maximum size of each bucket, compressed bytes."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The layers of one range of sizes, dearest first."""
+    """The layers of one range of sizes, the largest first."""
 
     name: str
     layers: tuple[Layer, ...]
 
     @property
     def bytes(self) -> int:
+        """Compressed bytes of the layers."""
         return total_size(self.layers)
 
 
 def total_size(layers: Iterable[Layer]) -> int:
-    """Return the compressed bytes of layers; an unknown size counts nothing."""
+    """Return the compressed bytes of layers; an unknown size counts as 0."""
     return sum(max(layer.size, 0) for layer in layers)
 
 
 def by_size(layers: Iterable[Layer]) -> list[Layer]:
-    """Return layers in order of falling size, and of digest where that is the same."""
+    """Return layers from the largest to the smallest, those of one size in order of digest."""
+    # Two stable sorts take less time than one by pairs.
     ordered = sorted(layers, key=lambda layer: layer.digest.raw)
     ordered.sort(key=lambda layer: -layer.size)
     return ordered

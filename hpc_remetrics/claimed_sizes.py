@@ -1,5 +1,4 @@
-"""Sizes of layers as manifests claim them: which claim to plan with, and which turned out to be
-false."""
+"""Sizes of layers as manifests claim them: which claim to plan with, and which were false."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ def unique_layers(catalog: Catalog) -> dict[Digest, Layer]:
     A size is a claim until the digest is verified; among equal numbers of images the smaller one is
     taken, so that the order of the images does not matter.
     """
+    # Collect the layers, and the claims about each one whose images state different sizes.
     layers: dict[Digest, Layer] = {}
     disputed: dict[Digest, dict[int, Layer]] = {}
     for image in catalog.images:
@@ -23,6 +23,8 @@ def unique_layers(catalog: Catalog) -> dict[Digest, Layer]:
             if known.size != layer.size:
                 claims = disputed.setdefault(layer.digest, {known.size: known})
                 claims.setdefault(layer.size, layer)
+
+    # Take the size that most images state, a known one before an unknown one (-1).
     if disputed:
         votes = _votes(catalog, disputed)
         for digest, claims in disputed.items():

@@ -1,4 +1,4 @@
-"""The errors that a person can cause or meet: one sentence, and what to do about it.
+"""User-facing errors: one sentence that says what happened, and what the user can do about it.
 
 Everything raised on purpose derives from :class:`RemetricsError`, so that the command line can
 print one line and choose the exit code; anything else is a fault of the program and keeps its
@@ -20,7 +20,7 @@ class RemetricsError(Exception):
 
     exit_code = 1
     shared = False
-    """Whether every rank raises it, so that one of them says it and none has to end the others."""
+    """Whether every rank raises it, so that one of them prints it and none has to end the others."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -67,9 +67,9 @@ class BlobError(RemetricsError):
 
 
 class RegistryError(BlobError):
-    """A registry did not give what it was asked for, and asking again would not help now.
+    """A registry did not return what was requested, and another request would not help now.
 
-    :param status: the HTTP status it answered with, 0 if it gave none.
+    :param status: HTTP status of the response, 0 if there was none.
     """
 
     def __init__(self, cause: str, message: str, hint: str = "", status: int = 0) -> None:
@@ -85,7 +85,7 @@ class DatasetError(RemetricsError):
 
 
 class PartError(DatasetError):
-    """What parts hold can't be: their layers must be profiled anew.
+    """Parts contradict themselves: their layers must be profiled anew.
 
     :param parts: paths of the parts, or of the datasets that are merged.
     """
@@ -96,13 +96,13 @@ class PartError(DatasetError):
 
 
 class MissingComponentError(RemetricsError):
-    """Something that must be installed is not there (libmagic, MPI, …)."""
+    """Something that must be installed is missing (libmagic, MPI, …)."""
 
     exit_code = 2
 
 
 class OutputError(RemetricsError):
-    """The output or the scratch can't be written."""
+    """The output or scratch can't be written."""
 
     exit_code = 5
 

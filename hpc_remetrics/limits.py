@@ -1,4 +1,4 @@
-"""What hostile or broken input may cost: every limit, its default, and the words for it."""
+"""Limits on what hostile or broken input may cost: their names, defaults and help texts."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Any
 from .errors import UsageError
 
 NODE_LAYERS = (60, 20, 5, 5)
-"""Layers of each size bucket that take room on a node's scratch at once, as the 2017 tool had
-workers for each."""
+"""Layers of each size bucket that hold room on a node's scratch at once: the 2017 tool's workers."""
 
 AHEAD_LAYERS = 3
-"""Layers of a rank that may be under way to scratch or lie ready at once."""
+"""Layers that a rank may prefetch at once, those that are ready included."""
 
 AHEAD_BYTES = 1 << 30
-"""Bytes that those may take; a single layer may be longer."""
+"""Bytes that prefetched layers may take; a single layer may be longer."""
 
 UNPACKED = 4
-"""Bytes that an unpacked layer may take for each compressed one, before it is tried with more."""
+"""Bytes that an unpacked layer may take for each compressed byte, before a try with more."""
 
 EMPTY_PAGES = 100
-"""Pages of a listing in a row without anything new, after which it is left: real ones give none."""
+"""Pages in a row without anything new, after which a listing is given up: real ones have none."""
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
 MANIFEST_BYTES = 4 * MiB
-"""The longest manifest or config that is read, as registries and skopeo have it."""
+"""Maximum bytes of a manifest or config, as in registries and skopeo."""
 
 LAYER_BYTES = 256 * GiB
-"""The longest layer."""
+"""Maximum uncompressed bytes of a layer."""
 
 
 def _limit(default: Any, text: str) -> Any:
@@ -63,7 +62,9 @@ class Limits:
 
     @classmethod
     def from_options(cls, options: dict[str, object]) -> Limits:
-        """Build limits from names and numbers (or their text); `UsageError` names what is wrong.
+        """Return limits from names and numbers (or strings of numbers).
+
+        :raises UsageError: a name is unknown, or a value is not a number above 0.
 
         >>> Limits.from_options({"entries": "10"}).entries
         10
@@ -72,7 +73,7 @@ class Limits:
         values: dict[str, Any] = {}
         for name, value in options.items():
             if name not in known:
-                raise UsageError(f"no limit is called {name!r}", f"choose from {', '.join(known)}")
+                raise UsageError(f"unknown limit {name!r}", f"choose from {', '.join(known)}")
             try:
                 number = known[name](float(str(value).replace("_", "")))
             except (ValueError, OverflowError):
@@ -83,5 +84,5 @@ class Limits:
         return cls(**values)
 
     def layer_time(self, size: int) -> float:
-        """Seconds that a layer of `size` compressed bytes may take."""
+        """Return the seconds that a layer of `size` compressed bytes may take."""
         return self.layer_seconds + max(size, 0) / self.layer_bytes_per_second

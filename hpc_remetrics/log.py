@@ -1,5 +1,4 @@
-"""What the program tells a person while it runs: lines that name rank and host, and can't drive a
-terminal."""
+"""Log lines on standard error: they name rank and host, and can't control a terminal."""
 
 from __future__ import annotations
 
@@ -24,8 +23,11 @@ _formatter = _Formatter("%(message)s")
 
 
 def set_up(verbose: int = 0, quiet: bool = False) -> None:
-    """Send log lines to stderr, from warnings on (`verbose` 1: all that is done, 2: more; `quiet`:
-    errors)."""
+    """Send log lines to standard error.
+
+    :param verbose: 0: warnings and errors; 1: what is done, too; 2: debug messages, too.
+    :param quiet: errors only.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter)
     root = logging.getLogger("hpc_remetrics")
@@ -35,12 +37,12 @@ def set_up(verbose: int = 0, quiet: bool = False) -> None:
 
 
 def set_rank(rank: int, host: str) -> None:
-    """Name this process in its log lines."""
+    """Put rank and host before this process's log lines from now on."""
     _formatter.prefix = f"[rank {rank} {host}]"
 
 
 def escape(text: str) -> str:
-    """Return a text whose control characters are visible and harmless.
+    """Return a string with its control characters escaped, so that they are visible and harmless.
 
     >>> print(escape("a\\x1b[2Jb"))
     a\\x1b[2Jb

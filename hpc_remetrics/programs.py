@@ -1,5 +1,4 @@
-"""How other processes are started: with which environment, and Python without code of the current
-directory.
+"""Start other processes without secrets, and Python without code of the current directory.
 
 A directory that others can write may hold a `json.py` or a `numpy.py` for whoever works there.
 Python's own `-P` came with 3.11, so it is `-I` here, which puts nothing of the kind before the
@@ -15,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SECRETS = ("REMETRICS_PASSWORD", "DOCKER_AUTH_CONFIG")
-"""Variables that hold logins: for this process and for nobody whom it starts."""
+"""Environment variables that hold logins: not passed on to processes that are started."""
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what processes that are started inherit: all but the secrets.
+    """Return the environment for other processes: all but the secrets.
 
     >>> environment({"PATH": "/bin", "REMETRICS_PASSWORD": "x"})
     {'PATH': '/bin'}
@@ -30,10 +29,11 @@ def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def python(code: str, *arguments: object) -> list[str]:
-    """Return a command that runs Python code with the modules of this process, and with none of the
-    current directory.
+    """Return a command that runs Python code with this process's modules.
 
-    :param arguments: are `sys.argv[1:]` of the code.
+    Modules in the current directory are not imported.
+
+    :param arguments: `sys.argv[1:]` of the code.
     """
     path = f"import sys; sys.path[:] = {module_path()!r}\n"
     flags = ["-I", *(["-B"] if sys.dont_write_bytecode else [])]
@@ -41,10 +41,9 @@ def python(code: str, *arguments: object) -> list[str]:
 
 
 def module_path(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return where modules of this process come from, less the current directory unless PYTHONPATH
-    names it.
+    """Return `sys.path` without the current directory, unless PYTHONPATH names it.
 
-    An empty item of PYTHONPATH, as `PYTHONPATH=$PYTHONPATH:/x` easily makes one, is nobody's wish.
+    An empty item of PYTHONPATH does not count: `PYTHONPATH=$PYTHONPATH:/x` makes one by accident.
     """
     named = {
         os.path.abspath(item)
@@ -53,19 +52,20 @@ def module_path(environ: Mapping[str, str] = os.environ) -> list[str]:
     }
     here = os.getcwd()
     kept = [item for item in sys.path if item and (os.path.abspath(item) != here or item in named)]
-    # The package may have come from the current directory; behind all else nothing there hides
-    # another module.
+    # The package itself may be in the current directory: put that last, where it hides no module.
     return [*kept, _PACKAGE] if _PACKAGE not in kept else kept
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Return a command line as datasets keep it: of what `--exec` runs, which may hold secrets, a
-    digest.
+    """Return a command line as datasets keep it: with a digest in place of the `--exec` command.
+
+    That command may contain secrets.
 
     >>> command_line(["hpc-remetrics", "analyze", "--exec", "scan {dir}"])
     'hpc-remetrics analyze --exec sha256:8ce658b4ffae'
     """
-    kept, before = [], ""
+    kept = []
+    before = ""
     for word in words:
         flag, equals, text = word.partition("=")
         if before == "--exec":

@@ -1,4 +1,4 @@
-"""The line that shows how far a run is: rewritten on a terminal, a line a minute elsewhere."""
+"""Progress line of a run: rewritten in place on a terminal, one line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ _ON_TERMINAL, _ELSEWHERE = 0.2, 60.0
 
 
 class StatusLine:
-    """One line that is shown again and again; `update` may be called at any rate.
+    """A line that is shown again and again; `update` may be called at any rate.
 
-    :param text: makes the line.
+    :param text: returns the line.
+    :param stream: where it is written; None: standard error.
+    :param clock: returns the time in seconds.
+    :param quiet: show nothing.
     """
 
     def __init__(
@@ -27,41 +30,38 @@ class StatusLine:
         clock: Callable[[], float] = time.monotonic,
         quiet: bool = False,
     ) -> None:
-        self._text, self._stream, self._clock, self._quiet = (
-            text,
-            stream or sys.stderr,
-            clock,
-            quiet,
-        )
-        self._terminal = self._stream.isatty()
-        self._next = clock() + (0 if self._terminal else _ELSEWHERE)
+        self._text = text
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._quiet = quiet
+        self._is_terminal = self._stream.isatty()
+        self._next = clock() + (0 if self._is_terminal else _ELSEWHERE)
 
     def update(self) -> None:
         """Show the line if it is time."""
         if not self._quiet and (now := self._clock()) >= self._next:
-            self._next = now + (_ON_TERMINAL if self._terminal else _ELSEWHERE)
+            self._next = now + (_ON_TERMINAL if self._is_terminal else _ELSEWHERE)
             self._show("")
 
     def finish(self) -> None:
-        """Show the last line."""
+        """Show the line a last time, and end it."""
         if not self._quiet:
             self._show("\n")
 
     def _show(self, end: str) -> None:
         try:
-            if self._terminal:
+            if self._is_terminal:
                 width = self._width()
                 self._stream.write("\r" + self._text()[:width].ljust(width) + end)
             else:
                 self._stream.write(self._text() + "\n")
             self._stream.flush()
         except OSError:
-            # The terminal has gone (a lost connection); the run has not.
+            # The terminal is gone (a lost connection); the run goes on.
             self._quiet = True
 
     def _width(self) -> int:
-        """Return the columns to fill: one less than there are, as some terminals wrap at the
-        last."""
+        """Return the columns to fill: not the last one, at which some terminals wrap."""
         try:
             return (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
         except OSError:
@@ -71,7 +71,9 @@ class StatusLine:
 class Progress:
     """Shows layers, files, bytes, rate, time left and failures; `update` may be called at any rate.
 
-    :param total_bytes: compressed bytes of all layers, which the time left is estimated from.
+    :param total_bytes: compressed bytes of all layers, from which the time left is estimated.
+
+    Other parameters: as `StatusLine`.
     """
 
     def __init__(
@@ -82,14 +84,19 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         quiet: bool = False,
     ) -> None:
-        self._total_layers, self._total_bytes, self._clock = total_layers, total_bytes, clock
+        self._total_layers = total_layers
+        self._total_bytes = total_bytes
+        self._clock = clock
         self._started = clock()
-        self._now = (0, 0, 0, 0)
+        self._totals = (0, 0, 0, 0)
         self._status = StatusLine(self.line, stream, clock, quiet)
 
     def update(self, layers: int, files: int, bytes_: int, failures: int) -> None:
-        """Take the totals so far, and show them if it is time."""
-        self._now = (layers, files, bytes_, failures)
+        """Show the totals so far if it is time.
+
+        :param bytes_: compressed bytes of the layers that are done.
+        """
+        self._totals = (layers, files, bytes_, failures)
         self._status.update()
 
     def finish(self) -> None:
@@ -97,8 +104,8 @@ class Progress:
         self._status.finish()
 
     def line(self) -> str:
-        """Return the line for now."""
-        layers, files, size, failures = self._now
+        """Return the line for the totals so far."""
+        layers, files, size, failures = self._totals
         seconds = max(self._clock() - self._started, 1e-9)
         parts = [
             f"{layers:,}/{counted(self._total_layers, 'layer')}",
@@ -114,7 +121,7 @@ class Progress:
 
 
 def rough_time(seconds: float) -> str:
-    """Return a duration as an estimate gives it.
+    """Return a duration in the unit that suits its size, for estimates.
 
     >>> rough_time(4), rough_time(720), rough_time(43200), rough_time(2160000)
     ('4 s', '12 min', '12.0 h', '25.0 d')
@@ -127,7 +134,7 @@ def rough_time(seconds: float) -> str:
 
 
 def clock_time(seconds: float) -> str:
-    """Return a duration as people read it.
+    """Return a duration in minutes and seconds, hours, or days.
 
     >>> clock_time(59), clock_time(3725), clock_time(200000)
     ('0:59', '1:02:05', '2 d 7 h')

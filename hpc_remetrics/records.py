@@ -1,8 +1,7 @@
-"""The values that flow through the program: digests, layers, images, and the words for what went
-wrong.
+"""Values that flow through the program: digests, layers, images, failures and their enumerations.
 
-Words follow the OCI image specification; the numbers behind enum words are part of the file format
-and never change meaning (new words are appended).
+Words follow the OCI image specification; the numbers behind enumerated words are part of the file
+format and never change meaning (new words are appended).
 """
 
 from __future__ import annotations
@@ -15,8 +14,10 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, order=True, slots=True)
 class Digest:
-    """A SHA-256 digest, parsed once: `Digest.parse("sha256:…")`, `str()`, `.raw` (32 bytes),
-    `.hex`."""
+    """A SHA-256 digest, parsed once.
+
+    :param raw: its 32 bytes; `str()` gives `sha256:…`.
+    """
 
     raw: bytes
 
@@ -26,7 +27,9 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """Read `sha256:` and 64 lower-case hex digits; `ValueError` on anything else.
+        """Parse `sha256:` and 64 lower-case hex digits.
+
+        :raises ValueError: it is anything else.
 
         >>> Digest.parse("sha256:" + "0" * 63 + "a").hex[-2:]
         '0a'
@@ -37,6 +40,7 @@ class Digest:
 
     @property
     def hex(self) -> str:
+        """The 64 lower-case hex digits."""
         return self.raw.hex()
 
     def __str__(self) -> str:
@@ -51,8 +55,8 @@ class Layer:
     :param size: bytes of the blob as the descriptor says, -1 where it does not say (schema 1).
     :param media_type: a member of :data:`MEDIA_TYPES`.
     :param diff_id: of the uncompressed tar as the image's config says, or None.
-    :param origin: where it is fetched from, `HOST/REPOSITORY` of a registry; "" for what is read in
-        place. It is no part of what the layer is.
+    :param origin: where it is fetched from, `HOST/REPOSITORY` of a registry; "" if it is read in
+        place. Layers that differ in it alone are equal.
     """
 
     digest: Digest
@@ -68,9 +72,9 @@ class Image:
 
     :param name: `repository:tag`, `repository@sha256:…` or what the source calls it.
     :param digest: of the manifest's bytes.
-    :param platform: `os/architecture[/variant]`, "" where nothing says it.
+    :param platform: `os/architecture[/variant]`, "" if unknown.
     :param manifest_type: a member of :data:`MANIFEST_TYPES`.
-    :param layers: in order of the manifest, base first; one layer may stand in it twice.
+    :param layers: in order of the manifest, base first; a layer may occur twice.
     """
 
     name: str
@@ -93,14 +97,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that a source holds and that is not profiled as a layer, counted apart.
+    """Something in a source that is not profiled as a layer, and is counted separately.
 
-    :param image: the name it was met under.
+    :param image: name of the image that refers to it.
     :param digest: as the descriptor writes it (it need not be a valid digest).
     :param size: bytes as the descriptor says, -1 where it does not say.
     :param media_type: the media type in full, cut to 255 characters.
     :param cause: a member of :data:`SKIP_CAUSES`.
-    :param message: one sentence for people.
+    :param message: one sentence for users.
     """
 
     image: str
@@ -113,15 +117,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a layer is not (wholly) in the dataset; a value, never an exception that ends the run.
+    """Why a layer is not, or only partly, in the dataset; it never ends the run.
 
-    With the stage `manifest` it says what an image states wrongly about a layer, whatever became of
-    that.
+    With the stage `manifest` it is about a false statement of an image about a layer, which may be
+    in the dataset all the same.
 
     :param stage: a member of :data:`STAGES`.
     :param cause: a member of :data:`CAUSES`.
-    :param message: one sentence for people, at most 500 characters.
-    :param offset: byte of the uncompressed tar where it happened, -1 where that makes no sense.
+    :param message: one sentence for users, at most 500 characters.
+    :param offset: byte of the uncompressed tar where it happened, -1 where there is none.
     """
 
     digest: Digest
@@ -134,17 +138,18 @@ class Failure:
 
     @property
     def is_claim(self) -> bool:
-        """Whether it is about what an image states, and not about what became of the layer."""
+        """Whether it is about a statement of an image, and not about the layer itself."""
         return self.stage == "manifest"
 
 
 @dataclass(frozen=True)
 class Popularity:
-    """What a crawl says of a repository, -1 for what it doesn't.
+    """Stars and pulls of a repository, and its role in a sample; from a crawl's list.
 
-    :param stratum: of the sample that it was drawn for, "" if it was not.
-    :param weight: repositories that it stands for, 0 unknown.
-    :param drawn: repositories drawn in its stratum, those without an image among them, 0 unknown.
+    :param stars: -1: unknown; so are `pulls`.
+    :param stratum: of the sample in which it was drawn, "" if it was not.
+    :param weight: how many repositories it represents, 0: unknown.
+    :param drawn: repositories drawn in its stratum, including those without an image; 0: unknown.
     """
 
     stars: int = -1
@@ -154,7 +159,7 @@ class Popularity:
     drawn: int = 0
 
     def __or__(self, other: Popularity) -> Popularity:
-        """Join what two rows say of one repository; the greater number is the later one.
+        """Merge two rows about one repository: the greater of two numbers is the later one.
 
         >>> Popularity(3, -1) | Popularity(2, 10)
         Popularity(stars=3, pulls=10, stratum='', weight=0.0, drawn=0)
@@ -165,10 +170,11 @@ class Popularity:
 
 @dataclass
 class Catalog:
-    """What sources hold: images with their layers, what is counted apart, and what is known of
-    repositories.
+    """What sources contain: images with their layers, skipped things, and facts of repositories.
 
-    :param passing: whether something is missing that another start may find.
+    :param skipped: what is counted separately and not profiled.
+    :param repositories: popularity by `repository` of the images.
+    :param passing: whether something is missing that another run may find.
     :param others: platforms of images left out because of `--platform`, not all if there are many.
     """
 
@@ -182,10 +188,13 @@ class Catalog:
         repositories = dict(self.repositories)
         for name, popularity in other.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
-        passing = self.passing or other.passing
-        others = self.others | other.others
-        images, skipped = self.images + other.images, self.skipped + other.skipped
-        return Catalog(images, skipped, repositories, passing, others)
+        return Catalog(
+            images=self.images + other.images,
+            skipped=self.skipped + other.skipped,
+            repositories=repositories,
+            passing=self.passing or other.passing,
+            others=self.others | other.others,
+        )
 
 
 def _enum(*words: str) -> dict[str, int]:
@@ -204,15 +213,13 @@ KINDS = _enum(
     "opaque",
     "other",
 )
-"""What a tar entry is. `opaque` is the marker `.wh..wh..opq`, `other` a type flag that no tool
-extracts."""
+"""Kinds of tar entries; `opaque`: the marker `.wh..wh..opq`, `other`: one that no tool extracts."""
 
 STATUSES = _enum("ok", "partial", "failed")
-"""How a layer ended. `partial`: the entries before the fault are there."""
+"""Results of profiling a layer; `partial`: the dataset has its entries before the fault."""
 
 COMPRESSIONS = _enum("none", "gzip", "zstd", "bzip2", "xz", "unknown")
-"""What the first bytes of a blob say; `unknown` for a layer that could not be opened, or is in
-another format."""
+"""Compression by the first bytes of a blob; `unknown`: not opened, or in another format."""
 
 MEDIA_TYPES = _enum(
     "unspecified",
@@ -235,7 +242,7 @@ MEDIA_TYPES = _enum(
 MANIFEST_TYPES = _enum("oci", "docker_schema2", "docker_schema1", "docker_archive")
 
 CHUNK_METHODS = _enum("fixed", "cdc")
-"""How contents are cut into chunks."""
+"""Methods of cutting contents into chunks."""
 
 SKIP_CAUSES = _enum(
     "artifact",
@@ -253,7 +260,7 @@ SKIP_CAUSES = _enum(
 )
 
 LOST_CAUSES = frozenset({"bad_manifest", "missing_manifest", "bad_digest", "too_deep", "too_many"})
-"""Causes for which an image, or part of one, isn't in the dataset though it should be."""
+"""Causes for which an image, or part of one, is missing from the dataset."""
 
 STAGES = _enum(
     "open",
@@ -268,8 +275,7 @@ STAGES = _enum(
     "exec",
     "manifest",
 )
-"""What was being done. `manifest`: the layer is there, and a manifest states something false about
-it."""
+"""Stages of profiling; `manifest`: a manifest states something false about the layer."""
 
 CAUSES = _enum(
     "missing",
@@ -311,7 +317,7 @@ TRANSIENT_CAUSES = frozenset(
         "rate_limited",
     }
 )
-"""Causes that another start may not meet again: such layers are tried anew."""
+"""Causes that may not occur again: the next run profiles such layers again."""
 
 NOTES = {
     "missing_end_marker": 1 << 0,
@@ -324,4 +330,4 @@ NOTES = {
     "unresolved_hardlink": 1 << 7,
     "other_entries": 1 << 8,
 }
-"""Bits of `/layers/notes`: what was odd about a layer that is whole all the same."""
+"""Bits of `/layers/notes`: oddities of layers that are complete all the same."""

@@ -1,7 +1,7 @@
-"""Standard output and standard error that end no run by a traceback, whatever they lead to.
+"""Standard streams that cause no traceback, whatever file, pipe or terminal they lead to.
 
-Standard output carries results: what can't be written there is an error of one line. Standard error
-carries remarks: a run of hours goes on when nobody reads them any more.
+Standard output carries results: a failed write to it is an error of one line. Standard error
+carries remarks: a run of hours goes on when nobody can read them any more.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 _WAIT = 1.0
-"""Seconds between two looks at a pipe that takes nothing."""
+"""Seconds between two tries to write to a full pipe."""
 
 
 class StdoutError(OSError):
-    """Standard output can't be written; a reader that has gone is a `BrokenPipeError` as ever."""
+    """Standard output can't be written; if its reader is gone, that is a `BrokenPipeError`."""
 
 
 class _Raw(io.FileIO):
-    """A descriptor that waits where it is full, as pipes of launchers may be that don't block."""
+    """A descriptor to which writes wait: a launcher's pipe may be nonblocking and full."""
 
     def write(self, data: Any, /) -> int:
         while (written := super().write(data)) is None:
@@ -32,6 +32,8 @@ class _Raw(io.FileIO):
 
 
 class _Results(_Raw):
+    """Standard output: errors are told apart from those of other files."""
+
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
@@ -42,6 +44,8 @@ class _Results(_Raw):
 
 
 class _Remarks(_Raw):
+    """Standard error: errors are ignored."""
+
     def write(self, data: Any, /) -> int:
         with contextlib.suppress(OSError):
             return super().write(data)
@@ -50,8 +54,7 @@ class _Remarks(_Raw):
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Let `sys.stdout` and `sys.stderr` be streams of this module; those that a caller has replaced
-    stay his."""
+    """Replace `sys.stdout` and `sys.stderr` in the body, unless the caller has replaced them."""
     _open_missing()
     before = sys.stdout, sys.stderr
     try:
@@ -65,8 +68,7 @@ def standard_streams() -> Iterator[None]:
 
 
 def give_up_stdout() -> None:
-    """Lead standard output to nowhere, so that the interpreter's end has nothing to complain
-    about."""
+    """Discard standard output from now on, so that the interpreter's exit does not fail on it."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
@@ -75,9 +77,10 @@ def give_up_stdout() -> None:
 
 
 def _open_missing() -> None:
-    """Open the standard descriptors that are closed: else the next file that is opened would be one
-    of them."""
-    # To write to standard output then stays an error; remarks are for nobody.
+    """Open standard descriptors that are closed; otherwise the next open file would be one of them.
+
+    Standard output is opened for reading only, so that writing to it stays an error.
+    """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
@@ -90,8 +93,10 @@ def _open_missing() -> None:
 
 
 def _stream(raw: io.FileIO, like: TextIO | None, line_buffering: bool) -> TextIO:
-    """Return a text stream as the one it replaces; what its encoding lacks is written as
-    `\\uXXXX`."""
+    """Return a text stream with the encoding of another one.
+
+    Characters that the encoding lacks are written as `\\uXXXX`.
+    """
     if like is not None:
         with contextlib.suppress(OSError):
             like.flush()

@@ -1,4 +1,4 @@
-"""Say numbers of things as people do."""
+"""Counts in messages: numbers with the singular or plural of what they count."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_a_mistake_of_many_ranks_is_said_once(shell):
         command, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120
     )
     assert result.returncode != 0
-    assert (result.stdout + result.stderr).count("no limit is called") == 1
+    assert (result.stdout + result.stderr).count("unknown limit") == 1
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.mpi.launch import launched_rank, launched_size
+from hpc_remetrics.errors import UsageError
+from hpc_remetrics.mpi import comm as comm_module
+from hpc_remetrics.mpi.comm import Backoff, SerialComm
 
 PROGRAM = """
 import sys
@@ -97,6 +98,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 def test_messages_and_collectives(ranks):
     result = run(mpirun(), "-n", str(ranks), sys.executable, "-c", PROGRAM, str(ranks))
@@ -104,11 +106,13 @@ def test_messages_and_collectives(ranks):
     assert result.stdout.count("fine") == ranks
 
 
+@pytest.mark.slow
 def test_the_serial_twin():
     result = run(sys.executable, "-c", PROGRAM, "1")
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_an_exception_that_nobody_caught_ends_every_rank():
     program = (
         "from hpc_remetrics.mpi.collective import AbortOnError\n"
@@ -124,28 +128,60 @@ def test_an_exception_that_nobody_caught_ends_every_rank():
     assert "RuntimeError: the fault" in result.stderr
 
 
-def test_what_the_launcher_says():
-    assert launched_size({"OMPI_COMM_WORLD_SIZE": "8"}) == 8
-    assert launched_size({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_ID": "0"}) == 8
-    assert launched_size({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_ID": "4294967291"}) == 1
-    assert launched_rank({"PMIX_RANK": "3"}) == 3
-    assert launched_rank({}) is None
-
-
-def test_a_launcher_that_does_not_fit_the_library_is_named():
-    """Four processes by the launcher's word, one by the library's: no silent fourfold run."""
-    environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}
-    code = "from hpc_remetrics.mpi.launch import connect; connect()"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
-    )
-    assert result.returncode != 0
-    assert "the launcher started 4 processes" in result.stderr
-
-
 def test_the_serial_twin_sends_to_itself():
     comm = SerialComm()
     assert comm.poll() is None
     comm.send("a", 0, 1)
     comm.send("b", 0, 2)
     assert [comm.poll(), comm.poll(), comm.poll()] == [(0, 1, "a"), (0, 2, "b"), None]
+
+
+def test_collective_calls_of_one_process():
+    comm = SerialComm()
+    value = {"a": 1}
+    assert (comm.rank, comm.size, comm.root) == (0, 1, 0)
+    assert comm.host
+    assert comm.bcast(value) is value
+    assert comm.allgather(value) == [value]
+    assert comm.gather(value) == [value]
+    (received,) = comm.alltoall([memoryview(b"abcd").cast("H")])
+    assert (received.format, bytes(received)) == ("B", b"abcd")
+    assert comm.finalize(3) == 3
+    comm.barrier()
+    comm.flush()
+    comm.agree(None)
+    with pytest.raises(UsageError) as caught:
+        comm.agree(UsageError("no"))
+    assert caught.value.shared
+
+
+def test_an_abort_of_one_process_ends_it(monkeypatch):
+    codes = []
+    monkeypatch.setattr(comm_module.os, "_exit", codes.append)
+    SerialComm().abort(6)
+    SerialComm().abort()
+    assert codes == [6, 1]
+
+
+def test_sleeps_double_up_to_the_longest(monkeypatch):
+    sleeps = []
+    monkeypatch.setattr(comm_module.time, "sleep", sleeps.append)
+    backoff = Backoff(0.0003)
+    for _ in range(5):
+        backoff.sleep()
+    assert sleeps == [50e-6, 100e-6, 200e-6, 0.0003, 0.0003]
+    backoff.reset()
+    backoff.sleep()
+    assert sleeps[-1] == 50e-6
+    assert Backoff().longest == 0.02
+
+
+def test_a_sleep_ends_when_a_file_can_be_read():
+    readable, writable = os.pipe()
+    os.write(writable, b"x")
+    backoff = Backoff(1000.0)
+    backoff.seconds = 500.0
+    backoff.sleep(wake=readable)
+    assert backoff.seconds == 1000.0
+    os.close(readable)
+    os.close(writable)

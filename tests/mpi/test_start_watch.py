@@ -15,6 +15,7 @@ LATE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", LATE)
 def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout, how):
     launcher, flag, count, *program = runs.analyze(
@@ -39,6 +40,7 @@ def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout
     assert ("rank 2" in line) == (how == "ended meanwhile")
 
 
+@pytest.mark.slow
 def test_a_start_that_goes_well_leaves_nothing(runs: Runs, layout):
     launcher, flag, count, *program = runs.analyze(f"oci:{layout}", "out.h5", ranks=3)
     script = runs.folder / "rank"

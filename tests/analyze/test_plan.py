@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_remetrics.analyze.plan import cost, make_plan, next_chunk
+from hpc_remetrics.analyze.plan import cost, make_plan, next_chunk, share_of
 from hpc_remetrics.buckets import BUCKETS, bucket_of, divide
 from hpc_remetrics.claimed_sizes import unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
@@ -104,3 +104,56 @@ def test_a_layer_of_many_images_is_planned_once_with_the_size_that_is_known():
 def test_a_plan_for_no_ranks_is_refused():
     with pytest.raises(ValueError, match="at least 1 profiling rank, got 0"):
         make_plan([], 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds"), [(-1, 0.02), (0, 0.02), (10**7, 1.02), (10**9, 100.02)]
+)
+def test_the_cost_of_a_layer_is_a_constant_and_a_rate(size, seconds):
+    assert cost(layer(0, size)) == pytest.approx(seconds)
+
+
+def test_the_drawn_example():
+    sizes = (90, 60, 50, 40, 30, 20, 20, 10, 10)
+    plan = make_plan([layer(n, size * 10**6) for n, size in enumerate(sizes)], 2)
+    assert [[one.size // 10**6 for one in layers] for layers in plan.assigned] == [[90], [60]]
+    assert [one.size // 10**6 for one in plan.tail] == [50, 40, 30, 20, 20, 10, 10]
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 20))
+def test_the_tail_is_as_long_as_may_be(sizes, ranks):
+    plan = make_plan([layer(number, size) for number, size in enumerate(sizes)], ranks)
+    whole = sum(map(cost, plan.layers))
+    tail = sum(map(cost, plan.tail))
+    assert tail <= 0.7 * whole + 1e-9
+    assigned = [one for layers in plan.assigned for one in layers]
+    if len(assigned) > ranks:
+        smallest = min(map(cost, assigned))
+        assert tail + smallest > 0.7 * whole - 1e-9
+
+
+def test_every_rank_begins_with_a_layer_where_there_are_enough():
+    layers = [layer(number, 10**6) for number in range(5)]
+    assert [len(layers) for layers in make_plan(layers, 4).assigned] == [1, 1, 1, 1]
+    assert sorted(len(layers) for layers in make_plan(layers, 7).assigned) == [0, 0, 1, 1, 1, 1, 1]
+
+
+def test_without_a_tail_all_is_assigned():
+    layers = [layer(number, number * 10**6) for number in range(20)]
+    assert make_plan(layers, 3, tail=0.0).tail == ()
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 9))
+def test_the_shares_of_jobs_hold_every_layer_once(sizes, count):
+    layers = [layer(number, size) for number, size in enumerate(sizes)]
+    shares = [share_of(layers, number, count) for number in range(1, count + 1)]
+    assert sorted(one.digest for share in shares for one in share) == sorted(
+        one.digest for one in layers
+    )
+
+
+def test_a_plan_lists_the_assigned_layers_and_then_the_tail():
+    plan = make_plan([layer(number, number * 10**6) for number in range(30)], 3)
+    assert plan.layers == [*(one for layers in plan.assigned for one in layers), *plan.tail]

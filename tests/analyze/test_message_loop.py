@@ -1,0 +1,103 @@
+"""The message loop in one process: coordinator and worker in turns, until both are done."""
+
+import pytest
+from support.blob_source import BlobSource, tar_of
+
+from hpc_remetrics.analyze.coordinator import PROGRESS, WorkDone
+from hpc_remetrics.analyze.layer_runner import LayerRunner
+from hpc_remetrics.analyze.message_loop import JobMonitor, run_message_loop
+from hpc_remetrics.analyze.part_publisher import PartPublisher, PartTarget
+from hpc_remetrics.analyze.plan import make_plan
+from hpc_remetrics.analyze.prefetch import Prefetcher
+from hpc_remetrics.analyze.provenance import new_note
+from hpc_remetrics.analyze.room_policy import RoomPolicy
+from hpc_remetrics.analyze.worker import Worker
+from hpc_remetrics.errors import OutputError
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.mpi.signals import StopRequest
+from hpc_remetrics.parts.job_notes import Notebook, read_notes
+from hpc_remetrics.parts.parts_directory import published_digests
+from hpc_remetrics.registry.endpoint import Registries
+
+
+@pytest.fixture
+def parts(tmp_path):
+    directory = tmp_path / "parts"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def make(child, scratch, table, parts, tmp_path):
+    """Return a function that makes both sides of a job on layers, and the layers."""
+    source = BlobSource(tmp_path / "blobs")
+
+    def sides(count, directory=parts, process=child, quiet=True):
+        comm = SerialComm()
+        layers = [source.add(tar_of(str(number))) for number in range(count)]
+        note = new_note(
+            "job", share=None, started=1.0, whole=(count, 0), todo=layers, ranks=[(0, "host")]
+        )
+        plan = make_plan(layers, 1)
+        monitor = JobMonitor(comm, plan, range(1), Notebook(parts, note), quiet=quiet)
+        target = PartTarget(directory, "job", {}, scratch.path)
+        worker = Worker(
+            comm,
+            Prefetcher([source], Registries(), RoomPolicy(scratch, unpacks=False)),
+            LayerRunner(process, scratch.path),
+            PartPublisher(comm, target, table, 1000.0),
+        )
+        return comm, monitor, worker, layers
+
+    return sides
+
+
+def test_all_layers_are_published_and_the_job_is_done(make, parts, capsys):
+    comm, monitor, worker, layers = make(8, quiet=False)
+    beats = []
+    errors = run_message_loop(comm, StopRequest(), lambda: beats.append(1), monitor, worker)
+    assert errors == {}
+    assert published_digests(parts) == {layer.digest.raw for layer in layers}
+    assert monitor.coordinator.total.ok == 8
+    assert monitor.coordinator.finished and worker.finished
+    assert beats
+    [note] = read_notes(parts)
+    assert (note.ended, note.ranks[0]["ok"]) == ("done", 8)
+    size = sum(layer.size for layer in layers)
+    assert f"8/8 layers, 8 files, {size / 1e9:.2f}/{size / 1e9:.2f} GB" in capsys.readouterr().err
+
+
+def test_without_layers_it_is_done_at_once(make, parts):
+    comm, monitor, worker, _ = make(0)
+    assert run_message_loop(comm, StopRequest(), lambda: None, monitor, worker) == {}
+    assert [note.ended for note in read_notes(parts)] == ["done"]
+
+
+def test_a_stop_ends_both_sides(make, own_child, parts):
+    comm, monitor, worker, _ = make(20, process=own_child)
+    stop = StopRequest()
+    stop.reason = "SIGTERM"
+    assert run_message_loop(comm, stop, lambda: None, monitor, worker) == {}
+    assert monitor.coordinator.total.layers < 20
+    assert [note.ended for note in read_notes(parts)] == ["stopped on SIGTERM"]
+
+
+def test_the_error_of_a_rank_comes_back(make, parts, tmp_path):
+    comm, monitor, worker, _ = make(2, directory=tmp_path / "missing")
+    errors = run_message_loop(comm, StopRequest(), lambda: None, monitor, worker)
+    assert [type(error) for error in errors.values()] == [OutputError]
+    assert list(errors) == [0]
+    [note] = read_notes(parts)
+    assert note.ended.startswith("failed: ") and str(errors[0])[:100] in note.ended
+
+
+def test_the_note_and_the_progress_line_show_every_way_to_end(make, parts, capsys):
+    _, monitor, _, layers = make(3, quiet=False)
+    work = WorkDone(ok=1, partial=2, failed=3, files=5, bytes=2 * 10**9)
+    monitor.coordinator.handle(0, PROGRESS, work)
+    monitor.update()
+    monitor.finish_line()
+    assert "6/3 layers, 5 files, 2.00/0.00 GB" in capsys.readouterr().err
+    [note] = read_notes(parts)
+    assert (note.ranks[0]["partial"], note.ended) == (2, "")
+    assert len(layers) == 3

@@ -1,1 +1,1 @@
-"""The type of a file's content: libmagic's answer, reduced and classified."""
+"""The type of a file's content: libmagic's description of it, reduced and classified."""

@@ -1,9 +1,13 @@
 """The rule that reduces libmagic's description of a file to its stable head (docs/filetype.md).
 
-A description goes on, after what the file *is*, with what is particular to this one: sizes, dates,
-build ids, names, comments. The head keeps the first, so that a dataset has few types, each of many
-files, and no text that somebody wrote into a file. It also evens out what `file` sees and a buffer
-doesn't show: the permission bits, the end of the file, the far sections of an ELF file.
+A description says what a file is, and goes on with what is particular to this one::
+
+    gzip compressed data, was "secret.txt", last modified: Mon Jan  1 2024, original size 7
+    |------ head ------|
+
+The head keeps the first, so that a dataset has few types, each of many files, and nothing that
+somebody wrote into a file. It also removes what depends on more than the content: the permission
+bits, and what libmagic reads of an ELF file beyond its first bytes.
 """
 
 from __future__ import annotations
@@ -13,12 +17,9 @@ import re
 RULE = 1
 """Version of the rule; raise it whenever any description gets another head."""
 
-LONGEST = 120
-"""Most characters of a head."""
+MAX_LENGTH = 120
+"""Characters of the longest head."""
 
-# A script is named by its interpreter, in libmagic's words where it has some: it knows
-# /usr/bin/python3, but says "a /opt/x/bin/python3 script" of others. One that isn't here is "a
-# script", so that no text of the file remains.
 INTERPRETERS = {
     "python": "Python script",
     "pypy": "Python script",
@@ -51,34 +52,38 @@ osascript pdksh pwsh qml racket rc Rscript runghc runhaskell sbcl scala scheme s
 ts-node tsx v xonsh yash zx
 """
 INTERPRETERS |= {name: f"a {name} script" for name in _INTERPRETERS_BY_NAME.split()}
+"""Interpreter -> head of its scripts, in libmagic's words where it has some.
 
-# The first that matches the beginning gives the head, which matches again and gives itself.
+libmagic knows /usr/bin/python3, but says "a /opt/x/bin/python3 script" of others. A script of an
+interpreter that isn't here is "a script", so that nothing of the file remains.
+"""
+
+# Descriptions that are reduced by a rule of their own. The first pattern that matches the beginning
+# gives the head; the head matches again and gives itself.
 _FAMILIES = tuple(
     (re.compile(pattern, re.ASCII), head)
     for pattern, head in (
         (r"(untyped|timed out|very short file \(no magic\))$", r"\1"),
-        # `file` says so where libmagic gives up; with a buffer that is an exception.
+        # `file` says so where libmagic gives up; the library returns an error.
         (r"(?:ERROR: |cannot open |unreadable by libmagic)", "unreadable by libmagic"),
         (r"(?:(?:setuid|setgid|sticky) )+(.*)", r"\1"),
-        # ELF: class, byte order, kind, machine. That a position-independent one is called
-        # executable or shared object depends on the permission bits of the file, which a buffer
-        # hasn't.
+        # ELF: class, byte order, kind, machine. Whether a position-independent one is called
+        # executable or shared object depends on the permission bits of the file.
         (r"(ELF [^,]*)pie executable(.*)", r"\1shared object\2"),
         (r"(ELF [\w -]*[a-z](?:, (?:[\w./-]| (?!version\b|\())+)?)", r"\1"),
-        # A compound document tells more where its directory is within the first bytes, but not if
-        # it isn't.
+        # libmagic says more of a compound document where it finds the directory.
         (
             r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)",
             "Composite Document File V2 Document",
         ),
-        # That a zip is a Java or Android archive is sometimes told by its end alone.
+        # Whether a zip is a Java or Android archive is sometimes decided by its end alone.
         (
             r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)",
             "Zip archive data",
         ),
-        # A PHP archive is a script that an archive follows, told by its end.
+        # A PHP archive is a script with an archive behind it, known by its end.
         (r"PHP (?:phar archive|script)", "PHP script"),
-        # Text: in which characters, not how its lines are.
+        # Text: its encoding, not its lines.
         (
             r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b",
             r"\1",
@@ -102,8 +107,7 @@ _FAMILIES = tuple(
         (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
         (r"(GCC precompiled header)(?: \(version [^)]*\))?( for [A-Za-z+]+)?", r"\1\2"),
         (r"(Audio file with ID3)", r"\1"),
-        # After these words the text of the file begins with no mark to cut at, or the number of a
-        # version.
+        # Behind these words, text of the file or a version follows without a mark to cut at.
         (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
         (
             r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b",
@@ -136,7 +140,7 @@ _FAMILIES = tuple(
     )
 )
 
-# All else ends before the first of these.
+# All other descriptions end before the first of these.
 _CUT = re.compile(
     r"""
       [^ -~] | \\                 # not printable ASCII, or its escape: locales show one or the other
@@ -159,47 +163,50 @@ _EDGES = " .-/(&_'"
 
 
 def head_of(description: str) -> str:
-    """Return the stable head of a description by libmagic: one line of printable ASCII, at most 120
-    characters.
+    """Return the stable head of a description by libmagic.
 
-    The head of a head is itself.
+    It is one line of printable ASCII, 1 to :data:`MAX_LENGTH` characters, and its own head.
 
     >>> head_of("ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, BuildID[sha1]=e5")
     'ELF 64-bit LSB shared object, x86-64'
     >>> head_of("a /usr/bin/env python3.11 script, ASCII text executable, with very long lines (536)")
     'Python script'
     """
-    # What comes out is its own head by construction.
-    head, reduced = description, _reduce(description)
+    # Reduce until nothing changes, so that the head is its own head.
+    head = description
+    reduced = _reduce(description)
     while reduced != head:
-        head, reduced = reduced, _reduce(reduced)
+        head = reduced
+        reduced = _reduce(head)
     return head
 
 
-def _reduce(text: str) -> str:
-    if text.startswith("a "):
-        return _script(text)
+def _reduce(description: str) -> str:
+    """Apply the rule once."""
+    if description.startswith("a "):
+        return _head_of_script(description)
     for pattern, head in _FAMILIES:
-        match = pattern.match(text)
+        match = pattern.match(description)
         if match:
-            return _shortened(match.expand(head))
-    cut = _CUT.search(text)
-    return _shortened(text[: cut.start()] if cut else text) or "data"
+            return _shorten(match.expand(head))
+    cut = _CUT.search(description)
+    return _shorten(description[: cut.start()] if cut else description) or "data"
 
 
-def _shortened(head: str) -> str:
-    if len(head) > LONGEST:
-        head = head[:LONGEST].rpartition(" ")[0] or head[:LONGEST]
+def _shorten(head: str) -> str:
+    """Cut a head to the longest length, between words if it has any, and strip its edges."""
+    if len(head) > MAX_LENGTH:
+        head = head[:MAX_LENGTH].rpartition(" ")[0] or head[:MAX_LENGTH]
     return head.strip(_EDGES)
 
 
-def _script(text: str) -> str:
+def _head_of_script(description: str) -> str:
     """Name "a /usr/bin/env -S python3.11 -u script, …" by its interpreter."""
-    for word in text.split(" ")[1:]:
+    for word in description.split(" ")[1:]:
         name = word.rpartition("/")[2].rstrip(",")
-        if not name or name == "env" or name.startswith("-") or "=" in word:
+        is_option = name.startswith("-") or "=" in word
+        if not name or name == "env" or is_option:
             continue
-        return (
-            INTERPRETERS.get(name) or INTERPRETERS.get(re.sub(r"-?[\d.]+$", "", name)) or "a script"
-        )
+        without_version = re.sub(r"-?[\d.]+$", "", name)
+        return INTERPRETERS.get(name) or INTERPRETERS.get(without_version) or "a script"
     return "a script"

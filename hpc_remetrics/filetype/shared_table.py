@@ -1,13 +1,17 @@
-"""The table of a node from content to type: what one process asked libmagic, no other asks again.
+"""A table, shared by the processes of a node, from the digest of a content to its type.
 
-Two files in one directory of the node's tmpfs. `types-SLOTS.table` is a direct-mapped array of
-64-bit words, mapped by every process: the digest's low bits choose the slot, the word holds 44 more
-bits of it and the type's number. `types.names` is the list of descriptions, one a line, only ever
-appended to.
+What one process asked libmagic, no other asks again. Two files in one directory of the node's tmpfs
+hold it::
 
-Neither needs a lock to be read, and the array none to be written: a word is stored by one aligned
-64-bit store, so a reader sees the old word or the new one. The table is lossy: a content overwrites
-another one of the same slot, which then costs one more question.
+    types-2097152.table    2^21 words of 64 bits, mapped by every process
+    types.names            descriptions, one a line, appended to: line 0 is type 4
+
+    digest  |.. 65 bits ..| = | tag: 44 bits | slot: 21 bits |   which word
+    word                      | tag: 44 bits | number + 1: 20 bits |   0: empty
+
+No lock is needed to read either file, and none to write a word: it is stored by one aligned 64-bit
+store, so a reader sees the old word or the new one. The table is lossy: a content overwrites another
+one of the same slot, which then costs one more question to libmagic.
 """
 
 from __future__ import annotations
@@ -31,41 +35,39 @@ UNTYPED, EMPTY, TIMED_OUT, UNREADABLE = range(len(FIXED))
 SLOTS = 1 << 21
 """Default number of slots: 16 MiB of tmpfs a node."""
 
-# A word: 44 bits of the digest, then the type's number + 1 in 20 bits, so that 0 is an empty slot.
-#
-# A content never met gets another one's type when slot and tag agree by chance: one word is
-# compared a look-up, so the probability is at most 2**-44 each; 10**9 distinct contents on one node
-# expect 6e-5 wrong types. (Slot and tag together are 65 bits of SHA-256: who spends 2**33 hashes
-# can make two files of his own share a type, and that is all he gets.)
+# A content that was never seen gets another one's type when slot and tag agree by chance. A look-up
+# compares one word, so the probability is at most 2**-44 each; for 10**9 distinct contents on one
+# node 6e-5 wrong types are expected. (Slot and tag together are 65 bits of SHA-256: with 2**33 hashes
+# somebody can make two files of their own share a type, and no more than that.)
 _TAG_BITS = 44
 _TAG_MASK = (1 << _TAG_BITS) - 1
 _NUMBER_BITS = 20
 _NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 _DIGEST_BYTES = 9  # 72 bits: 44 of tag and up to 28 of slot
-_MOST_SLOTS = 1 << 28
+_MAX_SLOTS = 1 << 28
 
 
 class TypeTable:
-    """Map SHA-256 digests to type numbers, and numbers to descriptions, for all processes of a
-    node.
+    """Maps SHA-256 digests to type numbers, and numbers to descriptions, on one node.
 
-    The directory must be of one version of libmagic and of the rule (`filetype.signature()` in its
+    The directory must be of one version of libmagic and of the rule (`typer.signature()` in its
     name), and on a tmpfs, or it is slow. An object belongs to one process: make it after a fork.
 
-    :param directory: made if missing; any number of processes may create or join at once.
+    :param directory: made if missing; any number of processes may create or join it at once.
     :param slots: a power of two up to 2**28; tables of different size in one directory don't
         disturb each other.
+    :raises ValueError: `slots` is no such power.
     :raises OutputError: the directory has no room or can't be written.
     """
 
     def __init__(self, directory: Path, slots: int = SLOTS) -> None:
-        if slots < 1 or slots > _MOST_SLOTS or slots & (slots - 1):
+        if slots < 1 or slots > _MAX_SLOTS or slots & (slots - 1):
             raise ValueError(f"slots must be a power of two up to 2**28, got {slots}")
         self._directory = directory
         self._slot_mask = slots - 1
         self._slot_bits = slots.bit_length() - 1
         self._descriptions = list(FIXED)
-        self._numbers = {text: number for number, text in enumerate(FIXED)}
+        self._numbers = {description: number for number, description in enumerate(FIXED)}
         self._consumed = 0  # bytes of the names file that are in _descriptions
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -74,12 +76,16 @@ class TypeTable:
                 self._map = _mapped(directory / f"types-{slots}.table", slots * 8)
         except OSError as error:
             raise OutputError(
-                f"the table of types in {directory}: {error.strerror}", "choose another scratch"
+                f"can't make the table of types in {directory}: {error.strerror}",
+                "choose another --scratch",
             ) from error
         self._words = memoryview(self._map).cast("Q")
 
     def get(self, digest: bytes) -> int:
-        """Return the type number of a content (32 raw bytes), or -1."""
+        """Return the type number of a content, -1 if it isn't known.
+
+        :param digest: SHA-256 of the content, 32 raw bytes.
+        """
         bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
         word = self._words[bits & self._slot_mask]
         if word >> _NUMBER_BITS != (bits >> self._slot_bits) & _TAG_MASK:
@@ -89,8 +95,9 @@ class TypeTable:
     def put(self, digest: bytes, number: int) -> None:
         """Remember the type number of a content; it may be forgotten at any time.
 
-        Only "timed out" stays: a content that was killed once is not tried again because another
-        one took its slot.
+        Only "timed out" stays: else another content of the same slot would make it be tried again.
+
+        :param digest: SHA-256 of the content, 32 raw bytes.
         """
         bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
         slot = bits & self._slot_mask
@@ -106,9 +113,9 @@ class TypeTable:
         :raises ValueError: the description is empty or not one line.
         :raises OSError: the names file can't grow.
         """
-        found = self._numbers.get(description)
-        if found is not None:
-            return found
+        number = self._numbers.get(description)
+        if number is not None:
+            return number
         if not description or "\n" in description:
             raise ValueError(f"not a description: {description[:100]!r}")
         with self._locked():
@@ -119,7 +126,10 @@ class TypeTable:
         return self._numbers[description]
 
     def description(self, number: int) -> str:
-        """Return the description of a number of this table; `IndexError` if nobody gave it."""
+        """Return the description of a number of this table.
+
+        :raises IndexError: nobody was given this number.
+        """
         if number >= len(self._descriptions):
             self._read_names()
         if not 0 <= number < len(self._descriptions):
@@ -129,13 +139,12 @@ class TypeTable:
         return self._descriptions[number]
 
     def descriptions(self) -> list[str]:
-        """Return all descriptions that the node knows by now; a type's number is its index."""
+        """Return all descriptions that the node knows by now, in order of their numbers."""
         self._read_names()
         return list(self._descriptions)
 
     def is_first(self, what: str) -> bool:
-        """Tell whether this is the first process of the node to say a thing that should be said
-        once."""
+        """Tell whether this is the node's first call for `what`: a warning is logged once a node."""
         try:
             os.close(private_descriptor(self._directory / f"said.{what}", os.O_EXCL))
         except OSError:
@@ -143,7 +152,7 @@ class TypeTable:
         return True
 
     def close(self) -> None:
-        """Let go of both files; they stay for the node's other processes."""
+        """Close both files; they stay for the node's other processes."""
         if self._names >= 0:
             self._words.release()
             self._map.close()
@@ -152,7 +161,7 @@ class TypeTable:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # The kernel gives the lock back when its holder dies.
+        """Hold the lock of the names; the kernel releases it if the process dies."""
         fcntl.flock(self._names, fcntl.LOCK_EX)
         try:
             yield
@@ -160,19 +169,15 @@ class TypeTable:
             fcntl.flock(self._names, fcntl.LOCK_UN)
 
     def _read_names(self) -> None:
-        """Take in the lines that others appended; one without its line feed isn't there (yet)."""
-        size = os.fstat(self._names).st_size
-        data = (
-            os.pread(self._names, size - self._consumed, self._consumed)
-            if size > self._consumed
-            else b""
-        )
-        whole = data[: data.rfind(b"\n") + 1]
-        self._consumed += len(whole)
-        for line in whole.split(b"\n")[:-1]:
-            text = line.decode("utf-8", "replace")
-            self._numbers.setdefault(text, len(self._descriptions))
-            self._descriptions.append(text)
+        """Read the lines that others appended; one without its line feed isn't there (yet)."""
+        new_bytes = os.fstat(self._names).st_size - self._consumed
+        data = os.pread(self._names, new_bytes, self._consumed) if new_bytes > 0 else b""
+        lines = data[: data.rfind(b"\n") + 1]
+        self._consumed += len(lines)
+        for line in lines.split(b"\n")[:-1]:
+            description = line.decode("utf-8", "replace")
+            self._numbers.setdefault(description, len(self._descriptions))
+            self._descriptions.append(description)
 
     def _append(self, description: str) -> None:
         """Append one line under the lock, over what a killed process left of its own."""
@@ -180,16 +185,16 @@ class TypeTable:
         line = description.encode() + b"\n"
         if os.write(self._names, line) != len(line):
             os.ftruncate(self._names, self._consumed)
-            raise OSError(errno.ENOSPC, "the names of types don't fit")
-        # On a disk the words may not outlive the names they mean; on tmpfs this costs nothing.
+            raise OSError(errno.ENOSPC, "no space left for the names of types")
+        # On a disk, no word may be kept without the name that it means; on tmpfs this costs nothing.
         os.fsync(self._names)
 
 
 def _mapped(path: Path, size: int) -> mmap.mmap:
-    """Map a file of `size` zero bytes, made if it isn't there; the caller holds the lock."""
+    """Map a file of `size` zero bytes, made if it is missing; the caller holds the lock."""
     descriptor = private_descriptor(path)
     try:
-        # Take the room now: a store into a hole of a full tmpfs would end the process by SIGBUS.
+        # Allocate all now: a store into a hole of a full tmpfs would end the process by SIGBUS.
         if os.fstat(descriptor).st_size < size:
             os.posix_fallocate(descriptor, 0, size)
         return mmap.mmap(descriptor, size)

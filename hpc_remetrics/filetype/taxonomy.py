@@ -1,8 +1,11 @@
-"""The taxonomy of types: every head of a description falls under one class, one group, one media
-type.
+"""The taxonomy of types: the class, the group and the media type of every head of a description.
 
-:data:`TABLE` is the whole of it, first match wins. Classes and groups are those of the studies this
-program carries on; "other" and "data" are groups like any, so that their share is seen.
+    classify("ELF 64-bit LSB shared object, x86-64")
+    Type(group="ELF", class_="executables", mime="application/x-sharedlib")
+
+:data:`TABLE` is the whole of it, and the first match wins. Classes and groups are those of the
+studies that this program continues; "other" and "data" are groups like any, so that their share is
+seen.
 """
 
 from __future__ import annotations
@@ -15,8 +18,7 @@ OCTETS = "application/octet-stream"
 
 
 class Type(NamedTuple):
-    """What a head means: its group, its class, and the media type that `file --mime-type` gives
-    it."""
+    """What a head means: group, class, and the media type that `file --mime-type` gives."""
 
     group: str
     class_: str
@@ -436,7 +438,10 @@ text/plain                                      .*\b(document|e-book|ebook|text)
 
 
 def _parse(table: str) -> tuple[tuple[re.Pattern[str], Type], ...]:
-    rows, class_, group = [], "", ""
+    """Read a table: a pattern and what it means, a row for each line that isn't a heading."""
+    rows = []
+    class_ = ""
+    group = ""
     for line in table.strip().splitlines():
         if line.startswith("["):
             class_, _, group = line.strip("[]").partition(": ")
@@ -455,8 +460,9 @@ GROUPS = tuple(dict.fromkeys((type_.class_, type_.group) for _, type_ in RULES))
 
 @lru_cache(maxsize=1 << 14)
 def classify(head: str) -> Type:
-    """Return the group, class and media type of a head (:func:`~.heads.head_of`) or of a fixed
-    type.
+    """Return the group, class and media type of a head, or of a type that the program gives itself.
+
+    :param head: what :func:`~.heads.head_of` gives, or one of `shared_table.FIXED`.
 
     >>> classify("ELF 64-bit LSB shared object, x86-64")
     Type(group='ELF', class_='executables', mime='application/x-sharedlib')

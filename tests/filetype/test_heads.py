@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_remetrics.filetype.heads import INTERPRETERS, LONGEST, head_of
+from hpc_remetrics.filetype.heads import INTERPRETERS, MAX_LENGTH, head_of
 
 CASES = {
     "": "data",
@@ -105,7 +105,7 @@ CONTINUED = st.tuples(st.sampled_from(list(CASES)), st.text(max_size=200)).map("
 def test_a_head_is_its_own_head_and_one_short_line(description):
     head = head_of(description)
     assert head_of(head) == head
-    assert 1 <= len(head) <= LONGEST
+    assert 1 <= len(head) <= MAX_LENGTH
     assert head.isascii()
     assert head.isprintable()
     assert head == head.strip()

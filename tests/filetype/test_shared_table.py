@@ -102,7 +102,7 @@ def test_a_description_is_one_line(table, description):
 
 def test_a_directory_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="the table of types"):
+    with pytest.raises(OutputError, match="make the table of types"):
         TypeTable(tmp_path / "file" / "below")
 
 

@@ -21,8 +21,6 @@ If all rules together can print only one thing, that is the description; otherwi
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from . import patterns
 from .conditions import (
     Condition,
@@ -47,15 +45,8 @@ class NotKnownError(Exception):
     """What a rule prints can't be told."""
 
 
-class _Outcome(NamedTuple):
-    """The outcome of one test.
-
-    :ivar passes: None if that isn't known.
-    :ivar end: where its match ends, None if that isn't known.
-    """
-
-    passes: bool | None
-    end: int | None = None
+_Outcome = tuple[bool | None, int | None]
+"""Whether a test passes, and where its match ends; each is None if that isn't known."""
 
 
 class Outcomes:
@@ -140,24 +131,24 @@ class Outcomes:
         if record.type == SEARCH and is_exact(record):
             reach = None if pattern is None else pattern.reach
             if self._text.find(record.word, 0, reach) < 0:
-                return _Outcome(False)
+                return False, None
         elif pattern is not None and self._ends[pattern] < 0:
-            return _Outcome(False)
+            return False, None
         place = self._place(record, base)
         if record.type in (DEFAULT, CLEAR):
-            return _Outcome(self._is_default(record, place, sibling_passed), place)
+            return self._is_default(record, place, sibling_passed), place
         if record.type == REGEX:
-            return _Outcome(self._matches_regex(node, place))
+            return self._matches_regex(node, place), None
         if place is None:
-            return _Outcome(None)
+            return None, None
         if not is_exact(record):
             end = place + record.length if record.type == STRING else None
-            return _Outcome(self._begins_with_word(record, place), end)
+            return self._begins_with_word(record, place), end
         if record.type == SEARCH:
             return self._search(record, place)
         test = place_test(record)
         length = len(record.word) if record.type == STRING else WIDTHS[record.type]
-        return _Outcome(None if test is None else test(self._text, place), place + length)
+        return (None if test is None else test(self._text, place)), place + length
 
     def _place(self, record: Record, base: int | None) -> int | None:
         """Return where a test looks, None if that isn't known."""
@@ -215,8 +206,8 @@ class Outcomes:
         reach = search_bytes(record) if record.range else len(self._text)
         at = self._text.find(word, place, place + reach)
         if at < 0:
-            return _Outcome(False)
-        return _Outcome(True, at if record.modifiers & patterns.START else at + len(word))
+            return False, None
+        return True, at if record.modifiers & patterns.START else at + len(word)
 
 
 def _or(one: bool | None, other: bool | None) -> bool | None:

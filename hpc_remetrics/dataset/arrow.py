@@ -1,10 +1,10 @@
-"""Tables of a dataset as Arrow record batches of readable values, piece by piece.
+"""Convert tables of a dataset to Arrow record batches of readable values, piece by piece.
 
 Every table has its columns under the dataset's names, in the dataset's order, after the keys by
 which tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries`
 also `layer`, in `/image_layers` also `image`. Enums and notes are words, digests `sha256:…`,
-fingerprints hexadecimal digits, paths and links text (`readable.path_text`); what is not there is
-null.
+fingerprints hexadecimal digits, paths and links strings (`text_values.path_text`); what is missing
+is null.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH_BYTES = 64 << 20
 
 
 def import_pyarrow() -> Any:
-    """Return the library; `MissingComponentError` where it isn't."""
+    """Return the module pyarrow; `MissingComponentError` if it is not installed."""
     try:
         import pyarrow
     except ImportError as error:
@@ -38,8 +38,7 @@ def import_pyarrow() -> Any:
 
 
 def schema_of(table: Table, columns: Sequence[str] | None = None) -> Any:
-    """Return the Arrow schema of a table's batches, with units and descriptions as metadata of the
-    fields."""
+    """Return the Arrow schema of a table's batches; units and descriptions are field metadata."""
     pa = import_pyarrow()
     return pa.schema([_field(pa, table, name) for name in columns or table.keys + table.columns])
 
@@ -51,28 +50,28 @@ def batches(
     stop: int | None = None,
     rows: int = CHUNK_ROWS,
 ) -> Iterator[Any]:
-    """Yield record batches of the rows `start` to `stop`, of at most `rows` rows and some 64 MB of
-    paths each."""
+    """Yield record batches of the rows `start` to `stop`, of at most `rows` rows each.
+
+    A batch has about `BATCH_BYTES` of paths and links at most.
+    """
     pa = import_pyarrow()
     form = schema_of(table, columns)
     stop = len(table) if stop is None else min(stop, len(table))
     while start < stop:
         end = _end(table, form.names, start, min(start + rows, stop))
-        yield pa.record_batch(
-            [_array(pa, table, name, start, end) for name in form.names], schema=form
-        )
+        arrays = [_array(pa, table, name, start, end) for name in form.names]
+        yield pa.record_batch(arrays, schema=form)
         start = end
 
 
 def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
-    """Return where a batch from `start` on ends, at most at `stop`."""
+    """Return the row at which a batch from `start` on ends, at most `stop`."""
     for name in names:
         column = table.form.columns.get(name)
         if column is not None and column.type == "bytes":
             bounds = table.column(f"{name}_offset", start, stop + 1)
-            stop = start + max(
-                1, int(np.searchsorted(bounds - bounds[0], BATCH_BYTES, "right")) - 1
-            )
+            fitting = int(np.searchsorted(bounds - bounds[0], BATCH_BYTES, "right")) - 1
+            stop = start + max(1, fitting)
     return stop
 
 
@@ -80,18 +79,12 @@ def _field(pa: Any, table: Table, name: str) -> Any:
     column = table.form.columns.get(name)
     if column is None:
         if name not in table.keys:
-            raise KeyError(
-                f"/{table.form.name} has no column {name!r}, it has {', '.join(table.keys + table.columns)}"
-            )
-        return pa.field(
-            name, pa.int64(), metadata={"description": f"row in /{_keyed(table, name)}"}
-        )
+            names = ", ".join(table.keys + table.columns)
+            raise KeyError(f"/{table.form.name} has no column {name!r}, it has {names}")
+        target = table.form.name if name == "row" else f"{name}s"
+        return pa.field(name, pa.int64(), metadata={"description": f"row in /{target}"})
     about = {"unit": column.unit, "description": column.description}
     return pa.field(name, _type(pa, column), metadata=about)
-
-
-def _keyed(table: Table, key: str) -> str:
-    return table.form.name if key == "row" else f"{key}s"
 
 
 def _type(pa: Any, column: Column) -> Any:
@@ -121,15 +114,18 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
 
 
 def _numbers(pa: Any, values: np.ndarray, column: Column) -> Any:
-    """Return numbers; a row number that points nowhere is null, and so is NaN."""
+    """Return an array of numbers; a row number that points nowhere is null, and so is NaN."""
     values = values.astype(column.dtype, copy=False)
-    nothing = (
-        values < 0 if column.type == "row" else np.isnan(values) if column.type == "f8" else None
-    )
-    return pa.array(values, mask=nothing)
+    is_null = None
+    if column.type == "row":
+        is_null = values < 0
+    elif column.type == "f8":
+        is_null = np.isnan(values)
+    return pa.array(values, mask=is_null)
 
 
 def _paths(pa: Any, data: bytes, bounds: np.ndarray) -> Any:
+    """Return an array of the strings of paths; plain ASCII is taken over as it is."""
     if is_plain(data):
         offsets = pa.py_buffer((bounds - bounds[0]).astype(np.int32).tobytes())
         return pa.StringArray.from_buffers(len(bounds) - 1, offsets, pa.py_buffer(data))
@@ -137,7 +133,10 @@ def _paths(pa: Any, data: bytes, bounds: np.ndarray) -> Any:
 
 
 def _digests(pa: Any, values: np.ndarray) -> Any:
+    """Return an array of `sha256:…`, built from its buffers; unknown digests are null."""
     offsets = np.arange(len(values) + 1, dtype=np.int32) * DIGEST_CHARS
-    there = pa.py_buffer(np.packbits(is_digest(values), bitorder="little").tobytes())
+    validity = pa.py_buffer(np.packbits(is_digest(values), bitorder="little").tobytes())
     chars = pa.py_buffer(digest_chars(values).tobytes())
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets.tobytes()), chars, there)
+    return pa.StringArray.from_buffers(
+        len(values), pa.py_buffer(offsets.tobytes()), chars, validity
+    )

@@ -1,7 +1,11 @@
-"""Chunks of HDF5 datasets: all ranks shuffle and deflate them, the root puts them in place.
+"""Write chunks of HDF5 datasets: all ranks compress them, rank 0 stores them in the file.
 
-h5py without MPI has one writer, so the others send it whole compressed chunks; a sender has a
-bounded number of them on the way.
+h5py without MPI has one writer, so other ranks send it whole compressed chunks, each rank a bounded
+number at a time:
+
+    rank 1    write: shuffle, deflate ──(path, row, data)──▶ rank 0    drain: write_direct_chunk
+              at most 16 unconfirmed   ◀──────taken────────
+              finish                   ───────done────────▶            finish: when all are done
 """
 
 from __future__ import annotations
@@ -15,28 +19,31 @@ from ..mpi.comm import Backoff, Comm
 from .schema import Column, rows_of_chunk
 
 _CHUNK, _DONE, _TAKEN = 30, 31, 32
-_ON_THE_WAY = 16
-_LONGEST = 0.0005
-"""Seconds between two looks for a message; large ones only move while somebody looks."""
+"""Message tags: a chunk for rank 0, no more chunks from a rank, a chunk was stored."""
+
+_MAX_UNCONFIRMED = 16
+_LONGEST_SLEEP = 0.0005
+"""Seconds between two polls at most; large messages only move while a rank polls."""
 
 
 class ChunkWriter:
-    """Puts chunks into the datasets of an open file on the root; all ranks use it alike.
+    """Writes to the datasets of a file that rank 0 has open; all ranks use it alike.
 
-    :param file: the open file on the root, None elsewhere.
+    :param file: the open file on rank 0, None elsewhere.
     """
 
     def __init__(self, comm: Comm, file: Any) -> None:
-        self._comm, self._file = comm, file
-        self._on_the_way = 0
-        self._writing = comm.size - 1
+        self._comm = comm
+        self._file = file
+        self._unconfirmed = 0
+        self._writing = comm.size - 1  # ranks that may still send chunks to rank 0
         self._datasets: dict[str, Any] = {}
 
     def write(self, path: str, column: Column, start: int, values: np.ndarray, size: int) -> None:
-        """Write values to a dataset of `size` from row `start` on, which must be the beginning of a
-        chunk.
+        """Compress values and write them from row `start` on, where a chunk begins.
 
-        Only the last chunk of a dataset may be short.
+        :param path: of the dataset in the file, which has `size` rows.
+        :param values: (n,) whole chunks; only the last chunk of the dataset may be short.
         """
         rows = rows_of_chunk(column, values.dtype.itemsize, size)
         for at in range(0, len(values), rows):
@@ -44,31 +51,32 @@ class ChunkWriter:
             self._put(path, start + at, data)
 
     def _put(self, path: str, row: int, data: bytes) -> None:
+        """Store a chunk on rank 0, or send it there; wait while too many are unconfirmed."""
         if self._file is not None:
-            self._place(path, row, data)
+            self._store(path, row, data)
             return
         self._comm.send((path, row, data), self._comm.root, _CHUNK)
-        self._on_the_way += 1
-        backoff = Backoff(_LONGEST)
-        while self._on_the_way >= _ON_THE_WAY:
-            if not self._taken():
+        self._unconfirmed += 1
+        backoff = Backoff(_LONGEST_SLEEP)
+        while self._unconfirmed >= _MAX_UNCONFIRMED:
+            if not self._is_confirmed():
                 backoff.sleep()
 
-    def _taken(self) -> bool:
+    def _is_confirmed(self) -> bool:
         received = self._comm.poll()
         if received is None:
             return False
-        self._on_the_way -= 1
+        self._unconfirmed -= 1
         return True
 
-    def _place(self, path: str, row: int, data: bytes) -> None:
+    def _store(self, path: str, row: int, data: bytes) -> None:
         dataset = self._datasets.get(path)
         if dataset is None:
             dataset = self._datasets[path] = self._file[path]
         dataset.id.write_direct_chunk((row,), data)
 
     def drain(self) -> bool:
-        """On the root: put in place what has come; return whether anything had."""
+        """Store the chunks that arrived at rank 0; return whether there were any."""
         moved = False
         while self._file is not None and (received := self._comm.poll()) is not None:
             source, tag, message = received
@@ -76,17 +84,16 @@ class ChunkWriter:
             if tag == _DONE:
                 self._writing -= 1
             else:
-                self._place(*message)
+                self._store(*message)
                 self._comm.send(None, source, _TAKEN)
         return moved
 
     def finish(self) -> None:
-        """Wait until everything that any rank wrote is in place; the writer can be used again after
-        it."""
-        backoff = Backoff(_LONGEST)
+        """Wait until all chunks of all ranks are stored; collective. The writer stays usable."""
+        backoff = Backoff(_LONGEST_SLEEP)
         if self._file is None:
-            while self._on_the_way:
-                if not self._taken():
+            while self._unconfirmed:
+                if not self._is_confirmed():
                     backoff.sleep()
             self._comm.send(None, self._comm.root, _DONE)
             self._comm.flush()
@@ -101,12 +108,17 @@ class ChunkWriter:
 
 
 def deflated(values: np.ndarray, rows: int, compressible: bool) -> bytes:
-    """Return a chunk as HDF5's filters `shuffle` and `deflate` store it, padded to `rows`
-    values."""
+    """Return a chunk as HDF5 stores it after its filters `shuffle` and `deflate`.
+
+    :param values: (n,), padded with zeros to `rows` values.
+    :param compressible: whether the dataset has these filters.
+    """
     if len(values) < rows:
         values = np.concatenate([values, np.zeros(rows - len(values), values.dtype)])
+    if not compressible:
+        return values.tobytes()
     width = values.dtype.itemsize
     raw = np.frombuffer(values.tobytes(), np.uint8)
-    if width > 1 and compressible:
+    if width > 1:
         raw = np.ascontiguousarray(raw.reshape(-1, width).T)
-    return bytes(isal_zlib.compress(raw, 1, 15)) if compressible else raw.tobytes()
+    return bytes(isal_zlib.compress(raw, 1, 15))

@@ -1,5 +1,4 @@
-"""The contents of a dataset in a flat file, so that any of them are at hand by number in little
-memory."""
+"""A flat copy of the contents of a dataset, for random access by row in little memory."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ FLAT = np.dtype([("digest", "V32"), ("size", "<i8"), ("type", "<i4")])
 
 
 class FlatContents:
-    """`flat[numbers]` is an array of :data:`FLAT` of the contents with these row numbers.
+    """`flat[rows]` is (n,) :data:`FLAT`, the contents with these (n,) row numbers.
 
-    HDF5 decompresses a whole chunk for any value in it, and the contents of one layer lie all over
-    the table, since that is sorted by digest. The file takes 44 bytes a content; the system keeps
-    in memory what there is room for.
+    HDF5 decompresses a whole chunk for any value in it, and the contents of one layer are spread
+    over the whole table, since that is sorted by digest. The file takes 44 bytes a content; the
+    system caches as much of it as memory allows.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +31,7 @@ class FlatContents:
 
     @classmethod
     def write(cls, contents: Table, path: Path) -> FlatContents:
-        """Write the file, which must not be there, and open it."""
+        """Write the file, which must not exist, and open it."""
         with private_file(path, "xb") as file:
             for start, stop in block_ranges(len(contents), CHUNK_ROWS):
                 rows = np.empty(stop - start, FLAT)

@@ -1,4 +1,4 @@
-"""The account of a run: layers in = ok + partial + failed + pending."""
+"""Count layers by how they ended: all layers = ok + partial + failed + pending."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..wording import counted
 
 @dataclass(frozen=True)
 class Ledger:
-    """Layers by how they ended; ledgers add up.
+    """Number of layers by how they ended; ledgers can be added.
 
     >>> print(Ledger(ok=78, failed=1) + Ledger(partial=1))
     80 layers: 78 ok, 1 partial, 1 failed, 0 pending
@@ -23,9 +23,8 @@ class Ledger:
     pending: int = 0
 
     def __add__(self, other: Ledger) -> Ledger:
-        return Ledger(
-            *(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True))
-        )
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Ledger(*(mine + theirs for mine, theirs in pairs))
 
     def __str__(self) -> str:
         words = (
@@ -35,14 +34,17 @@ class Ledger:
 
     @classmethod
     def of(cls, statuses: Iterable[str]) -> Ledger:
-        """Count layers by the words for how they ended."""
+        """Count layers by their status words."""
         return cls(**Counter(statuses))
 
     @property
     def layers(self) -> int:
+        """Number of all layers."""
         return sum(astuple(self))
 
     @property
     def exit_code(self) -> int:
         """Return 4 if layers are pending, else 3 if some are partial or failed, else 0."""
-        return 4 if self.pending else 3 if self.partial or self.failed else 0
+        if self.pending:
+            return 4
+        return 3 if self.partial or self.failed else 0

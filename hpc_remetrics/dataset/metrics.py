@@ -1,5 +1,4 @@
-"""The reader of `/metrics`: tables as those of a dataset, distributions as arrays, totals by
-name."""
+"""Read `/metrics`: tables like those of a dataset, distributions as arrays, totals by name."""
 
 from __future__ import annotations
 
@@ -17,8 +16,8 @@ from .stored_file import StoredGroup, damaged
 from .table import Table, stored_columns
 from .value_checks import check_columns
 
-_MOST_ROWS = 1_000_000
-"""Rows of a table of metrics, beside those that stand for a layer, an image or a type."""
+_MAX_ROWS = 1_000_000
+"""Rows of a table of metrics at most, besides one for each layer, image and type."""
 
 _POINTED = {"quantiles": ("first_quantile", "quantiles"), "histograms": ("first_bin", "bins")}
 """Table -> the columns of `distributions` that say which of its rows belong to each."""
@@ -28,13 +27,12 @@ _COMMAND = "`hpc-remetrics reduce FILE` computes them"
 
 @dataclass(frozen=True)
 class Distribution:
-    """One distribution, as `metrics_schema.py` describes it; arrays are empty where there is no
-    value.
+    """One distribution, as `metrics_schema.py` describes it; without values its arrays are empty.
 
-    :ivar probability: `value[i]` is the least value that at least this share of all values does not
-    exceed.
-    :ivar low: bin i holds `bin_count[i]` values, `bin_sum[i]` in all, from `low[i]` to below
-    `high[i]`.
+    :ivar probability: (q,) float; `value[i]` is the smallest value that at least this fraction of
+        all values does not exceed.
+    :ivar low: (b,) float; bin i has `bin_count[i]` values from `low[i]` to below `high[i]`, their
+        sum is `bin_sum[i]`.
     """
 
     name: str
@@ -73,27 +71,24 @@ class Metrics:
             raise DatasetError(f"{path} has no metrics", _COMMAND)
         version = group.attributes.get("version", 0)
         if np.ndim(version) or version != METRICS_VERSION:
-            raise DatasetError(
-                f"{path} has metrics of version {str(version)[:40]}, this program reads {METRICS_VERSION}",
-                _COMMAND,
-            )
+            versions = f"version {str(version)[:40]}, this program reads {METRICS_VERSION}"
+            raise DatasetError(f"{path} has metrics of {versions}", _COMMAND)
         if missing := [name for name in METRICS if name not in group]:
-            raise DatasetError(
-                f"{path} lacks {', '.join('/metrics/' + name for name in missing)}", _COMMAND
-            )
+            names = ", ".join(f"/metrics/{name}" for name in missing)
+            raise DatasetError(f"{path} lacks {names}", _COMMAND)
         self._path = path
         self._tables: dict[str, Table] = {}
         for name, form in METRICS.items():
-            of = group.group(name)
-            rows = check_columns(of, form, lambda table: len(siblings[table]))
-            self._tables[name] = Table(path, form, rows, stored_columns(of, form), siblings)
+            stored = group.group(name)
+            rows = check_columns(stored, form, lambda table: len(siblings[table]))
+            self._tables[name] = Table(path, form, rows, stored_columns(stored, form), siblings)
         self._check(siblings)
 
     def _check(self, siblings: Mapping[str, Table]) -> None:
-        """Check the lengths on which readers rely."""
-        most = _MOST_ROWS + sum(len(siblings[name]) for name in ("layers", "images", "types"))
+        """Check the lengths of the tables, and that distributions point into theirs."""
+        limit = _MAX_ROWS + sum(len(siblings[name]) for name in ("layers", "images", "types"))
         for name, table in self._tables.items():
-            if len(table) > most:
+            if len(table) > limit:
                 raise damaged(self._path, f"/metrics/{name} has {counted(len(table), 'row')}")
         lengths = {
             "totals": 1,
@@ -102,18 +97,16 @@ class Metrics:
         }
         for name, wanted in lengths.items():
             if (rows := len(self._tables[name])) != wanted:
-                raise damaged(
-                    self._path, f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}"
-                )
+                message = f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}"
+                raise damaged(self._path, message)
         for points, (first, count) in _POINTED.items():
-            table, there = self["distributions"], len(self[points])
-            if np.any(table[first].astype(float) + table[count] > there):
-                raise damaged(
-                    self._path, f"/metrics/distributions/{first} points beyond /metrics/{points}"
-                )
+            table = self["distributions"]
+            if np.any(table[first].astype(float) + table[count] > len(self[points])):
+                message = f"/metrics/distributions/{first} points beyond /metrics/{points}"
+                raise damaged(self._path, message)
 
     def __getitem__(self, name: str) -> Table:
-        """Return a table; `KeyError` names those that there are."""
+        """Return a table; the message of a `KeyError` names all tables."""
         if name not in self._tables:
             raise KeyError(f"/metrics has no table {name!r}, it has {', '.join(self._tables)}")
         return self._tables[name]
@@ -135,22 +128,26 @@ class Metrics:
         return [str(name) for name in self["distributions"].readable("name")]
 
     def distribution(self, name: str) -> Distribution:
-        """Return one distribution; `KeyError` names those that there are."""
+        """Return one distribution; the message of a `KeyError` names all distributions."""
         names = self.distributions
         if name not in names:
             raise KeyError(f"there is no distribution {name!r}, there are {', '.join(names)}")
-        table, row = self["distributions"], names.index(name)
-        one: dict[str, Any] = {
-            column: table.readable(column, row, row + 1)[0] for column in table.columns
-        }
-        points = self._rows("quantiles", one.pop("first_quantile"), one.pop("quantiles"))
-        bins = self._rows("histograms", one.pop("first_bin"), one.pop("bins"))
-        one = {
-            column: value if isinstance(value, str) else value.item()
-            for column, value in one.items()
-        }
-        one |= {**points, "bin_count": bins.pop("count"), "bin_sum": bins.pop("sum"), **bins}
-        return Distribution(**one)
+        table = self["distributions"]
+        row = names.index(name)
+
+        # Take the row of the distribution, with Python's numbers
+        values: dict[str, Any] = {}
+        for column in table.columns:
+            value = table.readable(column, row, row + 1)[0]
+            values[column] = value if isinstance(value, str) else value.item()
+
+        # Add its quantiles and bins
+        values |= self._rows("quantiles", values.pop("first_quantile"), values.pop("quantiles"))
+        bins = self._rows("histograms", values.pop("first_bin"), values.pop("bins"))
+        values["bin_count"] = bins.pop("count")
+        values["bin_sum"] = bins.pop("sum")
+        values |= bins
+        return Distribution(**values)
 
     def _rows(self, name: str, first: int, count: int) -> dict[str, np.ndarray]:
         table = self[name]

@@ -1,5 +1,4 @@
-"""Where a dataset came from, and whether a run may put its own in the place of one that is
-there."""
+"""The sources of a dataset, and whether a run may replace it by its own."""
 
 from __future__ import annotations
 
@@ -17,17 +16,16 @@ from .schema import FORMAT
 from .stored_file import StoredFile
 
 DEMO = "demo:"
-_MOST_NAMED = 3
+_NAMED = 3
 
 
 def source_names(references: Iterable[str]) -> list[str]:
-    """Return sources as `/run/sources` keeps them: absolute, each once, in the order in which they
-    were named."""
+    """Return sources as `/run/sources` keeps them: absolute, each once, in the order given."""
     return list(dict.fromkeys(storable(absolute(one)) for one in references))
 
 
 def sources_of(dataset: Dataset) -> list[str]:
-    """Return the sources of a dataset; none where the file does not say them."""
+    """Return the sources of a dataset; none where the file has no such table."""
     try:
         names = dataset.run_table("sources").get("source", ())
         return [name.decode("utf-8", "replace") for name in names]
@@ -36,7 +34,7 @@ def sources_of(dataset: Dataset) -> list[str]:
 
 
 def is_dataset(path: Path) -> bool:
-    """Say whether a file is a dataset of this program, of whatever version."""
+    """Return whether a file is a dataset of this program, of any version."""
     try:
         file = StoredFile(path)
     except DatasetError:
@@ -56,14 +54,14 @@ def check_dataset_output(
     force: bool = False,
     inputs: Iterable[Path] = (),
 ) -> None:
-    """Refuse an output in whose place something stands that the run would lose.
+    """Refuse to replace an output that holds something that the run would lose.
 
     A dataset is replaced if it was made of the demo alone, if all its sources are sources of this
-    run, or if all its layers are held elsewhere; anything else only with `force`.
+    run, or if all its layers are stored elsewhere; anything else only with `force`.
 
     :param sources: of this run, as `source_names` gives them.
-    :param held: gives the digests of the layers that are at hand without the dataset; called only
-        where it matters.
+    :param held: returns the digests of the layers that are stored outside of the dataset; called
+        only where it matters.
     :param inputs: files and directories that the run reads.
     :raises UsageError: it may not be replaced; the message says what would be lost.
     """
@@ -72,32 +70,31 @@ def check_dataset_output(
         return
     try:
         with Dataset(output) as dataset:
-            made_of, digests = sources_of(dataset), _digests(dataset)
+            made_of = sources_of(dataset)
+            digests = _digests(dataset)
     except RemetricsError as error:
-        # Of another version, or damaged: nobody can say what it holds.
-        raise UsageError(
-            f"{output} exists, and what it holds can't be told: {error.args[0]}", FORCE
-        ) from None
+        # It is damaged or of another version, so its layers and sources are unknown
+        message = f"{output} exists, and what it holds can't be told: {error.args[0]}"
+        raise UsageError(message, FORCE) from None
     if is_covered(made_of, sources) or not digests or digests <= held():
         return
     lost = len(digests - held())
-    raise UsageError(
-        f"{output} holds {counted(lost, 'layer')} of {_named(made_of)} that would be lost", FORCE
-    )
+    message = f"{output} holds {counted(lost, 'layer')} of {_named(made_of)} that would be lost"
+    raise UsageError(message, FORCE)
 
 
 def is_covered(made_of: Sequence[str], sources: Iterable[str]) -> bool:
-    """Say whether a run of some sources makes again what a dataset of others holds.
+    """Return whether a run of `sources` finds again what a dataset of `made_of` holds.
 
     >>> is_covered(["oci:/a:x"], ["oci:/a", "oci:/b"]), is_covered(["oci:/a"], ["oci:/b"]), is_covered([], [])
     (True, False, False)
     """
-    there = set(sources)
+    covering = set(sources)
     if not made_of:
         return False
     if all(one.startswith(DEMO) for one in made_of):
         return True
-    return all(one in there or whole(one) in there for one in made_of)
+    return all(one in covering or whole(one) in covering for one in made_of)
 
 
 def layer_digests(path: Path) -> set[bytes]:
@@ -110,14 +107,12 @@ def layer_digests(path: Path) -> set[bytes]:
 
 
 def _digests(dataset: Dataset) -> set[bytes]:
-    data = dataset.layers["digest"].tobytes()
-    return {data[at : at + 32] for at in range(0, len(data), 32)}
+    return set(dataset.layers["digest"].tolist())
 
 
 def _named(sources: Sequence[str]) -> str:
     if not sources:
         return "unknown sources"
-    rest = len(sources) - _MOST_NAMED
-    return ", ".join(sources[:_MOST_NAMED]) + (
-        f" and {counted(rest, 'more source')}" if rest > 0 else ""
-    )
+    rest = len(sources) - _NAMED
+    names = ", ".join(sources[:_NAMED])
+    return f"{names} and {counted(rest, 'more source')}" if rest > 0 else names

@@ -1,4 +1,4 @@
-"""The format of a dataset: one commented text, read by the writer, the reader and the tests.
+"""The format of a dataset: one commented text that writer, reader and tests parse.
 
 A line that ends in a colon opens a table (an HDF5 group), the lines below it are its columns
 (one-dimensional datasets): name, type, unit, description. Columns of one table have one value a row
@@ -152,10 +152,10 @@ ENUMS = {
 """Name of an enum -> word -> number."""
 
 WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
-"""Types that stand for no answer: where nodes disagree about a content, any other one wins."""
+"""Types that stand for no answer of libmagic: where nodes disagree, any other type wins."""
 
 ADDED = frozenset({"chunks"})
-"""Tables that were added within the version; a file without one has no rows of it."""
+"""Tables that were added within this version; a file without one has no rows of it."""
 
 ABSENT: dict[str, int | float | bytes] = {
     "gzip": -1,
@@ -165,7 +165,7 @@ ABSENT: dict[str, int | float | bytes] = {
     "weight": 0.0,
     "drawn": 0,
 }
-"""Column that was added within the version -> what a file without it has in every row."""
+"""Column that was added within this version -> its value in every row of a file without it."""
 
 CHUNK_ROWS = 1 << 17
 CHUNK_BYTES = 1 << 20
@@ -173,8 +173,10 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset: `type` and `argument` are the words of the schema, `dtype` numpy's, "" for
-    texts."""
+    """One column of a table, a dataset in the file.
+
+    :ivar type: word of the schema; `argument`: the word after it, of `text` and `enum`.
+    """
 
     name: str
     type: str
@@ -184,7 +186,7 @@ class Column:
 
     @property
     def dtype(self) -> str:
-        """Return numpy's type; for rows the wide one.
+        """Return numpy's type: "" for strings, the wide one for row numbers.
 
         >>> TABLES["layers"].columns["status"].dtype, TABLES["layers"].columns["digest"].dtype
         ('<u1', 'V32')
@@ -202,13 +204,12 @@ class Column:
 
     @property
     def dimension(self) -> str:
-        """Return the name of the column's dimension: rows share one, offsets and blobs have their
-        own."""
+        """Return the name of the column's dimension; offsets and blobs have their own."""
         return {"bytes": f"{self.name}_byte", "offset": "row_bound"}.get(self.type, "row")
 
     @property
     def compressible(self) -> bool:
-        """Return whether deflate can gain anything (digests are noise)."""
+        """Return whether the column is deflated; digests are noise."""
         return self.type not in ("digest", "fingerprint")
 
 
@@ -222,10 +223,10 @@ class TableFormat:
 
 
 def chunk_rows(itemsize: int) -> int:
-    """Return the rows of a whole chunk: a power of two, at most `CHUNK_ROWS`; 1 MiB at most.
+    """Return the rows of a whole chunk: a power of two, at most `CHUNK_ROWS` and 1 MiB.
 
-    Every chunk of every column begins and ends within one block of `CHUNK_ROWS` rows, so blocks can
-    be written by different ranks. Bytes of blobs are counted as rows of `CHUNK_BYTES` a chunk.
+    Every chunk of every column is within one block of `CHUNK_ROWS` rows, so different ranks can
+    write different blocks. A blob has `CHUNK_BYTES` a chunk.
 
     >>> chunk_rows(8), chunk_rows(1), chunk_rows(32)
     (131072, 131072, 32768)
@@ -240,12 +241,12 @@ def rows_of_chunk(column: Column, itemsize: int, size: int) -> int:
 
 
 def row_dtype(rows: int) -> str:
-    """Return the type of numbers that point into a table of `rows` rows."""
+    """Return the numpy type of row numbers of a table that has `rows` rows."""
     return "<i4" if rows < 1 << 31 else "<i8"
 
 
 def parse(text: str) -> Iterator[TableFormat]:
-    """Yield the tables of a text in the form that the head of this module describes."""
+    """Yield the tables of a schema text, in the form that the head of this module describes."""
     for block in text.strip().split("\n\n"):
         head, *lines = block.splitlines()
         name, _, description = head.partition(": ")

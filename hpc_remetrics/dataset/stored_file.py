@@ -1,5 +1,4 @@
-"""What lies where in an HDF5 file that nobody vouches for: the library reads its structure, never
-its values.
+"""Read an untrusted HDF5 file: the library reads its structure, this module its values.
 
 A file of this program holds groups of one-dimensional datasets, stored in one piece or in chunks
 with the filters `shuffle` and `deflate`. HDF5 can do much more: take values from other files
@@ -58,7 +57,7 @@ _FILTERS = ((), (_DEFLATE,), (_SHUFFLE,), (_SHUFFLE, _DEFLATE))
 _HINT = "it is damaged, or this program did not write it"
 
 Check = Callable[[np.ndarray], str]
-"""Says what is wrong with values of a column, "" if nothing is."""
+"""Returns what is wrong with (n,) values of a column, "" if nothing is."""
 
 
 def damaged(path: Path, what: str) -> DatasetError:
@@ -68,25 +67,24 @@ def damaged(path: Path, what: str) -> DatasetError:
 
 @contextmanager
 def library_errors(path: Path) -> Iterator[None]:
-    """Turn what the HDF5 library says while it changes a file, but no error of the disk, into a
-    `DatasetError`.
+    """Turn errors of the HDF5 library while it changes a file into a `DatasetError`.
 
-    A reader needs less of a file's structure than one who changes it, so a damaged file may get as
-    far as that.
+    Changing a file needs more of its structure than reading, so a damaged file may get as far as
+    that. Errors of the disk are raised as they are.
     """
     try:
         yield
     except (RuntimeError, ValueError, LookupError, TypeError, SystemError) as error:
         raise damaged(path, f"it can't be changed ({_brief(error)})") from error
     except OSError as error:
-        # The library gives no number of an error; the system, whose errors the sink keeps, does.
+        # Errors of the library have no error number; those of the system, kept by the sink, have
         if error.errno is not None:
             raise
         raise damaged(path, f"it can't be changed ({_brief(error)})") from error
 
 
 class StoredFile:
-    """An HDF5 file whose groups and datasets can be looked at and read.
+    """An HDF5 file whose groups and datasets can be listed and read.
 
     :param follow: whether the name may be a symbolic link.
     :raises DatasetError: it is no regular file, or no HDF5 file.
@@ -100,7 +98,7 @@ class StoredFile:
             raise DatasetError(f"{path} can't be read: {error.strerror}") from None
         about = os.fstat(self.descriptor)
         self.size = about.st_size
-        # A file of holes is as large as anybody likes.
+        # A sparse file may have any size, so its blocks on disk count
         on_disk = 4 * max(512 * about.st_blocks, 1 << 20)
         self.at_once = _AT_ONCE + _AT_ONCE_RATIO * min(self.size, on_disk)
         self.stored = 0  # bytes of the datasets that were looked at
@@ -125,7 +123,7 @@ class StoredFile:
 
     @contextmanager
     def reading(self, what: str, largest: int = _METADATA_BYTES) -> Iterator[None]:
-        """Turn whatever the HDF5 library says in the body into a `DatasetError`.
+        """Turn errors of the HDF5 library in the body into a `DatasetError`.
 
         :param largest: the most bytes that the library may read at once meanwhile.
         """
@@ -147,7 +145,7 @@ class StoredFile:
             raise DatasetError(f"{self.path}: {what} ({_brief(error)})") from None
 
     def read(self, place: int, size: int) -> bytes:
-        """Return bytes of the file; `DatasetError` if it ends before them."""
+        """Return `size` bytes of the file from `place` on; `DatasetError` if it ends before that."""
         try:
             data = os.pread(self.descriptor, size, place)
         except OSError as error:
@@ -157,7 +155,7 @@ class StoredFile:
         return data
 
     def count(self, stored: int) -> None:
-        """Count the bytes of a dataset; all together can't be more than the file has."""
+        """Add the bytes of a dataset to the sum, which can't exceed the size of the file."""
         self.stored += stored
         if self.stored > self.size:
             raise damaged(self.path, "its datasets lie on top of each other")
@@ -168,7 +166,9 @@ class StoredGroup:
     `group.attributes`."""
 
     def __init__(self, file: StoredFile, identity: Any, name: str) -> None:
-        self.file, self._id, self.name = file, identity, name
+        self.file = file
+        self.name = name
+        self._id = identity
         self._columns: dict[str, StoredColumn] = {}
         self._groups: dict[str, StoredGroup] = {}
 
@@ -177,26 +177,25 @@ class StoredGroup:
 
     @cached_property
     def names(self) -> dict[str, None]:
-        """Names of what is in the group, in order; `DatasetError` if one is a link to somewhere
-        else."""
-        found: dict[str, None] = {}
+        """Names in the group, in order; `DatasetError` if one is a link to somewhere else."""
+        names: dict[str, None] = {}
         links: list[str] = []
 
-        # h5py bears no exception in what it calls back.
-        def take(name: bytes, about: Any) -> bool | None:
+        # h5py can't take an exception from a callback, so problems are noted and raised after it
+        def add(name: bytes, about: Any) -> bool | None:
             text = name.decode("utf-8", "replace")
             if about.type != h5py.h5l.TYPE_HARD:
                 links.append(text)
-            found[text] = None
-            return True if links or len(found) > _LINKS else None
+            names[text] = None
+            return True if links or len(names) > _LINKS else None
 
         with self.file.reading(f"the names in {self.name or '/'} can't be read"):
-            self._id.links.iterate(take, info=True)
+            self._id.links.iterate(add, info=True)
         if links:
             raise damaged(self.file.path, f"{self.name}/{links[0]} is a link to somewhere else")
-        if len(found) > _LINKS:
+        if len(names) > _LINKS:
             raise damaged(self.file.path, f"{self.name or '/'} holds more than {_LINKS:,} names")
-        return found
+        return names
 
     def group(self, name: str) -> StoredGroup:
         """Return a group that is in this one."""
@@ -228,15 +227,13 @@ class StoredGroup:
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """Attributes by name: numbers, strings, and short lists of them."""
-        found: dict[str, Any] = {}
-        names = self._attribute_names()
+        attributes: dict[str, Any] = {}
         holder = h5py.Group(self._id)
-        for name in names:
-            # The bound comes before the value: an array of strings may name one long string many
-            # times.
-            with self.file.reading(
-                f"the attribute {name!r:.80} of {self.name or '/'} can't be read"
-            ):
+        for name in self._attribute_names():
+            failure = f"the attribute {name!r:.80} of {self.name or '/'} can't be read"
+
+            # Look at type and size first: an array may refer to one long string many times
+            with self.file.reading(failure):
                 attribute = holder.attrs.get_id(name)
                 count = int(np.prod(attribute.shape, dtype=np.float64))
                 if max(count, 1) * attribute.dtype.itemsize > _METADATA_BYTES:
@@ -246,23 +243,23 @@ class StoredGroup:
                     or h5py.check_string_dtype(attribute.dtype) is not None
                 )
             if not is_text:
-                continue  # references and the like, which nobody asks for
-            with self.file.reading(
-                f"the attribute {name!r:.80} of {self.name or '/'} can't be read",
-                min(_METADATA_BYTES, _ATTRIBUTE_BYTES // max(count, 1)),
-            ):
-                found[name] = holder.attrs[name]
-        return found
+                continue  # references and other types that this program never writes
+
+            # Read the value, with a bound on each string
+            bound = min(_METADATA_BYTES, _ATTRIBUTE_BYTES // max(count, 1))
+            with self.file.reading(failure, bound):
+                attributes[name] = holder.attrs[name]
+        return attributes
 
     def _attribute_names(self) -> list[str]:
         names: list[str] = []
         with self.file.reading(f"the attributes of {self.name or '/'} can't be read"):
 
-            def take(name: bytes) -> bool | None:
+            def add(name: bytes) -> bool | None:
                 names.append(name.decode("utf-8", "surrogateescape"))
                 return True if len(names) > _ATTRIBUTES else None
 
-            h5py.h5a.iterate(self._id, take)
+            h5py.h5a.iterate(self._id, add)
         if len(names) > _ATTRIBUTES:
             raise damaged(
                 self.file.path, f"{self.name or '/'} has more than {_ATTRIBUTES} attributes"
@@ -271,34 +268,39 @@ class StoredGroup:
 
 
 class StoredColumn:
-    """A one-dimensional dataset: `column[start:stop]` are values, read when they are asked for.
+    """A one-dimensional dataset: `column[start:stop]` reads (stop - start,) values of `dtype`.
 
-    :ivar rows: number of values, of `dtype`; `words`: of an enum, word -> number.
-    :ivar chunk_rows: values of a chunk; those of a dataset in one piece are all one.
+    :ivar rows: number of values; `words`: of an enum, word -> number.
+    :ivar chunk_rows: values of a chunk; a contiguous dataset is one chunk.
     :ivar filters: numbers of the filters, in the order in which they were applied.
+    :ivar check: called with the values of each chunk that is read.
     """
 
     def __init__(self, file: StoredFile, identity: Any, name: str) -> None:
-        self.file, self.name = file, name
+        self.file = file
+        self.name = name
         self.check: Check | None = None
         if len(identity.shape) != 1:
             raise damaged(file.path, f"{name} has {len(identity.shape)} dimensions, not one")
-        self.rows, self.dtype = int(identity.shape[0]), np.dtype(identity.dtype)
+        self.rows = int(identity.shape[0])
+        self.dtype = np.dtype(identity.dtype)
         self.words = h5py.check_enum_dtype(identity.dtype)
         if self.dtype.hasobject or not self.dtype.itemsize:
             raise damaged(file.path, f"{name} holds values of no fixed size")
         properties = identity.get_create_plist()
         self.filters = _filters(properties)
-        self._kept: tuple[int, np.ndarray] | None = None
-        self._whole: bytes | None = None
-        self._places = self._sizes = self._masks = np.empty(0, np.int64)
+        self._last: tuple[int, np.ndarray] | None = None  # the chunk that was read last
+        self._compact: bytes | None = None  # the values, where the library stored them in metadata
+        self._places = np.empty(0, np.int64)  # by chunk: offset in the file, bytes, filter mask
+        self._sizes = np.empty(0, np.int64)
+        self._masks = np.empty(0, np.int64)
         self._locate(identity, properties)
 
     def __len__(self) -> int:
         return self.rows
 
     def _locate(self, identity: Any, properties: Any) -> None:
-        """Find where the values lie; refuse whatever lies elsewhere, or nowhere."""
+        """Find where the values are stored in this file; refuse values that are elsewhere."""
         layout = properties.get_layout()
         if properties.get_external_count():
             raise damaged(self.file.path, f"{self.name} lies in other files (external storage)")
@@ -308,14 +310,13 @@ class StoredColumn:
             self._locate_chunks(identity)
         elif layout == h5py.h5d.CONTIGUOUS:
             place = identity.get_offset()
-            # A dataset without a value has no place, and neither has the scale of a netCDF
-            # dimension.
+            # An empty dataset has no offset, and neither has the scale of a netCDF dimension
             if place is not None:
                 self._add_piece(int(place), self.rows * self.dtype.itemsize, 0)
         elif layout == h5py.h5d.COMPACT:
             values = np.empty(self.rows, self.dtype)
             identity.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
-            self._whole = values.tobytes()
+            self._compact = values.tobytes()
         else:
             raise damaged(
                 self.file.path, f"{self.name} is a virtual dataset, whose values lie in other files"
@@ -329,46 +330,43 @@ class StoredColumn:
                 self.file.path, f"{self.name} has chunks of more than {_LARGEST_CHUNK:,} bytes"
             )
         wanted = -(-self.rows // self.chunk_rows)
-        found: dict[int, tuple[int, int, int]] = {}
-        strange = False
+        pieces: dict[int, tuple[int, int, int]] = {}
+        is_foreign = False
 
-        # An index with loops would never end, so this stops at the first chunk that can't be.
-        def take(chunk: Any) -> bool | None:
-            nonlocal strange
+        # List the chunks; an index with loops never ends, so stop at the first impossible chunk
+        def add(chunk: Any) -> bool | None:
+            nonlocal is_foreign
             number, rest = divmod(int(chunk.chunk_offset[0]), self.chunk_rows)
-            strange = bool(rest or number >= wanted or number in found)
-            found[number] = _signed(chunk.byte_offset), int(chunk.size), int(chunk.filter_mask)
-            return strange or None
+            is_foreign = bool(rest or number >= wanted or number in pieces)
+            pieces[number] = _signed(chunk.byte_offset), int(chunk.size), int(chunk.filter_mask)
+            return is_foreign or None
 
         if wanted:
-            identity.chunk_iter(take)
-        if strange:
+            identity.chunk_iter(add)
+        if is_foreign:
             raise damaged(self.file.path, f"{self.name} has a chunk that does not belong to it")
-        if len(found) != wanted:
-            raise damaged(
-                self.file.path,
-                f"{self.name} has {len(found):,} of the {wanted:,} chunks that it should have",
-            )
-        pieces = np.array([found[number] for number in range(wanted)], np.int64).reshape(-1, 3)
-        self._places, self._sizes, self._masks = np.ascontiguousarray(pieces.T)
+        if len(pieces) != wanted:
+            chunks = f"{len(pieces):,} of the {wanted:,} chunks that it should have"
+            raise damaged(self.file.path, f"{self.name} has {chunks}")
+        table = np.array([pieces[number] for number in range(wanted)], np.int64).reshape(-1, 3)
+        self._places, self._sizes, self._masks = np.ascontiguousarray(table.T)
         self._check_pieces()
 
     def _add_piece(self, place: int, size: int, mask: int) -> None:
         if place < 0 or place + size > self.file.size:
             raise damaged(self.file.path, f"{self.name} lies beyond the end of the file")
-        self._places, self._sizes, self._masks = (
-            np.array([value], np.int64) for value in (place, size, mask)
-        )
+        self._places = np.array([place], np.int64)
+        self._sizes = np.array([size], np.int64)
+        self._masks = np.array([mask], np.int64)
         self.file.count(size)
 
     def _check_pieces(self) -> None:
-        """Refuse chunks that lie outside of the file, or are longer than their filters can make
-        them."""
-        plain = self.chunk_rows * self.dtype.itemsize
-        least, most = (
-            (1, plain + plain // 512 + 1024) if _DEFLATE in self.filters else (plain, plain)
-        )
-        if np.any((self._sizes < least) | (self._sizes > most)):
+        """Refuse chunks outside of the file, or longer than their filters can make them."""
+        shortest = longest = self.chunk_rows * self.dtype.itemsize
+        if _DEFLATE in self.filters:
+            shortest = 1
+            longest += longest // 512 + 1024
+        if np.any((self._sizes < shortest) | (self._sizes > longest)):
             raise damaged(self.file.path, f"{self.name} has a chunk of a size that can't be")
         if np.any((self._places < 0) | (self._places > self.file.size - self._sizes)):
             raise damaged(self.file.path, f"{self.name} lies beyond the end of the file")
@@ -376,27 +374,24 @@ class StoredColumn:
 
     @property
     def is_there(self) -> bool:
-        """Whether the file holds the values, rather than nothing that stands for them."""
-        return not self.rows or self._whole is not None or len(self._places) > 0
+        """Whether the file holds the values, or there are none."""
+        return not self.rows or self._compact is not None or len(self._places) > 0
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         start, stop, _ = rows.indices(self.rows)
         if start >= stop:
             return np.empty(0, self.dtype)
         self.check_amount(stop - start)
-        first, last = start // self.chunk_rows, (stop - 1) // self.chunk_rows
-        pieces = [
-            self.chunk(number)[
-                max(start - number * self.chunk_rows, 0) : stop - number * self.chunk_rows
-            ]
-            for number in range(first, last + 1)
-        ]
-        # What is given away may be written to, so it is never the chunk that is kept.
+        pieces = []
+        for number in range(start // self.chunk_rows, (stop - 1) // self.chunk_rows + 1):
+            first = number * self.chunk_rows
+            pieces.append(self.chunk(number)[max(start - first, 0) : stop - first])
+        # The caller may write to the result, so it is never the chunk that is kept
         return pieces[0].copy() if len(pieces) == 1 else np.concatenate(pieces)
 
     def check_amount(self, rows: int) -> None:
-        """Refuse to read more values at once than a file of this size can have a reason for."""
-        # Strings and digests become objects, which take more than the values.
+        """Refuse to read more values at once than readers of a file of this size need."""
+        # Strings and digests become objects, which take more memory than the values
         width = self.dtype.itemsize + (64 if self.dtype.kind in "SV" else 0)
         if rows * width > self.file.at_once:
             raise damaged(
@@ -405,35 +400,31 @@ class StoredColumn:
             )
 
     def chunk(self, number: int) -> np.ndarray:
-        """Return the values of a chunk, checked, and not to be written to; the one read last is
-        kept."""
-        if self._kept is None or self._kept[0] != number:
+        """Return the values of a chunk, checked; not writable, since the last one is kept."""
+        if self._last is None or self._last[0] != number:
             values = np.frombuffer(self._bytes(number), self.dtype)
             values = values[: self.rows - number * self.chunk_rows]
             if self.check is not None and (wrong := self.check(values)):
                 raise damaged(self.file.path, f"{self.name}: {wrong}")
-            self._kept = number, values
-        return self._kept[1]
+            self._last = number, values
+        return self._last[1]
 
     def _bytes(self, number: int) -> bytes:
-        if self._whole is not None:
-            return self._whole
+        if self._compact is not None:
+            return self._compact
         if not self.is_there:
             raise damaged(self.file.path, f"{self.name} has no values")
-        place, size, mask = (
-            int(self._places[number]),
-            int(self._sizes[number]),
-            int(self._masks[number]),
-        )
-        data, plain = self.file.read(place, size), self.chunk_rows * self.dtype.itemsize
-        for at, one in reversed(list(enumerate(self.filters))):
-            if mask >> at & 1:
-                continue  # this chunk was stored without it
-            data = (
-                self._inflated(data, plain)
-                if one == _DEFLATE
-                else _unshuffled(data, self.dtype.itemsize)
-            )
+        data = self.file.read(int(self._places[number]), int(self._sizes[number]))
+        plain = self.chunk_rows * self.dtype.itemsize
+        mask = int(self._masks[number])
+
+        # Undo the filters, the last one first; a bit of the mask means that one was left out
+        for position, code in reversed(list(enumerate(self.filters))):
+            is_left_out = mask >> position & 1
+            if code == _DEFLATE and not is_left_out:
+                data = self._inflated(data, plain)
+            elif not is_left_out:
+                data = _unshuffled(data, self.dtype.itemsize)
         if len(data) != plain:
             raise damaged(
                 self.file.path, f"a chunk of {self.name} has {len(data):,} bytes, not {plain:,}"
@@ -455,8 +446,7 @@ class StoredColumn:
 
 
 def _signed(place: int) -> int:
-    """Return a place in a file as a number of 64 bits with a sign: one beyond these is as wrong as
-    -1."""
+    """Return an unsigned offset as int64; one that does not fit is as wrong as -1."""
     return int(place) if place < 1 << 63 else -1
 
 
@@ -467,12 +457,13 @@ def _filters(properties: Any) -> tuple[int, ...]:
 
 
 def _unshuffled(data: bytes, width: int) -> bytes:
+    """Undo the filter `shuffle`: all first bytes, all second bytes, … become values again."""
     if width == 1 or len(data) % width:
         return data
     return np.frombuffer(data, np.uint8).reshape(width, -1).T.tobytes()
 
 
 def _brief(error: BaseException) -> str:
-    """Return the part of an error of HDF5 that says what it was, in one line."""
+    """Return the part of an HDF5 error message that names the cause, in one line."""
     text = " ".join(str(error).split())
     return (text.rpartition("(")[2].rstrip(")") or text or type(error).__name__)[:200]

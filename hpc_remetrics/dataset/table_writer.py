@@ -1,5 +1,4 @@
-"""HDF5 tables as the schema describes them: created, attributed, with dimension scales for netCDF
-readers."""
+"""Write HDF5 tables as the schema describes them, with attributes and netCDF dimension scales."""
 
 from __future__ import annotations
 
@@ -26,20 +25,18 @@ from .schema import (
 )
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
+"""What netCDF-4 writes into a dimension scale without values."""
 
-
-_MOST_TEXT = 8192
-"""Bytes of a text in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take
-six."""
+_RUN_TEXT_BYTES = 8192
+"""Bytes of a string in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take
+six each."""
 
 
 def describe_file(file: Any) -> None:
-    """Give a file the attributes by which it is known."""
-    file.attrs["format"], file.attrs["schema_version"], file.attrs["title"] = (
-        FORMAT,
-        SCHEMA_VERSION,
-        TITLE,
-    )
+    """Write the attributes that make a file a dataset of this schema version."""
+    file.attrs["format"] = FORMAT
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    file.attrs["title"] = TITLE
 
 
 def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
@@ -51,26 +48,28 @@ def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[s
     form = TABLES[name]
     group = _group(file, form)
     for column in form.columns.values():
-        size = _size(column, sizes)
-        dtype = _dtype(column, rows)
-        _create(group, column, size, dtype)
+        _create(group, column, _size(column, sizes), _dtype(column, rows))
     _scales(group, form, sizes)
 
 
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
-    """Write a small table whole, from arrays or, for texts, lists of them."""
+    """Write a whole table: column -> array or list of one value a row, of str for strings.
+
+    :param rows: table -> its rows, for the width of row numbers.
+    """
     write_columns(file, TABLES[name], columns, rows)
 
 
 def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write `/metrics`, in place of those that are there."""
+    """Write `/metrics`, replacing what the file has.
+
+    :param tables: table -> column -> one value a row.
+    """
     if "metrics" in file:
         del file["metrics"]
     group = file.create_group("metrics")
-    group.attrs["version"], group.attrs["description"] = (
-        METRICS_VERSION,
-        "every figure's numbers, ready to draw",
-    )
+    group.attrs["version"] = METRICS_VERSION
+    group.attrs["description"] = "every figure's numbers, ready to draw"
     rows = {name: file[name]["row"].shape[0] for name in TABLES if name in file}
     for name, form in METRICS.items():
         write_columns(group, form, tables[name], rows)
@@ -79,7 +78,7 @@ def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
 def write_columns(
     parent: Any, form: TableFormat, columns: Mapping[str, Any], rows: Mapping[str, int]
 ) -> None:
-    """Write a table of any form whole into a group, as `write_table` does."""
+    """Write a whole table of any format into a group; see `write_table`."""
     group = _group(parent, form)
     count = len(next(iter(columns.values())))
     for column in form.columns.values():
@@ -111,24 +110,27 @@ def _dtype(column: Column, rows: Mapping[str, int]) -> np.dtype:
 
 
 def pointed_at(column: Column) -> str:
-    """Return the table that a column of row numbers points into.
+    """Return the table that a column of row numbers points into, "" for other columns.
 
     >>> pointed_at(TABLES["entries"].columns["content"])
     'contents'
     """
-    found = re.search(r"/([a-z_]+)", column.description)
-    return found.group(1) if column.type == "row" and found else ""
+    table = re.search(r"/([a-z_]+)", column.description)
+    return table[1] if column.type == "row" and table else ""
 
 
 def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
+    """Create the dataset of a column, chunked unless it is empty, and describe it."""
     options: dict[str, Any] = {}
     if size:
         options["chunks"] = (rows_of_chunk(column, dtype.itemsize, size),)
         if column.compressible:
-            options["compression"], options["shuffle"] = 1, dtype.itemsize > 1
+            options["compression"] = 1
+            options["shuffle"] = dtype.itemsize > 1
     stored = h5py.enum_dtype(ENUMS[column.argument], "u1") if column.type == "enum" else dtype
     dataset = group.create_dataset(column.name, (size,), stored, **options)
-    dataset.attrs["unit"], dataset.attrs["description"] = column.unit, column.description
+    dataset.attrs["unit"] = column.unit
+    dataset.attrs["description"] = column.description
     if column.name == "notes":
         dataset.attrs["flag_masks"] = np.array(list(NOTES.values()), np.uint32)
         dataset.attrs["flag_meanings"] = " ".join(NOTES)
@@ -136,7 +138,7 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
 
 
 def _scales(group: Any, form: TableFormat, sizes: Mapping[str, int]) -> None:
-    """Attach netCDF-4 dimensions; they take no room."""
+    """Attach netCDF-4 dimension scales, which have no values and take no room."""
     columns = form.columns.values()
     lengths = {column.dimension: _size(column, sizes) for column in columns}
     for dimension, length in lengths.items():
@@ -149,10 +151,11 @@ def _scales(group: Any, form: TableFormat, sizes: Mapping[str, int]) -> None:
 def write_run(
     file: Any, run: Mapping[str, Any], failures: Sequence[Any], seconds: np.ndarray
 ) -> None:
-    """Write what may differ from run to run: attributes, and columns for what there is of each
-    rank.
+    """Write `/run`, which may differ from run to run: attributes, and tables from mappings.
 
-    :param seconds: that the pass over each layer took, by row of `/layers`.
+    :param run: name -> value of an attribute, or column -> list of the values of a table.
+    :param failures: those of `/failures`, in their order.
+    :param seconds: (layers,) float, CPU seconds of the pass over each layer.
     """
     group = file.create_group("run")
     group.attrs["description"] = (
@@ -162,8 +165,10 @@ def write_run(
         if isinstance(value, Mapping):
             table = group.create_group(name)
             for column, values in value.items():
-                texts = bool(values) and isinstance(values[0], str)
-                table[column] = text_array(values, _MOST_TEXT) if texts else np.asarray(values)
+                if values and isinstance(values[0], str):
+                    table[column] = text_array(values, _RUN_TEXT_BYTES)
+                else:
+                    table[column] = np.asarray(values)
         else:
             group.attrs[name] = attribute(value) if isinstance(value, str) else value
     group.create_group("layers")["cpu_seconds"] = seconds.astype("<f4")

@@ -1,4 +1,4 @@
-"""Values of a dataset as text that people and other tools read, and back, with nothing lost."""
+"""Turn values of a dataset into strings for people and other tools, and back without a loss."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ DIGEST_CHARS = len(_PREFIX) + 64
 
 
 def path_text(path: bytes) -> str:
-    r"""Return a path or link as text: UTF-8 as it is, a backslash doubled, any other byte as
-    `\xNN`.
+    r"""Return a path or link as a string: UTF-8 as it is, `\\` for a backslash, `\xNN` for a byte.
 
-    Control characters and all else that can't be printed are such bytes, so a path is one line.
+    Control characters and all that can't be printed are written as bytes, so a path is one line.
 
     >>> path_text(b"usr/lib"), path_text("ü\n".encode()), path_text(b"a\xff\\b")
     ('usr/lib', 'ü\\x0a', 'a\\xff\\\\b')
@@ -44,12 +43,11 @@ _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def csv_text(text: str) -> str:
-    r"""Return a string for a cell of a CSV file that may be opened in a spreadsheet or shown on a
-    terminal.
+    r"""Return a string that is safe in a CSV file, for spreadsheets and terminals.
 
     A backslash is doubled, and what can't be printed is `\xNN`, byte by byte, as in paths; so is
     the first character where a spreadsheet would take it for the beginning of a formula.
-    `path_bytes` gives the string's bytes back.
+    `path_bytes` gives the bytes of the string back.
 
     >>> csv_text("=HYPERLINK(1)"), csv_text("a=b\x1b[0m"), csv_text("plain")
     ('\\x3dHYPERLINK(1)', 'a=b\\x1b[0m', 'plain')
@@ -64,10 +62,9 @@ def _no_formula(text: str) -> str:
 
 
 def csv_texts(texts: Sequence[str | None], is_path: bool) -> list[str | None]:
-    """Return strings as `csv_text` does; None, which is no string, stays.
+    """Return strings as `csv_text` does; None stays None.
 
-    :param is_path: they are `path_text` already, and only a formula's first character is left to
-        write otherwise.
+    :param is_path: they come from `path_text`, so only the first character of a formula changes.
     """
     change = _no_formula if is_path else csv_text
     return [None if text is None else change(text) for text in texts]
@@ -87,7 +84,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 
 def path_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
-    """Return the texts of the paths that lie between consecutive bounds of a blob."""
+    """Return each path between consecutive bounds of a blob as `path_text` does."""
     if is_plain(data):
         text = data.decode("ascii")
         return [text[low:high] for low, high in pairwise(bounds)]
@@ -95,12 +92,12 @@ def path_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
 
 
 def is_plain(data: bytes) -> bool:
-    """Return whether the paths in a blob are their own text."""
+    """Return whether `path_text` leaves all paths in a blob as they are."""
     return _PLAIN.fullmatch(data) is not None
 
 
 def digest_chars(digests: np.ndarray) -> np.ndarray:
-    """Return `sha256:` and hex digits of 32-byte digests as an array of bytes, a row a digest.
+    """Return (n, `DIGEST_CHARS`) uint8: `sha256:` and the hex digits of (n,) V32 digests.
 
     >>> digest_chars(np.frombuffer(bytes(32), "V32")).tobytes()[:10]
     b'sha256:000'
@@ -114,22 +111,22 @@ def digest_chars(digests: np.ndarray) -> np.ndarray:
 
 
 def is_digest(digests: np.ndarray) -> np.ndarray:
-    """Return which of the digests are there (those that are not are all zero)."""
+    """Return (n,) bool, which digests are known; an unknown one is all zero."""
     return np.frombuffer(digests.tobytes(), "<u8").reshape(-1, 4).max(axis=1) > 0
 
 
 def digest_texts(digests: np.ndarray) -> list[str]:
-    """Return `sha256:…` of digests, "" for those that are not there."""
+    """Return `sha256:…` of (n,) V32 digests, "" for unknown ones."""
     text = digest_chars(digests).tobytes().decode("ascii")
-    there = is_digest(digests).tolist()
+    starts = range(0, len(text), DIGEST_CHARS)
     return [
-        text[DIGEST_CHARS * n : DIGEST_CHARS * (n + 1)] if known else ""
-        for n, known in enumerate(there)
+        text[start : start + DIGEST_CHARS] if is_known else ""
+        for start, is_known in zip(starts, is_digest(digests).tolist(), strict=True)
     ]
 
 
 def note_texts(notes: np.ndarray) -> list[str]:
-    """Return the words of the bits of `/layers/notes`, with a space in between.
+    """Return the words of (n,) notes as `/layers` has them, with a space in between.
 
     >>> note_texts(np.array([0, 3], "u4"))
     ['', 'missing_end_marker trailing_data']

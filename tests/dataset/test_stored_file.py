@@ -253,10 +253,10 @@ def test_strings_in_attributes_are_bounded(copy):
 
 
 @pytest.mark.parametrize("value", ["1e999999999", "1/0", "nan", "-1", "2", "half"])
-def test_shares_are_shares(copy, value):
+def test_samples_are_fractions(copy, value):
     with h5py.File(copy, "r+") as file:
         file["run"].attrs["compress_sample"] = value
-    refused(copy, "not a share")
+    refused(copy, "not a fraction from 0 to 1")
 
 
 def test_what_is_no_regular_file_is_never_waited_for(tmp_path):

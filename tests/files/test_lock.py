@@ -24,6 +24,12 @@ HOLD = (
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait less long for holders that don't go away."""
+    monkeypatch.setattr("hpc_remetrics.files.lock._PATIENCE", 0.1)
+
+
 @pytest.fixture
 def holder(tmp_path):
     process = subprocess.Popen(
@@ -55,7 +61,8 @@ def test_a_released_lock_can_be_had_again(tmp_path):
         OutputLock(tmp_path / "out.h5").release()
 
 
-def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path):
+def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_remetrics.files.lock._WATCH", 0.3)
     (tmp_path / "out.h5.lock").write_text("othernode 77 12\n")
     OutputLock(tmp_path / "out.h5").release()
 
@@ -153,3 +160,130 @@ def test_who_holds_an_output_is_seen_from_outside_and_not_disturbed(holder, tmp_
     with pytest.raises(OutputLockedError):
         OutputLock(tmp_path / "out.h5")
     assert holders(tmp_path / "none.h5") == []
+
+
+def test_the_bytes_of_a_lock_file(tmp_path, monkeypatch):
+    """A slot of 128 bytes for the whole output, then one for each share."""
+    monkeypatch.setattr("hpc_remetrics.files.lock.HEARTBEAT", 0.0)
+    path = tmp_path / "out.h5.lock"
+    me = f"{socket.gethostname()} {os.getpid()}"
+    share = OutputLock(tmp_path / "out.h5", 2)
+    assert path.read_bytes() == bytes(256) + f"{me} 1\n".ljust(128).encode()
+    share.heartbeat()
+    assert path.read_bytes()[256:] == f"{me} 2\n".ljust(128).encode()
+    share.release()
+    assert path.read_bytes() == bytes(384)
+    whole = OutputLock(tmp_path / "out.h5")
+    assert path.read_bytes() == f"{me} 1\n".ljust(128).encode()
+    whole.release()
+    assert path.read_bytes() == b""
+
+
+def test_a_heartbeat_a_second(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    lock = OutputLock(tmp_path / "out.h5")
+    counts = []
+    for moment in (1000.9, 1001.0, 1001.5, 1002.0):
+        now[0] = moment
+        lock.heartbeat()
+        counts.append(int((tmp_path / "out.h5.lock").read_text().split()[2]))
+    assert counts == [1, 2, 2, 3]
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    ("umask", "before", "after"),
+    [
+        (0o022, None, 0o600),
+        (0o002, None, 0o660),
+        (0, None, 0o666),
+        (0o022, 0o644, 0o600),
+        (0o022, 0o620, 0o660),
+    ],
+)
+def test_only_those_may_read_who_may_write(tmp_path, umask, before, after):
+    path = tmp_path / "out.h5.lock"
+    old = os.umask(umask)
+    try:
+        if before is not None:
+            path.write_text("")
+            path.chmod(before)
+        OutputLock(tmp_path / "out.h5").release()
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o777 == after
+
+
+def test_a_failed_run_removes_what_was_made_for_it(tmp_path):
+    output = tmp_path / "a" / "b" / "out.h5"
+    with pytest.raises(ZeroDivisionError), OutputLock(output):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with OutputLock(output):
+        pass
+    assert (tmp_path / "a" / "b" / "out.h5.lock").exists()
+    with pytest.raises(ZeroDivisionError), OutputLock(output):
+        raise ZeroDivisionError
+    assert (tmp_path / "a" / "b" / "out.h5.lock").exists()
+
+
+def test_a_failed_run_leaves_what_others_use(tmp_path):
+    output = tmp_path / "a" / "out.h5"
+    with pytest.raises(ZeroDivisionError), OutputLock(output, 2):
+        raise ZeroDivisionError
+    assert (tmp_path / "a" / "out.h5.lock").exists()
+    lock = OutputLock(tmp_path / "new.h5")
+    with open(lock.path, "r+b") as file:
+        file.seek(128)
+        file.write(b"othernode 77 1\n")
+    lock.undo()
+    assert (tmp_path / "new.h5.lock").exists()
+
+
+@pytest.mark.parametrize("data", [b"some text", b"host process 1", bytes(128) + b"x"])
+def test_another_file_is_no_lock_file(tmp_path, data):
+    path = tmp_path / "out.h5.lock"
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match="exists and is not a lock file of this program; move"):
+        OutputLock(tmp_path / "out.h5")
+    assert path.read_bytes() == data
+
+
+def test_a_lock_file_that_was_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
+    turns = []
+    acquire = OutputLock._acquire
+
+    def removed_once(lock):
+        turns.append(1)
+        if len(turns) == 1:
+            lock.path.unlink()
+        acquire(lock)
+
+    monkeypatch.setattr(OutputLock, "_acquire", removed_once)
+    lock = OutputLock(tmp_path / "out.h5")
+    assert len(turns) == 2 and lock.path.exists()
+    lock.release()
+
+
+def test_a_dead_share_of_another_node_is_not_in_the_way_of_other_shares(tmp_path, monkeypatch):
+    path = tmp_path / "out.h5.lock"
+    path.write_bytes(bytes(128) + b"othernode 77 1\n")
+    watched = []
+    monkeypatch.setattr(OutputLock, "_watch", lambda lock, others: watched.append(others))
+    OutputLock(tmp_path / "out.h5", 2).release()
+    assert watched == []
+    OutputLock(tmp_path / "out.h5", 1).release()
+    assert watched == [{1: "othernode 77 1"}]
+    assert holders(tmp_path / "out.h5") == []
+    path.write_bytes(bytes(128) + b"othernode 77 1\n")
+    assert holders(tmp_path / "out.h5") == [(1, "othernode", "77")]
+    OutputLock(tmp_path / "out.h5").release()
+    assert watched[1:] == [{1: "othernode 77 1"}]
+    assert path.read_bytes() == b""
+
+
+def test_who_holds_what_does_not_exist(tmp_path):
+    assert holders(tmp_path / "out.h5") == []
+    os.mkfifo(tmp_path / "pipe.lock")
+    assert holders(tmp_path / "pipe") == []

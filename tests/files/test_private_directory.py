@@ -110,6 +110,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @as_root
 def test_a_race_for_the_name_is_never_won(shared):
     shared.parent.chmod(0o755)
@@ -125,6 +126,7 @@ def test_a_race_for_the_name_is_never_won(shared):
             attacker.kill()
 
 
+@pytest.mark.slow
 @as_root
 def test_ranks_of_a_job_agree_on_the_other_name(runs, layout, shared):
     need("mpirun")

@@ -1,5 +1,4 @@
-"""What one user plants in a directory that others write to: no file of theirs is read, changed or
-emptied."""
+"""Files that one user plants where others write: no file of theirs is read, changed or emptied."""
 
 from __future__ import annotations
 
@@ -25,7 +24,10 @@ ROOT = str(Path(__file__).resolve().parents[2])
 ALICE, BOB, MALLORY, LEADER = 61001, 61002, 61666, 61003
 PROJECT = 61000
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users"),
+    pytest.mark.slow,
+]
 
 
 @dataclass

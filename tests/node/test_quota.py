@@ -1,5 +1,4 @@
-"""Scratch tiers: one account a node, by bytes and by layers of a size; what dead ranks took comes
-back."""
+"""The scratch quota of a node: by bytes and by layers of a size; what dead ranks took comes back."""
 
 import os
 import random
@@ -11,6 +10,7 @@ import pytest
 
 from hpc_remetrics.errors import BlobError
 from hpc_remetrics.limits import NODE_LAYERS
+from hpc_remetrics.node import quota as quota_module
 from hpc_remetrics.node.quota import ScratchQuota
 from hpc_remetrics.node.scratch import Scratch
 
@@ -44,7 +44,7 @@ def test_the_first_tier_up_to_its_room_and_the_next_beyond(scratch, tiers):
     assert tier_of(scratch.grant(30 * MB), tiers) == 0
 
 
-def test_ranks_of_a_node_share_the_account(scratch, tiers):
+def test_ranks_of_a_node_share_the_quota(scratch, tiers):
     other = Scratch("a", 1, tiers)
     held = [scratch.grant(45 * MB), other.grant(45 * MB)]
     assert [tier_of(grant, tiers) for grant in (*held, other.grant(45 * MB))] == [0, 0, 1]
@@ -113,7 +113,8 @@ def test_what_a_killed_rank_took_comes_back(tmp_path):
     assert quota.taken() == [0]
 
 
-def test_kills_in_the_midst_leave_the_account_whole(tmp_path):
+@pytest.mark.slow
+def test_kills_in_the_midst_leave_the_quota_whole(tmp_path):
     """Processes that take and give back without end are killed at random moments; others go on all
     the while."""
     rng = random.Random(3)
@@ -145,3 +146,56 @@ def test_a_lock_that_is_not_given_back_is_no_room_and_no_hang(tmp_path):
         assert quota.take(1, 0) is None
         process.kill()
     assert quota.take(1, 0) is not None
+
+
+def test_room_is_counted_by_tier_and_layers_by_bucket(tmp_path):
+    quota = ScratchQuota(tmp_path / "quota", [100, 1000], [2, 1, 1, 1])
+    assert quota.rooms == (100, 1000)
+    assert quota.take(60, 0) == (0, 0)
+    assert quota.take(40, 1) == (1, 0)
+    assert quota.take(1, 2) == (2, 1)
+    assert quota.take(1, 1) is None
+    assert quota.taken() == [100, 1]
+    quota.give_back(0)
+    assert quota.taken() == [40, 1]
+    assert quota.take(61, 0) == (0, 1)
+    assert quota.take(60, 0) == (3, 0)
+    assert quota.take(1, 0) is None
+    assert quota.take(939, 3) is None
+    quota.close()
+
+
+def test_the_rooms_of_the_first_rank_count(tmp_path):
+    first = ScratchQuota(tmp_path / "quota", [100, 200], [1] * 4)
+    first.take(10, 0)
+    second = ScratchQuota(tmp_path / "quota", [7, 7], [2] * 4)
+    assert second.rooms == (100, 200)
+    assert second.taken() == [10, 0]
+    assert (tmp_path / "quota").stat().st_mode & 0o777 == 0o600
+    first.close()
+    second.close()
+
+
+def test_there_are_as_many_slots_as_the_file_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(quota_module, "_SLOTS", 3)
+    quota = ScratchQuota(tmp_path / "quota", [100], [9] * 4)
+    assert [quota.take(1, 0) for _ in range(4)] == [(0, 0), (1, 0), (2, 0), None]
+    quota.give_back(1)
+    assert quota.take(1, 0) == (1, 0)
+
+
+def test_what_a_process_of_the_same_number_took_before_comes_back(tmp_path):
+    """A number of a process comes again; when it began tells the two apart."""
+    quota = ScratchQuota(tmp_path / "quota", [100], [9] * 4)
+    quota._process_began -= 1
+    assert quota.take(100, 0) == (0, 0)
+    assert quota.taken() == [0]
+    quota._process_began += 1
+    assert quota.take(100, 0) == (0, 0)
+    assert quota.taken() == [100]
+
+
+def test_too_many_tiers(tmp_path):
+    ScratchQuota(tmp_path / "quota", [1] * 8, [1] * 4).close()
+    with pytest.raises(ValueError, match="at most 8 tiers, got 9"):
+        ScratchQuota(tmp_path / "other", [1] * 9, [1] * 4)

@@ -1,5 +1,6 @@
 """Scratch: what a job makes is gone after it, and what dead jobs left is swept."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,7 +8,17 @@ import sys
 import pytest
 
 from hpc_remetrics.errors import OutputError
-from hpc_remetrics.node.scratch import Scratch, sweep
+from hpc_remetrics.mpi import signals
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.node import scratch as scratch_module
+from hpc_remetrics.node.scratch import (
+    Scratch,
+    base_in,
+    bases_in,
+    node_bases,
+    shared_scratch,
+    sweep,
+)
 
 LEAVE = (
     "import os, sys\n"
@@ -60,6 +71,7 @@ def test_nodes_that_share_a_file_system_do_not_meet(tmp_path, monkeypatch):
     there.close()
 
 
+@pytest.mark.slow
 def test_ranks_that_come_and_go_never_lose_their_folder(tmp_path):
     """Each of some processes sweeps, enters, writes, and leaves, many times, beside the others."""
     code = (
@@ -94,3 +106,96 @@ def test_no_tier_that_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="no scratch directory can be written"):
         Scratch("a", 0, [tmp_path / "file"])
+
+
+class Node(SerialComm):
+    """Rank 1 of three, the second rank of its node, whose first rank has the bases `theirs`."""
+
+    rank, size = 1, 3
+
+    def __init__(self, theirs=None):
+        super().__init__()
+        self.host, self.theirs = "node7", theirs
+
+    def allgather(self, value):
+        if isinstance(value, str):
+            return ["node7", value, "node8"]
+        assert value == {}
+        return [self.theirs, value, {}]
+
+
+def test_the_bases_of_a_node_are_those_of_its_first_rank(tmp_path):
+    bases = {tmp_path: tmp_path / "base"}
+    assert node_bases(Node(bases), [tmp_path]) == bases
+    assert list(tmp_path.iterdir()) == []
+    (base,) = node_bases(SerialComm(), [tmp_path]).values()
+    assert base.name == f"hpc-remetrics-{os.getuid()}-{socket.gethostname()}"
+    assert base.stat().st_mode & 0o777 == 0o700
+
+
+def test_scratch_of_a_command_is_there_in_its_body(tmp_path):
+    with shared_scratch(SerialComm(), [tmp_path], {tmp_path: 1000}) as scratch:
+        assert scratch.path.is_dir() and scratch.path.name == "rank-0"
+        assert scratch.path.parent.name == f"job-{scratch.job}" and len(scratch.job) == 12
+        assert scratch.most == 1000
+        assert signals._cleanups == [scratch.close]
+    assert list(tmp_path.iterdir()) == [] and signals._cleanups == []
+    with pytest.raises(ZeroDivisionError), shared_scratch(SerialComm(), [tmp_path]):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_tiers_lack_is_told(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(OutputError) as caught:
+        bases_in([tmp_path / "one", tmp_path / "two"])
+    reasons = ", ".join(f"{tmp_path / name} (File exists)" for name in ("one", "two"))
+    assert f"no scratch directory can be written: {reasons}; name one" in str(caught.value)
+    assert list(bases_in([tmp_path / "one", tmp_path])) == [tmp_path]
+
+
+def test_the_shared_table_goes_where_there_is_room_for_it(tmp_path, monkeypatch):
+    fast, slow = tmp_path / "fast", tmp_path / "slow"
+    for tier in (fast, slow):
+        tier.mkdir()
+    scratch = Scratch("a", 0, [fast, slow])
+    free = {"fast": (64 << 20) - 1, "slow": 0}
+    monkeypatch.setattr(scratch_module, "room", lambda base: free[base.parent.name])
+    assert scratch.shared("types").is_relative_to(slow)
+    free["fast"] += 1
+    assert scratch.shared("types").is_relative_to(fast)
+    scratch.close()
+
+
+def test_a_rank_that_can_not_enter_leaves_nothing(tmp_path):
+    base = bases_in([tmp_path])[tmp_path]
+    (base / "job-a").mkdir()
+    (base / "job-a" / "rank-0").write_text("")
+    with pytest.raises(OutputError, match=r"scratch can't be written: File exists .*rank-0"):
+        Scratch("a", 0, [tmp_path])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_grant_has_a_name_of_its_own(tmp_path):
+    scratch = Scratch("a", 0, [tmp_path], {tmp_path: 1000})
+    first, second = scratch.grant(1000), scratch.grant(1)
+    assert (first.path, first.size) == (scratch.path / "grant-1", 1000)
+    assert second is None
+    first.release()
+    assert scratch.grant(1).path == scratch.path / "grant-2"
+    scratch.close()
+
+
+def test_a_base_that_comes_and_goes(tmp_path, monkeypatch):
+    gone = []
+
+    def vanishing(above, name):
+        gone.append(name)
+        return above / "vanished" if len(gone) < 3 else tmp_path
+
+    monkeypatch.setattr(scratch_module, "private_directory", vanishing)
+    assert base_in(tmp_path) == tmp_path
+    monkeypatch.setattr(scratch_module, "private_directory", lambda above, name: above / "gone")
+    with pytest.raises(FileNotFoundError, match="removed again and again"):
+        base_in(tmp_path)

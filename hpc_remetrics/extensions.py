@@ -1,4 +1,4 @@
-"""Sources, probes and commands by name: those of this package, and those that others register.
+"""Find sources, probes and commands by name: built in, or registered by other packages.
 
 Another package registers one by an entry point (PyPA's specification of entry points) in its own
 `setup.cfg` or `pyproject.toml`, and needs no change here:
@@ -7,7 +7,7 @@ Another package registers one by an entry point (PyPA's specification of entry p
     hpc_remetrics.sources =
         s3 = my_package.s3:S3Source
 
-What is built in needs no look at the metadata of installed packages, which takes some 10 ms.
+Built-in ones are found without the metadata of installed packages, whose reading takes some 10 ms.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Extensions:
         self.builtin = builtin
 
     def names(self) -> list[str]:
-        """Return all names: those that are built in, in their order, then those of others, sorted."""
+        """Return all names: the built-in ones in their order, then those of other packages, sorted."""
         others = sorted({point.name for point in self._others()} - set(self.builtin))
         return [*self.builtin, *others]
 

@@ -1,1 +1,1 @@
-"""From the bytes of a blob to the members of a tar."""
+"""Tar: from the bytes of a blob to its members, as docker, containerd and podman read it."""

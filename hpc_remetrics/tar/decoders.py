@@ -1,8 +1,8 @@
 """The compressions of layers: how to recognise them, and a decoder for each.
 
 Every decoder has the interface of `bz2.BZ2Decompressor` (`decompress(data, max_length)`, `eof`,
-`needs_input`, `unused_data`), and decodes one member: a zstd frame, a stream of xz or bzip2, and of
-a gzip member what follows its header (`after_gzip_header`).
+`needs_input`, `unused_data`), and decodes one member: a frame of zstd, a stream of xz or bzip2, or
+what follows the header of a gzip member (`after_gzip_header`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 HEAD = 10
-"""Bytes of the beginning of a member that tell how it is compressed."""
+"""First bytes of a member that say how it is compressed."""
 
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -24,7 +24,7 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 _MAGIC = {"gzip": _GZIP, "zstd": _ZSTD, "xz": _XZ, "bzip2": _BZIP2}
 
 STRICT = frozenset(("zstd", "xz"))
-"""Compressions whose own programs call it an error when something follows the last member."""
+"""Compressions whose own programs fail where something follows the last member."""
 
 _FOREIGN = {
     b"\x04\x22\x4d\x18": "lz4",
@@ -52,16 +52,16 @@ _FOREIGN = {
     b"\x71\xc7": "cpio",
     **{bytes([version]) + b"\xb5\x2f\xfd": "zstd (before 0.8)" for version in range(0x22, 0x28)},
 }
-"""First bytes of what is compressed or packed otherwise, and its name."""
+"""First bytes of formats that no layer may have -> name of the format."""
 
 _ZSTD_WINDOW_LOG = 29
-"""Binary logarithm of the widest window of a zstd frame in bytes: what containerd and podman
-accept."""
+"""Binary logarithm of the largest window of a zstd frame, in bytes, as in containerd and podman."""
 
 
 def compression_of(head: bytes) -> str:
-    """Say how a blob that begins with these bytes (10 suffice) is compressed, a word of
-    `records.COMPRESSIONS`.
+    """Return how a blob is compressed, a member of `records.COMPRESSIONS`.
+
+    :param head: its first bytes; `HEAD` are enough.
 
     >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b"usr/bin/env")
     ('gzip', 'none')
@@ -78,12 +78,12 @@ def compression_of(head: bytes) -> str:
 
 
 def is_skippable(head: bytes) -> bool:
-    """Say whether a skippable frame of zstd begins with these bytes."""
+    """Say whether these bytes begin a skippable frame of zstd."""
     return head[1:4] == _SKIPPABLE and 0x50 <= head[0] <= 0x5F
 
 
 def may_begin(compression: str, head: bytes) -> bool:
-    """Say whether these few bytes may be the first of a member that was cut off.
+    """Say whether these few bytes may be the first ones of a member that was cut.
 
     >>> may_begin("gzip", b"\\x1f"), may_begin("gzip", b"\\x1f\\x8c")
     (True, False)
@@ -94,7 +94,9 @@ def may_begin(compression: str, head: bytes) -> bool:
 
 
 def foreign_format(head: bytes) -> str:
-    """Return the name of a known format that no layer has, "" if the bytes (18 suffice) begin none.
+    """Return the name of a known format that no layer may have, "" if the bytes begin none.
+
+    :param head: first bytes; 18 are enough.
 
     >>> foreign_format(b"LZIP\\x01"), foreign_format(b"usr/bin/env")
     ('lzip', '')
@@ -106,22 +108,21 @@ def foreign_format(head: bytes) -> str:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """Recognise the header of .lzma files as `xz --format=lzma` does: its fields have few sensible
-    values."""
+    """Recognise a .lzma file as `xz --format=lzma` does: its fields have few sensible values."""
     if len(head) < 13 or head[0] >= 9 * 5 * 5:
         return False
     dictionary = int.from_bytes(head[1:5], "little")
     size = int.from_bytes(head[5:13], "little")
-    # A dictionary of 2^n or 2^n + 2^(n-1) bytes, or the largest.
+    # A dictionary of 2^n or 2^n + 2^(n-1) bytes, or the largest one
     bits = bin(dictionary).rstrip("0")[2:]
     is_usual = bits in ("1", "11") or dictionary == 0xFFFF_FFFF
     return is_usual and (size < 1 << 38 or size == (1 << 64) - 1)
 
 
 def decoder_for(compression: str, memory: int) -> Callable[[], Any]:
-    """Return the function that makes decoders of members.
+    """Return a function that makes a decoder for one member.
 
-    :param memory: bytes that a decoder may take, where its library has such a limit.
+    :param memory: bytes that a decoder may take; only xz has such a limit.
     """
     if compression == "gzip":
         from isal import igzip_lib
@@ -142,16 +143,15 @@ def decoder_for(compression: str, memory: int) -> Callable[[], Any]:
 
 
 def patient_decoder_for(compression: str, memory: int) -> Callable[[], Any]:
-    """Return the same for decoders that give every byte before a fault, if they are asked for one
-    at a time."""
+    """Return the same for decoders that, asked for single bytes, return all before a fault."""
     if compression == "gzip":
-        # ISA-L decodes ahead of what it gives, and keeps that to itself when it meets a fault.
+        # ISA-L decodes ahead of what it returns, and drops that when it meets a fault
         return _Inflate
     return decoder_for(compression, memory)
 
 
 def zstd_module() -> Any:
-    """Return the standard library's module, or what carries it to earlier versions of Python."""
+    """Return the module `compression.zstd` of Python 3.14, or its backport."""
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
     except ImportError:
@@ -160,34 +160,42 @@ def zstd_module() -> Any:
 
 
 def after_gzip_header(data: bytes, more: Callable[[], bytes]) -> bytes | memoryview:
-    """Return what follows the header of a gzip member in the piece of the blob that the header ends
-    in.
+    """Skip the header of a gzip member; return the rest of the piece in which the header ends.
 
-    It is read here because ISA-L loses count of its checksum where a header comes in several
-    pieces.
+        | magic, flags, time … | extra field | name \\0 | comment \\0 | checksum | deflated bytes …
+         10 bytes                flags & 4     & 8       & 16         & 2
 
-    :param data: the first bytes of the member, which are its magic number.
-    :param more: returns the next piece, b"" at the end.
+    ISA-L computes a wrong checksum where a header comes in several pieces, so it doesn't read it.
+
+    :param data: the first bytes of the member, which begin with the magic number.
+    :param more: returns the next piece of the blob, b"" at the end.
     :raises EOFError: the blob ends within the header.
-    :raises ValueError: its checksum (RFC 1952, FHCRC) is wrong.
+    :raises ValueError: the checksum of the header (RFC 1952, FHCRC) is wrong.
     """
     data = _at_least(10, data, more)
     flags = data[3]
     if not flags:
         return memoryview(data)[10:]
-    checksum, data = crc32(data[:10]), data[10:]
-    # The extra field has its length in two bytes before it.
+    checksum = crc32(data[:10])
+    data = data[10:]
+
+    # Skip the extra field, which has its length in two bytes before it
     if flags & 4:
         data = _at_least(2, data, more)
         size = 2 + int.from_bytes(data[:2], "little")
         data = _at_least(size, data, more)
-        checksum, data = crc32(data[:size], checksum), data[size:]
-    # The name and the comment end with a NUL, and may be of any length.
+        checksum = crc32(data[:size], checksum)
+        data = data[size:]
+
+    # Skip the name and the comment, which end with a NUL and may be of any length
     for _ in range(bool(flags & 8) + bool(flags & 16)):
         while (end := data.find(b"\0")) < 0:
             checksum = crc32(data, checksum)
             data = _at_least(1, b"", more)
-        checksum, data = crc32(data[: end + 1], checksum), data[end + 1 :]
+        checksum = crc32(data[: end + 1], checksum)
+        data = data[end + 1 :]
+
+    # Compare the checksum, of which the header has the lower half
     if flags & 2:
         data = _at_least(2, data, more)
         if int.from_bytes(data[:2], "little") != checksum & 0xFFFF:
@@ -197,6 +205,7 @@ def after_gzip_header(data: bytes, more: Callable[[], bytes]) -> bytes | memoryv
 
 
 def _at_least(size: int, data: bytes, more: Callable[[], bytes]) -> bytes:
+    """Return the data with as many more pieces as it takes to have `size` bytes."""
     while len(data) < size:
         piece = more()
         if not piece:
@@ -206,19 +215,21 @@ def _at_least(size: int, data: bytes, more: Callable[[], bytes]) -> bytes:
 
 
 class _Inflate:
-    """A decoder of deflated bytes that gives what it has when it meets a fault; it verifies nothing
-    behind them."""
+    """Decodes deflated bytes by zlib, without decoding ahead; verifies no trailer."""
 
     def __init__(self) -> None:
         import zlib
 
         self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
         self._held = b""
+        """Input that zlib has not seen."""
         self._next = b""
+        """Input that zlib has seen and left."""
 
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
+        """Return at most `max_length` bytes; b"" if more input is needed."""
         self._held += data
-        # A byte of output needs little input, and zlib copies what it leaves.
+        # A byte of output needs little input, and zlib copies what it leaves
         if not self._next:
             size = max(max_length, 256)
             self._next, self._held = self._held[:size], self._held[size:]
@@ -228,12 +239,15 @@ class _Inflate:
 
     @property
     def eof(self) -> bool:
+        """Whether the deflated bytes have ended."""
         return self._zlib.eof
 
     @property
     def needs_input(self) -> bool:
+        """Whether there is no input left."""
         return not self._held and not self._next
 
     @property
     def unused_data(self) -> bytes:
+        """What follows the deflated bytes in the last input."""
         return self._zlib.unused_data

@@ -1,9 +1,13 @@
-"""The walk over a tar: from its bytes to its members, as Go's archive/tar reads them.
+"""Read the members of a tar by the rules of Go's archive/tar.
 
-docker, containerd and podman read layers with that package, so what it returns is what a layer
-holds: which dialect a header is, which field wins, where an archive is broken. The rules here
-follow its reader; names stay bytes, nothing is allocated by a declared size, and chains of headers
-are loops.
+docker, containerd and podman read layers with that package, so its rules say what a layer holds:
+which dialect a header is, which field wins, where an archive is broken. Names stay bytes, nothing
+is allocated by a declared size, and chains of headers are loops. One member may have several
+headers:
+
+    | x header | its records | L header | long name | header | data of 700 bytes | padding |
+     512 bytes   path=, size=  512 bytes                512       stored = 700      324
+    `-------------- extend the next header ---------' `---------- the member ----------'
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ from .sparse import old_gnu_map, pax_map, pax_map_1_0, validated
 from .stream import TarStream
 
 BLOCK = 512
+"""Bytes of a header, and what data is padded to."""
+
 ZEROS = bytes(BLOCK)
 
-# name mode uid gid size mtime chksum typeflag linkname magic+version uname gname devmajor devminor
-# prefix rest
 _HEADER = struct.Struct("100s24s12s12s8sc100s8s64x16s155s12s")
+"""name, mode + uid + gid, size, mtime, checksum, type flag, link name, magic + version, (user and
+group names), device numbers, prefix, rest."""
 
 _HEADER_ONLY = frozenset(b"123456")
 """Type flags whose entries have no data, whatever their size field says."""
@@ -34,11 +40,11 @@ _HEADER_ONLY = frozenset(b"123456")
 class Member:
     """One entry of a tar: what its headers say.
 
-    :ivar type: the type flag, one byte (b"\\0" is resolved to file or directory).
-    :ivar path: bytes as they stand in the archive; `link` likewise.
-    :ivar size: bytes of the content (expanded, if sparse).
-    :ivar stored: bytes that stand in the archive for it.
-    :ivar fragments: None, or for a sparse file its (offset, length) data fragments in order.
+    :ivar type: the type flag, one byte; b"\\0" is resolved to file or directory.
+    :ivar path: as the archive has it; so is `link`.
+    :ivar size: bytes of the content, with the holes of a sparse file.
+    :ivar stored: bytes that the archive has of it.
+    :ivar fragments: (offset, length) of the data of a sparse file, in order; None for other files.
     """
 
     __slots__ = (
@@ -70,32 +76,40 @@ class Member:
 
 @lru_cache(1 << 12)
 def _three_numbers(fields: bytes) -> tuple[int, int, int]:
-    """Return mode, uid and gid; most headers of a layer share their bytes."""
+    """Parse mode, uid and gid, which most headers of a layer share.
+
+    :param fields: 24 bytes.
+    """
     return numeric(fields[:8]), numeric(fields[8:16]), numeric(fields[16:])
 
 
 @lru_cache(1 << 12)
 def _check_devices(fields: bytes) -> None:
+    """Check that both device numbers are numbers.
+
+    :param fields: 16 bytes.
+    """
     numeric(fields[:8])
     numeric(fields[8:])
 
 
 @lru_cache(1 << 12)
 def _number(field: bytes) -> int:
+    """Parse a number field that many headers share, such as a size or a time."""
     return numeric(field)
 
 
 def _checksum_fits(block: bytes, field: bytes) -> bool:
-    """Compare the sum of a header's bytes, its own checksum field taken as spaces.
+    """Compare the sum of a header's bytes with its checksum field, which counts as eight spaces.
 
-    adler32 holds that sum modulo 65521 in its low half, and half a header sums to 65,280 at most,
-    so two calls give it exactly, far faster than a loop over bytes.
+    The low half of adler32 is one more than the sum of bytes modulo 65521, and half a header sums
+    to 65,280 at most. So two calls give the sum exactly, far faster than a loop over bytes.
     """
-    total = (
-        (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2 - sum(field) + 8 * 32
-    )
+    halves = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF)
+    total = halves - 2 - sum(field) + 8 * 32
+    # The form in which all programs write it
     if field == b"%06o\0 " % total:
-        return True  # as all tars write it
+        return True
     try:
         wanted = octal(field)
     except LayerFault:
@@ -104,20 +118,22 @@ def _checksum_fits(block: bytes, field: bytes) -> bool:
 
 
 def _negatives(block: bytes, field: bytes) -> int:
-    """Count the bytes that count as negative in the signed sums of some old tars."""
+    """Count the bytes that are negative in the signed sums of some old programs."""
     return sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)
 
 
 class MemberReader:
-    """Yields the members of a tar; each member's data must be taken from the stream before the
-    next.
+    """Yields the members of a tar.
 
-    :ivar notes: bits of `records.NOTES` that were met.
+    The data of a member is the next `stored` bytes of the stream; what is not taken is skipped.
+
+    :ivar notes: bits of `records.NOTES` for what the tar has.
     :ivar offset: where the headers of the current member begin.
     """
 
     def __init__(self, stream: TarStream, limits: Limits) -> None:
-        self.stream, self.limits = stream, limits
+        self.stream = stream
+        self.limits = limits
         self.notes = 0
         self.offset = 0
 
@@ -130,6 +146,8 @@ class MemberReader:
                 return
             end = stream.tell() + member.stored
             yield member
+
+            # Skip the rest of the data and the padding; mostly both are in the buffer
             rest = end - stream.tell()
             if stream.position + rest + 511 < len(stream.buffer):
                 stream.position += rest + (-end & 511)
@@ -138,10 +156,10 @@ class MemberReader:
                 stream.take(-end & 511)
 
     def _member(self) -> Member | None:
-        """Read headers up to and with that of the next member, or None at the end of the
-        archive."""
+        """Read all headers of the next member; return None at the end of the archive."""
         records: dict[bytes, bytes] = {}
-        long_name = long_link = b""
+        long_name = b""
+        long_link = b""
         while True:
             block = self._header_block()
             if block is None:
@@ -149,20 +167,24 @@ class MemberReader:
             flag = block[156:157]
             if flag not in b"xgLK":
                 return self._finish(block, records, long_name, long_link)
+            # The header extends the next one
             if flag == b"x":
                 records = _pax_records(self._extension(block))
             elif flag == b"g":
-                # Go hands a global header out as an entry of its own, which docker and containerd
-                # skip.
+                # Go returns a global header as an entry of its own, which docker and containerd
+                # skip; so what came before it extends nothing
                 _pax_records(self._extension(block))
                 self.notes |= NOTES["pax_global_header"]
-                records, long_name, long_link = {}, b"", b""
+                records = {}
+                long_name = b""
+                long_link = b""
             elif flag == b"L":
                 long_name = self._extension(block).partition(b"\0")[0]
             else:
                 long_link = self._extension(block).partition(b"\0")[0]
 
     def _header_block(self) -> bytes | None:
+        """Take the next header, None at the end marker or at the end of the stream."""
         stream = self.stream
         block = stream.take(BLOCK)
         if not block:
@@ -170,19 +192,20 @@ class MemberReader:
             return None
         if len(block) < BLOCK:
             raise LayerFault("tar", "truncated", "the archive ends within a header")
-        if block == ZEROS:
-            second = stream.take(BLOCK)
-            if not second:
-                self.notes |= NOTES["missing_end_marker"]
-            elif len(second) < BLOCK:
-                raise LayerFault("tar", "truncated", "the archive ends within its end marker")
-            elif second != ZEROS:
-                raise bad_header("a single block of zeros is followed by something else")
-            return None
-        return block
+        if block != ZEROS:
+            return block
+        # Two blocks of zeros are the end marker
+        second = stream.take(BLOCK)
+        if not second:
+            self.notes |= NOTES["missing_end_marker"]
+        elif len(second) < BLOCK:
+            raise LayerFault("tar", "truncated", "the archive ends within its end marker")
+        elif second != ZEROS:
+            raise bad_header("a single block of zeros is followed by something else")
+        return None
 
     def _extension(self, block: bytes) -> bytes:
-        """Return the data of a header that only extends the next one."""
+        """Take the data of a header that extends the next one."""
         size = _parse(block).size
         if size < 0:
             raise bad_header("an extended header has a negative size")
@@ -197,33 +220,39 @@ class MemberReader:
     def _finish(
         self, block: bytes, records: dict[bytes, bytes], long_name: bytes, long_link: bytes
     ) -> Member:
+        """Return the member of a header and of the headers that extend it.
+
+        :param records: of the PAX header before it.
+        :param long_name: of the GNU header `L`, as `long_link` of `K`; b"" where there is none.
+        """
+        # The size must be valid before records replace it, and again afterwards
         member = _parse(block)
-        member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
-        if member.stored < 0:
-            raise bad_header("a negative size")
+        _set_stored(member)
         if records:
             _merge(member, records)
-            member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
-            if member.stored < 0:
-                raise bad_header("a negative size")
+            _set_stored(member)
+
+        # A GNU long name wins over a PAX record
         if long_name:
             member.path = long_name
         if long_link:
             member.link = long_link
+
+        # The oldest dialect marks a directory by the slash at its end
         if member.type == b"\0":
             member.type = b"5" if member.path.endswith(b"/") else b"0"
             member.stored = 0 if member.type == b"5" else member.size
+
         if member.type == b"S" or records:
             self._expand_sparse(member, block, records)
-        if len(member.path) > self.limits.path_bytes or len(member.link) > self.limits.path_bytes:
-            raise LayerFault(
-                "tar",
-                "limit_path",
-                f"a path or link of {max(len(member.path), len(member.link))} bytes",
-            )
+        limit = self.limits.path_bytes
+        if len(member.path) > limit or len(member.link) > limit:
+            longest = max(len(member.path), len(member.link))
+            raise LayerFault("tar", "limit_path", f"a path or link of {longest} bytes")
         return member
 
     def _expand_sparse(self, member: Member, block: bytes, records: dict[bytes, bytes]) -> None:
+        """Read the map of a sparse file, if the member is one, and check it."""
         fragments: list[tuple[int, int]] | None
         if member.type == b"S":
             member.size, fragments = old_gnu_map(block, self.stream, self.limits)
@@ -241,10 +270,13 @@ class MemberReader:
     def _pax_sparse(
         self, member: Member, records: dict[bytes, bytes]
     ) -> list[tuple[int, int]] | None:
-        major, minor = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
+        """Return the map that PAX records announce, None if they don't; set path and size."""
+        major = records.get(b"GNU.sparse.major", b"")
+        minor = records.get(b"GNU.sparse.minor", b"")
         in_data = (major, minor) == (b"1", b"0")
         in_records = major == b"0" and minor in (b"0", b"1")
-        if not (in_data or in_records or (not major + minor and records.get(b"GNU.sparse.map"))):
+        has_no_version = not major and not minor
+        if not (in_data or in_records or (has_no_version and records.get(b"GNU.sparse.map"))):
             return None
         if name := records.get(b"GNU.sparse.name"):
             member.path = name
@@ -253,6 +285,7 @@ class MemberReader:
         return self._map_in_data(member) if in_data else pax_map(records)
 
     def _map_in_data(self, member: Member) -> list[tuple[int, int]]:
+        """Take the map before the data; the member has less data by that."""
         start = self.stream.tell()
         fragments = pax_map_1_0(self.stream, member.stored, self.limits)
         member.stored -= self.stream.tell() - start
@@ -260,12 +293,12 @@ class MemberReader:
 
 
 def is_header(block: bytes) -> bool:
-    """Say whether these bytes are a header block, or the zeros of an end marker."""
+    """Say whether these bytes are a header, or the zeros of an end marker."""
     return len(block) == BLOCK and (block == ZEROS or _checksum_fits(block, block[148:156]))
 
 
 def _parse(block: bytes) -> Member:
-    """Read one header block, without what extends it."""
+    """Parse one header, without those that extend it."""
     name, owner, size, mtime, checksum, flag, link, magic, devices, prefix, rest = _HEADER.unpack(
         block
     )
@@ -277,8 +310,10 @@ def _parse(block: bytes) -> Member:
     member.link = link.partition(b"\0")[0] if link[0] else b""
     member.size = _number(size)
     member.mode, member.uid, member.gid = _three_numbers(owner)
-    member.mtime, member.mtime_ns = _number(mtime), 0
+    member.mtime = _number(mtime)
+    member.mtime_ns = 0
     member.fragments = None
+    # Put the prefix before the name, where the dialect has one
     if magic[:6] == b"ustar\0":
         _check_devices(devices)
         if rest[8:] == b"tar\0":
@@ -292,8 +327,15 @@ def _parse(block: bytes) -> Member:
     return member
 
 
+def _set_stored(member: Member) -> None:
+    """Set the bytes that the archive has of a member by its size; a fault if it is negative."""
+    member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
+    if member.stored < 0:
+        raise bad_header("a negative size")
+
+
 def _star_prefix(prefix: bytes, rest: bytes) -> bytes:
-    """Return the shorter prefix of star's own header, whose times must be numbers."""
+    """Return the prefix of a header of star, where atime and ctime follow; they must be numbers."""
     tail = prefix[131:] + rest
     numeric(tail[:12])
     numeric(tail[12:24])
@@ -301,8 +343,7 @@ def _star_prefix(prefix: bytes, rest: bytes) -> bytes:
 
 
 def _wrong_gnu_prefix(prefix: bytes) -> bytes:
-    """Return the prefix that Go before 1.8 wrote where GNU tar has atime and ctime, if it is
-    one."""
+    """Return the prefix that Go before 1.8 wrote in place of GNU's atime and ctime, b"" if none."""
     try:
         for field in (prefix[:12], prefix[12:24]):
             if field[0]:
@@ -314,7 +355,11 @@ def _wrong_gnu_prefix(prefix: bytes) -> bytes:
 
 
 def _pax_records(data: bytes) -> dict[bytes, bytes]:
-    """Read `length key=value\\n` records; format 0.0's sparse offsets become one map as in 0.1."""
+    """Parse the records of a PAX header; the pairs of a sparse map 0.0 become one map as in 0.1.
+
+    >>> _pax_records(b"12 path=abc\\n11 uid=100\\n")
+    {b'path': b'abc', b'uid': b'100'}
+    """
     records: dict[bytes, bytes] = {}
     sparse: list[bytes] = []
     position = 0
@@ -333,6 +378,10 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
 
 
 def _pax_record(data: bytes, position: int) -> tuple[bytes, bytes, int]:
+    """Return key and value of the record at a position, and the position behind it.
+
+    A record is `length key=value` and a line feed; its length counts all of it.
+    """
     space = data.find(b" ", position)
     length = decimal(data[position:space]) if space >= 0 else 0
     end = position + length
@@ -346,6 +395,7 @@ def _pax_record(data: bytes, position: int) -> tuple[bytes, bytes, int]:
 
 
 def _merge(member: Member, records: dict[bytes, bytes]) -> None:
+    """Replace fields of a member by PAX records; an empty value replaces nothing."""
     for key, value in records.items():
         if not value:
             continue

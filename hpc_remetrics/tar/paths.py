@@ -1,4 +1,7 @@
-"""Names in a tar as places in a tree: cleaned, their depth, the directories that they imply."""
+"""Paths of a tar: clean them, and count the distinct directories that they imply.
+
+A directory need not be an entry: `usr/lib/a` alone implies `usr` and `usr/lib`.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,31 @@ if TYPE_CHECKING:
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 
-_LONG = 255
+_LONG_BYTES = 255
 """Bytes of the longest path that is kept as it is."""
 
-_DEEP = 128
-"""Names in the longest path whose parents are looked at one by one; it has `_LONG` bytes at
-least."""
+_DEEP_NAMES = 128
+"""Names in the longest path whose parents are counted one by one; it has 255 bytes at least."""
 
-_AT_ONCE = 1 << 20
-"""Hashes that are sorted at once."""
+_SORTED_HASHES = 1 << 20
+"""64-bit hashes that are sorted together."""
 
-_BLOCK = 1 << 16
-"""Bytes of a deep path that are hashed at once."""
+_SORTED_ROWS = 1 << 21
+"""128-bit hashes that are sorted together."""
+
+_HASHED_BYTES = 1 << 16
+"""Bytes of a deep path that are hashed together."""
 
 
 def clean(path: bytes) -> bytes:
-    """Return the path from the root without empty, `.` and `..` parts, as Go's `path.Clean("/" +
-    name)`.
+    """Return a path without empty, `.` and `..` parts and without slashes at its ends.
+
+    It is what Go's `path.Clean("/" + name)` returns behind its first slash.
 
     >>> clean(b"./usr//bin/../lib/"), clean(b"/../etc"), clean(b"./")
     (b'usr/lib', b'etc', b'')
     """
+    # Most paths need no more than this
     if path[:2] == b"./":
         path = path[2:]
     if path[-1:] == b"/":
@@ -60,8 +67,8 @@ def clean(path: bytes) -> bytes:
 
 
 def key_of(path: bytes) -> bytes:
-    """Return what stands for a path in tables held in memory: itself, or a hash if it is long."""
-    return path if len(path) <= _LONG else _hash(path).digest()
+    """Return a short key of a path for tables in memory: itself, or a hash if it is long."""
+    return path if len(path) <= _LONG_BYTES else _hash(path).digest()
 
 
 def _hash(data: bytes) -> hashlib.blake2b:
@@ -69,22 +76,29 @@ def _hash(data: bytes) -> hashlib.blake2b:
 
 
 class Directories:
-    """The distinct directories of a layer: those that are entries, and the parents of entries.
+    """Counts the distinct directories of a layer: its entries, and the parents of its entries.
 
-    Up to `room` of them are kept, long ones as 128-bit hashes; beyond that the hashes of all go to
-    a file, so that memory stays bounded for a layer of millions of them. Those of more than 128
-    names, which no honest layer has, are in `DeepDirectories`.
+        path of a directory        kept as
+        up to 255 bytes            the path itself             `room` of both in memory; then the
+        longer, up to 128 names    a 128-bit hash              hashes of all go to a file
+        more than 128 names        see `DeepDirectories`       (no honest layer has them)
 
-    :param overflow: where that file may be made.
+    So memory stays bounded for a layer with millions of directories.
+
+    :param overflow: path of the file, which is made only if needed.
+    :param room: directories in memory.
     :param limit: deep directories that there may be.
     """
 
     def __init__(self, overflow: Path, room: int = 100_000, limit: int = 20_000_000) -> None:
-        self._overflow, self._room = overflow, room
+        self._overflow = overflow
+        self._room = room
         self._known: set[bytes] = set()
         self._long: set[bytes] = set()
         self._flushed = 0
+        """Rows of the file."""
         self._last = b""
+        """The parent that was counted last, as many entries have the same one."""
         self._deep = DeepDirectories(overflow.with_suffix(".deep"), room, limit)
 
     def add_parents(self, path: bytes) -> None:
@@ -92,8 +106,9 @@ class Directories:
         parent = path.rpartition(b"/")[0]
         if parent != self._last:
             self._last = parent
-            if len(parent) > _LONG:
+            if len(parent) > _LONG_BYTES:
                 parent = self._add_long(parent)
+            # The parents of a known directory are known
             known = self._known
             while parent and parent not in known:
                 known.add(parent)
@@ -102,10 +117,10 @@ class Directories:
                 self._flush()
 
     def add(self, path: bytes) -> None:
-        """Count a directory that is an entry itself."""
-        if len(path) <= _LONG:
+        """Count a directory that is an entry itself, without its parents."""
+        if len(path) <= _LONG_BYTES:
             self._known.add(path)
-        elif path.count(b"/") < _DEEP:
+        elif path.count(b"/") < _DEEP_NAMES:
             self._long.add(key_of(path))
         else:
             self._deep.add(path)
@@ -113,16 +128,19 @@ class Directories:
             self._flush()
 
     def _add_long(self, path: bytes) -> bytes:
-        """Count a long path and its long parents in time linear in its length; return its longest
-        short parent."""
-        if path.count(b"/") >= _DEEP:
+        """Count a long path and its long parents; return its longest short parent.
+
+        The time is linear in the length of the path: each hash continues that of the parent.
+        """
+        if path.count(b"/") >= _DEEP_NAMES:
             path = self._deep.add(path)
-        start = path.rfind(b"/", 0, _LONG + 1)
-        short, at = path[: max(start, 0)], max(start, 0)
+        at = max(path.rfind(b"/", 0, _LONG_BYTES + 1), 0)
+        short = path[:at]
         state = _hash(short)
         while at < len(path):
             end = path.find(b"/", at + 1)
-            end = len(path) if end < 0 else end
+            if end < 0:
+                end = len(path)
             state.update(path[at:end])
             self._long.add(state.copy().digest())
             if len(self._long) > self._room:
@@ -131,7 +149,7 @@ class Directories:
         return short
 
     def count(self) -> int:
-        """Return how many there are, and forget them."""
+        """Return how many distinct directories there are, and forget them."""
         deep = self._deep.count()
         if not self._flushed:
             return len(self._known) + len(self._long) + deep
@@ -142,6 +160,7 @@ class Directories:
             self._overflow.unlink()
 
     def _flush(self) -> None:
+        """Append the hashes of all directories in memory to the file."""
         with private_file(self._overflow, "ab") as file:
             file.write(b"".join(_hash(path).digest() for path in self._known))
             file.write(b"".join(self._long))
@@ -151,11 +170,12 @@ class Directories:
         self._last = b""
 
 
-def _distinct(file: Path, rows: int, at_once: int = 1 << 21) -> int:
-    """Count the distinct 16-byte rows of a file, some range of their values at a time."""
+def _distinct(file: Path, rows: int) -> int:
+    """Count the distinct rows of 16 bytes in a file, one range of their values after the other."""
     import numpy as np
 
-    step = (1 << 16) // -(-rows // at_once) + 1
+    # The ranges are of the first two bytes, and have about `_SORTED_ROWS` rows each
+    step = (1 << 16) // -(-rows // _SORTED_ROWS) + 1
     total = 0
     for start in range(0, 1 << 16, step):
         kept = []
@@ -168,37 +188,47 @@ def _distinct(file: Path, rows: int, at_once: int = 1 << 21) -> int:
 
 
 class DeepDirectories:
-    """The distinct directories of more than `_DEEP` names, by 64-bit hashes of all of them at once.
+    """Counts the distinct directories of more than `_DEEP_NAMES` names, by 64-bit hashes.
 
-    The hash of a path is the sum over its bytes of a random number for the byte times one for its
-    place, so that a running sum has those of all its parents.
+    The hash of a path is a sum over its bytes: a random factor of the byte times a random factor of
+    its place. So one running sum has the hashes of all parents of a path:
 
-    :param overflow: where hashes go that are more than `room`.
+        path      a    /    b    b    /    c
+        sums      s1   s2   s3   s4   s5   s6
+        hashes    "a"            "a/bb"    "a/bb/c"
+
+    :param overflow: path of the file for more than `room` hashes.
     :param limit: directories that there may be.
     """
 
     def __init__(self, overflow: Path, room: int, limit: int) -> None:
-        self._overflow, self._room, self._limit = overflow, room, limit
+        self._overflow = overflow
+        self._room = room
+        self._limit = limit
         self._kept: list[NDArray[np.uint64]] = []
         self._rows = 0
+        """Hashes in memory and in the file, of which `_written` are in the file."""
         self._written = 0
-        self._look_at = limit
+        self._compact_beyond = limit
+        """Rows beyond which repeated hashes are removed from the file."""
         self._last = b""
         self._factors: Any = None
+        """A random generator, the factors of bytes (256,) and of places (n,), uint64."""
 
     def add(self, path: bytes) -> bytes:
-        """Count a path and those of its parents that have more than `_DEEP` names; return the next
-        one.
+        """Count a path and its deep parents; return its longest parent that is not deep.
 
         :raises LayerFault: there are more than the limit.
         """
         import numpy as np
 
+        # Find where each name ends, and drop those that are not deep
         data = np.frombuffer(path, np.uint8)
         ends = np.append(np.flatnonzero(data == ord("/")), len(data))
-        above = path[: int(ends[_DEEP - 1])]
-        ends = ends[_DEEP:]
-        # Skip what the last path had too.
+        above = path[: int(ends[_DEEP_NAMES - 1])]
+        ends = ends[_DEEP_NAMES:]
+
+        # Drop the directories that the last path has too
         last = np.frombuffer(self._last, np.uint8)
         both = min(len(last), len(data))
         differing = np.flatnonzero(last[:both] != data[:both])
@@ -213,7 +243,7 @@ class DeepDirectories:
         return above
 
     def count(self) -> int:
-        """Return how many there are, and forget them."""
+        """Return how many distinct directories there are, and forget them."""
         if not self._rows:
             return 0
         self._flush()
@@ -221,28 +251,34 @@ class DeepDirectories:
             return sum(map(len, self._distinct()))
         finally:
             self._overflow.unlink()
-            self._rows = self._written = 0
+            self._rows = 0
+            self._written = 0
 
     def _sums(self, data: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint64]:
-        """Return the hash of the data up to each of its ends."""
+        """Return the hash of the data up to each of its ends.
+
+        :param data: (bytes,) of a path.
+        :param ends: (n,) ascending.
+        :returns: (n,).
+        """
         import numpy as np
 
+        # Draw factors of bytes once, and of places as far as paths have come
         if self._factors is None:
             random = np.random.default_rng()
-            self._factors = (
-                random,
-                random.integers(0, 1 << 64, 256, np.uint64),
-                np.empty(0, np.uint64),
-            )
+            of_byte = random.integers(0, 1 << 64, 256, np.uint64)
+            self._factors = random, of_byte, np.empty(0, np.uint64)
         random, of_byte, of_place = self._factors
         if len(of_place) < len(data):
             more = random.integers(0, 1 << 64, len(data) - len(of_place), np.uint64)
             of_place = np.concatenate([of_place, more])
             self._factors = random, of_byte, of_place
+
+        # Sum up block by block, and take the sums at the ends
         hashes = []
         total = np.uint64(0)
-        for start in range(0, len(data), _BLOCK):
-            piece = slice(start, start + _BLOCK)
+        for start in range(0, len(data), _HASHED_BYTES):
+            piece = slice(start, start + _HASHED_BYTES)
             terms = of_byte[data[piece]] * of_place[piece][: len(data) - start]
             terms[:1] += total
             sums = np.cumsum(terms, dtype=np.uint64)
@@ -252,14 +288,16 @@ class DeepDirectories:
         return np.concatenate(hashes)
 
     def _keep(self, hashes: NDArray[np.uint64]) -> None:
+        """Keep hashes (n,) in memory, or write them if there are too many."""
         self._kept.append(hashes)
         self._rows += len(hashes)
         if self._rows - self._written > self._room:
             self._flush()
-        if self._rows > self._look_at:
+        if self._rows > self._compact_beyond:
             self._compact()
 
     def _flush(self) -> None:
+        """Append the hashes in memory to the file."""
         with private_file(self._overflow, "ab") as file:
             for hashes in self._kept:
                 file.write(hashes.tobytes())
@@ -267,7 +305,10 @@ class DeepDirectories:
         self._written = self._rows
 
     def _compact(self) -> None:
-        """Keep each hash once, and fail if there are too many."""
+        """Keep each hash of the file once.
+
+        :raises LayerFault: there are more than the limit.
+        """
         self._flush()
         smaller = self._overflow.with_suffix(".compact")
         rows = 0
@@ -276,24 +317,28 @@ class DeepDirectories:
                 file.write(hashes.tobytes())
                 rows += len(hashes)
         smaller.replace(self._overflow)
-        self._rows = self._written = rows
+        self._rows = rows
+        self._written = rows
         if rows > self._limit:
             raise LayerFault("tar", "limit_entries", f"more than {self._limit} directories")
-        self._look_at = rows + self._limit
+        self._compact_beyond = rows + self._limit
 
     def _distinct(self) -> Iterator[NDArray[np.uint64]]:
-        """Yield each hash of the file once, some range of their values at a time."""
+        """Yield each hash of the file once, (n,) ascending, one range of values after the other."""
         import numpy as np
 
-        parts = -(-self._written // _AT_ONCE)
-        for part in range(parts):
-            first, last = (part << 64) // parts, ((part + 1) << 64) // parts - 1
+        ranges = -(-self._written // _SORTED_HASHES)
+        for number in range(ranges):
+            # Collect the hashes of the range
+            first = (number << 64) // ranges
+            last = ((number + 1) << 64) // ranges - 1
             kept = []
             with open(self._overflow, "rb") as stream:
                 while data := stream.read(1 << 20):
                     hashes = np.frombuffer(data, np.uint64)
                     kept.append(hashes[(hashes >= np.uint64(first)) & (hashes <= np.uint64(last))])
-            # Sorted, since numpy.unique hashes, which takes a hundred times as long.
+
+            # Sort them: numpy.unique builds a hash table, which takes a hundred times as long
             words = np.concatenate(kept)
             words.sort()
             is_new = np.ones(len(words), bool)

@@ -1,5 +1,4 @@
-"""The uncompressed tar as a stream of bytes: hashed as it comes, read by small pieces or
-skipped."""
+"""The bytes of an uncompressed tar: hashed as they come, taken in any pieces or skipped."""
 
 from __future__ import annotations
 
@@ -10,10 +9,17 @@ from .fault import LayerFault
 
 
 class TarStream:
-    """Bytes from an iterable of chunks; `buffer[position:]` is what has come and is not yet taken.
+    """The bytes of an iterable of chunks, with a buffer of those that have come.
 
-    `position` and `buffer` are open to the hot loop of `layer.py`, which reads small files straight
-    from them.
+        chunks that have come, and were hashed        chunks to come
+        ......|######################|                ..............
+              0        position      len(buffer)
+              buffer:  taken | next
+
+    `position` and `buffer` are public for the hot loops of `profile/layer.py` and `members.py`,
+    which read small files straight from them.
+
+    :ivar size: bytes that have come so far.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -22,13 +28,13 @@ class TarStream:
         self.buffer = b""
         self.position = 0
         self.size = 0
-        """Bytes that have come so far."""
 
     def tell(self) -> int:
         """Return the offset of the next byte."""
         return self.size - len(self.buffer) + self.position
 
     def digest(self) -> bytes:
+        """Return the SHA-256 of the bytes that have come so far."""
         return self._hash.digest()
 
     def fill(self, size: int) -> int:
@@ -45,12 +51,13 @@ class TarStream:
             self.size += len(chunk)
             have += len(chunk)
             parts.append(chunk)
-        # One chunk alone, as for most of a large file, is not copied.
-        self.buffer, self.position = parts[0] if len(parts) == 1 else b"".join(parts), 0
+        # A single chunk, as for most of a large file, is not copied
+        self.buffer = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.position = 0
         return have
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes, fewer than `size` only at the end."""
+        """Return the next `size` bytes, or fewer at the end of the stream."""
         position = self.position
         if position + size > len(self.buffer):
             size = min(size, self.fill(size))
@@ -59,20 +66,24 @@ class TarStream:
         return self.buffer[position : position + size]
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield exactly the next `size` bytes in pieces; a `LayerFault` where the stream ends
-        before."""
+        """Yield exactly the next `size` bytes in pieces.
+
+        :raises LayerFault: the stream ends before.
+        """
         while size:
             if self.position == len(self.buffer) and not self.fill(1):
-                raise LayerFault(
-                    "tar", "truncated", f"the archive ends {size} bytes before the end of an entry"
-                )
+                message = f"the archive ends {size} bytes before the end of an entry"
+                raise LayerFault("tar", "truncated", message)
             piece = self.buffer[self.position : self.position + size]
             self.position += len(piece)
             size -= len(piece)
             yield piece
 
     def skip(self, size: int) -> None:
-        """Pass over exactly `size` bytes."""
+        """Pass over exactly `size` bytes.
+
+        :raises LayerFault: the stream ends before.
+        """
         position = self.position + size
         if position <= len(self.buffer):
             self.position = position
@@ -81,10 +92,11 @@ class TarStream:
             pass
 
     def drain(self) -> bool:
-        """Read to the end, so that the digest is that of the whole; return whether any byte was not
-        zero."""
-        odd = False
+        """Read to the end, for the digest of the whole; return whether any byte was not zero."""
+        is_trailing = False
         while self.fill(1):
-            odd = odd or self.buffer.count(0, self.position) != len(self.buffer) - self.position
+            rest = len(self.buffer) - self.position
+            if self.buffer.count(0, self.position) != rest:
+                is_trailing = True
             self.position = len(self.buffer)
-        return odd
+        return is_trailing

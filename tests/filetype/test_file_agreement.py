@@ -18,6 +18,8 @@ from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.filetype.taxonomy import classify
 from hpc_remetrics.filetype.typer import Typer
 
+pytestmark = pytest.mark.slow
+
 FILES = 4_000
 LARGEST = 64 << 20
 ROOTS = {"/usr", "/etc", sys.prefix, sys.base_prefix, sysconfig.get_path("purelib")}

@@ -136,6 +136,7 @@ def _work(directory: Path, seed: int, rounds: int) -> None:
         table.put(digest_of(item), table.number(text))
 
 
+@pytest.mark.slow
 def test_many_processes_create_fill_and_read_at_once(tmp_path):
     workers = [FORK.Process(target=_work, args=(tmp_path / "t", seed, 10_000)) for seed in range(5)]
     for worker in workers:
@@ -153,6 +154,7 @@ def _name_forever(directory: Path, seed: int) -> None:
         table.number(f"a description of some length, number {item} of process {seed}")
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_number(tmp_path):
     mine = TypeTable(tmp_path, 64)
     for seed in range(25):

@@ -267,6 +267,7 @@ def scripts(base: Database, drawn: random.Random):
             yield b"#!" + drawn.choice(blanks) + name + drawn.choice(ends)
 
 
+@pytest.mark.slow
 def test_scripts(plain, exact, base):
     contents = list(scripts(base, random.Random(7)))
     assert len(contents) > 1_000
@@ -292,6 +293,7 @@ def small_files(base: Database, drawn: random.Random):
         yield bytes(data[: drawn.randrange(2, 1_300)])
 
 
+@pytest.mark.slow
 def test_small_files_and_files_of_two_kinds(plain, exact, base):
     assert not list(differing(plain, exact, small_files(base, random.Random(8))))
 
@@ -310,6 +312,7 @@ C_OR_NOT = (
 """Words of rules that ask whether no other test passed, or go on behind a match."""
 
 
+@pytest.mark.slow
 def test_texts_of_rules_with_defaults(plain, exact):
     drawn = random.Random(9)
     words = (
@@ -326,6 +329,7 @@ def test_texts_of_rules_with_defaults(plain, exact):
     assert not list(differing(plain, exact, contents))
 
 
+@pytest.mark.slow
 def test_texts_of_all_kinds_of_lines(plain, exact):
     drawn = random.Random(4)
     alphabets = (
@@ -373,6 +377,7 @@ def test_a_match_of_two_bytes_is_found_anywhere(plain, exact):
     assert not list(differing(plain, exact, contents))
 
 
+@pytest.mark.slow
 def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
     monkeypatch.setattr(exact_module, "hyperscan_version", lambda: "")
     exact = ExactMagic(plain)

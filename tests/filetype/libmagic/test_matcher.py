@@ -123,6 +123,7 @@ def missed(matcher, key: str, expression: str, drawn: random.Random):
             yield text
 
 
+@pytest.mark.slow
 def test_every_match_is_found_wherever_it_is(screen):
     drawn = random.Random(5)
     sought = 0
@@ -137,6 +138,7 @@ def test_every_match_is_found_wherever_it_is(screen):
     assert sought > 200
 
 
+@pytest.mark.slow
 def test_every_match_of_one_pattern_is_found_wherever_it_is(needs, screen):
     drawn = random.Random(6)
     first = set(screen._by_pattern_in_text.triggers())

@@ -1,0 +1,78 @@
+"""Which rules are asked, and with which database, on made rules."""
+
+import pytest
+from support.magic_rules import binary, database, record, textual
+
+from hpc_remetrics.filetype.libmagic import exact as exact_module
+from hpc_remetrics.filetype.libmagic.binding import Magic
+from hpc_remetrics.filetype.libmagic.conditions import condition_of
+from hpc_remetrics.filetype.libmagic.database import INDIRECT, REGEX, STRING
+from hpc_remetrics.filetype.libmagic.exact import _Subsets, _up_to_end_of_walk
+
+ENDING = [binary(STRING, b"abcd", b"ends the walk")]
+REFINED = [binary(REGEX, b"abcd", b"may not pass")]
+TEXT_ENDING = [textual(STRING, b"abcd", b"ends the walk of text")]
+TEXT = [textual(REGEX, b"abcd", b"may not pass")]
+
+
+def asked(*rules) -> list[int]:
+    made = database(*rules)
+    conditions = [condition_of(made, rule) for rule in range(made.rules)]
+    return [one.rule for one in _up_to_end_of_walk(conditions[::-1])]
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        ([REFINED, ENDING, REFINED], [0, 1]),
+        ([REFINED, REFINED], [0, 1]),
+        ([TEXT, ENDING, TEXT], [0, 1]),  # text comes after all bytes
+        ([TEXT_ENDING, TEXT, REFINED], [0, 2]),
+        ([TEXT, TEXT_ENDING, TEXT, REFINED, TEXT], [0, 1, 3]),
+    ],
+)
+def test_rules_behind_the_end_of_a_walk_are_left_out(rules, left):
+    assert asked(*rules) == left
+
+
+ENTANGLED = [binary(STRING, b"abcd", b"a"), record(INDIRECT, level=1)]
+
+
+@pytest.fixture
+def subsets(monkeypatch) -> _Subsets:
+    monkeypatch.setattr(exact_module, "_MAX_SUBSETS", 3)
+    return _Subsets(database(ENDING, ENTANGLED, [binary(STRING, b"xy", b"an xy")]))
+
+
+def test_a_subset_describes_by_its_rules_alone(subsets):
+    magic = subsets.of(((0, True),), False)
+    assert isinstance(magic, Magic)
+    assert magic.describe_buffer(b"abcd\0") == b"ends the walk"
+    assert magic.describe_buffer(b"xy\0\1\2") == b"data"
+    assert magic.describe(b"abcd\0") == b"ends the walk"
+
+
+def test_entangled_rules_have_no_subset_but_their_first_tests_have(subsets):
+    assert subsets.of(((0, True), (1, True)), False) is None
+    assert subsets.of(((0, True), (1, False)), False) is not None
+
+
+def test_subsets_are_opened_once_until_there_are_too_many(subsets):
+    first = subsets.of(((0, True),), False)
+    assert subsets.of(((0, True),), False) is first
+    assert subsets.of(((0, True),), True) is not first
+    subsets.of(((2, True),), False)
+    assert subsets.of(((0, True),), False) is first
+    subsets.of(((2, True),), True)  # a fourth: all are closed
+    assert subsets.of(((0, True),), False) is not first
+
+
+def test_the_bytes_of_subsets_are_bounded(subsets, monkeypatch):
+    size = len(subsets._database.subset([(0, True)]))
+    monkeypatch.setattr(exact_module, "_MAX_SUBSET_BYTES", 2 * size)
+    first = subsets.of(((0, True),), False)
+    subsets.of(((2, True),), False)
+    assert subsets.of(((0, True),), False) is first
+    monkeypatch.setattr(exact_module, "_MAX_SUBSET_BYTES", 3 * size - 1)
+    subsets.of(((2, True),), True)
+    assert subsets.of(((0, True),), False) is not first

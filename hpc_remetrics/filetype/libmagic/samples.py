@@ -1,5 +1,8 @@
-"""A file of each kind, by which the screened answers are compared with libmagic's own when a run
-starts."""
+"""A file of each kind, which is described both ways when a process types its first file.
+
+A description that differs from that of libmagic with all its rules shows that this libmagic isn't
+understood (`Libmagic.unsupported`): then all rules are asked.
+"""
 
 from __future__ import annotations
 
@@ -54,50 +57,47 @@ def _zip() -> bytes:
 
 
 SAMPLES = (
-    *(
-        _PYTHON,
-        _JAVASCRIPT,
-        _C,
-        _HTML,
-        _XML,
-        _RUBY,
-        _TEXT,
-        b"#!/bin/sh -e\necho a\n",
-        b".TH a 1\n.SH b\n",
-        b"x",
-        b"xy",
-    ),
-    *(
-        b'{"a": [1, 2]}\n',
-        b"a,b\n1,2\n3,4\n5,6\n",
-        b"-----BEGIN CERTIFICATE-----\nMII\n",
-        b"%PDF-1.4\n%\xe2\xe3\n",
-    ),
-    *(
-        _TEXT.replace(b"words", "Größe".encode()),
-        _TEXT.replace(b"words", "Größe".encode("latin-1")),
-    ),
-    *(
-        b"\xef\xbb\xbf" + _XML,
-        _TEXT.decode().encode("utf-16"),
-        _TEXT.replace(b"\n", b"\r\n"),
-        b"a" * 400,
-        _TEXT + bytes(9),
-    ),
-    *(_PNG, _ELF, _CATALOGUE, gzip.compress(_TEXT, mtime=0), zlib.compress(_TEXT), _tar(), _zip()),
-    *(
-        b"\x1a\1" + bytes(40),
-        b"\xa7\r\r\n" + bytes(12) + b"\xe3",
-        b"TZif2" + bytes(60),
-        bytes(300),
-        bytes(range(256)) * 40,
-    ),
-    *(
-        b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1" + bytes(60),
-        b"GIF89a" + bytes(20),
-        b"BZh91AY&SY" + bytes(20),
-        b"MZ" + bytes(200),
-    ),
+    # Source and scripts, by rules for text.
+    _PYTHON,
+    _JAVASCRIPT,
+    _C,
+    _HTML,
+    _XML,
+    _RUBY,
+    _TEXT,
+    b"#!/bin/sh -e\necho a\n",
+    b".TH a 1\n.SH b\n",
+    b"-----BEGIN CERTIFICATE-----\nMII\n",
+    b"%PDF-1.4\n%\xe2\xe3\n",
+    # Short ones, and those that libmagic knows without rules.
+    b"x",
+    b"xy",
+    b'{"a": [1, 2]}\n',
+    b"a,b\n1,2\n3,4\n5,6\n",
+    # Encodings, ends of lines, long lines, zeros at the end.
+    _TEXT.replace(b"words", "Größe".encode()),
+    _TEXT.replace(b"words", "Größe".encode("latin-1")),
+    b"\xef\xbb\xbf" + _XML,
+    _TEXT.decode().encode("utf-16"),
+    _TEXT.replace(b"\n", b"\r\n"),
+    b"a" * 400,
+    _TEXT + bytes(9),
+    # Files that are known by bytes at the beginning or elsewhere, or not at all.
+    _PNG,
+    _ELF,
+    _CATALOGUE,
+    gzip.compress(_TEXT, mtime=0),
+    zlib.compress(_TEXT),
+    _tar(),
+    _zip(),
+    b"\x1a\1" + bytes(40),
+    b"\xa7\r\r\n" + bytes(12) + b"\xe3",
+    b"TZif2" + bytes(60),
+    bytes(300),
+    bytes(range(256)) * 40,
+    b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1" + bytes(60),
+    b"GIF89a" + bytes(20),
+    b"BZh91AY&SY" + bytes(20),
+    b"MZ" + bytes(200),
 )
-"""Contents: text of many kinds and encodings, and files known by bytes at the beginning or
-elsewhere, or not at all."""
+"""Contents of files: text of many kinds and encodings, and files that are not text."""

@@ -211,6 +211,32 @@ def test_what_may_print(rule, data, prints):
     assert condition(*rule).may_print(data, None) is prints
 
 
+def test_a_tag_that_is_not_known_may_be_any():
+    for below in (record(DER, b"eoc", b"a", level=1), record(STRING, b"int", b"a", level=1)):
+        assert condition(binary(DER, b"seq\0"), below).node.below
+        made = database([binary(DER, b"seq\0"), below])
+        assert condition_to_pass(made, 0).may_pass(b"\x30\x05\x03", None)
+    assert condition(binary(DER, b"seq\0"), record(DER, b"eoc", b"a", level=1)).may_print(
+        b"\x30\x05\x03", None
+    )
+
+
+def test_a_pattern_is_asked_of_the_matches():
+    regex = condition(textual(REGEX, b"ab+", b"a"))
+    below = condition(textual(BYTE, 0x61), record(REGEX, b"b+", b"a", level=1))
+    for one in (regex, below):
+        assert one.may_print(b"abb", Ends(b"abb"))
+        assert one.may_print(b"abb", None)
+        assert not one.may_print(b"acc", Ends(b"acc"))
+    assert not below.may_print(b"xbb", Ends(b"xbb"))
+
+
+def test_few_pairs_are_found_without_reading_the_rule():
+    few = condition(binary(LESHORT, 0x0201, b"a", offset=7))
+    assert few.of_first_test
+    assert few.padded_bytes == 0
+
+
 def test_the_first_test_alone_may_pass():
     rule = [binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3)]
     found = condition_to_pass(database(rule), 0)

@@ -1,5 +1,4 @@
-"""Datasets as files of other formats: what a dataset holds, handed out table by table in bounded
-memory."""
+"""Export a dataset to files of other formats, table by table, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 FORMATS = ("parquet", "csv", "json", "seed2017")
 
 METRICS = "metrics/"
-"""How the names of tables of metrics begin, and the folder that they are written to."""
+"""Prefix of the names of tables of metrics, and the directory that they are written to."""
 
 
 def export_command(
-    path: Path, form: str, folder: Path, tables: Sequence[str], force: bool = False
+    path: Path, form: str, directory: Path, tables: Sequence[str], force: bool = False
 ) -> int:
-    """Write a dataset to a folder, a file a table, and say what was written; return the exit code.
+    """Write a dataset to a directory, one file for each table; return the exit code.
 
-    What is there already under the same names is replaced, each file when the new one is whole.
+    Files of the same names are replaced, each when the new one is whole.
 
     :param form: one of :data:`FORMATS`.
     :param tables: names of the tables to write; all if there is none.
@@ -37,37 +36,37 @@ def export_command(
     from ..files.outputs import check_output_directory
     from ..files.writing import make_directories
 
-    check_output_directory(folder)
+    check_output_directory(directory)
     with Dataset(path) as dataset, reading(dataset):
-        _check(dataset, form, folder, tables, force)
+        _check(dataset, form, directory, tables, force)
         try:
-            make_directories(folder)
-            _write(dataset, form, folder, tables)
+            make_directories(directory)
+            _write(dataset, form, directory, tables)
         except OSError as error:
-            raise output_error(error, folder, "the export") from error
+            raise output_error(error, directory, "the export") from error
     return 0
 
 
-def _write(dataset: Dataset, form: str, folder: Path, tables: Sequence[str]) -> None:
+def _write(dataset: Dataset, form: str, directory: Path, tables: Sequence[str]) -> None:
     if form == "seed2017":
         from .files_of_2017 import write
 
-        written = write(dataset, folder)
+        written = write(dataset, directory)
         layers, images = counted(written.layers, "layer"), counted(written.images, "image")
-        print(f"{folder}: {layers}, {images}", file=sys.stderr)
+        print(f"{directory}: {layers}, {images}", file=sys.stderr)
         return
     from ..files.writing import make_directories
     from .tables import write_table
 
     for name in _names(dataset, tables):
-        target = folder / f"{name}.{form}"
+        target = directory / f"{name}.{form}"
         make_directories(target.parent)
         rows = write_table(_table(dataset, name), target, form)
         if tables or not name.startswith(METRICS):
             print(f"{target}: {counted(rows, 'row')}", file=sys.stderr)
     if dataset.has_metrics and not tables:
         metrics = counted(len(dataset.metrics.tables), "table")
-        print(f"{folder / METRICS}: {metrics} of metrics", file=sys.stderr)
+        print(f"{directory / METRICS}: {metrics} of metrics", file=sys.stderr)
 
 
 def _names(dataset: Dataset, tables: Sequence[str]) -> list[str]:
@@ -84,18 +83,20 @@ def _table(dataset: Dataset, name: str) -> Table:
     return dataset.table(name)
 
 
-def _check(dataset: Dataset, form: str, folder: Path, tables: Sequence[str], force: bool) -> None:
-    """Look whether all files may be written, before the first one is."""
+def _check(
+    dataset: Dataset, form: str, directory: Path, tables: Sequence[str], force: bool
+) -> None:
+    """Check that all files may be written, before the first one is."""
     from ..files.outputs import check_replaceable
 
     if form == "seed2017":
         from .files_of_2017 import check
 
-        check(folder, force)
+        check(directory, force)
         return
     from .tables import is_table
 
     for name in _names(dataset, tables):
         table = _table(dataset, name)
-        target = folder / f"{name}.{form}"
+        target = directory / f"{name}.{form}"
         check_replaceable(target, "export", partial(is_table, table, form), force, [dataset.path])

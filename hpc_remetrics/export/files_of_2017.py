@@ -200,12 +200,12 @@ def _write_profiles(dataset: Dataset, names: _Names, folder: Path) -> int:
         types = dataset.types.readable("description")
         rows = np.flatnonzero(~names.failed).tolist()
         for row in rows:
-            files = _Files(dataset, row, contents, types)
+            files = _LayerFiles(dataset, row, contents, types)
             _json(names.profile(row), _profile(dataset, row, names.digests[row], files))
     return len(rows)
 
 
-def _profile(dataset: Dataset, row: int, digest: str, files: _Files) -> dict[str, Any]:
+def _profile(dataset: Dataset, row: int, digest: str, files: _LayerFiles) -> dict[str, Any]:
     CLS, TLS, FLS, images = (
         int(dataset.layers.column(n, row, row + 1)[0]) for n in ("CLS", "TLS", "FLS", "images")
     )
@@ -230,7 +230,7 @@ def _profile(dataset: Dataset, row: int, digest: str, files: _Files) -> dict[str
     }
 
 
-class _Files:
+class _LayerFiles:
     """The files of one layer by directory: `of[path]` are their rows."""
 
     def __init__(

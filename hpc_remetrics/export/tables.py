@@ -1,4 +1,4 @@
-"""One table as one Parquet, CSV or JSON file, batch by batch."""
+"""Write one table as a Parquet, CSV or JSON file, batch by batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..files.publish import replacing
 
 _FORMULA = r"^[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 _ODD = {"bytes": _FORMULA, "text": rf"{_FORMULA}|[^ -\[\]-~]"}
-"""Type of a column -> what its strings may hold that a CSV file has otherwise."""
+"""Type of a column -> pattern of the strings that a CSV file has in another form."""
 
 _MOST_LINE_BYTES = 1 << 20
 
@@ -39,8 +39,7 @@ def write_table(table: Table, target: Path, form: str) -> int:
 
 
 def is_table(table: Table, form: str, path: Path) -> bool:
-    """Say whether this program exported a file: by its columns, those of the table in this or
-    another version."""
+    """Return whether a file has the columns of a table, in this version or another."""
     found, known = _columns_in(path, form), schema_of(table).names
     return found[:1] == known[:1] and (set(found) <= set(known) or set(known) <= set(found))
 

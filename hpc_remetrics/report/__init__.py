@@ -1,5 +1,4 @@
-"""Pages about datasets and plans: they print and draw what `metrics` computed, and compute
-nothing."""
+"""Pages and figures of datasets and plans: they print numbers, and compute none."""
 
 from __future__ import annotations
 
@@ -14,8 +13,9 @@ if TYPE_CHECKING:
 
 
 def report_command(path: Path, as_json: bool, html: Path | None = None, force: bool = False) -> int:
-    """Print the numbers of a dataset as a page or as JSON; return the exit code. Without metrics it
-    has totals only.
+    """Print the numbers of a dataset as a page or as JSON; return the exit code.
+
+    Of a dataset without metrics only totals are shown.
 
     :param html: write them to this file instead, with the figures, as an HTML page.
     :param force: replace a file that is no such page.

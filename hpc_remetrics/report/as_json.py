@@ -1,4 +1,4 @@
-"""Every number of a dataset as JSON."""
+"""All metrics of a dataset as JSON."""
 
 from __future__ import annotations
 

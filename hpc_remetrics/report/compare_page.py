@@ -1,4 +1,4 @@
-"""Two datasets compared, as a page of 80 columns or as JSON."""
+"""The comparison of two datasets, as a page of 80 columns or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from ..dataset.reader import Dataset, reading
 from ..filetype.typer import typed_differently
 from ..log import escape
-from ..summaries.compare import Comparison, Moved, TypeMoved, compare
+from ..summaries.compare import Changes, Comparison, TypeChange, compare
 from ..wording import counted
 from .text import size
 
@@ -32,7 +32,7 @@ _NAMES = {
 
 
 def compare_command(first: Path, second: Path, as_json: bool) -> int:
-    """Print what moved between two datasets; return the exit code."""
+    """Print the changes from one dataset to another; return the exit code."""
     with Dataset(first) as one, Dataset(second) as other, reading(one, other):
         found = compare(one, other)
         names = {"first": str(first), "second": str(second)}
@@ -53,18 +53,18 @@ def page(found: Comparison, first: str, second: str) -> str:
     lines = [
         f"{escape(first)} → {escape(second)}",
         "",
-        f"{'':<10}{'came':>22}{'went':>22}{'stayed':>22}",
+        f"{'':<10}{'added':>22}{'removed':>22}{'unchanged':>22}",
         _moved("layers", found.layers),
         _moved("contents", found.contents),
-        f"{'images':<10}{images.came:>22,}{images.went:>22,}{images.stayed:>22,}",
+        f"{'images':<10}{images.added:>22,}{images.removed:>22,}{images.unchanged:>22,}",
         f"{counted(images.changed, 'image')} with the same name and platform as before and another manifest",
         "",
         f"{'':<24}{'before':>16}{'after':>16}",
         *(_number(name, *pair) for name, pair in found.numbers.items()),
     ]
-    lines += _types("classes that moved", found.classes)
-    lines += _types("groups that moved", found.groups)
-    lines += _types("types that moved", found.types)
+    lines += _types("classes that changed", found.classes)
+    lines += _types("groups that changed", found.groups)
+    lines += _types("types that changed", found.types)
     if found.retyped:
         lines += [
             "",
@@ -73,8 +73,8 @@ def page(found: Comparison, first: str, second: str) -> str:
     return "\n".join(lines)
 
 
-def _moved(name: str, moved: Moved) -> str:
-    parts = (moved.came, moved.went, moved.stayed)
+def _moved(name: str, moved: Changes) -> str:
+    parts = (moved.added, moved.removed, moved.unchanged)
     return f"{name:<10}" + "".join(f"{part.count:>13,}{size(part.bytes):>9}" for part in parts)
 
 
@@ -86,7 +86,7 @@ def _number(name: str, before: float, after: float) -> str:
     return f"  {_NAMES.get(name, name):<22}{shown[0]:>16}{shown[1]:>16}"
 
 
-def _types(title: str, types: list[TypeMoved]) -> list[str]:
+def _types(title: str, types: list[TypeChange]) -> list[str]:
     if not types:
         return []
     lines = ["", f"{title:<40}{'files':>19}{'bytes':>21}"]

@@ -1,4 +1,4 @@
-"""What the words in reports mean; docs/metrics.md has all of it."""
+"""Definitions of the terms in reports; docs/metrics.md has all of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ DEFINITIONS = {
     "entry": "One member of a layer's tar: file, directory, link, device, whiteout or opaque marker.",
     "file": "An entry that is a regular file. A hard link counts no bytes; whiteouts are no files.",
     "content": "The bytes of a file, known by their SHA-256. Its copies are the file entries that carry it, over all "
-    "layers; all but one of them are redundant.",
+    "layers; all copies but one are redundant.",
     "deduplication ratio": "By count: files / contents. By capacity: bytes of all files / bytes of each content once.",
     "depth": "Parts of an entry's path: ./usr/bin/env has three.",
     "type, group, class": "What libmagic says of a content, reduced to its stable head; types are gathered in groups, "
     "and those in classes, by one table. Every type is in exactly one.",
-    "hidden bytes": "Files that an image ships and that a later layer of it overwrites or removes.",
-    "quantiles": "By nearest rank: the least value that at least this share of all values does not exceed.",
+    "hidden bytes": "Bytes of files that an image ships and that a later layer of it overwrites or removes.",
+    "quantiles": "By nearest rank: the smallest value that at least this share of all values does not exceed.",
 }
-"""Word -> a sentence."""
+"""Term -> a sentence."""

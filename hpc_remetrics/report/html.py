@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no script, no font, no request leaves it."""
+"""The report as one HTML page, without scripts, fonts or requests to other hosts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
 from .figures.panels import largest
 from .hub_2017 import SOURCES, TOTALS
-from .numbers import Numbers, numbers_of
 from .page_style import MARK, STYLE
+from .report_data import ReportData, read_report_data
 from .values import number, shown
 
 _MOST_ROWS = 25
@@ -33,28 +33,28 @@ _SUMMARY = (
     ("images", "images"),
     ("layers", "distinct layers"),
     ("CLS", "their compressed bytes"),
-    ("TLS", "their bytes as tar"),
-    ("FLS", "bytes of their files"),
-    ("files", "files"),
+    ("TLS", "their bytes as uncompressed tar"),
+    ("FLS", "bytes of their regular files"),
+    ("files", "regular files"),
     ("contents", "distinct contents"),
-    ("content_bytes", "bytes of each content once"),
-    ("sharing_ratio", "times less by layer sharing"),
+    ("content_bytes", "bytes of distinct contents"),
+    ("sharing_ratio", "reduction by layer sharing"),
     ("compression_ratio_FLS", "compression ratio FLS / CLS"),
     ("dedup_ratio_by_count", "deduplication ratio by count"),
     ("dedup_ratio_by_capacity", "deduplication ratio by capacity"),
-    ("unique_file_share", "distinct contents, of files"),
-    ("redundant_byte_share", "redundant, of bytes"),
-    ("shared_file_share", "files that are in other images too"),
-    ("hidden_byte_share", "hidden, of all images' bytes"),
+    ("unique_file_share", "distinct contents / files"),
+    ("redundant_byte_share", "redundant bytes / bytes"),
+    ("shared_file_share", "share of files that other images have too"),
+    ("hidden_byte_share", "hidden share of all images' bytes"),
 )
-"""Columns of the totals, and how they are called on the page."""
+"""Column of the totals, and its label on the page."""
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def html(dataset: Dataset) -> str:
     """Return the page of an open dataset; `DatasetError` if it has no metrics."""
-    numbers = numbers_of(dataset)
+    numbers = read_report_data(dataset)
     name = quoted(escape(numbers.name))
     body = [
         f"<header><h1>{name}</h1>{_about(dataset)}</header>",
@@ -63,7 +63,7 @@ def html(dataset: Dataset) -> str:
         *(_figure(figure, numbers) for figure in FIGURES.values()),
         _section("failures", "Failures", _failures(numbers)),
         _section("definitions", "Definitions", _definitions(DEFINITIONS)),
-        _section("sources", "Sources of the values of 2017", _definitions(SOURCES)),
+        _section("sources", "Sources of the published values of 2017", _definitions(SOURCES)),
     ]
     head = (
         f'<meta charset="utf-8">{MARK}<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -111,7 +111,7 @@ def _anchor(figure: Figure) -> str:
     return f"figure-{figure.number}"
 
 
-def _summary(numbers: Numbers) -> str:
+def _summary(numbers: ReportData) -> str:
     table = numbers.metrics["totals"]
     known = {name: reference.text for name, reference in TOTALS.items()}
     rows = [
@@ -121,7 +121,7 @@ def _summary(numbers: Numbers) -> str:
     return _table(("", "this dataset", "Docker Hub 2017"), rows)
 
 
-def _figure(figure: Figure, numbers: Numbers) -> str:
+def _figure(figure: Figure, numbers: ReportData) -> str:
     picture = base64.b64encode(images(figure, numbers, ("svg",))["svg"]).decode()
     caption = quoted(figure.caption)
     alternative = quoted(f"Figure {figure.number}: {figure.title}")
@@ -134,7 +134,7 @@ def _figure(figure: Figure, numbers: Numbers) -> str:
     return _section(_anchor(figure), f"{figure.number} {figure.title}", body)
 
 
-def _distributions(figure: Figure, numbers: Numbers) -> str:
+def _distributions(figure: Figure, numbers: ReportData) -> str:
     if not figure.distributions:
         return ""
     names = ("min", "median", "mean", "p90", "p99", "max")
@@ -171,7 +171,7 @@ def _metrics(name: str, table: Table) -> str:
     return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
 
 
-def _failures(numbers: Numbers) -> str:
+def _failures(numbers: ReportData) -> str:
     counts = numbers.metrics["value_counts"]
     rows = [
         (f"{what}: {word}", f"{count:,}")
@@ -180,7 +180,7 @@ def _failures(numbers: Numbers) -> str:
         )
         if what in ("status", "cause", "stage", "skip_cause", "notes")
     ]
-    text = "Layers by how they ended; causes and stages of failed and partial ones; what images hold besides layers."
+    text = "Status and notes of layers; stage and cause of failures; descriptors that are not profiled as layers."
     return f"<p>{text}</p>{_table(('', 'number'), rows)}"
 
 

@@ -1,4 +1,4 @@
-"""How the HTML page looks: by day and by night, on a desk and on a phone, and on paper."""
+"""The style sheet of the HTML page: light and dark, on wide and narrow screens, on paper."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from .. import __version__
 
 _MARK = '<meta name="generator" content="hpc_remetrics'
 MARK = f'{_MARK} {__version__}">'
-"""What says that this program made a page."""
+"""Element of a page by which this program knows its pages."""
 
 _MARK_WITHIN = 4096
-"""First bytes of a page that hold the mark."""
+"""Bytes at the beginning of a page that hold the mark."""
 
 
 def is_page(path: Path) -> bool:
-    """Say whether this program made a file as a page."""
+    """Return whether this program made a file as a page."""
     with open(path, "rb") as file:
         return _MARK.encode() in file.read(_MARK_WITHIN)
 

@@ -1,5 +1,4 @@
-"""The plan as a page: the four buckets, and what each rank would take (the 2017 tool's job
-divider)."""
+"""The plan as a page of 80 columns or as JSON: buckets of sizes, and layers of each rank."""
 
 from __future__ import annotations
 
@@ -17,12 +16,11 @@ from ..wording import counted
 from .text import line, size
 
 _MOST_ROWS = 20
-"""Ranks that are shown one by one."""
+"""Ranks that have a row each."""
 
 
 def plan_command(options: PlanOptions) -> int:
-    """Print what there is to profile in the sources and how it would be dealt out; return the exit
-    code."""
+    """Print the layers of sources, and how they are divided among ranks; return the exit code."""
     numbers, found = plan_numbers(options)
     if options.json:
         print(json.dumps(numbers | ({"forecast": asdict(found)} if found else {}), indent=2))
@@ -61,17 +59,17 @@ def _times(found: Forecast, options: PlanOptions) -> list[str]:
 def _page(numbers: dict[str, Any]) -> str:
     lines = [
         f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
-        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'thing')} counted apart",
+        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'descriptor')} not profiled",
         "",
         f"{'bucket':<14}{'layers':>12}{'GB':>14}",
     ]
     lines += [_row(bucket["name"], bucket) for bucket in numbers["buckets"]]
-    lines += ["", f"{'share of':<14}{'layers':>12}{'GB':>14}"]
+    lines += ["", f"{'assigned to':<14}{'layers':>12}{'GB':>14}"]
     shares = numbers["shares"]
     lines += [_row(f"rank {share['rank']}", share) for share in shares[:_MOST_ROWS]]
     if len(shares) > _MOST_ROWS:
         lines.append(f"… and {counted(len(shares) - _MOST_ROWS, 'more rank')} (--json shows all)")
-    lines.append(_row("the tail", numbers["tail"]) + "   dealt out on demand")
+    lines.append(_row("on demand", numbers["tail"]) + "   handed out while ranks work")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Figures as files, one a figure and format."""
+"""Write figures as files, one for each figure and format."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from ..files.publish import write_whole
 from ..files.writing import make_directories
 from .figures import FIGURES, images
 from .figures.style import is_figure
-from .numbers import numbers_of
+from .report_data import read_report_data
 
 
 def plot_command(
-    path: Path, folder: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False
+    path: Path, directory: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False
 ) -> int:
-    """Draw figures of a dataset into a folder and say which; return the exit code.
+    """Write figures of a dataset to a directory; return the exit code.
 
     :param chosen: numbers of figures; all if there is none.
     :param force: replace files that are no figures of this program.
     """
     figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
     _check(
-        folder,
-        [folder / f"{figure.file}.{form}" for figure in figures for form in formats],
+        directory,
+        [directory / f"{figure.file}.{form}" for figure in figures for form in formats],
         path,
         force,
     )
     with Dataset(path) as dataset, reading(dataset):
-        numbers = numbers_of(dataset)
+        numbers = read_report_data(dataset)
         try:
-            make_directories(folder)
+            make_directories(directory)
             for figure in figures:
                 for form, data in images(figure, numbers, formats).items():
-                    write_whole(folder / f"{figure.file}.{form}", [data])
+                    write_whole(directory / f"{figure.file}.{form}", [data])
                 print(
-                    f"{folder / figure.file}.{{{','.join(formats)}}}: {figure.title}",
+                    f"{directory / figure.file}.{{{','.join(formats)}}}: {figure.title}",
                     file=sys.stderr,
                 )
         except OSError as error:
-            raise output_error(error, folder, "the figures") from error
+            raise output_error(error, directory, "the figures") from error
         if not numbers.totals["images"]:
             print("the dataset is empty: its figures say so, and nothing else", file=sys.stderr)
     return 0
 
 
 def _check(directory: Path, targets: Sequence[Path], dataset: Path, force: bool) -> None:
-    """Look whether all files may be written, before the first one is."""
+    """Check that all files may be written, before the first one is."""
     check_output_directory(directory)
     for target in targets:
         check_replaceable(target, "figure", is_figure, force, [dataset])

@@ -1,4 +1,4 @@
-"""What it took to make a dataset, as a part of its page."""
+"""Jobs, ranks and times of a run, as a section of the text page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a dataset is, as a page of 80 columns."""
+"""The progress of a dataset, as a page of 80 columns or as JSON."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def page(found: Status) -> str:
     )
     if ledger.partial or ledger.failed:
         again = (
-            f"{found.again:,} of the failed are tried again by the next start"
-            if found.again
-            else ""
+            f"{found.again:,} of the failed are tried again by the next run" if found.again else ""
         )
         lines.append(line("  partial, failed", f"{ledger.partial + ledger.failed:,}", again))
     if found.unpublished:
@@ -94,5 +92,5 @@ def _job(job: JobStatus) -> str:
 
 def _next(found: Status) -> list[str]:
     if found.state == "stopped":
-        return ["", "Start `analyze` again with the same words and it goes on."]
+        return ["", "Run `analyze` again with the same arguments to continue."]
     return []

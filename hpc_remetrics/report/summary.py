@@ -1,4 +1,4 @@
-"""The metrics of a dataset in the words of a terminal page."""
+"""The metrics of a dataset as a section of its text page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..dataset.reader import Dataset
 from ..log import escape
 from .values import number, shown
 
-_SPREAD = {
+_DISTRIBUTIONS = {
     "layers/CLS": "layer, compressed",
     "layers/TLS": "layer, as tar",
     "layers/FLS_CLS": "layer, FLS / CLS",
@@ -31,12 +31,12 @@ def section(dataset: Dataset) -> list[str]:
             f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them.",
         ]
     metrics = dataset.metrics
-    return [*_spread(metrics), *_shares(metrics), *_what_if(metrics)]
+    return [*_distributions(metrics), *_shares(metrics), *_what_if(metrics)]
 
 
-def _spread(metrics: Metrics) -> list[str]:
+def _distributions(metrics: Metrics) -> list[str]:
     lines = []
-    for name, text in _SPREAD.items():
+    for name, text in _DISTRIBUTIONS.items():
         one = metrics.distribution(name)
         if one.count:
             values = "".join(
@@ -45,7 +45,7 @@ def _spread(metrics: Metrics) -> list[str]:
             )
             lines.append(f"  {text:<24}{values}")
     heads = "".join(f"{head:>13}" for head in ("median", "90 %", "99 %", "max"))
-    return ["", f"{'spread':<26}{heads}", *lines] if lines else []
+    return ["", f"{'distribution':<26}{heads}", *lines] if lines else []
 
 
 def _shares(metrics: Metrics) -> list[str]:

@@ -36,7 +36,9 @@ def page(totals: Totals, name: str) -> str:
             f"{totals.files:,}",
             f"{size(totals.FLS)} in {counted(totals.directories, 'directory', 'directories')}",
         ),
-        line("contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each once"),
+        line(
+            "contents", f"{totals.contents:,}", f"{size(totals.content_bytes)}, each counted once"
+        ),
         "",
         line("layer sharing", f"{totals.sharing_ratio:.2f}", "times fewer bytes than without"),
         line(
@@ -53,7 +55,7 @@ def page(totals: Totals, name: str) -> str:
     lines += _types("types by copies", totals.types_by_copies)
     lines += _types("types by bytes", totals.types_by_bytes)
     lines += counts("failed and partial layers by cause", totals.failures)
-    lines += counts("counted apart by cause", totals.skipped)
+    lines += counts("not profiled, by cause", totals.skipped)
     if not totals.images:
         lines += ["", "The dataset is empty: its sources held no image."]
     return "\n".join(lines)

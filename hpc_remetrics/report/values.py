@@ -1,4 +1,4 @@
-"""Single values for people: bytes with units, shares as per cent, ratios with three digits."""
+"""Format single values for readers: bytes with units, shares in percent, ratios."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Read-only questions to a dataset: totals, ranks, comparison, status, forecast."""
+"""Read-only questions about a dataset or a plan: totals, ranks, changes, status, forecast."""

@@ -1,7 +1,6 @@
-"""Two datasets side by side: what came, what went and what stayed, and the types and ratios that
-moved.
+"""Compare two datasets: layers, contents and images added and removed, types and ratios changed.
 
-Layers and contents are told by digest. Both tables are sorted by it, so they are gone through side
+Layers and contents are matched by digest. Both tables are sorted by digest, so they are merged side
 by side, in memory that does not grow with them.
 """
 
@@ -29,34 +28,34 @@ class Amount:
 
 
 @dataclass
-class Moved:
+class Changes:
     """What only the second dataset has, what only the first has, and what both have."""
 
-    came: Amount = field(default_factory=Amount)
-    went: Amount = field(default_factory=Amount)
-    stayed: Amount = field(default_factory=Amount)
+    added: Amount = field(default_factory=Amount)
+    removed: Amount = field(default_factory=Amount)
+    unchanged: Amount = field(default_factory=Amount)
 
     @property
     def before(self) -> Amount:
-        return self.went + self.stayed
+        return self.removed + self.unchanged
 
     @property
     def after(self) -> Amount:
-        return self.came + self.stayed
+        return self.added + self.unchanged
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images by name and platform: `changed` have another manifest, `stayed` the same."""
+    """Images by name and platform: `changed` have another manifest, `unchanged` the same."""
 
-    came: int
-    went: int
+    added: int
+    removed: int
     changed: int
-    stayed: int
+    unchanged: int
 
 
 @dataclass(frozen=True)
-class TypeMoved:
+class TypeChange:
     """One type, group or class: files (copies) and their bytes, before and after."""
 
     name: str
@@ -82,14 +81,14 @@ class Comparison:
     """
 
     images: Images
-    layers: Moved
-    contents: Moved
+    layers: Changes
+    contents: Changes
     retyped: int
     typed: tuple[str, str]
     numbers: dict[str, tuple[float, float]]
-    types: list[TypeMoved]
-    groups: list[TypeMoved]
-    classes: list[TypeMoved]
+    types: list[TypeChange]
+    groups: list[TypeChange]
+    classes: list[TypeChange]
 
 
 def compare(first: Dataset, second: Dataset) -> Comparison:
@@ -116,10 +115,10 @@ def _moved(
     size: str,
     one: np.ndarray | None = None,
     other: np.ndarray | None = None,
-) -> tuple[Moved, int]:
-    """Return what moved between two tables with digests, and how many of what stayed have another
+) -> tuple[Changes, int]:
+    """Return what moved between two tables with digests, and how many of what unchanged have another
     type."""
-    moved, retyped = Moved(), 0
+    moved, retyped = Changes(), 0
     for (a, digests_a), (b, digests_b) in _side_by_side(first, second):
         _, in_a, in_b = np.intersect1d(
             digests_a, digests_b, assume_unique=True, return_indices=True
@@ -127,10 +126,12 @@ def _moved(
         bytes_a, bytes_b = (
             table.column(size, at.start, at.stop) for table, at in ((first, a), (second, b))
         )
-        stayed = Amount(len(in_a), int(bytes_b[in_b].sum()))
-        moved.stayed += stayed
-        moved.went += Amount(len(digests_a) - len(in_a), int(bytes_a.sum() - bytes_a[in_a].sum()))
-        moved.came += Amount(len(digests_b) - len(in_b), int(bytes_b.sum()) - stayed.bytes)
+        unchanged = Amount(len(in_a), int(bytes_b[in_b].sum()))
+        moved.unchanged += unchanged
+        moved.removed += Amount(
+            len(digests_a) - len(in_a), int(bytes_a.sum() - bytes_a[in_a].sum())
+        )
+        moved.added += Amount(len(digests_b) - len(in_b), int(bytes_b.sum()) - unchanged.bytes)
         if one is not None and other is not None:
             types_a, types_b = (
                 table.column("type", at.start, at.stop) for table, at in ((first, a), (second, b))
@@ -200,7 +201,7 @@ def _summed(sums: dict[tuple[str, str, str], np.ndarray], level: int) -> dict[st
     return found
 
 
-def _types_moved(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[TypeMoved]:
+def _types_moved(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[TypeChange]:
     none = np.zeros(2, np.int64)
     found = []
     for name in sorted(first.keys() | second.keys()):
@@ -209,11 +210,11 @@ def _types_moved(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) ->
             second.get(name, none).tolist(),
         )
         if (files, size) != (files_now, size_now):
-            found.append(TypeMoved(name, (files, files_now), (size, size_now)))
+            found.append(TypeChange(name, (files, files_now), (size, size_now)))
     return sorted(found, key=lambda one: (-abs(one.moved), one.name))
 
 
-def _numbers(first: Dataset, second: Dataset, contents: Moved) -> dict[str, tuple[float, float]]:
+def _numbers(first: Dataset, second: Dataset, contents: Changes) -> dict[str, tuple[float, float]]:
     before, after = _sums(first, contents.before), _sums(second, contents.after)
     return {name: (before[name], after[name]) for name in before}
 

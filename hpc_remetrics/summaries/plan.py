@@ -1,4 +1,4 @@
-"""What there is to profile, how it would be dealt out to ranks, and how long it would take."""
+"""Numbers of the command `plan`: layers by size, layers of each rank, and the forecast."""
 
 from __future__ import annotations
 

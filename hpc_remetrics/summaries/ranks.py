@@ -1,4 +1,4 @@
-"""What each rank of a run did, as rates and seconds."""
+"""Throughput and times of each rank of a run."""
 
 from __future__ import annotations
 

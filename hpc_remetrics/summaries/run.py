@@ -1,4 +1,4 @@
-"""What it took to make a dataset: its jobs, and what their ranks did in which time."""
+"""Totals of the jobs that made a dataset: ranks, layers, seconds."""
 
 from __future__ import annotations
 

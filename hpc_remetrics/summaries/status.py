@@ -1,5 +1,4 @@
-"""How far the work on a dataset is, seen from outside: its parts, the notes of its jobs, who holds
-its lock."""
+"""The progress of a dataset, seen from outside: its parts, job notes and lock."""
 
 from __future__ import annotations
 

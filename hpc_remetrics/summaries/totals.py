@@ -1,4 +1,4 @@
-"""The totals of a dataset: what there is of everything, and how much of it twice."""
+"""Totals of a dataset: counts, bytes, ratios, types."""
 
 from __future__ import annotations
 

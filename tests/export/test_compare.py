@@ -30,16 +30,16 @@ def test_against_sets(odd, other, monkeypatch, chunk, turned):
         ):
             a, b = rows(one, table, "digest", size), rows(two, table, "digest", size)
             for names, amount in (
-                (b.keys() - a, moved.came),
-                (a.keys() - b, moved.went),
-                (a.keys() & b, moved.stayed),
+                (b.keys() - a, moved.added),
+                (a.keys() - b, moved.removed),
+                (a.keys() & b, moved.unchanged),
             ):
                 assert amount.count == len(names)
                 assert amount.bytes == sum((a | b)[name][0] for name in names)
             assert (moved.before.count, moved.after.count) == (len(a), len(b))
         a, b = (rows(data, "images", "name", "digest") for data in (one, two))
         images = found.images
-        assert (images.came, images.went, images.stayed) == (
+        assert (images.added, images.removed, images.unchanged) == (
             len(b.keys() - a),
             len(a.keys() - b),
             len(a.keys() & b),
@@ -66,14 +66,14 @@ def test_nothing_moved(odd):
     with hpc_remetrics.open(odd) as one, hpc_remetrics.open(odd) as two:
         found = compare(one, two)
     assert found.types == found.classes == []
-    assert found.layers.came.count == found.layers.went.count == 0
+    assert found.layers.added.count == found.layers.removed.count == 0
 
 
 def test_the_command(runs, odd, other):
     page = runs.run(runs.command("compare", odd, other)).stdout
     assert "types that moved" in page and max(map(len, page.splitlines()[1:])) <= 80
     numbers = json.loads(runs.run(runs.command("compare", odd, other, "--json")).stdout)
-    assert numbers["layers"]["went"]["count"] > 0
+    assert numbers["layers"]["removed"]["count"] > 0
     assert "is not there" in runs.run(runs.command("compare", odd, "no.h5"), code=2).stderr
 
 

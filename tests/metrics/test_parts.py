@@ -8,7 +8,6 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import example, given, settings
 
-from hpc_remetrics.metrics.arrays import distinct_pairs, grouped
 from hpc_remetrics.metrics.distribution import PROBABILITIES, ValueCounts, summarize
 from hpc_remetrics.metrics.growth import checkpoints
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
@@ -76,21 +75,6 @@ def test_a_string_of_a_megabyte():
     assert one[0] == one[2] != one[1] and two[0] == two[2] != two[1]
 
 
-def test_equal_first_halves_of_hashes():
-    one, two = np.array([7, 7, 7, 3, 7], np.uint64), np.array([2, 1, 2, 2, 1], np.uint64)
-    order, starts = grouped(one, two)
-    runs = np.split(order, starts[1:])
-    assert sorted(sorted(run.tolist()) for run in runs) == [[0, 2], [1, 4], [3]]
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9))))
-def test_distinct_pairs(pairs):
-    first, second = (np.array([pair[n] for pair in pairs], np.int64) for n in (0, 1))
-    got = zip(*(part.tolist() for part in distinct_pairs(first, second, 10)), strict=True)
-    assert list(got) == sorted(set(pairs))
-
-
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
@@ -113,13 +97,6 @@ def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
     assert found.quantiles.tolist() == want
     assert found.counts.sum() == len(values)
     assert all(low < high for low, high in zip(found.low, found.high, strict=True))
-
-
-def test_linear_bins_become_logarithmic_where_there_would_be_too_many():
-    tally = ValueCounts()
-    tally.add(np.array([1, 500_000]))
-    found = summarize(SerialComm(), tally, "linear")
-    assert found.scale == "log" and len(found.low) < 100 and found.counts.sum() == 2
 
 
 def test_checkpoints_end_with_all():

@@ -17,7 +17,7 @@ import hpc_remetrics
 from hpc_remetrics.report.figures import FIGURES, drawn, images
 from hpc_remetrics.report.figures.panels import panels_of
 from hpc_remetrics.report.figures.style import style
-from hpc_remetrics.report.numbers import numbers_of
+from hpc_remetrics.report.report_data import read_report_data
 
 SCALES = ("empty", "one", "fifty")
 UNIT = re.compile(r"\((bytes|number|parts|%|1|1/s|bytes/s|s|layers)\)$|^share of |in a bin$")
@@ -37,7 +37,7 @@ def canvas(datasets, monkeypatch, scale, number):
 
     with hpc_remetrics.open(datasets[scale]) as dataset, style(), warnings.catch_warnings():
         warnings.simplefilter("error")
-        canvas = drawn(FIGURES[number], numbers_of(dataset))
+        canvas = drawn(FIGURES[number], read_report_data(dataset))
         monkeypatch.setattr(Text, "draw", record)
         canvas.draw_without_rendering()
         canvas.texts_drawn = [
@@ -127,7 +127,7 @@ def _look(handle):
 @pytest.fixture(scope="session")
 def files(datasets):
     with hpc_remetrics.open(datasets["fifty"]) as dataset:
-        numbers = numbers_of(dataset)
+        numbers = read_report_data(dataset)
         return {
             number: images(FIGURES[number], numbers, ("png", "svg", "pdf")) for number in (1, 11)
         }
@@ -164,10 +164,10 @@ def test_the_users_settings_stay_as_they_are(datasets):
     matplotlib.rcParams["font.size"] = 30
     try:
         with hpc_remetrics.open(datasets["one"]) as dataset:
-            one = images(FIGURES[1], numbers_of(dataset), ("png",))
+            one = images(FIGURES[1], read_report_data(dataset), ("png",))
             assert matplotlib.rcParams["font.size"] == 30
             matplotlib.rcParams["font.size"] = before["font.size"]
-            assert images(FIGURES[1], numbers_of(dataset), ("png",)) == one
+            assert images(FIGURES[1], read_report_data(dataset), ("png",)) == one
     finally:
         matplotlib.rcParams.update(before)
 

@@ -1,5 +1,7 @@
-"""The figures of a dataset, drawn from its metrics alone; matplotlib is loaded when the first is
-drawn."""
+"""The figures of a dataset, drawn from its metrics alone.
+
+Matplotlib is loaded when the first one is drawn.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...log import escape
-from ..numbers import Numbers
+from ..report_data import ReportData
 from . import of_dedup, of_files, of_images, of_layers, of_run
 
 FORMATS = ("png", "svg", "pdf")
@@ -19,9 +21,10 @@ FORMATS = ("png", "svg", "pdf")
 class Figure:
     """One figure.
 
-    :ivar number: as in the documentation; `slug` makes the file's name.
-    :ivar caption: what it shows, for people who see it for the first time.
-    :ivar tables: tables of `/metrics` behind it; `distributions` likewise.
+    :ivar number: number in the documentation; `slug` is part of the file name.
+    :ivar caption: explanation for readers who see the figure for the first time.
+    :ivar draw: function that draws it on a matplotlib figure.
+    :ivar tables: tables of `/metrics` that it shows; `distributions` likewise.
     :ivar height: inches.
     """
 
@@ -29,7 +32,7 @@ class Figure:
     slug: str
     title: str
     caption: str
-    draw: Callable[[Any, Numbers], None]
+    draw: Callable[[Any, ReportData], None]
     height: float = 3.4
     distributions: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
@@ -255,11 +258,11 @@ _ALL = (
 )
 
 FIGURES = {figure.number: figure for figure in _ALL}
-"""All figures by number: 1 to 18 are those of the papers, the rest what users asked for since."""
+"""All figures by number; 1 to 18 are those of the papers."""
 
 
-def drawn(figure: Figure, numbers: Numbers) -> Any:
-    """Return matplotlib's figure; call it, and save what it returns, within `style.style()`."""
+def drawn(figure: Figure, numbers: ReportData) -> Any:
+    """Draw a figure; draw and save it within `style.style()`."""
     from .style import new_figure
 
     canvas = new_figure(
@@ -269,8 +272,8 @@ def drawn(figure: Figure, numbers: Numbers) -> Any:
     return canvas
 
 
-def images(figure: Figure, numbers: Numbers, formats: Sequence[str]) -> dict[str, bytes]:
-    """Return a figure as the bytes of files, by format."""
+def images(figure: Figure, numbers: ReportData, formats: Sequence[str]) -> dict[str, bytes]:
+    """Return a figure as the bytes of files, by format (png, svg, pdf)."""
     from .style import save, style
 
     found = {}

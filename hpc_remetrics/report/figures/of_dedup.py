@@ -1,4 +1,4 @@
-"""Figures 13 to 17, 19 and 20: what stands more than once, and what a registry could save."""
+"""Figures 13 to 17, 19 and 20: redundant files, hidden files, and what a registry could save."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..hub_2017 import DUPHUNTER_RATIO, TOTALS
-from ..numbers import Numbers
+from ..report_data import ReportData
 from .panels import (
     DECADES,
     MOST_BARS,
@@ -25,7 +25,7 @@ from .panels import (
 from .style import GREY
 
 
-def sharing(figure: Any, numbers: Numbers) -> None:
+def sharing(figure: Any, numbers: ReportData) -> None:
     left, right = figure.subplots(1, 2)
     table = numbers.metrics["what_if"]
     names = table.readable("scenario").tolist()
@@ -35,7 +35,7 @@ def sharing(figure: Any, numbers: Numbers) -> None:
         left,
         labels,
         {"": table["bytes"][chosen]},
-        "compressed bytes in the registry (bytes)",
+        "compressed bytes stored (bytes)",
         "byte",
         none="no layer",
     )
@@ -43,13 +43,13 @@ def sharing(figure: Any, numbers: Numbers) -> None:
         right,
         labels,
         {"": table["ratio"][chosen]},
-        "times less than without sharing (1)",
+        "reduction against no sharing (1)",
         "ratio",
         none="no layer",
     )
 
 
-def levels(figure: Any, numbers: Numbers) -> None:
+def levels(figure: Any, numbers: ReportData) -> None:
     metrics, totals = numbers.metrics, numbers.totals
     top, bottom = figure.subfigures(2, 1, height_ratios=[0.7, 1.3])
     left, right = top.subplots(1, 2)
@@ -59,7 +59,7 @@ def levels(figure: Any, numbers: Numbers) -> None:
     )
     bars(
         left,
-        ["distinct contents, of files", "redundant bytes, of bytes"][: len(shares)],
+        ["distinct contents / files", "redundant bytes / bytes"][: len(shares)],
         {"": shares},
         "share (%)",
     )
@@ -82,13 +82,13 @@ def levels(figure: Any, numbers: Numbers) -> None:
     table = metrics["dedup_levels"]
     names = [name.replace("_", " ") for name in table.readable("level")] if there else []
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
-    bars(left, names, series, "share that could go (%)")
+    bars(left, names, series, "redundant share (%)")
     curves = {"images/shared_file_share": "files", "images/shared_byte_share": "bytes"}
-    cdf(right, metrics, curves, "share in other images too (%)", "share of images")
+    cdf(right, metrics, curves, "share that other images have too (%)", "share of images")
     legend(bottom)
 
 
-def growth(figure: Any, numbers: Numbers) -> None:
+def growth(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     axes = row.subplots(1, 2)
     spread, orders = numbers.metrics["growth_summary"], numbers.metrics["growth"]
@@ -105,14 +105,15 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     number, x, y = orders["order"], orders["layers"], orders[f"dedup_ratio_by_{name}"]
     for order in np.unique(number):
         axes.plot(x[number == order], y[number == order], color=GREY, linewidth=0.4)
-    least, greatest = spread[f"dedup_ratio_by_{name}_min"], spread[f"dedup_ratio_by_{name}_max"]
+    low = spread[f"dedup_ratio_by_{name}_min"]
+    high = spread[f"dedup_ratio_by_{name}_max"]
     axes.fill_between(
         layers,
-        least,
-        greatest,
+        low,
+        high,
         color="#cccccc",
         linewidth=0,
-        label="least to greatest of all orders",
+        label="range of the random orders",
     )
     points = {"marker": ".", "markersize": 5} if len(layers) < 4 else {}
     axes.plot(
@@ -129,7 +130,7 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
     axes.set_ylabel(f"deduplication ratio by {name} (1)")
 
 
-def by_type(figure: Any, numbers: Numbers) -> None:
+def by_type(figure: Any, numbers: ReportData) -> None:
     for row, (name, column) in zip(
         figure.subfigures(3, 1, height_ratios=[1, 1.3, 1.3]),
         (("classes", "class"), ("groups", "group"), ("types", "type")),
@@ -153,11 +154,13 @@ def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
     bars(right, labels, series, "share of all redundant bytes (%)", none="no file")
 
 
-def by_directory(figure: Any, numbers: Numbers) -> None:
+def by_directory(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     for depth, axes in enumerate(row.subplots(2, 2).flat, 1):
         _directories(axes, numbers.metrics["directories"], depth)
-        axes.set_title(f"first {depth} part{'s' if depth > 1 else ''} of the directory", loc="left")
+        axes.set_title(
+            f"first {depth} level{'s' if depth > 1 else ''} of the directory", loc="left"
+        )
     legend(row)
 
 
@@ -171,7 +174,7 @@ def _directories(axes: Any, table: Any, depth: int) -> None:
     bars(axes, labels, values, "share (%)", none="no file")
 
 
-def hidden(figure: Any, numbers: Numbers) -> None:
+def hidden(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
     left, right = top.subplots(1, 2)
@@ -179,7 +182,7 @@ def hidden(figure: Any, numbers: Numbers) -> None:
         left,
         metrics,
         {"images/hidden_byte_share": "of images"},
-        "share of an image's bytes that it hides (%)",
+        "hidden share of an image's bytes (%)",
         "share of images",
     )
     curves = {"images/hidden_bytes": "of images", "layers/hidden_bytes_max": "of layers"}
@@ -195,7 +198,7 @@ def hidden(figure: Any, numbers: Numbers) -> None:
         "share of all images' bytes (%)",
         none="nothing is hidden",
     )
-    left.set_title("what hides them", loc="left")
+    left.set_title("hidden bytes by cause", loc="left")
     table = metrics["top_hidden"]
     labels = [short(name, 30) for name in table.readable("name")]
     bars(
@@ -206,10 +209,10 @@ def hidden(figure: Any, numbers: Numbers) -> None:
         "byte",
         none="nothing is hidden",
     )
-    right.set_title("images that hide most", loc="right")
+    right.set_title("images with the most hidden bytes", loc="right")
 
 
-def what_if(figure: Any, numbers: Numbers) -> None:
+def what_if(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     left, right = row.subplots(1, 2)
     table = numbers.metrics["what_if"]
@@ -228,7 +231,7 @@ def what_if(figure: Any, numbers: Numbers) -> None:
         right,
         names,
         {"": table["ratio"]},
-        "times less than without sharing (1)",
+        "reduction against no sharing (1)",
         "ratio",
         none="no layer",
     )

@@ -7,56 +7,56 @@ from typing import Any
 import numpy as np
 
 from ..hub_2017 import CLASS_BYTES, CLASS_FILES
-from ..numbers import Numbers
+from ..report_data import ReportData
 from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, value_counts
 
 _SAME = {
     "paths_one_content": "paths with one content",
-    "paths_several_contents": "paths with several",
+    "paths_several_contents": "paths with several contents",
     "contents_one_path": "contents at one path",
-    "contents_several_paths": "contents at several",
+    "contents_several_paths": "contents at several paths",
 }
 
 
-def sizes(figure: Any, numbers: Numbers) -> None:
+def sizes(figure: Any, numbers: ReportData) -> None:
     curves = {
         "files/size": "all files",
-        "contents/size_once": "contents seen once",
-        "contents/size_repeated": "contents seen more than once",
+        "contents/size_once": "contents of one file",
+        "contents/size_repeated": "contents of several files",
     }
     cdf_and_histogram(
         figure.subfigures(1, 1),
         numbers.metrics,
         curves,
-        "size of a file (bytes)",
+        "file size (bytes)",
         "files or contents",
     )
 
 
-def copies(figure: Any, numbers: Numbers) -> None:
+def copies(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     left, right = row.subplots(1, 2)
     curves = {
-        "contents/copies": "files with it",
-        "contents/layers": "layers with it",
-        "contents/images": "images with it",
+        "contents/copies": "files per content",
+        "contents/layers": "layers per content",
+        "contents/images": "images per content",
     }
     cdf(
         left,
         numbers.metrics,
         curves,
-        "files, layers, images with a content (number)",
+        "files, layers, images per content (number)",
         "share of contents",
     )
     table = numbers.metrics["top_contents"]
     chosen = table.readable("ranked_by") == "copies"
     labels = [short(path or "?", 34) for path in table.readable("path")[chosen]]
     bars(right, labels, {"": table["copies"][chosen]}, "copies (number)", "count", none="no file")
-    right.set_title("most repeated contents, by their first path", loc="right")
+    right.set_title("contents with the most copies (first path)", loc="right")
     legend(row)
 
 
-def types(figure: Any, numbers: Numbers) -> None:
+def types(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.2, 1.1])
     _classes(top, numbers)
@@ -71,7 +71,7 @@ def types(figure: Any, numbers: Numbers) -> None:
     legend(bottom)
 
 
-def _classes(row: Any, numbers: Numbers) -> None:
+def _classes(row: Any, numbers: ReportData) -> None:
     left, right = row.subplots(1, 2)
     table = numbers.metrics["classes"]
     names = table.readable("class").tolist()
@@ -86,11 +86,11 @@ def _classes(row: Any, numbers: Numbers) -> None:
         right,
         names,
         {"": table["mean_size"]},
-        "mean size of a file (bytes)",
+        "mean file size (bytes)",
         "byte",
         none="no file",
     )
-    right.set_title("classes, mean size", loc="left")
+    right.set_title("mean file size by class", loc="left")
     _one_mark_each(row)
 
 
@@ -120,22 +120,22 @@ def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
     axes.set_title(f"{title}, most {by} first", loc="left")
 
 
-def paths(figure: Any, numbers: Numbers) -> None:
+def paths(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
     left, right = top.subplots(1, 2)
     cdf(
         left,
         metrics,
-        {"paths/contents": "contents at a path"},
-        "contents at a path (number)",
+        {"paths/contents": "contents per path"},
+        "contents per path (number)",
         "share of paths",
     )
     cdf(
         right,
         metrics,
-        {"contents/paths": "paths of a content"},
-        "paths of a content (number)",
+        {"contents/paths": "paths per content"},
+        "paths per content (number)",
         "share of contents",
     )
     left.set_title("same path, different content", loc="left")
@@ -158,5 +158,5 @@ def paths(figure: Any, numbers: Numbers) -> None:
         "count",
         none="no file",
     )
-    right.set_title("paths with most contents", loc="right")
+    right.set_title("paths with the most contents", loc="right")
     legend(bottom)

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..numbers import Numbers
+from ..report_data import ReportData
 from .panels import bars, cdf, cdf_and_histogram, legend, value_counts
 
 
-def sizes(figure: Any, numbers: Numbers) -> None:
+def sizes(figure: Any, numbers: ReportData) -> None:
     top, bottom = figure.subfigures(2, 1)
     curves = {
         "images/CLS": "CLS (compressed)",
         "images/TLS": "TLS (tar)",
         "images/FLS": "FLS (files)",
     }
-    cdf_and_histogram(top, numbers.metrics, curves, "size of an image (bytes)", "images")
+    cdf_and_histogram(top, numbers.metrics, curves, "image size (bytes)", "images")
     curves = {"images/FLS_CLS": "FLS / CLS", "images/TLS_CLS": "TLS / CLS"}
     cdf_and_histogram(bottom, numbers.metrics, curves, "compression ratio (1)", "images")
 
 
-def layers(figure: Any, numbers: Numbers) -> None:
+def layers(figure: Any, numbers: ReportData) -> None:
     top, bottom = figure.subfigures(2, 1)
     cdf_and_histogram(
-        top, numbers.metrics, {"images/layers": "layers"}, "layers of an image (number)", "images"
+        top, numbers.metrics, {"images/layers": "layers"}, "layers per image (number)", "images"
     )
     curves = {"images/files": "files", "images/directories": "directories"}
     cdf_and_histogram(
-        bottom, numbers.metrics, curves, "files or directories in an image (number)", "images"
+        bottom, numbers.metrics, curves, "files, directories per image (number)", "images"
     )
 
 
-def kinds(figure: Any, numbers: Numbers) -> None:
+def kinds(figure: Any, numbers: ReportData) -> None:
     axes = figure.subplots(2, 2)
     value_counts(axes[0, 0], numbers.metrics, "manifest_type", "images (number)")
     axes[0, 0].set_title("manifest version", loc="left")
@@ -40,10 +40,10 @@ def kinds(figure: Any, numbers: Numbers) -> None:
     value_counts(axes[1, 0], numbers.metrics, "media_type", "layers (number)")
     axes[1, 0].set_title("media type", loc="left")
     value_counts(axes[1, 1], numbers.metrics, "compression", "layers (number)")
-    axes[1, 1].set_title("compression by first bytes", loc="left")
+    axes[1, 1].set_title("compression, by magic bytes", loc="left")
 
 
-def popularity(figure: Any, numbers: Numbers) -> None:
+def popularity(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     left, right = row.subplots(1, 2)
     curves = {
@@ -55,7 +55,7 @@ def popularity(figure: Any, numbers: Numbers) -> None:
         left,
         numbers.metrics,
         curves,
-        "pulls, stars, images of a repository (number)",
+        "pulls, stars, images per repository (number)",
         "share of repositories",
     )
     table = numbers.metrics["top_repositories"]

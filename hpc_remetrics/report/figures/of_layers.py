@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..numbers import Numbers
+from ..report_data import ReportData
 from .panels import MOST_BARS, bars, cdf, cdf_and_histogram, legend, short
 
 
-def sizes(figure: Any, numbers: Numbers) -> None:
+def sizes(figure: Any, numbers: ReportData) -> None:
     curves = {
         "layers/CLS": "CLS (compressed)",
         "layers/TLS": "TLS (tar)",
         "layers/FLS": "FLS (files)",
     }
     cdf_and_histogram(
-        figure.subfigures(1, 1), numbers.metrics, curves, "size of a layer (bytes)", "layers"
+        figure.subfigures(1, 1), numbers.metrics, curves, "layer size (bytes)", "layers"
     )
 
 
-def ratios(figure: Any, numbers: Numbers) -> None:
+def ratios(figure: Any, numbers: ReportData) -> None:
     curves = {"layers/FLS_CLS": "FLS / CLS", "layers/TLS_CLS": "TLS / CLS"}
     cdf_and_histogram(
         figure.subfigures(1, 1), numbers.metrics, curves, "compression ratio (1)", "layers"
     )
 
 
-def files(figure: Any, numbers: Numbers) -> None:
+def files(figure: Any, numbers: ReportData) -> None:
     top, bottom = figure.subfigures(2, 1)
     curves = {"layers/files": "files", "layers/directories": "directories"}
     cdf_and_histogram(
-        top, numbers.metrics, curves, "files or directories in a layer (number)", "layers"
+        top, numbers.metrics, curves, "files, directories per layer (number)", "layers"
     )
-    curves = {"layers/depth": "greatest depth"}
-    cdf_and_histogram(bottom, numbers.metrics, curves, "greatest depth of a path (parts)", "layers")
+    curves = {"layers/depth": "maximum depth"}
+    cdf_and_histogram(bottom, numbers.metrics, curves, "maximum path depth (components)", "layers")
 
 
-def references(figure: Any, numbers: Numbers) -> None:
+def references(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
     left, right = row.subplots(1, 2, width_ratios=[1, 1])
-    curves = {"layers/images": "images that use a layer"}
-    cdf(left, numbers.metrics, curves, "images that use a layer (number)", "share of layers")
+    curves = {"layers/images": "images per layer"}
+    cdf(left, numbers.metrics, curves, "images per layer (number)", "share of layers")
     table = numbers.metrics["top_layers"]
     names = zip(table.readable("image"), table.readable("digest"), strict=True)
     labels = [f"{short(image, 26)} {digest[:8]}" for image, digest in names]
@@ -48,9 +48,9 @@ def references(figure: Any, numbers: Numbers) -> None:
         right,
         labels[:MOST_BARS],
         {"": table["images"]},
-        "images that use it (number)",
+        "images (number)",
         "count",
         none="no layer",
     )
-    right.set_title("most shared layers: their first image, digest", loc="right")
+    right.set_title("layers in the most images (first image, digest)", loc="right")
     legend(row)

@@ -1,12 +1,12 @@
-"""Figure 18: what the run did, rank by rank, and what failed."""
+"""Figure 18: throughput and time of each rank of the run, and failures by cause."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..hub_2017 import ANALYZE_RATE, DOWNLOAD_RATE, Reference
-from ..numbers import Numbers
+from ..hub_2017 import ANALYZE_RATE, DOWNLOAD_RATE, PublishedValue
+from ..report_data import ReportData
 from .panels import empty, legend, line, units, value_counts
 from .style import COLORS, MARKERS
 
@@ -14,16 +14,23 @@ _FEW = 10
 """Ranks that are numbered one by one."""
 
 
-def run(figure: Any, numbers: Numbers) -> None:
+def run(figure: Any, numbers: ReportData) -> None:
     top, bottom = figure.subfigures(2, 1)
     left, right = top.subplots(1, 2)
     ranks = numbers.ranks
-    _by_rank(left, ranks.rank, {"": ranks.layers_per_second}, "layers (1/s)", "count", ANALYZE_RATE)
+    _by_rank(
+        left,
+        ranks.rank,
+        {"": ranks.layers_per_second},
+        "layers per second (1/s)",
+        "count",
+        ANALYZE_RATE,
+    )
     _by_rank(
         right,
         ranks.rank,
         {"": ranks.bytes_per_second},
-        "compressed (bytes/s)",
+        "compressed bytes per second (bytes/s)",
         "byte/s",
         DOWNLOAD_RATE,
         ":",
@@ -42,14 +49,14 @@ def _by_rank(
     series: Mapping[str, Iterable[float]],
     ylabel: str,
     kind: str,
-    reference: Reference | None = None,
+    reference: PublishedValue | None = None,
     dashes: str = "--",
 ) -> None:
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     rank = list(rank)
     if not rank:
-        empty(axes, "the dataset does not say")
+        empty(axes, "the dataset has no data of ranks")
         return
     axes.margins(y=0.2)
     for number, (name, values) in enumerate(series.items()):

@@ -1,5 +1,4 @@
-"""The kinds of panels that figures consist of: CDFs, histograms, bars, points. Numbers come ready
-to draw."""
+"""Panels of figures: CDFs, histograms, bars and marks; they draw numbers as they are."""
 
 from __future__ import annotations
 
@@ -12,14 +11,13 @@ import numpy as np
 
 from ...dataset.metrics import Distribution, Metrics
 from ...log import escape
-from ..hub_2017 import DISTRIBUTIONS, Reference
+from ..hub_2017 import DISTRIBUTIONS, PublishedValue
 from .style import COLORS, GREY, HATCHES, LINES, MARKERS
 
 MOST_BARS = 12
 _LABEL = 38
 _LEGEND, _HANDLE = 112, 10
-"""Characters that stand side by side in a legend, and those that a line and the space beside it
-take."""
+"""Width of a legend, and of a line with its space, in characters."""
 
 _FEW_BARS = 3
 DECADES = 30
@@ -29,13 +27,13 @@ _KINDS = {"count": "", "ratio": "", "byte": "B", "byte/s": "B/s", "s": "s"}
 
 
 def empty(axes: Any, text: str) -> None:
-    """Say in a panel that there is nothing to draw, and why."""
+    """Write in an empty panel why there is nothing to draw."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
 
 
 def legend(row: Any) -> None:
-    """Put the legend of a row of panels below them, each label once, those of 2017 last."""
+    """Put the legend of a row of panels below it, each label once, published values last."""
     found: dict[str, Any] = {}
     for axes in panels_of(row):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -47,7 +45,7 @@ def legend(row: Any) -> None:
 
 
 def _columns(labels: list[str]) -> int:
-    """Return in how many columns a legend with these labels fits below a figure."""
+    """Return the number of columns in which a legend with these labels fits below a figure."""
     for columns in (4, 3, 2):
         parts = [part for part in np.array_split(labels, columns) if len(part)]
         if sum(max(map(len, part)) + _HANDLE for part in parts) <= _LEGEND:
@@ -56,15 +54,18 @@ def _columns(labels: list[str]) -> int:
 
 
 def panels_of(row: Any) -> list[Any]:
-    """Return the panels of a figure or of a part of it, those of its parts too."""
+    """Return the panels of a figure or subfigure, those of its subfigures too."""
     return [*row.axes, *(axes for part in row.subfigs for axes in panels_of(part))]
 
 
 def cdf_and_histogram(
     row: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str
 ) -> None:
-    """Draw distributions of one unit, by label, as CDF on the left and histograms on the right,
-    with their legend."""
+    """Draw distributions of one unit: CDFs on the left, histograms on the right, a legend below.
+
+    :param curves: name of a distribution -> label.
+    :param counted: plural of what has the values, such as layers.
+    """
     left, right = row.subfigures(1, 2)
     cdf(left.subplots(), metrics, curves, xlabel, f"share of {counted}")
     histograms(right, metrics, curves, xlabel, counted)
@@ -72,7 +73,10 @@ def cdf_and_histogram(
 
 
 def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, ylabel: str) -> None:
-    """Draw the CDFs of distributions by label, and the values of 2017."""
+    """Draw the CDFs of distributions, and the published values.
+
+    :param curves: name of a distribution -> label.
+    """
     drawn = _with_values(metrics, curves)
     if not drawn:
         empty(axes, "no data")
@@ -99,8 +103,7 @@ def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, yla
 def histograms(
     part: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, counted: str
 ) -> None:
-    """Draw the histograms of the same distributions one below the other; a line has the style it
-    has in the CDF."""
+    """Draw histograms one below another, with the line styles of their CDFs."""
     drawn = _with_values(metrics, curves)
     if not drawn:
         empty(part.subplots(), "no data")
@@ -168,7 +171,7 @@ def _spans_decades(values: np.ndarray) -> bool:
 
 
 def value_counts(axes: Any, metrics: Metrics, variable: str, xlabel: str) -> None:
-    """Draw how often each word of a closed list occurs."""
+    """Draw how often each value of a categorical variable occurs."""
     table = metrics["value_counts"]
     chosen = table.readable("variable") == variable
     names = [name or "not said" for name in table.readable("value")[chosen]]
@@ -183,12 +186,12 @@ def value_counts(axes: Any, metrics: Metrics, variable: str, xlabel: str) -> Non
 
 
 def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
-    """Return the rows of a table that have the most of something, the greatest first."""
+    """Return the rows with the largest values of a column, largest first, (most,) int64."""
     return np.argsort(-table[column], kind="stable")[:most]
 
 
-def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -> None:
-    """Mark a value of 2017."""
+def mark(axes: Any, x: float, y: float, reference: PublishedValue, number: int = 0) -> None:
+    """Mark a published value at a point."""
     style = {
         "color": "white",
         "markeredgecolor": "#B00020",
@@ -209,16 +212,16 @@ def mark(axes: Any, x: float, y: float, reference: Reference, number: int = 0) -
 
 
 def line(
-    axes: Any, value: float, reference: Reference, vertical: bool = True, dashes: str = "--"
+    axes: Any, value: float, reference: PublishedValue, vertical: bool = True, dashes: str = "--"
 ) -> None:
-    """Mark a value of 2017 that belongs to the whole panel."""
+    """Mark a published value by a line through the panel."""
     draw = axes.axvline if vertical else axes.axhline
     style = {"color": "#B00020", "linestyle": dashes, "linewidth": 1}
     draw(value, label=f"2017: {reference.text} ({reference.source})", **style)
 
 
 def percent(axis: Any) -> None:
-    """Write shares as per cent."""
+    """Label an axis in percent."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
@@ -236,7 +239,7 @@ def _percent(value: float) -> str:
 
 
 def units(axis: Any, kind: str, most: int = 4) -> None:
-    """Write numbers with SI prefixes and their unit; a linear axis gets some `most` of them."""
+    """Label an axis with SI prefixes and a unit; a linear axis gets about `most` ticks."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     prefixed = EngFormatter(_KINDS[kind], sep=" " if _KINDS[kind] else "")
@@ -248,21 +251,20 @@ def units(axis: Any, kind: str, most: int = 4) -> None:
         axis.set_major_locator(MaxNLocator(most, integer=kind == "count", min_n_ticks=1))
 
 
-def logarithmic(axes: Any, least: float, greatest: float) -> None:
-    """Make an x axis logarithmic, from zero on where that is a value: below 1 it is linear then.
+def logarithmic(axes: Any, low: float, high: float) -> None:
+    """Make an x axis logarithmic; with values below 1 it begins at 0 and is linear up to 1.
 
-    Every decade has a tick, and a number either each or, where there are many, those of the SI
-    prefixes.
+    Every decade has a tick; where there are many, only those of SI prefixes have a number.
     """
     from matplotlib.ticker import FixedLocator, NullFormatter
 
-    last = math.ceil(math.log10(max(greatest, 10)))
-    if least < 1:
+    last = math.ceil(math.log10(max(high, 10)))
+    if low < 1:
         axes.set_xscale("symlog", linthresh=1, linscale=0.4)
         first, numbered = 0, [0.0]
     else:
         axes.set_xscale("log")
-        first, numbered = math.floor(math.log10(least)), []
+        first, numbered = math.floor(math.log10(low)), []
     step = 1 if last - first < 5 else 3
     numbered += [10.0**n for n in range(first, last + 1) if not n % step and (n or not numbered)]
     axes.xaxis.set_major_locator(FixedLocator(numbered))
@@ -271,7 +273,7 @@ def logarithmic(axes: Any, least: float, greatest: float) -> None:
 
 
 def short(text: str, most: int = _LABEL) -> str:
-    """Return a label that fits: what the font can print, and cut in its middle.
+    """Return a label cut in its middle, with characters that the font lacks escaped.
 
     >>> short("library/python", 9), short("a\\n日")
     ('libr…thon', 'a\\\\n\\\\u65e5')
@@ -282,7 +284,7 @@ def short(text: str, most: int = _LABEL) -> str:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """Return the characters that the figures' font has."""
+    """Return the code points that the font of the figures has."""
     from matplotlib.font_manager import findfont, get_font
 
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
@@ -294,18 +296,16 @@ def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str,
 
 
 def _scale(axes: Any, shown: list[Distribution], marks: Sequence[float] = ()) -> None:
-    """Choose the scale of an x axis: logarithmic where values span decades."""
+    """Choose the scale of an x axis, logarithmic where values span decades."""
     kind = "byte" if shown[0].unit == "byte" else "count"
-    least, greatest = (
-        min(one.min for one in shown),
-        max(*(one.max for one in shown), *marks, 0),
-    )
+    low = min(one.min for one in shown)
+    high = max(*(one.max for one in shown), *marks, 0)
     if all(one.scale == "share" for one in shown):
         axes.set_xlim(-0.02, 1.02)
         percent(axes.xaxis)
         return
-    if kind == "byte" or (greatest > DECADES and all(one.scale == "log" for one in shown)):
-        logarithmic(axes, least, greatest)
-        if least < 1:
+    if kind == "byte" or (high > DECADES and all(one.scale == "log" for one in shown)):
+        logarithmic(axes, low, high)
+        if low < 1:
             axes.set_xlim(-0.1)
     units(axes.xaxis, kind)

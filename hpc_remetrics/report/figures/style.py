@@ -1,4 +1,4 @@
-"""One style for all figures: readable in black and white, fonts that print."""
+"""One style for all figures: readable in black and white, with fonts that print."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 7.5
-"""Inches: the text of an A4 or letter page."""
+"""Width in inches of the text of an A4 or letter page."""
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "////", "....", "xxxx")
 MARKERS = ("D", "s", "^", "v", "o")
-"""Colours differ for the colour-blind too; what they tell, line styles, hatches and markers tell as
-well."""
+"""The colour-blind can tell the colours apart; line styles, hatches and markers say the same."""
 
 GREY = "#767676"
 
@@ -55,8 +54,7 @@ _RC: Any = {
 
 
 def _matplotlib() -> Any:
-    """Return matplotlib, loaded without a `matplotlibrc`: it would take anybody's in the current
-    directory."""
+    """Import matplotlib without a `matplotlibrc`: it would take one in the current directory."""
     if "matplotlib" in sys.modules:
         return sys.modules["matplotlib"]
     before, named = os.open(".", os.O_PATH | os.O_CLOEXEC), os.environ.get("MATPLOTLIBRC")
@@ -74,8 +72,7 @@ def _matplotlib() -> Any:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the one style, whatever the user's own settings are; matplotlib's state is the same
-    afterwards."""
+    """Set the style, whatever the user's settings are, and restore matplotlib's state afterwards."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -84,13 +81,13 @@ def style() -> Iterator[None]:
 
 
 MARK = "figure by hpc_remetrics"
-"""What says, in the metadata of a file, that this program drew it."""
+"""Text in the metadata of a file by which this program knows its figures."""
 
 _MOST_BYTES = 32 << 20
 
 
 def new_figure(height: float, title: str) -> Any:
-    """Return an empty figure of the page's width, with a title; nothing global knows of it."""
+    """Return an empty figure of the page's width; pyplot does not know it."""
     from matplotlib.figure import Figure
 
     figure = Figure((WIDTH, height))
@@ -99,13 +96,13 @@ def new_figure(height: float, title: str) -> Any:
 
 
 def is_figure(path: Path) -> bool:
-    """Say whether this program made a file as a figure."""
+    """Return whether this program made a file as a figure."""
     with open(path, "rb") as file:
         return MARK.encode() in file.read(_MOST_BYTES)
 
 
 def save(figure: Any, file: Any, form: str) -> None:
-    """Write a figure, with no date in the file."""
+    """Write a figure to a file object, without a date, so that equal figures are equal files."""
     metadata: dict[str, dict[str, Any]] = {
         "png": {"Software": MARK},
         "svg": {"Date": None, "Creator": MARK},

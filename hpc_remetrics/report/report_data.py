@@ -1,4 +1,4 @@
-"""What pages and figures are made of: a dataset's metrics, its totals, what its ranks did."""
+"""The data of pages and figures: metrics, totals, and work of the ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..summaries.ranks import Ranks, ranks
 
 
 @dataclass(frozen=True)
-class Numbers:
+class ReportData:
     """All that is drawn; a few MB however large the dataset is."""
 
     name: str
@@ -19,7 +19,7 @@ class Numbers:
     ranks: Ranks
 
 
-def numbers_of(dataset: Dataset) -> Numbers:
+def read_report_data(dataset: Dataset) -> ReportData:
     """Return the numbers of an open dataset; `DatasetError` if it has no metrics."""
     metrics = dataset.metrics
-    return Numbers(dataset.path.name, metrics, metrics.totals, ranks(dataset))
+    return ReportData(dataset.path.name, metrics, metrics.totals, ranks(dataset))

@@ -51,7 +51,7 @@ def test_a_summary_is_that_of_the_sorted_values(ranks):
         ranks, lambda comm: summarize(comm, counts_of(values[comm.rank]), "log")
     )
     assert others == [None] * (ranks - 1)
-    every = sorted(list(chain.from_iterable(values)))
+    every = sorted(chain.from_iterable(values))
     places = [max(-(-int(p) * len(every) // 10000), 1) for p in PROBABILITIES]
     assert found.quantiles.tolist() == [every[place - 1] for place in places]
     assert (found.count, found.sum) == (len(every), sum(every))

@@ -17,12 +17,12 @@ from .arrays import ratio
 from .distribution import distribution_tables
 from .estimates import estimates
 from .growth import growth_summary
-from .inputs import Inputs
+from .inputs import MetricsInputs
 from .results import ContentResults, FileResults, HiddenResults, Tables
 
 
 def assemble(
-    inputs: Inputs, contents: ContentResults, files: FileResults, hidden: HiddenResults
+    inputs: MetricsInputs, contents: ContentResults, files: FileResults, hidden: HiddenResults
 ) -> Tables:
     """Return all tables of `/metrics`."""
     layers = files.layers | hidden.layers
@@ -63,7 +63,7 @@ def assemble(
 
 
 def _images(
-    inputs: Inputs, layers: dict[str, np.ndarray], hidden: HiddenResults
+    inputs: MetricsInputs, layers: dict[str, np.ndarray], hidden: HiddenResults
 ) -> dict[str, np.ndarray]:
     """Return the table `images`."""
     columns = {name: inputs.layer(name) for name in ("CLS", "TLS", "FLS", "files", "directories")}
@@ -92,7 +92,10 @@ _RATIOS = {
 
 
 def _totals(
-    inputs: Inputs, contents: ContentResults, files: FileResults, images: dict[str, np.ndarray]
+    inputs: MetricsInputs,
+    contents: ContentResults,
+    files: FileResults,
+    images: dict[str, np.ndarray],
 ) -> dict[str, Any]:
     """Return the one row of `totals`."""
     data = inputs.dataset

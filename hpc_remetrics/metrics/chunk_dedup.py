@@ -20,7 +20,7 @@ from ..wording import counted
 from .arrays import summed_by
 from .compression import Estimate
 from .estimates import NORMAL
-from .inputs import Inputs
+from .inputs import MetricsInputs
 
 _SIZES = {"fixed": FIXED_BYTES, "cdc": CDC_BYTES}
 """Method -> bytes of a chunk; for cdc the mean that it aims at."""
@@ -46,7 +46,7 @@ class CutTally:
         self.sums += int(cut.sum()), int(fixed_chunks.sum()), int(cdc_chunks.sum())
 
 
-def count_chunks(inputs: Inputs) -> np.ndarray:
+def count_chunks(inputs: MetricsInputs) -> np.ndarray:
     """Add up this rank's share of /chunks by method.
 
     :returns: (3, methods) int64; rows: number, bytes and sum of the squares of the bytes.

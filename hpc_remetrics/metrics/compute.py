@@ -34,7 +34,7 @@ from .contents import ContentPass
 from .distribution import summaries
 from .file_rows import FilePass
 from .hidden import HiddenPass
-from .inputs import Inputs, combined
+from .inputs import MetricsInputs, combined
 from .path_join import PathPass, top_paths
 from .results import ContentResults, FileResults, HiddenResults, Tables
 
@@ -71,20 +71,21 @@ def compute_metrics(
     :param scratch: a directory of this rank on node-local disk.
     :param memory: bytes that each rank may take for rows between passes.
     """
-    inputs = Inputs(comm, dataset, scratch, memory)
+    inputs = MetricsInputs(comm, dataset, scratch, memory)
+    inputs.map_sizes()
     contents = _content_pass(inputs)
     files = _file_pass(inputs, contents)
     hidden = _hidden_pass(inputs)
     return assemble(inputs, contents, files, hidden) if comm.rank == comm.root else {}
 
 
-def _content_pass(inputs: Inputs) -> ContentResults:
+def _content_pass(inputs: MetricsInputs) -> ContentResults:
     contents = ContentPass(inputs)
     contents.run()
     return contents.results()
 
 
-def _file_pass(inputs: Inputs, contents: ContentResults) -> FileResults:
+def _file_pass(inputs: MetricsInputs, contents: ContentResults) -> FileResults:
     """Read /entries, join its files by path and by content, and combine what all ranks counted."""
     comm = inputs.comm
     # Read the entries; look for the first files of the contents that will be listed.
@@ -121,7 +122,7 @@ def _file_pass(inputs: Inputs, contents: ContentResults) -> FileResults:
     )
 
 
-def _hidden_pass(inputs: Inputs) -> HiddenResults:
+def _hidden_pass(inputs: MetricsInputs) -> HiddenResults:
     """Find the files that images hide, and combine what all ranks counted."""
     comm = inputs.comm
     hidden = HiddenPass(inputs)

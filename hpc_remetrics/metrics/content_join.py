@@ -28,7 +28,7 @@ from .common_names import CODES, CommonNames
 from .distribution import ValueCounts
 from .file_rows import NAME_KINDS, FilePass, buckets_for
 from .growth import Growth
-from .inputs import Inputs
+from .inputs import MetricsInputs
 from .path_join import PATHS_OF_CONTENT, content_bounds
 
 FILE = np.dtype([("content", "<u4"), ("layer", "<u4"), ("codes", "<u2", (NAME_KINDS,))])
@@ -63,7 +63,7 @@ class ContentJoin:
         and files that have them.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: MetricsInputs) -> None:
         files = int(inputs.layer("files").sum())
         # A content's number within its bucket has 32 bits.
         buckets = max(buckets_for(inputs, files), -(-inputs.contents >> 32))

@@ -7,7 +7,7 @@ import numpy as np
 from .chunk_dedup import ChunkTotals, CutTally, count_chunks
 from .compression import CODECS, CompressionTally
 from .distribution import ValueCounts, summaries
-from .inputs import Inputs, combined
+from .inputs import MetricsInputs, combined
 from .results import ContentResults
 
 MOST = 100
@@ -28,7 +28,7 @@ class ContentPass:
     :ivar top: copies, redundant_bytes -> (n,) `TOP`, at most `MOST`.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: MetricsInputs) -> None:
         types = len(inputs.dataset.types)
         names = ("contents", "files", "content_bytes", "bytes")
         self.inputs = inputs

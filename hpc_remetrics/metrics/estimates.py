@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import summed_by
-from .inputs import Inputs
+from .inputs import MetricsInputs
 
 NORMAL = 1.959963984540054
 """The standard normal distribution has 95 % within this many standard deviations of its mean."""
@@ -74,7 +74,7 @@ class RepositorySample:
         return np.bincount(self.stratum, np.asarray(values, float), len(self.drawn))
 
 
-def sample_of(inputs: Inputs) -> RepositorySample | None:
+def sample_of(inputs: MetricsInputs) -> RepositorySample | None:
     """Return the sample that a dataset's repositories are, or None if they are none."""
     table = inputs.dataset.repositories
     if "weight" not in table.stored or not len(table) or not (table["weight"] > 0).all():
@@ -85,7 +85,7 @@ def sample_of(inputs: Inputs) -> RepositorySample | None:
     return RepositorySample(stratum, table["weight"][first], drawn)
 
 
-def estimates(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+def estimates(inputs: MetricsInputs, images: dict[str, np.ndarray]) -> dict[str, list[Any]]:
     """Return the table `estimates`; without rows where the repositories are no sample.
 
     :param images: columns of `/metrics/images`.
@@ -101,7 +101,7 @@ def estimates(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, list[A
     return {name: [row[n] for row in rows] for n, name in enumerate(names)}
 
 
-def _by_repository(inputs: Inputs, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _by_repository(inputs: MetricsInputs, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the totals that are sums over repositories, (repositories,) int64 each."""
     repository = inputs.dataset.images["repository"]
     columns = {"images": np.ones_like(repository), "image_layers": inputs.dataset.images["layers"]}

@@ -18,7 +18,7 @@ from ..files.writing import private_file
 from ..mpi.shuffle import Shuffle, collective_rounds
 from ..records import KINDS
 from .hashing import hash_slices
-from .inputs import Inputs
+from .inputs import MetricsInputs
 from .path_names import Paths
 
 DEPTHS = 4
@@ -42,7 +42,7 @@ _BYTES_A_ROW = 192
 _MAX_BUCKETS = 1 << 16
 
 
-def buckets_for(inputs: Inputs, rows: int) -> int:
+def buckets_for(inputs: MetricsInputs, rows: int) -> int:
     """Return the number of buckets in which rows fit into memory one bucket at a time."""
     buckets = -(-rows * _BYTES_A_ROW // inputs.memory)
     return min(max(inputs.comm.size, buckets), _MAX_BUCKETS)
@@ -152,7 +152,7 @@ class FilePass:
     :ivar kinds: (kinds,) int64, entries of each kind.
     """
 
-    def __init__(self, inputs: Inputs, wanted: np.ndarray) -> None:
+    def __init__(self, inputs: MetricsInputs, wanted: np.ndarray) -> None:
         self._buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
         self.inputs = inputs
         self.wanted = wanted
@@ -185,8 +185,9 @@ class FilePass:
         for turn in range(self.rounds):
             path = self.inputs.scratch / f"files-{turn}"
             with open(path, "rb") as file:
-                yield FileBlock.read(file)
+                block = FileBlock.read(file)
             path.unlink()
+            yield block
 
     def _read_block(self, turn: int) -> tuple[np.ndarray, np.ndarray]:
         """Keep a block on scratch; return its files as `PATH`, its names as `NAME`."""
@@ -219,7 +220,7 @@ class FilePass:
         np.minimum.at(self.first, place[is_wanted], rows[likely[is_wanted]])
 
 
-def read_paths(inputs: Inputs, start: int, stop: int, chosen: np.ndarray) -> Paths:
+def read_paths(inputs: MetricsInputs, start: int, stop: int, chosen: np.ndarray) -> Paths:
     """Return the paths of some of the rows `start` to `stop` of /entries.
 
     :param chosen: (n,) int64, places counted from `start`, ascending.

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..mpi.comm import Comm
 from .arrays import distinct, ratio, summed_by
-from .inputs import Inputs, combined
+from .inputs import MetricsInputs, combined
 
 ORDERS = 16
 
@@ -61,7 +61,7 @@ class Growth:
     :ivar contents: (orders, points) int64, contents that come with it; `bytes` their bytes.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: MetricsInputs) -> None:
         read = np.flatnonzero(inputs.was_read)
         digests = inputs.dataset.layers["digest"][read]
         prefixes = np.frombuffer(digests.tobytes(), ">u8")[::4].astype(np.uint64)

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..dataset.metrics_schema import HIDDEN_BY
 from .arrays import distinct
-from .inputs import Inputs
+from .inputs import MetricsInputs
 from .layer_index import LayerIndex
 
 _VISIBLE = len(HIDDEN_BY)
@@ -224,7 +224,7 @@ class HiddenPass:
     :ivar hides: (layers,) int64, the most bytes that each layer is the first to hide in an image.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: MetricsInputs) -> None:
         layers = len(inputs.was_read)
         self.inputs = inputs
         self.images = np.zeros((len(inputs.dataset.images), 2), np.int64)

@@ -17,12 +17,13 @@ from ..row_ranges import block_ranges, rank_range
 from .arrays import summed_by
 
 
-class Inputs:
+class MetricsInputs:
     """One dataset on one rank; columns of the small tables are read once and kept.
 
     :param scratch: a directory of this rank on node-local disk for rows between passes.
     :param memory: bytes that this rank may take for such rows at a time; what grows with the number
         of layers, images, types or with the largest image comes on top.
+    :ivar sizes: (contents,) int64, bytes of all contents, once `map_sizes` has been called.
     """
 
     def __init__(self, comm: Comm, dataset: Dataset, scratch: Path, memory: int) -> None:
@@ -30,6 +31,7 @@ class Inputs:
         self.dataset = dataset
         self.scratch = scratch
         self.memory = memory
+        self.sizes = np.empty(0, np.int64)
         self._layer_columns: dict[str, np.ndarray] = {}
 
     def layer(self, name: str) -> np.ndarray:
@@ -93,9 +95,8 @@ class Inputs:
         """
         return summed_by(self.image_of, values[self.image_layers], len(self.dataset.images))
 
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """The sizes of all contents, (contents,) int64: a mapped file that a node's ranks share."""
+    def map_sizes(self) -> None:
+        """Write the sizes of all contents to a file that the ranks of a node share. Collective."""
         # The first rank of each host writes the file for all of them.
         path = self.scratch / "sizes"
         hosts = self.comm.allgather((self.comm.host, str(path)))
@@ -106,7 +107,8 @@ class Inputs:
                     sizes = self.content.column("size", start, stop)
                     file.write(np.ascontiguousarray(sizes, np.int64).data)
         self.comm.barrier()
-        return np.memmap(path, np.int64, "r") if self.contents else np.empty(0, np.int64)
+        if self.contents:
+            self.sizes = np.memmap(path, np.int64, "r")
 
 
 def combined(comm: Comm, values: np.ndarray, operation: np.ufunc = np.add) -> np.ndarray:

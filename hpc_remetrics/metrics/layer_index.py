@@ -13,7 +13,7 @@ from ..tar.paths import WHITEOUT, clean
 from .arrays import distinct
 from .file_rows import read_paths
 from .hashing import PADDING, hash_slices
-from .inputs import Inputs
+from .inputs import MetricsInputs
 from .path_names import Paths
 
 _LONGEST = 4096
@@ -36,7 +36,7 @@ class LayerIndex:
     :ivar opaque: hashes of the directories with an opaque marker.
     """
 
-    def __init__(self, inputs: Inputs, layer: int) -> None:
+    def __init__(self, inputs: MetricsInputs, layer: int) -> None:
         first = int(inputs.layer("first_entry")[layer])
         stop = first + int(inputs.layer("entries")[layer])
         kind = inputs.entry.column("kind", first, stop)
@@ -137,7 +137,7 @@ def hashed(paths: list[bytes]) -> np.ndarray:
 
 
 def _marks(
-    inputs: Inputs, first: int, stop: int, kind: np.ndarray
+    inputs: MetricsInputs, first: int, stop: int, kind: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the hashes of what whiteouts remove, and of the directories with an opaque marker.
 
@@ -158,7 +158,7 @@ def _marks(
 
 
 def _resolved(
-    inputs: Inputs, rows: np.ndarray, kind: np.ndarray, hashes: np.ndarray, files: np.ndarray
+    inputs: MetricsInputs, rows: np.ndarray, kind: np.ndarray, hashes: np.ndarray, files: np.ndarray
 ) -> list[tuple[int, int]]:
     """Return the hard links to files, as (place in `rows`, place in `files`).
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..mpi.shuffle import Shuffle, collective_rounds
 from .arrays import counted, distinct_pairs, grouped
 from .distribution import ValueCounts
-from .inputs import Inputs
+from .inputs import MetricsInputs
 
 MOST = 100
 """Paths with the most contents that are listed."""
@@ -46,7 +46,7 @@ class PathPass:
     """
 
     def __init__(
-        self, inputs: Inputs, files: Shuffle, to_contents: Shuffle, bounds: np.ndarray
+        self, inputs: MetricsInputs, files: Shuffle, to_contents: Shuffle, bounds: np.ndarray
     ) -> None:
         self.inputs = inputs
         self.contents = ValueCounts()

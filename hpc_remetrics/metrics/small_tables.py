@@ -13,7 +13,7 @@ from ..mpi.comm import SerialComm
 from ..records import KINDS, NOTES
 from .arrays import ratio
 from .distribution import Summary, ValueCounts, summaries
-from .inputs import Inputs
+from .inputs import MetricsInputs
 
 MOST = 100
 """Rows of the lists of layers, repositories and images."""
@@ -21,7 +21,7 @@ MOST = 100
 Columns = dict[str, np.ndarray]
 
 
-def layer_distributions(inputs: Inputs, layers: Columns) -> dict[str, Summary]:
+def layer_distributions(inputs: MetricsInputs, layers: Columns) -> dict[str, Summary]:
     """Return the distributions over layers that were read.
 
     :param layers: columns of `/metrics/layers`.
@@ -36,7 +36,7 @@ def layer_distributions(inputs: Inputs, layers: Columns) -> dict[str, Summary]:
     return _distributions("layers", values)
 
 
-def image_distributions(inputs: Inputs, images: Columns) -> dict[str, Summary]:
+def image_distributions(inputs: MetricsInputs, images: Columns) -> dict[str, Summary]:
     """Return the distributions over images.
 
     :param images: columns of `/metrics/images`.
@@ -52,7 +52,7 @@ def image_distributions(inputs: Inputs, images: Columns) -> dict[str, Summary]:
     return _distributions("images", values)
 
 
-def repository_distributions(inputs: Inputs) -> dict[str, Summary]:
+def repository_distributions(inputs: MetricsInputs) -> dict[str, Summary]:
     """Return the distributions over repositories; unknown pulls and stars are left out."""
     table = inputs.dataset.repositories
     values = {name: table[name][table[name] >= 0] for name in ("pulls", "stars")}
@@ -70,7 +70,7 @@ def _distributions(population: str, columns: Columns) -> dict[str, Summary]:
     return summaries(SerialComm(), counts)
 
 
-def images_of_repositories(inputs: Inputs) -> np.ndarray:
+def images_of_repositories(inputs: MetricsInputs) -> np.ndarray:
     """Return the number of images of each repository, (repositories,) int64."""
     images = inputs.dataset.images
     return np.bincount(images["repository"], minlength=len(inputs.dataset.repositories))
@@ -80,7 +80,9 @@ ValueCount = tuple[str, str, int, int]
 """A row of `value_counts`."""
 
 
-def value_counts(inputs: Inputs, kinds: np.ndarray, image_cls: np.ndarray) -> dict[str, list[Any]]:
+def value_counts(
+    inputs: MetricsInputs, kinds: np.ndarray, image_cls: np.ndarray
+) -> dict[str, list[Any]]:
     """Return the table `value_counts`.
 
     :param kinds: (kinds,) int64, entries of each kind.
@@ -114,7 +116,7 @@ def _count_notes(notes: np.ndarray, cls: np.ndarray) -> list[ValueCount]:
     return [("notes", word, int(has.sum()), int(cls[has].sum())) for word, has in rows if has.any()]
 
 
-def _count_kinds(inputs: Inputs, kinds: np.ndarray) -> list[ValueCount]:
+def _count_kinds(inputs: MetricsInputs, kinds: np.ndarray) -> list[ValueCount]:
     """Return the rows of the kinds of entries that occur."""
     size = int(inputs.layer("FLS").sum())
     return [
@@ -142,7 +144,7 @@ def _largest(values: np.ndarray) -> np.ndarray:
     return np.lexsort((np.arange(len(values)), -values))[:MOST]
 
 
-def top_layers(inputs: Inputs) -> dict[str, Any]:
+def top_layers(inputs: MetricsInputs) -> dict[str, Any]:
     """Return the table `top_layers`."""
     data = inputs.dataset
     users = inputs.layer("images")
@@ -159,7 +161,7 @@ def top_layers(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def top_repositories(inputs: Inputs) -> dict[str, Any]:
+def top_repositories(inputs: MetricsInputs) -> dict[str, Any]:
     """Return the table `top_repositories`."""
     table = inputs.dataset.repositories
     pulls = table["pulls"]
@@ -174,7 +176,7 @@ def top_repositories(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def top_hidden(inputs: Inputs, images: Columns) -> dict[str, Any]:
+def top_hidden(inputs: MetricsInputs, images: Columns) -> dict[str, Any]:
     """Return the table `top_hidden`.
 
     :param images: columns of `/metrics/images`.
@@ -191,7 +193,7 @@ def top_hidden(inputs: Inputs, images: Columns) -> dict[str, Any]:
     }
 
 
-def pulls(inputs: Inputs, images: Columns) -> dict[str, Any]:
+def pulls(inputs: MetricsInputs, images: Columns) -> dict[str, Any]:
     """Return the table `pulls`; unknown pulls count as 0.
 
     :param images: columns of `/metrics/images`.

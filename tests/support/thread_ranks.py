@@ -22,9 +22,9 @@ class ThreadComm(SerialComm):
 
     def allgather(self, value: Any) -> list[Any]:
         self._board[self.rank] = value
-        self._barrier.wait(30)
+        self._barrier.wait(10)
         values = list(self._board)
-        self._barrier.wait(30)
+        self._barrier.wait(10)
         return values
 
     def gather(self, value: Any) -> list[Any]:

@@ -1,5 +1,4 @@
-"""One manifest, blob or config of a registry into a file, as the 2017 tool's `down_loader.go`
-did."""
+"""`fetch`: write one manifest, blob or config of a registry to a file."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class FetchOptions:
 
     :param kind: `manifest`, `blob` or `config`.
     :param force: replace a file that has other bytes.
-    :param platforms: whose manifest of an index is meant, for a config.
+    :param platforms: choose the manifest of an index, for a config.
     """
 
     kind: str
@@ -46,9 +45,9 @@ class FetchOptions:
 
 
 def fetch_command(options: FetchOptions) -> int:
-    """Fetch one thing, say what it is, and return the exit code.
+    """Fetch one manifest, blob or config, print its digest and size, and return the exit code.
 
-    :raises RegistryError: it can't be had.
+    :raises RegistryError: it is not available.
     :raises OutputError: the file can't be written.
     """
     reference = Reference.parse(options.reference)
@@ -68,13 +67,13 @@ def fetch_command(options: FetchOptions) -> int:
 
 
 def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions) -> int:
-    """Fetch a blob into a file that has its name when it is whole; a start that follows goes on
-    with what came."""
+    """Fetch a blob into a file, which gets its name when it is complete; a restart resumes."""
     if reference.digest is None:
         raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
     if options.output == STDOUT:
         raise UsageError("a blob is not written to the standard output", "name a file with -o")
-    output, digest = real_name(options.output), reference.digest
+    output = real_name(options.output)
+    digest = reference.digest
     check_replaceable(
         output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force
     )
@@ -83,8 +82,8 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     try:
         make_directories(output.parent)
         if lacking := missing_room(partial, size):
-            text = f"{reference} has {size} bytes, {lacking} more than there is room for"
-            raise OutputError(f"{text} at {output}", "make room, or choose another output with -o")
+            text = f"{reference} has {size} bytes, {lacking} more than are free"
+            raise OutputError(f"{text} at {output}", "free some space, or choose another -o")
         size = registry.fetch_blob(reference.repository, reference.digest, size, partial)
         publish_whole(partial, output)
     except OSError as error:
@@ -112,7 +111,10 @@ def _config_of(
 
 
 def _child(index: dict[str, Any], wanted: tuple[str, ...], reference: Reference) -> Descriptor:
-    """Return the one image of an index that is for a wanted platform."""
+    """Return the only image of an index for the platforms asked for.
+
+    :raises UsageError: there is none, or there are several.
+    """
     children = [Descriptor.parse(child) for child in documents.get_list(index, "manifests")]
     images = [
         child

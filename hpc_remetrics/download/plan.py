@@ -164,7 +164,7 @@ class Mirror:
         lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
-        self.counts.empty += not resolved.roots
+        self.counts.empty += not resolved.entries
         if resolved.others:
             self.counts.others = platforms.fewer(self.counts.others | resolved.others)
         self._open[image] = _Open(resolved, lacking)

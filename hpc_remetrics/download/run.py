@@ -1,8 +1,7 @@
-"""The download on one page: what is wanted, what is finished, what it costs, the rest.
+"""The run of `download`: images asked for, minus those finished, their cost, then the download.
 
-Rank 0 plans and keeps count; the threads of all ranks ask registries and write blobs, each of which
-has its name only when it is whole. So a kill at any moment costs what was between a socket and a
-file, no more.
+Rank 0 plans and records; threads of all ranks send requests and write blobs. A blob gets its name
+when it is complete, so a kill at any moment costs only bytes between a socket and a file.
 """
 
 from __future__ import annotations
@@ -31,8 +30,14 @@ from .tasks import Tasks
 
 
 def download(comm: Comm, options: DownloadOptions) -> int:
-    """Copy images into an OCI layout; return the exit code. Run again, it goes on."""
-    registries, stop = Registries(replace(options.access, ranks=comm.size)), StopRequest()
+    """Copy images into an OCI layout; collective. The same command continues it.
+
+    :returns: the exit code: 0, 3 (some images are incomplete) or 4 (stopped).
+    :raises UsageError: an image name is not valid, or no image is for the platforms asked for.
+    :raises OutputError: the layout can't be written.
+    """
+    registries = Registries(replace(options.access, ranks=comm.size))
+    stop = StopRequest()
     stop.install()
     layout = Layout(options.output)
     pool = TaskPool(
@@ -61,7 +66,7 @@ def download(comm: Comm, options: DownloadOptions) -> int:
 
 
 class _Download:
-    """The root's part of one start."""
+    """One run of `download` on rank 0."""
 
     def __init__(
         self,
@@ -76,7 +81,7 @@ class _Download:
         self._state, self._lock, self._stop, self._ranks = state, lock, stop, ranks
 
     def run(self, wishes: Sequence[Wish]) -> int:
-        """Bring what is wanted and not finished."""
+        """Download the images that are not finished; return the exit code."""
         open_ = [wish for wish in wishes if self._is_open(wish)]
         self._state.write_index(at_once=True)
         self._say(
@@ -104,21 +109,27 @@ class _Download:
         return self._ended(finished)
 
     def _is_open(self, wish: Wish) -> bool:
+        """Tell whether an image is to be downloaded."""
         if self._state.is_listed(wish.image):
             return False
         if self._state.is_empty(wish.image):
-            return True  # it costs a HEAD to see whether that is still so
+            # A HEAD request shows whether that has changed.
+            return True
         return self._options.update or wish.image not in self._state
 
     def _ended(self, finished: bool) -> int:
-        mirror, options = self._mirror, self._options
+        """Print what happened; return the exit code.
+
+        :param finished: whether all tasks were done, and the run was not stopped.
+        """
+        mirror = self._mirror
+        options = self._options
         if elsewhere := mirror.counts.elsewhere:
             blobs, were = counted(elsewhere, "blob"), verb(elsewhere, "was", "were")
-            self._say(f"{blobs} {were} left out, since {options.layers} has them")
+            self._say(f"{blobs} {were} skipped, since {options.layers} lists them")
         if mirror.counts.absent:
-            self._say(
-                f"{counted(mirror.counts.absent, 'manifest')} that indexes name and their registries don't have"
-            )
+            absent = counted(mirror.counts.absent, "manifest")
+            self._say(f"{absent} named by indexes and missing at their registries")
         if empty := mirror.counts.empty:
             wanted = ", ".join(options.platforms)
             self._say(
@@ -126,13 +137,11 @@ class _Download:
             )
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
-            self._say(
-                f"{counted(len(mirror.failures), 'image')} can't be had whole: {path} says why"
-            )
+            self._say(f"{counted(len(mirror.failures), 'image')} incomplete: reasons in {path}")
         if not finished or mirror.obstacle:
             why = mirror.obstacle if finished else f"on {self._stop.reason}"
             done = f"{mirror.counts.images:,} of {counted(self._wanted, 'image')} finished"
-            self._say(f"stopped: {why}; {done}; start again to go on")
+            self._say(f"stopped: {why}; {done}; run the command again to continue")
             return 4
         if mirror.counts.others and not self._had_some and mirror.counts.empty == self._wanted:
             raise platforms.none_left(options.platforms, mirror.counts.others)

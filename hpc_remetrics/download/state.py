@@ -1,4 +1,4 @@
-"""Which images of a layout are finished: its journal, its index, and the lists of the 2017 tool."""
+"""The finished images of a layout: its journal, its index, and the lists of the 2017 tool."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ from ..sources.repositories import list_lines
 from .tasks import Failed, Resolved
 
 _EVERY = 10.0
-"""Seconds between two index files, at least; longer where writing one takes long."""
+"""Seconds between two writes of the index, at least."""
 
 _SHARE = 0.02
-"""Of a run's time that may go into writing index files."""
+"""Share of a run's time that may be spent on writing the index."""
 
 
 class State:
-    """What is finished, on rank 0.
+    """The finished images, on rank 0.
 
-    The journal is what counts; the index follows it, in steps, and at each start and end.
+    The journal is authoritative; `index.json` follows it at intervals, and at the beginning and end
+    of each run.
 
-    :param platforms: what is wanted of images; one that was finished for others is open again.
-    :param layers: the 2017 tool's list of finished layers, None if there is none; `repositories`:
-        of repositories.
+    :param platforms: those asked for; an image that was finished for others is open again.
+    :param layers: the 2017 tool's list of finished layers, None without; `repositories`: the same
+        for repositories.
+    :raises OutputError: a list can't be read or appended to.
     """
 
     def __init__(
@@ -56,41 +58,49 @@ class State:
         self._names: set[str] = set()
         for record in self._journal:
             self._learn(record)
-        self.layers, self.repositories = FinishedList(layers), FinishedList(repositories)
+        self.layers = FinishedList(layers)
+        self.repositories = FinishedList(repositories)
+        # Entries of the index that are not of this program.
         self._others = layout.read_index()
-        self._dirty, self._written, self._took = True, 0.0, 0.0
+        # Whether the index is outdated, when it was written, and the seconds that took.
+        self._dirty = True
+        self._written = 0.0
+        self._took = 0.0
 
     def _learn(self, record: dict[str, Any]) -> None:
+        """Take a record of the journal."""
         image = record["image"]
         self._finished[image] = json.dumps(record["roots"])
         self._names.add(name_of(Reference.parse(image)))
-        (self._current.add if record["platforms"] == self._platforms else self._current.discard)(
-            image
-        )
+        if record["platforms"] == self._platforms:
+            self._current.add(image)
+        else:
+            self._current.discard(image)
 
     def __contains__(self, image: Reference) -> bool:
+        """Tell whether an image is finished for the platforms asked for."""
         return str(image) in self._current
 
     def is_empty(self, image: Reference) -> bool:
-        """Say whether an image was found to have nothing for the platforms that are wanted."""
+        """Tell whether an image is finished and has nothing for the platforms asked for."""
         return image in self and self._finished[str(image)] == "[]"
 
     def is_listed(self, image: Reference) -> bool:
-        """Say whether the 2017 tool's list has the image's repository."""
+        """Tell whether the repository of an image is in the 2017 tool's list."""
         return list_name(image) in self.repositories
 
     def finish(self, image: Reference, resolved: Resolved) -> None:
-        """Note that all of an image is in the layout."""
-        # The lists first: what is in the journal is not looked at again.
+        """Record that an image is complete in the layout."""
+        # Write the lists first: after a kill, an image of the journal is not looked at again.
         for digest in resolved.blobs:
             self.layers.add(str(digest))
         self.repositories.add(list_name(image))
-        roots = [_named(root, name_of(image)) for root in resolved.roots]
-        if image not in self or self._finished[str(image)] != json.dumps(roots):
+        entries = [_named(entry, name_of(image)) for entry in resolved.entries]
+        if image not in self or self._finished[str(image)] != json.dumps(entries):
             record = {
                 "image": str(image),
                 "platforms": self._platforms,
-                "roots": roots,
+                "roots": entries,
                 "time": round(time.time()),
             }
             self._journal.append(record)
@@ -98,20 +108,27 @@ class State:
             self._dirty = True
 
     def write_index(self, at_once: bool = False) -> None:
-        """Bring the index up to date, if it is time."""
+        """Write the index if it is outdated and old enough.
+
+        :param at_once: write it whatever its age.
+        """
         wait = max(_EVERY, self._took / _SHARE)
         if not self._dirty or not (at_once or time.monotonic() - self._written > wait):
             return
         begun = time.monotonic()
         self._journal.sync()
         self._others = [entry for entry in self._others if name_in(entry) not in self._names]
-        own = (root for _, roots in sorted(self._finished.items()) for root in json.loads(roots))
+        own = (entry for _, text in sorted(self._finished.items()) for entry in json.loads(text))
         self._layout.write_index(itertools.chain(self._others, own))
-        self._dirty, self._written = False, time.monotonic()
+        self._dirty = False
+        self._written = time.monotonic()
         self._took = self._written - begun
 
     def write_failures(self, failures: Mapping[Reference, Failed]) -> Path:
-        """Write which images are not whole, and why; return where."""
+        """Write a CSV file of the incomplete images and the reasons; return its path.
+
+        :raises OutputError: it can't be written.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("image", "cause", "message"))
@@ -122,12 +139,12 @@ class State:
         try:
             write_whole(path, [text.getvalue()])
         except OSError as error:
-            raise OutputError(
-                f"can't write {path}: {error.strerror}", "make room and start again"
-            ) from None
+            message = f"can't write {path}: {error.strerror}"
+            raise OutputError(message, "free some space and run the command again") from None
         return path
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()
 
 
@@ -135,13 +152,13 @@ def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, 
     return sorted(failures.items(), key=lambda item: str(item[0]))
 
 
-def _named(root: dict[str, Any], name: str) -> dict[str, Any]:
-    return {**root, "annotations": {REF_NAME: name, **root.get("annotations", {})}}
+def _named(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an entry of the index with the name of its image."""
+    return {**entry, "annotations": {REF_NAME: name, **entry.get("annotations", {})}}
 
 
 def list_name(image: Reference) -> str:
-    """Return what an image is called in the 2017 tool's list: it knew `latest` only, and named the
-    repository.
+    """Return the name of an image in the 2017 tool's list, which had repositories without tags.
 
     >>> list_name(Reference.parse("redis")), list_name(Reference.parse("redis:7"))
     ('library/redis', 'library/redis:7')
@@ -150,14 +167,18 @@ def list_name(image: Reference) -> str:
 
 
 class FinishedList:
-    """One such list; without a path an empty one that is not written.
+    """A list of the 2017 tool, one finished item a line, read at the beginning and appended to.
+
+    Listed items are not downloaded, wherever they may be. Without a path the list is empty and not
+    written.
 
     :raises OutputError: it can't be read or appended to.
     :raises SourceError: it is in UTF-16.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path, self._known = path, set[str]()
+        self._path = path
+        self._known = set[str]()
         if path is None:
             return
         try:
@@ -167,24 +188,22 @@ class FinishedList:
                 for line in list_lines(file, path, errors="replace"):
                     self._known.add(line.strip().strip('"').strip())
             if not line.endswith(("\n", "\r")):
-                # A kill tore the last line; the next one must not continue it.
+                # End a line that a kill cut off, so that the next item gets its own.
                 os.write(self._file, b"\n")
         except OSError as error:
-            raise OutputError(
-                f"can't append to {path}: {error.strerror}", "name another file with -l or -r"
-            ) from None
+            message = f"can't append to {path}: {error.strerror}"
+            raise OutputError(message, "name another file with -l or -r") from None
 
     def __contains__(self, item: str) -> bool:
         return item in self._known
 
     def add(self, item: str) -> None:
-        """Append an item unless it is there."""
+        """Append an item unless it is in the list."""
         if self._path is None or item in self._known:
             return
         try:
             os.write(self._file, f"{item}\n".encode())
         except OSError as error:
-            raise OutputError(
-                f"can't append to {self._path}: {error.strerror}", "make room and start again"
-            ) from None
+            message = f"can't append to {self._path}: {error.strerror}"
+            raise OutputError(message, "free some space and run the command again") from None
         self._known.add(item)

@@ -1,4 +1,4 @@
-"""What the threads of a download do: resolve an image, bring a blob."""
+"""The tasks of a download, done by threads of all ranks: resolve an image, fetch a blob."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..files.writing import remove
 from ..layout.descriptors import References, digest_of, references
 from ..layout.docker_to_oci import to_oci
 from ..layout.image_layout import Layout
-from ..layout.keep import bring
+from ..layout.keep import fetch_into
 from ..limits import GiB, Limits
 from ..records import Digest
 from ..registry.blobs import missing_room
@@ -27,14 +27,15 @@ log = logging.getLogger(__name__)
 
 
 _LONG = GiB
-"""Blobs that are longer are compared with the room that there is, bytes."""
+"""Blobs longer than this are compared with the free space first, bytes."""
 
 
 @dataclass(frozen=True)
 class ImageTask:
-    """Resolve an image: bring its manifests, and say which blobs it needs.
+    """Resolve an image: fetch its manifests, and find the blobs that it needs.
 
-    :param head: ask with HEAD first, since the root may be here already, or GETs are counted there.
+    :param head: send a HEAD request first, since the manifest may be in the layout, or the registry
+        counts GETs.
     """
 
     reference: Reference
@@ -43,7 +44,7 @@ class ImageTask:
 
 @dataclass(frozen=True)
 class BlobTask:
-    """Bring a blob out of a repository; `size` is -1 where no descriptor says it."""
+    """Fetch a blob from a repository; `size` is -1 where no descriptor states it."""
 
     digest: Digest
     size: int
@@ -52,7 +53,7 @@ class BlobTask:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a task could not be done: a member of `records.CAUSES`, and a sentence."""
+    """Why a task failed: a member of `records.CAUSES`, and a sentence."""
 
     cause: str
     message: str
@@ -60,16 +61,16 @@ class Failed:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What an image is.
+    """The result of an `ImageTask`.
 
-    :param roots: descriptors for the layout's index.
-    :param blobs: digest -> size of every blob it refers to, manifests left out.
+    :param entries: descriptors for the index of the layout.
+    :param blobs: digest -> bytes (-1: unknown) of every blob of the image but manifests.
     :param lacking: those that are not in the layout.
-    :param absent: manifests that an index names and the registry doesn't have.
-    :param others: platforms that an index has images for, where none was wanted.
+    :param absent: number of manifests that an index names and the registry lacks.
+    :param others: platforms of an index that has no image for those asked for.
     """
 
-    roots: tuple[dict[str, Any], ...]
+    entries: tuple[dict[str, Any], ...]
     blobs: dict[Digest, int]
     lacking: tuple[Digest, ...]
     absent: int = 0
@@ -78,15 +79,14 @@ class Resolved:
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """A blob of `length` bytes that is in the layout now; `size` is 0 if it was there before."""
+    """The result of a `BlobTask`: `length` bytes in the layout, of which `size` came just now."""
 
     size: int
     length: int
 
 
 class Tasks:
-    """Does the tasks; called in many threads at once. None comes back when the job was told to
-    stop.
+    """Does a task; called in many threads at once. Returns None when the job was stopped.
 
     :param platforms: in lower case; empty: all.
     """
@@ -105,32 +105,31 @@ class Tasks:
         try:
             if self._registries.stopped.is_set():
                 return None
-            return self._resolve(task) if isinstance(task, ImageTask) else self._bring(task)
+            return self._resolve(task) if isinstance(task, ImageTask) else self._fetch(task)
         except Malformed as error:
             return Failed("bad_manifest", str(error))
         except BlobError as error:
             if self._registries.stopped.is_set():
                 return None
             if not isinstance(error, RegistryError):
-                raise OutputError(
-                    str(error), "make room and start again, or choose another folder with -o"
-                ) from None
+                hint = "free some space and run the command again, or choose another -o"
+                raise OutputError(str(error), hint) from None
             return Failed(error.cause, str(error))
         except RemetricsError:
             raise
         except Exception as error:
-            # Whatever a registry holds costs an image, and not the job, which would meet it again.
-            log.exception("this is a fault of the program; please report it")
+            # Content of a registry must not end the job, which would meet it again: it costs an image.
+            log.exception("this is a bug of the program; please report it")
             return Failed("internal", f"{type(error).__name__}: {error}")
 
-    def _bring(self, task: BlobTask) -> StoredBlob:
+    def _fetch(self, task: BlobTask) -> StoredBlob:
         layout, digest = self._layout, task.digest
         if layout.has(digest, task.size):
             return StoredBlob(0, layout.blob(digest).stat().st_size)
         _check_size(digest, task.size, self._limits.layer_bytes)
         _check_room(layout, digest, task.size)
         registry = self._registries.get(task.image.host)
-        bring(
+        fetch_into(
             layout,
             digest,
             lambda path: registry.fetch_blob(task.image.repository, digest, task.size, path),
@@ -141,34 +140,39 @@ class Tasks:
     def _resolve(self, task: ImageTask) -> Resolved:
         registry = self._registries.get(task.reference.host)
         walk = _ImageWalk(registry, task.reference, self._layout, self._platforms, self._limits)
-        roots = tuple(to_oci(self._layout, root) for root in list(walk.walk(task)))
-        walk.tell()
+        # Complete the walk before the translation, which reads the manifests that it stores.
+        entries = tuple(to_oci(self._layout, entry) for entry in list(walk.walk(task)))
+        walk.log_absent()
         lacking = tuple(
             digest for digest, size in walk.blobs.items() if not self._layout.has(digest, size)
         )
-        others = frozenset() if roots else frozenset(platforms.fewer(walk.others))
-        return Resolved(roots, walk.blobs, lacking, walk.absent, others)
+        others = frozenset() if entries else frozenset(platforms.fewer(walk.others))
+        return Resolved(entries, walk.blobs, lacking, walk.absent, others)
 
 
 def _check_size(digest: Digest, size: int, limit: int) -> None:
-    """Refuse a blob that its descriptor says to be longer than any such is."""
+    """Refuse a blob whose descriptor states more bytes than the limit."""
     if size > limit:
-        message = f"{digest} is said to have {size} bytes, more than the {limit} allowed"
+        message = f"{digest} has {size} bytes by its descriptor, more than the {limit} allowed"
         raise RegistryError("limit_size", message)
 
 
 def _check_room(layout: Layout, digest: Digest, size: int) -> None:
-    """Refuse a long blob that there is no room for, and drop what has come of it."""
+    """Refuse a long blob that doesn't fit on the file system, and remove its partial file."""
     partial = layout.partial(digest)
     if size > _LONG and (lacking := missing_room(partial, size)):
         remove(partial)
-        message = f"{digest} is said to have {size} bytes, {lacking} more than there is room for"
+        message = f"{digest} has {size} bytes by its descriptor, {lacking} more than are free"
         raise RegistryError("no_room", message)
 
 
 class _ImageWalk:
-    """The walk from an image's name over its indexes and manifests, each of which is kept as it is
-    met."""
+    """The walk over the indexes and manifests of an image, each stored in the layout when it is read.
+
+    :ivar blobs: digest -> bytes (-1: unknown) of configs and layers.
+    :ivar absent: number of manifests that an index names and the registry lacks.
+    :ivar others: platforms of the images in its indexes.
+    """
 
     def __init__(
         self,
@@ -178,12 +182,10 @@ class _ImageWalk:
         platforms: tuple[str, ...],
         limits: Limits,
     ) -> None:
-        self._registry, self._image, self._layout, self._platforms = (
-            registry,
-            image,
-            layout,
-            platforms,
-        )
+        self._registry = registry
+        self._image = image
+        self._layout = layout
+        self._platforms = platforms
         self._limits = limits
         self._named: set[str] = set()
         self._seen: set[Digest] = set()
@@ -193,15 +195,17 @@ class _ImageWalk:
         self.others: set[str] = set()
 
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
-        """Walk everything; yield the descriptors of the roots.
+        """Walk over everything; yield the descriptors for the index of the layout.
 
-        With platforms named, each manifest for one of them is a root, since the index names others
-        too.
+        With platforms asked for, these are the manifests for them, since the index names others too.
+
+        :raises RegistryError: a document is not available.
+        :raises Malformed: a document is not valid.
         """
-        data, media_type = self._root(task)
-        root, found = self._take(data, media_type)
+        data, media_type = self._first_document(task)
+        entry, found = self._take(data, media_type)
         if not (self._platforms and found.kind == "index"):
-            yield root
+            yield entry
         stack = [(child, 1) for child in reversed(found.manifests)]
         while stack:
             child, depth = stack.pop()
@@ -216,15 +220,14 @@ class _ImageWalk:
                 platform = documents.get(child, "platform")
                 yield {**descriptor, **({"platform": platform} if platform else {})}
 
-    def tell(self) -> None:
-        """Say once what the indexes of this image name in vain."""
+    def log_absent(self) -> None:
+        """Log once how many manifests are missing."""
         if self.absent:
             absent = counted(self.absent, "manifest")
-            log.warning("%s names %s in vain: %s", self._image, absent, self._why_absent)
+            log.warning("%s names %s that are missing: %s", self._image, absent, self._why_absent)
 
-    def _root(self, task: ImageTask) -> tuple[bytes, str]:
-        """Return the first document and its media type, without a pull where what is there is still
-        right."""
+    def _first_document(self, task: ImageTask) -> tuple[bytes, str]:
+        """Return the document of the image's name and its media type, if possible without a pull."""
         if task.head:
             head = self._registry.head_manifest(self._image.repository, self._image.version)
             if head.digest and (data := self._kept(head.digest)):
@@ -235,7 +238,7 @@ class _ImageWalk:
         return manifest.data, manifest.media_type
 
     def _kept(self, digest: Digest) -> bytes | None:
-        """Return a manifest that is in the layout."""
+        """Return a manifest from the layout, None if it is not there."""
         try:
             data = self._layout.blob(digest).read_bytes()
         except OSError:
@@ -243,7 +246,7 @@ class _ImageWalk:
         return data if hashlib.sha256(data).digest() == digest.raw else None
 
     def _child(self, child: dict[str, Any]) -> tuple[dict[str, Any], References] | None:
-        """Take a manifest that an index names; None if it was met before or isn't there."""
+        """Take a manifest that an index names; None if it was taken before or is missing."""
         descriptor = documents.Descriptor.parse(child)
         digest = digest_of(descriptor)
         if digest in self._seen:
@@ -263,7 +266,7 @@ class _ImageWalk:
         return self._take(data, descriptor.media_type)
 
     def _take(self, data: bytes, media_type: str) -> tuple[dict[str, Any], References]:
-        """Keep a document, and note what it refers to; return its descriptor."""
+        """Store a document and note its blobs; return its descriptor and its references."""
         found = references(data, media_type, self._platforms)
         self._bound(found)
         digest = Digest(hashlib.sha256(data).digest())
@@ -285,7 +288,7 @@ class _ImageWalk:
         return {"mediaType": named, "digest": str(digest), "size": len(data)}, found
 
     def _check_config(self, config: documents.Descriptor) -> None:
-        """Bound a config as `analyze` does; one that doesn't say its size is brought here."""
+        """Limit the size of a config as `analyze` does; fetch it here if its size is unknown."""
         digest = digest_of(config)
         _check_size(digest, config.size, self._limits.manifest_bytes)
         if config.size < 0 and not self._layout.has(digest, -1):
@@ -295,7 +298,7 @@ class _ImageWalk:
             self._layout.keep_bytes(digest, data)
 
     def _bound(self, found: References) -> None:
-        """Refuse an image that names more than anybody needs."""
+        """Refuse an image with more manifests or blobs than the limits."""
         limits = self._limits
         self._named |= {str(documents.get(child, "digest")) for child in found.manifests}
         if len(self._named) > limits.index_manifests:

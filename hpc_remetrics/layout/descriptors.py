@@ -1,5 +1,4 @@
-"""What a manifest or an index refers to: all of it, since a copy must be whole, attestations and
-artifacts too."""
+"""Everything that a manifest or an index refers to, attestations and artifacts too, for a copy."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ from ..sources.manifests import FOREIGN_PREFIXES, kind_of
 class References:
     """The descriptors in one document.
 
-    :param kind: what `sources.manifests.kind_of` calls it.
-    :param manifests: manifests and indexes, as their JSON says them.
-    :param blobs: config and layers, without those that are kept elsewhere.
-    :param config: the one of them that is a config, which is small.
+    :param kind: as `sources.manifests.kind_of` returns it.
+    :param manifests: entries for manifests and indexes, as JSON.
+    :param blobs: config and layers, without foreign layers.
+    :param config: the config among them.
     """
 
     kind: str
@@ -29,11 +28,12 @@ class References:
 
 
 def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> References:
-    """Read a manifest or an index; `Malformed` if it is none.
+    """Return the references in a manifest or an index.
 
-    :param media_type: as its descriptor or its registry says.
-    :param wanted: platforms (in lower case) whose manifests of an index are taken, and those of
-        none; empty: all.
+    :param media_type: as its descriptor or its registry states it.
+    :param wanted: platforms (in lower case) to take of an index, besides entries without a
+        platform; empty: all.
+    :raises Malformed: it is not a manifest or index.
     """
     value = documents.parse(data)
     kind = kind_of(value, media_type)
@@ -55,8 +55,7 @@ def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> Re
 
 
 def _children(value: dict[str, Any], wanted: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the descriptors in an index that are for the wanted platforms, or for none that it
-    says."""
+    """Return the entries of an index for the wanted platforms, and those without a platform."""
     found = []
     for child in documents.get_list(value, "manifests"):
         descriptor = Descriptor.parse(child)
@@ -70,7 +69,10 @@ def _is_here(part: Descriptor) -> bool:
 
 
 def digest_of(descriptor: Descriptor) -> Digest:
-    """Return a descriptor's digest; `Malformed` if it is none that this program knows."""
+    """Return a descriptor's digest.
+
+    :raises Malformed: it is not a SHA-256 digest.
+    """
     try:
         return Digest.parse(descriptor.digest)
     except ValueError as error:

@@ -1,9 +1,8 @@
-"""Docker's manifests in OCI's words, since tools that read OCI layouts (umoci, older skopeo) know
-no others.
+"""Translate Docker manifests to OCI, which tools for OCI layouts (umoci, older skopeo) require.
 
-Only media types change, as containerd does it: configs and layers are the same blobs. The original
-stays beside its translation, and the index says which it is, so that nothing of what the registry
-had is lost.
+Only media types change, as in containerd: configs and layers are the same blobs. The original
+manifest stays beside its translation, and annotations of the index name it, so that nothing of the
+registry's content is lost.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ..sources.manifests import (
 from ..sources.oci import ORIGINAL
 from .image_layout import Layout
 
-_WORDS = {
+_OCI_TYPES = {
     DOCKER_LIST: OCI_INDEX,
     DOCKER_MANIFEST: OCI_MANIFEST,
     DOCKER_CONFIG: OCI_CONFIG,
@@ -40,62 +39,60 @@ _WORDS = {
 }
 
 
-def to_oci(layout: Layout, root: dict[str, Any]) -> dict[str, Any]:
-    """Return the descriptor that the layout's index is to have for a root; its translation is kept
-    in the layout.
+def to_oci(layout: Layout, entry: dict[str, Any]) -> dict[str, Any]:
+    """Translate a manifest or index with all that it names; return its entry for the index.
 
-    What is OCI's already, and what has no translation (Docker's schema 1), is returned as it is.
+    The translation is stored in the layout. A descriptor that is OCI's already, or that has no
+    translation (Docker's schema 1), is returned unchanged.
     """
-    translated = _translate(layout, root)
-    if translated["digest"] == root["digest"]:
-        return root
-    original = {f"{ORIGINAL}{name}": str(root[key]) for name, key in _ORIGINAL_KEYS.items()}
-    return {**root, **translated, "annotations": original}
+    translated = _translate(layout, entry)
+    if translated["digest"] == entry["digest"]:
+        return entry
+    original = {f"{ORIGINAL}{name}": str(entry[key]) for name, key in _ORIGINAL_KEYS.items()}
+    return {**entry, **translated, "annotations": original}
 
 
 _ORIGINAL_KEYS = {"type": "mediaType", "digest": "digest", "size": "size"}
 
 _DESCRIPTOR = ("mediaType", "digest", "size", "platform", "annotations")
 _DOCUMENT = ("schemaVersion", "mediaType", "config", "layers", "manifests")
-"""Members that are looked at, which may be spelled in another case."""
+"""Members that are read; documents may spell them in another case."""
 
 
 def _translate(layout: Layout, item: dict[str, Any]) -> dict[str, Any]:
-    """Return a descriptor in OCI's words, after what it names has been translated; others are
-    returned as they are."""
+    """Translate what a descriptor names, and return the descriptor of the translation."""
     item = documents.spelled(item, _DESCRIPTOR)
     if item.get("mediaType") not in (DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX):
         return item
     try:
         data = layout.blob(Digest.parse(str(item.get("digest")))).read_bytes()
     except (OSError, ValueError):
-        return (
-            item  # a manifest that is not at the registry, or for a platform that wasn't asked for
-        )
+        # It is missing at the registry, or for a platform that was not asked for.
+        return item
     value = documents.spelled(documents.parse(data), _DOCUMENT)
     changed: dict[str, Any] = {
-        key: _worded(value[key]) for key in ("config", "layers") if key in value
+        key: _with_oci_types(value[key]) for key in ("config", "layers") if key in value
     }
     if isinstance(children := value.get("manifests"), list):
         changed["manifests"] = [
             _translate(layout, one) if isinstance(one, dict) else one for one in children
         ]
-    changed = _worded({**value, **changed})
+    changed = _with_oci_types({**value, **changed})
     if changed == value:
         return item
     text = json.dumps(changed, separators=(",", ":")).encode()
     digest = Digest(hashlib.sha256(text).digest())
     layout.keep_bytes(digest, text)
-    return _worded({**item, "digest": str(digest), "size": len(text)})
+    return _with_oci_types({**item, "digest": str(digest), "size": len(text)})
 
 
-def _worded(value: Any) -> Any:
-    """Return descriptors, or whatever has a media type, in OCI's words."""
+def _with_oci_types(value: Any) -> Any:
+    """Return a JSON value with the media types of OCI."""
     if isinstance(value, list):
-        return [_worded(item) for item in value]
+        return [_with_oci_types(item) for item in value]
     if not isinstance(value, dict):
         return value
     value = documents.spelled(value, _DESCRIPTOR)
     if not isinstance(kind := value.get("mediaType"), str):
         return value
-    return {**value, "mediaType": _WORDS.get(kind, kind)}
+    return {**value, "mediaType": _OCI_TYPES.get(kind, kind)}

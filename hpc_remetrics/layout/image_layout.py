@@ -1,8 +1,9 @@
-"""The OCI image layout that is being filled: what has its name there is whole.
+"""An OCI image layout that is being filled: every file under its final name is complete.
 
-`oci-layout` and `index.json` are as the specification has them; the index is replaced in one step.
-A blob in `blobs/sha256/` is verified, and on disk. `.remetrics/partial/HEX` is what has come of a
-blob so far, in order; `.remetrics/journal` says which images are finished.
+oci-layout, index.json      as in the specification; the index is replaced in one step
+blobs/sha256/HEX            verified and synced
+.remetrics/partial/HEX      the first bytes of a blob that is being fetched
+.remetrics/journal          the finished images of `download`
 """
 
 from __future__ import annotations
@@ -24,63 +25,71 @@ REF_NAME = "org.opencontainers.image.ref.name"
 
 
 class Layout:
-    """The layout in a folder; every rank has one, and none but the root writes its index."""
+    """The layout in a directory; every rank writes blobs, and only rank 0 its index."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.state = folder / ".remetrics"
-        self._blobs = folder / "blobs" / "sha256"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state = directory / ".remetrics"
+        self._blobs = directory / "blobs" / "sha256"
         self._partial = self.state / "partial"
 
     def check(self) -> None:
-        """Refuse a directory that holds something else than a layout; nothing is made.
+        """Check that the directory is a layout, empty or missing; nothing is created.
 
-        :raises OutputError: it is none, or can't be made or read.
+        :raises OutputError: it is something else, or can't be created or read.
         """
         try:
-            if self.folder.exists() and not self.folder.is_dir():
-                raise OutputError(f"{self.folder} is no directory", "choose another with -o")
-            if not self.folder.is_dir():
-                check_parent(self.folder)
-            elif not self._mark.exists() and any(self.folder.iterdir()) and not self.state.exists():
-                raise OutputError(
-                    f"{self.folder} is no OCI layout and not empty", "choose another folder with -o"
-                )
+            if self.directory.exists() and not self.directory.is_dir():
+                raise OutputError(f"{self.directory} is not a directory", "choose another with -o")
+            if not self.directory.is_dir():
+                check_parent(self.directory)
+            elif (
+                not self._mark.exists()
+                and any(self.directory.iterdir())
+                and not self.state.exists()
+            ):
+                message = f"{self.directory} is not an OCI layout and not empty"
+                raise OutputError(message, "choose another directory with -o")
         except OSError as error:
-            raise _output_error(error, self.folder) from None
+            raise _output_error(error, self.directory) from None
 
     @property
     def _mark(self) -> Path:
-        return self.folder / "oci-layout"
+        return self.directory / "oci-layout"
 
     def prepare(self) -> None:
-        """Make the folders and the file that says what this is, and clear away what a kill left."""
+        """Create the directories and `oci-layout`, and remove temporary files of killed runs.
+
+        :raises OutputError: as `check`.
+        """
         self.check()
         mark = self._mark
         try:
-            # The state first: it tells the next start whose folder this is.
+            # The state first: it shows a restart that the directory is of this program.
             for directory in (self._partial, self._blobs):
                 make_directories(directory)
-            for directory in (self._blobs, self.state, self.folder):
+            for directory in (self._blobs, self.state, self.directory):
                 sweep_directory(directory)
             if not mark.exists():
                 write_whole(mark, [json.dumps({"imageLayoutVersion": "1.0.0"})])
-            if not (self.folder / "index.json").exists():
+            if not (self.directory / "index.json").exists():
                 self.write_index([])
         except OSError as error:
-            raise _output_error(error, self.folder) from None
+            raise _output_error(error, self.directory) from None
 
     def blob(self, digest: Digest) -> Path:
-        """Return the path that a blob has when it is whole."""
+        """Return the path of a complete blob."""
         return self._blobs / digest.hex
 
     def partial(self, digest: Digest) -> Path:
-        """Return the path of what has come of a blob."""
+        """Return the path of an incomplete blob."""
         return self._partial / digest.hex
 
     def has(self, digest: Digest, size: int) -> bool:
-        """Say whether a blob is there; one of another size than its descriptor's (-1: unknown) is
-        not."""
+        """Tell whether a blob is complete here.
+
+        :param size: bytes that its descriptor states (-1: unknown); another size is another blob.
+        """
         try:
             found = os.stat(self.blob(digest)).st_size
         except OSError:
@@ -88,14 +97,20 @@ class Layout:
         return size in (-1, found)
 
     def keep(self, digest: Digest) -> None:
-        """Give a blob its name, whose verified bytes are in its partial file."""
+        """Give a blob its final name; its partial file holds all bytes, verified.
+
+        :raises OutputError: it can't be written.
+        """
         try:
             publish_whole(self.partial(digest), self.blob(digest))
         except OSError as error:
             raise _output_error(error, self.blob(digest)) from None
 
     def keep_bytes(self, digest: Digest, data: bytes) -> None:
-        """Write a small blob, such as a manifest."""
+        """Write a small blob, such as a manifest, unless it is here.
+
+        :raises OutputError: it can't be written.
+        """
         if self.has(digest, len(data)):
             return
         try:
@@ -104,20 +119,25 @@ class Layout:
             raise _output_error(error, self.blob(digest)) from None
 
     def read_index(self) -> list[Any]:
-        """Return the descriptors in index.json."""
-        path = self.folder / "index.json"
+        """Return the entries of index.json.
+
+        :raises OutputError: it can't be read.
+        """
+        path = self.directory / "index.json"
         try:
             return documents.get_list(documents.parse(path.read_bytes()), "manifests")
         except OSError as error:
             raise _output_error(error, path) from None
         except documents.Malformed as error:
-            raise OutputError(
-                f"{path} is no OCI index: {error}", "move it, or choose another folder with -o"
-            ) from None
+            message = f"{path} is not an OCI index: {error}"
+            raise OutputError(message, "move it, or choose another directory with -o") from None
 
     def write_index(self, descriptors: Iterable[dict[str, Any]]) -> None:
-        """Replace index.json."""
-        path = self.folder / "index.json"
+        """Replace index.json in one step.
+
+        :raises OutputError: it can't be written.
+        """
+        path = self.directory / "index.json"
         try:
             write_whole(path, _index_text(descriptors))
         except OSError as error:
@@ -125,7 +145,7 @@ class Layout:
 
 
 def name_in(entry: Any) -> str:
-    """Return what an entry of an index calls its image, "" if nothing."""
+    """Return the image name in an entry of an index, "" if there is none."""
     annotations = documents.get(entry, "annotations") if isinstance(entry, dict) else None
     return str(annotations.get(REF_NAME, "")) if isinstance(annotations, dict) else ""
 
@@ -142,5 +162,5 @@ def _index_text(descriptors: Iterable[dict[str, Any]]) -> Iterable[str]:
 def _output_error(error: OSError, path: Path) -> OutputError:
     return OutputError(
         f"can't write {path}: {error.strerror or error}",
-        "make room, or choose another folder with -o",
+        "free some space, or choose another directory with -o",
     )

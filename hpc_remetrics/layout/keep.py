@@ -54,7 +54,7 @@ class KeepingSource(Source):
         return Extent(path, 0, path.stat().st_size)
 
     def fetch(self, layer: Layer, path: Path) -> None:
-        bring(self._layout, layer.digest, lambda partial: self._source.fetch(layer, partial))
+        fetch_into(self._layout, layer.digest, lambda partial: self._source.fetch(layer, partial))
 
     def measure(self, layer: Layer) -> int:
         return self._source.measure(layer)
@@ -76,10 +76,11 @@ class KeepingSource(Source):
         return data
 
 
-def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
-    """Have a blob fetched into a layout, going on with what has come of it.
+def fetch_into(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
+    """Fetch a blob into a layout, continuing its partial file.
 
-    :raises RegistryError: the registry doesn't give it.
+    :param fetch: fetches the blob into a path and verifies it.
+    :raises RegistryError: it is not available.
     :raises OutputError: the layout can't be written.
     """
     try:
@@ -89,22 +90,21 @@ def bring(layout: Layout, digest: Digest, fetch: Callable[[Path], Any]) -> None:
             remove(layout.partial(digest))
         raise
     except BlobError as error:
-        raise OutputError(
-            str(error), "make room and start again, or choose another folder"
-        ) from None
+        hint = "free some space and run the command again, or choose another directory"
+        raise OutputError(str(error), hint) from None
     layout.keep(digest)
 
 
 class Keeping:
-    """The root's hold on the layout of a run.
+    """The lock and the index of a run's layout, on rank 0.
 
-    :raises OutputError: it can't be written, or is no layout.
+    :raises OutputError: it can't be written, or is not a layout.
     :raises OutputLockedError: another job holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.layout = Layout(folder)
-        self._lock = OutputLock(folder)
+    def __init__(self, directory: Path) -> None:
+        self.layout = Layout(directory)
+        self._lock = OutputLock(directory)
         try:
             self.layout.prepare()
         except BaseException:
@@ -121,7 +121,7 @@ class Keeping:
         self._lock.heartbeat()
 
     def write_index(self, catalog: Catalog) -> int:
-        """Name in index.json the images that are whole; return how many are not."""
+        """Write the complete images to index.json; return the number of incomplete ones."""
         own = [entry for image in catalog.images if (entry := self._entry(image))]
         names = set(map(name_in, own))
         others = [entry for entry in self.layout.read_index() if name_in(entry) not in names]
@@ -129,7 +129,7 @@ class Keeping:
         return len(catalog.images) - len(own)
 
     def _entry(self, image: Image) -> dict[str, Any] | None:
-        """Return the descriptor of an image, None unless all that it refers to is there."""
+        """Return the index entry of an image, None if a blob of it is missing."""
         media_type = _MEDIA_TYPES.get(image.manifest_type)
         if media_type is None or not self.layout.has(image.digest, -1):
             return None

@@ -116,7 +116,7 @@ def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
     assert mirror.names() == {names[0]}
     mirror.blobs()
     assert failures(mirror) == {names[1]: "digest_mismatch", names[2]: "missing"}
-    assert "2 images can't be had whole" in said
+    assert "2 images incomplete" in said
     path.write_bytes(right)
     own.copy(f"oci:{own.layout}:big", "some/later:1")
     mirror(*names, ranks=2)
@@ -173,7 +173,7 @@ def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
         name = f"{registry.host}/forms/big:1"
         for ranks in (0, 2):
             said = mirror(name, code=5, ranks=ranks).stderr
-            assert "make room" in said and "No space left" in said and "Traceback" not in said
+            assert "free some space" in said and "No space left" in said and "Traceback" not in said
             mirror.blobs()
         mount_small(mirror.folder, 64 << 20, again=True)
         mirror(name)

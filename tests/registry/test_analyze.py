@@ -456,7 +456,7 @@ def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     result = runs.run(
         runs.analyze(f"docker://{registry.host}/one:1", "a.h5", "--keep", "other"), code=5
     )
-    assert "is no OCI layout" in result.stderr
+    assert "is not an OCI layout" in result.stderr
 
 
 def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):

@@ -1,8 +1,8 @@
-"""Registries by HTTP, as the distribution specification has them; `requests` and urllib3 carry it.
+"""HTTP clients of registries, by the OCI distribution specification, on `requests` and urllib3.
 
-What others use, from the top down:
+The public classes, from the top down:
 
-    registry = Registry("127.0.0.1:5000", Access(...))           one thread's; see `Registries` for many
+    registry = Registry("127.0.0.1:5000", Access(...))           of one thread; see `Registries` for many
     registry.manifest("a/b", "latest")    -> Manifest            data, media_type, digest, size, headers (a pull)
     registry.head_manifest("a/b", "1")    -> Manifest            the same without data (no pull)
     registry.read_blob("a/b", digest, limit)   -> bytes          verified
@@ -12,10 +12,9 @@ What others use, from the top down:
     registry.client.get(url)                   -> SmallResponse          status, headers, data, json(): any URL of that host
     Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")       what is no registry
 
-Each call keeps to the deadlines, tries and limits of `Access.patience`, asks the `Budget` before
-each request, sends credentials to the registry's own origin alone, and raises `RegistryError` (a
-`BlobError`) with a `cause` of `records.CAUSES` and an HTTP `status`; what a passing fault was is
-retried within.
+Each call keeps the deadlines, tries and limits of `Access.patience`, waits for the `Budget` before
+each request, retries passing failures, and sends credentials only to the registry's own origin. It
+raises `RegistryError` (a `BlobError`) with a `cause` of `records.CAUSES` and an HTTP `status`.
 
 `Budget` is one process's share of what the job may ask. Ranks tell each other of a registry's
 pauses: `budget.new_pauses()` of one goes to `budget.apply_pauses(…)` of the others, by whatever way messages

@@ -1,7 +1,10 @@
-"""How a registry is told who asks: challenges, tokens for a scope, names and passwords.
+"""Authentication at a registry: challenges, tokens for a scope, user names and passwords.
 
-What a registry answers decides where credentials would go, so its challenge is judged before they
-do.
+A challenge says where credentials are to be sent, so it is checked before they are:
+
+    request -> 401 with challenges -> first one that is trusted
+        basic  -> user name and password
+        bearer -> token server (its realm is checked) -> token for the scope, kept until it expires
 """
 
 from __future__ import annotations
@@ -22,13 +25,13 @@ from .header_fields import parse_challenges, printable
 from .reference import HUB, endpoint_of
 
 _TOKEN_SECONDS = 60
-"""How long a token holds that does not say it."""
+"""Lifetime of a token that states none."""
 
 _USED = 0.8
-"""Share of its life in which a token is used, so that none ends on its way."""
+"""Share of its lifetime in which a token is used, so that none expires on its way."""
 
 _REALMS = {HUB: "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
-"""Token servers that are known to belong to a registry of another name."""
+"""Registry -> its token server, where the names differ and the server is known."""
 
 Fetch = Callable[[str, str, dict[str, str], bytes | None], dict[str, Any]]
 """Sends (method, URL, headers, body) to a token server, and returns the JSON of its answer."""
@@ -36,7 +39,7 @@ Fetch = Callable[[str, str, dict[str, str], bytes | None], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Challenge:
-    """One way in that a 401 offers; the scheme in lower case."""
+    """One authentication scheme that a 401 response offers; `scheme` in lower case."""
 
     scheme: str
     realm: str = ""
@@ -45,7 +48,7 @@ class Challenge:
 
     @classmethod
     def parse(cls, *headers: str) -> list[Challenge]:
-        """Read the values of WWW-Authenticate headers.
+        """Parse the values of WWW-Authenticate headers.
 
         >>> Challenge.parse('Bearer realm="https://a/token",service="a",scope="repository:x:pull"')[0].service
         'a'
@@ -64,8 +67,7 @@ class _Token:
 
 
 class Keyring:
-    """What opens one registry: its credentials, and the tokens that were got with them; threads may
-    share it."""
+    """The credentials and tokens of one registry; shared by threads."""
 
     def __init__(self, host: str, access: Access) -> None:
         self._host, self._access = host, access
@@ -75,10 +77,9 @@ class Keyring:
         self._challenge: Challenge | None = None
 
     def header(self, scope: str, fetch: Fetch) -> str:
-        """Return the Authorization header for a request, as far as is known what the registry
-        wants; "" for none.
+        """Return the Authorization header for a request, "" until a challenge is known.
 
-        :param scope: `repository:NAME:pull`, or "" for what belongs to no repository.
+        :param scope: `repository:NAME:pull`, or "" for a request outside of any repository.
         """
         challenge = self._challenge
         if challenge is None:
@@ -88,11 +89,13 @@ class Keyring:
             return login.basic if login else ""
         return "Bearer " + self._token(challenge, scope or challenge.scope, fetch)
 
-    def answer(self, scope: str, headers: Sequence[str], fetch: Fetch) -> str:
-        """Return the Authorization header that a 401 asks for; `RegistryError` if there is none.
+    def answer_challenge(self, scope: str, headers: Sequence[str], fetch: Fetch) -> str:
+        """Return the Authorization header that a 401 response asks for.
 
-        Of several ways in the first is taken that is open: a trusted token server, or a login of
-        the user.
+        The first challenge that can be met is used: a trusted token server, or a login of the user.
+
+        :param headers: values of WWW-Authenticate.
+        :raises RegistryError: none can be met.
         """
         offers = Challenge.parse(*headers)
         refused: RegistryError | None = None
@@ -109,8 +112,10 @@ class Keyring:
         raise refused or self._denied(offers)
 
     def _can_meet(self, challenge: Challenge, scope: str) -> bool:
-        """Tell whether there is an answer to a challenge; `RegistryError` says why none is
-        given."""
+        """Tell whether a challenge can be met.
+
+        :raises RegistryError: its token server is not trusted.
+        """
         if challenge.scheme == "basic":
             return self._login(scope) is not None
         if challenge.scheme != "bearer":
@@ -120,17 +125,18 @@ class Keyring:
 
     def _denied(self, offers: Sequence[Challenge]) -> RegistryError:
         schemes = [one.scheme for one in offers]
-        what = "a kind of login that it doesn't name"
+        what = "a login of an unnamed kind"
         if "basic" in schemes:
             what = "a login"
         elif schemes:
-            what = f"a kind of login that is not known here: {', '.join(schemes)[:60]}"
+            what = f"a login of an unsupported kind: {', '.join(schemes)[:60]}"
         hint = "see docs/registries.md on logins"
         return RegistryError("denied", f"{self._host} asks for {what}", hint, 401)
 
     def _login(self, scope: str) -> Credentials | None:
         """Return the user's credentials for the repository of a scope."""
-        access, repository = self._access, scope.partition(":")[2].rpartition(":")[0]
+        access = self._access
+        repository = scope.partition(":")[2].rpartition(":")[0]
         with self._lock:
             if repository not in self._credentials:
                 self._credentials[repository] = self._find(access, repository)
@@ -138,38 +144,37 @@ class Keyring:
 
     def _find(self, access: Access, repository: str) -> Credentials | None:
         if access.username:
-            return (
-                Credentials(access.username, access.password)
-                if access.login_host == self._host
-                else None
-            )
+            if access.login_host != self._host:
+                return None
+            return Credentials(access.username, access.password)
         if not access.auth_file and (text := os.environ.get("DOCKER_AUTH_CONFIG")):
             return credentials.from_environment(text, self._host, repository)
         return credentials.find(self._host, repository, access.auth_file)
 
     def _check_realm(self, realm: str) -> None:
-        """Refuse a token server that is not the registry's own or a trusted one, or that anybody
-        could listen to."""
+        """Check that a token server is the registry's own or trusted, and reached by TLS.
+
+        :raises RegistryError: it is not.
+        """
         try:
             parts = urlsplit(realm)
             name, port = parts.hostname, parts.port
         except ValueError:
-            message = f"{self._host} wants tokens to be got from what is no URL"
+            message = f"{self._host} names a token server by an invalid URL"
             raise RegistryError("denied", message) from None
         own = urlsplit(f"//{endpoint_of(self._host)}").hostname
         trusted = {own, _REALMS.get(self._host), *self._access.realms} - {None}
         plain = self._access.scheme(self._host) == "http" and name == own
         if parts.scheme != "https" and not (parts.scheme == "http" and plain):
-            raise RegistryError(
-                "denied",
-                f"{self._host} wants tokens to be got by {parts.scheme or 'no'} URL, not https",
-            )
+            scheme = parts.scheme or "a URL without a scheme"
+            message = f"{self._host} names a token server by {scheme}, not https"
+            raise RegistryError("denied", message)
         shown = printable(name or "nowhere")
         is_trusted = name in trusted or f"{name}:{port}" in self._access.realms
         if parts.username is not None or not is_trusted:
             raise RegistryError(
                 "denied",
-                f"{self._host} wants tokens to be got from {shown}, which is not its own host",
+                f"{self._host} names the token server {shown}, which is not its own host",
                 f"allow it with --realm {shown} if you trust it",
             )
 
@@ -180,20 +185,22 @@ class Keyring:
             return known.value
         login = self._login(scope)
         asked = time.monotonic()
-        answer = fetch(*_question(challenge, scope, login))
+        answer = fetch(*_token_request(challenge, scope, login))
         value = answer.get("token") or answer.get("access_token")
         if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-            raise RegistryError("denied", f"the token server of {self._host} gave no token")
+            raise RegistryError("denied", f"the token server of {self._host} returned no token")
         with self._lock:
             self._tokens[scope] = _Token(value, asked + _USED * _lifetime(answer))
         return value
 
 
-def _question(
+def _token_request(
     challenge: Challenge, scope: str, login: Credentials | None
 ) -> tuple[str, str, dict[str, str], bytes | None]:
-    """Return the request for a token as the distribution specification writes it, with an identity
-    token as OAuth 2."""
+    """Return the request for a token: (method, URL, headers, body).
+
+    With an identity token it is that of OAuth 2, else that of the distribution specification.
+    """
     words = {
         name: value for name, value in (("service", challenge.service), ("scope", scope)) if value
     }
@@ -215,6 +222,7 @@ def _question(
 
 
 def _lifetime(answer: dict[str, Any]) -> float:
+    """Return the seconds for which a token is valid."""
     seconds = answer.get("expires_in")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
         return _TOKEN_SECONDS

@@ -1,5 +1,4 @@
-"""A blob into a file: verified while it is read, resumed where it broke off, fetched once more if
-it is wrong."""
+"""Fetch a blob into a file: verified while it is read, resumed, fetched again once if it is wrong."""
 
 from __future__ import annotations
 
@@ -23,9 +22,9 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\Z")
 
 
 def free_bytes(place: Path | int) -> int:
-    """Return the bytes that may still be written to the file system of a path or an open file.
+    """Return the free bytes of the file system of a path or an open file.
 
-    One that doesn't say its size is taken to have all the room that a blob can want.
+    A file system that doesn't state its size counts as large enough for any blob.
     """
     try:
         found = os.statvfs(place)
@@ -35,34 +34,39 @@ def free_bytes(place: Path | int) -> int:
 
 
 def missing_room(path: Path, size: int) -> int:
-    """Return the bytes that a blob is too long for the file system of `path`; 0 if there is room.
+    """Return the bytes that are lacking for a blob on the file system of `path`, 0 if it fits.
 
-    What `path` holds already is taken as the blob's beginning.
-
-    :param size: bytes as a descriptor says, -1 where nothing says it.
+    :param path: the file that the blob is fetched into; it may hold its beginning.
+    :param size: bytes by the descriptor, -1 where none states it.
     """
     here = path.stat().st_size if path.exists() else 0
     return max(size - here - free_bytes(path.parent), 0)
 
 
 class Fetch:
-    """One blob on its way into a file; `run` brings it there whole, or raises why it can't be had.
+    """Fetches one blob into a file.
 
-    :param size: bytes as a descriptor says, -1 where nothing says it.
-    :ivar received: bytes that came over the network, those that had to be thrown away included.
+    :param url: of the blob.
+    :param size: bytes by the descriptor, -1 where none states it.
+    :ivar received: bytes that came over the network, dropped ones included.
     """
 
     def __init__(self, client: Client, url: str, scope: str, digest: Digest, size: int) -> None:
-        self._client, self._url, self._scope = client, url, scope
-        self._digest, self._size = digest, size
-        self._total, self._most = size, LAYER_BYTES
+        self._client = client
+        self._url = url
+        self._scope = scope
+        self._digest = digest
+        self._size = size
+        # Bytes of the whole blob as far as known, and at most.
+        self._total = size
+        self._most = LAYER_BYTES
+        # Whether the server can be trusted with ranges, and how its blob is wrong.
         self._ranges = True
         self._wrong = ""
         self.received = 0
 
     def run(self, path: Path) -> int:
-        """Fetch the blob into `path` and return its size; what the file holds already is taken as
-        its beginning.
+        """Fetch the blob into `path` and return its bytes; a file that exists is its beginning.
 
         :raises BlobError: `missing`, `size_mismatch`, `digest_mismatch`, `no_room`, `limit_time` …
         """
@@ -74,9 +78,8 @@ class Fetch:
                 return self._have
         except OSError as error:
             cause = "no_room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io_error"
-            raise BlobError(
-                cause, f"writing {self._digest} to {path.parent} failed: {error.strerror}"
-            ) from None
+            message = f"writing {self._digest} to {path.parent} failed: {error.strerror}"
+            raise BlobError(cause, message) from None
 
     def _run(self) -> None:
         failures, again = 0, False
@@ -145,20 +148,20 @@ class Fetch:
         self._receive(answer)
 
     def _without_range(self) -> None:
-        """Start anew, after a server that can't be trusted with ranges."""
+        """Fetch the blob from its beginning, since the server can't be trusted with ranges."""
         self._ranges = False
         self._restart()
         self._try()
 
     def _continues(self, answer: StreamedResponse) -> bool:
-        """Tell whether a 206 holds what was asked for."""
+        """Tell whether a response with status 206 has the requested range."""
         found = _CONTENT_RANGE.match(answer.headers.get("content-range", "").strip())
         if found is None or int(found[1]) != self._have or int(found[2]) >= self._total:
             return False
         return found[3] in ("*", str(self._total))
 
     def _begins(self, answer: StreamedResponse) -> bool:
-        """Prepare for a whole blob; say no to one of another length."""
+        """Prepare for a whole blob; return False if the response has another length."""
         self._restart()
         if self._size < 0:
             self._total = answer.length
@@ -171,8 +174,7 @@ class Fetch:
         return True
 
     def _bound(self) -> None:
-        """Bound a blob whose size no descriptor says; if no server does, some room is left to
-        others."""
+        """Limit a blob of unknown size; without a Content-Length, to half of the free space."""
         if self._total < 0:
             self._most = min(LAYER_BYTES, free_bytes(self._file.fileno()) // 2)
         elif self._total > self._most:
@@ -189,9 +191,8 @@ class Fetch:
             if self._client.is_stopped:
                 self._write(chunk)
                 answer.close()
-                raise RegistryError(
-                    "io_error", f"{self._digest} was broken off at byte {self._have}"
-                )
+                message = f"{self._digest} was stopped at byte {self._have}"
+                raise RegistryError("io_error", message)
             if 0 <= self._total < self._have + len(chunk):
                 self._wrong = f"more than {self._total} bytes"
                 answer.close()

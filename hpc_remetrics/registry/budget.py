@@ -1,8 +1,7 @@
-"""What a job may ask of registries, shared by all its ranks: a rate of requests, and pauses that
-registries demand.
+"""The requests that a job may send to registries: a rate, and the pauses that registries ask for.
 
-The rate is divided among the ranks. A pause that one rank is told is news, which its owner sends to
-the others (`new_pauses` there, `apply_pauses` here), so that all of them wait.
+The rate is divided among the ranks. A pause that a registry asks one rank for is sent to the others
+(`new_pauses` there, `apply_pauses` here), so that all of them wait.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ from .access import Access
 _LIMIT = re.compile(r"(\d{1,9})\s*(?:;\s*w=(\d{1,9}))?")
 
 ALL, PULLS = "requests", "pulls"
-"""What a pause holds back: every request, or the GETs of manifests that registries count as
-pulls."""
+"""The requests that a pause stops: all, or the GETs of manifests, which registries count as pulls."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """A registry's wish to be left alone, as ranks tell each other.
+    """A pause that a registry asks for, as ranks send it to each other.
 
     :param kind: `ALL` or `PULLS`.
     :param seconds: from now on.
@@ -37,8 +35,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class PullLimit:
-    """A registry's limit as its headers say it: `limit` pulls in `window` seconds, `remaining` left
-    (-1: unsaid)."""
+    """A registry's limit by its headers: `limit` pulls in `window` seconds, `remaining` left (-1: ?)."""
 
     limit: int
     window: int
@@ -46,7 +43,7 @@ class PullLimit:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> PullLimit | None:
-        """Read the headers of an answer, None if they say nothing.
+        """Parse the headers of a response, None if they state no limit.
 
         >>> PullLimit.of({"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600"})
         PullLimit(limit=100, window=21600, remaining=76)
@@ -62,20 +59,23 @@ class PullLimit:
 
 
 class Budget:
-    """One process's share of a job's budget; threads may share it."""
+    """The share of one process in a job's budget; shared by threads.
+
+    :ivar limits: host -> its limit on pulls, as last stated.
+    :ivar requests: number of requests so far.
+    """
 
     def __init__(self, access: Access) -> None:
         self._gap = access.ranks / access.requests_per_second if access.requests_per_second else 0.0
         self._lock = threading.Lock()
         self._until: dict[tuple[str, str], float] = {}
         self._next: dict[str, float] = {}
-        self._news: set[tuple[str, str]] = set()
+        self._unsent: set[tuple[str, str]] = set()
         self.limits: dict[str, PullLimit] = {}
         self.requests = 0
 
     def claim(self, host: str, kind: str = ALL) -> float:
-        """Return 0.0 and take leave for one request to a registry, or the seconds until one may ask
-        again."""
+        """Count one request and return 0.0, or return the seconds until one is allowed."""
         with self._lock:
             now = time.monotonic()
             kinds = {ALL, kind}
@@ -89,14 +89,13 @@ class Budget:
             return 0.0
 
     def pause(self, host: str, seconds: float, kind: str = ALL) -> None:
-        """Take note that a registry wants to be left alone."""
+        """Pause requests to a registry on this rank, and with the next message on all others."""
         if self._hold(host, seconds, kind):
             with self._lock:
-                self._news.add((host, kind))
+                self._unsent.add((host, kind))
 
     def apply_headers(self, host: str, headers: Mapping[str, str]) -> None:
-        """Read what the answer to a pull says of the pulls left; when none are, pulls go on at the
-        limit's pace."""
+        """Take the pull limit from the response to a pull; if none are left, pull at its rate."""
         limit = PullLimit.of(headers)
         if limit is None:
             return
@@ -105,11 +104,11 @@ class Budget:
             self.pause(host, limit.window / limit.limit, PULLS)
 
     def new_pauses(self) -> list[Pause]:
-        """Return the pauses that other ranks have not been told yet."""
-        if not self._news:
+        """Return the pauses that have not been sent to other ranks yet."""
+        if not self._unsent:
             return []
         with self._lock:
-            fresh, self._news = self._news, set()
+            fresh, self._unsent = self._unsent, set()
             now = time.monotonic()
             return [
                 Pause(*key, self._until[key] - now)
@@ -118,14 +117,15 @@ class Budget:
             ]
 
     def apply_pauses(self, pauses: Iterable[Pause]) -> None:
-        """Take the news of other ranks."""
+        """Apply the pauses of other ranks."""
         for pause in pauses:
             self._hold(pause.host, pause.seconds, pause.kind)
 
     def _hold(self, host: str, seconds: float, kind: str) -> bool:
+        """Extend the pause of a registry; return whether that made a difference."""
         with self._lock:
             until = time.monotonic() + max(seconds, 0.0)
-            # What moves an end by less than a moment is no news.
+            # Ignore differences below 50 ms, so that ranks don't send them around.
             if until <= self._until.get((host, kind), 0.0) + 0.05:
                 return False
             self._until[host, kind] = until

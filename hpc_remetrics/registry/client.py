@@ -1,9 +1,12 @@
-"""HTTP as registries want it: one host, its credentials for it alone, redirects, tries, waits,
-deadlines, limits.
+"""The HTTP client of one registry: credentials, redirects, retries, waits, deadlines, size limits.
 
-`Client.get` is for answers that fit into memory; what streams is sent by `Client.send`, one try at
-a time, and read by `blobs.py`. Every error is a `RegistryError` whose text holds neither
-credentials nor the query of a URL.
+`Client.get` is for responses that fit into memory. `Client.send` sends a request once and returns
+a stream, for `blobs.py`. Every error is a `RegistryError` whose message contains neither credentials
+nor the query of a URL.
+
+    get -> trying -> send: wait for the budget -> request -> 401?      answer the challenge, once
+            ^                                             -> redirect? follow it, without credentials
+            `-- wait <- recover <- passing failure                     if it leaves the registry
 """
 
 from __future__ import annotations
@@ -44,20 +47,20 @@ T = TypeVar("T")
 
 REDIRECTS = 10
 TOKEN_BYTES, PAGE_BYTES = MiB, 16 * MiB
-"""Limits of answers: a token, a page of a list."""
+"""Longest responses, bytes: a token, a page of a list."""
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _ALWAYS = {"Accept-Encoding": "identity", "User-Agent": f"hpc-remetrics/{__version__}"}
 
 
 class Client:
-    """Asks one registry; it does one thing at a time, so each thread has its own.
+    """Sends requests to one host; does one thing at a time, so each thread has its own.
 
     :param host: `name[:port]` as in a `Reference`.
-    :param budget: of the process; shared by its clients.
-    :param keyring: of the host; shared by its clients.
+    :param budget: of the process, shared by its clients.
+    :param keyring: of the host, shared by its clients.
     :param stopped: when it is set, waits end with an error.
-    :param endpoint: where requests go, `https://HOST`; "": what `access` says of the host.
+    :param endpoint: `https://HOST` that requests go to; "": by `access`.
     """
 
     def __init__(
@@ -89,12 +92,13 @@ class Client:
         kind: str = ALL,
         check: Callable[[SmallResponse], None] | None = None,
     ) -> SmallResponse:
-        """Ask until there is an answer, within `Patience.deadline`; return it whole.
+        """Send a request until it succeeds, within `Patience.deadline`; return the response.
 
-        :param url: a path on the registry, or a whole URL on it, as `Link` headers have.
-        :param scope: `repository:NAME:pull` for what belongs to a repository.
-        :param kind: `budget.PULLS` for what the registry counts as a pull.
-        :param check: raises `PassingError` if the answer is no good and should be asked for again.
+        :param url: a path on the registry, or a whole URL, as in `Link` headers.
+        :param scope: `repository:NAME:pull` for a request within a repository.
+        :param limit: longest body, bytes.
+        :param kind: `budget.PULLS` for a request that the registry counts as a pull.
+        :param check: raises `PassingError` if the response is wrong and should be requested again.
         :raises RegistryError: `missing` for 404, `denied` for 401 and 403, `rate_limited`,
             `limit_size` …
         """
@@ -109,7 +113,11 @@ class Client:
         return self.trying(once)
 
     def trying(self, action: Callable[[], T], seconds: float | None = None) -> T:
-        """Do something until it succeeds, fails for good, or `seconds` have passed."""
+        """Call `action` until it succeeds, fails finally, or `seconds` have passed.
+
+        :param seconds: None: `Patience.deadline`.
+        :raises RegistryError: the final failure.
+        """
         self.timer.start(self.access.patience.deadline if seconds is None else seconds)
         failures = 0
         while True:
@@ -120,17 +128,19 @@ class Client:
                 self.recover(error, failures)
 
     def recover(self, error: PassingError, failures: int) -> None:
-        """Wait before the next try, or raise the error if there is none."""
+        """Wait before the next try.
+
+        :param failures: number of tries so far.
+        :raises RegistryError: there is no next try.
+        """
         if failures >= self.access.patience.tries:
-            raise RegistryError(
-                error.cause, f"{error}; tried {failures} times", status=error.status
-            )
-        # A wait that the registry asked for is the budget's, and comes before the next request.
+            message = f"{error}; tried {failures} times"
+            raise RegistryError(error.cause, message, status=error.status)
+        # If the registry asked for a wait, the budget waits before the next request.
         wait = pause_before(failures) if error.wait is None else 0.0
         if wait > self.timer.left():
-            raise RegistryError(
-                error.cause, f"{error}; no time is left for another try", status=error.status
-            )
+            message = f"{error}; no time is left for another try"
+            raise RegistryError(error.cause, message, status=error.status)
         self._sleep(wait)
 
     def send(
@@ -141,33 +151,33 @@ class Client:
         scope: str = "",
         kind: str = ALL,
     ) -> StreamedResponse:
-        """Send a request, once, and follow where it leads; return the answer if it is good (2xx).
+        """Send a request once, follow redirects, and return the response if it succeeded (2xx).
 
-        :raises PassingError: another try may do better.
+        :raises PassingError: another try may succeed.
         :raises RegistryError: another try would not.
         """
         # A path may begin with two slashes, which `urljoin` would take for another host.
         url = self.endpoint + url if url.startswith("/") else _joined(self.endpoint + "/", url)
         if not url:
-            message = f"{self.host} can't be asked for what is no URL of a server"
-            raise RegistryError("io_error", message)
-        own, challenged, hops = self._is_own(url), False, 0
-        self._wait_for_leave(kind)
+            raise RegistryError("io_error", f"{self.host}: not the URL of a server")
+        own = self._is_own(url)
+        challenged = False
+        hops = 0
+        self._wait_for_budget(kind)
         auth = self._keyring.header(scope, self._ask_token) if own else ""
         while True:
-            answer = self._exchange(
-                method, url, {**(headers or {}), **({"Authorization": auth} if auth else {})}
-            )
+            login = {"Authorization": auth} if auth else {}
+            answer = self._exchange(method, url, {**(headers or {}), **login})
             if answer.status == 401 and own and not challenged:
                 challenged = True
                 answer.discard()
                 challenges = each(answer.headers, "www-authenticate")
-                auth = self._keyring.answer(scope, challenges, self._ask_token)
+                auth = self._keyring.answer_challenge(scope, challenges, self._ask_token)
             elif answer.status in _MOVED and "location" in answer.headers:
                 answer.discard()
                 hops += 1
                 url = self._next_hop(url, answer.headers["location"], hops)
-                # Once away it stays away: who was led to may lead back to what it likes.
+                # No credentials after a redirect away, even if another one leads back.
                 own = own and self._is_own(url)
                 auth = auth if own else ""
             else:
@@ -178,13 +188,13 @@ class Client:
             raise RegistryError("io_error", f"{self.host} redirects more than {REDIRECTS} times")
         target = _joined(url, escaped(location))
         if not target:
-            raise RegistryError("io_error", f"{shown(url)} redirects to what is no URL of a server")
+            raise RegistryError("io_error", f"{shown(url)} redirects to an invalid URL")
         self._check_address(target)
         return target
 
     def _check_address(self, url: str) -> None:
         name = urlsplit(url).hostname or ""
-        # Behind a proxy the name may be known to the proxy alone.
+        # Only the proxy may know the name.
         if not self._proxies(url) or _is_address(name):
             self._bounds.check(name)
 
@@ -194,12 +204,13 @@ class Client:
     def _exchange(
         self, method: str, url: str, headers: Mapping[str, str], data: bytes | None = None
     ) -> StreamedResponse:
-        """Send one request to one place."""
-        timer, patience = self.timer, self.access.patience
+        """Send one request to one URL."""
+        timer = self.timer
+        patience = self.access.patience
         timer.restart()
         left = timer.left()
         if left <= 0:
-            raise RegistryError("limit_time", f"{shown(url)} was given up when its time was over")
+            raise RegistryError("limit_time", f"{shown(url)}: no time is left")
         try:
             request = requests.Request(
                 method, url, headers={**_ALWAYS, **headers}, data=data
@@ -214,20 +225,22 @@ class Client:
         except RegistryError:
             raise
         except Exception as error:
-            # Whatever a library makes of what a server sent ends this request, and not the run.
+            # Any exception of a library costs this request, not the run.
             raise fault(error, url, timer) from None
         return StreamedResponse(response, url, timer)
 
     def _judged(
         self, answer: StreamedResponse, own: bool, method: str, kind: str
     ) -> StreamedResponse:
-        """Return a good answer; raise what another one means."""
+        """Return a response with status 2xx; raise the error that any other status means."""
         if own and kind == PULLS:
             self.budget.apply_headers(self.host, answer.headers)
         if 200 <= answer.status < 300:
             return answer
-        status, what = answer.status, f"{shown(answer.url)} answered {answer.status}"
-        if status == 416:  # its body is not what its headers say
+        status = answer.status
+        what = f"{shown(answer.url)} returned status {status}"
+        if status == 416:
+            # Its body is not as its headers say.
             answer.close()
             raise RegistryError("io_error", what, status=status)
         if method != "HEAD":
@@ -239,7 +252,7 @@ class Client:
                 self.budget.pause(self.host, wait)
             raise PassingError("rate_limited" if status == 429 else "io_error", what, status, wait)
         if status in (401, 403):
-            # Signed URLs of other hosts end; the registry gives a new one.
+            # Signed URLs of other hosts expire; the registry gives a new one.
             error = RegistryError if own else PassingError
             raise error("denied", what, status=status)
         raise RegistryError("missing" if status in (404, 410) else "io_error", what, status=status)
@@ -247,11 +260,11 @@ class Client:
     def _ask_token(
         self, method: str, url: str, headers: dict[str, str], data: bytes | None
     ) -> dict[str, Any]:
-        """Ask a token server, whose realm was judged; where it redirects is not followed."""
+        """Send a request to a token server, whose realm was checked; no redirect is followed."""
         self._check_address(url)
         answer = self._exchange(method, url, headers, data)
         if not 200 <= answer.status < 300:
-            what = f"the token server {shown(url)} answered {answer.status}{codes(answer)}"
+            what = f"the token server {shown(url)} returned status {answer.status}{codes(answer)}"
             answer.close()
             if answer.status in PASSING:
                 raise PassingError("io_error", what, answer.status)
@@ -259,15 +272,16 @@ class Client:
         value = SmallResponse(answer.status, answer.headers, answer.read(TOKEN_BYTES), url).json()
         return value if isinstance(value, dict) else {}
 
-    def _wait_for_leave(self, kind: str) -> None:
-        """Wait until the budget lets a request go, if there is time for that."""
+    def _wait_for_budget(self, kind: str) -> None:
+        """Wait until the budget allows a request.
+
+        :raises RegistryError: that is after the deadline.
+        """
         while wait := self.budget.claim(self.host, kind):
             if wait > self.timer.left():
-                raise RegistryError(
-                    "rate_limited",
-                    f"{self.host} wants {wait:.0f} s of silence, more than there is time for",
-                )
-            # Ranks that waited for the same moment should not come as one.
+                message = f"{self.host} asks for a pause of {wait:.0f} s, longer than the time left"
+                raise RegistryError("rate_limited", message)
+            # Ranks that wait for the same moment should not send all at once.
             self._sleep(wait + random.uniform(0, min(0.1 * wait, 1.0)))
 
     @property
@@ -277,14 +291,14 @@ class Client:
 
     def _sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise RegistryError("io_error", "stopped while it waited for a registry")
+            raise RegistryError("io_error", "stopped while waiting for a registry")
 
     def _proxies(self, url: str) -> dict[str, str]:
         return proxies_for(url)
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Return what credentials belong to: scheme, host and port.
+    """Return the origin that credentials belong to: scheme, host and port.
 
     >>> origin("https://a.b/x") == origin("https://a.b:443/y")
     True
@@ -298,7 +312,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def _joined(base: str, url: str) -> str:
-    """Return the URL of a server that a reference leads to, "" if it is none or holds a login."""
+    """Return the URL that a relative or absolute one means, "" if invalid or with a login."""
     try:
         target = urljoin(base, url)
         parts = urlsplit(target)

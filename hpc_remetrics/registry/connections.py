@@ -1,8 +1,7 @@
-"""Connections of `requests` that keep time: every single read has a time-out, a least rate and a
-deadline.
+"""Connections for `requests` whose every read has a timeout, a minimum rate and a deadline.
 
-A time-out of a socket begins anew with each byte, so that a server which drips could hold a run for
-ever; here what is left of the deadline bounds each read, of headers and bodies alike.
+The timeout of a socket begins anew with each byte, so that a server that sends a byte now and then
+could hold a run for ever. Here the rest of the deadline limits each read, of headers and bodies.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 _BUFFER = 64 << 10
 
 _INTERIM = 32
-"""Interim answers (1xx) that may come before one answer."""
+"""Interim responses (1xx) before one response, at most."""
 
 
 class Timer:
-    """The time that what a client is at may take; one client is at one thing at a time.
+    """The time limits of a client's current action; a client does one thing at a time.
 
-    :ivar broken: in words, which bound was crossed; "" if none.
+    :ivar broken: which limit was exceeded, as a phrase; "" if none.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -42,31 +41,37 @@ class Timer:
         self.restart()
 
     def start(self, seconds: float) -> None:
-        """Begin something that may take `seconds` with all its tries."""
-        self._seconds, self._end = seconds, time.monotonic() + seconds
+        """Begin an action that may take `seconds` with all its tries."""
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
 
     def restart(self) -> None:
-        """Begin one answer."""
-        self.broken, self._bytes, self._begun = "", 0, time.monotonic()
+        """Begin one response."""
+        self.broken = ""
+        self._bytes = 0
+        self._begun = time.monotonic()
 
     def left(self) -> float:
-        """Return the seconds left."""
+        """Return the seconds until the deadline."""
         return self._end - time.monotonic()
 
     def allow(self) -> float:
-        """Return the seconds that the next read may take; `TimeoutError` if there are none."""
-        patience, left = self.patience, self.left()
+        """Return the seconds that the next read may take.
+
+        :raises TimeoutError: the deadline is over, or the rate too low.
+        """
+        patience = self.patience
+        left = self.left()
         took = time.monotonic() - self._begun
         if left <= 0:
             self._break(f"not done after {self._seconds:.0f} s")
         if took > patience.idle and self._bytes < patience.least_rate * took:
-            self._break(
-                f"{self._bytes / took:.0f} bytes a second, under the least rate of {patience.least_rate:.0f}"
-            )
+            rate = f"{self._bytes / took:.0f} bytes a second"
+            self._break(f"{rate}, below the minimum of {patience.least_rate:.0f}")
         return min(patience.idle, left)
 
     def count(self, size: int) -> None:
-        """Note bytes that came."""
+        """Count received bytes."""
         self._bytes += size
 
     def _break(self, reason: str) -> None:
@@ -75,7 +80,7 @@ class Timer:
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's bytes, each read within what its timer allows."""
+    """The bytes of a socket; each read is limited by the timer."""
 
     def __init__(self, sock: socket.socket, timer: Timer) -> None:
         self._raw, self._socket, self._timer = sock.makefile("rb", buffering=0), sock, timer
@@ -95,7 +100,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """Stands for a socket where a response asks it for a file."""
+    """Stands for a socket where `http.client` calls `makefile`."""
 
     def __init__(self, sock: socket.socket, timer: Timer) -> None:
         self._socket, self._timer = sock, timer
@@ -105,27 +110,27 @@ class _TimedSocket:
 
 
 def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
-    """Return urllib3's pools with connections that obey `timer` and lead only within `bounds`."""
+    """Return connection pools of urllib3 whose connections obey a timer and stay within bounds."""
 
     class TimedResponse(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
             super().__init__(_TimedSocket(sock, timer), *args, **options)  # type: ignore[arg-type]
 
         def _read_status(self) -> tuple[str, int, str]:
-            # The library passes over 100 alone, and would take 103 for the answer.
+            # The library skips only status 100, and would take 103 for the response.
             for _ in range(_INTERIM + 1):
                 version, status, reason = super()._read_status()  # type: ignore[misc]
                 if not 100 <= status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
                     return version, status, reason
                 http.client.parse_headers(self.fp)
-            raise http.client.HTTPException(f"more than {_INTERIM} interim answers")
+            raise http.client.HTTPException(f"more than {_INTERIM} interim responses")
 
         def _read_and_discard_trailer(self) -> None:
-            # The library would read trailers without end.
+            # The library has no limit for trailers.
             http.client.parse_headers(self.fp)
 
     def checked(connection: Any, sock: socket.socket) -> socket.socket:
-        # A name that led elsewhere when it was looked at is seen here, before a byte is sent.
+        # Check the actual address before a byte is sent: DNS may have changed since the first look.
         if not connection.proxy:
             try:
                 bounds.check_address(connection.host, sock.getpeername()[0])
@@ -156,8 +161,7 @@ def _pool_classes(timer: Timer, bounds: Bounds) -> dict[str, type]:
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """Sends a request over pooled connections that keep time; it follows no redirect and keeps no
-    cookie."""
+    """Sends requests over pooled, timed connections; follows no redirects and keeps no cookies."""
 
     def __init__(self, timer: Timer, bounds: Bounds) -> None:
         self._classes = _pool_classes(timer, bounds)

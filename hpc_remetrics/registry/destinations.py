@@ -1,7 +1,8 @@
-"""Which proxy a request goes through, by the variables that Go's programs (skopeo, podman) read.
+"""Where a request may go: through which proxy, and to which addresses.
 
-A registry on this machine is never asked through a proxy: the login would go over the network in
-plain text.
+Proxies are taken from the variables that Go programs (skopeo, podman) read. A registry on this
+machine is never reached through a proxy, which would send the login over the network in plain text.
+A registry's response must not lead a request to this machine or to its cloud (`Bounds`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the proxy for a URL by its scheme, as `requests` takes it; {} if there is none.
+    """Return the proxy for a URL as `requests` takes it, scheme -> proxy; {} if there is none.
 
-    :raises ValueError: the URL is none.
+    :raises ValueError: the URL is not valid.
 
     >>> proxies_for("https://a.example/", {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"})
     {'https': 'http://p:3128'}
@@ -42,7 +43,7 @@ def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, 
 
 
 def is_this_machine(name: str) -> bool:
-    """Tell whether a host's name or address (without brackets) leads to this machine.
+    """Tell whether a host name or address (without brackets) means this machine.
 
     >>> is_this_machine("127.1"), is_this_machine("::1"), is_this_machine("localhost.example")
     (True, True, False)
@@ -55,12 +56,12 @@ def is_this_machine(name: str) -> bool:
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:
-    """Return a variable's value; the name in lower case goes before that in upper case."""
+    """Return the value of a variable; its name in lower case has precedence."""
     return (environ.get(name) or environ.get(name.upper()) or "").strip()
 
 
 def _address(name: str) -> Address | None:
-    """Return the address that a name is, in any form that the C library reads; else None."""
+    """Return the address that a name spells, in any form of the C library; None: a real name."""
     try:
         found: Address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
@@ -81,8 +82,7 @@ def _short_address(name: str) -> Address | None:
 
 
 def _is_excepted(name: str, port: int, exceptions: str) -> bool:
-    """Tell whether `no_proxy` has a host: `*`, names, addresses, networks, with a port or
-    without."""
+    """Tell whether `no_proxy` lists a host: `*`, names, addresses or networks, with or without port."""
     entries = re.split(r"[\s,]+", exceptions.lower())
     return any(_is_meant(name, port, entry) for entry in entries if entry)
 
@@ -93,7 +93,7 @@ def _is_meant(name: str, port: int, entry: str) -> bool:
     address = _address(name)
     if "/" in entry:
         return address is not None and _is_in_network(address, entry)
-    # An IPv6 address has colons of its own; a port follows it only behind brackets.
+    # An IPv6 address contains colons; a port can only follow its brackets.
     if _address(entry.strip("[]")) is None and (divided := _ENTRY_PORT.match(entry)):
         if divided["port"] and int(divided["port"]) != port:
             return False
@@ -101,7 +101,7 @@ def _is_meant(name: str, port: int, entry: str) -> bool:
     meant = _address(entry.strip("[]"))
     if meant is not None or address is not None:
         return meant == address
-    # A leading dot means the names below alone, as in Go.
+    # A leading dot means only the names below, as in Go.
     if entry.startswith("*."):
         entry = entry[1:]
     entry = entry.rstrip(".")
@@ -118,20 +118,18 @@ def _is_in_network(address: Address, entry: str) -> bool:
     return address in network
 
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
 def kind_of(address: str) -> str:
-    """Return why an address is out of bounds, "" if it isn't.
+    """Return the kind of a special address (`loopback`, `link-local`, `multicast`), else "".
 
     >>> kind_of("169.254.169.254"), kind_of("::ffff:127.0.0.1"), kind_of("192.0.2.7")
     ('link-local', 'loopback', '')
     """
-    ip: IPAddress = ipaddress.ip_address(address.partition("%")[0])
+    ip: Address = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
     if ip.is_unspecified:
-        return "loopback"  # which is where it leads
+        # Connections to the unspecified address lead to this machine.
+        return "loopback"
     for name in ("loopback", "link_local", "multicast"):
         if getattr(ip, f"is_{name}"):
             return name.replace("_", "-")
@@ -139,8 +137,7 @@ def kind_of(address: str) -> str:
 
 
 class Bounds:
-    """Where a registry's answers may lead to: not to loopback or link-local addresses, unless it is
-    there itself."""
+    """Refuses special addresses as targets of a registry's responses, unless it has one itself."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -148,8 +145,10 @@ class Bounds:
         self._passed: set[str] = set()
 
     def check(self, name: str) -> None:
-        """Raise `RegistryError` if a host's name leads out of bounds; names that lead nowhere pass,
-        to fail later."""
+        """Check the addresses of a host name; a name without addresses passes and fails later.
+
+        :raises RegistryError: one of them is special.
+        """
         if name in self._passed or name == self._host:
             return
         for address in _addresses(name):
@@ -157,16 +156,18 @@ class Bounds:
         self._passed.add(name)
 
     def check_address(self, name: str, address: str) -> None:
-        """Raise `RegistryError` if a connection to `name` led to an address out of bounds."""
+        """Check the address that a connection to `name` has.
+
+        :raises RegistryError: it is special.
+        """
         kind = kind_of(address)
         if not kind or name == self._host:
             return
         if self._own is None:
             self._own = frozenset(map(kind_of, _addresses(self._host)))
         if kind not in self._own:
-            raise RegistryError(
-                "denied", f"{self._host} leads to {name}, a {kind} address: not followed"
-            )
+            message = f"{self._host} leads to {name}, a {kind} address: not followed"
+            raise RegistryError("denied", message)
 
 
 def _addresses(name: str) -> list[str]:

@@ -1,5 +1,4 @@
-"""The distribution specification's questions to one registry: manifests, blobs, tags, the catalog,
-referrers."""
+"""The requests of the OCI distribution specification: manifests, blobs, tags, catalog, referrers."""
 
 from __future__ import annotations
 
@@ -39,24 +38,24 @@ ACCEPT = ", ".join(
         "application/json;q=0.1",
     )
 )
-"""The one Accept header of manifests: all forms there are, the new ones first."""
+"""The Accept header for manifests: all known types, new ones first."""
 
 _REFERRER_PAGES = 100
-"""Pages of referrers that are read: they are kept in memory, and no image has so many."""
+"""Pages of referrers that are read at most; they are held in memory."""
 
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest or index as a registry gave it.
+    """A manifest or index from a registry.
 
-    :param data: its bytes; empty where only the headers were asked for.
-    :param media_type: of the Content-Type header, "" without one.
-    :param digest: of the Docker-Content-Digest header, else of the bytes; None after a HEAD that
-        doesn't say it.
-    :param size: bytes, -1 where unknown.
-    :param headers: all of them, such as `ratelimit-remaining`.
+    :param data: its bytes; empty after a HEAD request.
+    :param media_type: the Content-Type header, "" without.
+    :param digest: the Docker-Content-Digest header, else that of the bytes; None after a HEAD
+        request without that header.
+    :param size: bytes, -1 if unknown.
+    :param headers: all headers of the response, such as `ratelimit-remaining`.
     """
 
     data: bytes
@@ -68,8 +67,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class RegistryPage:
-    """One page of a list: its JSON, its headers, and path and query of the next, "" after the
-    last."""
+    """One page of a list: JSON, headers, and path and query of the next page ("": the last)."""
 
     document: dict[str, Any]
     headers: Mapping[str, str]
@@ -77,9 +75,10 @@ class RegistryPage:
 
 
 class Registry:
-    """One registry as one thread asks it; threads share `budget` and `keyring`.
+    """The requests of one thread to one registry; threads share `budget` and `keyring`.
 
     :param host: `name[:port]`, `docker.io` for Docker Hub.
+    :param stopped: when it is set, waits end with an error.
     """
 
     def __init__(
@@ -94,9 +93,12 @@ class Registry:
         self.client = Client(host, access or Access(), budget, keyring, stopped)
 
     def manifest(self, repository: str, version: str, limit: int = 4 << 20) -> Manifest:
-        """Return the manifest or index of a tag or digest; this is what registries count as a pull.
+        """Return the manifest or index of a tag or digest; registries count this as a pull.
 
-        Its bytes are checked against the digest that was asked for or that the registry says.
+        Its bytes are checked against the requested digest, or the one in the headers.
+
+        :param limit: longest manifest, bytes.
+        :raises RegistryError: it is not available.
         """
         wanted = version if version.startswith("sha256:") else ""
         small = self.client.get(
@@ -110,7 +112,10 @@ class Registry:
         return _manifest(small, small.data)
 
     def head_manifest(self, repository: str, version: str) -> Manifest:
-        """Return what the headers say of a manifest, which is not counted as a pull."""
+        """Return a manifest without its bytes; registries don't count this as a pull.
+
+        :raises RegistryError: it is not available.
+        """
         small = self.client.get(
             _manifest_path(repository, version),
             method="HEAD",
@@ -120,14 +125,18 @@ class Registry:
         return _manifest(small, b"")
 
     def blob_size(self, repository: str, digest: Digest) -> int:
-        """Return a blob's size as the registry says it, -1 if it doesn't."""
+        """Return the bytes of a blob as the registry states them, -1 if it does not."""
         small = self.client.get(
             _blob_path(repository, digest), method="HEAD", scope=scope_of(repository)
         )
         return _length(small.headers)
 
     def read_blob(self, repository: str, digest: Digest, limit: int) -> bytes:
-        """Return a small blob, such as a config, whole and verified."""
+        """Return a small blob, such as a config, verified.
+
+        :param limit: longest blob, bytes.
+        :raises RegistryError: it is not available, longer, or has another digest.
+        """
 
         def check(answer: SmallResponse) -> None:
             if hashlib.sha256(answer.data).digest() != digest.raw:
@@ -137,9 +146,11 @@ class Registry:
         return self.client.get(path, scope=scope_of(repository), limit=limit, check=check).data
 
     def fetch_blob(self, repository: str, digest: Digest, size: int, path: Path) -> int:
-        """Bring a blob into a file, verified, going on with what the file holds; return its size.
+        """Fetch a blob into a file, verified; continue a file that holds its beginning.
 
-        :param size: as the descriptor says, -1 where it doesn't.
+        :param size: bytes by the descriptor, -1 where it states none.
+        :returns: the bytes of the blob.
+        :raises BlobError: it is not available, wrong, or can't be written.
         """
         return Fetch(
             self.client, _blob_path(repository, digest), scope_of(repository), digest, size
@@ -147,12 +158,12 @@ class Registry:
 
     def open_blob(self, repository: str, digest: Digest, offset: int = 0) -> BinaryIO:
         """Return a stream of a blob from `offset` on, neither verified nor resumed."""
-        path, scope = _blob_path(repository, digest), scope_of(repository)
+        path = _blob_path(repository, digest)
+        scope = scope_of(repository)
         headers = {}
         if offset:
-            headers["Range"] = (
-                f"bytes={offset}-{max(self.blob_size(repository, digest) - 1, offset)}"
-            )
+            last = max(self.blob_size(repository, digest) - 1, offset)
+            headers["Range"] = f"bytes={offset}-{last}"
         answer = self.client.trying(lambda: self.client.send("GET", path, headers, scope))
         stream = io.BufferedReader(_ChunkReader(answer.chunks()), 1 << 18)
         if offset and answer.status != 206:
@@ -161,10 +172,11 @@ class Registry:
         return stream
 
     def pages(self, url: str, scope: str = "", member: str = "") -> Iterator[RegistryPage]:
-        """Yield the pages of a list, following `Link` headers from a path or a `RegistryPage.next` on.
+        """Yield the pages of a list, following `Link` headers.
 
-        :param member: where a page's document has its items, to see whether there are new ones.
-        :raises RegistryError: a page can't be had, or the list has no end.
+        :param url: path and query of the first page, or a `RegistryPage.next`.
+        :param member: the member of a page that holds its items, to see whether there are new ones.
+        :raises RegistryError: a page is not available, or the list has no end.
         """
         asked: set[str] = set()
         items: set[int] = set()
@@ -193,13 +205,12 @@ class Registry:
         )
 
     def catalog(self, page_size: int = 1000, last: str = "") -> Iterator[str]:
-        """Yield the repositories of the registry, from behind `last` on."""
+        """Yield the repositories of the registry, those after `last`."""
         query = urlencode({"n": page_size, **({"last": last} if last else {})})
         yield from self._texts(f"/v2/_catalog?{query}", "registry:catalog:*", "repositories")
 
     def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
-        """Return the descriptors of what refers to a manifest; none where the registry doesn't know
-        of referrers."""
+        """Return the descriptors of a manifest's referrers; [] if the registry doesn't support that."""
         try:
             path = f"/v2/{repository}/referrers/{digest}"
             pages = self.pages(path, scope_of(repository), "manifests")
@@ -217,12 +228,12 @@ class Registry:
 
 
 def scope_of(repository: str) -> str:
-    """Return what a token must be good for to read a repository."""
+    """Return the token scope for reading a repository."""
     return f"repository:{repository}:pull"
 
 
 def _items(page: RegistryPage, member: str) -> list[Any]:
-    """Return the items of a page; without a name of the member, the page itself."""
+    """Return the items of a page; without the name of a member, the page itself."""
     values = page.document.get(member) if member else [page.document]
     return values if isinstance(values, list) else []
 
@@ -249,15 +260,17 @@ def _manifest(answer: SmallResponse, data: bytes) -> Manifest:
 
 
 def _check_manifest(answer: SmallResponse, wanted: str) -> None:
-    """Ask again for bytes that aren't those of the digest; a schema 1 manifest's is of a part of
-    it, judged later."""
+    """Check the digest of a manifest; that of schema 1 covers only a part, and is checked later.
+
+    :raises PassingError: it has another digest, so that it should be requested again.
+    """
     named = _digest(wanted or answer.headers.get("docker-content-digest", ""))
     if named is None or _media_type(answer).startswith(_SCHEMA1):
         return
     got = hashlib.sha256(answer.data)
     if got.digest() != named.raw:
         raise PassingError(
-            "digest_mismatch", f"a manifest named {named} came as sha256:{got.hexdigest()}"
+            "digest_mismatch", f"manifest {named} has other bytes: sha256:{got.hexdigest()}"
         )
 
 
@@ -273,7 +286,10 @@ def _digest(text: str) -> Digest | None:
 
 
 def _next(answer: SmallResponse) -> str:
-    """Return path and query of the page that `Link` headers call the next, "" without one."""
+    """Return path and query of the next page by the `Link` headers, "" without.
+
+    :raises RegistryError: they can't be read.
+    """
     try:
         return next_page(each(answer.headers, "link"), answer.url)
     except ValueError as error:
@@ -283,7 +299,7 @@ def _next(answer: SmallResponse) -> str:
 
 
 class _ChunkReader(io.RawIOBase):
-    """Chunks as a stream."""
+    """A raw stream over chunks of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")
@@ -301,7 +317,10 @@ class _ChunkReader(io.RawIOBase):
 
 
 class Registries:
-    """Gives each thread its `Registry` of a host; goes to other ranks as what it was made from."""
+    """The registries of a process: a client for each thread and host, one budget and keyring for all.
+
+    A pickled copy on another rank has the same options, and a budget of its own.
+    """
 
     def __init__(self, access: Access | None = None) -> None:
         self.access = access or Access()

@@ -1,12 +1,11 @@
-"""`Link` and `WWW-Authenticate` headers of registries, read as their RFCs write them.
+"""Parse `Link` and `WWW-Authenticate` headers of registries by their RFCs.
 
 Both are lists of elements with parameters, which a server may divide among several header lines.
-A line that is damaged costs what is damaged in it, never an exception: what these functions raise
-is a `ValueError` on purpose.
+A damaged part of a line is skipped; no other exception than a documented `ValueError` is raised.
 
-There are libraries for both, but none that is well kept: that for links had its last release in
-2020 and refuses a whole header for a semicolon at its end or a link without a relation, and that
-for challenges has had a single release.
+The libraries for both are not maintained: that for links had its last release in 2020 and refuses a
+whole header for a semicolon at its end or a link without a relation, and that for challenges has
+had a single release.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _TO_COMMA = re.compile(r"[^,]*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
-# A target without brackets is no RFC's, but Go's clients of registries take it.
+# No RFC allows a target without brackets, but Go's registry clients accept it.
 _TARGET = re.compile(r"<([^>]*)>|([^<>;, \t]+)")
 _LINK_NAME = re.compile(r"[^ \t=;,]*")
 _LINK_VALUE = re.compile(r"[^;,]*")
@@ -32,28 +31,27 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|\Z))")
 _AUTH_NAME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*")
 _AUTH_VALUE = re.compile(r"[^ \t,]*")
 
-# What may stand in a path or a query as it is; the rest is escaped, byte by byte.
+# Characters of a path or query that are not escaped; all others are, byte by byte.
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link: its target as it was written, and the first parameter of each name in lower
-    case."""
+    """One link: its target as written, and the first parameter of each name, in lower case."""
 
     target: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def relations(self) -> frozenset[str]:
-        """The relation types, in lower case; empty where the link says none."""
+        """The relation types in lower case; empty without any."""
         words = self.parameters.get("rel", "").lower().split()
         return frozenset(word.strip("'") for word in words)
 
 
 @dataclass(frozen=True)
 class AuthChallenge:
-    """One way in that a 401 offers: its scheme and the names of its parameters in lower case."""
+    """One authentication scheme of a 401 response; scheme and parameter names in lower case."""
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -63,28 +61,29 @@ class _Scanner:
     """Reads one header line from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._place = text, 0
+        self._text = text
+        self._position = 0
 
     @property
     def is_at_end(self) -> bool:
-        return self._place >= len(self._text)
+        return self._position >= len(self._text)
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Move beyond a pattern that stands here."""
-        if match := pattern.match(self._text, self._place):
-            self._place = match.end()
+        """Match a pattern at the position and move behind it; None if it does not match."""
+        if match := pattern.match(self._text, self._position):
+            self._position = match.end()
         return match
 
     def take_sign(self, sign: str) -> bool:
-        """Move beyond a character that stands here, after blanks."""
+        """Skip blanks and one character; return False if another one is there."""
         self.take(_BLANKS)
-        if self._text[self._place : self._place + 1] != sign:
+        if self._text[self._position : self._position + 1] != sign:
             return False
-        self._place += 1
+        self._position += 1
         return True
 
     def take_value(self, plain: re.Pattern[str]) -> str:
-        """Move beyond a quoted string or a plain value, and return what it means."""
+        """Read a quoted string or a plain value, and return it without quotes and escapes."""
         if quoted := self.take(_QUOTED):
             return _ESCAPED.sub(r"\1", quoted[1])
         found = self.take(plain)
@@ -92,27 +91,27 @@ class _Scanner:
 
 
 def each(headers: Mapping[str, str], name: str) -> list[str]:
-    """Return the lines of a header, which a server may send several times."""
+    """Return the values of a header, which a server may send several times."""
     if (getlist := getattr(headers, "getlist", None)) is not None:
         return list(getlist(name))
     return [headers[name]] if name in headers else []
 
 
 def printable(text: str, length: int = 255) -> str:
-    """Return what may be told of a server's words: cut, and without control characters."""
+    """Return text of a server for messages: cut, and without control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:length])
 
 
 def escaped(text: str) -> str:
-    """Return a URL out of a header, its bytes beyond ASCII and its blanks escaped.
+    """Return a URL from a header with blanks and bytes beyond ASCII escaped.
 
-    Headers come as bytes, which the HTTP library reads as Latin-1.
+    The HTTP library decodes the bytes of headers as Latin-1.
     """
     return quote(text.encode("latin-1", "replace"), safe=_URL_SAFE)
 
 
 def parse_links(lines: Iterable[str]) -> list[Link]:
-    """Read `Link` headers (RFC 8288, appendix B.2).
+    """Parse `Link` headers (RFC 8288, appendix B.2).
 
     >>> parse_links(['</a>; title="x; y, <z>"; Rel="Next"'])[0].relations
     frozenset({'next'})
@@ -126,7 +125,7 @@ def _links(scanner: _Scanner) -> list[Link]:
         if target := scanner.take(_TARGET):
             written = target[1] if target[1] is not None else target[2]
             found.append(Link(written.strip(), _link_parameters(scanner)))
-        # What follows a whole link up to a comma belongs to nothing.
+        # Skip anything else up to the next comma.
         if not scanner.take(_TO_COMMA):
             break
     return found
@@ -147,14 +146,14 @@ def _link_parameters(scanner: _Scanner) -> dict[str, str]:
 
 
 def next_page(lines: Sequence[str], base: str) -> str:
-    """Return path and query of the page that `Link` headers call the next, "" if this is the last.
+    """Return path and query of the next page by the `Link` headers, "" if this is the last.
 
-    A registry behind another server often names itself by a host that nobody else knows. So the
-    page is asked for where the first one was, as skopeo does, and no answer leads a request or a
-    login to another host.
+    A registry behind another server often names itself by an internal host. So only path and query
+    are used, as in skopeo, and no header leads a request or a login to another host.
 
-    :param base: the URL that answered, or its path.
-    :raises ValueError: there are links, and none can be read; or the next page has no path.
+    :param lines: values of the headers.
+    :param base: the URL of this page, or its path.
+    :raises ValueError: no link can be read, or the next page has no path.
 
     >>> next_page(['<http://inside:5000/v2/_catalog?next_page=T>; rel="next"'], "/v2/_catalog")
     '/v2/_catalog?next_page=T'
@@ -166,14 +165,14 @@ def next_page(lines: Sequence[str], base: str) -> str:
     for link in own:
         if "next" in link.relations:
             return _path_of(link.target, base)
-    # Go's clients don't look at the relation, and some registries leave it out.
+    # Some registries leave out the relation, since Go's clients ignore it.
     if own and not any("rel" in link.parameters for link in own):
         return _path_of(own[0].target, base)
     return ""
 
 
 def _is_about(link: Link, base: str) -> bool:
-    """Tell whether a link belongs to the page itself, and not to what its `anchor` names."""
+    """Tell whether a link belongs to the page itself, and not to another `anchor`."""
     anchor = link.parameters.get("anchor")
     return anchor is None or _path_and_query(urljoin(base, anchor)) == _path_and_query(base)
 
@@ -192,7 +191,7 @@ def _path_of(target: str, base: str) -> str:
 
 
 def parse_challenges(lines: Iterable[str]) -> list[AuthChallenge]:
-    """Read `WWW-Authenticate` headers (RFC 9110, section 11.6.1).
+    """Parse `WWW-Authenticate` headers (RFC 9110, section 11.6.1).
 
     >>> [one.scheme for one in parse_challenges(['Negotiate, NTLM TlRM==, Basic realm="a, b"'])]
     ['negotiate', 'ntlm', 'basic']

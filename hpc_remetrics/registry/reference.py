@@ -1,5 +1,4 @@
-"""Names of images at registries, `HOST/NAME[:TAG|@DIGEST]`, as containers-transports(5) and docker
-write them."""
+"""Image names, `HOST/NAME[:TAG|@DIGEST]`, by containers-transports(5) and docker's rules."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from ..errors import UsageError
 from ..records import Digest
 
 HUB = "docker.io"
-"""What people call Docker Hub; its registry answers at another host."""
+"""The name of Docker Hub in references; its registry has another host name."""
 
 _HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _HUB_REGISTRY = "registry-1.docker.io"
@@ -28,7 +27,7 @@ _FORM = "write HOST/NAME[:TAG|@sha256:DIGEST]"
 class Reference:
     """One image at a registry; `str()` is its full name.
 
-    :param host: `name[:port]` as people write it, `docker.io` for Docker Hub.
+    :param host: `name[:port]` as users write it, `docker.io` for Docker Hub.
     :param repository: its path there, `library/redis`.
     :param tag: "" where `digest` is given.
     """
@@ -40,9 +39,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, host: str = "") -> Reference:
-        """Read a reference, `docker://` before it or not; `UsageError` if it is none.
+        """Parse a reference, with or without `docker://`.
 
-        :param host: the registry of names that have no host; "": Docker Hub.
+        :param host: the registry of names without a host; "": Docker Hub.
+        :raises UsageError: it is not valid.
 
         >>> str(Reference.parse("docker://redis")), str(Reference.parse("localhost:5000/a/b:1"))
         ('docker.io/library/redis:latest', 'localhost:5000/a/b:1')
@@ -55,9 +55,9 @@ class Reference:
         rest = text.removeprefix("docker://")
         rest, at, digest = rest.partition("@")
         if at and not digest.startswith("sha256:"):
-            # What stands before such an @ may be a password: it is not repeated.
+            # The text before such an @ may be a password: it is not repeated.
             raise UsageError(
-                "a reference holds an @ that no digest follows",
+                "a reference has an @ without a digest behind it",
                 f"{_FORM}; see docs/registries.md on logins",
             )
         first, slash, path = rest.partition("/")
@@ -74,7 +74,7 @@ class Reference:
 
     @property
     def version(self) -> str:
-        """What is asked for: the digest, or the tag."""
+        """The digest, else the tag."""
         return str(self.digest) if self.digest else self.tag
 
     @property
@@ -87,8 +87,7 @@ class Reference:
 
 
 def _is_host(text: str) -> bool:
-    """Tell whether the first part of a name is a host, by docker's rule: it has a dot or a port, or
-    is localhost."""
+    """Tell whether the first part of a name is a host: with a dot or port, or `localhost`."""
     return "." in text or ":" in text or text == "localhost"
 
 
@@ -104,7 +103,9 @@ def _tag_or_digest(text: str, tag: str, named: bool, digest: str) -> tuple[str, 
 
 
 def host_of(text: str) -> str:
-    """Return a registry's `name[:port]` as it is kept, `UsageError` if it is none.
+    """Return the normal form of a registry's `name[:port]`.
+
+    :raises UsageError: it is not valid.
 
     >>> host_of("index.docker.io"), host_of("Example.org:443")
     ('docker.io', 'example.org:443')
@@ -124,5 +125,5 @@ def endpoint_of(host: str) -> str:
 
 
 def is_tag(text: str) -> bool:
-    """Tell whether a text can be a tag."""
+    """Tell whether a string is a valid tag."""
     return bool(_TAG.match(text))

@@ -1,6 +1,6 @@
-"""What a server gave: an answer read whole or still to be read, and in words what went wrong.
+"""Responses of servers, read whole or as a stream; the errors that they mean; when to try again.
 
-No text here holds credentials, the query of a URL (it may be signed), or words of the server's own.
+No message contains credentials, the query of a URL (it may be signed), or text of the server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .connections import Timer
 from .header_fields import printable
 
 ERROR_BYTES = 64 * KiB
-"""Limit of the body of an error."""
+"""Longest body of an error response that is read, bytes."""
 
 FAULTS = (
     requests.RequestException,
@@ -33,7 +33,7 @@ FAULTS = (
     http.client.HTTPException,
     OSError,
 )
-"""What an exchange may raise on purpose; `fault` says what it means."""
+"""Exceptions that a request raises on purpose; `fault` translates them."""
 
 _READ = 256 * KiB
 _CODE = re.compile(r"[A-Z_]{2,40}\Z")
@@ -41,7 +41,7 @@ _CODE = re.compile(r"[A-Z_]{2,40}\Z")
 
 @dataclass(frozen=True)
 class SmallResponse:
-    """An answer that was read whole; `headers` take names in any case."""
+    """A response that was read whole; names of `headers` are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,35 +49,41 @@ class SmallResponse:
     url: str
 
     def json(self) -> Any:
-        """Return the JSON of the body; `RegistryError` if it is none."""
+        """Return the JSON of the body.
+
+        :raises RegistryError: it is not JSON.
+        """
         try:
             return json.loads(self.data)
         except (ValueError, RecursionError):
-            raise RegistryError(
-                "io_error", f"{shown(self.url)} gave no JSON", status=self.status
-            ) from None
+            message = f"{shown(self.url)} did not return JSON"
+            raise RegistryError("io_error", message, status=self.status) from None
 
 
 class StreamedResponse:
-    """An answer whose body is still to be read, as it is on the wire: once, by `read` or
-    `chunks`."""
+    """A response whose body is still to be read, once, by `read` or `chunks`; not decoded."""
 
     def __init__(self, response: requests.Response, url: str, timer: Timer) -> None:
-        self._response, self._timer = response, timer
-        self.url, self.status = url, response.status_code
-        # Those of urllib3 keep lines of the same name apart, those of requests don't.
+        self._response = response
+        self._timer = timer
+        self.url = url
+        self.status = response.status_code
+        # The headers of urllib3 keep lines of the same name apart, those of requests don't.
         self.headers: Mapping[str, str] = response.raw.headers
 
     @property
     def length(self) -> int:
-        """The bytes that the body is said to have, -1 if that isn't said."""
+        """Bytes of the body by its `Content-Length`, -1 without."""
         text = self.headers.get("content-length", "")
         return int(text) if text.isdecimal() and len(text) < 20 else -1
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the body; `PassingError` where it breaks off."""
+        """Yield the body.
+
+        :raises PassingError: it ends early.
+        """
         try:
-            # One system call a chunk, so that what came before a break is not lost with it.
+            # One system call for each chunk, so that bytes before an early end are not lost.
             while data := self._read1():
                 yield data
         finally:
@@ -90,8 +96,12 @@ class StreamedResponse:
             raise fault(error, self.url, self._timer) from None
 
     def read(self, limit: int) -> bytes:
-        """Return the body whole; `RegistryError` if it is longer than `limit` bytes."""
-        parts, size = [], 0
+        """Return the whole body.
+
+        :raises RegistryError: it is longer than `limit` bytes.
+        """
+        parts = []
+        size = 0
         for chunk in self.chunks() if self.length <= limit else ():
             parts.append(chunk)
             size += len(chunk)
@@ -99,13 +109,12 @@ class StreamedResponse:
                 break
         if size > limit or self.length > limit:
             self.close()
-            raise RegistryError(
-                "limit_size", f"{shown(self.url)} gave more than {limit} bytes", status=self.status
-            )
+            message = f"{shown(self.url)} returned more than {limit} bytes"
+            raise RegistryError("limit_size", message, status=self.status)
         return b"".join(parts)
 
     def discard(self) -> None:
-        """Let go of the body; a short one is read, so that the connection can be used again."""
+        """Drop the body; a short one is read, so that the connection can be used again."""
         if 0 <= self.length <= ERROR_BYTES:
             try:
                 self.read(ERROR_BYTES)
@@ -114,14 +123,14 @@ class StreamedResponse:
         self.close()
 
     def close(self) -> None:
-        """Hang up, unless the body was read to its end."""
+        """Close the connection, unless the body was read to its end."""
         if not self._response.raw.isclosed():
             self._response.raw.close()
         self._response.close()
 
 
 def shown(url: str) -> str:
-    """Return what may be told of a URL: no query, which may be signed, and no user.
+    """Return a URL for messages: without its query, which may be signed, and without a login.
 
     >>> shown("https://u:p@cdn/blob?signature=secret")
     'https://cdn/blob'
@@ -129,36 +138,39 @@ def shown(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "a URL that is none"
+        return "an invalid URL"
     return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 300)
 
 
 def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
-    """Return what a failed exchange means; the library's own text is left out, as it has whole URLs
-    in it."""
-    where, reason = shown(url), _reason(error)
+    """Translate the exception of a request; the library's text is dropped, as it has whole URLs.
+
+    :returns: a `PassingError` if another try may succeed, else a `RegistryError`.
+    """
+    where = shown(url)
+    reason = _reason(error)
     if timer.broken or timer.left() <= 0:
         text = f"{where}: {timer.broken or 'no time left'}"
-        # A slow connection may be followed by a fast one, an end of all time by none.
+        # After a slow connection the next may be fast; after the deadline there is no next.
         kind = RegistryError if timer.left() <= 0 else PassingError
         return kind("limit_time", text)
     if isinstance(error, requests.exceptions.SSLError):
-        hint = "name the certificate's authority in SSL_CERT_FILE, or allow plain HTTP with --plain-http HOST"
+        hint = "set SSL_CERT_FILE to the CA certificate, or allow HTTP by --plain-http HOST"
         return RegistryError("denied", f"{where}: {reason}", hint)
     if isinstance(
         error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | ValueError
     ):
         return RegistryError("io_error", f"{where}: {type(error).__name__}")
     if not isinstance(error, FAULTS):
-        # A library stumbled over what the server sent; it would do so again.
-        message = f"{where} gave an answer that can't be read ({type(error).__name__})"
+        # A library failed on content of the server, and would fail again.
+        message = f"{where} sent a response that can't be read ({type(error).__name__})"
         return RegistryError("io_error", message)
     timed_out = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
     return PassingError("limit_time" if timed_out else "io_error", f"{where}: {reason}")
 
 
 def _reason(error: BaseException) -> str:
-    """Return in words what lies beneath a library's error."""
+    """Return the innermost reason of a library's exception as a phrase."""
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen and len(seen) < 16:
@@ -170,16 +182,15 @@ def _reason(error: BaseException) -> str:
     if system is not None and system.strerror:
         return str(system.strerror)
     names = {
-        "ReadTimeoutError": "no answer in time",
+        "ReadTimeoutError": "no response in time",
         "ConnectTimeoutError": "no connection in time",
     }
     name = type(seen[-1]).__name__
-    return names.get(name, "the answer broke off" if "IncompleteRead" in name else name)
+    return names.get(name, "the response ended early" if "IncompleteRead" in name else name)
 
 
 def codes(answer: StreamedResponse) -> str:
-    """Return the error codes in an answer, as the distribution specification has them; other words
-    are not repeated."""
+    """Return the error codes in a response, as ` (CODE, …)`; other text is not repeated."""
     try:
         errors = json.loads(answer.read(ERROR_BYTES)).get("errors")
         codes = [error.get("code") for error in errors]
@@ -190,17 +201,17 @@ def codes(answer: StreamedResponse) -> str:
 
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 528), 529, 530})
-"""Statuses that another try may not meet again; from 520 on those of content delivery networks."""
+"""HTTP statuses that another try may not get; from 520 on those of content delivery networks."""
 
 _FIRST, _GROWTH, _LONGEST = 0.2, 4, 30.0
 _UNIX_TIMES = 10**9
-"""From here on a number is a time and not a count of seconds."""
+"""From here on a number is a Unix time and not a number of seconds."""
 
 
 class PassingError(RegistryError):
-    """Something went wrong that another try may not meet again.
+    """A failure that another try may not meet.
 
-    :param wait: seconds that the registry asks for, None if it says nothing.
+    :param wait: seconds that the registry asks to wait, None if it states none.
     """
 
     def __init__(
@@ -211,8 +222,9 @@ class PassingError(RegistryError):
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, None if it doesn't say: a count of seconds, a
-    date, a Unix time.
+    """Return the seconds that a response asks to wait, None if it states none.
+
+    The header may hold a number of seconds, a date or a Unix time.
 
     >>> retry_after({"retry-after": "7"}), retry_after({"retry-after": "soon"})
     (7.0, None)
@@ -239,7 +251,6 @@ def _until_date(text: str) -> float | None:
 
 
 def pause_before(number: int) -> float:
-    """Return the seconds to wait before another try when nobody says: growing with `number`, half
-    of it chance."""
+    """Return the seconds before try `number` + 1: growing exponentially, half of them random."""
     longest = min(_FIRST * _GROWTH ** (number - 1), _LONGEST)
     return longest * random.uniform(0.5, 1.0)

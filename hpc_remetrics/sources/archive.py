@@ -1,5 +1,4 @@
-"""A tar archive on disk as a read-only tree of files: scanned once by its headers, its files read
-in place."""
+"""A tar archive on disk as a read-only tree of files, which are read in place."""
 
 from __future__ import annotations
 
@@ -29,13 +28,11 @@ _COMPRESSED = {
 
 
 class Archive(FileTree):
-    """The files of a tar archive (v7, ustar, GNU, PAX), by their paths; links are followed inside
-    it only.
+    """The files of a tar archive (v7, ustar, GNU, PAX) by path; links are followed inside it only.
 
-    The scan runs at the first question, seeks over the files' bytes, and keeps paths and places
-    alone. A sparse file is the exception: it is copied whole when it is asked for
-    (`sparse.Expanded`). An archive that is compressed as a whole is refused, since nothing in it
-    could be read in place.
+    The first access scans the headers, seeks over the contents, and keeps only paths and positions.
+    A sparse file is copied whole when it is read (`sparse_members.Expanded`). A compressed archive
+    is refused, since nothing in it can be read in place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,8 +46,10 @@ class Archive(FileTree):
 
     @property
     def members(self) -> Members:
-        """Where each file lies, or the path that a link names; `SourceError` if this is no whole
-        archive."""
+        """Path -> where the file lies, or the target of a link.
+
+        :raises SourceError: this is not a complete tar archive.
+        """
         if self._members is None:
             self._members = _scan(self.path)
         return self._members
@@ -65,8 +64,7 @@ class Archive(FileTree):
         return found if isinstance(found, Extent) else None
 
     def follow(self, path: str) -> str | None:
-        """Return the path at which a chain of links ends, None if it leaves the archive or never
-        ends."""
+        """Return the path at which a chain of links ends, None if it leaves the archive or loops."""
         target = _inside(path)
         for _ in range(_MAX_HOPS):
             if target is None:
@@ -79,7 +77,7 @@ class Archive(FileTree):
 
 
 def _inside(path: str) -> str | None:
-    """Return the path without `.` and `..`, None if it leads out of the archive.
+    """Return a path without `.` and `..`, None if it leaves the archive.
 
     >>> _inside("a/../b/./layer.tar"), _inside("../b")
     ('b/layer.tar', None)
@@ -97,8 +95,7 @@ def _scan(place: Path) -> Members:
 
 
 class _HeaderScan:
-    """One walk from header to header; what an extended header said holds for the member after
-    it."""
+    """One pass over all headers of an archive; an extended header applies to the next member."""
 
     def __init__(self, place: Path, descriptor: int) -> None:
         self._place = place
@@ -111,6 +108,7 @@ class _HeaderScan:
         self._members: Members = {}
 
     def run(self) -> Members:
+        """Scan the archive and return its members."""
         while header := self._next_header():
             self._count += 1
             if self._count > _MAX_MEMBERS:
@@ -154,7 +152,7 @@ class _HeaderScan:
                 raise SourceError(f"{self._place} is compressed with {name}", hint)
 
     def _number(self, field: bytes) -> int:
-        """Read an octal or base-256 number that is not negative."""
+        """Parse an octal or base-256 number, which must not be negative."""
         if field[0] == 0x80:
             return int.from_bytes(field[1:], "big")
         try:
@@ -172,7 +170,7 @@ class _HeaderScan:
         extended, self._extended = self._extended, {}
         size = self._size(header, extended)
         self._offset += _BLOCK
-        # Links, directories and devices have no bytes, whatever their size says.
+        # Links, directories and devices have no bytes, whatever size they state.
         if kind == b"S":
             self._add(header, extended, self._old_gnu_sparse(header, size))
         elif kind in (b"\0", b"0", b"7") and (version := _sparse_version(extended)):
@@ -187,8 +185,7 @@ class _HeaderScan:
         self._skip(0 if kind in b"123456" else size)
 
     def _old_gnu_sparse(self, header: bytes, stored: int) -> SparseMember:
-        """Read the map of an old GNU header and of the blocks behind it; the offset is then that of
-        the data."""
+        """Read the map of an old GNU header and its extension blocks; the offset moves to the data."""
         if header[257:265] != b"ustar  \0":
             raise self._fail("a sparse member that is not GNU's")
         fragments = old_gnu_pairs(header[386:482], self._number)
@@ -204,8 +201,7 @@ class _HeaderScan:
         return self._checked(self._number(header[483:495]), stored, fragments)
 
     def _pax_sparse(self, extended: dict[str, str], version: str, stored: int) -> SparseMember:
-        """Read the map of a PAX sparse member: in the records, or in the first blocks of the data
-        (format 1.0)."""
+        """Read the map of a PAX sparse member: from the records, or (format 1.0) before the data."""
         size = self._decimal(
             extended.get(f"{_SPARSE}size") or extended.get(f"{_SPARSE}realsize") or str(stored)
         )
@@ -221,8 +217,7 @@ class _HeaderScan:
         return self._checked(size, stored - self._map_bytes, pairs(numbers))
 
     def _map_in_data(self, stored: int) -> tuple[int, list[int]]:
-        """Return the number of fragments and the numbers of the map; the offset is then that of the
-        data."""
+        """Return the number of fragments and the numbers of the map; the offset moves to the data."""
         text = b""
         wanted = 1
         while text.count(b"\n") < wanted:
@@ -268,7 +263,7 @@ class _HeaderScan:
         self._offset = min(end + -size % _BLOCK, self._length)
 
     def _extend(self, kind: bytes, size: int) -> None:
-        """Keep what a GNU long name or link or a PAX header says of the next member."""
+        """Remember a GNU long name or link, or a PAX header, for the next member."""
         limit = Limits().header_bytes
         if size > limit:
             raise self._fail(f"an extended header of more than {limit} bytes")
@@ -281,17 +276,18 @@ class _HeaderScan:
         self._skip(size)
 
     def _records(self, data: bytes) -> dict[str, str]:
-        """Read PAX records, each `LENGTH KEY=VALUE` and a newline, LENGTH being that of the
-        whole."""
-        records, start, end = {}, 0, len(data.rstrip(b"\0"))
+        """Parse PAX records `LENGTH KEY=VALUE\\n`, where LENGTH counts the whole record."""
+        records = {}
         numbers = []
+        start = 0
+        end = len(data.rstrip(b"\0"))
         while start < end:
             space = data.find(b" ", start)
             length = self._decimal(_text(data[start : max(space, start)]))
             if not space + 2 <= start + length <= len(data):
                 raise self._fail("a bad PAX record")
             key, _, value = data[space + 1 : start + length - 1].partition(b"=")
-            # Format 0.0 of sparse files has a record for each number, 0.1 has them in one.
+            # Sparse files of format 0.0 have one record for each number, those of 0.1 one for all.
             if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
                 numbers.append(_text(value))
             else:
@@ -315,7 +311,7 @@ class _HeaderScan:
             self._members[path] = member
 
     def _add_link(self, header: bytes, extended: dict[str, str], kind: bytes) -> None:
-        """Keep a link by the path that it names, seen from the archive's root."""
+        """Keep a link with its target as a path from the top of the archive."""
         path = self._path(header, extended)
         target = extended.get("linkpath", _field(header[157:257]))
         if path is not None and len(target) <= _MAX_PATH:
@@ -324,7 +320,7 @@ class _HeaderScan:
 
 
 def _sparse_version(extended: dict[str, str]) -> str:
-    """Return the format of a PAX sparse member, "" if it is none, as Go's reader tells them."""
+    """Return the format of a PAX sparse member, "" if it is not sparse, as Go's reader does."""
     major = extended.get(f"{_SPARSE}major", "")
     minor = extended.get(f"{_SPARSE}minor", "")
     if (major, minor) in (("0", "0"), ("0", "1"), ("1", "0")):

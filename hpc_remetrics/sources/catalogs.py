@@ -1,4 +1,4 @@
-"""Catalogs as JSON: what a run has resolved, kept so that another start need not ask for it."""
+"""Catalogs as JSON, for the journal of resolved manifests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..records import Catalog, Digest, Image, Layer, Skipped
 
 
 def to_json(catalog: Catalog) -> dict[str, Any]:
-    """Return images and what was counted apart as plain values."""
+    """Return a catalog as values that JSON can hold."""
     return {
         "images": list(map(_image, catalog.images)),
         "skipped": [list(astuple(one)) for one in catalog.skipped],
@@ -18,7 +18,7 @@ def to_json(catalog: Catalog) -> dict[str, Any]:
 
 
 def from_json(value: dict[str, Any]) -> Catalog:
-    """Return what `to_json` was given."""
+    """Return the catalog that `to_json` was given."""
     images = [
         Image(
             name, Digest.parse(digest), platform, kind, tuple(_parsed(*layer) for layer in layers)

@@ -1,8 +1,7 @@
-"""The JSON of manifests, indexes and configs, read with distrust: each value is checked before use.
+"""Parse the JSON of manifests, indexes and configs; each value is checked before it is used.
 
-The names of members are matched as Go's `encoding/json` matches them, since docker, containerd,
-podman and skopeo read these documents with it: in any case, and where a member stands twice, the
-later value lies over the earlier one.
+Names of members are matched like in Go's `encoding/json`, which docker, containerd, podman and
+skopeo use: case is ignored, and if a member occurs twice, its values are merged, the later one first.
 
 >>> value = parse(b'{"Layers": [1], "MEDIATYPE": "a", "mediaType": "b"}')
 >>> get_list(value, "layers"), get_text(value, "mediaType")
@@ -19,18 +18,19 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 MAX_SIZE = 1 << 44
-"""No blob is longer, bytes: what a descriptor says beyond it is a mistake or a trap."""
+"""Longest blob that a descriptor may state, bytes; more is an error or an attack."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Malformed(ValueError):
-    """A document is not what its kind asks for; `str()` says what is wrong with it, for people."""
+    """A document is not valid; `str()` is the reason, for users."""
 
 
 def shown(text: str, length: int = 255) -> str:
-    r"""Return text that can be stored and printed: control characters and halves of pairs escaped,
-    then cut.
+    r"""Return a string that can be stored and printed: control characters and surrogates escaped.
+
+    :param length: characters at most.
 
     >>> shown("a\x00b")
     'a\\x00b'
@@ -43,9 +43,9 @@ def _escape(match: re.Match[str]) -> str:
 
 
 class _Repeated(dict[str, Any]):
-    """A JSON object in which members stand twice, by the same name or by one of another case.
+    """A JSON object in which a name occurs twice, in the same or in another case.
 
-    :ivar merged: folded name -> what Go's decoder makes of all members of that name.
+    :ivar merged: folded name -> the value that Go's decoder makes of all members of that name.
     """
 
     merged: dict[str, Any]
@@ -53,7 +53,7 @@ class _Repeated(dict[str, Any]):
 
 @lru_cache(1024)
 def _fold(name: str) -> str:
-    """Return a name as it is compared: Go takes the long s for an s, the sign for kelvin for a k.
+    """Return a name in the form that is compared: like Go, with long s as s, kelvin sign as k.
 
     >>> _fold("Layer\u017f"), _fold("\u212aind")
     ('layers', 'kind')
@@ -62,7 +62,7 @@ def _fold(name: str) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members, in the order of the document."""
+    """Make a JSON object of its members, which are in the order of the document."""
     members = dict(pairs)
     if len(members) == len(pairs) == len(set(map(_fold, members))):
         return members
@@ -79,7 +79,7 @@ def _repeated(pairs: Iterable[tuple[str, Any]]) -> _Repeated:
 
 
 _ALWAYS_THERE = frozenset({"config"})
-"""Objects that Go holds as structures: a null leaves them as they are, and clears all others."""
+"""Members that Go decodes into structures: a null does not change them, but clears all others."""
 
 
 def _put(found: _Repeated, folded: str, value: Any) -> None:
@@ -92,11 +92,11 @@ def _put(found: _Repeated, folded: str, value: Any) -> None:
 
 
 def _over(old: Any, new: Any) -> Any:
-    """Return what Go's decoder leaves in a field that held `old` when it meets `new`.
+    """Return the value that Go's decoder leaves in a field with value `old` when it decodes `new`.
 
-    Objects are joined, lists element by element up to the length of the later one; a null empties
-    a list and leaves all else as it was. `old` is used up, so that many repetitions take no more
-    time than their own length.
+    Objects are merged, lists element by element up to the length of the later one; a null empties
+    a list and does not change other values. `old` is modified, so that the time of many repetitions
+    is linear in their length.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         joined = old if isinstance(old, _Repeated) else _repeated(old.items())
@@ -110,7 +110,7 @@ def _over(old: Any, new: Any) -> Any:
 
 
 def _folded(document: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return the members by their folded names, each once."""
+    """Return the members by folded name, each once."""
     if isinstance(document, _Repeated):
         return document.merged.items()
     return ((_fold(name), value) for name, value in document.items())
@@ -119,7 +119,7 @@ def _folded(document: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 def get(document: dict[str, Any], key: str) -> Any:
     """Return a member by its name in any case, None if it is missing or null.
 
-    `Malformed` if `document` is no object.
+    :raises Malformed: `document` is not an object.
     """
     if not isinstance(document, dict):
         raise Malformed("not a JSON object")
@@ -135,13 +135,13 @@ def get(document: dict[str, Any], key: str) -> Any:
 
 
 def has(document: dict[str, Any], key: str) -> bool:
-    """Tell whether a member of that name, in any case, is there; it may be null."""
+    """Tell whether there is a member of a name, in any case; it may be null."""
     folded = _fold(key)
     return key in document or any(_fold(name) == folded for name in document)
 
 
 def spelled(document: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return an object whose members of these names are spelled so and stand there once.
+    """Return an object in which the given members are spelled like the keys and occur once.
 
     >>> spelled(parse(b'{"LAYERS": [], "layers": [1], "x": 2}'), ["layers"])
     {'x': 2, 'layers': [1]}
@@ -160,21 +160,24 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def load(data: bytes) -> Any:
-    """Read JSON; `Malformed` if it is none, however deep it is nested.
+    """Parse JSON. Bytes that are not UTF-8 become replacement characters, as in Go.
 
-    Bytes that are not UTF-8 become the sign for that within strings, as in Go.
+    :raises Malformed: it is not JSON, or nested too deeply.
     """
     try:
         text = data.decode("utf-8", "replace")
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except RecursionError:
-        raise Malformed("the JSON is nested too deep") from None
+        raise Malformed("the JSON is nested too deeply") from None
     except ValueError as error:
         raise Malformed(f"not JSON: {error}") from None
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Read a JSON object; `Malformed` on anything else."""
+    """Parse a JSON object.
+
+    :raises Malformed: it is anything else.
+    """
     document = load(data)
     if not isinstance(document, dict):
         raise Malformed("not a JSON object")
@@ -182,18 +185,23 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def get_text(document: dict[str, Any], key: str) -> str:
-    """Return a member that is text, "" if it is missing or null; `Malformed` if it is anything
-    else."""
+    """Return a string member, "" if it is missing or null.
+
+    :raises Malformed: it is anything else.
+    """
     value = get(document, key)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Malformed(f"{key!r} is not text")
+        raise Malformed(f"{key!r} is not a string")
     return value
 
 
 def get_list(document: dict[str, Any], key: str) -> list[Any]:
-    """Return a member that is a list, [] if it is missing or null (as Go writes an empty one)."""
+    """Return a list member, [] if it is missing or null (as Go writes an empty list).
+
+    :raises Malformed: it is anything else.
+    """
     value = get(document, key)
     if value is None:
         return []
@@ -203,7 +211,10 @@ def get_list(document: dict[str, Any], key: str) -> list[Any]:
 
 
 def get_object(document: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a member that is an object, {} if it is missing or null."""
+    """Return an object member, {} if it is missing or null.
+
+    :raises Malformed: it is anything else.
+    """
     value = get(document, key)
     if value is None:
         return {}
@@ -213,17 +224,18 @@ def get_object(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def get_size(document: dict[str, Any]) -> int:
-    """Return the member `size`, -1 if it is missing; `Malformed` if it can't be the size of a
-    blob."""
+    """Return the member `size`, -1 if it is missing.
+
+    :raises Malformed: it can't be the size of a blob.
+    """
     value = get(document, "size")
     if value is None:
         return -1
     if isinstance(value, bool) or not isinstance(value, int):
         raise Malformed("'size' is not a whole number")
     if not 0 <= value <= MAX_SIZE:
-        raise Malformed(
-            f"'size' is {value if abs(value) < 10**30 else 'absurd'}, not between 0 and {MAX_SIZE}"
-        )
+        text = value if abs(value) < 10**30 else "absurd"
+        raise Malformed(f"'size' is {text}, not between 0 and {MAX_SIZE}")
     return value
 
 
@@ -233,8 +245,7 @@ def get_media_type(document: dict[str, Any]) -> str:
 
 
 def get_platform(document: dict[str, Any]) -> str:
-    """Return `os/architecture[/variant]` of a config or of a descriptor's platform, "" if one of
-    the two is missing.
+    """Return `os/architecture[/variant]` of a config or a `platform` member, "" if incomplete.
 
     >>> get_platform({"os": "linux", "architecture": "arm64", "variant": "v8"})
     'linux/arm64/v8'
@@ -247,11 +258,12 @@ def get_platform(document: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One descriptor, its values checked for their types; the digest is text until somebody needs
-    it.
+    """One descriptor; the types of its values are checked, its digest is not parsed.
 
-    :param size: bytes, -1 where it does not say.
+    :param size: bytes, -1 where it states none.
     :param media_type: in lower case, without parameters.
+    :param has_urls: whether it is stored elsewhere.
+    :param is_reference: whether it is a statement about another manifest (attestation).
     """
 
     digest: str
@@ -264,7 +276,10 @@ class Descriptor:
 
     @classmethod
     def parse(cls, value: Any) -> Descriptor:
-        """Check a value out of a JSON document; `Malformed` says what is wrong with it."""
+        """Check a value of a JSON document.
+
+        :raises Malformed: it is not a descriptor.
+        """
         if not isinstance(value, dict):
             raise Malformed("a descriptor is not an object")
         digest = get_text(value, "digest")

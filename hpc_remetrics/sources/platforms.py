@@ -1,8 +1,7 @@
-"""Platforms as `--platform` writes them, `os/architecture[/variant]`, and what they match.
+"""Platforms as `--platform` takes them, `os/architecture[/variant]`, and what they match.
 
 Names are normalised by the rules of containerd's `platforms` package: `aarch64` is `arm64`,
-`x86_64` is `amd64`, `armhf` is `arm/v7`, and `arm64/v8` and `amd64/v1` are what is meant without a
-variant.
+`x86_64` is `amd64`, `armhf` is `arm/v7`; without a variant, `arm64` means v8 and `amd64` v1.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ _OTHER_NAMES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
-"""Other names of architectures, and the variants that some of them mean."""
+"""Other names of architectures -> (architecture, variant that the name implies)."""
 
 _VARIANTS = {
     "amd64": {"v1": ""},
     "arm64": {"8": "", "v8": "", "v8.0": "", "9": "v9", "9.0": "v9", "v9.0": "v9"},
     "arm": {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"},
 }
-"""Architecture -> variant -> its normal form; others are left as they are."""
+"""Architecture -> variant -> its normal form; others are not changed."""
 
 _USUAL = {"amd64": "v1", "arm64": "v8"}
-"""The variants that are meant where there is none."""
+"""Architecture -> the variant that is meant without one."""
 
 _MOST_NAMED = 64
 
@@ -60,7 +59,9 @@ def _normal(text: str) -> tuple[_Platform, bool]:
 
 
 def check(platforms: Sequence[str]) -> tuple[str, ...]:
-    """Return the platforms asked for, in normal form; `UsageError` names one that can't be.
+    """Return platforms in normal form.
+
+    :raises UsageError: one of them is not valid.
 
     >>> check(["linux/aarch64", "Linux/ARM64/8", "linux/x86_64", "linux/armhf"])
     ('linux/arm64', 'linux/arm64/v8', 'linux/amd64', 'linux/arm/v7')
@@ -80,8 +81,7 @@ def _check(text: str) -> str:
 
 
 def matches(platform: str, wanted: Sequence[str]) -> bool:
-    """Tell whether an image of `platform` was asked for; no wish is any platform, no variant any
-    variant.
+    """Tell whether an image of `platform` is wanted; empty: all are, no variant: any variant.
 
     >>> matches("linux/arm64/v8", ["linux/arm64"]), matches("linux/arm64", ["linux/arm64/v8"])
     (True, True)
@@ -99,12 +99,12 @@ def matches(platform: str, wanted: Sequence[str]) -> bool:
 
 
 def fewer(platforms: Iterable[str]) -> set[str]:
-    """Return some of the platforms if there are many, the same ones in whatever order they come."""
+    """Return the first platforms by name if there are many."""
     return set(sorted(platforms)[:_MOST_NAMED])
 
 
 def none_left(wanted: Sequence[str], there: Iterable[str]) -> UsageError:
-    """Return the error for a run that is left without images; it says which platforms there are."""
+    """Return the error for a run without images; its hint lists the platforms that there are."""
     names = sorted(there)
     more = ", …" if len(names) >= _MOST_NAMED else ""
     message = f"--platform leaves no image: none is for {' or '.join(wanted)}"

@@ -1,7 +1,7 @@
-"""A list of repositories as CSV: what `crawl` writes, and what `download` and `repos:` read.
+"""Lists of repositories as CSV: written by `crawl`, read by `download` and `repos:`.
 
-The first three columns are those of the 2017 tool (stars, pulls, name); it knew no others, and no
-head line. Its own lists are read too: three columns, or a name a line.
+The first three columns are those of the 2017 tool (stars, pulls, name), whose lists have no header
+line. They are read too, as are lists of one name a line.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..registry.reference import HUB, Reference
 
 @dataclass(frozen=True)
 class Repository:
-    """A row: a repository, or one of its tags. What is not known is None or "".
+    """A row: a repository, or one of its tags. Unknown values are None or "".
 
     :param name: such as `library/redis`.
-    :param registry: host and port as references write them; `docker.io` is Docker Hub.
-    :param tag: or a digest; "" stands for `latest`.
-    :param official: whether Docker Hub calls it that.
-    :param digest: of the manifest or index that the tag names, as a listing says.
-    :param bytes: compressed size of the tag's image as a listing says.
-    :param updated: when the tag was last pushed, as a listing says.
-    :param crawled: when this row was learned (UTC, ISO 8601).
-    :param stratum: of the sample that the row is part of.
-    :param weight: repositories that the row's repository stands for.
+    :param registry: host and port as in references; `docker.io` is Docker Hub.
+    :param tag: a tag or a digest; "": `latest`.
+    :param official: whether it is one of Docker Hub's official images.
+    :param digest: of the manifest or index that the tag names, by the listing.
+    :param bytes: compressed size of the tag's image, by the listing.
+    :param updated: time of the last push of the tag, by the listing.
+    :param crawled: time at which the row was read (UTC, ISO 8601).
+    :param stratum: of the sample, for a row of a sample.
+    :param weight: repositories that the row's repository represents.
     """
 
     stars: int | None
@@ -50,7 +50,7 @@ class Repository:
 
     @property
     def reference(self) -> str:
-        """The image that the row stands for, in full.
+        """The full reference to the image of the row.
 
         >>> Repository(0, 0, "library/redis").reference, Repository(0, 0, "a/b", "localhost:5000", "1").reference
         ('docker.io/library/redis:latest', 'localhost:5000/a/b:1')
@@ -71,8 +71,8 @@ class _Echo:
 
 
 def csv_lines(rows: Iterable[Repository]) -> Iterator[str]:
-    """Yield a head line and a line for each row."""
-    # A CSV writer returns what its file does.
+    """Yield a header line, and a line for each row."""
+    # `writerow` returns the result of the file's `write`: here the line itself.
     writer = csv.writer(_Echo(), lineterminator="\n")
     yield str(writer.writerow(COLUMNS))
     for row in rows:
@@ -82,30 +82,31 @@ def csv_lines(rows: Iterable[Repository]) -> Iterator[str]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
-    return f"{value:.10g}" if isinstance(value, float) else "" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return "" if value is None else str(value)
 
 
 def read_repositories(path: Path) -> Iterator[Repository]:
-    """Yield the rows of a list: of this program, of the 2017 tool (stars, pulls, name), or a name a
-    line.
+    """Yield the rows of a list: of `crawl`, of the 2017 tool (stars, pulls, name), or of names.
 
-    :raises SourceError: the file can't be read, or a line is none of these; it says which.
+    :raises SourceError: the file can't be read, or a line (named in the message) is not valid.
     """
     try:
-        # A blank between a comma and a quote would make the quote part of the value.
+        # Skip blanks after commas: they would make a quote a part of the value.
         with open(path, "rb") as file:
             yield from _rows(path, csv.reader(list_lines(file, path), skipinitialspace=True))
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} is no list of repositories: {error}") from None
+        raise SourceError(f"{path} is not a list of repositories: {error}") from None
 
 
 def list_lines(file: BinaryIO, path: Path, errors: str = "strict") -> Iterator[str]:
-    """Yield the lines of a list with their ends, without the byte order mark of spreadsheets.
+    """Yield the lines of a list with line ends, without the byte order mark of spreadsheets.
 
     :param path: the file's name, for messages.
-    :param errors: what becomes of bytes that are not UTF-8, as `open` has it.
+    :param errors: treatment of bytes that are not UTF-8, as for `open`.
     :raises SourceError: the file is in UTF-16 or UTF-32.
     :raises OSError: it can't be read.
     """
@@ -113,7 +114,7 @@ def list_lines(file: BinaryIO, path: Path, errors: str = "strict") -> Iterator[s
         raise SourceError(f"{path} is in UTF-16", "save it as UTF-8, or convert it with iconv")
     file.seek(0)
     for line in io.TextIOWrapper(file, encoding="utf-8-sig", errors=errors, newline=""):
-        # Lists that were joined have marks in their middle too.
+        # Concatenated lists have such marks in the middle too.
         yield line.lstrip(_MARK)
 
 
@@ -157,7 +158,7 @@ def _row(cells: dict[str, str]) -> Repository:
         raise ValueError("no name")
     official, weight = cells.get("official"), cells.get("weight")
     try:
-        # A line that is a name alone may be any reference.
+        # A line of only a name may be any reference.
         found = Reference.parse(name, cells.get("registry", ""))
     except UsageError as error:
         raise ValueError(error.args[0]) from None

@@ -1,5 +1,4 @@
-"""Docker's first manifest schema, signed and unsigned: digests newest first, no sizes, no media
-types."""
+"""Docker's manifest schema 1, signed or not: digests newest first, no sizes, no media types."""
 
 from __future__ import annotations
 
@@ -10,11 +9,12 @@ from .documents import Malformed, get, get_list, get_platform, get_text, parse, 
 
 
 def payload(data: bytes, document: dict[str, Any]) -> bytes:
-    """Return the bytes that the manifest's digest is of: those of a signed one without its
-    signatures.
+    """Return the bytes that the digest of a manifest covers: a signed one without its signatures.
 
-    A signature's protected header says how long the text before the signatures is, and what follows
-    them. `Malformed` if it says so wrongly.
+    The protected header of a signature states the length of the text before the signatures, and
+    the text behind them.
+
+    :raises Malformed: that is wrong.
     """
     signatures = get_list(document, "signatures")
     if not signatures:
@@ -36,7 +36,7 @@ def _base64url(text: str) -> bytes:
 
 
 def layer_digests(document: dict[str, Any]) -> list[str]:
-    """Return the digests of the layers as they are written, base first."""
+    """Return the digests of the layers, not parsed, base first."""
     layers = get_list(document, "fsLayers")
     if not all(isinstance(layer, dict) for layer in layers):
         raise Malformed("a member of 'fsLayers' is not an object")
@@ -44,7 +44,7 @@ def layer_digests(document: dict[str, Any]) -> list[str]:
 
 
 def platform(document: dict[str, Any]) -> str:
-    """Return the platform that the newest layer's history tells, "" if it tells none."""
+    """Return the platform in the history of the newest layer, "" without."""
     try:
         history = get_list(document, "history")
         newest = parse(get_text(history[0], "v1Compatibility").encode("utf-8", "replace"))

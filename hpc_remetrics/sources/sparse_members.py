@@ -1,5 +1,8 @@
-"""Sparse members of an archive that is read in place: their maps, and a whole copy of each that is
-asked for."""
+"""Sparse members of an archive: their maps, and whole copies of those that are read.
+
+archive   … header | fragment 1 | fragment 2 | …
+file      hole, fragment 1, hole, fragment 2, hole      (sizes by the map: offset, length)
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _PAIR = struct.Struct("12s12s")
 
 @dataclass(frozen=True)
 class SparseMember:
-    """A file of which an archive holds only fragments, one behind the other.
+    """A file of which an archive stores only the fragments that are not holes.
 
     :param offset: of the first fragment in the archive.
     :param size: bytes of the file.
@@ -34,8 +37,11 @@ class SparseMember:
 
 
 def checked(offset: int, size: int, stored: int, fragments: Fragments) -> SparseMember:
-    """Return the member; `ValueError` if its fragments overlap, pass its end, or are not what is
-    stored."""
+    """Return a member after a check of its map.
+
+    :param stored: bytes of all fragments in the archive.
+    :raises ValueError: fragments overlap, exceed the file, or have another total.
+    """
     end = 0
     for start, length in fragments:
         if length < 0 or start < end or start + length > size:
@@ -47,14 +53,16 @@ def checked(offset: int, size: int, stored: int, fragments: Fragments) -> Sparse
 
 
 def pairs(numbers: Iterable[int]) -> Fragments:
-    """Return (offset, length) of numbers that alternate; `ValueError` if one is left over."""
+    """Return (offset, length) pairs of alternating numbers.
+
+    :raises ValueError: their count is odd.
+    """
     each = iter(numbers)
     return list(zip(each, each, strict=True))
 
 
 def old_gnu_pairs(table: bytes, number: Callable[[bytes], int]) -> Fragments:
-    """Return the fragments that a table of an old GNU header, or of a block that extends it,
-    names."""
+    """Return the fragments in a table of an old GNU header or of an extension block."""
     found = []
     for offset, length in _PAIR.iter_unpack(table[: len(table) // 24 * 24]):
         if not offset[0]:
@@ -64,10 +72,9 @@ def old_gnu_pairs(table: bytes, number: Callable[[bytes], int]) -> Fragments:
 
 
 class Expanded:
-    """Whole copies of sparse members, in one file without a name in the directory for temporary
-    files.
+    """Whole copies of sparse members, in one unnamed file in the directory for temporary files.
 
-    They live as long as this object. The holes take no room.
+    They exist as long as this object. Holes take no space.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -77,16 +84,19 @@ class Expanded:
         self._known: dict[SparseMember, Extent] = {}
 
     def extent(self, member: SparseMember) -> Extent:
-        """Return where the whole member lies; `SourceError` if there is no room for it."""
+        """Return where the whole copy of a member lies.
+
+        :raises SourceError: there is no space for it.
+        """
         if member not in self._known:
             try:
                 self._copy(member)
             except OSError as error:
-                raise SourceError(
-                    f"can't unpack a sparse file of {self._archive} into {tempfile.gettempdir()}: {error.strerror}",
-                    "set TMPDIR to a directory with more room",
-                ) from None
-            # Other processes of this user on this node can open it by this name.
+                where = tempfile.gettempdir()
+                message = f"can't unpack a sparse file of {self._archive} into {where}"
+                hint = "set TMPDIR to a directory with more space"
+                raise SourceError(f"{message}: {error.strerror}", hint) from None
+            # Other processes of this user on this node can open the file by this name.
             path = Path(f"/proc/{os.getpid()}/fd/{self._file.fileno()}")
             self._known[member] = Extent(path, self._end, member.size)
             self._end += member.size
@@ -102,7 +112,7 @@ class Expanded:
                 while length:
                     data = stream.read(min(length, _PIECE))
                     if not data:
-                        raise OSError(0, "the archive has become shorter")
+                        raise OSError(0, "the archive became shorter")
                     length -= len(data)
                     self._file.write(data)
                 self._file.flush()

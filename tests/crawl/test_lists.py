@@ -65,7 +65,7 @@ WRONG = {
     "NUL in a name": (PLAIN.replace("a/b", "a/\0b").encode(), "line 3: a NUL"),
     "NUL elsewhere": (PLAIN.replace("docker.io,7", "docker.io,7\0").encode(), "line 2: a NUL"),
     "a quote that nothing closes": (PLAIN.replace("docker.io,7", 'docker.io,"7').encode(), "quote"),
-    "Latin-1": (PLAIN.replace("a/b", "ä/b").encode("latin-1"), "is no list of repositories"),
+    "Latin-1": (PLAIN.replace("a/b", "ä/b").encode("latin-1"), "is not a list of repositories"),
     "semicolons": (PLAIN.replace(",", ";").encode(), "line 1"),
     "a weight that is none": (b"stars,pulls,name,weight\n1,2,a/b,nan\n", "line 2: weight"),
 }

@@ -465,7 +465,7 @@ def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
         (runs.folder / "list.csv").write_text(f"{proxy.host}/one:1\n")
         for source in (f"docker://{proxy.host}/one:1", "repos:list.csv"):
             result = runs.run(runs.analyze(source, "x.h5"), code=4)
-            assert "s of silence" in result.stderr and len(result.stderr.splitlines()) == 1
+            assert "asks for a pause of" in result.stderr and len(result.stderr.splitlines()) == 1
         runs.run(runs.analyze(f"docker://{proxy.host}/one:1", "x.h5", "--types", "none"))
 
 

@@ -348,7 +348,7 @@ def test_a_realm_of_another_host_is_not_taken_by_plain_http(tokens, token_regist
     with FaultyProxy(token_registry.host) as proxy:
         header = f'Bearer realm="http://localhost:{port}/token",service="the registry of the tests"'
         proxy.on("/manifests/", faults.status(401, ("WWW-Authenticate", header)))
-        with pytest.raises(RegistryError, match="by http URL"):
+        with pytest.raises(RegistryError, match="by http, not https"):
             Registry(proxy.host).manifest("one", "1")
 
 
@@ -468,12 +468,12 @@ def test_a_login_is_given_where_basic_is_among_the_offers(locked_registry, offer
 @pytest.mark.parametrize(
     ("offers", "words"),
     [
-        (["Negotiate", "NTLM"], "not known here: negotiate, ntlm"),
+        (["Negotiate", "NTLM"], "unsupported kind: negotiate, ntlm"),
         ([BEARER], "not its own host"),
-        ([], "doesn't name"),
-        ([""], "doesn't name"),
-        (['Bearer realm="http://[::1"'], "no URL"),
-        (["Bearer"], "by no URL"),
+        ([], "an unnamed kind"),
+        ([""], "an unnamed kind"),
+        (['Bearer realm="http://[::1"'], "an invalid URL"),
+        (["Bearer"], "a URL without a scheme"),
     ],
 )
 def test_what_cannot_be_met_is_named(registry, offers, words):

@@ -88,6 +88,7 @@ RUN = 500_000
 def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator[str]:
     """Yield lines (without line ends) in order, sorted in runs on disk and merged.
 
+    :param lines: none may equal another one plus a tab or other control characters.
     :param folder: directory for unnamed temporary files.
     :param run: lines that are sorted in memory at once.
     """

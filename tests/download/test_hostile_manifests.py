@@ -41,7 +41,7 @@ ODD = [
 def put(layout, value):
     data = json.dumps(value).encode()
     digest = hashlib.sha256(data).hexdigest()
-    (layout.folder / "blobs/sha256" / digest).write_bytes(data)
+    (layout.directory / "blobs/sha256" / digest).write_bytes(data)
     return {"mediaType": value["mediaType"], "digest": f"sha256:{digest}", "size": len(data)}
 
 
@@ -117,7 +117,7 @@ def test_a_translation_changes_media_types_alone_and_names_its_original(layout):
     }
 
     def read(descriptor):
-        return json.loads((layout.folder / "blobs/sha256" / descriptor["digest"][7:]).read_bytes())
+        return json.loads((layout.directory / "blobs/sha256" / descriptor["digest"][7:]).read_bytes())
 
     translated = read(entry)
     assert (

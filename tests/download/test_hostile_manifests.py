@@ -117,7 +117,9 @@ def test_a_translation_changes_media_types_alone_and_names_its_original(layout):
     }
 
     def read(descriptor):
-        return json.loads((layout.directory / "blobs/sha256" / descriptor["digest"][7:]).read_bytes())
+        return json.loads(
+            (layout.directory / "blobs/sha256" / descriptor["digest"][7:]).read_bytes()
+        )
 
     translated = read(entry)
     assert (

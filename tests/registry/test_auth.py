@@ -415,10 +415,10 @@ def test_what_may_be_asked():
 def test_a_name_that_leads_elsewhere_when_it_is_connected_is_seen(registry, monkeypatch):
     """A name server that answers twice: the look at the name passes, the connection goes to
     loopback."""
-    from hpc_remetrics.registry import addresses
+    from hpc_remetrics.registry import destinations
 
     real = socket.getaddrinfo
-    monkeypatch.setattr(addresses, "_addresses", lambda name: ["198.51.100.1"])
+    monkeypatch.setattr(destinations, "_addresses", lambda name: ["198.51.100.1"])
     monkeypatch.setattr(
         socket,
         "getaddrinfo",

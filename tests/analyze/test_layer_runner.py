@@ -173,7 +173,7 @@ def test_abandon_drops_the_layer_in_hand(own_child, scratch, blob, wait):
     runner.begin(blob(tar_of("a")))
     runner.abandon()
     assert runner.current is None
-    assert not own_child.busy
+    assert own_child._job is None
 
 
 def test_a_child_that_died_while_it_was_idle_is_replaced(own_child, scratch, wait):

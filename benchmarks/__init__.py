@@ -1,2 +1,1 @@
-"""Measurements: ratios of CPU time and memory, taken in one run on one machine. Not tests, and not
-installed."""
+"""Measurements of CPU time and memory, as ratios within one run on one machine; not tests."""

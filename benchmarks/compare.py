@@ -1,5 +1,4 @@
-"""CPU time and memory of this program and of others that do parts of the same job, on the same real
-layers.
+"""CPU time and memory of this program and of others, on the same real layers.
 
     python -m benchmarks.compare [--data FOLDER] [--rounds N] [--json FILE]
 
@@ -88,8 +87,7 @@ class Contest:
         return found
 
     def product(self, types: str) -> Cost:
-        """The whole command: plan, pass, parts, gather. The memory is that of the rank and its
-        child together.
+        """Measure the whole command (plan, profile, gather); the memory of rank and child together.
 
         What the child took, all that it did to start included, is kept in `passes`.
         """

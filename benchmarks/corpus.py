@@ -1,5 +1,4 @@
-"""Contents of real packages of many kinds, one after the other: Debian packages of all sections,
-PyPI and npm.
+"""Contents of real packages of many kinds: Debian packages of all sections, PyPI and npm.
 
 Packages are downloaded a few at a time by apt-get, pip and npm, read as streams, and removed, so
 that little room on disk is needed. Which ones is drawn at random, the same for the same seed and
@@ -48,8 +47,7 @@ underscore video.js vue webpack
 
 
 def contents(seed: int = 2017) -> Iterator[tuple[str, bytes]]:
-    """Yield the kind of package and the bytes of each distinct file, without end but that of the
-    packages."""
+    """Yield the kind of package and the bytes of each distinct file, until the packages end."""
     seen: set[bytes] = set()
     for kind, data in _files(seed):
         digest = hashlib.sha256(data).digest()
@@ -79,8 +77,7 @@ def _batches(kind: str, names: list[str], drawn: random.Random) -> list[tuple[st
 
 
 def _debian(drawn: random.Random) -> list[tuple[str, list[str]]]:
-    """Draw packages of all sections, as many of each as there are of the smallest few, or all it
-    has."""
+    """Draw packages of all sections, an equal number of each as far as it has so many."""
     text = subprocess.run(
         ["apt-cache", "dumpavail"], check=True, stdout=subprocess.PIPE, text=True
     ).stdout

@@ -1,5 +1,4 @@
-"""`download` beside `skopeo copy` and `skopeo sync`: the same images from the same registry at
-loopback, in one run.
+"""`download` beside `skopeo copy` and `skopeo sync`: the same images from one local registry.
 
     python -m benchmarks.download [--data FOLDER] [--copies N] [--rounds N] [--json FILE]
 

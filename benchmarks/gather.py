@@ -52,8 +52,7 @@ def layer_digest(number: int) -> Digest:
 
 
 def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
-    """Write a layer's entries: one in eight a directory, the others files whose contents other
-    layers have too."""
+    """Write the entries of a layer: one in eight a directory, the others files with shared contents."""
     rng = np.random.default_rng(number)
     profile = LayerProfile(
         status="ok", compression="gzip", CLS=1 << 20, TLS=1 << 22, diff_id="0" * 64

@@ -1,5 +1,4 @@
-"""Six real layers, some 200 MB and 40,000 files: Debian packages and wheels of PyPI, packed by GNU
-tar and gzip.
+"""Six real layers of 200 MB and 40,000 files: Debian packages and wheels, packed by GNU tar.
 
     python -m benchmarks.layers FOLDER
 

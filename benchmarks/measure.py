@@ -1,5 +1,4 @@
-"""Run a command and tell its CPU time and peak memory, those of all processes that it started and
-waited for."""
+"""Run a command and measure the CPU time and peak memory of all its processes."""
 
 from __future__ import annotations
 

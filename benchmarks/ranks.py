@@ -1,5 +1,4 @@
-"""Whether ranks add up: layers a second of two profiling ranks over those of one, and what an idle
-rank 0 costs.
+"""Whether ranks add up: layers per second of two ranks over one, and the cost of an idle rank 0.
 
     python -m benchmarks.ranks [--source oci:DIR] [--times 3] [--json FILE]
 
@@ -34,8 +33,7 @@ LAYERS = 96
 
 
 def layout_of_this_python(folder: Path) -> str:
-    """Write an OCI layout with layers of nearly equal size: the modules of standard library and
-    packages."""
+    """Write an OCI layout with layers of nearly equal size: modules of standard library and packages."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from support.layouts import Layout
 
@@ -59,8 +57,7 @@ def layout_of_this_python(folder: Path) -> str:
 
 
 def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
-    """Run the command and return what its job note says, and how busy the machine was with
-    others."""
+    """Run the command; return what its job note says, and how busy other processes were."""
     output = folder / f"{ranks}-{time.monotonic_ns()}.h5"
     before, ours = psutil.cpu_times(), os.times()
     command = [

@@ -1,5 +1,4 @@
-"""`reduce` of made-up rows against DuckDB doing the same group-bys on the same rows, in one run on
-as many cores.
+"""`reduce` of made-up rows against DuckDB doing the same group-bys on as many cores.
 
     python -m benchmarks.reduce [--rows 50000000] [--ranks 2] [--memory 1000] [--json FILE]
 
@@ -67,8 +66,7 @@ QUERIES = {
 
 
 def make(folder: Path, layers: int) -> None:
-    """Write parts, gather them, and write the Parquet files; images share their first two layers in
-    groups."""
+    """Write parts, gather them, and write the Parquet files; groups of images share two layers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,5 +1,4 @@
-"""What a registry in between costs: `analyze docker://` beside `analyze oci:` of the same images,
-and fetching alone.
+"""The cost of a registry in between: `analyze docker://` beside `analyze oci:`, and fetching alone.
 
     python -m benchmarks.registry [--data FOLDER] [--rounds N] [--json FILE]
 

@@ -1,10 +1,9 @@
-"""How the deal of layers to ranks holds at scale: the program's own planning and coordinating, in
-simulated time.
+"""Dealing layers to thousands of ranks: the program's own plan and coordinator in simulated time.
 
     python -m benchmarks.scale [--layers 1800000] [--ranks 64,512,4096] [--json FILE] [--figure
     FILE.png]
 
-`plan.make_plan`, `coordinator.Coordinator` and `work_queue.WorkQueue` run as they are;
+`make_plan`, `Coordinator` and `WorkQueue` of `hpc_remetrics.analyze` run as they are;
 only ranks that profile and messages that travel are simulated. The layers are made up, with the
 sizes of Docker Hub in 2017: median 4 MB, 90 % under 63 MB, 47 TB in 1.79 million, the biggest 10
 GB. A layer takes what the program estimates, times a lognormal factor that the program knows
@@ -62,8 +61,7 @@ MESSAGES = 20_000
 
 
 def sizes(count: int, biggest: float, rng: Any) -> np.ndarray:
-    """Return made-up sizes: lognormal up to 90 %, then a power law cut at the biggest that gives
-    the mean."""
+    """Return (count,) int64 made-up sizes in bytes: lognormal up to 90 %, then a power law."""
     quantile = (np.arange(count) + 0.5) / count
     sigma = np.log(NINE_TENTHS / MEDIAN) / 1.2815515655
     low = quantile[quantile < 0.9]
@@ -141,8 +139,7 @@ class Result:
 
     @property
     def efficiency(self) -> float:
-        """The ideal makespan, or the longest layer's own time if that is more, over the
-        makespan."""
+        """The ideal makespan, or the longest layer's time if that is more, over the makespan."""
         return max(self.ideal, self.longest) / self.makespan
 
     @property
@@ -266,8 +263,7 @@ def planning(count: int, ranks: int) -> dict[str, Any]:
 
 
 def message_cost() -> float:
-    """Return the CPU seconds that a message costs rank 0 under MPI, between this rank 0 and rank
-    1."""
+    """Return the CPU seconds that a message between ranks 0 and 1 costs rank 0 under MPI."""
     comm = connect()
     layers = made_up(10_000, 1e10)
     if comm.rank:

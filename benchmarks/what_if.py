@@ -1,5 +1,4 @@
-"""What the sample of compressed contents and the chunks cost, in CPU time of profiling, on the
-images of a source.
+"""CPU time that compressing a sample and cutting chunks add to profiling the images of a source.
 
     python -m benchmarks.what_if [SOURCE] [--repeat N] [--json FILE]
 

@@ -1,5 +1,4 @@
-"""What one writes in an afternoon: tarfile + hashlib + python-magic over a layer. Prints a line for
-each file."""
+"""What one writes in an afternoon: tarfile, hashlib and python-magic over one layer."""
 
 import hashlib
 import sys

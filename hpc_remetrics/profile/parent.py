@@ -92,6 +92,7 @@ class Child:
         # Clear what the previous child worked on when it ended
         if self._watch is not None:
             self._watch[:] = bytes(WATCH_BYTES)
+        self._is_set_up = self._setup is not None
         if self._setup is not None:
             self._send(self._setup)
 
@@ -127,11 +128,17 @@ class Child:
     ) -> None:
         """Tell the child what stays the same for all layers.
 
+        A second call starts a new process, since a process takes one setup.
+
         :param types: how contents are typed, one of `typer.MODES`.
         :param table: file of the node's table of types.
         :param watch: file to be made, which shows what libmagic works on.
         :param probes: name of a probe -> its setting, as `probe.load_probes` takes them.
         """
+        if self._is_set_up:
+            self._setup = None
+            self.kill()
+            self._start()
         with private_file(watch, "w+b") as file:
             # Allocate the bytes: a hole would be a SIGBUS once the tmpfs is full
             os.posix_fallocate(file.fileno(), 0, WATCH_BYTES)
@@ -145,6 +152,7 @@ class Child:
             "probes": dict(probes),
         }
         self._setup = json.dumps(setup).encode()
+        self._is_set_up = True
         self._send(self._setup)
 
     def begin(self, job: Job) -> None:

@@ -1,5 +1,4 @@
-"""Runs on small real images that are killed, stopped and starved; `TESTS_SWEEP=200` makes the
-sweeps long."""
+"""Runs on small real images that are killed, stopped and starved."""
 
 import os
 

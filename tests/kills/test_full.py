@@ -1,5 +1,4 @@
-"""Small file systems that fill up, under the output and under scratch: no crash, no damage, and
-room ends it well."""
+"""Full file systems under the output and under scratch: no crash, no damage, and room ends it well."""
 
 import json
 import subprocess
@@ -19,8 +18,7 @@ NEEDED = 8 << 20
 
 @pytest.fixture
 def small(tmp_path):
-    """Return a function that makes a file system of some bytes at a folder, or gives it another
-    size."""
+    """Return a function that makes a file system of some bytes, or gives it another size."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = False
@@ -42,8 +40,7 @@ def steps(count: int) -> list[int]:
 
 
 def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, truth, small):
-    """A file system grows little by little under one output, and each start goes on until it is
-    full again."""
+    """A file system grows little by little under one output; each run continues until it is full."""
     full, done = 0, set()
     for number in range(20):
         output = small(16_384 + number * 65_536) / "out.h5"
@@ -57,8 +54,7 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
 
 
 def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, layout, truth, small):
-    """The same with the last tier, where entries on their way lie, and parts until they are
-    copied."""
+    """The same with the last tier of scratch, where spills lie, and parts until they are copied."""
     full, done, output = 0, set(), runs.folder / "out.h5"
     for number in range(20):
         folder = small(4096 * (number + 1))

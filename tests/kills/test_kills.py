@@ -1,5 +1,4 @@
-"""Whole jobs killed and stopped at random moments, with a restart each time: nothing lost, nothing
-counted twice."""
+"""Jobs killed and stopped at random moments, and run again: nothing lost, nothing counted twice."""
 
 import random
 import signal

@@ -1,5 +1,4 @@
-"""Scratch that is full on one node of several, while ranks exchange rows: code 5 and one line, on
-any rank."""
+"""Scratch full on one node of several while ranks exchange rows: code 5 and one line."""
 
 import os
 import shutil

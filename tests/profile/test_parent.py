@@ -219,3 +219,12 @@ def test_a_child_ends_with_its_rank(tmp_path):
     while time.monotonic() < until and os.path.exists(f"/proc/{pid}"):
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_child_that_is_set_up_again_goes_on_with_the_new_setup(child, blob, tmp_path):
+    """A run that profiles the layers of damaged parts again does this."""
+    assert profile(child, blob, tmp_path).status == "ok"
+    child.abandon()
+    (tmp_path / "again").mkdir()
+    child.set_up("none", tmp_path / "again" / "types", tmp_path / "again" / "watch")
+    assert profile(child, blob, tmp_path).status == "ok"

@@ -1,5 +1,4 @@
-"""Ends that come before there is anything to end: code 4 from the first line on, and no traceback
-of anybody."""
+"""Stops before there is anything to stop: code 4 from the first line on, and no traceback."""
 
 import shutil
 import signal

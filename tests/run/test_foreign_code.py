@@ -1,5 +1,4 @@
-"""Modules that lie in the current directory, by whoever: none of them is run by what the program
-starts."""
+"""Modules in the current directory, whoever made them: nothing that the program starts runs them."""
 
 import os
 import subprocess
@@ -92,8 +91,7 @@ def test_the_doctors_probes(runs, trap):
 
 @pytest.mark.parametrize("path", ["", ":", "/nonexistent:", ":/nonexistent"])
 def test_an_empty_item_of_the_path_is_nobodys_wish(runs, layout, path):
-    """The rank itself follows PYTHONPATH as Python does; what it starts does not take the empty
-    item along."""
+    """The rank follows PYTHONPATH as Python does; what it starts does not take the empty item along."""
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
     result = subprocess.run(
         [sys.executable, "-c", code],

@@ -8,16 +8,17 @@ import time
 
 import psutil
 import pytest
+from support.compare import same
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_any_number_of_ranks_gives_the_same(runs, layout, truth, same, ranks):
+def test_any_number_of_ranks_gives_the_same(runs, layout, truth, ranks):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=ranks))
     same(truth, output)
 
 
-def test_a_dataset_goes_where_a_link_leads(runs, layout, truth, same):
+def test_a_dataset_goes_where_a_link_leads(runs, layout, truth):
     output = runs.folder / "link.h5"
     output.symlink_to(runs.folder / "far.h5")
     runs.run(runs.analyze(f"oci:{layout}", output))
@@ -28,15 +29,14 @@ def test_a_dataset_goes_where_a_link_leads(runs, layout, truth, same):
 
 
 @pytest.mark.slow
-def test_64_ranks_give_the_same(runs, layout, truth, same):
+def test_64_ranks_give_the_same(runs, layout, truth):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=64), timeout=600)
     same(truth, output)
 
 
 def kill_all(process):
-    """Kill a job with all its ranks and children, wherever they are: mpirun gives each rank a
-    session of its own."""
+    """Kill a job with all its ranks and children; mpirun gives each rank a session of its own."""
     everything = [*psutil.Process(process.pid).children(recursive=True), process]
     for one in everything:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -67,11 +67,8 @@ def killed_run(command, folder, seconds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
-def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(
-    runs, layout, truth, same, ranks
-):
-    """Kills at 30 random moments; each start resumes, until the dataset is there; then the next
-    begins anew."""
+def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout, truth, ranks):
+    """Kill at 30 random moments, and resume until the dataset is there; then begin again."""
     rng = random.Random(7 + ranks)
     output, parts = runs.folder / "out.h5", runs.folder / "out.h5.parts"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
@@ -92,9 +89,7 @@ def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(
     same(truth, output)
 
 
-def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(
-    runs, layout, truth, same
-):
+def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs, layout, truth):
     output = runs.folder / "out.h5"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
     process = subprocess.Popen(

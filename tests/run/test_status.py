@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import h5py
+from support.compare import same
 
 import hpc_remetrics
 
@@ -15,7 +16,7 @@ def status(runs, output):
     return json.loads(runs.run(runs.command("status", output, "--json")).stdout)
 
 
-def test_shares_one_by_one_then_the_gather(runs, layout, truth, same):
+def test_shares_one_by_one_then_the_gather(runs, layout, truth):
     output = runs.folder / "out.h5"
     for number in (1, 2, 3):
         result = runs.run(

@@ -1,5 +1,4 @@
-"""Stops, faults and mistakes in a whole run: the right exit code, the accounting adds up, one clear
-line."""
+"""Stops, faults and mistakes in a whole run: the right exit code, every layer counted, one line."""
 
 import bz2
 import contextlib
@@ -36,8 +35,7 @@ def children_of(process):
 
 
 def child_at_the_slow_layer(process):
-    """Wait until a child reads the slow layer, so that all before it are whole; return the
-    child."""
+    """Wait until a child reads the slow layer, so that all before it are whole; return the child."""
     name = hashlib.sha256(slow_layer()).hexdigest()
 
     def found():

@@ -1,4 +1,4 @@
-"""Entry point of `python -m hpc_remetrics` and `hpc-remetrics`; any Python 3 can parse this file."""
+"""Entry point of the program, in a syntax that any Python 3 can parse."""
 
 import sys
 
@@ -19,7 +19,8 @@ def main():  # type: () -> int
             raise
         return _refuse(
             "{} can't import {}: {}".format(sys.executable, error.name or "a package", error),
-            "install what is missing with `pip install hpc-remetrics`, or run it where that was done",
+            "install what is missing with `pip install hpc-remetrics`, "
+            "or run it where that was done",
         )
     return run()
 

@@ -8,7 +8,7 @@ from typing import Any
 from .errors import UsageError
 
 NODE_LAYERS = (60, 20, 5, 5)
-"""Layers of each size bucket that hold room on a node's scratch at once: the 2017 tool's workers."""
+"""Layers of each size bucket with room on a node's scratch at once: the 2017 tool's workers."""
 
 AHEAD_LAYERS = 3
 """Layers that a rank may prefetch at once, those that are ready included."""

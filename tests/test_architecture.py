@@ -1,5 +1,4 @@
-"""The direction of imports: data flows one way, and a module knows nothing of the stages after
-it."""
+"""Imports go one way, as data flows: a module knows nothing of the stages after it."""
 
 import ast
 import re
@@ -11,8 +10,7 @@ DESIGN = PACKAGE.parent / "docs" / "design.md"
 
 
 def rows_of_the_page() -> list[list[str]]:
-    """Read the table of docs/design.md, from the top row to the bottom: the packages and modules of
-    each."""
+    """Return the packages and modules of each row of the table in docs/design.md, from the top."""
     lines = DESIGN.read_text().splitlines()
     start = lines.index("| row | what it knows |") + 2
     rows = []

@@ -1,5 +1,4 @@
-"""The progress line: rewritten on a terminal, a line a minute elsewhere; and the lines of the
-log."""
+"""The progress line, rewritten on a terminal and a line a minute elsewhere; and log lines."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Run a command under MPI: connect the ranks, do the work, end with one exit code and one message."""
+"""Run a command under MPI: connect the ranks, do the work, end with one code and one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thread pool that spans all ranks: rank 0 schedules tasks, worker threads on every rank run them.
+"""A thread pool over all ranks: rank 0 schedules tasks, worker threads on every rank run them.
 
 For work that waits for the network. The main thread of rank 0 takes tasks from a `TaskSource` and
 gives each to the rank with the fewest, so that all ranks share one rate budget. Worker threads

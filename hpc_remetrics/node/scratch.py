@@ -3,7 +3,7 @@
 Tiers, fastest first: memory (tmpfs) for the table that the ranks of a node share and for blobs up
 to its room, disk for blobs beyond that and for all else. In each tier:
 
-    TIER/hpc-remetrics-UID-HOST/            the base: private, for all jobs of this user on this node
+    TIER/hpc-remetrics-UID-HOST/            the base: private, for all jobs of this user here
         job-JOB.lock                        every rank of the job shares a lock on it
         job-JOB/                            the job's directory
             rank-0/grant-7                  a rank's own files, and a layer that was granted room

@@ -43,7 +43,7 @@ def is_memory(path: Path, proc: Path = _PROC) -> bool:
         lines = (proc / "mounts").read_text().splitlines()
     except OSError:
         return False
-    # A line is: device, directory, type of file system, …; the longest, last directory above counts.
+    # A line is: device, directory, type, …; of those above the path the longest, last one counts.
     deepest = -1
     kind = ""
     for line in lines:

@@ -1,5 +1,4 @@
-"""Scratch where others can write, too: whatever they put in the way, ours is private, agreed on,
-and swept later."""
+"""Scratch where others can write: whatever they put in the way, ours is private and swept later."""
 
 import os
 import socket

@@ -124,8 +124,7 @@ def images(users, layout) -> Path:
 
 @pytest.fixture
 def place(users, request, tmp_path) -> Path:
-    """A directory of root's that all write to, sticky as /tmp is; or a project's, of the group's
-    leader."""
+    """A sticky directory of root, as /tmp is; or a project's directory, of the group's leader."""
     directory = users.folder / tmp_path.name
     directory.mkdir()
     if request.param == "sticky":

@@ -24,7 +24,7 @@ class Request:
 
 
 class World:
-    """COMM_WORLD as seen by one rank; `others` answers the exchange of sizes, `arrives` the data."""
+    """COMM_WORLD as one rank sees it: `sizes` and then `arrives` are what the others send."""
 
     def __init__(self, rank, size, tests=0):
         self.rank, self.size, self.tests = rank, size, tests

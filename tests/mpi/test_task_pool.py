@@ -1,4 +1,4 @@
-"""The task pool: tasks go to the rank with the fewest, errors and stops end it, pauses reach all."""
+"""The task pool: who gets a task, what ends it, and that pauses reach all ranks."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The scratch quota of a node: by bytes and by layers of a size; what dead ranks took comes back."""
+"""The scratch quota of a node, by bytes and layers of a size; what dead ranks took comes back."""
 
 import os
 import random
@@ -115,8 +115,7 @@ def test_what_a_killed_rank_took_comes_back(tmp_path):
 
 @pytest.mark.slow
 def test_kills_in_the_midst_leave_the_quota_whole(tmp_path):
-    """Processes that take and give back without end are killed at random moments; others go on all
-    the while."""
+    """Processes that take and give back without end are killed at random moments."""
     rng = random.Random(3)
     quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
     for _ in range(15):

@@ -3,7 +3,7 @@
 1. Place: rank 0 sorts the layers by digest, their entries one after the other (`placement.py`).
 2. Number: distinct contents and chunks travel to the ranks that own their digests, are numbered in
    order there, and the numbers travel back (`content_numbers.py`, `fingerprints.py`).
-3. Write: rank 0 writes the small tables (`small_tables.py`); all ranks compress the chunks of the
+3. Write: rank 0 writes the small tables (`rank_0_tables.py`); all ranks compress the chunks of the
    large ones (`entry_writer.py`), which rank 0 puts in place (`dataset/chunk_writer.py`).
 4. Publish: the file gets its name when it is whole.
 
@@ -38,7 +38,7 @@ from .entry_writer import EntryWriter
 from .fingerprints import Fingerprints
 from .placed_reader import PartReader, PlacedReader
 from .placement import Placement, in_order, place, sorted_images
-from .small_tables import write_small_tables
+from .rank_0_tables import write_small_tables
 
 Finish: TypeAlias = Callable[[Path], None]
 """What all ranks do with the finished file before it has its name."""

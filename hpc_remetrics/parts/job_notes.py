@@ -1,7 +1,7 @@
 """What each job on a dataset did: one small JSON file a job, beside the parts.
 
-Only what people are shown depends on them: `status` reads them from outside, and gather copies them
-to `/run`. A job writes its own anew now and then; one that can't be written or read is passed over.
+They are for information only: `status` reads them from outside, and the gather copies them to
+`/run`. A job rewrites its note now and then; one that can't be written or read is ignored.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..files.publish import write_whole
 from ..files.untrusted import read_whole
 
 _FORMAT = 1
-_EVERY = 5.0
+_EVERY_SECONDS = 5.0
 _NOTE_BYTES = 64 << 20
 """The longest note that is read: that of a hundred thousand ranks."""
 
 _WORD = 1024
-"""Characters of the longest word in a note."""
+"""Strings in a note are shorter than this, in characters."""
 
-_MOST = 1 << 60
-"""No number in a note is as large, so that they can be added up."""
+_MAX = 1 << 60
+"""Numbers in a note are below this, so that they can be added up."""
 
 _LATEST = 253_402_300_799
 """The last second of the year 9999, which calendars can show."""
@@ -37,20 +37,19 @@ _COLUMN = re.compile("[a-z][a-z_]{0,39}")
 _RANK_NUMBERS = frozenset({"rank", "ok", "partial", "failed", "files", "bytes", "busy_seconds"})
 
 _RANKS_A_SECOND = 100
-"""A job of many ranks writes its note less often."""
+"""A job of many ranks rewrites its note less often: it writes this many rows a second at most."""
 
 
 @dataclass
 class JobNote:
     """One job on an output.
 
-    :ivar job: its word in the names of parts.
+    :ivar job: the word for it in the names of parts.
     :ivar share: `K/N` of a job that took a share of the layers, else "".
     :ivar host: of its rank 0, and `process` its number there.
     :ivar started: Unix time, as is `updated`, that of this note.
-    :ivar ended: "" while it lasts (and after it was killed), else how it ended.
-    :ivar layers: of the dataset, and `bytes` of those, compressed; `todo_…`: what was left for this
-    job.
+    :ivar ended: how it ended; "" while it runs, and after it was killed.
+    :ivar layers: of the dataset, with `bytes` compressed; `todo_…`: what was left for this job.
     :ivar seconds: since its profiling began.
     :ivar ranks: what each profiling rank did so far, a row a rank.
     """
@@ -70,7 +69,7 @@ class JobNote:
     ranks: list[dict[str, Any]] = field(default_factory=list)
 
     def sum(self, name: str) -> Any:
-        """Return what all ranks did together."""
+        """Return the sum of a number over all ranks."""
         return sum(rank[name] for rank in self.ranks)
 
 
@@ -81,12 +80,14 @@ class Notebook:
         self.note = note
         self._path = folder / f"job-{note.job}.json"
         self._begun = time.monotonic()
-        self._every = max(_EVERY, len(note.ranks) / _RANKS_A_SECOND)
+        self._every = max(_EVERY_SECONDS, len(note.ranks) / _RANKS_A_SECOND)
         self._due = 0.0
 
     def update(self, tallies: Mapping[int, Any]) -> None:
-        """Take what the ranks did so far, a dataclass for each, and write the note if it is
-        time."""
+        """Write what each rank did so far, if the last note is old enough.
+
+        :param tallies: rank -> a dataclass of numbers.
+        """
         now = time.monotonic()
         if now < self._due:
             return
@@ -94,13 +95,15 @@ class Notebook:
         self._write(tallies)
 
     def close(self, tallies: Mapping[int, Any], ended: str) -> None:
-        """Write the last note."""
+        """Write the last note, with how the job ended."""
         self.note.ended = ended
         self._write(tallies)
 
     def _write(self, tallies: Mapping[int, Any]) -> None:
-        note, seconds = self.note, time.monotonic() - self._begun
-        note.updated, note.seconds = time.time(), round(seconds, 3)
+        note = self.note
+        seconds = time.monotonic() - self._begun
+        note.updated = time.time()
+        note.seconds = round(seconds, 3)
         for row in note.ranks:
             if (tally := tallies.get(row["rank"])) is not None:
                 row.update(asdict(tally))
@@ -111,13 +114,13 @@ class Notebook:
 
 
 def read_notes(folder: Path) -> list[JobNote]:
-    """Return the notes of all jobs on an output, in the order in which they began."""
+    """Return the notes of all jobs on an output, in order of their start."""
     notes = filter(None, map(_read, sorted(folder.glob("job-*.json"))))
     return sorted(notes, key=lambda note: (note.started, note.job))
 
 
 def _read(path: Path) -> JobNote | None:
-    """Return a note, None where there is none: another user may have put anything there."""
+    """Return a note, None where the file is not one: another user may have written anything."""
     try:
         values = json.loads(read_whole(path, largest=_NOTE_BYTES, follow=False))
         if values.pop("format") != _FORMAT:
@@ -129,29 +132,28 @@ def _read(path: Path) -> JobNote | None:
 
 
 def _is_sound(note: JobNote) -> bool:
-    """Return whether a note's values are of their types, and numbers that can be added up."""
+    """Return whether all values of a note have their types, and numbers are in range."""
     words = (note.job, note.share, note.host, note.ended)
     numbers = (note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes)
     times = (note.started, note.updated, note.seconds)
-    if not all(isinstance(word, str) and len(word) < _WORD for word in words) or not isinstance(
-        note.ranks, list
-    ):
+    if not all(isinstance(word, str) and len(word) < _WORD for word in words):
         return False
-    if not all(isinstance(number, int) for number in numbers) or not all(
-        map(_is_number, (*numbers, *times))
-    ):
+    rows: Any = note.ranks
+    if not isinstance(rows, list):
+        return False
+    if not all(isinstance(number, int) for number in numbers):
+        return False
+    if not all(map(_is_number, (*numbers, *times))):
         return False
     return max(times) <= _LATEST and all(map(_is_sound_rank, note.ranks))
 
 
 def _is_sound_rank(row: Any) -> bool:
-    if (
-        not isinstance(row, dict)
-        or not isinstance(row.get("host"), str)
-        or not row.keys() >= _RANK_NUMBERS
-    ):
+    if not isinstance(row, dict) or not row.keys() >= _RANK_NUMBERS:
         return False
-    # The names become columns of `/run/job_ranks`.
+    if not isinstance(row.get("host"), str):
+        return False
+    # The names become columns of `/run/job_ranks`
     if not all(map(_COLUMN.fullmatch, row)):
         return False
     return all(
@@ -160,8 +162,8 @@ def _is_sound_rank(row: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    # Comparing works for whole numbers of any length, and is false for NaN.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+    # Comparing works for integers of any length, and is false for NaN
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MAX
 
 
 _JOB_COLUMNS = (
@@ -178,8 +180,7 @@ _JOB_COLUMNS = (
 
 
 def job_tables(notes: Sequence[JobNote]) -> dict[str, dict[str, list[Any]]]:
-    """Return the tables `jobs` and `job_ranks` of `/run`: columns of one value a job, and one a job
-    and rank."""
+    """Return the tables `jobs` and `job_ranks` of `/run`: column -> one value a job, or a rank."""
     jobs = {name: [getattr(note, name) for note in notes] for name in _JOB_COLUMNS}
     jobs["ranks"] = [len(note.ranks) for note in notes]
     rows = [(note.job, row) for note in notes for row in note.ranks]

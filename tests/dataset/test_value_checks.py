@@ -137,6 +137,7 @@ RANKS = {
         ({"host": np.array([1, 2])}, "/run/ranks/host is of the type"),
         ({"rank": np.array([b"0", b"1"])}, "/run/ranks/rank is of the type"),
         ({"more": np.array([1j, 2])}, "/run/ranks/more is of the type"),
+        ({"peak_memory": np.array([-(1 << 62), 1 << 62])}, ""),
         ({"digest": np.zeros(2, "V32")}, ""),
         ({"digest": np.array([b"x", b"y"])}, "/run/ranks/digest is of the type"),
         ({"peak_memory": np.array([1.0, np.nan])}, "no number"),

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.same import assert_same
 from support.synthetic import SIGNATURE, TYPES
 from support.tools import need
 
@@ -21,7 +22,7 @@ from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.parts_directory import scan_parts, sweep_temporaries
 
-from .test_gather import PROGRAM, Corpus, same
+from .test_gather import PROGRAM, Corpus
 
 pytestmark = pytest.mark.slow
 TEMPORARY = f".{{}}.{16 * '0'}.tmp"
@@ -125,7 +126,7 @@ def test_the_dataset(corpus, tmp_path):
 
     paths = [new, new.with_name(TEMPORARY.format(new.name)), corpus.folder]
     calls = Cuts(command("first"), paths, tmp_path / "log").calls()
-    same(want, new)
+    assert_same(want, new)
     names = Counter(name for name, _ in calls)
     assert names["renameat"] == 1
     assert names["fsync"] == 2
@@ -143,10 +144,10 @@ def test_the_dataset(corpus, tmp_path):
         with hpc_remetrics.open(new) as dataset:
             outcome = len(dataset.images)
         outcomes.add(outcome)
-        same(old if outcome == len(corpus.catalog.images) + 1 else want, new)
+        assert_same(old if outcome == len(corpus.catalog.images) + 1 else want, new)
     assert len(outcomes) == 2
     subprocess.run(command("last"), check=True)
-    same(want, new)
+    assert_same(want, new)
     assert not new.with_name(TEMPORARY.format(new.name)).exists()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.same import assert_same
 from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
 from support.tools import need
 
@@ -136,12 +137,6 @@ class Corpus:
                     assert got == values, f"/{table}/{name}"
 
 
-def same(one: Path, other: Path) -> None:
-    command = [need("h5diff"), "-v", "--exclude-path", "/run", one, other]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:]
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_against_brute_force(tmp_path, seed):
     rng = random.Random(seed)
@@ -164,7 +159,7 @@ def test_any_number_of_ranks(tmp_path, ranks):
     corpus = Corpus(tmp_path, 11, [400, 0, 30, 200, 1])
     output = corpus.gather("ranks", ranks)
     corpus.check(output)
-    same(corpus.gather("serial"), output)
+    assert_same(corpus.gather("serial"), output)
 
 
 @pytest.mark.slow
@@ -172,7 +167,7 @@ def test_layers_that_reach_over_blocks(tmp_path):
     """A block is 131,072 rows; of one layer's 300,000 and its neighbours'."""
     corpus = Corpus(tmp_path, 12, [100, 300_000, 50, 2000])
     output = corpus.gather("ranks", 3)
-    same(corpus.gather("serial"), output)
+    assert_same(corpus.gather("serial"), output)
     sizes = np.array(
         [
             row.size

@@ -18,7 +18,7 @@ from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Popularity
 
-from .test_gather import Corpus, same
+from .test_gather import Corpus
 
 
 def pieces(corpus: Corpus, number: int) -> list[Path]:
@@ -51,7 +51,7 @@ def test_like_one_gather_of_all(tmp_path, seed):
     corpus = Corpus(tmp_path, seed, [40, 0, 300, 1, 60, 60])
     found = merged(pieces(corpus, 1 + seed % 4), tmp_path)
     corpus.check(found)
-    same(corpus.gather("whole"), found)
+    assert_same(corpus.gather("whole"), found)
 
 
 def test_stars_and_pulls_are_kept(tmp_path):
@@ -85,7 +85,7 @@ def test_small_buckets(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_layers_that_reach_over_blocks(tmp_path):
     corpus = Corpus(tmp_path, 21, [100, 150_000, 50, 2000])
-    same(corpus.gather("whole"), merged(pieces(corpus, 2), tmp_path))
+    assert_same(corpus.gather("whole"), merged(pieces(corpus, 2), tmp_path))
 
 
 def test_in_any_order_and_with_itself(tmp_path):
@@ -94,7 +94,7 @@ def test_in_any_order_and_with_itself(tmp_path):
     whole = corpus.gather("whole")
     for n, files in enumerate([[two, one], [one, one, two, one], [whole], [whole, two]]):
         folder = tmp_path / f"{n}"
-        same(whole, merged(files, folder))
+        assert_same(whole, merged(files, folder))
 
 
 def test_the_best_row_of_a_layer_wins(tmp_path):
@@ -122,7 +122,7 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
     with hpc_remetrics.open(bad.gather("bad")) as dataset:
         assert dataset.ledger.failed == 3
     for n, files in enumerate([[bad.folder / "bad.h5", good], [good, bad.folder / "bad.h5"]]):
-        same(good, merged(files, tmp_path / f"{n}"))
+        assert_same(good, merged(files, tmp_path / f"{n}"))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from cases import CANARY
 from support import small_images, tars
-from support.compare import same
+from support.same import assert_same
 from support.tools import need
 
 from hpc_remetrics.limits import Limits
@@ -47,7 +47,7 @@ def test_hostile_layers_unpacked_give_the_rows_of_the_stream(hostile):
     """All of the hostile table with `--extract`: the same dataset, and no canary outside."""
     runs, output = hostile.runs, hostile.folder / "unpacked.h5"
     runs.run(runs.analyze(f"oci:{hostile.layout.folder}", output, "--extract", ranks=3), code=3)
-    same(hostile.folder / "out.h5", output)
+    assert_same(hostile.folder / "out.h5", output)
     assert not [
         path
         for top in ("/tmp", "/", "/etc", "/dev/shm")
@@ -189,7 +189,7 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
             ranks=3,
         )
     )
-    same(hostile.folder / "alone.h5", one)
+    assert_same(hostile.folder / "alone.h5", one)
     layers = hostile.alone.layers
     counts = [int((tmp_path / f"{name}.count").read_text()) for name in layers.readable("digest")]
     assert counts == layers["files"].tolist()

@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from support.compare import same
 from support.sabotage import Job, published
+from support.same import assert_same
 from support.tools import mount_small, unmount
 
 from hpc_remetrics.parts.parts_directory import parts_directory
@@ -50,7 +50,7 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
     assert full >= 15
     small(NEEDED)
     runs.run(command)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, layout, truth, small):
@@ -67,7 +67,7 @@ def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, la
     assert full >= 15
     small(NEEDED)
     runs.run(command)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def ends_well(job, place) -> bool:
@@ -111,7 +111,7 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
         if status.returncode == 0:
             assert json.loads(status.stdout)["damaged_parts"] == 0
         runs.run(command)
-        same(truth, output)
+        assert_same(truth, output)
         assert set(done) <= set(published(output))
         for path in (*parts_directory(output).iterdir(), output, folder / "out.h5.lock"):
             path.unlink()
@@ -148,6 +148,6 @@ def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(
             assert set(causes) <= {"no_room", "io_error", "crashed"}, causes
         small(12 * NEEDED)
         runs.run(command)
-        same(truth, output)
+        assert_same(truth, output)
         for path in (*parts_directory(output).iterdir(), output):
             path.unlink()

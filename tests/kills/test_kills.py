@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from support.compare import same
 from support.sabotage import Job, published, wait_until
+from support.same import assert_same
 
 from hpc_remetrics.parts.job_notes import read_notes
 from hpc_remetrics.parts.parts_directory import parts_directory
@@ -73,12 +73,12 @@ def test_kills_lose_nothing_and_count_nothing_twice(runs, layout, truth, sweep, 
             assert code == 0 or what == "child", job.said
             if code == 3:
                 assert Job(job.process.args, runs.folder).wait(120) == 0
-            same(truth, output)
+            assert_same(truth, output)
             begin_anew(output)
             done, finished = set(), finished + 1
     output, job = start(runs, layout, ranks)
     assert job.wait(120) == 0, job.said
-    same(truth, output)
+    assert_same(truth, output)
     check_parts(output, done)
 
 
@@ -106,9 +106,9 @@ def test_a_stop_at_any_moment_ends_soon_with_4_and_loses_nothing(runs, layout, t
         if code == 4:
             assert "run the command again to continue" in job.said
         else:
-            same(truth, output)
+            assert_same(truth, output)
             begin_anew(output)
             done = set()
     output, job = start(runs, layout, ranks)
     assert job.wait(120) == 0, job.said
-    same(truth, output)
+    assert_same(truth, output)

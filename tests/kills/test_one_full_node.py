@@ -4,8 +4,8 @@ import os
 import shutil
 
 import pytest
-from support.compare import same
 from support.sabotage import Job
+from support.same import assert_same
 from support.tools import mount_small, need, unmount
 
 pytestmark = [
@@ -68,7 +68,7 @@ def test_one_full_node_ends_the_job_with_5_and_one_line(
                 assert "No space left" in line and str(full) in line
             else:
                 assert codes[-1] == 0, job.said
-                same(truth, output)
+                assert_same(truth, output)
             assert [list(path.iterdir()) for path in nodes.parent.glob("scratch-*")] == [[]] * RANKS
             assert list(runs.folder.glob(".*.tmp")) == []
         finally:

@@ -13,10 +13,10 @@ import h5py
 import pytest
 from support import faulty_proxy as faults
 from support import small_images
-from support.compare import same
 from support.faulty_proxy import FaultyProxy
 from support.layouts import Layout
 from support.registry import PASSWORD, USER, Registry, skopeo
+from support.same import assert_same
 from support.tools import need
 
 from .conftest import NAMES, renamed
@@ -131,7 +131,7 @@ def test_every_form_gives_the_same_dataset_as_from_a_layout(corpus, twin, runs, 
     runs.run(runs.analyze(f"oci:{twin}", "oci.h5"))
     sources = [f"docker://{registry.host}/{name}" for name in names]
     runs.run(runs.analyze(sources[0], "docker.h5", *sources[1:], ranks=ranks))
-    same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+    assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
     assert list(runs.scratch.iterdir()) == []
     with h5py.File(runs.folder / "docker.h5") as file:
         assert {word.decode() for word in file["images/platform"][:]} == {
@@ -169,7 +169,7 @@ def test_open_with_a_password_and_with_tokens(kind, ranks, request, layout, runs
     result = runs.run(
         runs.analyze(sources[0], "docker.h5", *sources[1:], *login, "-vv", ranks=ranks)
     )
-    same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+    assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
     assert PASSWORD not in result.stdout + result.stderr
     for path in runs.folder.rglob("*"):
         assert path.is_dir() or PASSWORD.encode() not in path.read_bytes(), path
@@ -199,7 +199,7 @@ def test_a_list_of_the_2017_tool_with_any_number_of_ranks(registry, listed, layo
     for ranks in (0, 2, 4):
         result = runs.run(runs.analyze(f"repos:{path}", f"{ranks}.h5", ranks=ranks), code=3)
         assert "skipped: 1 missing_manifest" in result.stderr
-        same(runs.folder / "0.h5", runs.folder / f"{ranks}.h5")
+        assert_same(runs.folder / "0.h5", runs.folder / f"{ranks}.h5")
     with h5py.File(runs.folder / "0.h5") as file:
         table = file["repositories"]
         columns = (
@@ -277,7 +277,7 @@ def test_a_run_over_a_network_that_breaks_gives_the_same(registry, layout, runs,
         # More tries than faults, whoever meets them.
         sources, patience = sources_at(proxy), ("--patience", "idle=2", "--patience", "tries=20")
         runs.run(runs.analyze(sources[0], "docker.h5", *sources[1:], *patience, ranks=ranks))
-        same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+        assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_what_is_kept_is_a_layout_of_all_that_was_analysed(corpus, runs, ranks):
     )
     assert set(umoci.stdout.split()) == {f"{registry.host}/{name}" for name in names}
     runs.run(runs.analyze(f"oci:{kept}", "kept.h5"))
-    same(runs.folder / "registry.h5", runs.folder / "kept.h5")
+    assert_same(runs.folder / "registry.h5", runs.folder / "kept.h5")
 
 
 @pytest.mark.slow

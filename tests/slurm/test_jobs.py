@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.compare import same
+from support.same import assert_same
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "slurm"
 
@@ -33,7 +33,7 @@ def test_a_job_on_two_nodes_passes_its_words_on(slurm, layout, truth, tmp_path, 
     )
     assert slurm.wait(job)["JobState"] == "COMPLETED", said(tmp_path)
     assert "code 0" in said(tmp_path)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def test_the_tasks_of_an_array_fill_one_output_and_the_next_job_gathers_it(
@@ -55,7 +55,7 @@ def test_the_tasks_of_an_array_fill_one_output_and_the_next_job_gathers_it(
         tmp_path
     )
     assert len({path.name.split("-")[1] for path in Path(f"{output}.parts").glob("part-*")}) == 5
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def test_a_mistake_fails_the_job_with_its_code_and_is_not_tried_again(slurm, tmp_path):
@@ -107,7 +107,7 @@ def test_a_requeued_job_starts_where_a_killed_one_left_its_shared_memory(
     slurm.wait_for(lambda: slurm.show(job)["Restarts"] == "1", 60, lambda: said(tmp_path))
     calm.touch()
     assert slurm.wait(job)["JobState"] == "COMPLETED", said(tmp_path)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def running(slurm, job, step):

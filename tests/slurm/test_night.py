@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.compare import same
+from support.same import assert_same
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "slurm"
 
@@ -65,7 +65,7 @@ def test_a_job_through_a_night_gives_the_dataset_of_a_quiet_run(slurm, layout, t
 
     assert slurm.wait(job)["JobState"] == "COMPLETED", log.read_text()
     slurm.start_node(f"n{lost}")
-    same(truth, output)
+    assert_same(truth, output)
     found = status(slurm, output)
     assert found["state"] == "done"
     assert len(found["jobs"]) >= 3
@@ -90,4 +90,4 @@ def test_scancel_stops_in_order_and_nothing_starts_again(slurm, layout, truth, t
     assert restarts(slurm, job) == 0
     job = slurm.sbatch("-n", 3, SCRIPTS / "analyze.sbatch", *words, folder=tmp_path)
     assert slurm.wait(job)["JobState"] == "COMPLETED"
-    same(truth, output)
+    assert_same(truth, output)

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 from support import tars
-from support.compare import same
 from support.layouts import Layout
 from support.runs import Runs
+from support.same import assert_same
 from support.tools import need
 
 from hpc_remetrics.errors import RemetricsError
@@ -75,7 +75,7 @@ def test_an_oci_archive_with_sparse_members(holes, form, tmp_path):
     runs = Runs(tmp_path)
     for source, dataset in ((f"oci:{holes}", "one.h5"), (f"oci-archive:{archive}", "two.h5")):
         runs.run(runs.analyze(source, tmp_path / dataset))
-    same(tmp_path / "one.h5", tmp_path / "two.h5")
+    assert_same(tmp_path / "one.h5", tmp_path / "two.h5")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,0 +1,124 @@
+"""Tables as HDF5 has them: types, chunks, attributes, dimension scales, and `/run`."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from hpc_remetrics.dataset.chunk_writer import ChunkWriter, deflated
+from hpc_remetrics.dataset.schema import TABLES, Column, chunk_rows, row_dtype, rows_of_chunk
+from hpc_remetrics.dataset.table_writer import (
+    create_table,
+    describe_file,
+    pointed_at,
+    write_run,
+    write_table,
+)
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.records import KINDS, NOTES, Digest, Failure
+
+
+@pytest.fixture
+def file():
+    with h5py.File("a.h5", "w", driver="core", backing_store=False) as opened:
+        yield opened
+
+
+def test_a_large_table_is_created_and_filled_chunk_by_chunk(file):
+    rows = (1 << 17) + 3
+    sizes = {"row": rows, "path_byte": 5, "link_byte": 0}
+    create_table(file, "entries", sizes, {"contents": 1 << 31})
+    group = file["entries"]
+    assert group["content"].dtype == "<i8"
+    assert group["uid"].shape == (rows,)
+    assert group["path_offset"].shape == group["link_offset"].shape == (rows + 1,)
+    assert (group["path"].shape, group["link"].shape) == ((5,), (0,))
+    assert group["uid"].chunks == (1 << 17,)
+    assert group["uid"].shuffle
+    assert group["uid"].compression == "gzip"
+    assert not group["kind"].shuffle
+    assert h5py.check_enum_dtype(group["kind"].dtype) == KINDS
+    assert group["uid"].dims[0][0].name == "/entries/row"
+    assert group["path_offset"].dims[0][0].name == "/entries/row_bound"
+    assert group["path"].dims[0][0].name == "/entries/path_byte"
+    writer = ChunkWriter(SerialComm(), file)
+    values = np.arange(rows) * 7 - 5
+    writer.write("entries/uid", TABLES["entries"].columns["uid"], 0, values, rows)
+    writer.finish()
+    assert group["uid"][:].tolist() == values.tolist()
+
+
+def test_a_small_table_is_written_whole(file):
+    columns = {"description": ["a", "ünï"], "mime": ["x" * 300, ""], "group": "ab", "class": "cd"}
+    write_table(file, "types", columns, {})
+    group = file["types"]
+    assert group["description"][:].tolist() == [b"a", "ünï".encode()]
+    assert group["mime"].dtype.itemsize == 255
+    assert group["group"][:].tolist() == [b"a", b"b"]
+    assert group["mime"].attrs["unit"] == "1"
+    assert group["mime"].attrs["description"] == "media type"
+    assert group.attrs["description"].startswith("the types that contents have")
+
+
+def test_notes_say_what_their_bits_mean(file):
+    create_table(file, "layers", {"row": 2}, {})
+    notes = file["layers/notes"]
+    assert notes.attrs["flag_masks"].tolist() == list(NOTES.values())
+    assert notes.attrs["flag_meanings"].split() == list(NOTES)
+    assert file["layers/digest"].compression is None
+    assert "flag_masks" not in file["layers/images"].attrs
+
+
+def test_an_empty_table_has_no_chunks(file):
+    create_table(file, "contents", {"row": 0}, {"types": 0})
+    assert file["contents/size"].chunks is None
+
+
+def test_a_file_says_what_it_is(file):
+    describe_file(file)
+    assert (file.attrs["format"], file.attrs["schema_version"]) == ("hpc_remetrics dataset", 1)
+    assert file.attrs["title"]
+
+
+def test_the_run_has_attributes_and_tables(file):
+    failure = Failure(Digest(b"\1" * 32), "open", "missing", "x", rank=3, host="n1")
+    run = {"by": "x" * 40_000, "count": 5, "ranks": {"rank": [0, 1], "host": ["a", "bc"], "no": []}}
+    run["sources"] = {"source": ["oci:/a"]}
+    write_run(file, run, [failure], np.array([0.5, 1.5]))
+    group = file["run"]
+    assert len(group.attrs["by"]) == 32_000
+    assert group.attrs["count"] == 5
+    assert group["ranks/host"][:].tolist() == [b"a", b"bc"]
+    assert group["ranks/rank"][:].tolist() == [0, 1]
+    assert group["sources/source"][:].tolist() == [b"oci:/a"]
+    assert group["ranks/no"].shape == (0,)
+    assert group["layers/cpu_seconds"][:].tolist() == [0.5, 1.5]
+    assert group["layers/cpu_seconds"].dtype == "<f4"
+    assert group["failures/digest"][:].tolist() == [b"\1" * 32]
+    assert group["failures/rank"][:].tolist() == [3]
+    assert group["failures/host"][:].tolist() == [b"n1"]
+
+
+@pytest.mark.parametrize("compressible", [True, False])
+@pytest.mark.parametrize("dtype", ["<u1", "<i4", "<i8"])
+def test_a_chunk_is_what_hdf5_reads(file, compressible, dtype):
+    values = np.arange(7).astype(dtype)
+    options = {"compression": 1, "shuffle": values.itemsize > 1} if compressible else {}
+    dataset = file.create_dataset("x", (10,), dtype, chunks=(10,), **options)
+    dataset.id.write_direct_chunk((0,), deflated(values, 10, compressible))
+    assert dataset[:].tolist() == [*range(7), 0, 0, 0]
+
+
+def test_sizes_of_chunks():
+    assert [chunk_rows(width) for width in (1, 8, 16, 32)] == [1 << 17, 1 << 17, 1 << 16, 1 << 15]
+    blob, number = (Column("x", kind, "", "1", "") for kind in ("bytes", "i8"))
+    assert rows_of_chunk(blob, 1, 1 << 30) == 1 << 20
+    assert rows_of_chunk(number, 8, 1 << 30) == 1 << 17
+    assert rows_of_chunk(number, 8, 5) == 5
+    assert (row_dtype((1 << 31) - 1), row_dtype(1 << 31)) == ("<i4", "<i8")
+
+
+def test_row_numbers_point_into_a_table():
+    assert pointed_at(TABLES["image_layers"].columns["layer"]) == "layers"
+    assert pointed_at(TABLES["images"].columns["first_layer"]) == ""

@@ -257,9 +257,6 @@ def _is_csv(data: bytes) -> bool:
 
 
 def _behind_quote(data: bytes, at: int) -> int:
-    """Return the place behind a quotation; two quotes in it stand for one."""
-    while (end := data.find(b'"', at)) >= 0:
-        if data[end + 1 : end + 2] != b'"':
-            return end + 1
-        at = end + 2
-    return len(data)
+    """Return the place behind a quotation; a quote that is doubled ends one and begins the next."""
+    end = data.find(b'"', at)
+    return len(data) if end < 0 else end + 1

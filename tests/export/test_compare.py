@@ -71,7 +71,7 @@ def test_nothing_moved(odd):
 
 def test_the_command(runs, odd, other):
     page = runs.run(runs.command("compare", odd, other)).stdout
-    assert "types that moved" in page and max(map(len, page.splitlines()[1:])) <= 80
+    assert "types that changed" in page and max(map(len, page.splitlines()[1:])) <= 80
     numbers = json.loads(runs.run(runs.command("compare", odd, other, "--json")).stdout)
     assert numbers["layers"]["removed"]["count"] > 0
     assert "is not there" in runs.run(runs.command("compare", odd, "no.h5"), code=2).stderr

@@ -60,7 +60,7 @@ def test_a_running_job_is_seen_and_a_killed_one_too(runs, layout):
     assert now["state"] == "stopped"
     assert now["jobs"][0]["state"] == "ended without a word"
     page = runs.run(runs.command("status", output)).stdout
-    assert "Start `analyze` again" in page
+    assert "Run `analyze` again" in page
 
 
 def test_run_holds_what_every_rank_of_every_job_did(runs, layout):

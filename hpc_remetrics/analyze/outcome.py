@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..dataset.ledger import Ledger
 from ..errors import DatasetError
-from .inputs import MAX_WARNINGS, Work
+from .run_inputs import MAX_WARNINGS, Work
 from .session import Session
 from .signature import fingerprint_of
 

@@ -17,7 +17,6 @@ from ..parts.job_notes import Notebook
 from ..profile.exec_tool import Tool
 from ..profile.parent import Child
 from ..records import Digest, Layer
-from .inputs import Work
 from .layer_runner import LayerRunner
 from .message_loop import JobMonitor, run_message_loop
 from .part_publisher import PartPublisher, PartTarget
@@ -25,6 +24,7 @@ from .plan import make_plan
 from .prefetch import Prefetcher
 from .provenance import new_note
 from .room_policy import RoomPolicy
+from .run_inputs import Work
 from .session import Session
 from .signature import probe_settings
 from .worker import Worker

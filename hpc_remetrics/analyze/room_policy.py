@@ -1,4 +1,4 @@
-"""How much node-local scratch the layers of a rank may take, and when the next one may take some."""
+"""Decide how much node-local scratch the layers of a rank may take, and when."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from ..profile.parent import Child
 from ..records import Layer
 from ..wording import counted
 from .backlog import Backlog
-from .inputs import Inputs, Work
 from .outcome import code_if_complete, count_false_claims, exit_code
 from .profiling import Profiled, profile
 from .provenance import about_rank, about_run
+from .run_inputs import Inputs, Work
 from .session import Session
 from .signature import fingerprint_of
 

@@ -6,10 +6,10 @@ import pytest
 from support.blob_source import tar_of
 from support.layouts import Layout
 
-from hpc_remetrics.analyze.inputs import Inputs
 from hpc_remetrics.analyze.outcome import code_if_complete, exit_code
 from hpc_remetrics.analyze.profiling import _publish_seconds, _tool_starter, profile
 from hpc_remetrics.analyze.run import _run
+from hpc_remetrics.analyze.run_inputs import Inputs
 from hpc_remetrics.analyze.session import Session
 from hpc_remetrics.config import AnalyzeOptions
 from hpc_remetrics.dataset.ledger import Ledger

@@ -3,7 +3,7 @@
 import pytest
 from support.layouts import Layout
 
-from hpc_remetrics.analyze.inputs import MAX_WARNINGS, Inputs
+from hpc_remetrics.analyze.run_inputs import MAX_WARNINGS, Inputs
 from hpc_remetrics.analyze.session import Session
 from hpc_remetrics.analyze.signature import signature_of
 from hpc_remetrics.config import AnalyzeOptions

@@ -1,5 +1,4 @@
-"""Checks of this machine, a line each: what is there, what is missing or wrong, and how to mend
-it."""
+"""Check this machine, one line for each check: what is missing or wrong, and how to mend it."""
 
 from __future__ import annotations
 
@@ -20,19 +19,18 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from . import programs
 from .errors import MissingComponentError, UsageError
 from .log import escape
 from .node.scratch import base_in
 from .node.tiers import default_tiers, room
-from .settings import find, settings
+from .settings import find
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 _OPEN_FILES = 1024
-"""Open files that a run is at ease with."""
+"""Open files that are enough for a run."""
 
 _SCRATCH_ROOM = 2_000_000_000
 """Bytes of scratch below which a large layer may not fit."""
@@ -40,7 +38,7 @@ _SCRATCH_ROOM = 2_000_000_000
 _TIMEOUT = 60
 """Seconds that another program may take to answer."""
 
-_LOCAL = {
+_LOCAL_SYSTEMS = {
     "ext2",
     "ext3",
     "ext4",
@@ -53,8 +51,11 @@ _LOCAL = {
     "overlay",
     "bcachefs",
 }
-_SHARED = {"nfs4", "gpfs", "beegfs", "ceph", "gfs2", "ocfs2", "panfs"}
+_SHARED_SYSTEMS = {"nfs4", "gpfs", "beegfs", "ceph", "gfs2", "ocfs2", "panfs"}
+"""File systems on which locks reach every node."""
+
 _MOUNT_DECIDES = {"nfs", "lustre", "cifs", "smb3", "9p", "fuse.sshfs"}
+"""File systems on which locks depend on the mount options."""
 
 _INSTALL_MPI = "pip install 'hpc-remetrics[mpi]'"
 _OVERSUBSCRIBE = "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
@@ -62,10 +63,10 @@ _OVERSUBSCRIBE = "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
-    :param state: "ok", "warn" or "fail".
-    :param mend: what to do, or "".
+    :ivar state: "ok", "warn" or "fail".
+    :ivar mend: what to do about it, or "".
     """
 
     name: str
@@ -75,35 +76,33 @@ class Finding:
 
 
 def doctor_command(
-    output: Path | None, scratch: Sequence[str] | None, config: Path | None, as_json: bool
+    output: Path,
+    scratch: Sequence[Path],
+    *,
+    config: Path | None,
+    problem: UsageError | None,
+    as_json: bool,
 ) -> int:
     """Print a line for every check; return 1 if one of them failed, else 0.
 
-    :param output: the dataset to be written; None: as the settings say.
-    :param scratch: tiers to check, as `--scratch` names them; None: as the settings say, else those
-        that a run takes.
-    :param config: the file of settings; None: the one that a run takes.
+    :param output: the dataset to be written.
+    :param scratch: scratch directories to check; none: those that a run takes.
+    :param config: the settings file that the user named.
+    :param problem: what is wrong with the settings.
     """
     findings = []
-    first, merged = _settings({"output": output, "scratch": scratch}, config)
-    for finding in (
-        first,
-        *_examine(merged.get("output"), [path for path, _ in merged.get("scratch", ())]),
-    ):
+    for finding in (_settings(config, problem), *_findings(output, scratch)):
         findings.append(finding)
         if not as_json:
             print(_line(finding), flush=True)
     failed = any(finding.state == FAIL for finding in findings)
     if as_json:
-        print(
-            json.dumps(
-                {"ok": not failed, "checks": [asdict(finding) for finding in findings]}, indent=2
-            )
-        )
+        document = {"ok": not failed, "checks": [asdict(finding) for finding in findings]}
+        print(json.dumps(document, indent=2))
     return int(failed)
 
 
-def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
+def _findings(output: Path, scratch: Sequence[Path]) -> Iterator[Finding]:
     checks: dict[str, Callable[[], Finding]] = {
         "Python": _python,
         "libmagic": _libmagic,
@@ -120,26 +119,18 @@ def _examine(output: Path | None, scratch: Sequence[Path]) -> Iterator[Finding]:
         yield _checked(name, check)
     for tier in scratch or default_tiers():
         yield _checked("scratch", lambda tier=tier: _scratch(tier))  # type: ignore[misc]
-    yield from _output((output or Path("remetrics.h5")).absolute().parent)
+    yield from _output(output.absolute().parent)
 
 
-def _settings(flags: Mapping[str, Any], config: Path | None) -> tuple[Finding, dict[str, Any]]:
-    """Return what the settings are like, and those that hold: where they are broken, the flags
-    alone.
-
-    :raises UsageError: a flag is wrong.
-    """
-    alone = settings(flags, Path(os.devnull), {})
-    try:
-        merged = settings(flags, config)
-    except UsageError as error:
-        return Finding("settings", FAIL, error.args[0], error.hint or "mend that setting"), alone
+def _settings(config: Path | None, problem: UsageError | None) -> Finding:
+    if problem is not None:
+        return Finding("settings", FAIL, problem.args[0], problem.hint or "mend that setting")
     place = find(config)
-    return Finding("settings", OK, f"of {place.path}" if place else "no file of settings"), merged
+    return Finding("settings", OK, f"from {place.path}" if place else "no settings file")
 
 
 def _checked(name: str, check: Callable[[], Finding]) -> Finding:
-    """Run a check; one that breaks is a failure of its own, not the end of the others."""
+    """Run a check; an exception in it is a failure of this check alone."""
     try:
         return check()
     except Exception as error:
@@ -173,7 +164,7 @@ def _libmagic() -> Finding:
         return Finding(
             "libmagic",
             FAIL,
-            f"its data base can't be loaded: {error}",
+            f"its database can't be loaded: {error}",
             "sudo apt-get install libmagic-mgc",
         )
     finally:
@@ -228,7 +219,7 @@ def _chunks() -> Finding:
     return Finding("chunks", OK, f"pyfastcdc {version('pyfastcdc')}")
 
 
-# In a process of its own: a library that doesn't fit may end the process that loads it.
+# It runs in a process of its own: a library that doesn't fit may end the process that loads it.
 _MPI_CODE = """
 import mpi4py
 from mpi4py import MPI
@@ -236,7 +227,8 @@ library = MPI.Get_library_version().replace("\\0", "").splitlines()[0]
 print(f"mpi4py {mpi4py.__version__},", " ".join(library.replace(":", " ").split()))
 """
 
-# Rank 0 alone says it, as the launcher may mix what two say; single ranks are all 0.
+# Only rank 0 prints, since a launcher may mix the output of two ranks. Ranks that don't see each
+# other are all rank 0.
 _SIZE_CODE = (
     "from mpi4py import MPI; c = MPI.COMM_WORLD; c.rank or print(f'<{c.size}>', flush=True)"
 )
@@ -279,8 +271,7 @@ def _mpirun() -> Finding:
 
 
 def _reason(printed: str) -> str:
-    """Return the line of a launcher's complaint that says why, of the frames and advice around it
-    none."""
+    """Return the line of a launcher's message that gives the reason, without the text around it."""
     lines = [
         " ".join(line.split()) for line in printed.splitlines() if re.search(r"[A-Za-z]{3}", line)
     ]
@@ -293,8 +284,7 @@ def _reason(printed: str) -> str:
 
 
 def _mend_mpirun(printed: str) -> str:
-    """Return what helps against a launcher's complaint; never a second MPI beside the one that is
-    there."""
+    """Return what helps against the message of a launcher; that is never a second MPI library."""
     if re.search(r"as (the )?root|superuser", printed, re.IGNORECASE):
         return "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or run as another user"
     if "slots" in printed:
@@ -310,29 +300,25 @@ def _slurm() -> Finding:
             f"in job {job}, {os.environ.get('SLURM_NTASKS', '1')} tasks; --mpi=pmi2 fits mpich",
         )
     if shutil.which("srun"):
-        return Finding("Slurm", OK, "seen; not in a job")
-    return Finding("Slurm", OK, "not seen; mpirun starts the ranks")
+        return Finding("Slurm", OK, "found; not in a job")
+    return Finding("Slurm", OK, "not found; mpirun starts the ranks")
 
 
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < _OPEN_FILES:
-        return Finding(
-            "open files",
-            WARN,
-            f"at most {soft}",
-            f"ulimit -n {_OPEN_FILES} (the hard limit is {hard})",
-        )
-    return Finding(
-        "open files", OK, f"at most {soft if soft != resource.RLIM_INFINITY else 'unlimited'}"
-    )
+    if soft == resource.RLIM_INFINITY:
+        return Finding("open files", OK, "unlimited")
+    if soft < _OPEN_FILES:
+        mend = f"ulimit -n {_OPEN_FILES} (the hard limit is {hard})"
+        return Finding("open files", WARN, f"at most {soft}", mend)
+    return Finding("open files", OK, f"at most {soft}")
 
 
 def _scratch(tier: Path) -> Finding:
     name = f"{tier} ({_file_system(tier)})"
     mend = "name another with --scratch or REMETRICS_SCRATCH"
     if not tier.is_dir():
-        return Finding("scratch", FAIL, f"{name} is not a folder", mend)
+        return Finding("scratch", FAIL, f"{name} is not a directory", mend)
     try:
         base = base_in(tier)
     except OSError as error:
@@ -340,69 +326,71 @@ def _scratch(tier: Path) -> Finding:
     with suppress(OSError):
         base.rmdir()  # unless a job is in it
     if not base.name.endswith(socket.gethostname()):
-        text = f"{name}: somebody else has taken the usual name there; {base.name} is used"
+        text = f"{name}: another user has the usual directory there; {base.name} is used"
         return Finding("scratch", WARN, text, mend)
     free = room(tier)
     text = f"{name}, {free / 1e9:.1f} GB free"
-    return (
-        Finding("scratch", OK, text)
-        if free >= _SCRATCH_ROOM
-        else Finding("scratch", WARN, text, mend)
-    )
+    if free < _SCRATCH_ROOM:
+        return Finding("scratch", WARN, text, mend)
+    return Finding("scratch", OK, text)
 
 
-def _output(folder: Path) -> Iterator[Finding]:
-    """Check the folder of the output: that it can be written, that a rename is safe there, that
-    locks work."""
-    if not folder.is_dir():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
+def _output(directory: Path) -> Iterator[Finding]:
+    """Check the directory of the output: that files can be written, renamed and locked there."""
+    if not directory.is_dir():
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             yield Finding(
                 "output",
                 FAIL,
-                f"{folder} can't be made in {existing}",
-                "choose another folder with -o",
+                f"{directory} can't be created in {existing}",
+                "choose another directory with -o",
             )
             return
-        yield Finding("output", OK, f"{folder} will be made")
-        folder = existing
+        yield Finding("output", OK, f"{directory} will be created")
+        directory = existing
     try:
-        probe = tempfile.TemporaryDirectory(prefix=".hpc-remetrics-doctor-", dir=folder)
+        probe = tempfile.TemporaryDirectory(prefix=".hpc-remetrics-doctor-", dir=directory)
     except OSError as error:
         yield Finding(
             "output",
             FAIL,
-            f"{folder} can't be written: {error.strerror}",
-            "choose another folder with -o",
+            f"{directory} can't be written: {error.strerror}",
+            "choose another directory with -o",
         )
         return
     with probe:
-        yield Finding("output", OK, f"{folder} can be written, {room(folder) / 1e9:.1f} GB free")
+        yield Finding(
+            "output", OK, f"{directory} can be written, {room(directory) / 1e9:.1f} GB free"
+        )
         yield _checked("rename", lambda: _rename(Path(probe.name)))
         yield _checked("locks", lambda: _locks(Path(probe.name)))
-    yield _checked("file system", lambda: _kind(folder))
+    yield _checked("file system", lambda: _kind(directory))
 
 
-def _rename(folder: Path) -> Finding:
-    """Do what publishes a part: write, sync, rename, sync the folder."""
-    old, new = folder / "old", folder / "new"
+def _rename(directory: Path) -> Finding:
+    """Publish a file as a run publishes a part: write, sync, rename, sync the directory."""
+    old, new = directory / "old", directory / "new"
     try:
         with old.open("wb") as file:
             file.write(b"x" * 4096)
             os.fsync(file.fileno())
         old.rename(new)
         with ExitStack() as stack:
-            handle = os.open(folder, os.O_RDONLY)
+            handle = os.open(directory, os.O_RDONLY)
             stack.callback(os.close, handle)
             os.fsync(handle)
         whole = new.read_bytes() == b"x" * 4096
     except OSError as error:
         return Finding(
-            "rename", FAIL, f"fsync and rename: {error.strerror}", "choose another folder with -o"
+            "rename",
+            FAIL,
+            f"fsync and rename: {error.strerror}",
+            "choose another directory with -o",
         )
     if not whole:
         return Finding(
-            "rename", FAIL, "a renamed file has other bytes", "choose another folder with -o"
+            "rename", FAIL, "a renamed file has other bytes", "choose another directory with -o"
         )
     return Finding("rename", OK, "fsync and rename work")
 
@@ -419,27 +407,29 @@ with open(sys.argv[1], "r+b") as file:
 """
 
 
-def _locks(folder: Path) -> Finding:
-    """See whether a second process is refused a lock that this one holds."""
-    path = folder / "lock"
+def _locks(directory: Path) -> Finding:
+    """Check that a second process can't take a lock that this process holds."""
+    path = directory / "lock"
     with path.open("w+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             text = f"POSIX locks don't work there ({error.strerror}), so two jobs could write one output"
-            return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
+            return Finding("locks", FAIL, text, "choose a directory on another file system with -o")
         answer = _last(_ask(programs.python(_LOCK_CODE, path), programs.environment())[1])
     if answer != "refused":
         text = f"a lock doesn't hold against a second process ({answer})"
-        return Finding("locks", FAIL, text, "choose a folder on another file system with -o")
+        return Finding("locks", FAIL, text, "choose a directory on another file system with -o")
     return Finding("locks", OK, "a lock holds against a second process")
 
 
-def _kind(folder: Path) -> Finding:
-    kind = _file_system(folder)
-    if kind in _LOCAL | _SHARED:
+def _kind(directory: Path) -> Finding:
+    kind = _file_system(directory)
+    if kind in _LOCAL_SYSTEMS | _SHARED_SYSTEMS:
         return Finding(
-            "file system", OK, f"{kind}{', of this machine alone' if kind in _LOCAL else ''}"
+            "file system",
+            OK,
+            f"{kind}{', of this machine alone' if kind in _LOCAL_SYSTEMS else ''}",
         )
     if kind in _MOUNT_DECIDES:
         text = f"{kind}: locks between nodes depend on how it is mounted"
@@ -458,24 +448,30 @@ def _kind(folder: Path) -> Finding:
 
 
 def _file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """Return the type of the file system that holds a path, as the kernel calls it."""
-    real, best, kind = os.path.realpath(path), "", "unknown"
+    """Return the type of the file system that holds a path, as the kernel names it.
+
+    :param mounts: a file in the format of /proc/self/mountinfo, described in proc(5).
+    """
+    real = os.path.realpath(path)
+    longest = ""
+    kind = "unknown"
     try:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return kind
     for line in lines:
         before, _, after = line.partition(" - ")
-        # The kernel writes blanks and backslashes of a path as octal numbers.
+        # The kernel writes spaces and backslashes of a path as octal escapes.
         point = before.split()[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
         inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, after.split()[0]
+        if inside and len(point) >= len(longest):
+            longest = point
+            kind = after.split()[0]
     return kind
 
 
 def _ask(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run another program; return its code and all that it printed."""
+    """Run another program; return its exit code and its output, standard error included."""
     try:
         result = subprocess.run(
             command,
@@ -500,14 +496,13 @@ def _last(printed: str) -> str:
 
 
 def _search_path() -> str:
-    """Return PATH with the programs of this environment first: its mpirun fits its library."""
+    """Return PATH with this environment's programs first, whose mpirun fits its MPI library."""
     return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which an MPI program can be started anew, though this one is a rank
-    itself."""
+    """Return an environment for a new MPI job, even if this process is a rank of another one."""
     ours = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "PRTE_")
-    return {
-        name: value for name, value in programs.environment().items() if not name.startswith(ours)
-    } | {"PATH": _search_path()}
+    environment = programs.environment()
+    others = {name: value for name, value in environment.items() if not name.startswith(ours)}
+    return others | {"PATH": _search_path()}

@@ -1,32 +1,28 @@
-"""What is set outside the command line: by variables and in a file; and the one reading of each
-value.
+"""What is set outside the command line: in a settings file and in environment variables.
 
-Flags win over the environment, this over the file, this over the defaults. The file is
-`remetrics.toml`: `--config FILE`, `$REMETRICS_CONFIG`, the current directory, or
-`~/.config/hpc-remetrics/`, the first that is there. Paths in it are relative to the current
-directory, as on the command line.
+The settings file is `remetrics.toml`: the first that is there of `--config FILE`,
+`$REMETRICS_CONFIG`, the one in the current directory, and the one in `~/.config/hpc-remetrics/`.
+Paths in it are relative to the current directory, as on the command line.
 
-The first two and the last are the user's choice. One in the current directory may be anybody's, so
-it is read only if it is the user's own or root's and not everybody can write it, and it does not
-say where credentials go.
+The user chooses the first two and the last. The one in the current directory may be anybody's, so
+it is read only if it belongs to the user or to root and not everybody can write it, and options
+with `in_any_file=False` (where logins go, which commands run) are refused in it.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from .errors import UsageError
-from .limits import NODE_LAYERS, Limits
-from .registry.access import CREDENTIALS, Access
+from .options import Option, OptionTable, shown, suggestion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,278 +30,186 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "remetrics.toml"
-TYPES = ("exact", "plain", "none")
 
-_MOST_BYTES = 1 << 20
-"""Bytes of a file of settings: a longer one is something else."""
+CONFIG_VARIABLE = "REMETRICS_CONFIG"
+"""The variable that names the settings file."""
 
-Tier: TypeAlias = tuple[Path, int | None]
-"""A scratch directory, and the most bytes that layers may take there; None: by what is free."""
+_MAX_BYTES = 1 << 20
+"""Bytes of a settings file: a longer one is something else."""
+
+_OTHER_VARIABLES = (CONFIG_VARIABLE, "REMETRICS_LAUNCH")
+"""Variables that are no options: the file, and what the job scripts launch ranks with."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a file of settings is.
+class SettingsPlace:
+    """Where a settings file is.
 
-    :ivar chosen: whether the user named it, or it is in the user's own directory of settings.
+    :ivar is_chosen: whether the user named it, or it is in the user's own configuration directory.
     """
 
     path: Path
-    chosen: bool
+    is_chosen: bool
 
 
-def settings(
-    flags: Mapping[str, Any], config: Path | None = None, environ: Mapping[str, str] = os.environ
+@dataclass(frozen=True)
+class KnownSettings:
+    """What can be set outside the command line.
+
+    :ivar options: by name; each has a key or a variable.
+    :ivar tables: of the settings file, by key.
+    """
+
+    options: Mapping[str, Option]
+    tables: Mapping[str, OptionTable]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that stand at the top of a settings file, tables included."""
+        return [key for key in self.options if "." not in key] + list(self.tables)
+
+    def keys_of(self, table: str) -> list[str]:
+        """Return the keys of a table of the file."""
+        options = (one.key for one in self.options.values())
+        return [key.partition(".")[2] for key in options if key.startswith(f"{table}.")]
+
+
+def read_settings(
+    known: KnownSettings, config: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return the settings that are made anywhere, by name, each read; those of `limits` are merged
-    one by one.
+    """Return the values of the settings file and of the variables, which win, by option name.
 
-    :param flags: name -> value; None and empty lists count as not given.
-    :raises UsageError: a name or a value is wrong; it says where.
+    :param config: the file that the user named.
+    :raises UsageError: a name or a value is wrong; the error says where.
     """
-    file, environment = _from_file(find(config, environ)), _from_environment(environ)
-    given = {name: value for name, value in flags.items() if value not in (None, [], ())}
-    limits = {**file.pop("limits", {}), **environment.pop("limits", {}), **given.pop("limits", {})}
-    read = {
-        name: _read(name, value, f"--{name.replace('_', '-')}") for name, value in given.items()
-    }
-    return {**file, **environment, **read, "limits": Limits.from_options(limits)}
+    return {**_from_file(known, find(config, environ)), **_from_environment(known, environ)}
 
 
-def access_settings(
-    flags: Mapping[str, Any],
-    base: Access,
-    config: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-) -> Access:
-    """Return how registries are asked: `base`, changed by the file's table `registries`, the
-    environment, the flags.
-
-    The password is in REMETRICS_PASSWORD alone: command lines are seen by others, and are kept in
-    datasets.
-    """
-    file, environment = _from_file(find(config, environ)), _from_environment(environ)
-    given = {name: value for name, value in flags.items() if value not in (None, [])}
-    options = {**file.get("registries", {}), **environment["registries"], **given}
-    return base.changed({**options, "password": environ.get("REMETRICS_PASSWORD", "")}).checked()
-
-
-def remarks(
-    config: Path | None, is_used: bool, environ: Mapping[str, str] = os.environ
-) -> Iterator[str]:
-    """Yield what the user should know of the settings before a command begins.
-
-    :param is_used: whether the command takes settings, and so says itself what is wrong with them.
-    """
-    yield from _unknown_variables(environ)
-    place = find(config, environ)
-    try:
-        settings({}, config, environ)
-    except UsageError as error:
-        if not is_used:
-            yield f"{error} (this command needs no settings, and goes on)"
-        return
-    if is_used and place is not None and not place.chosen:
-        yield f"settings are taken from {FILE_NAME} in the current directory"
-
-
-def find(config: Path | None, environ: Mapping[str, str] = os.environ) -> Place | None:
-    """Return where the file of settings is, None if there is none."""
-    if named := config or environ.get("REMETRICS_CONFIG"):
-        return Place(Path(named), True)
-    # A dangling link there is a mistake to be told, not the same as no file.
+def find(
+    config: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> SettingsPlace | None:
+    """Return where the settings file is, None if there is none."""
+    if named := config or environ.get(CONFIG_VARIABLE):
+        return SettingsPlace(Path(named), True)
+    # A dangling link in the current directory is a mistake, not the same as no file.
     if os.path.lexists(FILE_NAME):
-        return Place(Path(FILE_NAME), False)
+        return SettingsPlace(Path(FILE_NAME), False)
     home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/", ".config"))
     path = home / "hpc-remetrics" / FILE_NAME
-    return Place(path, True) if path.is_file() else None
+    return SettingsPlace(path, True) if path.is_file() else None
 
 
-def parse_limits(texts: list[str] | None) -> dict[str, str]:
-    """Split the values of `--limit`."""
-    return parse_pairs("--limit", texts, "entries=1000000")
+def unknown_variables(known: KnownSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that looks like one of this program and is none."""
+    variables = [one.variable for one in known.options.values()] + [*_OTHER_VARIABLES]
+    prefixes = tuple(table.prefix for table in known.tables.values())
+    for name in sorted(environ):
+        if not re.match(r"(HPC_)?REMETRICS?_", name, re.IGNORECASE) or name in variables:
+            continue
+        # A wrong name in a table is an error where variables are read.
+        if name.startswith(prefixes):
+            continue
+        near = get_close_matches(name.upper(), variables, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        yield f"unknown variable {name} is ignored{meant}"
 
 
-def parse_pairs(flag: str, texts: list[str] | None, example: str) -> dict[str, str]:
-    """Split the `NAME=VALUE` values of a flag."""
-    pairs = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"{flag} {text!r} is not NAME=VALUE", f"for example {flag} {example}")
-        pairs[name] = value
-    return pairs
-
-
-def parse_tier(text: str | Path, where: str = "--scratch") -> Tier:
-    """Read `DIR` or `DIR=SIZE`, a scratch directory and the most bytes that layers may take there.
-
-    What stands behind the last `=` is a size, unless a directory of the whole name is there.
-
-    >>> parse_tier("/dev/shm=8G")[1], parse_tier("/dev/shm=1.5GiB")[1], parse_tier("/local")[1]
-    (8000000000, 1610612736, None)
-
-    :raises UsageError: no directory is named, or the size is none.
-    """
-    whole = str(text)
-    folder, equals, size = whole.rpartition("=")
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgtp])(i?))?b?", size.strip(), re.IGNORECASE)
-    if folder and found:
-        base = 1024 if found[3] else 1000
-        return path_of(folder), int(
-            float(found[1]) * base ** " kmgtp".index((found[2] or " ").lower())
-        )
-    path = path_of(whole)
-    if equals and not path.is_dir():
-        raise UsageError(f"{where} {whole!r}: {size!r} is no size", "for example /dev/shm=8G")
-    if not whole:
-        raise UsageError(f"{where} names no directory", "for example /dev/shm")
-    return path, None
-
-
-def path_of(text: str | Path) -> Path:
-    """Return a path as a user writes it: `~` is the home directory, if there is one."""
-    # Not Path.expanduser, which raises where there is no such home.
-    return Path(os.path.expanduser(text))
-
-
-def _texts(where: str, value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value))
-
-
-def _tiers(where: str, value: Any) -> tuple[Tier, ...]:
-    return tuple(parse_tier(text, where) for text in value)
-
-
-def _path(where: str, value: Any) -> Path:
-    return path_of(value)
-
-
-def _types(where: str, value: Any) -> str:
-    if value not in TYPES:
-        raise UsageError(f"{where} is {value!r}", f"choose from {', '.join(TYPES)}")
-    return str(value)
-
-
-def _node_layers(where: str, value: Any) -> tuple[int, ...]:
-    numbers = tuple(int(word) if word.strip().isdecimal() else 0 for word in str(value).split(","))
-    if len(numbers) != len(NODE_LAYERS) or min(numbers) < 1:
-        default = ",".join(map(str, NODE_LAYERS))
-        raise UsageError(
-            f"{where}: node layers {value!r} are not four numbers above 0", f"for example {default}"
-        )
-    return numbers
-
-
-def _share(where: str, value: Any) -> Fraction:
-    try:
-        number = Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        number = Fraction(-1)
-    if isinstance(value, bool) or not 0 <= number <= 1:
-        raise UsageError(
-            f"{where} is {value!r}, not a number from 0 to 1", "for example 1/128 or 0.01"
-        )
-    return number
-
-
-def _positive(where: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise UsageError(f"{where} is {value!r}, not a number above 0")
-    return number
-
-
-def _table(build: Callable[[Any], object]) -> Callable[[str, Any], Any]:
-    """Return the reading of a table, which stays as it is so that others can be laid over it."""
-
-    def read(where: str, value: Any) -> Any:
-        try:
-            build(value)
-        except UsageError as error:
-            raise UsageError(f"{where}: {error.args[0]}", error.hint) from None
-        return value
-
-    return read
-
-
-_LISTS = {"sources": _texts, "scratch": _tiers, "platforms": _texts}
-_STRINGS = {"output": _path, "types": _types, "node_layers": _node_layers}
-_NUMBERS = {"publish_seconds": _positive, "memory": _positive, "start_seconds": _positive}
-_SHARES = {"compress_sample": _share, "chunk_sample": _share}
-_TABLES = {"limits": _table(Limits.from_options), "registries": _table(Access().changed)}
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    **_LISTS,
-    **_STRINGS,
-    **_NUMBERS,
-    **_SHARES,
-    **_TABLES,
-}
-"""By name, how a value is read, wherever it comes from: (where, value) -> what it means."""
-
-_SEPARATORS = {"sources": None, "platforms": None, "scratch": os.pathsep}
-"""What stands between the items of a list in a variable; None: white space."""
-
-_PREFIXES = {"limits": "REMETRICS_LIMIT_", "registries": "REMETRICS_REGISTRY_"}
-
-_OTHER_VARIABLES = ("REMETRICS_CONFIG", "REMETRICS_PASSWORD", "REMETRICS_LAUNCH")
-"""Variables that are no settings: the file, the secret, and what the job scripts launch ranks
-with."""
-
-
-def _read(name: str, value: Any, where: str) -> Any:
-    """Return what a value means; a flag that is no setting means itself."""
-    return _READERS[name](where, value) if name in _READERS else value
-
-
-def _from_file(place: Place | None) -> dict[str, Any]:
+def _from_file(known: KnownSettings, place: SettingsPlace | None) -> dict[str, Any]:
+    """Return the values of a settings file."""
     if place is None:
         return {}
-    path, data = place.path, _bytes_of(place)
-    try:
-        values = tomllib.loads(data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-    for name, value in values.items():
-        _check(name, value, path)
-        values[name] = _read(name, value, f"{path}: {name}")
-    if not place.chosen:
-        _check_credentials(values.get("registries", {}), path)
+    path = place.path
+    values = {}
+    for name, value in _flattened(known, path, _parsed(place)).items():
+        option = known.options.get(name)
+        if option is None or not option.key:
+            raise _unknown(known, path, name)
+        if not (place.is_chosen or option.in_any_file):
+            raise UsageError(
+                f"{path} of the current directory sets {name}, which is not taken from there: "
+                "it decides where logins go, which hosts are trusted or which commands run",
+                f"use it with --config ./{path}, or move {name} to "
+                f"~/.config/hpc-remetrics/{FILE_NAME}",
+            )
+        values[name] = option.value.read_toml(f"{path}: {name}", value)
     return values
 
 
-def _bytes_of(place: Place) -> bytes:
-    """Return what a file of settings holds; one that the user did not choose must be the user's or
-    root's."""
+def _parsed(place: SettingsPlace) -> dict[str, Any]:
+    """Return a settings file as TOML has it."""
+    data = _bytes_of(place)
     try:
-        # A pipe that nobody fills would hold the command for ever.
-        flags = os.O_RDONLY | os.O_CLOEXEC | (0 if place.chosen else os.O_NONBLOCK)
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        # ValueError: also bytes that are not UTF-8, and an integer of more than 4,300 digits.
+        raise UsageError(f"{place.path} is not TOML: {str(error)[:200]}") from None
+
+
+def _flattened(known: KnownSettings, path: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a document by option name, `registries.rate` for those of a table."""
+    flat = {}
+    for key, value in document.items():
+        if key not in known.tables:
+            flat[key] = value
+            continue
+        if not isinstance(value, dict):
+            raise UsageError(
+                f"{path}: {key} is {shown(value)}, not a table", f"begin it with [{key}]"
+            )
+        flat.update({f"{key}.{name}": inner for name, inner in value.items()})
+    return flat
+
+
+def _unknown(known: KnownSettings, path: Path, name: str) -> UsageError:
+    """Return the error for a key of a settings file that is no setting."""
+    # A password has a variable and no key.
+    if name in known.options:
+        return UsageError(f"{path}: {name} must not be in a file", _set(known.options[name]))
+    table, dot, short = name.partition(".")
+    if dot and table in known.tables:
+        noun = known.tables[table].noun
+        hint = suggestion(short, known.keys_of(table))
+        return UsageError(f"{path}: unknown {noun} {short!r} in [{table}]", hint)
+    return UsageError(f"{path}: unknown setting {name!r}", suggestion(name, known.keys))
+
+
+def _set(option: Option) -> str:
+    return f"set the variable {option.variable}"
+
+
+def _bytes_of(place: SettingsPlace) -> bytes:
+    """Return the bytes of a settings file.
+
+    One that the user did not choose must belong to the user or to root.
+    """
+    try:
+        # Without O_NONBLOCK a pipe that nobody fills would hold up the command for ever.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         with open(os.open(place.path, flags), "rb") as file:
-            if not place.chosen:
-                _check_owner(place.path, os.fstat(file.fileno()))
-            data = file.read(_MOST_BYTES + 1)
+            status = os.fstat(file.fileno())
+            if not place.is_chosen:
+                _check_owner(place.path, status)
+            if not stat.S_ISREG(status.st_mode) and str(place.path) != os.devnull:
+                hint = f"name a file, or {os.devnull} for no settings"
+                raise UsageError(f"{place.path} is not a regular file", hint)
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{place.path} can't be read: {error.strerror}") from None
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         raise UsageError(
-            f"{place.path} has more than {_MOST_BYTES:,} bytes, so it is no file of settings"
+            f"{place.path} has more than {_MAX_BYTES:,} bytes, so it is not a settings file"
         )
     return data
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
-    """Refuse a file of the current directory that somebody else may have put there, or may
-    change."""
-    link, owners = os.lstat(path), (os.getuid(), 0)
+    """Refuse a file of the current directory that another user may have put there, or may change."""
+    link = os.lstat(path)
+    strangers = [uid for uid in (status.st_uid, link.st_uid) if uid not in (os.getuid(), 0)]
     if not stat.S_ISREG(status.st_mode):
-        problem = "it is no regular file"
-    elif link.st_uid not in owners or status.st_uid not in owners:
-        problem = (
-            f"it belongs to user {status.st_uid if status.st_uid not in owners else link.st_uid}"
-        )
+        problem = "it is not a regular file"
+    elif strangers:
+        problem = f"it belongs to user {strangers[0]}"
     elif status.st_mode & stat.S_IWOTH:
         problem = "everybody can write it"
     else:
@@ -316,70 +220,25 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
     )
 
 
-def _check_credentials(table: Mapping[str, Any], path: Path) -> None:
-    """Refuse what a file that the user did not choose says of credentials and of trusted hosts."""
-    if named := [name for name in table if name in CREDENTIALS]:
-        raise UsageError(
-            f"{path} of the current directory says {', '.join(named)}: where logins go and which hosts are trusted "
-            "is not taken from there",
-            f"use it with --config ./{path}, or put that into ~/.config/hpc-remetrics/{FILE_NAME}",
-        )
-
-
-def _check(name: str, value: Any, path: Path) -> None:
-    if name not in _READERS:
-        raise UsageError(f"{path}: nothing is called {name!r}", f"known are {', '.join(_READERS)}")
-    if name in _LISTS and not (
-        isinstance(value, list) and all(isinstance(item, str) for item in value)
-    ):
-        raise UsageError(f"{path}: {name} must be a list of strings", f'for example {name} = ["…"]')
-    if name in _STRINGS and not isinstance(value, str):
-        raise UsageError(f"{path}: {name} must be a string")
-    if name in _NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
-        raise UsageError(f"{path}: {name} must be a number")
-    if name in _TABLES and not isinstance(value, dict):
-        raise UsageError(f"{path}: {name} must be a table", f"begin it with [{name}]")
-    if name == "registries" and "password" in value:
-        raise UsageError(f"{path}: no file holds a password", "set REMETRICS_PASSWORD")
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, reader in _READERS.items():
-        variable = _variable(name)
-        if name in _TABLES:
-            values[name] = reader(f"{variable}…", _table_of(environ, variable))
-        elif text := environ.get(variable):
-            items = text.split(_SEPARATORS[name]) if name in _LISTS else None
-            values[name] = reader(variable, text if items is None else list(filter(None, items)))
-    return values
-
-
-def _variable(name: str) -> str:
-    """Return the variable of a setting, of a table what those of its values begin with."""
-    return _PREFIXES.get(name, f"REMETRICS_{name.upper()}")
-
-
-def _table_of(environ: Mapping[str, str], prefix: str) -> dict[str, str]:
-    table = {
-        key[len(prefix) :].lower(): value
-        for key, value in environ.items()
-        if key.startswith(prefix)
+def _from_environment(known: KnownSettings, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of variables; an empty variable is as good as none."""
+    _check_tables(known, environ)
+    return {
+        name: option.value.read_variable(option.variable, string)
+        for name, option in known.options.items()
+        if (string := environ.get(option.variable))
     }
-    if prefix == _PREFIXES["registries"] and "password" in table:
-        raise UsageError(f"{prefix}PASSWORD is not read", "the password is in REMETRICS_PASSWORD")
-    return table
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each variable that looks like a setting and is none."""
-    known = [*(_variable(name) for name in _READERS if name not in _TABLES), *_OTHER_VARIABLES]
-    for name in sorted(environ):
-        if not re.match(r"(HPC_)?REMETRICS?_", name, re.IGNORECASE) or name in known:
-            continue
-        if name.startswith(tuple(_PREFIXES.values())):
-            continue  # a wrong name in a table is an error where the table is read
-        near = difflib.get_close_matches(name.upper(), known, 1)
-        yield f"the variable {name} means nothing here" + (
-            f"; {near[0]} is probably meant" if near else ""
-        )
+def _check_tables(known: KnownSettings, environ: Mapping[str, str]) -> None:
+    """Refuse a variable that begins as those of a table do and is none of them."""
+    variables = {one.variable for one in known.options.values()}
+    for key, table in known.tables.items():
+        for variable in sorted(environ):
+            if not variable.startswith(table.prefix) or variable in variables:
+                continue
+            short = variable.removeprefix(table.prefix).lower()
+            if secret := known.options.get(f"{key}.{short}"):
+                raise UsageError(f"{variable} is not read", _set(secret))
+            hint = suggestion(short, known.keys_of(key))
+            raise UsageError(f"{variable}: unknown {table.noun} {short!r}", hint)

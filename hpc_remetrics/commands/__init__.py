@@ -1,41 +1,109 @@
-"""One subcommand of the command line a module: its words, and the call that does it.
+"""The subcommands of the command line: one module each, which has one :class:`Command`.
 
-Each module has `add(verbs)`, which adds its parser; what a verb needs is imported when it is
-called. Here stands what several of them share.
+A command is found by name in :data:`COMMANDS`. Another package adds one by an entry point in its
+own `setup.cfg` or `pyproject.toml`, and needs no change here:
+
+    [options.entry_points]
+    hpc_remetrics.commands =
+        hello = my_package.hello:COMMAND
+
+where `my_package/hello.py` has
+
+    @dataclass(frozen=True, kw_only=True)
+    class HelloOptions(TalkOptions):
+        name: str = option("--name", value=STRING, default="you", key=False, help="whom to greet")
+
+    def _run(options: HelloOptions) -> int:
+        print(f"hello, {options.name}")
+        return 0
+
+    COMMAND = Command("greet somebody", HelloOptions, _run, epilog="examples:\\n  …")
+
+`hpc_remetrics.config` has the groups of options to derive from: with `JobOptions` the command runs
+on all ranks (`mpi.job.run_job` connects them), with `SettingsOptions` it reads the settings file.
+`hpc-remetrics --help` imports the module of every command, so each imports what it needs only when
+it runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import fields
-from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
+from ..config import JobOptions, read_options
 from ..errors import RemetricsError, UsageError
-from ..limits import Limits
+from ..extensions import COMMANDS as GROUP
+from ..extensions import Extensions
+from ..options import Options, add_flags
 
-SOURCES = """
+PROGRAM = "hpc-remetrics"
+
+SOURCES_HELP = """
 sources (as containers-transports(5) writes them):
 {registered sources}
 """
-"""What the help of every verb that takes sources says of them."""
+"""What the help of every command that takes sources says about them."""
 
 _REGISTERED = "{registered sources}"
-
-MEMORY_HELP = "memory of each rank for rows on their way while metrics are computed (default: 1000)"
 
 STYLE: dict[str, Any] = {
     "allow_abbrev": False,
     "formatter_class": argparse.RawDescriptionHelpFormatter,
 }
+"""How all parsers behave: flags must be written out, and epilogs stay as they are."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand of `hpc-remetrics`.
+
+    :ivar help: what it does: a verb phrase in lower case, of one line.
+    :ivar options: the dataclass of its options.
+    :ivar run: does it, and returns the exit code; what it needs is imported there.
+    :ivar epilog: the end of its `--help`: examples, then exit codes.
+    :ivar read: makes the options from the parsed command line, like `config.read_options`.
+    """
+
+    help: str
+    options: type[Any]
+    run: Callable[[Any], int]
+    epilog: str = ""
+    read: Callable[[type[Any], argparse.Namespace], Any] = read_options
+
+    @property
+    def is_job(self) -> bool:
+        """Whether all ranks of a job run it together."""
+        return issubclass(self.options, JobOptions)
+
+
+_BUILTIN = (
+    "crawl",
+    "download",
+    "fetch",
+    "plan",
+    "analyze",
+    "status",
+    "reduce",
+    "report",
+    "plot",
+    "export",
+    "compare",
+    "merge",
+    "doctor",
+)
+
+COMMANDS = Extensions(GROUP, {name: f"commands.{name}:COMMAND" for name in _BUILTIN})
+"""All commands by name, in the order in which the help lists them."""
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise the complaint as an error of the user."""
         raise UsageError(message, f"see `{self.prog} --help`")
 
     def format_help(self) -> str:
@@ -48,104 +116,33 @@ class Parser(argparse.ArgumentParser):
         return text
 
 
-Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
+def parser_of(name: str, command: Command) -> Parser:
+    """Return the parser of a command.
+
+    Its `parse_intermixed_args` takes arguments before, between and after flags.
+    """
+    description = f"{command.help[0].upper()}{command.help[1:]}."
+    program = f"{PROGRAM} {name}"
+    parser = Parser(program, description=description, epilog=command.epilog, **STYLE)
+    options: type[Options] = command.options
+    add_flags(parser, options)
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
+    return parser
+
+
+def parse(name: str, command: Command, words: Sequence[str]) -> argparse.Namespace:
+    """Parse what follows the name of a command.
+
+    :raises UsageError: it is wrong.
+    """
+    return parser_of(name, command).parse_intermixed_args(words)
 
 
 @contextlib.contextmanager
 def on_every_rank() -> Iterator[None]:
-    """Mark an error as one that every rank of a job meets, since they have the same command line
-    and settings."""
+    """Mark an error as one that every rank raises, since all have the same command line."""
     try:
         yield
     except RemetricsError as error:
         error.shared = True
         raise
-
-
-def add_verb(
-    verbs: Verbs,
-    name: str,
-    text: str,
-    epilog: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    """Return the parser of a new verb, which `run` does."""
-    parser = verbs.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog, **STYLE
-    )
-    parser.set_defaults(run=run)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
-
-
-def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which images are meant and what is too much."""
-    parser.add_argument(
-        "--platform",
-        action="append",
-        metavar="OS/ARCH[/VARIANT]",
-        help="only images for it (repeat; default: all)",
-    )
-    add_limit_option(parser)
-    add_config_option(parser)
-
-
-def add_limit_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that changes what hostile or broken input may cost."""
-    limits = ", ".join(f"{field.name}={field.default}" for field in fields(Limits))
-    parser.add_argument(
-        "--limit",
-        action="append",
-        metavar="NAME=VALUE",
-        help=f"change a limit (repeat; default: {limits})",
-    )
-
-
-def add_force_option(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option that lets an output replace `what` this program would not replace by
-    itself."""
-    parser.add_argument("--force", action="store_true", help=f"replace {what}")
-
-
-def add_reduce_options(parser: argparse.ArgumentParser) -> None:
-    """Add what commands that compute metrics share: memory, scratch, settings, and whether they
-    talk."""
-    parser.add_argument("--memory", type=float, metavar="MB", help=MEMORY_HELP)
-    parser.add_argument(
-        "--scratch",
-        action="append",
-        metavar="DIR[=SIZE]",
-        help="node-local directory, fastest first (default: /dev/shm, $TMPDIR)",
-    )
-    add_config_option(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
-
-
-def add_talk_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how much a run tells."""
-    parser.add_argument(
-        "-v", "--verbose", action="count", default=0, help="tell what is done (-vv: more)"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="tell errors only")
-
-
-def add_job_options(parser: argparse.ArgumentParser) -> None:
-    """Mark a command as one that ranks do together, and add how long they may take to find each
-    other."""
-    parser.set_defaults(is_job=True)
-    parser.add_argument(
-        "--start-seconds",
-        type=float,
-        metavar="S",
-        help="longest wait of the ranks for MPI to start (default: 900)",
-    )
-
-
-def add_config_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the file of settings."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="settings (default: remetrics.toml, if it is there)",
-    )

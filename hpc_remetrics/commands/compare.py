@@ -1,14 +1,16 @@
-"""`compare`: what moved between two datasets."""
+"""`compare`: what changed between two datasets."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import Verbs, add_verb
+from ..config import json_option
+from ..options import PATH, Options, argument
+from . import Command
 
 _EXAMPLES = """
-Layers and contents are told by digest, images by name and platform.
+Layers and contents are matched by digest, images by name and platform.
 
 examples:
   hpc-remetrics compare hub-2025.h5 hub-2026.h5
@@ -16,16 +18,24 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    text = "show the layers, contents and bytes that came, went and stayed between two datasets"
-    parser = add_verb(verbs, "compare", text, _EXAMPLES, _run)
-    parser.add_argument("first", type=Path, metavar="A.h5", help="the dataset before")
-    parser.add_argument("second", type=Path, metavar="B.h5", help="the dataset after")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Options):
+    """The options of `compare`."""
+
+    first: Path = argument("A.h5", value=PATH, help="the earlier dataset")
+    second: Path = argument("B.h5", value=PATH, help="the later dataset")
+    json: bool = json_option()
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: CompareOptions) -> int:
     from ..report.compare_page import compare_command
 
-    return compare_command(arguments.first, arguments.second, arguments.json)
+    return compare_command(options.first, options.second, options.json)
+
+
+COMMAND = Command(
+    "show the layers, contents and bytes that came, went and stayed between two datasets",
+    CompareOptions,
+    _run,
+    _EXAMPLES,
+)

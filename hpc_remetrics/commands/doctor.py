@@ -1,11 +1,14 @@
-"""`doctor`: what this machine lacks."""
+"""`doctor`: check what this machine lacks."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from . import Verbs, add_config_option, add_verb
+from ..config import OutputOptions, ScratchOptions, SettingsOptions, json_option, read_options
+from ..errors import UsageError
+from ..options import build, flag_values
+from . import Command
 
 _EXAMPLES = """
 examples:
@@ -14,28 +17,42 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    text = "check this machine: what is missing or wrong, and how to mend it"
-    parser = add_verb(verbs, "doctor", text, _EXAMPLES, _run)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DATASET.h5",
-        help="the output to check (default: remetrics.h5)",
-    )
-    parser.add_argument(
-        "--scratch",
-        action="append",
-        metavar="DIR[=SIZE]",
-        help="scratch directory to check (default: /dev/shm, $TMPDIR)",
-    )
-    add_config_option(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(OutputOptions, ScratchOptions, SettingsOptions):
+    """The options of `doctor`.
+
+    :ivar problem: what is wrong with the settings; the other options are then those of flags alone.
+    """
+
+    json: bool = json_option()
+    problem: UsageError | None = None
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _read(options: type[DoctorOptions], arguments: argparse.Namespace) -> DoctorOptions:
+    """Return the options, though settings may be broken: that is one of the things to check."""
+    alone = build(options, flag_values(options, arguments))
+    try:
+        return read_options(options, arguments)
+    except UsageError as error:
+        return replace(alone, problem=error)
+
+
+def _run(options: DoctorOptions) -> int:
     from ..doctor import doctor_command
 
-    return doctor_command(arguments.output, arguments.scratch, arguments.config, arguments.json)
+    return doctor_command(
+        options.output,
+        options.scratch,
+        config=options.config,
+        problem=options.problem,
+        as_json=options.json,
+    )
+
+
+COMMAND = Command(
+    "check this machine: what is missing or wrong, and how to mend it",
+    DoctorOptions,
+    _run,
+    _EXAMPLES,
+    read=_read,
+)

@@ -1,21 +1,26 @@
-"""`export`: a dataset as files of other formats."""
+"""`export`: write a dataset as files for other programs."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import Verbs, add_force_option, add_verb
+from ..config import force_option
+from ..errors import UsageError
+from ..export import FORMATS
+from ..options import PATH, STRINGS, Options, argument, choice_of, option, suggestion
+from . import Command
 
 _EXAMPLES = """
 formats:
-  parquet    a file a table, for DuckDB, pandas, polars, R and Spark
+  parquet    one file for each table, for DuckDB, pandas, polars, R and Spark
   csv        the same as text
-  json       the same, an object a line
+  json       the same, one object on each line
   seed2017   the files of the 2017 tool: layer_db_json/, image_mapper.json, list_less_50m.json …
 
-Tables and columns have the dataset's names, enums are words, digests `sha256:…`, paths text with \\xNN for
-what is no printable UTF-8. `row` is what other tables' row numbers mean. Metrics are in a folder of their own.
+Tables and columns are named as in the dataset, enums are words, digests are `sha256:…`, and paths
+have \\xNN for bytes that are not printable UTF-8. Row numbers in other tables refer to the column
+`row`. Metrics are in a directory of their own.
 
 examples:
   hpc-remetrics export hub.h5 --format parquet -o hub
@@ -24,40 +29,55 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    from ..dataset.metrics_schema import METRICS
-    from ..dataset.schema import TABLES
-    from ..export import FORMATS
-    from ..export import METRICS as FOLDER
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """The options of `export`."""
 
-    text = "write a dataset as Parquet, CSV or JSON, or as the 2017 tool's files"
-    parser = add_verb(verbs, "export", text, _EXAMPLES, _run)
-    parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument(
-        "--format", choices=FORMATS, default="parquet", help="what to write (default: parquet)"
+    dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset")
+    format: str = option(
+        "--format",
+        value=choice_of(*FORMATS),
+        default="parquet",
+        key=False,
+        help="format to write",
     )
-    parser.add_argument(
+    output: Path | None = option(
         "-o",
         "--output",
-        type=Path,
+        value=PATH,
+        key=False,
         metavar="DIR",
-        help="the folder (default: the dataset's name and format)",
+        help="directory to write to",
+        default_text="the dataset's name with the format",
     )
-    parser.add_argument(
+    tables: tuple[str, ...] = option(
         "--table",
-        action="append",
-        choices=[*TABLES, *(f"{FOLDER}{name}" for name in METRICS)],
+        value=STRINGS,
+        default=(),
+        key=False,
         metavar="NAME",
-        help="only this table, such as layers or metrics/growth (repeat; default: all)",
+        help="write only this table, such as layers or metrics/growth",
+        default_text="all",
     )
-    add_force_option(parser, "files that this program did not export")
+    force: bool = force_option("files that this program did not export")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: ExportOptions) -> int:
+    from ..dataset.metrics_schema import METRICS
+    from ..dataset.schema import TABLES
+    from ..export import METRICS as METRICS_DIRECTORY
     from ..export import export_command
 
-    folder = arguments.output or Path(f"{arguments.dataset.stem}-{arguments.format}")
-    return export_command(
-        arguments.dataset, arguments.format, folder, arguments.table or (), arguments.force
-    )
+    known = [*TABLES, *(f"{METRICS_DIRECTORY}{name}" for name in METRICS)]
+    if unknown := [name for name in options.tables if name not in known]:
+        raise UsageError(f"--table: unknown table {unknown[0]!r}", suggestion(unknown[0], known))
+    directory = options.output or Path(f"{options.dataset.stem}-{options.format}")
+    return export_command(options.dataset, options.format, directory, options.tables, options.force)
+
+
+COMMAND = Command(
+    "write a dataset as Parquet, CSV or JSON, or as the 2017 tool's files",
+    ExportOptions,
+    _run,
+    _EXAMPLES,
+)

@@ -1,18 +1,15 @@
-"""`merge`: one dataset of several."""
+"""`merge`: make one dataset of several."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from ..config import reduce_options
-from ..errors import UsageError
-from . import Verbs, add_force_option, add_job_options, add_reduce_options, add_verb, on_every_rank
+from ..config import MergeOptions
+from . import Command
 
 _EXAMPLES = """
-A layer or image that stands in several datasets is in the result once. The result is what `analyze` of all
-sources at once would have made, metrics included, but for /run. Of a layer the best outcome counts (ok,
-partial, failed), then the first dataset's. Large datasets merge faster under mpirun.
+A layer or image that several datasets have is in the result once. The result is the dataset that
+`analyze` would make of all sources at once, with its metrics; only /run differs. Of a layer the
+best outcome is taken (ok, partial, failed), and among equal ones that of the first dataset.
+mpirun makes large merges faster.
 
 examples:
   hpc-remetrics merge monday.h5 tuesday.h5 -o week.h5
@@ -20,34 +17,10 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    parser = add_verb(
-        verbs, "merge", "make one dataset of several, each layer once", _EXAMPLES, _run
-    )
-    add_job_options(parser)
-    parser.add_argument(
-        "datasets", type=Path, nargs="+", metavar="DATASET.h5", help="what to merge"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DATASET.h5",
-        help="the new dataset (no default: it must be named)",
-    )
-    add_force_option(parser, "an output that is no dataset, or one whose layers would be lost")
-    add_reduce_options(parser)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    with on_every_rank():
-        if not arguments.output:
-            raise UsageError("no output named", "for example `-o all.h5`")
-        flags = {"scratch": arguments.scratch, "memory": arguments.memory}
-        options = reduce_options(
-            arguments.output, flags, arguments.config, arguments.quiet, arguments.force
-        )
+def _run(options: MergeOptions) -> int:
     from ..gather.merge import merge_command
 
-    return merge_command(arguments.datasets, options)
+    return merge_command(options)
+
+
+COMMAND = Command("make one dataset of several, each layer once", MergeOptions, _run, _EXAMPLES)

@@ -1,17 +1,19 @@
-"""`plot`: the figures of a dataset."""
+"""`plot`: draw the figures of a dataset."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..config import force_option
 from ..errors import UsageError
-from . import Verbs, add_force_option, add_verb
+from ..options import COUNT, PATH, Options, argument, choice_of, list_of, option
+from . import Command
 
 _FORMATS = ("png", "svg", "pdf")
 
 _EXAMPLES = """
-Figures are drawn from the metrics that `analyze` leaves in the dataset; docs/figures.md says what each shows.
+Figures are drawn from the metrics in the dataset; docs/figures.md says what each figure shows.
 
 examples:
   hpc-remetrics plot hub.h5 -o figures
@@ -19,43 +21,49 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    parser = add_verb(verbs, "plot", "draw the figures of a dataset", _EXAMPLES, _run)
-    parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument(
+@dataclass(frozen=True, kw_only=True)
+class PlotOptions(Options):
+    """The options of `plot`."""
+
+    dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset")
+    output: Path | None = option(
         "-o",
         "--output",
-        type=Path,
+        value=PATH,
+        key=False,
         metavar="DIR",
-        help="the folder (default: the dataset's name and `figures`)",
+        help="directory to write to",
+        default_text="the dataset's name with -figures",
     )
-    parser.add_argument(
+    figures: tuple[int, ...] = option(
         "--figure",
-        type=int,
-        action="append",
+        value=list_of(COUNT),
+        default=(),
+        key=False,
         metavar="N",
-        help="only this figure (repeat; default: all)",
+        help="draw only this figure",
+        default_text="all",
     )
-    parser.add_argument(
+    formats: tuple[str, ...] = option(
         "--format",
-        action="append",
-        choices=_FORMATS,
-        help="what to write (repeat; default: png, svg and pdf)",
+        value=list_of(choice_of(*_FORMATS)),
+        default=_FORMATS,
+        key=False,
+        help="format to write",
+        default_text="all of them",
     )
-    add_force_option(parser, "files that are no figures of this program")
+    force: bool = force_option("files that are no figures of this program")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: PlotOptions) -> int:
     from ..report.figures import FIGURES
     from ..report.plot import plot_command
 
-    chosen = arguments.figure or ()
-    if unknown := [number for number in chosen if number not in FIGURES]:
-        raise UsageError(
-            f"there is no figure {unknown[0]}", f"there are {min(FIGURES)} to {max(FIGURES)}"
-        )
-    folder = arguments.output or Path(f"{arguments.dataset.stem}-figures")
-    return plot_command(
-        arguments.dataset, folder, chosen, arguments.format or _FORMATS, arguments.force
-    )
+    if unknown := [number for number in options.figures if number not in FIGURES]:
+        hint = f"there are {min(FIGURES)} to {max(FIGURES)}"
+        raise UsageError(f"there is no figure {unknown[0]}", hint)
+    directory = options.output or Path(f"{options.dataset.stem}-figures")
+    return plot_command(options.dataset, directory, options.figures, options.formats, options.force)
+
+
+COMMAND = Command("draw the figures of a dataset", PlotOptions, _run, _EXAMPLES)

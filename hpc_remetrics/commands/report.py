@@ -1,36 +1,49 @@
-"""`report`: the numbers of a dataset."""
+"""`report`: show the numbers of a dataset."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import Verbs, add_force_option, add_verb
+from ..config import force_option, json_option
+from ..errors import UsageError
+from ..options import PATH, Options, argument, option
+from . import Command
 
 _EXAMPLES = """
 examples:
   hpc-remetrics report hub.h5
-  hpc-remetrics report hub.h5 --html hub.html               one page with all figures, to hand on
+  hpc-remetrics report hub.h5 --html hub.html               one page with all figures, to pass on
   hpc-remetrics report hub.h5 --json | jq .metrics.growth_summary
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    parser = add_verb(verbs, "report", "show the numbers of a dataset", _EXAMPLES, _run)
-    parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print every number as JSON")
-    form.add_argument(
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """The options of `report`."""
+
+    dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset")
+    json: bool = json_option("print every number as JSON")
+    html: Path | None = option(
         "--html",
-        type=Path,
+        value=PATH,
+        key=False,
         metavar="FILE",
-        help="write a page with figures, tables, definitions (default: print text)",
+        help="write an HTML page with figures, tables and definitions",
+        default_text="print text",
     )
-    add_force_option(parser, "a file that is no page of this program")
+    force: bool = force_option("a file that is no page of this program")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.json and self.html:
+            raise UsageError("--html and --json exclude each other", "run the command twice")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: ReportOptions) -> int:
     from ..report import report_command
 
-    return report_command(arguments.dataset, arguments.json, arguments.html, arguments.force)
+    return report_command(options.dataset, options.json, options.html, options.force)
+
+
+COMMAND = Command("show the numbers of a dataset", ReportOptions, _run, _EXAMPLES)

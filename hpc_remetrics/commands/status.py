@@ -1,11 +1,13 @@
-"""`status`: how far the work on a dataset is."""
+"""`status`: show how far the work on a dataset is."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import Verbs, add_verb
+from ..config import json_option
+from ..options import PATH, Options, argument
+from . import Command
 
 _EXAMPLES = """
 examples:
@@ -13,19 +15,28 @@ examples:
   watch -n 30 hpc-remetrics status /gpfs/project/hub.h5
   hpc-remetrics status hub.h5 --json | jq .ledger
 
-It only reads (parts, the notes of jobs beside them, the lock), so it may be asked at any time, from any node.
+It only reads (parts, the notes of jobs beside them, the lock), so it can run at any time, on any
+node.
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command line."""
-    text = "show how far a running or stopped job is: done, failed, left, rates"
-    parser = add_verb(verbs, "status", text, _EXAMPLES, _run)
-    parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions(Options):
+    """The options of `status`."""
+
+    dataset: Path = argument("DATASET.h5", value=PATH, help="the output of the job")
+    json: bool = json_option()
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(options: StatusOptions) -> int:
     from ..report.status_page import status_command
 
-    return status_command(arguments.dataset, arguments.json)
+    return status_command(options.dataset, options.json)
+
+
+COMMAND = Command(
+    "show how far a running or stopped job is: layers done, failed and left, and rates",
+    StatusOptions,
+    _run,
+    _EXAMPLES,
+)

@@ -43,7 +43,7 @@ def crawl(comm: Comm, options: CrawlOptions) -> int:
     registries = Registries(replace(options.access, ranks=comm.size))
     stop = StopRequest()
     stop.install()
-    fetcher = PageFetcher(registries, options.target.api, comm.size * options.threads)
+    fetcher = PageFetcher(registries, options.host, comm.size * options.threads)
     pool = TaskPool(
         comm, fetcher, options.threads, budget=registries.budget, stopped=registries.stopped
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import AccessOptions, SettingsOptions, force_option
 from ..errors import OutputError, SourceError, UsageError
 from ..files.outputs import check_replaceable, real_name
 from ..files.publish import publish_whole, write_whole
 from ..files.writing import make_directories
 from ..limits import MANIFEST_BYTES
+from ..options import PATH, STRING, STRINGS, argument, choice_of, option
 from ..records import Digest
-from ..registry.access import Access
 from ..registry.blobs import missing_room
 from ..registry.endpoint import Manifest, Registry
 from ..registry.reference import Reference
@@ -27,21 +28,35 @@ from ..wording import counted, verb
 STDOUT = Path("-")
 
 
-@dataclass(frozen=True)
-class FetchOptions:
-    """What to fetch.
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(AccessOptions, SettingsOptions):
+    """The options of `fetch`."""
 
-    :param kind: `manifest`, `blob` or `config`.
-    :param force: replace a file that has other bytes.
-    :param platforms: choose the manifest of an index, for a config.
-    """
-
-    kind: str
-    reference: str
-    output: Path
-    platforms: tuple[str, ...] = ()
-    access: Access = field(default_factory=Access)
-    force: bool = False
+    kind: str = argument(
+        "KIND", value=choice_of("manifest", "blob", "config"), help="manifest, blob or config"
+    )
+    reference: str = argument(
+        "HOST/NAME[:TAG|@DIGEST]", value=STRING, help="the image; for a blob @DIGEST of the blob"
+    )
+    output: Path = option(
+        "-o",
+        "--output",
+        value=PATH,
+        default=STDOUT,
+        key=False,
+        metavar="FILE",
+        help="file to write; -: the standard output",
+    )
+    platforms: tuple[str, ...] = option(
+        "--platform",
+        value=STRINGS,
+        default=(),
+        key=False,
+        metavar="OS/ARCH[/VARIANT]",
+        help="take the config of the image for this platform, of an index",
+        default_text="the only image",
+    )
+    force: bool = force_option("a file that has other bytes")
 
 
 def fetch_command(options: FetchOptions) -> int:

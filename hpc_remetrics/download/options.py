@@ -1,42 +1,87 @@
-"""What `download` is asked to do, and which images that means, most pulls first."""
+"""The options of `download`, and the images that they ask for, those with most pulls first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ..config import (
+    AccessOptions,
+    JobOptions,
+    LimitOptions,
+    PlatformOptions,
+    SettingsOptions,
+    TalkOptions,
+    ThreadOptions,
+)
 from ..errors import SourceError
-from ..limits import Limits
-from ..registry.access import Access
+from ..options import PATH, STRINGS, SWITCH, argument, option
 from ..registry.reference import Reference
+from ..sources import platforms
 from ..sources.repositories import read_repositories
 
 
-@dataclass(frozen=True)
-class DownloadOptions:
-    """What to download, and where to.
+def _list_option(short: str, long: str, things: str, item: str) -> Any:
+    """Define an option that names a list of the 2017 tool."""
+    return option(
+        short,
+        long,
+        value=PATH,
+        key=False,
+        metavar="FILE",
+        help=f"file of finished {things}, {item} a line: they are left out, and new ones appended",
+    )
 
-    :param wishes: lists of repositories (files), and names of images.
-    :param platforms: in lower case; empty: all.
-    :param layers: the 2017 tool's list of finished layers, read and appended to; `repositories`: of
-        repositories.
-    :param update: ask for finished images again, in case their tags have moved.
-    :param estimate: say what it would cost, and end.
-    :param threads: of each rank.
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadOptions(
+    PlatformOptions,
+    ThreadOptions,
+    LimitOptions,
+    AccessOptions,
+    JobOptions,
+    SettingsOptions,
+    TalkOptions,
+):
+    """The options of `download`: which images, where to, what is there already.
+
+    `platforms` are in normal form.
     """
 
-    wishes: tuple[str, ...]
-    output: Path
-    platforms: tuple[str, ...] = ()
-    layers: Path | None = None
-    repositories: Path | None = None
-    update: bool = False
-    estimate: bool = False
-    threads: int = 4
-    quiet: bool = False
-    access: Access = field(default_factory=Access)
-    limits: Limits = field(default_factory=Limits)
+    wishes: tuple[str, ...] = argument(
+        "LIST.csv|NAME", value=STRINGS, help="a list of repositories, or an image"
+    )
+    output: Path = option(
+        "-o",
+        "--output",
+        value=PATH,
+        default=Path("mirror"),
+        key=False,
+        metavar="DIR",
+        help="the OCI image layout to write",
+    )
+    layers: Path | None = _list_option("-l", "--layers", "layers", "a digest")
+    repositories: Path | None = _list_option("-r", "--repositories", "repositories", "a name")
+    update: bool = option(
+        "--update",
+        value=SWITCH,
+        default=False,
+        key=False,
+        help="check whether the tags of finished images have moved",
+    )
+    estimate: bool = option(
+        "--estimate",
+        value=SWITCH,
+        default=False,
+        key=False,
+        help="print the estimated cost and exit",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "platforms", platforms.check(self.platforms))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config import ReduceOptions
+from ..config import MergeOptions
 from ..dataset.ledger import Ledger
 from ..dataset.origin import check_dataset_output, layer_digests, sources_of
 from ..dataset.reader import Dataset
@@ -33,19 +33,20 @@ _TABLES = ("ranks", "jobs", "job_ranks")
 """Tables of `/run` that the merged dataset has too, of all its inputs."""
 
 
-def merge_command(paths: Sequence[Path], options: ReduceOptions) -> int:
-    """Make `options.dataset` of several datasets, with its metrics; return the exit code."""
+def merge_command(options: MergeOptions) -> int:
+    """Make one dataset of several, with its metrics; return the exit code."""
 
     def work(comm: Comm) -> int:
         with ExitStack() as stack:
-            _merge(comm, paths, options, stack)
+            _merge(comm, options, stack)
         return 0
 
     return run_job(work)
 
 
-def _merge(comm: Comm, paths: Sequence[Path], options: ReduceOptions, stack: ExitStack) -> None:
-    output = options.dataset
+def _merge(comm: Comm, options: MergeOptions, stack: ExitStack) -> None:
+    paths = options.datasets
+    output = options.output
 
     # Open and check the inputs on all ranks, and lock the output on rank 0
     datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])

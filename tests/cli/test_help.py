@@ -6,46 +6,47 @@ import shlex
 
 import pytest
 
-from hpc_remetrics import __version__, cli
+from hpc_remetrics import __version__
+from hpc_remetrics.commands import COMMANDS, parse, parser_of
 
-VERBS = (
+NAMES = (
     *("crawl", "download", "fetch", "plan", "analyze", "status", "reduce"),
     *("report", "plot", "export", "compare", "merge", "doctor"),
 )
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    parser = cli._parser()
-    (verbs,) = (
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(verbs.choices)
+def parser(name: str) -> argparse.ArgumentParser:
+    return parser_of(name, COMMANDS.load(name))
 
 
 def test_there_are_no_other_commands():
-    assert set(parsers()) == set(VERBS)
+    assert tuple(COMMANDS.names()) == NAMES
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_names_every_option_with_its_meaning(shell, verb):
-    result = shell(verb, "--help")
-    assert result.returncode == 0
-    for action in parsers()[verb]._actions:
-        assert action.help or action.dest == "dataset", action
+def test_the_help_lists_every_command(shell):
+    text = shell("--help").stdout
+    assert re.findall(r"^    (\w+) ", text, re.MULTILINE) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_option_with_its_meaning(name):
+    text = parser(name).format_help()
+    for action in parser(name)._actions:
+        assert action.help, action
         for option in action.option_strings:
-            assert re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout), option
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), option
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_options_with_a_value_tell_their_default(verb):
-    for action in parsers()[verb]._actions:
+@pytest.mark.parametrize("name", NAMES)
+def test_options_with_a_value_tell_their_default(name):
+    for action in parser(name)._actions:
         if action.option_strings and action.nargs is None:
-            assert "default" in action.help, (action.option_strings, action.help)
+            assert re.search("default|required", action.help), (action.option_strings, action.help)
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS])
-def test_examples_are_commands_that_work(shell, verb):
-    text = shell(*([verb] if verb else []), "--help").stdout
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_examples_are_commands_that_work(shell, name):
+    text = parser(name).format_help() if name else shell("--help").stdout
     examples = re.findall(
         r"^  .*?(?:hpc-remetrics|-m hpc_remetrics) (\S.*?)(?:   .*)?$",
         text.partition("examples:")[2],
@@ -55,7 +56,7 @@ def test_examples_are_commands_that_work(shell, verb):
     for example in examples:
         words = shlex.split(example.partition(" | ")[0])
         if words[-1] != "--help":
-            cli._parser().parse_args(words)
+            parse(words[0], COMMANDS.load(words[0]), words[1:])
 
 
 def test_version(shell):

@@ -81,9 +81,9 @@ def test_a_link_to_a_file_of_somebody_else_is_refused(shell):
 
 def test_a_pipe_doesnt_hold_the_command(shell):
     os.mkfifo(shell.folder / "remetrics.toml")
-    refused(plan(shell), "no regular file")
+    refused(plan(shell), "not a regular file")
     result = shell("status", "x.h5")
-    assert "no regular file" in result.stderr
+    assert "not a regular file" in result.stderr
 
 
 @pytest.mark.parametrize("what", ["directory", "dangling link", "device"])
@@ -135,4 +135,27 @@ def test_every_command_that_takes_settings_refuses(shell, command):
 def test_a_file_that_never_ends_is_refused(shell):
     result = plan(shell, "--config", "/dev/zero")
     assert result.returncode == 2
-    assert "no file of settings" in result.stderr
+    assert "not a regular file" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "dangling link", "too long"])
+def test_what_is_no_settings_file_is_told_though_it_was_named(shell, kind):
+    path = shell.folder / "s.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(b"#" * ((1 << 20) + 1))
+    result = plan(shell, "--config", "s.toml")
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "s.toml" in line
+
+
+def test_commands_that_a_file_runs_are_not_taken_from_there(shell):
+    put(shell, 'exec = "touch {dir}/x"')
+    refused(plan(shell), "exec")
+    assert plan(shell, "--config", "remetrics.toml").returncode == 0

@@ -69,6 +69,12 @@ _SETTINGS = {
     "an odd name": b'"\\u001b[31m" = 1',
     "NUL": b'output = "a\\u0000b"',
     "a table": b"[output]\nx = 1",
+    "a number of 5,000 digits": b"memory = 1" + b"0" * 5000,
+    "a hexadecimal number of 5,000 digits": b"threads = 0x" + b"f" * 5000,
+    "a share with a huge exponent": b'compress_sample = "1e-999999999"',
+    "a table in a table": b"[limits.entries]\nx = 1",
+    "deep arrays": b"output = " + b"[" * 100_000,
+    "a string of 900,000 bytes": b'types = "' + b"x" * 900_000 + b'"',
 }
 
 
@@ -90,6 +96,12 @@ def cases() -> Iterator[tuple[str, Prepare, list[str]]]:
             _placed(make, "remetrics.toml"),
             ["analyze", "oci:layout", "--help"],
         )
+        yield (
+            f"settings: {what}",
+            _placed(make, "s.toml"),
+            ["plan", "oci:layout", "--config", "s.toml"],
+        )
+        yield f"settings: {what}", _placed(make, "s.toml"), [*_ANALYZE, "--config", "s.toml"]
         yield f"warm types: {what}", _placed(make, "w.h5"), [*_ANALYZE, "--warm-types", "w.h5"]
         yield (
             f"calibration: {what}",

@@ -155,7 +155,7 @@ def test_mistakes_are_one_line(tmp_path):
     good = corpus.gather("good")
     (tmp_path / "none.h5").write_bytes(b"nothing")
     for words, code, text in (
-        ([good], 2, "no output named"),
+        ([good], 2, "--output"),
         ([good, "missing.h5", "-o", "x.h5"], 2, "missing.h5 is not there"),
         ([good, "none.h5", "-o", "x.h5"], 2, "not an HDF5 file"),
         ([good, "-o", tmp_path], 5, "is a directory"),

@@ -208,4 +208,4 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
 def test_a_command_that_names_no_folder_is_refused(hostile):
     runs = hostile.runs
     result = runs.run(runs.analyze("demo:", hostile.folder / "no.h5", "--exec", "true"), code=2)
-    assert "names no {dir}" in result.stderr
+    assert "has no {dir}" in result.stderr

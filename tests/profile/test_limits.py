@@ -27,8 +27,8 @@ def test_a_limit_trips_above_its_value(tmp_path, name):
     data, value, cause = CASES[name]
     (tmp_path / "layer").write_bytes(data)
     others = {"ratio_grace": 1000}
-    within, _ = profile_file(tmp_path / "layer", Limits.from_options({name: value, **others}))
+    within, _ = profile_file(tmp_path / "layer", Limits(**{name: value, **others}))
     assert (within.status, within.cause) == ("ok", "")
-    beyond, _ = profile_file(tmp_path / "layer", Limits.from_options({name: value - 1, **others}))
+    beyond, _ = profile_file(tmp_path / "layer", Limits(**{name: value - 1, **others}))
     assert beyond.status in ("partial", "failed")
     assert beyond.cause == cause

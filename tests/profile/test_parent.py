@@ -43,7 +43,7 @@ def endless(tmp_path):
 
 
 def make_child(tmp_path, types="none", **limits) -> Child:
-    child = Child(Limits.from_options(limits))
+    child = Child(Limits(**limits))
     child.set_up(types, tmp_path / "types", tmp_path / "watch")
     return child
 

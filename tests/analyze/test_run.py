@@ -49,7 +49,7 @@ def make(tmp_path, images):
             sources=(f"oci:{images}",),
             output=tmp_path / "out.h5",
             types="none",
-            scratch=(tmp_path / "scratch",),
+            tiers=((tmp_path / "scratch", None),),
         )
         return Session(SerialComm(), replace(chosen, **options), StopRequest())
 

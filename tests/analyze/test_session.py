@@ -38,7 +38,7 @@ def make(output, tmp_path):
     def session(**options):
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
-        chosen = {"output": output, "scratch": (scratch,), **options}
+        chosen = {"output": output, "tiers": ((scratch, None),), **options}
         return Session(EndingComm(), AnalyzeOptions(**chosen), StopRequest())
 
     return session
@@ -125,7 +125,7 @@ def test_scratch_is_removed_at_the_end_however_that_comes(make, tmp_path):
 
 
 def test_scratch_takes_what_the_options_say(make, tmp_path):
-    session = make(scratch_rooms={tmp_path / "scratch": 12_345}, node_layers=(1, 1, 1, 1))
+    session = make(tiers=((tmp_path / "scratch", 12_345),), node_layers=(1, 1, 1, 1))
     with session.new_scratch() as scratch:
         assert scratch.most == 12_345
         assert scratch.grant(1) is not None
@@ -136,7 +136,7 @@ def test_scratch_that_can_not_be_made_is_an_error(make, tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(OutputError, match="no scratch"),
-        make(scratch=(tmp_path / "file",)).new_scratch(),
+        make(tiers=((tmp_path / "file", None),)).new_scratch(),
     ):
         pass
 

@@ -1,4 +1,4 @@
-"""One page of a listing: its URL, the request in a thread of any rank, and the parsed result.
+"""Pages of a listing: their URLs, the HTTP request, and the parsed result.
 
 Docker Hub has a documented API (namespaces, tags) and an undocumented one (search); a registry has
 `_catalog` and `tags/list`, which continue by a `Link` header. No content of a response is trusted.

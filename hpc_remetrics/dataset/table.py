@@ -1,4 +1,4 @@
-"""One table of an open dataset: columns as numpy arrays, rows as pandas frames or Arrow tables."""
+"""A table of an open dataset: columns as numpy arrays, rows as pandas frames or Arrow."""
 
 from __future__ import annotations
 

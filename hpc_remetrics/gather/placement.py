@@ -1,4 +1,4 @@
-"""Where the rows of every layer are in the parts, and where they go in the dataset.
+"""Place every layer: where its rows are in the parts, and where they go in the dataset.
 
 All of it is proportional to the number of layers, parts and images, and none to the number of
 entries. Layers are sorted by digest, and their entries follow one another:

@@ -1,1 +1,1 @@
-"""What connects the ranks of a job: communicator, collective calls, task pool, shuffle, signals."""
+"""Connect the ranks of a job: communicator, collective calls, task pool, shuffle, signals."""

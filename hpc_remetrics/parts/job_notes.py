@@ -1,4 +1,4 @@
-"""What each job on a dataset did: one small JSON file a job, beside the parts.
+"""Job notes: one small JSON file for each job on a dataset, beside the parts.
 
 They are for information only: `status` reads them from outside, and the gather copies them to
 `/run`. A job rewrites its note now and then; one that can't be written or read is ignored.

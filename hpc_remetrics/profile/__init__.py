@@ -1,1 +1,1 @@
-"""One pass over a layer: decompress it, walk its tar, hash and type each file, call probes."""
+"""Profile a layer in one pass: decompress, walk the tar, hash and type files, call probes."""

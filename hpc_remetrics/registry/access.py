@@ -1,4 +1,4 @@
-"""How registries are reached: logins, trusted hosts, request rate, and time limits (`Patience`)."""
+"""Access to registries: logins, trusted hosts, request rate, and time limits (`Patience`)."""
 
 from __future__ import annotations
 

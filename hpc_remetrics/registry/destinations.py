@@ -1,4 +1,4 @@
-"""Where a request may go: through which proxy, and to which addresses.
+"""Destinations of requests: proxies, and which addresses may be asked.
 
 Proxies are taken from the variables that Go programs (skopeo, podman) read. A registry on this
 machine is never reached through a proxy, which would send the login over the network in plain text.

@@ -95,7 +95,7 @@ def test_a_budget_ends_a_start_and_the_next_goes_on(crawl, start_hub):
     for start in range(1, 4):
         said = crawl("hub", "--budget", 400, hub=hub, code=4, ranks=start % 2 * 2).stderr
         assert sum(hub.asked.values()) == 400 * start
-        assert "the 400 requests that --budget allows are made" in said
+        assert "the 400 requests that --budget allows are used up" in said
         assert not crawl.output.exists()
     crawl("hub", hub=hub)
     assert asked_again(hub) == 0

@@ -1,4 +1,4 @@
-"""What libmagic reads of two formats outside the first bytes of a file, and when that can matter.
+"""ELF files and compound documents: what libmagic reads beyond the head of a file.
 
 libmagic follows the tables of an ELF file (readelf.c) and the directory of a compound document
 (cdf.c, the format of .doc and .msi files) wherever they are, but only if it has a file: of a buffer

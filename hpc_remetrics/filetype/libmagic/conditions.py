@@ -1,4 +1,4 @@
-r"""What a file must have before a rule of libmagic can print a word of it.
+r"""Derive from a rule of libmagic the conditions that a file must meet for it to print.
 
 A rule prints if its first test passes and it has words, or if one of the tests below does. A rule
 that prints nothing changes nothing (docs/filetype.md), so it can be left out for this file.

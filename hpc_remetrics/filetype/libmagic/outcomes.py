@@ -1,4 +1,4 @@
-r"""What the rules for text print of one text, where that can be told without libmagic.
+r"""Predict what the rules for text print, where that is possible without libmagic.
 
 One of libmagic's rules for C source is::
 

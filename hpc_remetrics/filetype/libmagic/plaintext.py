@@ -1,4 +1,4 @@
-r"""What libmagic takes for text, and how it describes it (encoding.c, ascmagic.c).
+r"""Recognize and describe plain text as libmagic does (encoding.c, ascmagic.c).
 
 A text is described by what a rule printed, its encoding, and what is odd about its lines::
 

@@ -173,7 +173,7 @@ WRITERS = {
     ),
     "new file": "from hpc_remetrics.files.writing import create; os.write(create(Path(sys.argv[1])), b'x')",
     "part": "from hpc_remetrics.files.publish import publish_copy; publish_copy(Path('/etc/hosts'), Path(sys.argv[1]))",
-    "list": "from hpc_remetrics.download.state import Finished; Finished(Path(sys.argv[1])).add('x')",
+    "list": "from hpc_remetrics.download.state import FinishedList; FinishedList(Path(sys.argv[1])).add('x')",
 }
 _NAME = {"lock": "out.lock"}
 

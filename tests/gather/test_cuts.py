@@ -88,8 +88,12 @@ def test_a_part(corpus, tmp_path):
     calls = cuts.calls()
     whole = target.read_bytes()
     assert {name for name, _ in calls} >= {"openat", "write", "fsync", "renameat"}
-    there = 0
+    there = tried = 0
     for name, number in calls:
+        # Reads and writes of the same file are many and alike: every fourth is enough.
+        if name in ("pread64", "pwrite64") and number % 4 != 1:
+            continue
+        tried += 1
         shutil.rmtree(directory)
         directory.mkdir()
         for left in scratch.iterdir():
@@ -102,7 +106,7 @@ def test_a_part(corpus, tmp_path):
             there += 1
         sweep_temporaries(directory)
         assert {path.name for path in directory.iterdir()} <= {target.name}
-    assert 0 < there < len(calls)
+    assert 0 < there < tried
 
 
 def test_the_dataset(corpus, tmp_path):

@@ -86,6 +86,6 @@ def test_mistakes(earlier):
     runs, layout = earlier
     for words, text in (
         (["--time", "--calibration", "no.h5"], "no.h5 is not there"),
-        (["--ranks", 2, "--nodes", 3], "--nodes 3 is not from 1 to the number of ranks, 2"),
+        (["--ranks", 2, "--nodes", 3], "--nodes 3 is more than there are ranks, 2"),
     ):
         assert text in runs.run(runs.command("plan", f"oci:{layout}", *words), code=2).stderr

@@ -450,7 +450,7 @@ def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
 
 def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     result = runs.run(runs.analyze(f"oci:{layout}", "a.h5", "--keep", "kept"), code=2)
-    assert "--keep keeps what is fetched from registries" in result.stderr
+    assert "--keep stores what is fetched from registries" in result.stderr
     (runs.folder / "other").mkdir()
     (runs.folder / "other" / "file").touch()
     result = runs.run(

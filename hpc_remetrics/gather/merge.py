@@ -136,4 +136,4 @@ def _decoded(value: Any) -> Any:
 def _print_result(datasets: Sequence[Dataset], output: Path, ledger: Ledger) -> None:
     layers = sum(len(dataset.layers) for dataset in datasets)
     repeated = layers - ledger.layers
-    print(f"{output}: {ledger}; {repeated} stood in several", file=sys.stderr)
+    print(f"{output}: {ledger}; {repeated} duplicates dropped", file=sys.stderr)

@@ -20,8 +20,10 @@ from hpc_remetrics.report.figures.style import style
 from hpc_remetrics.report.report_data import read_report_data
 
 SCALES = ("empty", "one", "fifty")
-UNIT = re.compile(r"\((bytes|number|parts|%|1|1/s|bytes/s|s|layers)\)$|^share of |in a bin$")
-NOTHING = re.compile(r"no |nothing |the dataset does not say")
+UNIT = re.compile(
+    r"\((bytes|number|parts|components|%|1|1/s|bytes/s|s|layers)\)$|^share of |in a bin$"
+)
+NOTHING = re.compile(r"no |nothing |the dataset (does not say|has no data of)")
 
 
 @pytest.fixture

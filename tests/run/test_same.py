@@ -8,31 +8,31 @@ import time
 
 import psutil
 import pytest
-from support.compare import same
+from support.same import assert_same
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
 def test_any_number_of_ranks_gives_the_same(runs, layout, truth, ranks):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=ranks))
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def test_a_dataset_goes_where_a_link_leads(runs, layout, truth):
     output = runs.folder / "link.h5"
     output.symlink_to(runs.folder / "far.h5")
     runs.run(runs.analyze(f"oci:{layout}", output))
-    same(truth, runs.folder / "far.h5")
+    assert_same(truth, runs.folder / "far.h5")
     runs.run(runs.command("reduce", output))
     assert output.is_symlink()
-    same(truth, runs.folder / "far.h5")
+    assert_same(truth, runs.folder / "far.h5")
 
 
 @pytest.mark.slow
 def test_64_ranks_give_the_same(runs, layout, truth):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=64), timeout=600)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def kill_all(process):
@@ -81,12 +81,12 @@ def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout,
             kills += 1
             continue
         whole = min(whole, seconds)
-        same(truth, output)
+        assert_same(truth, output)
         output.unlink()
         for part in sorted(parts.glob("part-*"))[:: rng.choice([1, 2])]:
             part.unlink()
     runs.run(command)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs, layout, truth):
@@ -108,7 +108,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs,
         victim.kill()
         assert process.wait(60) != 0
     runs.run(command)
-    same(truth, output)
+    assert_same(truth, output)
 
 
 def _line(process) -> str:

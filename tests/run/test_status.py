@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import h5py
-from support.compare import same
+from support.same import assert_same
 
 import hpc_remetrics
 
@@ -30,7 +30,7 @@ def test_shares_one_by_one_then_the_gather(runs, layout, truth):
         assert now["ledger"]["ok"] + now["ledger"]["pending"] == 13
     assert now["ledger"]["pending"] == now["bytes_left"] == 0
     runs.run(runs.analyze(f"oci:{layout}", output))
-    same(truth, output)
+    assert_same(truth, output)
     assert status(runs, output)["state"] == "done"
 
 

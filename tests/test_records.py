@@ -96,6 +96,7 @@ def test_catalogs_add_up():
     assert one.repositories["a"] == Popularity(1, 5)
 
 
+@pytest.mark.slow
 def test_numbers_of_the_file_format_never_change():
     """First and last of each enumeration, and its length; new words are appended."""
     numbers = {

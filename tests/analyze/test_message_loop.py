@@ -52,6 +52,7 @@ def make(child, scratch, table, parts, tmp_path):
     return sides
 
 
+@pytest.mark.slow
 def test_all_layers_are_published_and_the_job_is_done(make, parts, capsys):
     comm, monitor, worker, layers = make(8, quiet=False)
     beats = []

@@ -19,6 +19,7 @@ def layer(number: int, size: int) -> Layer:
 sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 70))
 def test_every_layer_stands_in_the_plan_once(sizes, ranks):
@@ -29,6 +30,7 @@ def test_every_layer_stands_in_the_plan_once(sizes, ranks):
     assert sorted(one.digest for one in dealt) == sorted(one.digest for one in layers)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 20))
 def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):

@@ -116,6 +116,7 @@ def test_a_request_counts_the_layer_of_the_child(make, source, wait):
     run(worker, wait)
 
 
+@pytest.mark.slow
 def test_a_worker_with_enough_in_hand_requests_nothing(make, source, wait):
     worker, comm = make()
     worker.handle(0, ASSIGN, [source.add(tar_of(str(n))) for n in range(6)])
@@ -194,6 +195,7 @@ def test_a_layer_that_lacks_room_is_unpacked_again_with_more(make, source, parts
     assert worker.runner._spills > 1
 
 
+@pytest.mark.slow
 def test_a_stop_publishes_what_is_whole_and_drops_the_rest(make, own_child, source, parts, wait):
     layers = [source.add(tar_of(str(n))) for n in range(30)]
     worker, comm = make(process=own_child)

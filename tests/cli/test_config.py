@@ -304,6 +304,7 @@ def test_the_example_names_every_setting_and_is_taken_whole(here, monkeypatch):
     assert set(re.findall(r"^(\w+) = ", text, re.MULTILINE)) == names
 
 
+@pytest.mark.slow
 def test_the_example_and_the_page_are_made_from_the_definitions():
     script = Path(__file__).resolve().parents[2] / "scripts" / "options-pages"
     result = subprocess.run(

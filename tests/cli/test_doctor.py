@@ -29,6 +29,7 @@ NAMES = (
 NAMES += ("rename", "locks", "file system")
 
 
+@pytest.mark.slow
 def test_a_line_for_every_check(shell):
     result = shell("doctor")
     lines = result.stdout.splitlines()
@@ -39,6 +40,7 @@ def test_a_line_for_every_check(shell):
     assert list(shell.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_not_ok_says_how_to_mend_it(shell, tmp_path):
     result = shell(
         "doctor",
@@ -58,6 +60,7 @@ def test_what_is_not_ok_says_how_to_mend_it(shell, tmp_path):
     assert sum(check["name"] == "scratch" for check in told["checks"]) == 2
 
 
+@pytest.mark.slow
 def test_a_folder_that_will_be_made(shell):
     told = json.loads(shell("doctor", "--json", "-o", "new/folder/x.h5").stdout)
     outputs = [check for check in told["checks"] if check["name"] == "output"]
@@ -65,6 +68,7 @@ def test_a_folder_that_will_be_made(shell):
     assert list(shell.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_libmagic(shell):
     (shell.folder / "magic.py").write_text("raise ImportError('failed to find libmagic')")
     (shell.folder / "pylibmagic.py").write_text("raise ImportError('no')")
@@ -75,6 +79,7 @@ def test_no_libmagic(shell):
     assert result.returncode == 1
 
 
+@pytest.mark.slow
 def test_an_mpirun_that_doesnt_fit(tmp_path, monkeypatch):
     fake = tmp_path / "mpirun"
     fake.write_text('#!/bin/sh\nshift 2\n"$@"; "$@"\n')

@@ -44,12 +44,14 @@ def installed(shell):
     return shell
 
 
+@pytest.mark.slow
 def test_it_runs_with_options_of_its_own_and_shared_ones(installed):
     result = installed("hello", "--name", "Ada", REMETRICS_MEMORY="7")
     assert (result.returncode, result.stdout, result.stderr) == (0, "hello, Ada: 7 MB\n", "")
     assert installed("hello").stdout == "hello, you: 1000 MB\n"
 
 
+@pytest.mark.slow
 def test_the_help_lists_it_and_one_that_cannot_be_imported(installed):
     result = installed("--help")
     assert result.returncode == 0
@@ -60,6 +62,7 @@ def test_the_help_lists_it_and_one_that_cannot_be_imported(installed):
     assert "100% of people" in text
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_imported_is_one_line(installed):
     result = installed("broken")
     assert result.returncode == 2
@@ -67,10 +70,12 @@ def test_one_that_cannot_be_imported_is_one_line(installed):
     assert "'broken' of hello-package can't be imported" in line
 
 
+@pytest.mark.slow
 def test_a_built_in_command_wins(installed):
     assert "show the numbers of a dataset" in installed("report", "--help").stdout.lower()
 
 
+@pytest.mark.slow
 def test_an_unknown_command_names_all_that_there_are(installed):
     result = installed("helo")
     assert result.returncode == 2

@@ -23,6 +23,7 @@ def test_there_are_no_other_commands():
     assert tuple(COMMANDS.names()) == NAMES
 
 
+@pytest.mark.slow
 def test_the_help_lists_every_command(shell):
     text = shell("--help").stdout
     assert re.findall(r"^    (\w+) ", text, re.MULTILINE) == list(NAMES)
@@ -44,6 +45,7 @@ def test_options_with_a_value_tell_their_default(name):
             assert re.search("default|required", action.help), (action.option_strings, action.help)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *NAMES])
 def test_examples_are_commands_that_work(shell, name):
     text = parser(name).format_help() if name else shell("--help").stdout
@@ -59,5 +61,6 @@ def test_examples_are_commands_that_work(shell, name):
             parse(words[0], COMMANDS.load(words[0]), words[1:])
 
 
+@pytest.mark.slow
 def test_version(shell):
     assert shell("--version").stdout.strip() == f"hpc-remetrics {__version__}"

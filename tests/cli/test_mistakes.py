@@ -65,6 +65,7 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("things")
 def test_sources_may_stand_before_and_after_options(shell):
     result = shell(
@@ -74,6 +75,7 @@ def test_sources_may_stand_before_and_after_options(shell):
     assert "layout2" in one_line(result)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("things")
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_gives_one_line(shell, name):
@@ -84,6 +86,7 @@ def test_a_mistake_gives_one_line(shell, name):
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_debug_adds_the_traceback(shell):
     result = shell("plan", "oci:/nowhere", "--debug")
     assert result.returncode == 2
@@ -91,12 +94,14 @@ def test_debug_adds_the_traceback(shell):
     assert result.stderr.splitlines()[-1].startswith("hpc-remetrics: error: ")
 
 
+@pytest.mark.slow
 def test_control_characters_of_a_name_dont_reach_the_terminal(shell):
     result = shell("plan", "oci:/no\x1b[2Jwhere")
     assert "\x1b" not in result.stderr
     assert r"\x1b[2J" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_mistake_of_many_ranks_is_said_once(shell):
     mpirun = Path(sysconfig.get_path("scripts"), "mpirun")
     if not mpirun.exists():
@@ -119,6 +124,7 @@ def test_a_mistake_of_many_ranks_is_said_once(shell):
     assert (result.stdout + result.stderr).count("unknown limit") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", ["KeyboardInterrupt()", "BrokenPipeError()", "ZeroDivisionError('no')"]
 )
@@ -145,6 +151,7 @@ def test_what_ends_a_command(shell, error):
         assert __version__ in lines[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--help"], ["analyze", "--help"]])
 def test_the_command_line_starts_without_heavy_imports(shell, words):
     code = (

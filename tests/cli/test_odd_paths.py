@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 
+import pytest
+
 import hpc_remetrics
 from hpc_remetrics.dataset.origin import sources_of
 
 NAME = os.fsdecode(b"caf\xe9")
 
 
+@pytest.mark.slow
 def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
     place = runs.folder / NAME
     place.mkdir()

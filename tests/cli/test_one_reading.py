@@ -75,6 +75,7 @@ def dataset(tmp_path_factory, truth):
     return truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["analyze", "reduce", "merge", "doctor"])
 def test_no_command_makes_a_directory_of_a_size(shell, dataset, command):
     shutil.copy(dataset, shell.folder / "x.h5")
@@ -94,6 +95,7 @@ def test_no_command_makes_a_directory_of_a_size(shell, dataset, command):
         assert "tier (" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [["analyze", "demo:"], ["reduce", "x.h5"], ["merge", "x.h5", "-o", "y.h5"], ["doctor"]],
@@ -105,6 +107,7 @@ def test_a_size_that_is_none_is_a_mistake_for_all(shell, command):
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_doctor_takes_what_a_run_takes(shell):
     for name in ("one", "two"):
         (shell.folder / name).mkdir()
@@ -118,6 +121,7 @@ def test_doctor_takes_what_a_run_takes(shell):
     assert [check["state"] for check in told["checks"] if check["name"] == "output"] == ["fail"]
 
 
+@pytest.mark.slow
 def test_doctor_says_that_settings_are_broken_and_goes_on(shell):
     (shell.folder / "remetrics.toml").write_text("outptu = 'x'")
     result = shell("doctor")
@@ -127,6 +131,7 @@ def test_doctor_says_that_settings_are_broken_and_goes_on(shell):
     assert result.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -146,12 +151,14 @@ def test_a_misspelt_variable_is_told(shell, command, name, meant):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_variables_that_are_no_settings_are_known(shell):
     result = shell("plan", "demo:images", REMETRICS_LAUNCH="srun", REMETRICS_PASSWORD="x")
     assert result.returncode == 0
     assert "unknown variable" not in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "report"])
 @pytest.mark.parametrize(
     "text", ["outptu = 'x'", "memory = 0", "[", 'scratch = ["/dev/shm=abc"]', "[limits]\nspeed = 1"]
@@ -164,12 +171,14 @@ def test_a_command_without_settings_tells_that_they_are_broken(shell, dataset, c
     assert "remetrics.toml" in line and "goes on" in line
 
 
+@pytest.mark.slow
 def test_a_wrong_variable_is_told_by_commands_without_settings(shell, dataset):
     result = shell("report", str(dataset), REMETRICS_NODE_LAYERS="1,2")
     assert result.returncode == 0
     assert "REMETRICS_NODE_LAYERS" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["file", "variable"])
 def test_a_password_has_one_place(shell, way):
     (shell.folder / "x.toml").write_text('[registries]\npassword = "x"' if way == "file" else "")

@@ -134,6 +134,7 @@ def other_hdf5(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words", "make"),
     [
@@ -171,12 +172,14 @@ def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, name, 
     runs.run(command)
 
 
+@pytest.mark.slow
 def test_an_empty_file_is_as_none(runs, images):
     """As `mktemp` makes it, to be the output."""
     (runs.folder / "a.h5").touch()
     runs.run(runs.analyze(f"oci:{images / 'one'}", "a.h5", *FAST))
 
 
+@pytest.mark.slow
 def test_a_dataset_of_other_sources_is_not_lost(runs, images, dataset):
     line = refused(runs, runs.analyze(f"oci:{images / 'two'}", dataset, *FAST))
     assert f"oci:{images / 'one'}" in line and "6 layers" in line and "--force" in line
@@ -186,6 +189,7 @@ def test_a_dataset_of_other_sources_is_not_lost(runs, images, dataset):
         assert sources_of(data) == [f"oci:{images / 'two'}"]
 
 
+@pytest.mark.slow
 def test_a_dataset_whose_layers_the_parts_hold_is_replaced(runs, images, dataset, made):
     shutil.copytree(f"{made}.parts", f"{dataset}.parts")
     runs.run(runs.analyze(f"oci:{images / 'two'}", dataset, *FAST))
@@ -195,6 +199,7 @@ def test_a_dataset_whose_layers_the_parts_hold_is_replaced(runs, images, dataset
     runs.run(runs.analyze(f"oci:{images / 'one'}", dataset, *FAST))
 
 
+@pytest.mark.slow
 def test_more_sources_and_sources_that_changed_replace_a_dataset(runs, images, dataset):
     one, two = f"oci:{images / 'one'}", f"oci:{images / 'two'}"
     # From another directory, by a path that is not the same.
@@ -206,6 +211,7 @@ def test_more_sources_and_sources_that_changed_replace_a_dataset(runs, images, d
     assert "would be lost" in refused(runs, runs.analyze(one, dataset, *FAST))
 
 
+@pytest.mark.slow
 def test_one_image_of_a_layout_is_covered_by_all_of_it(runs, images):
     runs.run(runs.analyze(f"oci:{images / 'layout'}:one:1", "d.h5", *FAST))
     shutil.rmtree(runs.folder / "d.h5.parts")
@@ -214,12 +220,14 @@ def test_one_image_of_a_layout_is_covered_by_all_of_it(runs, images):
     refused(runs, runs.analyze(f"oci:{images / 'layout'}:one:1", "d.h5", *FAST))
 
 
+@pytest.mark.slow
 def test_the_demo_is_no_loss(runs, images):
     runs.run(runs.analyze(f"demo:{runs.folder / 'demo'}", "d.h5", *FAST))
     shutil.rmtree(runs.folder / "d.h5.parts")
     runs.run(runs.analyze(f"oci:{images / 'one'}", "d.h5", *FAST))
 
 
+@pytest.mark.slow
 def test_other_options_over_the_same_sources_replace_a_dataset(runs, images, dataset):
     """The sources can give again what they gave."""
     one = f"oci:{images / 'one'}"
@@ -228,6 +236,7 @@ def test_other_options_over_the_same_sources_replace_a_dataset(runs, images, dat
     runs.run(runs.analyze(one, dataset, *FAST, "--platform", "linux/amd64"))
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_say_its_sources(runs, images, dataset):
     with h5py.File(dataset, "r+") as file:
         del file["run/sources"]
@@ -248,6 +257,7 @@ def test_a_dataset_of_another_version_or_a_damaged_one(runs, images, dataset):
     refused(runs, runs.analyze(f"oci:{images / 'one'}", dataset, *FAST))
 
 
+@pytest.mark.slow
 def test_a_merge_knows_the_sources_of_all(runs, images, dataset):
     one, two = f"oci:{images / 'one'}", f"oci:{images / 'two'}"
     runs.run(runs.analyze(two, "two.h5", *FAST))
@@ -261,6 +271,7 @@ def test_a_merge_knows_the_sources_of_all(runs, images, dataset):
     runs.run([*runs.analyze(two, "all.h5", *FAST), one])
 
 
+@pytest.mark.slow
 def test_an_input_is_never_an_output(runs, images, dataset):
     (runs.folder / "link.h5").symlink_to(dataset)
     os.link(dataset, runs.folder / "second.h5")
@@ -287,6 +298,7 @@ def test_an_input_is_never_an_output(runs, images, dataset):
     assert "input" in line
 
 
+@pytest.mark.slow
 def test_what_is_read_only_stays(runs, images, dataset):
     dataset.chmod(0o444)
     assert "read-only" in refused(
@@ -302,6 +314,7 @@ def test_what_is_read_only_stays(runs, images, dataset):
     runs.run(runs.command("reduce", dataset, "--scratch", runs.scratch))
 
 
+@pytest.mark.slow
 def test_what_fails_at_once_leaves_nothing(runs, images, dataset):
     """No lock, no directory, whatever is wrong."""
     commands = [
@@ -325,6 +338,7 @@ def test_what_fails_at_once_leaves_nothing(runs, images, dataset):
         refused(runs, command, code)
 
 
+@pytest.mark.slow
 def test_missing_directories_of_an_output_are_made(runs, images, dataset):
     runs.run(runs.analyze(f"oci:{images / 'one'}", "new/directory/a.h5", *FAST))
     runs.run(runs.command("merge", dataset, "-o", "new/other/m.h5"))
@@ -332,6 +346,7 @@ def test_missing_directories_of_an_output_are_made(runs, images, dataset):
     runs.run(runs.command("plot", dataset, "--figure", 3, "-o", "new/figures"))
 
 
+@pytest.mark.slow
 def test_a_link_to_a_dataset_stays_a_link(runs, images, dataset):
     (runs.folder / "current.h5").symlink_to("d.h5")
     runs.run([*runs.analyze(f"oci:{images / 'one'}", "current.h5", *FAST), f"oci:{images / 'two'}"])
@@ -340,6 +355,7 @@ def test_a_link_to_a_dataset_stays_a_link(runs, images, dataset):
         assert len(data.images) == 2
 
 
+@pytest.mark.slow
 def test_files_of_something_else_beside_the_output_stay(runs, images):
     for name in ("a.h5.lock", "list.csv.journal", "list.csv.about.json", "list.csv"):
         text_file(runs.folder / name)

@@ -33,6 +33,7 @@ def refused(result, *words):
         assert word in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
 def test_one_of_the_user_is_read_and_that_is_said(shell, mode):
     put(shell, mode=mode)
@@ -43,12 +44,14 @@ def test_one_of_the_user_is_read_and_that_is_said(shell, mode):
     )
 
 
+@pytest.mark.slow
 def test_what_the_user_chose_is_not_said(shell):
     put(shell)
     assert "settings are taken" not in plan(shell, "--config", "./remetrics.toml").stderr
     assert "settings are taken" not in plan(shell, REMETRICS_CONFIG="remetrics.toml").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o646, 0o666, 0o777, 0o602])
 def test_one_that_everybody_can_write_is_refused(shell, mode):
     put(shell, mode=mode)
@@ -56,12 +59,14 @@ def test_one_that_everybody_can_write_is_refused(shell, mode):
     assert plan(shell, "--config", "./remetrics.toml").returncode == 0
 
 
+@pytest.mark.slow
 @as_root
 def test_one_of_somebody_else_is_refused(shell):
     put(shell, owner=OTHER)
     refused(plan(shell), f"belongs to user {OTHER}")
 
 
+@pytest.mark.slow
 @as_root
 def test_a_link_of_somebody_else_is_refused(shell):
     (shell.folder / "mine.toml").write_text("types = 'none'")
@@ -72,6 +77,7 @@ def test_a_link_of_somebody_else_is_refused(shell):
     refused(plan(shell), f"belongs to user {OTHER}")
 
 
+@pytest.mark.slow
 @as_root
 def test_a_link_to_a_file_of_somebody_else_is_refused(shell):
     put(shell, owner=OTHER).rename(shell.folder / "theirs.toml")
@@ -79,6 +85,7 @@ def test_a_link_to_a_file_of_somebody_else_is_refused(shell):
     refused(plan(shell), f"belongs to user {OTHER}")
 
 
+@pytest.mark.slow
 def test_a_pipe_doesnt_hold_the_command(shell):
     os.mkfifo(shell.folder / "remetrics.toml")
     refused(plan(shell), "not a regular file")
@@ -86,6 +93,7 @@ def test_a_pipe_doesnt_hold_the_command(shell):
     assert "not a regular file" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["directory", "dangling link", "device"])
 def test_what_is_no_file_is_told(shell, what):
     path = shell.folder / "remetrics.toml"
@@ -98,6 +106,7 @@ def test_what_is_no_file_is_told(shell, what):
     assert "remetrics.toml" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -119,11 +128,13 @@ def test_where_credentials_go_is_not_taken_from_there(shell, text):
         assert plan(shell).returncode == 0
 
 
+@pytest.mark.slow
 def test_how_fast_and_how_long_may_stand_there(shell):
     put(shell, "[registries]\nrate = 1\nidle = 5")
     assert plan(shell).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["crawl", "hub"], ["download", "x"], ["fetch", "manifest", "x"], ["reduce", "x.h5"]]
 )
@@ -132,12 +143,14 @@ def test_every_command_that_takes_settings_refuses(shell, command):
     refused(shell(*command))
 
 
+@pytest.mark.slow
 def test_a_file_that_never_ends_is_refused(shell):
     result = plan(shell, "--config", "/dev/zero")
     assert result.returncode == 2
     assert "not a regular file" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pipe", "directory", "dangling link", "too long"])
 def test_what_is_no_settings_file_is_told_though_it_was_named(shell, kind):
     path = shell.folder / "s.toml"
@@ -155,6 +168,7 @@ def test_what_is_no_settings_file_is_told_though_it_was_named(shell, kind):
     assert "s.toml" in line
 
 
+@pytest.mark.slow
 def test_commands_that_a_file_runs_are_not_taken_from_there(shell):
     put(shell, 'exec = "touch {dir}/x"')
     refused(plan(shell), "exec")

@@ -40,6 +40,7 @@ def program(shell):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize(
     ("redirection", "reason"), [(">/dev/full", "No space left"), (">&-", "Bad file descriptor")]
@@ -54,6 +55,7 @@ def test_results_that_can_not_be_written_are_an_error(program, arguments, redire
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-", "<&- 2>&-"])
 def test_nobody_needs_to_read_what_is_remarked(program, redirection):
     result = program(redirection, "plan", "oci:layout")
@@ -61,6 +63,7 @@ def test_nobody_needs_to_read_what_is_remarked(program, redirection):
     assert "0 images, 0 layers" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_error(shell):
     for arguments in COMMANDS[:3]:
         process = subprocess.Popen(
@@ -76,6 +79,7 @@ def test_a_reader_that_has_gone_is_no_error(shell):
         assert process.wait() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OLD, reason="no older Python here")
 @pytest.mark.parametrize("python", OLD)
 def test_an_older_python_says_so(shell, python):
@@ -93,6 +97,7 @@ def test_an_older_python_says_so(shell, python):
     assert "Python 3.10 or newer is needed" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [("requests", ["--version"]), ("h5py", ["report", "x.h5"]), ("numpy", ["report", "x.h5"])],

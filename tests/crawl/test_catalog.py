@@ -37,6 +37,7 @@ def test_the_catalog_is_read_to_its_end_and_tags_are_listed(crawl, registry):
     assert f"{COUNT:,} repositories" in said
 
 
+@pytest.mark.slow
 def test_the_newest_tags_of_a_registry_are_its_highest_versions(crawl, registry):
     crawl(f"catalog:{registry.host}", "--sample", 5, "--tags", 2)
     rows = crawl.rows()
@@ -44,6 +45,7 @@ def test_the_newest_tags_of_a_registry_are_its_highest_versions(crawl, registry)
     assert {(row["stratum"], row["weight"]) for row in rows} == {("pulls unknown", str(COUNT // 5))}
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_crawled_says_so_in_a_line(crawl, start_hub):
     said = crawl(f"catalog:{start_hub([]).host}", code=2).stderr
     assert said.splitlines()[-1].startswith("hpc-remetrics: error: catalog:")

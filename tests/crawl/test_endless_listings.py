@@ -63,6 +63,7 @@ LINKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("links", LINKS.values(), ids=LINKS)
 def test_a_catalog_is_read_to_its_end_however_its_links_are_written(crawl, links):
     with Lister(fours, lambda name, number: (["latest"], False), links) as lister:
@@ -71,6 +72,7 @@ def test_a_catalog_is_read_to_its_end_however_its_links_are_written(crawl, links
     assert len(lister.pages) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_a_catalog_of_empty_pages_without_end_is_left(crawl, ranks):
     def catalog(number):
@@ -89,6 +91,7 @@ def test_a_catalog_of_empty_pages_without_end_is_left(crawl, ranks):
         assert "150 pages in a row" in said and len(lister.pages) == 151 + len(NAMES)
 
 
+@pytest.mark.slow
 def test_a_catalog_that_repeats_with_cursors_that_do_not_is_left(crawl):
     with Lister(
         lambda number: (NAMES[number % 5 :], True), lambda name, number: ([], False), plain
@@ -100,6 +103,7 @@ def test_a_catalog_that_repeats_with_cursors_that_do_not_is_left(crawl):
     assert sorted(crawl.names()) == NAMES and len(lister.pages) == 8
 
 
+@pytest.mark.slow
 def test_tags_that_repeat_cost_their_repository_alone(crawl):
     def tags(name, number):
         return TAGS[name], name == "some/endless"
@@ -116,6 +120,7 @@ def test_tags_that_repeat_cost_their_repository_alone(crawl):
     assert place == "tag_list some/endless /v2/some/endless/tags/list"
 
 
+@pytest.mark.slow
 def test_a_listing_in_a_circle_is_left(crawl):
     def around(url):
         path, _, number = url.rpartition("t")
@@ -129,6 +134,7 @@ def test_a_listing_in_a_circle_is_left(crawl):
     assert sorted(crawl.names()) == NAMES
 
 
+@pytest.mark.slow
 def test_a_page_that_is_gone_is_no_end_of_its_listing(crawl):
     """What follows a link that leads to nothing is not known, so the list isn't whole."""
 

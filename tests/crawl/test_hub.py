@@ -45,6 +45,7 @@ def test_25000_names_are_all_found_and_nothing_is_asked_twice(crawl, start_hub, 
     assert told == sum("page=1&" not in path and "/search/" in path for path in hub.asked)
 
 
+@pytest.mark.slow
 def test_the_list_is_sorted_by_pulls_and_begins_as_the_2017_tools(crawl, start_hub):
     hub = start_hub(repositories(300))
     crawl("hub:bigcorp,library", hub=hub)
@@ -69,6 +70,7 @@ def test_all_ranks_share_the_limit_and_none_is_refused(crawl, start_hub, ranks):
     assert "the host allows 300" in said
 
 
+@pytest.mark.slow
 def test_a_rate_bounds_all_ranks_together(crawl, start_hub):
     hub = start_hub([Repo(f"space/repo-{number:04}", 1, number) for number in range(2000)])
     begun = time.monotonic()
@@ -79,6 +81,7 @@ def test_a_rate_bounds_all_ranks_together(crawl, start_hub):
     assert len(crawl.rows()) == 2000
 
 
+@pytest.mark.slow
 def test_who_comes_too_fast_waits_as_long_as_is_asked_and_loses_nothing(crawl, start_hub):
     hub = start_hub(
         [Repo(f"space/repo-{number:04}", 1, number) for number in range(800)], limit=5, window=1.0
@@ -138,6 +141,7 @@ def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(
     assert max(hub.asked.values()) <= 1 + kills
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     hub = start_hub(repositories(500), delay=0.02)
@@ -156,6 +160,7 @@ def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     assert not crawl.output.exists()
 
 
+@pytest.mark.slow
 def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_long_in_the_next_start(
     crawl, start_hub
 ):
@@ -176,6 +181,7 @@ def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_lon
     assert Counter(hub.asked)["/v2/namespaces/space/repositories?page=1&page_size=100"] == 1
 
 
+@pytest.mark.slow
 def test_what_is_gone_for_good_is_told_and_does_not_keep_the_list(crawl, start_hub):
     hub = start_hub([Repo("space/repo", 1, 2)])
     said = crawl("hub:space,nobody", hub=hub, code=3).stderr
@@ -184,6 +190,7 @@ def test_what_is_gone_for_good_is_told_and_does_not_keep_the_list(crawl, start_h
     assert list(crawl.about()["failures"]) == ["namespace nobody 1"]
 
 
+@pytest.mark.slow
 def test_namespaces_show_what_a_search_hides(crawl, start_hub):
     hub = start_hub([Repo(f"space/repo-{number}", 1, number) for number in range(20)])
     real = hub.names.search
@@ -195,6 +202,7 @@ def test_namespaces_show_what_a_search_hides(crawl, start_hub):
     assert asked_again(hub) == 0
 
 
+@pytest.mark.slow
 def test_an_estimate_asks_once_and_the_crawl_not_again(crawl, start_hub):
     hub = start_hub(repositories(200), limit=1000, window=60)
     said = crawl("hub", "--estimate", "--rate", 2, hub=hub).stderr

@@ -27,6 +27,7 @@ def test_a_journal_is_read_as_it_was_written_and_goes_on(tmp_path):
     journal.close()
 
 
+@pytest.mark.slow
 def test_a_cut_at_any_byte_loses_only_what_it_cut(tmp_path):
     data = write(tmp_path / "journal")
     for length in range(len(data) + 1):
@@ -66,6 +67,7 @@ def test_another_runs_journal_is_refused(tmp_path):
         Journal(tmp_path / "journal", {"format": "other"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [1, 7, 100, 1000])
 def test_lines_are_sorted_whatever_fits_into_memory(tmp_path, run):
     lines = [f"{(number * 7919) % 1000:04} ü{number % 3}" for number in range(1000)]

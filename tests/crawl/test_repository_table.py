@@ -1,11 +1,13 @@
 """From rows of the journal to the list: sorted in runs on disk, each repository once."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_remetrics.crawl.repository_table import by_pulls, iso_time, newest, sorted_lines
 
 
+@pytest.mark.slow
 @given(st.lists(st.text("abc ", max_size=4), max_size=40), st.integers(1, 7))
 def test_lines_are_sorted_whatever_fits_into_memory(tmp_path_factory, lines, run):
     directory = tmp_path_factory.getbasetemp()

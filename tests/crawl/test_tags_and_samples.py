@@ -18,6 +18,7 @@ def hub(start_hub):
     return start_hub([Repo(name, 1, 10, tags) for name, tags in TAGS.items()])
 
 
+@pytest.mark.slow
 def test_all_tags_are_listed_page_by_page(crawl, hub):
     crawl("hub:space", "--tags", "all", hub=hub)
     rows = crawl.rows()
@@ -31,12 +32,14 @@ def test_all_tags_are_listed_page_by_page(crawl, hub):
     assert crawl.about()["repositories"] == 3 and crawl.about()["repositories_listed"] == 2
 
 
+@pytest.mark.slow
 def test_the_newest_tags_cost_no_more_pages_than_they_fill(crawl, hub):
     crawl("hub:space", "--tags", 3, hub=hub)
     assert Counter(row["name"] for row in crawl.rows()) == {"space/many": 3, "space/one": 1}
     assert sum("/many/tags" in path for path in hub.asked) == 1
 
 
+@pytest.mark.slow
 def test_another_wish_uses_what_is_known(crawl, hub):
     crawl("hub:space", hub=hub)
     asked = sum(hub.asked.values())
@@ -50,6 +53,7 @@ def test_another_wish_uses_what_is_known(crawl, hub):
 NAMESPACES = "hub:bigcorp,library"
 
 
+@pytest.mark.slow
 def test_a_sample_can_be_drawn_again_and_its_weights_add_up(crawl, start_hub):
     hub = start_hub(repositories(3000))
     crawl(NAMESPACES, "--sample", 200, "--seed", 5, hub=hub)
@@ -79,6 +83,7 @@ def test_a_sample_can_be_drawn_again_and_its_weights_add_up(crawl, start_hub):
     assert set(crawl.names()) > {row["name"] for row in rows}
 
 
+@pytest.mark.slow
 def test_a_sample_that_is_not_smaller_is_all_there_is(crawl, start_hub):
     hub = start_hub(repositories(200))
     crawl(NAMESPACES, "--sample", 10_000, hub=hub)
@@ -86,6 +91,7 @@ def test_a_sample_that_is_not_smaller_is_all_there_is(crawl, start_hub):
     assert {row["weight"] for row in crawl.rows()} == {"1"}
 
 
+@pytest.mark.slow
 def test_estimates_from_samples_scatter_around_the_truth():
     """The mean of many samples' estimates of a total is the total."""
     from hpc_remetrics.crawl import sample

@@ -20,6 +20,7 @@ def test_a_path_comes_back_whole(path):
     text.encode("utf-8")
 
 
+@pytest.mark.slow
 @given(st.lists(PATHS, max_size=8))
 def test_many_paths_are_each_as_alone(paths):
     bounds = np.cumsum([0, *map(len, paths)]).tolist()

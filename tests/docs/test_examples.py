@@ -35,6 +35,7 @@ def here(demo, monkeypatch):
     monkeypatch.chdir(demo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS, ids=[part.split("\n")[0] for part in PARTS])
 def test_a_notebook_runs_and_every_cell_says_something(here, part):
     cells, names = re.findall(r"```python\n(.*?)```", part, re.DOTALL), {}

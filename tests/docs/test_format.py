@@ -30,6 +30,7 @@ def test_the_page_shows_the_schema():
     assert f"`schema_version` is {SCHEMA_VERSION}." in PAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=["reader", "h5py", "duckdb", "xarray", "pandas"])
 def test_an_example_runs(folder, example):
     result = subprocess.run(
@@ -56,6 +57,7 @@ def test_the_listing_is_what_h5dump_prints(folder):
             assert line in printed
 
 
+@pytest.mark.slow
 def test_commands_of_other_tools(folder):
     """The column's values and every name are in what h5dump prints, and DuckDB reads what export
     writes."""

@@ -87,6 +87,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claimed", ["", str(TERABYTE)])
 @pytest.mark.parametrize(("manifest", "cause"), HOSTILE.values(), ids=HOSTILE)
 def test_a_claim_or_a_body_without_end_costs_its_image_alone(
@@ -173,6 +174,7 @@ def cause_of(ask, registry: Registry) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("give", WHERE.values(), ids=WHERE)
 @pytest.mark.parametrize("ask", BODIES.values(), ids=BODIES)
 def test_every_body_is_bounded(ask, give):
@@ -203,6 +205,7 @@ def test_a_beginning_that_is_wrong_is_mended_at_once(tmp_path):
                 assert layout.blob(digest).read_bytes() == data
 
 
+@pytest.mark.slow
 def test_one_hostile_image_in_a_list_of_three(registry, mirror, server, tmp_path):
     server.manifest = manifest_of({"size": TERABYTE})
     hostile = f"{server.host}/evil:1"

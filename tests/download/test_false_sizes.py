@@ -34,6 +34,7 @@ def images(registry):
         shutil.rmtree(tags / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(itertools.permutations(NAMES)), ids="-".join)
 def test_in_a_download(images, mirror, order, tmp_path):
     """Pulls decide the order."""
@@ -52,6 +53,7 @@ def test_in_a_download(images, mirror, order, tmp_path):
             assert sum(images[name] in line for line in result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "order", [*itertools.permutations(NAMES), ("small",), ("huge",)], ids="-".join
 )

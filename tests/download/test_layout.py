@@ -13,6 +13,7 @@ from support.tools import need
 from .conftest import MANY, SINGLE, registry_manifest, stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mirror, ranks):
     names = [f"{registry.host}/{name}" for name in (*SINGLE, *MANY)]
@@ -53,6 +54,7 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
         assert json.loads(stat.stdout)["history"]
 
 
+@pytest.mark.slow
 def test_umoci_unpacks_an_image_of_the_mirror(registry, mirror):
     name = f"{registry.host}/forms/schema2:1"
     mirror(name)
@@ -67,6 +69,7 @@ def test_umoci_unpacks_an_image_of_the_mirror(registry, mirror):
     assert (mirror.runs.folder / "bundle/rootfs/http/__init__.py").is_file()
 
 
+@pytest.mark.slow
 def test_one_platform_can_be_had_alone_and_is_read_by_its_name(registry, mirror):
     names = [f"{registry.host}/{name}" for name in MANY]
     mirror(*names, "--platform", "linux/arm64")
@@ -80,6 +83,7 @@ def test_one_platform_can_be_had_alone_and_is_read_by_its_name(registry, mirror)
     ] * 2
 
 
+@pytest.mark.slow
 def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
     name = f"{registry.host}/forms/index:1"
 
@@ -102,6 +106,7 @@ def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
         assert mirror.names() <= {name}
 
 
+@pytest.mark.slow
 def test_a_platform_that_no_image_has_ends_with_the_platforms_that_there_are(registry, mirror):
     """Every time, since what was found to be nothing is no finished image."""
     name, platform = f"{registry.host}/forms/list:1", "linux/s390x"
@@ -115,6 +120,7 @@ def test_a_platform_that_no_image_has_ends_with_the_platforms_that_there_are(reg
     assert name in mirror.names()
 
 
+@pytest.mark.slow
 def test_images_that_share_everything_are_resolved_at_once(registry, mirror):
     """Forty names of one index, by many threads: its manifests are written by several at a time."""
     data, _ = registry_manifest(registry, "forms/index", "1")
@@ -126,6 +132,7 @@ def test_images_that_share_everything_are_resolved_at_once(registry, mirror):
     assert not list((mirror.folder / ".remetrics" / "partial").iterdir())
 
 
+@pytest.mark.slow
 def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(registry, mirror):
     names = [f"{registry.host}/{name}" for name in (*SINGLE[:3], *MANY)]
     mirror(*names)
@@ -151,6 +158,7 @@ def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(regi
     assert result.returncode == 0, result.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_images_that_others_put_into_the_layout_stay(registry, mirror):
     mirror(f"{registry.host}/forms/one:1")
     skopeo(

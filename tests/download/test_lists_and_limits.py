@@ -41,6 +41,7 @@ def layers_of(mirror, name):
     return [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_the_2017_lists_are_read_and_appended_to(registry, mirror, tmp_path, ranks):
     host = registry.host
@@ -73,6 +74,7 @@ def test_the_2017_lists_are_read_and_appended_to(registry, mirror, tmp_path, ran
     assert all(len(line) == 71 for line in lines if line != lines[1])
 
 
+@pytest.mark.slow
 def test_images_with_most_pulls_come_first(start_front, mirror, tmp_path):
     front = start_front()
     pulls = {"forms/one:1": 10, "forms/two:1": 1000, "forms/three:latest": 100}
@@ -87,6 +89,7 @@ def test_images_with_most_pulls_come_first(start_front, mirror, tmp_path):
     assert asked == ["two", "three", "one", "big"]
 
 
+@pytest.mark.slow
 def test_a_list_of_names_alone_is_read(registry, mirror, tmp_path):
     names = [f"{registry.host}/{name}" for name in TRIO]
     (tmp_path / "names.lst").write_text("\n".join(names) + "\n\n")
@@ -94,6 +97,7 @@ def test_a_list_of_names_alone_is_read(registry, mirror, tmp_path):
     assert mirror.names() == set(names)
 
 
+@pytest.mark.slow
 def test_a_crawls_list_is_downloaded(registry, mirror, tmp_path):
     runs = mirror.runs
     runs.run(
@@ -106,6 +110,7 @@ def test_a_crawls_list_is_downloaded(registry, mirror, tmp_path):
     assert len(listed) >= 12
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
     names = [f"{own.host}/some/amd64:1", f"{own.host}/some/arm64:1", f"{own.host}/some/later:1"]
     manifest = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{names[1]}")
@@ -124,6 +129,7 @@ def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
     assert failures(mirror) == {}
 
 
+@pytest.mark.slow
 def test_tags_that_moved_are_followed_when_asked(own, mirror):
     name = f"{own.host}/some/amd64:1"
     mirror(name)
@@ -137,6 +143,7 @@ def test_tags_that_moved_are_followed_when_asked(own, mirror):
     assert mirror.names() == {name}
 
 
+@pytest.mark.slow
 def test_a_limit_on_pulls_is_told_kept_and_not_used_up_by_what_is_here(start_front, mirror):
     front = start_front(pulls=4, window=3)
     names = [f"{front.host}/{name}" for name in (*TRIO, "forms/big:1", "forms/index:1")]
@@ -158,6 +165,7 @@ def test_a_limit_on_pulls_is_told_kept_and_not_used_up_by_what_is_here(start_fro
     assert {method for method, _ in front.asked} == {"HEAD"}
 
 
+@pytest.mark.slow
 def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
     front = start_front(pulls=2, window=2)
     names = [f"{front.host}/{name}" for name in (*TRIO, "forms/big:1", "forms/index:1")]
@@ -166,6 +174,7 @@ def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
     assert failures(mirror) == {}
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
     mirror.folder.mkdir()
     mount_small(mirror.folder, 4 << 20)
@@ -182,6 +191,7 @@ def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
         unmount(mirror.folder)
 
 
+@pytest.mark.slow
 def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):
     names = [f"127.0.0.1:9/some/repo-{number}:1" for number in range(200)]
     (tmp_path / "names.lst").write_text("\n".join(names))
@@ -191,6 +201,7 @@ def test_a_download_from_where_nobody_answers_is_given_up(mirror, tmp_path):
     assert set(failures(mirror).values()) == {"io_error"}
 
 
+@pytest.mark.slow
 def test_mistakes_give_one_line(registry, mirror, tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "bad.csv").write_text("stars,pulls,name\n1,many,a/b\n")

@@ -23,6 +23,7 @@ def locked(request, tmp_path):
         tokens.stop()
 
 
+@pytest.mark.slow
 def test_a_login_opens_and_its_password_is_kept(locked, mirror, monkeypatch):
     name, runs = f"{locked.host}/{NAME}", mirror.runs
     said = mirror(name, code=3).stderr

@@ -65,6 +65,7 @@ def test_kills_at_random_moments_cost_what_was_in_flight(start_front, mirror, ra
     assert front.asked.total() == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_stop_signal_ends_a_download_in_order(start_front, mirror, ranks, number):
@@ -93,6 +94,7 @@ def test_a_stop_signal_ends_a_download_in_order(start_front, mirror, ranks, numb
     assert front.sent <= sum(map(len, mirror.blobs().values())) + IN_FLIGHT
 
 
+@pytest.mark.slow
 def test_a_stop_in_a_silent_registry_does_not_wait_for_it(start_front, mirror):
     front = start_front(rate=1)
     process = subprocess.Popen(
@@ -109,6 +111,7 @@ def test_a_stop_in_a_silent_registry_does_not_wait_for_it(start_front, mirror):
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.slow
 def test_a_partial_blob_with_other_bytes_is_fetched_anew(registry, mirror):
     """As a crash of the machine may leave it: the right length, and zeros in it."""
     name = f"{registry.host}/forms/big:1"
@@ -123,6 +126,7 @@ def test_a_partial_blob_with_other_bytes_is_fetched_anew(registry, mirror):
         assert mirror.blob(digest).read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_an_index_that_is_behind_the_journal_or_ahead_is_put_right(registry, mirror):
     names = [f"{registry.host}/forms/{name}" for name in ("one:1", "two:1")]
     mirror(*names)
@@ -134,6 +138,7 @@ def test_an_index_that_is_behind_the_journal_or_ahead_is_put_right(registry, mir
         assert json.loads(index.read_text()) == document
 
 
+@pytest.mark.slow
 def test_a_second_download_into_a_folder_is_refused(start_front, mirror):
     front = start_front(rate=500_000)
     names = names_at(front.host)

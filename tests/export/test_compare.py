@@ -17,6 +17,7 @@ def rows(dataset, table, *columns):
     return {row[0]: row[1:] for row in frame.itertuples(index=False)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 17])
 @pytest.mark.parametrize("turned", [False, True])
 def test_against_sets(odd, other, monkeypatch, chunk, turned):
@@ -69,6 +70,7 @@ def test_nothing_moved(odd):
     assert found.layers.added.count == found.layers.removed.count == 0
 
 
+@pytest.mark.slow
 def test_the_command(runs, odd, other):
     page = runs.run(runs.command("compare", odd, other)).stdout
     assert "types that changed" in page and max(map(len, page.splitlines()[1:])) <= 80
@@ -87,6 +89,7 @@ def typed_otherwise(other, tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("also", [(), ("--json",)])
 def test_types_of_another_libmagic_are_warned_of(runs, odd, other, typed_otherwise, also):
     said = runs.run(runs.command("compare", odd, typed_otherwise, *also)).stderr
@@ -99,6 +102,7 @@ def test_types_of_another_libmagic_are_warned_of(runs, odd, other, typed_otherwi
     assert runs.run(runs.command("compare", odd, other, *also)).stderr == ""
 
 
+@pytest.mark.slow
 def test_a_merge_of_types_of_two_libmagics_is_warned_of_and_known(
     runs, odd, other, typed_otherwise
 ):

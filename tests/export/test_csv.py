@@ -66,6 +66,7 @@ def cells(folder):
                 yield from ((path.stem, name, value) for name, value in row.items())
 
 
+@pytest.mark.slow
 def test_the_bytes_come_back(named):
     with open(named / "csv" / "entries.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -89,6 +90,7 @@ def test_strings_are_those_of_parquet_once_they_are_read_back(named):
         assert [path_bytes(value or "").decode() for (value,) in rows] == want
 
 
+@pytest.mark.slow
 def test_no_cell_is_a_formula_or_moves_a_cursor(named):
     strings = 0
     for table, name, value in cells(named):

@@ -9,6 +9,7 @@ import hpc_remetrics
 NAMES = ("a/one:1", "a/two:1", "b:latest", "b:empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_like_analyzing_all_sources_at_once(runs, odd_layout, other, ranks):
     sources = [f"oci:{odd_layout}:{name}" for name in NAMES]

@@ -87,6 +87,7 @@ def read(folder, form, table):
     } or None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("table", list(TABLES))
 def test_every_value_of_every_column(odd, exported, form, table):
@@ -206,6 +207,7 @@ def test_metrics_are_tables_too(dataset, exported, form):
         assert "NaN" not in (folder / "growth.json").read_text()
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(runs, odd, tmp_path):
     (tmp_path / "file").write_text("")
     result = runs.run(runs.command("export", odd, "-o", tmp_path / "file"), code=5)
@@ -214,6 +216,7 @@ def test_mistakes_are_one_line(runs, odd, tmp_path):
     assert result.stderr.count("\n") == 1 and "is not there" in result.stderr
 
 
+@pytest.mark.slow
 def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError('no such library')")
     command = runs.command("export", odd, "-o", "out")
@@ -223,6 +226,7 @@ def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
     command = [
         "bash",

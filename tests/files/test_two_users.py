@@ -183,6 +183,7 @@ def write(users: Users, writer: str, path: Path) -> str:
     return users.python(ALICE, code, path)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "chain"])
@@ -208,6 +209,7 @@ def test_no_writer_follows_a_planted_link(users, place, writer, kind):
     assert not (victim.parent / "out").exists() and not (victim.parent / "out.lock").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "owner", "followed"),
     [
@@ -231,6 +233,7 @@ def test_links_of_those_who_are_trusted_are_followed(users, place, owner, follow
     target.unlink()
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("writer", ["lock", "journal", "in place", "list"])
 def test_a_second_name_of_a_file_is_never_written_to(users, place, writer):
@@ -243,6 +246,7 @@ def test_a_second_name_of_a_file_is_never_written_to(users, place, writer):
     (place / _NAME.get(writer, "out")).unlink()
 
 
+@pytest.mark.slow
 @sticky
 @pytest.mark.parametrize("writer", ["lock", "journal", "in place", "list"])
 def test_a_file_of_a_stranger_is_not_written_to_where_everybody_makes_files(users, place, writer):
@@ -254,6 +258,7 @@ def test_a_file_of_a_stranger_is_not_written_to_where_everybody_makes_files(user
     assert theirs.read_bytes() == b""
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("name", ["out.h5", "out.h5.lock", "out.h5.parts"])
 def test_an_analysis_follows_no_planted_link(users, place, images, name):
@@ -276,6 +281,7 @@ def test_an_analysis_follows_no_planted_link(users, place, images, name):
     assert {path.name for path in place.iterdir()} == {name}
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("name", ["out.h5.lock", "out.h5.parts", "out.h5"])
 def test_a_pipe_at_any_name_ends_at_once(users, place, images, name):
@@ -287,6 +293,7 @@ def test_a_pipe_at_any_name_ends_at_once(users, place, images, name):
     assert str(place / name) in one_line(result)
 
 
+@pytest.mark.slow
 @project
 def test_a_page_and_metrics_are_not_written_through_links(users, place, images):
     victim = precious(users)
@@ -310,6 +317,7 @@ def test_temporary_names_can_not_be_guessed():
     assert all(name.startswith(".out.h5.") and name.endswith(".tmp") for name in names)
 
 
+@pytest.mark.slow
 @project
 def test_with_umask_002_a_group_resumes_each_others_runs(users, place, images):
     output = place / "out.h5"
@@ -333,6 +341,7 @@ def test_with_umask_002_a_group_resumes_each_others_runs(users, place, images):
         assert stat.S_IMODE(path.stat().st_mode) == 0o664, path
 
 
+@pytest.mark.slow
 @project
 @pytest.mark.parametrize("umask", ["022", "077"])
 def test_with_another_umask_the_message_names_the_file(users, place, images, umask):
@@ -377,6 +386,7 @@ WRITERS_LOCK = (
 )
 
 
+@pytest.mark.slow
 @sticky
 def test_a_job_of_another_user_is_seen_though_its_lock_is_not(users, place, images):
     output = place / "out.h5"
@@ -399,6 +409,7 @@ def test_a_job_of_another_user_is_seen_though_its_lock_is_not(users, place, imag
     assert state["jobs"][0]["state"] != "running" and not state["held_by"]
 
 
+@pytest.mark.slow
 def test_a_lock_for_reading_is_named(tmp_path):
     lock = tmp_path / "out.h5.lock"
     lock.touch()

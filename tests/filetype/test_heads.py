@@ -101,6 +101,7 @@ COMPOSED = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=1
 CONTINUED = st.tuples(st.sampled_from(list(CASES)), st.text(max_size=200)).map("".join)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300) | COMPOSED | CONTINUED)
 def test_a_head_is_its_own_head_and_one_short_line(description):
     head = head_of(description)

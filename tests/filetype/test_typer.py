@@ -186,6 +186,7 @@ def test_what_typed_files_is_told_in_words(signatures, words):
     assert said == (words and f"files were typed by {words}: types differ by that alone")
 
 
+@pytest.mark.slow
 def test_the_speed_is_told_in_words():
     """What makes it slower is not what version it is, but whether it is understood."""
     said, faster = speed()

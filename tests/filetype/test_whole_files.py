@@ -261,12 +261,14 @@ def said_here(typer: tuple[Typer, TypeTable], data: bytes, folder: Path) -> str:
     return table.description(one.type_of(hashlib.sha256(data).digest(), kept, len(data)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*KNOWN_BY_THEIR_ENDS, *ODD_EXECUTABLES])
 def test_what_an_end_or_a_table_decides(file, typer, tmp_path, name):
     data = (KNOWN_BY_THEIR_ENDS | ODD_EXECUTABLES)[name]
     assert said_here(typer, data, tmp_path) == said_by_file(file, data, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_large_files(file, typer, tmp_path, name):
     assert said_here(typer, LARGE[name], tmp_path) == said_by_file(file, LARGE[name], tmp_path)

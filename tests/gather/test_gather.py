@@ -137,6 +137,7 @@ class Corpus:
                     assert got == values, f"/{table}/{name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_against_brute_force(tmp_path, seed):
     rng = random.Random(seed)
@@ -146,6 +147,7 @@ def test_against_brute_force(tmp_path, seed):
     corpus.check(corpus.gather("serial"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_small_buckets_and_many_journeys(tmp_path, monkeypatch, seed):
     """As with billions of rows: many buckets of digests."""
@@ -154,6 +156,7 @@ def test_small_buckets_and_many_journeys(tmp_path, monkeypatch, seed):
     corpus.check(corpus.gather("serial"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
 def test_any_number_of_ranks(tmp_path, ranks):
     corpus = Corpus(tmp_path, 11, [400, 0, 30, 200, 1])

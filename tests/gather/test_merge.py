@@ -46,6 +46,7 @@ def merged(files: list[Path], folder: Path) -> Path:
     return folder / "merged.h5"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_like_one_gather_of_all(tmp_path, seed):
     corpus = Corpus(tmp_path, seed, [40, 0, 300, 1, 60, 60])
@@ -54,6 +55,7 @@ def test_like_one_gather_of_all(tmp_path, seed):
     assert_same(corpus.gather("whole"), found)
 
 
+@pytest.mark.slow
 def test_stars_and_pulls_are_kept(tmp_path):
     """What a later crawl says of a repository counts; one dataset may know of it what the other
     doesn't."""
@@ -76,6 +78,7 @@ def test_stars_and_pulls_are_kept(tmp_path):
     assert found == [(name, 3, 8 if n else 5) for n, name in enumerate(names)]
 
 
+@pytest.mark.slow
 def test_small_buckets(tmp_path, monkeypatch):
     monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
     corpus = Corpus(tmp_path, 20, [300, 200, 100])
@@ -88,6 +91,7 @@ def test_layers_that_reach_over_blocks(tmp_path):
     assert_same(corpus.gather("whole"), merged(pieces(corpus, 2), tmp_path))
 
 
+@pytest.mark.slow
 def test_in_any_order_and_with_itself(tmp_path):
     corpus = Corpus(tmp_path, 22, [50, 60])
     one, two = pieces(corpus, 2)
@@ -97,6 +101,7 @@ def test_in_any_order_and_with_itself(tmp_path):
         assert_same(whole, merged(files, folder))
 
 
+@pytest.mark.slow
 def test_the_best_row_of_a_layer_wins(tmp_path):
     """A layer that failed in the first dataset and is whole in the second is whole."""
     corpus = Corpus(tmp_path / "good", 23, [50, 60])
@@ -145,6 +150,7 @@ def test_the_command_under_mpi(tmp_path):
     assert not list(tmp_path.glob("hpc-remetrics-*"))
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(tmp_path):
     def run(*words: object) -> tuple[int, str]:
         command = [sys.executable, "-m", "hpc_remetrics", "merge", *map(str, words)]
@@ -165,6 +171,7 @@ def test_mistakes_are_one_line(tmp_path):
     assert not (tmp_path / "x.h5").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_what_was_there(tmp_path):
     corpus = Corpus(tmp_path, 26, [900, 900])
     one, two = pieces(corpus, 2)

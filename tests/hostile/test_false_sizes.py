@@ -55,6 +55,7 @@ def check(path, descriptor, names):
         assert dataset.layers["CLS"][row] == descriptor["size"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [
@@ -79,6 +80,7 @@ def test_a_false_size_costs_nobody_the_layer(tmp_path, parts, names):
         check(tmp_path / "a.h5", descriptor, names)
 
 
+@pytest.mark.slow
 def test_an_unpacked_layer_needs_room_for_its_true_size(tmp_path, parts):
     folder, descriptor = build(tmp_path / "layout", parts, ("huge", "true"))
     runs = Runs(tmp_path)
@@ -86,6 +88,7 @@ def test_an_unpacked_layer_needs_room_for_its_true_size(tmp_path, parts):
     check(tmp_path / "a.h5", descriptor, ("huge", "true"))
 
 
+@pytest.mark.slow
 def test_a_merge_keeps_what_was_stated_falsely(tmp_path, parts):
     """Whichever dataset the layer itself is taken from."""
     runs = Runs(tmp_path)

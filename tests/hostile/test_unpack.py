@@ -177,6 +177,7 @@ def test_a_tree_is_what_gnu_tar_makes(unpack, tmp_path):
     subprocess.run([need("diff"), "-r", "--no-dereference", root, tmp_path / "wanted"], check=True)
 
 
+@pytest.mark.slow
 def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
     runs, source = hostile.runs, f"oci:{hostile.folder / 'alone'}"
     one = tmp_path / "one.h5"
@@ -205,6 +206,7 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
     assert result.stderr.count("the tool was ended after 0 s") == len(layers)
 
 
+@pytest.mark.slow
 def test_a_command_that_names_no_folder_is_refused(hostile):
     runs = hostile.runs
     result = runs.run(runs.analyze("demo:", hostile.folder / "no.h5", "--exec", "true"), code=2)

@@ -48,6 +48,7 @@ def extracted(blob, path):
     }
 
 
+@pytest.mark.slow
 def test_every_entry_is_as_bsdtar_says(real):
     compared, hard = 0, 0
     for layer, digest in enumerate(real.dataset.layers.readable("digest")):
@@ -85,6 +86,7 @@ def test_every_entry_is_as_bsdtar_says(real):
     assert hard > 0
 
 
+@pytest.mark.slow
 def test_hard_links_carry_the_content_of_their_file(real):
     seen = 0
     for layer in range(len(real.dataset.layers)):
@@ -97,6 +99,7 @@ def test_hard_links_carry_the_content_of_their_file(real):
     assert seen > 0
 
 
+@pytest.mark.slow
 def test_digests_of_layers_are_those_of_their_bytes(real):
     layers = real.dataset.layers
     for digest, diff_id, size, compression in zip(
@@ -113,6 +116,7 @@ def test_digests_of_layers_are_those_of_their_bytes(real):
         assert hashlib.sha256(tar).hexdigest() == diff_id
 
 
+@pytest.mark.slow
 def test_every_type_is_as_file_says(real, tmp_path):
     """`file --brief` on what bsdtar extracts; a file that it knows by its end is asked for again
     through a pipe."""

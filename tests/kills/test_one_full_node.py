@@ -41,6 +41,7 @@ def on_nodes(runs, nodes, *arguments):
     return [launcher, flag, count, str(nodes), *program]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["analyze", "reduce", "merge"])
 @pytest.mark.parametrize("victim", range(RANKS))
 def test_one_full_node_ends_the_job_with_5_and_one_line(

@@ -59,6 +59,7 @@ def datasets(draw) -> Made:
     return Made(layers, [*images, list(range(len(layers)))])
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(datasets())
 def test_a_few_random_datasets(made):

@@ -113,6 +113,7 @@ def by_hand(contents: dict[bytes, bytes]) -> dict[str, list[tuple[str, int]]]:
     }
 
 
+@pytest.mark.slow
 def test_every_distinct_chunk_once(made, cut):
     _, _, contents = made
     with hpc_remetrics.open(cut) as dataset:
@@ -152,6 +153,7 @@ def test_any_number_of_ranks_gives_the_same(made, cut, ranks, how):
     assert_same(cut, output)
 
 
+@pytest.mark.slow
 def test_reduce_gives_what_analyze_gave(made, cut):
     runs, _, _ = made
     copy = runs.folder / "copy.h5"
@@ -171,12 +173,14 @@ def each(made):
     return runs.folder / "one.h5", runs.folder / "two.h5"
 
 
+@pytest.mark.slow
 def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut, each):
     runs, _, _ = made
     runs.run(runs.command("merge", *each, "-o", "merged.h5", ranks=2))
     assert_same(cut, runs.folder / "merged.h5")
 
 
+@pytest.mark.slow
 def test_many_buckets_of_fingerprints_give_the_same(made, cut, tmp_path, monkeypatch):
     """As with billions of chunks."""
     monkeypatch.setattr(fingerprints, "_BUCKET_ROWS", 50)
@@ -205,6 +209,7 @@ def test_a_run_that_goes_on_from_some_of_its_parts_makes_the_same(made, cut):
     assert_same(cut, output)
 
 
+@pytest.mark.slow
 def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
     """Merged with a dataset that has all of them it has that share still."""
     runs, layout, _ = made
@@ -229,6 +234,7 @@ def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
             assert f"{len(kept):,} distinct chunks, 1/4 of all" in row["estimated_from"]
 
 
+@pytest.mark.slow
 def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "plain.h5", *NO_TYPES))
@@ -249,6 +255,7 @@ def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
         assert not scenario(dataset, "chunks_cdc")  # of all contents it isn't known
 
 
+@pytest.mark.slow
 def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     duckdb = pytest.importorskip("duckdb")
     runs, _, _ = made
@@ -348,6 +355,7 @@ def test_a_share_that_keeps_no_chunk_tells_nothing():
     assert found.what_if_rows(100) == [] and found.table()["distinct_chunks"] == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_said_before_anything_starts(tmp_path):
     (tmp_path / "pyfastcdc.py").write_text("raise ImportError('none here')\n")
     command = [sys.executable, "-m", "hpc_remetrics", "analyze", "demo:", "-o", "x.h5", "--chunks"]

@@ -106,6 +106,7 @@ def scenario(dataset, name: str) -> dict:
     return table.loc[name].to_dict() if name in table.index else {}
 
 
+@pytest.mark.slow
 def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
     """The other way: each content compressed at once, by the standard library's own functions."""
     _, _, contents = made
@@ -160,6 +161,7 @@ def half(made):
     return half_of(made, "half.h5", ranks=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "how"), [(0, ["--extract"]), (2, []), (3, ["--extract"])])
 def test_the_sample_is_the_same_for_any_number_of_ranks(made, half, ranks, how):
     assert_same(half, half_of(made, f"half{ranks}.h5", *how, ranks=ranks))
@@ -201,6 +203,7 @@ def test_long_contents_are_drawn_by_their_beginning_however_they_come():
     assert 1 <= drawn <= 5
 
 
+@pytest.mark.slow
 def test_no_sample_is_no_row(made):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "none.h5", "--compress-sample", 0, *NO_TYPES))
@@ -209,6 +212,7 @@ def test_no_sample_is_no_row(made):
         assert len(dataset.metrics["samples"]) == 0 and not scenario(dataset, "file_dedup_gzip")
 
 
+@pytest.mark.slow
 def test_another_share_is_refused_and_so_is_nonsense(made, whole):
     runs, layout, _ = made
     result = runs.run(
@@ -241,6 +245,7 @@ def test_a_merge_keeps_samples_of_one_share_and_drops_those_of_two(made, whole, 
         assert (dataset.contents["gzip"] == -1).all() and len(dataset.metrics["samples"]) == 0
 
 
+@pytest.mark.slow
 def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     runs, _, _ = made
     old = runs.folder / "old.h5"
@@ -279,6 +284,7 @@ def test_a_part_of_before_has_no_sample(whole, tmp_path):
     assert read_part(path).extras == {}
 
 
+@pytest.mark.slow
 def test_the_estimate_is_told_drawn_and_exported(made, half):
     runs, _, _ = made
     text = runs.run(runs.command("report", half)).stdout
@@ -319,6 +325,7 @@ def test_sums_of_squares_are_those_of_python_beyond_64_bits():
     )  # too long for a sample
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contents", "share"), [(20_000, 1 / 32), (60_000, 1 / 128), (5_000, 1 / 8)]
 )

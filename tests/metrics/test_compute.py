@@ -62,6 +62,7 @@ def tables_on(ranks: int, path: Path, folder: Path, memory: int):
     return on_ranks(ranks, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "memory"), [(1, 256), (2, 1 << 20), (3, 1000)])
 def test_ranks_and_memory_make_no_difference(path, tmp_path, ranks, memory):
     (tmp_path / "serial").mkdir()

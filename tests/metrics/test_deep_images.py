@@ -24,6 +24,7 @@ def file(path: str, content: int) -> Entry:
     return Entry("file", path.encode(), content)
 
 
+@pytest.mark.slow
 def test_deep_images_hide_what_plain_python_says(tmp_path, monkeypatch):
     """Repeated layers, whiteouts over many blocks, and images that part within a block."""
     monkeypatch.setattr(hidden, "_BLOCK", 3)
@@ -68,6 +69,7 @@ def counted(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["one layer", "in turns", "distinct layers"])
 def test_the_work_grows_with_the_number_of_layers(tmp_path, counted, pattern):
     """Two thousand layers; each pair of them would be two million comparisons."""

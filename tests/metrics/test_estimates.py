@@ -61,6 +61,7 @@ def sampled(tmp_path):
         yield made, dataset
 
 
+@pytest.mark.slow
 def test_estimates_of_a_dataset(sampled):
     made, dataset = sampled
     table = dataset.metrics["estimates"].frame().set_index("name")
@@ -85,6 +86,7 @@ def test_estimates_of_a_dataset(sampled):
     )
 
 
+@pytest.mark.slow
 def test_pulls_weigh_images(sampled):
     _, dataset = sampled
     table, images = (
@@ -105,6 +107,7 @@ def test_pulls_weigh_images(sampled):
     assert dataset.metrics.distribution("repositories/pulls").sum == pulls.sum()
 
 
+@pytest.mark.slow
 def test_a_crawl_that_is_no_sample_has_no_estimates(tmp_path):
     made = Made([[Entry("file", b"a", 1)]], [[0]])
     with hpc_remetrics.open(made.write(tmp_path, brute.links)) as dataset:

@@ -28,6 +28,7 @@ def earlier(tmp_path_factory):
     return runs, layout
 
 
+@pytest.mark.slow
 def test_a_run_over_the_same_layers_is_foretold_as_it_was(earlier):
     runs, layout = earlier
     with hpc_remetrics.open(runs.folder / "out.h5") as dataset:
@@ -47,6 +48,7 @@ def test_a_run_over_the_same_layers_is_foretold_as_it_was(earlier):
     ).profile_seconds == pytest.approx(busy, rel=0.05, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_line_that_submits_is_one_that_sbatch_and_the_command_take(earlier):
     runs, layout = earlier
     words = ["--ranks", 64, "--nodes", 4, "--time", "--calibration", "out.h5"]
@@ -82,6 +84,7 @@ def test_nothing_to_do_takes_no_time():
     assert forecast(RATES, [], [], 4, 2).profile_seconds == 0
 
 
+@pytest.mark.slow
 def test_mistakes(earlier):
     runs, layout = earlier
     for words, text in (

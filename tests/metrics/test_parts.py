@@ -6,6 +6,7 @@ import random
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 
 from hpc_remetrics.metrics.distribution import PROBABILITIES, ValueCounts, summarize
@@ -28,6 +29,7 @@ def paths_of(texts: list[bytes]) -> Paths:
     return Paths(np.frombuffer(b"".join(texts), np.uint8), bounds[:-1], bounds[1:])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(PATHS)
 @example([b"/", b"./", b".", b"..", b"", b"a/./b", b"a//", b"./.hidden", b".hidden/.x"])
@@ -58,6 +60,7 @@ def test_hashes_are_equal_where_strings_are(strings, shift):
     assert len(set(zip(hashes, strings, strict=True))) == len(set(strings))
 
 
+@pytest.mark.slow
 def test_hashes_of_strings_that_differ_in_one_bit_have_nothing_in_common():
     """Of a million strings that differ little, no two have the same 64 bits, and each bit is set in
     half of them."""
@@ -69,12 +72,14 @@ def test_hashes_of_strings_that_differ_in_one_bit_have_nothing_in_common():
             assert abs(int((lane >> np.uint64(bit) & np.uint64(1)).sum()) - 500_000) < 3000
 
 
+@pytest.mark.slow
 def test_a_string_of_a_megabyte():
     data = np.frombuffer(random.Random(1).randbytes(2 << 20) + bytes(PADDING), np.uint8)
     one, two = hash_slices(data, np.array([0, 5, 0]), np.array([1 << 20, 3, 1 << 20]))
     assert one[0] == one[2] != one[1] and two[0] == two[2] != two[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

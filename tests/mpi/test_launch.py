@@ -50,6 +50,7 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
     assert isinstance(connect(), SerialComm)
 
 
+@pytest.mark.slow
 def test_a_launcher_that_does_not_fit_the_library_is_named():
     """Four processes by the launcher's word, one by the library's: no silent fourfold run."""
     environment = {**os.environ, "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"}

@@ -126,6 +126,7 @@ def test_a_row_that_lies_is_refused(tmp_path: Path, change: dict[str, object]) -
     assert os.listdir(tmp_path / "parts") == []
 
 
+@pytest.mark.slow
 def test_a_spill_with_any_byte_changed_never_crashes(tmp_path: Path) -> None:
     rng = random.Random(4)
     layer = make_layer(rng, 1, 40)

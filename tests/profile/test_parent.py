@@ -82,6 +82,7 @@ def test_a_layer_comes_back_with_its_entries(child, blob, tmp_path):
     assert sum(block.rows for block in read_blocks(tmp_path / "spill")) == 301
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(
     child, blob, endless, tmp_path, number
@@ -96,6 +97,7 @@ def test_a_killed_child_costs_the_layer_and_a_new_one_goes_on(
     assert profile(child, blob, tmp_path).status == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_stop_of_the_whole_job_is_the_rank_s_to_decide(child, blob, tmp_path, number):
     assert profile(child, blob, tmp_path).status == "ok"
@@ -105,6 +107,7 @@ def test_a_stop_of_the_whole_job_is_the_rank_s_to_decide(child, blob, tmp_path, 
     assert child.pid == pid
 
 
+@pytest.mark.slow
 def test_a_child_killed_between_layers_costs_nothing(child, blob, tmp_path):
     assert profile(child, blob, tmp_path).status == "ok"
     os.kill(child.pid, signal.SIGKILL)
@@ -114,6 +117,7 @@ def test_a_child_killed_between_layers_costs_nothing(child, blob, tmp_path):
     assert profile(child, blob, tmp_path).status == "ok"
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_child_that_was_killed_just_now_is_that_of_those_before(
     child, blob, tmp_path
 ):
@@ -125,6 +129,7 @@ def test_the_memory_of_a_child_that_was_killed_just_now_is_that_of_those_before(
     assert profile(child, blob, tmp_path).status == "ok"
 
 
+@pytest.mark.slow
 def test_a_stopped_child_is_given_up(child, blob, endless, tmp_path):
     assert profile(child, blob, tmp_path).status == "ok"
     child.begin(job(endless, tmp_path))
@@ -134,6 +139,7 @@ def test_a_stopped_child_is_given_up(child, blob, endless, tmp_path):
     assert profile(child, blob, tmp_path).status == "ok"
 
 
+@pytest.mark.slow
 def test_a_looping_child_is_given_up(tmp_path, blob):
     """4 GiB of zeros from 64 small gzip members: the limits on sizes are lifted, so that only time
     is left."""
@@ -153,6 +159,7 @@ def test_a_looping_child_is_given_up(tmp_path, blob):
         child.close()
 
 
+@pytest.mark.slow
 def test_a_child_out_of_memory_costs_the_layer(tmp_path, blob):
     """A window of 128 MiB does not fit into 96 MiB."""
     if not shutil.which("zstd"):
@@ -175,6 +182,7 @@ def test_a_child_out_of_memory_costs_the_layer(tmp_path, blob):
         child.close()
 
 
+@pytest.mark.slow
 def test_a_content_that_libmagic_is_too_long_about_is_typed_timed_out(tmp_path):
     """Many files that libmagic needs long for, and a limit that it can't meet for one of them."""
     tree = tmp_path / "tree"
@@ -198,6 +206,7 @@ def test_a_content_that_libmagic_is_too_long_about_is_typed_timed_out(tmp_path):
         child.close()
 
 
+@pytest.mark.slow
 def test_a_child_ends_with_its_rank(tmp_path):
     """A rank that is killed leaves no child behind."""
     code = (
@@ -221,6 +230,7 @@ def test_a_child_ends_with_its_rank(tmp_path):
     assert not os.path.exists(f"/proc/{pid}")
 
 
+@pytest.mark.slow
 def test_a_child_that_is_set_up_again_goes_on_with_the_new_setup(child, blob, tmp_path):
     """A run that profiles the layers of damaged parts again does this."""
     assert profile(child, blob, tmp_path).status == "ok"

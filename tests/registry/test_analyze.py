@@ -218,6 +218,7 @@ def test_a_list_of_the_2017_tool_with_any_number_of_ranks(registry, listed, layo
         ]
 
 
+@pytest.mark.slow
 def test_a_list_of_a_crawl_names_registry_and_tag(registry, runs):
     path = runs.folder / "repos.csv"
     path.write_text(
@@ -232,6 +233,7 @@ def test_a_list_of_a_crawl_names_registry_and_tag(registry, runs):
         ]
 
 
+@pytest.mark.slow
 def test_what_was_resolved_is_not_asked_for_again(registry, layout, runs):
     """A start that follows knows what tags named, even if they have moved."""
     registry.copy(f"oci:{layout}:one:1", "moving:1", "--preserve-digests")
@@ -280,6 +282,7 @@ def test_a_run_over_a_network_that_breaks_gives_the_same(registry, layout, runs,
         assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "cause", "stage"),
     [
@@ -328,6 +331,7 @@ def test_a_layer_that_cant_be_had_is_a_failure_row(registry, layout, runs, fault
             runs.run(command)
 
 
+@pytest.mark.slow
 def test_mistakes_give_one_line(registry, runs):
     for source, code, words in [
         (f"docker://{registry.host}/nothing:1", 2, "there is no image"),
@@ -415,6 +419,7 @@ def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
         assert sorted(names) == sorted(f"{proxy.host}/{name}" for name in NAMES)
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layout, runs):
     victim = max(layout.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size).name
     partial = runs.folder / "kept" / ".remetrics" / "partial" / victim
@@ -438,6 +443,7 @@ def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layo
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
     command = runs.analyze(
@@ -448,6 +454,7 @@ def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
     runs.run([*command, "--keep", "kept"])
 
 
+@pytest.mark.slow
 def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     result = runs.run(runs.analyze(f"oci:{layout}", "a.h5", "--keep", "kept"), code=2)
     assert "--keep stores what is fetched from registries" in result.stderr
@@ -459,6 +466,7 @@ def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     assert "is not an OCI layout" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
     with FaultyProxy(registry.host) as proxy:
         proxy.on("/manifests/", faults.status(429, ("Retry-After", "999999")), times=2)
@@ -469,6 +477,7 @@ def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
         runs.run(runs.analyze(f"docker://{proxy.host}/one:1", "x.h5", "--types", "none"))
 
 
+@pytest.mark.slow
 def test_plan_shows_what_a_registry_has(registry, runs):
     result = runs.run(runs.command("plan", *sources_at(registry), "--json"))
     assert json.loads(result.stdout)["images"] == 3

@@ -81,6 +81,7 @@ def test_the_entry_of_docker_login(locked_registry, home):
     assert can_read(locked_registry)
 
 
+@pytest.mark.slow
 def test_what_skopeo_login_writes(locked_registry, home, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
     path = home / "run/containers/auth.json"
@@ -206,6 +207,7 @@ def test_a_wrong_password(locked_registry):
     assert caught.value.status == 401 and PASSWORD not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_tokens_are_asked_for_once_a_scope(token_registry, tokens):
     client = Registry(token_registry.host)
     before = len(tokens.asked)
@@ -268,6 +270,7 @@ def heard(*proxies) -> list[str]:
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="x"')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target", ["http://localhost:{port}", "http://127.0.0.2:{port}", "https://127.0.0.1:{own}"]
 )
@@ -286,6 +289,7 @@ def test_a_redirect_takes_no_login_along(registry, target):
         assert heard(other) == []
 
 
+@pytest.mark.slow
 def test_a_foreign_host_gets_no_login_even_if_it_sends_back_or_asks(registry):
     """Once away, a login stays away: a redirect home, and a challenge of the other host."""
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host, name="localhost") as other:
@@ -456,6 +460,7 @@ OFFERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
 def test_a_login_is_given_where_basic_is_among_the_offers(locked_registry, offers):
     with FaultyProxy(locked_registry.host) as proxy:
@@ -556,6 +561,7 @@ def secure(registry, tmp_path):
         yield proxy, certificate
 
 
+@pytest.mark.slow
 def test_tls(secure, access, monkeypatch):
     proxy, certificate = secure
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):

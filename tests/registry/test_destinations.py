@@ -193,6 +193,7 @@ def test_a_registry_on_this_machine_is_asked_without_a_proxy(network, locked_reg
     assert network.heads == []
 
 
+@pytest.mark.slow
 def test_so_are_its_token_server_and_what_it_redirects_to(network, token_registry):
     access = Access(username=USER, password=PASSWORD, login_host=token_registry.host, patience=SOON)
     assert Registry(token_registry.host, access).manifest("secret/one", "1").size

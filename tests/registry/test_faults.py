@@ -88,6 +88,7 @@ MENDED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MENDED)
 def test_a_blob_comes_in_spite_of(case, proxy, fetch, blob):
     for fault in MENDED[case]:
@@ -96,6 +97,7 @@ def test_a_blob_comes_in_spite_of(case, proxy, fetch, blob):
     assert len(proxy.asked("/blobs/")) >= len(MENDED[case])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["reset", "hang up", "416", "200 to a range", "206 elsewhere", "wrong bytes"]
 )
@@ -141,6 +143,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LOST)
 def test_a_blob_is_given_up_with_its_cause(case, proxy, fetch, access):
     fault, cause = LOST[case]
@@ -152,6 +155,7 @@ def test_a_blob_is_given_up_with_its_cause(case, proxy, fetch, access):
     assert len(proxy.exchanges) <= 11
 
 
+@pytest.mark.slow
 def test_a_hundred_resets_at_random_places(proxy, access, blob, tmp_path):
     digest, data = blob
     rng, client, given = random.Random(5), Registry(proxy.host, access), []
@@ -215,6 +219,7 @@ WAITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WAITS)
 def test_retry_after_is_kept_to(kind, proxy, fetch, blob):
     proxy.on("/blobs/", faults.status(429, WAITS[kind]()))
@@ -223,6 +228,7 @@ def test_retry_after_is_kept_to(kind, proxy, fetch, blob):
     assert second.time - first.time >= 1.5
 
 
+@pytest.mark.slow
 def test_threads_share_one_budget(proxy, access, blob, tmp_path):
     """What one of them is told holds for all, and so does what another rank was told."""
     budget = Budget(access)
@@ -246,6 +252,7 @@ def test_threads_share_one_budget(proxy, access, blob, tmp_path):
     assert other.claim("elsewhere") == 0
 
 
+@pytest.mark.slow
 def test_the_rate_is_that_of_the_whole_job(proxy, access, blob):
     quick = replace(access, requests_per_second=20, ranks=2)
     client = Registry(proxy.host, quick)
@@ -285,6 +292,7 @@ def test_a_wait_that_is_too_long_is_said_at_once(proxy, fetch):
     assert len(proxy.exchanges) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [faults.wrong_bytes, faults.cut(10), faults.status(503), faults.hang_up(50)]
 )
@@ -314,6 +322,7 @@ def test_a_manifest_that_is_too_long_is_not_read(proxy, access, declared):
     assert len(proxy.exchanges) == 1
 
 
+@pytest.mark.slow
 def test_ten_redirects_are_followed_and_no_more(proxy, access, blob):
     digest, data = blob
     proxy.on("/blobs/", faults.redirect("{path}"), times=10)
@@ -323,6 +332,7 @@ def test_ten_redirects_are_followed_and_no_more(proxy, access, blob):
         Registry(proxy.host, access).read_blob("one", digest, 1 << 30)
 
 
+@pytest.mark.slow
 def test_a_signed_url_that_has_ended_is_asked_for_anew(proxy, registry, access, blob):
     digest, data = blob
     with FaultyProxy(registry.host, name="localhost") as storage:
@@ -366,6 +376,7 @@ CDN = [*range(520, 528), 529, 530]
 """What content delivery networks answer where the server behind them doesn't."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", CDN)
 def test_a_network_in_front_that_fails_for_a_while(proxy, fetch, blob, number):
     proxy.on(

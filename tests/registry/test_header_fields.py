@@ -114,6 +114,7 @@ def test_parameters_belong_to_their_own_challenge():
     assert bearer.parameters == {"realm": "https://a.example/token?x=1", "service": "b"}
 
 
+@pytest.mark.slow
 def test_no_header_raises_anything_else_or_takes_long():
     rng = random.Random(20261127)
     pieces = [

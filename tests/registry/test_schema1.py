@@ -53,6 +53,7 @@ def old(registry):
         yield proxy, digest, manifest["layers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_an_image_of_schema_1(old, runs, ranks):
     proxy, digest, layers = old

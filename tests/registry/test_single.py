@@ -16,6 +16,7 @@ def manifest(registry) -> bytes:
     ).encode()
 
 
+@pytest.mark.slow
 def test_a_manifest(registry, manifest, runs):
     result = runs.run(runs.command("fetch", "manifest", f"{registry.host}/one:1", "-o", "one.json"))
     assert (runs.folder / "one.json").read_bytes() == manifest
@@ -27,6 +28,7 @@ def test_a_manifest(registry, manifest, runs):
     assert printed.stdout.encode() == manifest
 
 
+@pytest.mark.slow
 def test_a_config(registry, manifest, runs):
     runs.run(runs.command("fetch", "config", f"{registry.host}/one:1", "-o", "config.json"))
     config = skopeo(
@@ -35,6 +37,7 @@ def test_a_config(registry, manifest, runs):
     assert json.loads((runs.folder / "config.json").read_bytes()) == json.loads(config)
 
 
+@pytest.mark.slow
 def test_a_config_of_an_index(registry, manifest, runs):
     entry = {"mediaType": json.loads(manifest)["mediaType"], "size": len(manifest)}
     entry["digest"] = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
@@ -57,6 +60,7 @@ def test_a_config_of_an_index(registry, manifest, runs):
     assert json.loads(result.stdout)["rootfs"]
 
 
+@pytest.mark.slow
 def test_a_blob_that_is_resumed(registry, manifest, runs):
     layer = json.loads(manifest)["layers"][0]
     with FaultyProxy(registry.host) as proxy:
@@ -75,6 +79,7 @@ def test_a_blob_that_is_resumed(registry, manifest, runs):
     assert sorted(path.name for path in runs.folder.iterdir()) == ["layer", "scratch"]
 
 
+@pytest.mark.slow
 def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
     """As root, a rename would make /dev/null a file, for everybody."""
     layer = json.loads(manifest)["layers"][0]["digest"]
@@ -98,6 +103,7 @@ def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
     assert f"sha256:{hashlib.sha256((runs.folder / 'file').read_bytes()).hexdigest()}" == layer
 
 
+@pytest.mark.slow
 def test_mistakes(registry, manifest, runs):
     for arguments, code, words in [
         (("blob", f"{registry.host}/one:1", "-o", "x"), 2, "names no blob"),

@@ -135,6 +135,7 @@ def files(datasets):
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 11])
 def test_fonts_print_and_files_are_what_they_are_called(files, number):
     found = files[number]
@@ -159,6 +160,7 @@ def test_no_file_tells_when_it_was_drawn(files, number):
     )
 
 
+@pytest.mark.slow
 def test_the_users_settings_stay_as_they_are(datasets):
     import matplotlib
 
@@ -174,6 +176,7 @@ def test_the_users_settings_stay_as_they_are(datasets):
         matplotlib.rcParams.update(before)
 
 
+@pytest.mark.slow
 def test_the_command(runs, datasets):
     result = runs.run(
         runs.command("plot", datasets["fifty"], "-o", "out", "--figure", 14, "--figure", 2)
@@ -194,11 +197,13 @@ def test_the_command(runs, datasets):
         assert text in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_matplotlib_is_not_loaded_before_it_is_needed(runs):
     program = "import hpc_remetrics.cli, hpc_remetrics.report.plot, sys; sys.exit('matplotlib' in sys.modules)"
     runs.run([runs.command()[0], "-c", program])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["pipe", "bytes", "backend"])
 def test_a_matplotlibrc_of_the_current_directory_is_not_read(tmp_path, what):
     """Whoever put it there: matplotlib would hang on a pipe, and break on what is no text."""

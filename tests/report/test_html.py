@@ -54,6 +54,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["empty", "one", "fifty"])
 def test_the_page_is_whole(pages, scale):
     text = pages[scale].read_text()
@@ -103,6 +104,7 @@ def test_by_night(pages, tmp_path):
         assert "invert" in browser.run("return getComputedStyle(document.images[0]).filter")
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(datasets, tmp_path):
     """A name in a dataset can't become a tag: the file's own name shows it."""
     path = tmp_path / "<img src=x onerror=alert(1)>&.h5"
@@ -113,6 +115,7 @@ def test_hostile_names_are_text(datasets, tmp_path):
     assert "<img src=x" not in text and "&lt;img src=x" in text
 
 
+@pytest.mark.slow
 def test_the_command(runs, datasets):
     result = runs.run(runs.command("report", datasets["one"], "--html", "page.html"))
     assert (runs.folder / "page.html").read_text().startswith("<!doctype html>")
@@ -124,6 +127,7 @@ def test_the_command(runs, datasets):
     runs.run(runs.command("report", datasets["one"], "--html", "x", "--json"), code=2)
 
 
+@pytest.mark.slow
 def test_json_has_every_number(runs, datasets):
     def refuse(text):
         raise AssertionError(text)
@@ -145,6 +149,7 @@ def test_json_has_every_number(runs, datasets):
     assert found["empty"]["metrics"]["totals"]["dedup_ratio_by_count"] is None
 
 
+@pytest.mark.slow
 def test_a_dataset_without_metrics_says_how_to_get_them(runs, datasets):
     shutil.copy(datasets["one"], runs.folder / "old.h5")
     with h5py.File(runs.folder / "old.h5", "a") as file:

@@ -46,6 +46,7 @@ def test_a_stop_after_the_first_line_ends_with_4(runs, truth, job, ranks):
     assert list(runs.scratch.iterdir()) == [] or ranks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_layers_that_are_all_missing_are_rows_and_nothing_else(runs, layout, tmp_path, ranks):
     copy = tmp_path / "layout"

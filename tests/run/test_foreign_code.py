@@ -72,6 +72,7 @@ def run(runs, *words, **environ):
     )
 
 
+@pytest.mark.slow
 def test_the_child_and_the_tool(runs, trap, layout):
     tool = "python3 -I -c 'print(1)' && env > env.txt"
     result = run(
@@ -80,6 +81,7 @@ def test_the_child_and_the_tool(runs, trap, layout):
     assert (trap(), result.returncode) == ([], 0), result.stderr
 
 
+@pytest.mark.slow
 def test_the_doctors_probes(runs, trap):
     result = run(runs, "doctor")
     assert trap() == []
@@ -118,6 +120,7 @@ def test_a_directory_that_the_user_names_is_taken(runs):
     assert str(runs.folder) in result.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_users_own_module_costs_no_layer(runs, layout):
     """`python -m` takes a `json.py` of its directory for itself, and the child doesn't."""
     (runs.folder / "json.py").write_text("raise SystemExit('mine')")
@@ -125,6 +128,7 @@ def test_a_users_own_module_costs_no_layer(runs, layout):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_secrets_reach_neither_child_nor_tool(runs, layout):
     secrets = {
         "REMETRICS_PASSWORD": "geheim1",

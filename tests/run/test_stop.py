@@ -89,6 +89,7 @@ def slow_layer() -> bytes:
 
 
 # Not a Ctrl-C under mpirun, which takes it for itself.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "ranks"),
     [
@@ -115,6 +116,7 @@ def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, number, r
     assert list((runs.folder / "out.h5.parts").glob("part-*.h5"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
     output = runs.folder / "out.h5"
@@ -135,6 +137,7 @@ def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
         assert causes[int(file["failures/cause"][0])] in ("killed", "limit_time")
 
 
+@pytest.mark.slow
 def test_a_second_job_on_one_output_is_refused(runs, endless):
     output = runs.folder / "out.h5"
     first = subprocess.Popen(
@@ -149,6 +152,7 @@ def test_a_second_job_on_one_output_is_refused(runs, endless):
         first.wait()
 
 
+@pytest.mark.slow
 def test_a_broken_layer_is_a_failure_row_and_its_neighbours_are_whole(runs, layout, tmp_path):
     copy = tmp_path / "layout"
     shutil.copytree(layout, copy)
@@ -163,6 +167,7 @@ def test_a_broken_layer_is_a_failure_row_and_its_neighbours_are_whole(runs, layo
         assert file["layers/status"][:].tolist().count(2) == 1
 
 
+@pytest.mark.slow
 def test_mistakes_give_one_line(runs, layout):
     cases = [
         (["analyze", "oci:/does/not/exist"], 2),

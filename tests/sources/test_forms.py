@@ -188,6 +188,7 @@ def test_every_form_gives_the_same_files(chosen, skopeo, tmp_path):
     assert diff_ids(plain) == diff_ids(packed) == diff_ids(chosen)
 
 
+@pytest.mark.slow
 def test_demo_is_accepted_by_other_tools(demo, tmp_path):
     names = {image.name for image in resolve(open_source(f"oci:{demo}")).images}
     for name in sorted(names)[:3]:
@@ -213,6 +214,7 @@ def test_demo_is_accepted_by_other_tools(demo, tmp_path):
     assert any((tmp_path / "bundle" / "rootfs").rglob("os.py"))
 
 
+@pytest.mark.slow
 def test_demo_is_the_same_every_time(demo, tmp_path):
     open_source(f"demo:{tmp_path}/again").prepare()
     first = {path.name: path.read_bytes() for path in (demo / "blobs" / "sha256").iterdir()}

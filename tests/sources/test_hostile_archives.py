@@ -41,6 +41,7 @@ def saved(skopeo, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", ["gzip", "zstd", "bzip2", "xz"])
 def test_a_compressed_archive_is_named_with_the_command_to_unpack_it(saved, tmp_path, packer):
     packed = tmp_path / "saved.tar.x"
@@ -51,6 +52,7 @@ def test_a_compressed_archive_is_named_with_the_command_to_unpack_it(saved, tmp_
         resolve(open_source(f"docker-archive:{packed}"))
 
 
+@pytest.mark.slow
 def test_every_cut_is_said(saved, tmp_path):
     """Cut anywhere but in the padding at the end, it is no archive, or what is cut off is
     missing."""

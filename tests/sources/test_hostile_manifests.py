@@ -318,6 +318,7 @@ def check(catalog):
             text.encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(FIELDS), new=json_values)
 def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
@@ -335,6 +336,7 @@ def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
     assert any(len(image.layers) == 1 for image in catalog.images)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(ENTRY_FIELDS), new=json_values, in_index=st.booleans())
 def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_index):
@@ -346,6 +348,7 @@ def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_
     assert any(len(image.layers) == 1 for image in catalog.images)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(

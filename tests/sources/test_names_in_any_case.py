@@ -130,6 +130,7 @@ class Writer:
         )
 
 
+@pytest.mark.slow
 def test_any_case_and_any_repetition_is_what_go_reads(go):
     writer = Writer(14)
     texts = [writer.document() for _ in range(3000)]
@@ -141,6 +142,7 @@ def test_any_case_and_any_repetition_is_what_go_reads(go):
     assert differing == []
 
 
+@pytest.mark.slow
 def test_many_repetitions_take_no_more_time_than_their_length():
     """Each of these would take minutes if a repetition cost what stands before it."""
     objects = ", ".join(f'"config": {{"a{number}": 1}}' for number in range(100_000))

@@ -119,6 +119,7 @@ def test_platforms_of_the_image_may_be_spelled_otherwise_too(place):
         assert len(resolve(open_source(f"oci:{folder}"), [wish]).images) == 1
 
 
+@pytest.mark.slow
 def test_a_run_without_an_image_says_which_platforms_there_are(place, tmp_path):
     """Any image of any source is enough; nothing is left behind where there is none."""
     folder, runs = place("linux/arm64", "linux/amd64"), Runs(tmp_path)

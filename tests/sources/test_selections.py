@@ -98,6 +98,7 @@ def test_an_image_of_which_nothing_was_saved_is_missing(tmp_path, platform):
     assert causes(catalog)["missing_manifest"] == (1 if platform else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
 def test_a_run_says_so_in_one_line_and_ends_well(tmp_path, transport):
     archive, runs = Saved(tmp_path).archive(), Runs(tmp_path)
@@ -177,6 +178,7 @@ def test_a_foreign_layer_that_is_kept_elsewhere_is_counted_apart(foreign):
     assert len(catalog.images[0].layers) == 2
 
 
+@pytest.mark.slow
 def test_a_run_reads_foreign_layers(foreign, tmp_path):
     folder, _, word = foreign
     runs = Runs(tmp_path)

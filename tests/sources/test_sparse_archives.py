@@ -56,6 +56,7 @@ def packed(folder, to, form):
     assert to.stat().st_size < 250_000 < len(LAYER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_oci_archive_with_sparse_members(holes, form, tmp_path):
     archive = tmp_path / "layout.tar"

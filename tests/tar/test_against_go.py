@@ -41,12 +41,14 @@ def compare(data: bytes, place, go, read) -> None:
             assert (our.size, our.sha256.hex()) == (their["size"], their["sha256"])
 
 
+@pytest.mark.slow
 @MANY
 @given(data=archives.archives())
 def test_archives_of_every_dialect(data, place, go, read):
     compare(data, place, go, read)
 
 
+@pytest.mark.slow
 @MANY
 @given(data=archives.damaged())
 def test_damaged_archives(data, place, go, read):
@@ -83,11 +85,13 @@ PIECES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIECES)
 def test_by_hand(name, place, go, read):
     compare(PIECES[name] + tars.file(b"after", b"after") + tars.END, place, go, read)
 
 
+@pytest.mark.slow
 def test_every_cut_of_an_archive(place, go, read):
     """A stream that ends early is never ok, except between entries, where only the end marker is
     missing."""
@@ -133,6 +137,7 @@ def test_long_numbers_in_a_sparse_map(version, place, go, read):
     compare(data + tars.END, place, go, read)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blocks", "status"), [(2046, "ok"), (2047, "ok"), (2048, "failed"), (2049, "failed")]
 )

@@ -156,6 +156,7 @@ def check_bsdtar(form: str, archive: Path, entries: list) -> None:
             assert their["sha256digest"] == entry.sha256.hex().encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 @SOME
 @given(tree=st.lists(files, min_size=1, max_size=8))

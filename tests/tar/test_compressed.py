@@ -120,6 +120,7 @@ def joined(compression: str, between: bytes, cut: int = HALF, behind: bytes = b"
     return pack(WHOLE[:cut]) + between + pack(WHOLE[cut:]) + behind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", PACK)
 @pytest.mark.parametrize("cut", [HALF, HALF + 700, len(WHOLE) - 512, 3])
 @pytest.mark.parametrize(
@@ -176,6 +177,7 @@ def test_an_empty_member_and_a_plain_tar(compression, place, read):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "behind",
     [b"\0", b"\x1f", b"appendix", bytes(512), bytes(5), WHOLE, random.Random(1).randbytes(70_000)],
@@ -220,6 +222,7 @@ def header_with(
     return header
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", range(32))
 def test_every_field_of_a_gzip_header_at_every_boundary(flags, drip):
     plain = PACK["gzip"](FEW)
@@ -231,6 +234,7 @@ def test_every_field_of_a_gzip_header_at_every_boundary(flags, drip):
         assert drip(blob, list(range(len(blob)))).entries == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", range(32))
 def test_the_trailer_of_gzip_at_every_boundary(flags, drip):
     first, last = header_with(flags) + PACK["gzip"](FEW[:TWO])[10:], PACK["gzip"](FEW[TWO:])
@@ -293,6 +297,7 @@ def test_a_wrong_checksum_costs_no_entry_before_it(compression, place, read, jud
     same_rows(ours.entries[: len(rows)], rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", PACK)
 def test_every_cut(compression, place, read, judge):
     blob = PACK[compression](WHOLE)

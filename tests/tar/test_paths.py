@@ -8,6 +8,7 @@ from hpc_remetrics.tar.fault import LayerFault
 from hpc_remetrics.tar.paths import Directories, clean, key_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [3, 50, 100_000])
 def test_directories_against_a_plain_set(tmp_path, room):
     rng = random.Random(room)
@@ -26,6 +27,7 @@ def test_directories_against_a_plain_set(tmp_path, room):
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [3, 50, 100_000])
 def test_deep_directories_against_a_plain_set(tmp_path, room):
     rng = random.Random(room)

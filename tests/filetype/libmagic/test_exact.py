@@ -129,6 +129,7 @@ def test_the_machines_files(plain, exact):
     assert asked > 2_000
 
 
+@pytest.mark.slow
 def test_the_samples(plain, exact):
     assert not list(differing(plain, exact, SAMPLES))
     assert Libmagic().unsupported == ""
@@ -386,6 +387,7 @@ def test_without_a_matcher_the_answers_are_the_same(plain, monkeypatch):
     assert not list(differing(plain, exact, machine_files(150)))
 
 
+@pytest.mark.slow
 def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(
     tmp_path, plain, monkeypatch, caplog
 ):
@@ -420,6 +422,7 @@ def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeyp
     )
 
 
+@pytest.mark.slow
 def test_a_difference_from_libmagic_is_found_at_the_start(
     plain, exact, tmp_path, monkeypatch, caplog
 ):
@@ -434,6 +437,7 @@ def test_a_difference_from_libmagic_is_found_at_the_start(
     assert "describes a sample" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(
     tmp_path, plain, exact, monkeypatch, caplog
 ):
@@ -455,6 +459,7 @@ def test_a_fault_of_the_screens_costs_no_type_and_is_said_once(
     assert len(said) == 1 and said[0].endswith("IndexError: out of range")
 
 
+@pytest.mark.slow
 def test_typers_agree(tmp_path, plain):
     for number, data in enumerate(machine_files(120)):
         heads = []

@@ -104,7 +104,7 @@ def test_a_budget_ends_a_start_and_the_next_goes_on(crawl, start_hub):
     assert asked_again(hub) == 0
     assert sorted(crawl.names()) == [repo.name for repo in everything]
     asked = sum(hub.asked.values())
-    assert "all is done" in crawl("hub", hub=hub).stderr
+    assert "nothing to do" in crawl("hub", hub=hub).stderr
     assert sum(hub.asked.values()) == asked
 
 

@@ -16,9 +16,16 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+WHOLE_PROGRAM = {"clone", "fuzz", "images", "kills", "run", "slurm"}
+"""Directories whose tests run the whole program, for seconds each."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Give the serial tests to one worker of pytest-xdist, so that none runs beside another."""
+    """Mark tests of the whole program as slow; give the serial ones to one worker of pytest-xdist."""
     for item in items:
+        if item.path.parent.name in WHOLE_PROGRAM:
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
 

@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).resolve().parents[1] / "hpc_remetrics"
 
 THINGS = (
@@ -22,6 +24,7 @@ ALLOWED = {
 }
 
 
+@pytest.mark.slow
 def test_numbers_of_things_have_the_right_form():
     wrong = []
     for module in PACKAGE.rglob("*.py"):

@@ -248,6 +248,7 @@ def test_a_file_that_does_not_say_its_sources(runs, images, dataset):
     runs.run([*one, "--force"])
 
 
+@pytest.mark.slow
 def test_a_dataset_of_another_version_or_a_damaged_one(runs, images, dataset):
     with h5py.File(dataset, "r+") as file:
         file.attrs["schema_version"] = 99

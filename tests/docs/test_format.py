@@ -40,6 +40,7 @@ def test_an_example_runs(folder, example):
     assert result.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_listing_is_what_h5dump_prints(folder):
     command = [
         need("h5dump"),

@@ -11,6 +11,8 @@ from hpc_remetrics.filetype.typer import libmagic_version
 from hpc_remetrics.summaries import compare as module
 from hpc_remetrics.summaries.compare import compare
 
+pytestmark = pytest.mark.slow
+
 
 def rows(dataset, table, *columns):
     frame = dataset.table(table).frame(list(columns))

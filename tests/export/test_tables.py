@@ -119,6 +119,7 @@ def test_the_dataset_is_odd_enough(odd):
     assert {"hardlink", "symlink", "whiteout", "opaque", "fifo"} <= set(entries["kind"])
 
 
+@pytest.mark.slow
 def test_duckdb_joins_the_tables(odd, exported):
     folder = exported / "parquet"
     database = duckdb.connect()
@@ -155,6 +156,7 @@ def test_duckdb_joins_the_tables(odd, exported):
     assert per_image == [(name, sum(sizes[one] for one in layer[a : a + n])) for name, a, n in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_duckdb_and_pandas_read_every_format(exported, form):
     path = exported / form / f"layers.{form}"

@@ -76,6 +76,7 @@ def can_read(registry, access=None) -> bool:
     return Registry(registry.host, access or Access()).manifest("one", "1").size > 0
 
 
+@pytest.mark.slow
 def test_the_entry_of_docker_login(locked_registry, home):
     config(home, {"auths": {locked_registry.host: {"auth": AUTH}}})
     assert can_read(locked_registry)
@@ -222,6 +223,7 @@ def test_tokens_are_asked_for_once_a_scope(token_registry, tokens):
     assert not any(known for _, known in asked)
 
 
+@pytest.mark.slow
 def test_a_token_that_ends_is_asked_for_anew(token_registry, tokens, monkeypatch):
     monkeypatch.setattr(tokens, "seconds", 0.01)
     client, before = Registry(token_registry.host), len(tokens.asked)
@@ -309,6 +311,7 @@ def test_a_foreign_host_gets_no_login_even_if_it_sends_back_or_asks(registry):
         assert heard(other) == []
 
 
+@pytest.mark.slow
 def test_a_link_to_another_host_is_asked_for_at_the_registry_itself(registry):
     with FaultyProxy(registry.host) as proxy, FaultyProxy(registry.host, name="localhost") as other:
         proxy.on("/_catalog", faults.status(401, CHALLENGE))

@@ -19,6 +19,8 @@ from hpc_remetrics.report.figures.panels import panels_of
 from hpc_remetrics.report.figures.style import style
 from hpc_remetrics.report.report_data import read_report_data
 
+pytestmark = pytest.mark.slow
+
 SCALES = ("empty", "one", "fifty")
 UNIT = re.compile(
     r"\((bytes|number|parts|components|%|1|1/s|bytes/s|s|layers)\)$|^share of |in a bin$"

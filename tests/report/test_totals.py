@@ -8,6 +8,8 @@ import pytest
 import hpc_remetrics
 from hpc_remetrics.summaries.totals import totals
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("scale", ["empty", "one", "fifty"])
 def test_with_and_without_metrics(datasets, tmp_path, scale):

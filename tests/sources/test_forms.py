@@ -225,6 +225,7 @@ def test_demo_is_the_same_every_time(demo, tmp_path):
     assert (demo / "index.json").read_bytes() == (tmp_path / "again" / "index.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_platforms(demo):
     source = open_source(f"oci:{demo}:demo/multi:1")
     assert {image.platform for image in resolve(source).images} == {"linux/amd64", "linux/arm64"}

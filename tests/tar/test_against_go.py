@@ -123,6 +123,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NUMBERS)
 def test_long_numbers(name, place, go, read):
     compare(

@@ -118,7 +118,8 @@ def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     wanted = int.from_bytes(record.value[:8], "little")
     if record.relation == ord("=") and record.operator == _AND:
         return _pinned_pair(record, width, record.mask & _limit(width) or _limit(width))
-    if record.relation == ord("&") and not record.mask:
+    is_inverted = bool(record.operator & _INVERSE)
+    if record.relation == ord("&") and not record.mask and not is_inverted:
         return _pinned_pair(record, width, wanted & _limit(width))
     if width > 2 or (record.flag & UNSIGNED and wanted >> 63):
         return None

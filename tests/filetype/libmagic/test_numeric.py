@@ -127,6 +127,7 @@ def test_pairs_of_two_sets():
         (record(LELONG, 0, relation=">"), None),
         (record(LELONG, 1, mask=2, operator=ADD), None),
         (record(BYTE, 1 << 63, relation=">", flag=UNSIGNED), None),
+        (record(BYTE, 1, relation="&", operator=INVERSE), None),  # half of all bytes
         (record(BYTE, 1, relation="!"), None),
         (record(BYTE, 1, relation="x"), None),
         (record(STRING, b"ab"), None),

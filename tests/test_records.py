@@ -69,6 +69,7 @@ def test_a_failure_about_a_claim():
     assert not Failure(A, "verify", "size_mismatch", "").is_claim
 
 
+@pytest.mark.slow
 def test_catalogs_add_up():
     one = Catalog(
         [Image("a", A, "", "oci")],

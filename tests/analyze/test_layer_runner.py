@@ -157,6 +157,7 @@ def test_a_layer_that_is_not_unpacked_never_lacks_room(child, scratch, blob, wai
     assert not (tmp_path / "called").exists()
 
 
+@pytest.mark.slow
 def test_abandon_ends_the_tool(own_child, scratch, unpacked, wait, tmp_path):
     runner = LayerRunner(own_child, scratch.path, tool(f"echo $$ > {tmp_path}/pid; sleep 60"))
     runner.begin(unpacked(tar_of("a")))

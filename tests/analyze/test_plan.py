@@ -122,6 +122,7 @@ def test_the_drawn_example():
     assert [one.size // 10**6 for one in plan.tail] == [50, 40, 30, 20, 20, 10, 10]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 20))
 def test_the_tail_is_as_long_as_may_be(sizes, ranks):
@@ -146,6 +147,7 @@ def test_without_a_tail_all_is_assigned():
     assert make_plan(layers, 3, tail=0.0).tail == ()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 9))
 def test_the_shares_of_jobs_hold_every_layer_once(sizes, count):

@@ -113,6 +113,7 @@ def test_a_run_that_is_stopped_says_what_is_left(make, child, tmp_path, capsys):
     assert note.ended == "stopped on SIGTERM"
 
 
+@pytest.mark.slow
 def test_an_error_of_the_profiling_is_raised_as_one_of_all_ranks(make, child):
     session = make()
     inputs = Inputs(session)
@@ -124,6 +125,7 @@ def test_an_error_of_the_profiling_is_raised_as_one_of_all_ranks(make, child):
     assert raised.value.shared
 
 
+@pytest.mark.slow
 def test_profiling_ends_with_what_this_rank_did(make, child):
     session = make()
     inputs = Inputs(session)

@@ -77,6 +77,7 @@ def statuses(parts):
     return best_statuses(scan_parts(parts, SerialComm()).parts)
 
 
+@pytest.mark.slow
 def test_layers_end_in_a_part_and_the_last_messages_say_so(make, source, parts, wait):
     layers = [source.add(tar_of("a", "b")), source.add(tar_of("c"))]
     worker, comm = make()

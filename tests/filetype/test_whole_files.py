@@ -274,6 +274,7 @@ def test_large_files(file, typer, tmp_path, name):
     assert said_here(typer, LARGE[name], tmp_path) == said_by_file(file, LARGE[name], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECIDED_IN_THE_MIDDLE)
 def test_the_middle_of_a_large_program(file, typer, tmp_path, name):
     data = DECIDED_IN_THE_MIDDLE[name]

@@ -78,6 +78,7 @@ def test_ranks_and_memory_make_no_difference(path, tmp_path, ranks, memory):
     assert left == {"sizes"}
 
 
+@pytest.mark.slow
 def test_what_brute_force_says_of_it(dataset):
     from .test_brute_force import check_files, check_growth, check_hidden, check_layers
 

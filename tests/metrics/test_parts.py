@@ -49,6 +49,7 @@ def test_paths_are_cut_as_texts_are(texts):
         assert extension == (name.rpartition(b".")[2] if b"." in name[1:] else b"")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=30), st.integers(0, 9))
 def test_hashes_are_equal_where_strings_are(strings, shift):

@@ -56,6 +56,7 @@ def test_a_dead_job_is_swept_and_a_living_one_is_not(tmp_path):
     assert sweep([base]) == 0
 
 
+@pytest.mark.slow
 def test_nodes_that_share_a_file_system_do_not_meet(tmp_path, monkeypatch):
     """A lock may not reach other nodes, and numbers of processes mean nothing there."""
     subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)

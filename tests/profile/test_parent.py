@@ -76,6 +76,7 @@ def profile(child, path, tmp_path):
     return wait(child)
 
 
+@pytest.mark.slow
 def test_a_layer_comes_back_with_its_entries(child, blob, tmp_path):
     row = profile(child, blob, tmp_path)
     assert (row.status, row.files, row.entries) == ("ok", 300, 301)

@@ -170,6 +170,7 @@ def test_a_hundred_resets_at_random_places(proxy, access, blob, tmp_path):
     assert len(proxy.asked("/blobs/")) == 200
 
 
+@pytest.mark.slow
 def test_it_is_resumed_with_a_closed_range_at_the_registrys_own_url(proxy, fetch, blob):
     _, data = blob
     proxy.on("/blobs/", faults.cut(SIZE))
@@ -390,6 +391,7 @@ def test_a_network_in_front_that_fails_for_a_while(proxy, fetch, blob, number):
     assert fetch() == blob[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [(103,), (100,), (102, 103, 100, 103), (199,)])
 def test_interim_answers_are_not_the_answer(registry, proxy, fetch, blob, numbers):
     for part in ("/manifests/", "/blobs/", "/tags/"):

@@ -44,6 +44,7 @@ def bytes_of(reference, layer):
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["oci", "oci-archive", "dir"])
 def test_forms_that_keep_the_bytes(chosen, skopeo, tmp_path, form):
     target = tmp_path / ("image.tar" if form == "oci-archive" else "image")
@@ -132,6 +133,7 @@ def test_what_docker_saves_since_25_is_both_forms(chosen, layout, tmp_path):
     assert only_image(f"oci-archive:{tmp_path}/saved.tar:{IMAGE}").digest == chosen.digest
 
 
+@pytest.mark.slow
 def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
     """`ID/layer.tar`, a link where two images share a layer, and two images in one file."""
     skopeo(f"docker-archive:{tmp_path}/new.tar:some/name:1")
@@ -170,6 +172,7 @@ def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_every_form_gives_the_same_files(chosen, skopeo, tmp_path):
     """Compressed or not, a layer's tar is the same."""
     skopeo(f"docker-archive:{tmp_path}/image.tar:a:1")

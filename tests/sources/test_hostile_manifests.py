@@ -101,6 +101,7 @@ def gone(number, media_type=MANIFEST):
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": 5}
 
 
+@pytest.mark.slow
 def test_an_index_of_too_many_manifests_is_one_thing_counted_apart(place):
     """Alone or through the indexes in it; the images beside it are taken."""
     many = place.index(*map(gone, range(20_000)))
@@ -116,6 +117,7 @@ def test_an_index_of_too_many_manifests_is_one_thing_counted_apart(place):
     assert causes["missing_manifest"] == 900
 
 
+@pytest.mark.slow
 def test_an_image_of_too_many_layers_is_one_thing_counted_apart(place):
     many = place.manifest(*(gone(number, LAYER) for number in range(20_000)))
     digests = [

@@ -144,6 +144,7 @@ def foreign(request, layout, chosen, tmp_path):
     return folder, blobs / chosen.layers[1].digest.hex, word
 
 
+@pytest.mark.slow
 def test_a_foreign_layer_whose_bytes_are_there_is_read(foreign, chosen, tmp_path):
     """As umoci does; skopeo copies it, too."""
     folder, _, word = foreign

@@ -281,6 +281,7 @@ def place_of_checksum(compression: str, blob: bytes) -> int:
     return {"gzip": -8, "bzip2": 10, "zstd": -2}[compression]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", PACK)
 def test_a_wrong_checksum_costs_no_entry_before_it(compression, place, read, judge):
     """All bytes are there, and none of their programs vouches for them."""

@@ -357,6 +357,7 @@ def test_texts_of_all_kinds_of_lines(plain, exact):
     assert not list(differing(plain, exact, contents))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

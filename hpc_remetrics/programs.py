@@ -79,3 +79,16 @@ def command_line(words: Sequence[str]) -> str:
 
 def _digest(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+
+
+def process_stat(process: int) -> tuple[str, list[str]]:
+    """Return the name of a process, and the fields behind it in /proc/PID/stat, as strings.
+
+    The fields count from 0: its state is 0, its parent 1, when it began 19 (ticks after boot).
+
+    :raises OSError: there is no such process.
+    """
+    text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+    # A name may hold blanks and parentheses
+    before, _, fields = text.rpartition(")")
+    return before.partition("(")[2], fields.split()

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from hpc_remetrics import programs
 from hpc_remetrics.programs import command_line, environment, module_path, python
 
@@ -45,3 +47,20 @@ def test_of_a_tool_that_was_run_a_digest_is_kept():
     assert command_line(["a", "--exec", "scan {dir}", "b"]) == f"a --exec {digest} b"
     assert command_line(["a", "--exec=scan {dir}", "b=c"]) == f"a --exec={digest} b=c"
     assert command_line(["a", "--exec-x=1", "--exec"]) == "a --exec-x=1 --exec"
+
+
+def test_a_name_with_blanks_and_parentheses_does_not_move_the_fields(tmp_path):
+    odd = tmp_path / "a) (b"
+    odd.symlink_to("/bin/sleep")
+    with subprocess.Popen([odd, "30"]) as process:
+        try:
+            name, fields = programs.process_stat(process.pid)
+        finally:
+            process.kill()
+    assert name == "a) (b"
+    assert int(fields[1]) == os.getpid()
+
+
+def test_a_process_that_is_gone_has_no_fields():
+    with pytest.raises(OSError, match="No such"):
+        programs.process_stat(2**22 + 1)

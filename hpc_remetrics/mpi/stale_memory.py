@@ -13,6 +13,8 @@ import os
 import time
 from pathlib import Path
 
+from ..programs import process_stat
+
 _DIRECTORY = Path("/dev/shm")
 _SEGMENTS = "mpich_shm_*"
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -55,8 +57,7 @@ def _is_older(status: os.stat_result, began: float) -> bool:
 
 def _began(process: int) -> float:
     """Return the Unix time at which a process began, in seconds."""
-    fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-    seconds_after_boot = int(fields[19]) * _TICK
+    seconds_after_boot = int(process_stat(process)[1][19]) * _TICK
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return boot + seconds_after_boot
 

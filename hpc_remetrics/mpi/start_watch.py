@@ -138,9 +138,7 @@ def _launcher() -> int:
 def _about(process: int) -> tuple[str, int, str]:
     """Return (name, parent, when it began) of a process; ("", 0, "") if it is gone."""
     try:
-        text = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        name, fields = programs.process_stat(process)
     except OSError:
         return "", 0, ""
-    name = text.partition("(")[2].rpartition(")")[0]
-    fields = text.rpartition(")")[2].split()
     return name, int(fields[1]), fields[19]

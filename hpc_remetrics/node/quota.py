@@ -24,6 +24,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..programs import process_stat
+
 MOST_TIERS = 8
 
 _SLOTS = 1024
@@ -171,7 +173,6 @@ class ScratchQuota:
 def _began(process: int) -> int:
     """Return when a process began, in ticks since the machine's start; -1 if there is none."""
     try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
+        return int(process_stat(process)[1][19])
     except OSError:
         return -1

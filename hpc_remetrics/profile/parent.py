@@ -310,8 +310,7 @@ class Child:
     def _cpu_seconds(self) -> float:
         """Return the CPU seconds that the child has used, 0 where that is unknown."""
         try:
-            with open(f"/proc/{self._process.pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
+            _, fields = programs.process_stat(self._process.pid)
         except OSError:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

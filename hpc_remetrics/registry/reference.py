@@ -122,8 +122,3 @@ def host_of(text: str) -> str:
 def endpoint_of(host: str) -> str:
     """Return the `name[:port]` that requests to a registry go to."""
     return _HUB_REGISTRY if host == HUB else host
-
-
-def is_tag(text: str) -> bool:
-    """Tell whether a string is a valid tag."""
-    return bool(_TAG.match(text))

@@ -23,7 +23,7 @@ from typing import Any
 
 import hpc_remetrics
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Registry as Client
+from hpc_remetrics.registry.endpoint import Registry as Client
 
 from .download import Registry
 from .layers import blobs, build

@@ -23,7 +23,7 @@ from ..errors import BlobError
 from ..limits import AHEAD_LAYERS
 from ..node.scratch import Grant
 from ..records import Digest, Layer
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..sources.base import Extent, Source
 from .room_policy import RoomPolicy
 from .work_queue import WorkQueue

@@ -17,7 +17,7 @@ from ..layout.keep import KeepingSource
 from ..mpi.collective import on_rank_0
 from ..parts.parts_directory import published_digests
 from ..records import LOST_CAUSES, Catalog, Digest, Layer
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..sources import open_source
 from ..sources.absolute import input_paths
 from ..sources.base import Source

@@ -17,8 +17,9 @@ from urllib.parse import quote, urlencode
 
 from ..errors import RegistryError
 from ..registry.budget import Budget
-from ..registry.endpoint import Registries, scope_of
+from ..registry.endpoint import scope_of
 from ..registry.header_fields import each, next_page
+from ..registry.registries import Registries
 from ..sources.documents import Malformed, get_list, get_text, parse
 
 PAGE_SIZE = 100

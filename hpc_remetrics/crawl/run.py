@@ -20,7 +20,7 @@ from ..files.publish import write_whole
 from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..sources.repositories import Repository, csv_lines, read_repositories
 from ..wording import counted
 from . import sample

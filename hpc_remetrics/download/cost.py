@@ -10,7 +10,7 @@ from ..errors import RegistryError
 from ..progress import clock_time, rough_time
 from ..registry.access import BRIEF, Access
 from ..registry.budget import PullLimit
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..wording import counted
 from .options import Wish
 

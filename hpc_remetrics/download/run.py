@@ -19,7 +19,7 @@ from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine, clock_time
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..sources import platforms
 from ..wording import counted, verb
 from . import cost

@@ -17,8 +17,9 @@ from ..layout.keep import fetch_into
 from ..limits import GiB, Limits
 from ..records import Digest
 from ..registry.blobs import missing_room
-from ..registry.endpoint import Registries, Registry
+from ..registry.endpoint import Registry
 from ..registry.reference import Reference
+from ..registry.registries import Registries
 from ..sources import documents, platforms
 from ..sources.documents import Malformed
 from ..wording import counted

@@ -12,6 +12,9 @@ The public classes, from the top down:
     registry.client.get(url)                   -> SmallResponse          status, headers, data, json(): any URL of that host
     Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")       what is no registry
 
+`registries`, `endpoint` and `client` have these classes, `access` the options. They are not imported
+here: each command needs the options, and few need `requests`.
+
 Each call keeps the deadlines, tries and limits of `Access.patience`, waits for the `Budget` before
 each request, retries passing failures, and sends credentials only to the registry's own origin. It
 raises `RegistryError` (a `BlobError`) with a `cause` of `records.CAUSES` and an HTTP `status`.
@@ -20,26 +23,3 @@ raises `RegistryError` (a `BlobError`) with a `cause` of `records.CAUSES` and an
 pauses: `budget.new_pauses()` of one goes to `budget.apply_pauses(…)` of the others, by whatever way messages
 go.
 """
-
-from .access import Access, Patience
-from .budget import Budget, Pause, PullLimit
-from .client import Client
-from .endpoint import ACCEPT, Manifest, Registries, Registry, RegistryPage
-from .reference import Reference
-from .responses import SmallResponse
-
-__all__ = [
-    "ACCEPT",
-    "Access",
-    "Budget",
-    "Client",
-    "Manifest",
-    "Patience",
-    "Pause",
-    "PullLimit",
-    "Reference",
-    "Registries",
-    "Registry",
-    "RegistryPage",
-    "SmallResponse",
-]

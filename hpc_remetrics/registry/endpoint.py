@@ -314,30 +314,3 @@ class _ChunkReader(io.RawIOBase):
         count = min(len(view), len(self._rest))
         view[:count], self._rest = self._rest[:count], self._rest[count:]
         return count
-
-
-class Registries:
-    """The registries of a process: a client for each thread and host, one budget and keyring for all.
-
-    A pickled copy on another rank has the same options, and a budget of its own.
-    """
-
-    def __init__(self, access: Access | None = None) -> None:
-        self.access = access or Access()
-        self.budget = Budget(self.access)
-        self.stopped = threading.Event()
-        self._keyrings: dict[str, Keyring] = {}
-        self._lock = threading.Lock()
-        self._local = threading.local()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Registries, (self.access,)
-
-    def get(self, host: str) -> Registry:
-        """Return this thread's client of a registry."""
-        mine: dict[str, Registry] = self._local.__dict__
-        if host not in mine:
-            with self._lock:
-                keyring = self._keyrings.setdefault(host, Keyring(host, self.access))
-            mine[host] = Registry(host, self.access, self.budget, keyring, self.stopped)
-        return mine[host]

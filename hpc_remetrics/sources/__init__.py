@@ -14,7 +14,7 @@ from .. import extensions
 from ..errors import MissingComponentError, RemetricsError, UsageError
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
     from .base import Source
 
 SOURCES = extensions.Extensions(
@@ -43,7 +43,7 @@ def open_source(reference: str, registries: Registries | None = None) -> Source:
     :raises UsageError: the prefix is not registered, or what follows it is not valid.
     :raises SourceError: its path does not exist or is of the wrong kind.
     """
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
     prefix, colon, rest = reference.partition(":")
     try:

@@ -31,7 +31,7 @@ from ..errors import BlobError
 from ..records import Digest, Layer, Popularity
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 
 @dataclass(frozen=True)

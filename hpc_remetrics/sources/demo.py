@@ -31,7 +31,7 @@ from .oci import OciSource
 from .path_source import full_path
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 _VERSION = 1
 _MOST_BYTES = 30 << 20

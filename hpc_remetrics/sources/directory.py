@@ -11,7 +11,7 @@ from .base import Extent, NamedManifest
 from .local import LISTING_BYTES, DirectoryTree, FileTree, LocalSource
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 _SUFFIXES = ("", ".manifest.json", ".tar")
 """Of layers and configs; of manifests in a copy of all platforms; of layers in format version 1."""

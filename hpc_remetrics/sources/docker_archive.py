@@ -24,7 +24,7 @@ from .local import LISTING_BYTES, LocalSource, open_extent
 from .manifests import DOCKER_ARCHIVE_LAYER, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 _BLOB = re.compile(r"blobs/(sha256)/([0-9a-f]{64})\Z")
 _MEDIA_TYPES = {

@@ -14,7 +14,7 @@ from .base import Extent, NamedManifest
 from .local import LISTING_BYTES, DirectoryTree, FileTree, LocalSource
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"

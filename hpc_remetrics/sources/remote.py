@@ -16,8 +16,9 @@ from typing import BinaryIO
 from ..errors import RegistryError, SourceError, UsageError
 from ..limits import MANIFEST_BYTES
 from ..records import Digest, Layer, Popularity
-from ..registry.endpoint import Registries, Registry
+from ..registry.endpoint import Registry
 from ..registry.reference import HUB, Reference
+from ..registry.registries import Registries
 from . import image_reference
 from .base import NamedManifest, Source
 from .path_source import PathSource

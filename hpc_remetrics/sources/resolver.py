@@ -28,7 +28,7 @@ from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine
 from ..records import Catalog
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..wording import counted
 from . import catalogs, platforms
 from .base import NamedManifest, Source

@@ -19,7 +19,7 @@ from .base import Extent, NamedManifest, verified
 from .local import LISTING_BYTES, DirectoryTree, LocalSource, open_extent
 
 if TYPE_CHECKING:
-    from ..registry.endpoint import Registries
+    from ..registry.registries import Registries
 
 _BLOB = re.compile(r"sha256([-:])([0-9a-f]{64})((?:-[0-9.]{1,40})?)\Z")
 _STAMP = re.compile(r"-(\d{9,11}(?:\.\d{1,20})?)\Z")

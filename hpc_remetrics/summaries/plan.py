@@ -11,7 +11,7 @@ from ..claimed_sizes import unique_layers
 from ..config import PlanOptions
 from ..mpi.comm import SerialComm
 from ..records import Catalog, Layer
-from ..registry.endpoint import Registries
+from ..registry.registries import Registries
 from ..sources import open_source
 from ..sources.base import Source
 from ..sources.resolver import Resolver

@@ -17,7 +17,7 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.signals import StopRequest
 from hpc_remetrics.parts.job_notes import Notebook, read_notes
 from hpc_remetrics.parts.parts_directory import published_digests
-from hpc_remetrics.registry.endpoint import Registries
+from hpc_remetrics.registry.registries import Registries
 
 
 @pytest.fixture

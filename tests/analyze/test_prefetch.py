@@ -12,7 +12,7 @@ from hpc_remetrics.analyze.room_policy import RoomPolicy
 from hpc_remetrics.analyze.work_queue import WorkQueue
 from hpc_remetrics.errors import BlobError
 from hpc_remetrics.records import Digest, Layer
-from hpc_remetrics.registry.endpoint import Registries
+from hpc_remetrics.registry.registries import Registries
 
 MIB = 1 << 20
 

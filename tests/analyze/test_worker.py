@@ -29,7 +29,7 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.parts_directory import best_statuses, scan_parts
 from hpc_remetrics.profile.exec_tool import Tool
 from hpc_remetrics.registry.budget import Pause
-from hpc_remetrics.registry.endpoint import Registries
+from hpc_remetrics.registry.registries import Registries
 
 
 @pytest.fixture

@@ -12,7 +12,11 @@ from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, StoredBlob
 from hpc_remetrics.errors import RegistryError
 from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Access, Patience, Reference, Registries, Registry, blobs
+from hpc_remetrics.registry import blobs
+from hpc_remetrics.registry.access import Access, Patience
+from hpc_remetrics.registry.endpoint import Registry
+from hpc_remetrics.registry.reference import Reference
+from hpc_remetrics.registry.registries import Registries
 
 OCI = "application/vnd.oci.image"
 MANIFEST = f"{OCI}.manifest.v1+json"

@@ -7,7 +7,7 @@ from hpc_remetrics.download.state import State, list_name
 from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, Resolved, StoredBlob
 from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Reference
+from hpc_remetrics.registry.reference import Reference
 
 A, B, C = (Reference.parse(f"host.example/{name}") for name in "abc")
 ONE, TWO = Digest(b"1" * 32), Digest(b"2" * 32)

@@ -9,7 +9,7 @@ import pytest
 from support.registry import Registry, htpasswd_auth
 from support.token_server import TokenServer
 
-from hpc_remetrics.registry import Access, Patience
+from hpc_remetrics.registry.access import Access, Patience
 
 NAMES = ("one:1", "two:1", "three:latest")
 """The images of `small_images`."""

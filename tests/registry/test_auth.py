@@ -21,9 +21,12 @@ from support.tools import need
 
 from hpc_remetrics.errors import RegistryError, UsageError
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Access, Registries, Registry, credentials
+from hpc_remetrics.registry import credentials
+from hpc_remetrics.registry.access import Access
 from hpc_remetrics.registry.auth import Challenge, Keyring
 from hpc_remetrics.registry.destinations import Bounds
+from hpc_remetrics.registry.endpoint import Registry
+from hpc_remetrics.registry.registries import Registries
 
 from .conftest import SOON
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from hpc_remetrics.registry import Access, Budget, Pause, PullLimit
-from hpc_remetrics.registry.budget import ALL, PULLS
+from hpc_remetrics.registry.access import Access
+from hpc_remetrics.registry.budget import ALL, PULLS, Budget, Pause, PullLimit
 
 
 def test_without_a_rate_every_request_is_allowed_and_counted():

@@ -15,9 +15,9 @@ from support.registry import PASSWORD, USER
 from support.tools import need
 
 from hpc_remetrics.errors import RegistryError
-from hpc_remetrics.registry import Access, Registry
-from hpc_remetrics.registry.access import is_loopback_name
+from hpc_remetrics.registry.access import Access, is_loopback_name
 from hpc_remetrics.registry.destinations import is_this_machine, proxies_for
+from hpc_remetrics.registry.endpoint import Registry
 
 from .conftest import SOON
 

@@ -16,7 +16,9 @@ from support.tools import mount_small, unmount
 
 from hpc_remetrics.errors import BlobError, RegistryError
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Access, Budget, Patience, Registry
+from hpc_remetrics.registry.access import Access, Patience
+from hpc_remetrics.registry.budget import Budget
+from hpc_remetrics.registry.endpoint import Registry
 
 SIZE = 300_000
 

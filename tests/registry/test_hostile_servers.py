@@ -14,7 +14,10 @@ from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, Resolved, 
 from hpc_remetrics.errors import RemetricsError
 from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import Access, Patience, Reference, Registries, Registry
+from hpc_remetrics.registry.access import Access, Patience
+from hpc_remetrics.registry.endpoint import Registry
+from hpc_remetrics.registry.reference import Reference
+from hpc_remetrics.registry.registries import Registries
 
 pytestmark = pytest.mark.slow
 

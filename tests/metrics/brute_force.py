@@ -5,50 +5,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from .made import Entry
+from support.made import Entry, clean, links
 
 HOW = ("overwritten", "whiteout", "opaque", "not_a_directory")
-MARKS = ("whiteout", "opaque")
-
-
-def clean(path: bytes) -> bytes:
-    """As `cd /` and then to each part of the path, in a tree without links."""
-    parts: list[bytes] = []
-    for part in path.split(b"/"):
-        if part == b"..":
-            parts = parts[:-1]
-        elif part not in (b"", b"."):
-            parts.append(part)
-    return b"/".join(parts)
-
-
-def links(entries: list[Entry]) -> dict[int, int]:
-    """Return place of a hard link -> place of the file that it names, as an extraction in order
-    finds it."""
-    found: dict[int, int] = {}
-
-    def follow(place: int) -> int | None:
-        target = clean(entries[place].link)
-        earlier = [
-            n
-            for n in range(place)
-            if entries[n].kind not in MARKS and clean(entries[n].path) == target
-        ]
-        if earlier:
-            last = earlier[-1]
-            if entries[last].kind == "hardlink":
-                return follow(last)
-            return last if entries[last].kind == "file" else None
-        later = range(place + 1, len(entries))
-        return next(
-            (n for n in later if entries[n].kind == "file" and clean(entries[n].path) == target),
-            None,
-        )
-
-    for place, entry in enumerate(entries):
-        if entry.kind == "hardlink" and (file := follow(place)) is not None:
-            found[place] = file
-    return found
 
 
 def hides(upper: list[Entry], name: bytes) -> int | None:

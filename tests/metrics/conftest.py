@@ -35,9 +35,9 @@ def sql(dataset):
     images, types.
     """
     duckdb, pa = pytest.importorskip("duckdb"), pytest.importorskip("pyarrow")
-    from hpc_remetrics.dataset.text_values import path_text
+    from support.made import clean
 
-    from .brute_force import clean
+    from hpc_remetrics.dataset.text_values import path_text
 
     database = duckdb.connect()
     first = dataset.layers["first_entry"]

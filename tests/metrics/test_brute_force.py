@@ -11,13 +11,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.dataset.text_values import path_text
 from hpc_remetrics.metrics.growth import ORDERS
 
 from . import brute_force as brute
-from .made import Entry, Made
 
 # Few names, so that layers meet: each other's files, directories above them, and themselves.
 PARTS = st.sampled_from([b"a", b"b", b"c.txt", b".d", b"e.tar.gz", b"\xff"])
@@ -77,7 +77,7 @@ def check(made):
     """Write a dataset, and compare all that plain Python works out."""
     with (
         tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
-        hpc_remetrics.open(made.write(Path(folder), brute.links)) as dataset,
+        hpc_remetrics.open(made.write(Path(folder))) as dataset,
     ):
         check_hidden(made, dataset)
         check_growth(made, dataset)

@@ -167,6 +167,7 @@ def test_the_sample_is_the_same_for_any_number_of_ranks(made, half, ranks, how):
     assert_same(half, half_of(made, f"half{ranks}.h5", *how, ranks=ranks))
 
 
+@pytest.mark.slow
 def test_a_sample_is_drawn_by_digest(half, whole):
     with hpc_remetrics.open(half) as half, hpc_remetrics.open(whole) as all_of_them:
         chosen = half.contents["gzip"] >= 0
@@ -269,6 +270,7 @@ def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     runs.run(runs.command("merge", "old.h5", "old.h5", "-o", "older.h5"))
 
 
+@pytest.mark.slow
 def test_a_part_of_before_has_no_sample(whole, tmp_path):
     """A part as it was written before there were extra records: the index doesn't name them."""
     path = tmp_path / "part-0.h5"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.made import Entry, Made
 from support.thread_ranks import on_ranks
 
 import hpc_remetrics
@@ -20,7 +21,6 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Popularity
 
 from . import brute_force as brute
-from .made import Entry, Made
 
 
 def file(path: str, content: int) -> Entry:
@@ -43,7 +43,7 @@ def path(tmp_path_factory) -> Path:
     made.repositories = {
         f"made{n:04}": Popularity(n, one, "", 0.0, 0) for n, one in enumerate(pulls)
     }
-    return made.write(tmp_path_factory.mktemp("made"), brute.links)
+    return made.write(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="module")

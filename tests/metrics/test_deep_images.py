@@ -7,17 +7,17 @@ import random
 
 import numpy as np
 import pytest
+from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.metrics import hidden
 from hpc_remetrics.metrics.hidden import Level
 
 from . import brute_force as brute
-from .made import Entry, Made
 
 
 def written(made: Made, folder):
-    return hpc_remetrics.open(made.write(folder, brute.links))
+    return hpc_remetrics.open(made.write(folder))
 
 
 def file(path: str, content: int) -> Entry:

@@ -8,13 +8,11 @@ import statistics
 
 import numpy as np
 import pytest
+from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.metrics.estimates import RepositorySample
 from hpc_remetrics.records import Popularity
-
-from . import brute_force as brute
-from .made import Entry, Made
 
 
 def test_a_total_and_its_deviation_by_the_textbook():
@@ -57,7 +55,7 @@ def sampled(tmp_path):
     ] * 2
     made = Made(layers, [[n] if n else [0, 1] for n in range(6)])
     made.repositories = {f"made{n:04}": one for n, one in enumerate(known)}
-    with hpc_remetrics.open(made.write(tmp_path, brute.links)) as dataset:
+    with hpc_remetrics.open(made.write(tmp_path)) as dataset:
         yield made, dataset
 
 
@@ -110,5 +108,5 @@ def test_pulls_weigh_images(sampled):
 @pytest.mark.slow
 def test_a_crawl_that_is_no_sample_has_no_estimates(tmp_path):
     made = Made([[Entry("file", b"a", 1)]], [[0]])
-    with hpc_remetrics.open(made.write(tmp_path, brute.links)) as dataset:
+    with hpc_remetrics.open(made.write(tmp_path)) as dataset:
         assert len(dataset.metrics["estimates"]) == 0

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pytest
+from support.made import Entry
 
 from . import brute_force as brute
-from .made import Entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metrics of real files")]
 

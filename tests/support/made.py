@@ -1,0 +1,171 @@
+"""Made-up layers and images become a dataset with metrics: by parts, gather and reduce, as in a
+run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.metrics.compute import add_metrics
+from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts.part_writer import write_part
+from hpc_remetrics.parts.spill_format import LayerProfile
+from hpc_remetrics.records import Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
+from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
+
+_MARKS = ("whiteout", "opaque")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry; `content` is a word from which digest and size come, `link` names a path."""
+
+    kind: str
+    path: bytes
+    content: int = 0
+    link: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return (self.content * 7919) % 1000 if self.content else 0
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(b"%d" % self.content).digest()
+
+    def row(self, target: Entry | None = None) -> Row:
+        source = self if self.kind == "file" else target
+        row = Row(self.kind, self.path, self.link)
+        if source is not None:
+            row.size, row.digest, row.type = source.size, source.digest, 4 + source.content % 2
+        return row
+
+
+@dataclass
+class Made:
+    """Layers (lists of entries), and images (lists of places of layers).
+
+    :ivar status: place of a layer -> `partial`, or `failed` (then it has no entries); else `ok`.
+    :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
+    """
+
+    layers: list[list[Entry]]
+    images: list[list[int]]
+    repositories: dict[str, Popularity] = field(default_factory=dict)
+    status: dict[int, str] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    run: dict[str, Any] = field(default_factory=dict)
+
+    def digest(self, layer: int) -> Digest:
+        return digest_of("made", layer)
+
+    def publish(self, parts: Path, scratch: Path) -> None:
+        """Write all layers as one part."""
+        items = []
+        for number, entries in enumerate(self.layers):
+            targets = links(entries)
+            rows = [
+                entry.row(entries[targets[n]] if n in targets else None)
+                for n, entry in enumerate(entries)
+            ]
+            profile = _profile(entries, self.status.get(number, "ok"))
+            layer = SyntheticLayer(self.digest(number), profile, rows)
+            items.append((layer.digest, layer.profile, layer.spill(scratch)))
+        write_part(parts, "0-0-0", items, self._failures(), TYPES, {}, scratch)
+
+    def write(self, folder: Path, metrics: bool = True) -> Path:
+        """Write the dataset, with or without its metrics, and return its path."""
+        parts = folder / "parts"
+        scratch = folder / "scratch"
+        parts.mkdir(parents=True)
+        scratch.mkdir()
+        self.publish(parts, scratch)
+        output = folder / "made.h5"
+
+        def finish(path: Path) -> None:
+            add_metrics(SerialComm(), path, scratch, 1 << 20)
+
+        images = [self._image(number) for number in range(len(self.images))]
+        catalog = Catalog(images, self.skipped, self.repositories)
+        last = finish if metrics else None
+        gather(SerialComm(), parts, catalog, output, scratch, self.run, last)
+        return output
+
+    def _image(self, number: int) -> Image:
+        layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
+        name = f"made{number:04}:1" if self.repositories else f"made:{number:04}"
+        return Image(name, digest_of("image", number), "", "oci", layers)
+
+    def _failures(self) -> list[Failure]:
+        return [
+            Failure(self.digest(layer), "tar", "bad_header", f"fault in layer {layer}", 512)
+            for layer in self.status
+        ]
+
+
+def clean(path: bytes) -> bytes:
+    """As `cd /` and then to each part of the path, in a tree without links."""
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b"..":
+            parts = parts[:-1]
+        elif part not in (b"", b"."):
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def links(entries: list[Entry]) -> dict[int, int]:
+    """Return place of a hard link -> place of the file that it names, as an extraction in order
+    finds it."""
+    found: dict[int, int] = {}
+
+    def follow(place: int) -> int | None:
+        target = clean(entries[place].link)
+        earlier = [
+            n
+            for n in range(place)
+            if entries[n].kind not in _MARKS and clean(entries[n].path) == target
+        ]
+        if earlier:
+            last = earlier[-1]
+            if entries[last].kind == "hardlink":
+                return follow(last)
+            return last if entries[last].kind == "file" else None
+        later = range(place + 1, len(entries))
+        return next(
+            (n for n in later if entries[n].kind == "file" and clean(entries[n].path) == target),
+            None,
+        )
+
+    for place, entry in enumerate(entries):
+        if entry.kind == "hardlink" and (file := follow(place)) is not None:
+            found[place] = file
+    return found
+
+
+def _profile(entries: list[Entry], status: str) -> LayerProfile:
+    def count(*kinds: str) -> int:
+        return sum(entry.kind in kinds for entry in entries)
+
+    return LayerProfile(
+        status=status,
+        diff_id="0" * 64,
+        compression="none",
+        CLS=10 * len(entries),
+        TLS=512 * len(entries),
+        FLS=sum(entry.size for entry in entries if entry.kind == "file"),
+        entries=len(entries),
+        files=count("file"),
+        directories=1,
+        symlinks=count("symlink"),
+        hardlinks=count("hardlink"),
+        devices=count("character_device", "block_device", "fifo"),
+        whiteouts=count("whiteout", "opaque"),
+        others=count("other"),
+        depth=1,
+        path_bytes=sum(len(entry.path) for entry in entries),
+        link_bytes=sum(len(entry.link) for entry in entries),
+    )

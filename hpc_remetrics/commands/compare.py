@@ -14,7 +14,7 @@ Layers and contents are matched by digest, images by name and platform.
 
 examples:
   hpc-remetrics compare hub-2025.h5 hub-2026.h5
-  hpc-remetrics compare hub-2025.h5 hub-2026.h5 --json | jq .layers.came
+  hpc-remetrics compare hub-2025.h5 hub-2026.h5 --json | jq .layers.added
 """
 
 

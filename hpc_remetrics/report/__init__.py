@@ -57,7 +57,7 @@ def _write_html(dataset: Dataset, target: Path) -> None:
 
 
 def _numbers(dataset: Dataset) -> dict[str, Any]:
-    from ..summaries.run import run_totals
+    from ..summaries.jobs import run_totals
     from ..summaries.totals import totals
     from .as_json import metrics_as_json
 
@@ -66,7 +66,7 @@ def _numbers(dataset: Dataset) -> dict[str, Any]:
 
 
 def _page(dataset: Dataset, name: str) -> str:
-    from ..summaries.run import run_totals
+    from ..summaries.jobs import run_totals
     from ..summaries.totals import totals
     from . import run_section, summary
     from .text import page

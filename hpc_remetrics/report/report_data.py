@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
-from ..summaries.ranks import Ranks, ranks
+from ..summaries.jobs import Ranks, rank_rates
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class ReportData:
 def read_report_data(dataset: Dataset) -> ReportData:
     """Return the numbers of an open dataset; `DatasetError` if it has no metrics."""
     metrics = dataset.metrics
-    return ReportData(dataset.path.name, metrics, metrics.totals, ranks(dataset))
+    return ReportData(dataset.path.name, metrics, metrics.totals, rank_rates(dataset))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..progress import clock_time
-from ..summaries.run import RunTotals
+from ..summaries.jobs import RunTotals
 from ..wording import counted
 from .text import line, size
 

@@ -14,6 +14,10 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
 from ..dataset.table import Table
+from .totals import bytes_without_sharing, ratio, sums_by_type
+
+_LEVELS = ("description", "group", "class")
+"""Columns of `/types` by which files are summed: each type by itself, and two wider names."""
 
 
 @dataclass
@@ -37,10 +41,12 @@ class Changes:
 
     @property
     def before(self) -> Amount:
+        """All that the first dataset has."""
         return self.removed + self.unchanged
 
     @property
     def after(self) -> Amount:
+        """All that the second dataset has."""
         return self.added + self.unchanged
 
 
@@ -63,21 +69,22 @@ class TypeChange:
     bytes: tuple[int, int]
 
     @property
-    def moved(self) -> int:
-        """Return by how many bytes it grew, below 0 if it shrank."""
+    def added_bytes(self) -> int:
+        """Bytes of its files that were added, below 0 if there are fewer than before."""
         return self.bytes[1] - self.bytes[0]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two datasets compared; pairs are (first, second), NaN-free (0.0 where nothing is).
+    """Two datasets compared; pairs are (first, second), a ratio whose denominator is 0 is 0.0.
 
-    :ivar layers: bytes are CLS.
-    :ivar contents: bytes are each content's once.
+    :ivar layers: with compressed bytes.
+    :ivar contents: with the bytes of each content once.
     :ivar retyped: contents that both have, under another type (another libmagic, or other options).
-    :ivar typed: what typed the files of each, as `/run` says it.
+    :ivar typed: what typed the files of each dataset, as `/run` says it.
     :ivar numbers: sums and ratios by name.
-    :ivar types: those whose files or bytes moved, most bytes first; `groups` and `classes` alike.
+    :ivar types: the types whose files or bytes changed, largest change of bytes first; `groups` and
+        `classes` likewise.
     """
 
     images: Images
@@ -93,154 +100,165 @@ class Comparison:
 
 def compare(first: Dataset, second: Dataset) -> Comparison:
     """Compare two datasets."""
-    layers, _ = _moved(first.layers, second.layers, "CLS")
-    contents, retyped = _moved(
-        first.contents, second.contents, "size", _names(first), _names(second)
-    )
-    sums = _by_type(first), _by_type(second)
+    layers = Changes()
+    for rows in _side_by_side(first.layers, second.layers):
+        rows.count("CLS", layers)
+
+    # Contents that both have may have another type
+    contents = Changes()
+    retyped = 0
+    names_before = first.types.readable("description")
+    names_after = second.types.readable("description")
+    for rows in _side_by_side(first.contents, second.contents):
+        rows.count("size", contents)
+        types_before, types_after = rows.common("type")
+        retyped += int((names_before[types_before] != names_after[types_after]).sum())
+
+    before = _sums(first, contents.before)
+    after = _sums(second, contents.after)
+    types, groups, classes = _type_changes(first, second)
     return Comparison(
-        _images(first, second),
-        layers,
-        contents,
-        retyped,
-        (str(first.run.get("types", "")), str(second.run.get("types", ""))),
-        _numbers(first, second, contents),
-        *(_types_moved(*(_summed(one, level) for one in sums)) for level in range(3)),
+        images=_images(first, second),
+        layers=layers,
+        contents=contents,
+        retyped=retyped,
+        typed=(str(first.run.get("types", "")), str(second.run.get("types", ""))),
+        numbers={name: (before[name], after[name]) for name in before},
+        types=types,
+        groups=groups,
+        classes=classes,
     )
 
 
-def _moved(
-    first: Table,
-    second: Table,
-    size: str,
-    one: np.ndarray | None = None,
-    other: np.ndarray | None = None,
-) -> tuple[Changes, int]:
-    """Return what moved between two tables with digests, and how many of what unchanged have another
-    type."""
-    moved, retyped = Changes(), 0
-    for (a, digests_a), (b, digests_b) in _side_by_side(first, second):
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of two sorted tables with all digests of both up to some digest.
+
+    :ivar before: rows of the table `first`, and `after`: of `second`.
+    :ivar in_before: (n,) int64, places in `before` of the n digests that both have; `in_after`
+        likewise.
+    """
+
+    first: Table
+    second: Table
+    before: slice
+    after: slice
+    in_before: np.ndarray
+    in_after: np.ndarray
+
+    def common(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return two (n,) arrays, a column's values for the digests that both have."""
+        before = self.first.column(name, self.before.start, self.before.stop)
+        after = self.second.column(name, self.after.start, self.after.stop)
+        return before[self.in_before], after[self.in_after]
+
+    def count(self, size: str, changes: Changes) -> None:
+        """Add the rows, and the sums of their column `size`, to the changes."""
+        before = self.first.column(size, self.before.start, self.before.stop)
+        after = self.second.column(size, self.after.start, self.after.stop)
+        both = len(self.in_after)
+        kept_before = int(before[self.in_before].sum())
+        kept_after = int(after[self.in_after].sum())
+        changes.unchanged += Amount(both, kept_after)
+        changes.removed += Amount(len(before) - both, int(before.sum()) - kept_before)
+        changes.added += Amount(len(after) - both, int(after.sum()) - kept_after)
+
+
+def _side_by_side(first: Table, second: Table) -> Iterator[_Rows]:
+    """Yield the rows of both tables in blocks, cut so that equal digests are in the same block.
+
+    With blocks of three rows, the first block ends with the lower of the two last digests, `d`:
+
+        first   a b d │ f g
+        second  b c d │ e f g
+    """
+    start_a = 0
+    start_b = 0
+    while start_a < len(first) or start_b < len(second):
+        # Read a block of each, and take both up to the lower of their last digests. All digests
+        # have 32 bytes, so it does not matter that `S32` ignores zeros at their end
+        digests_a = first.column("digest", start_a, start_a + CHUNK_ROWS).view("S32")
+        digests_b = second.column("digest", start_b, start_b + CHUNK_ROWS).view("S32")
+        last = min(digests[-1] for digests in (digests_a, digests_b) if len(digests))
+        digests_a = digests_a[: np.searchsorted(digests_a, last, "right")]
+        digests_b = digests_b[: np.searchsorted(digests_b, last, "right")]
+
+        # Find the digests that both have
         _, in_a, in_b = np.intersect1d(
             digests_a, digests_b, assume_unique=True, return_indices=True
         )
-        bytes_a, bytes_b = (
-            table.column(size, at.start, at.stop) for table, at in ((first, a), (second, b))
-        )
-        unchanged = Amount(len(in_a), int(bytes_b[in_b].sum()))
-        moved.unchanged += unchanged
-        moved.removed += Amount(
-            len(digests_a) - len(in_a), int(bytes_a.sum() - bytes_a[in_a].sum())
-        )
-        moved.added += Amount(len(digests_b) - len(in_b), int(bytes_b.sum()) - unchanged.bytes)
-        if one is not None and other is not None:
-            types_a, types_b = (
-                table.column("type", at.start, at.stop) for table, at in ((first, a), (second, b))
-            )
-            retyped += int((one[types_a[in_a]] != other[types_b[in_b]]).sum())
-    return moved, retyped
-
-
-def _side_by_side(
-    first: Table, second: Table
-) -> Iterator[tuple[tuple[slice, np.ndarray], tuple[slice, np.ndarray]]]:
-    """Yield rows and digests of both tables up to one digest after another, so that equal ones come
-    together."""
-    tables, at = (first, second), [0, 0]
-    while at[0] < len(first) or at[1] < len(second):
-        # All digests have 32 bytes, so that it is no matter that `S` ends at trailing zeros.
-        digests = [
-            table.column("digest", start, start + CHUNK_ROWS).view("S32")
-            for table, start in zip(tables, at, strict=True)
-        ]
-        bound = min(part[-1] for part in digests if len(part))
-        ends = [
-            start + int(np.searchsorted(part, bound, "right"))
-            for start, part in zip(at, digests, strict=True)
-        ]
-        (low_a, low_b), (high_a, high_b) = at, ends
-        yield (
-            (slice(low_a, high_a), digests[0][: high_a - low_a]),
-            (slice(low_b, high_b), digests[1][: high_b - low_b]),
-        )
-        at = ends
-
-
-def _names(dataset: Dataset) -> np.ndarray:
-    return dataset.types.readable("description")
+        stop_a = start_a + len(digests_a)
+        stop_b = start_b + len(digests_b)
+        yield _Rows(first, second, slice(start_a, stop_a), slice(start_b, stop_b), in_a, in_b)
+        start_a = stop_a
+        start_b = stop_b
 
 
 def _images(first: Dataset, second: Dataset) -> Images:
-    one, other = _manifests(first), _manifests(second)
-    both = one.keys() & other.keys()
-    same = sum(one[key] == other[key] for key in both)
-    return Images(len(other) - len(both), len(one) - len(both), len(both) - same, same)
+    before = _manifests(first)
+    after = _manifests(second)
+    both = before.keys() & after.keys()
+    same = sum(before[key] == after[key] for key in both)
+    return Images(
+        added=len(after) - len(both),
+        removed=len(before) - len(both),
+        changed=len(both) - same,
+        unchanged=same,
+    )
 
 
 def _manifests(dataset: Dataset) -> dict[tuple[str, str], str]:
+    """Return (name, platform) of each image -> digest of its manifest."""
     columns = (dataset.images.readable(name).tolist() for name in ("name", "platform", "digest"))
     return {(name, platform): digest for name, platform, digest in zip(*columns, strict=True)}
 
 
-def _by_type(dataset: Dataset) -> dict[tuple[str, str, str], np.ndarray]:
-    """Return (type, group, class) -> files and bytes."""
-    sums = np.zeros((len(dataset.types), 2), np.int64)
-    for start in range(0, len(dataset.contents), CHUNK_ROWS):
-        types, copies, size = (
-            dataset.contents.column(name, start, start + CHUNK_ROWS)
-            for name in ("type", "copies", "size")
-        )
-        np.add.at(sums, types, np.stack([copies, copies * size], axis=1))
-    names = (dataset.types.readable(name).tolist() for name in ("description", "group", "class"))
-    return dict(zip(zip(*names, strict=True), sums, strict=True))
+def _type_changes(first: Dataset, second: Dataset) -> Iterator[list[TypeChange]]:
+    """Yield the changes of types, of groups and of classes."""
+    sums_before = sums_by_type(first)
+    sums_after = sums_by_type(second)
+    for level in _LEVELS:
+        before = _files_and_bytes(first, sums_before, level)
+        after = _files_and_bytes(second, sums_after, level)
+        changes = []
+        for name in before.keys() | after.keys():
+            files, size = before.get(name, (0, 0))
+            files_after, size_after = after.get(name, (0, 0))
+            if (files, size) != (files_after, size_after):
+                changes.append(TypeChange(name, (files, files_after), (size, size_after)))
+        yield sorted(changes, key=lambda one: (-abs(one.added_bytes), one.name))
 
 
-def _summed(sums: dict[tuple[str, str, str], np.ndarray], level: int) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    for names, values in sums.items():
-        found[names[level]] = found.get(names[level], 0) + values
-    return found
+def _files_and_bytes(dataset: Dataset, sums: np.ndarray, level: str) -> dict[str, tuple[int, int]]:
+    """Return the files and their bytes of each type, group or class.
 
-
-def _types_moved(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[TypeChange]:
-    none = np.zeros(2, np.int64)
-    found = []
-    for name in sorted(first.keys() | second.keys()):
-        (files, size), (files_now, size_now) = (
-            first.get(name, none).tolist(),
-            second.get(name, none).tolist(),
-        )
-        if (files, size) != (files_now, size_now):
-            found.append(TypeChange(name, (files, files_now), (size, size_now)))
-    return sorted(found, key=lambda one: (-abs(one.moved), one.name))
-
-
-def _numbers(first: Dataset, second: Dataset, contents: Changes) -> dict[str, tuple[float, float]]:
-    before, after = _sums(first, contents.before), _sums(second, contents.after)
-    return {name: (before[name], after[name]) for name in before}
+    :param sums: (types, 4) int64, as `sums_by_type` returns them.
+    :param level: one of `_LEVELS`.
+    """
+    result: dict[str, tuple[int, int]] = {}
+    for name, (_, copies, size, _) in zip(
+        dataset.types.readable(level).tolist(), sums.tolist(), strict=True
+    ):
+        files_before, size_before = result.get(name, (0, 0))
+        result[name] = files_before + copies, size_before + size
+    return result
 
 
 def _sums(dataset: Dataset, contents: Amount) -> dict[str, float]:
-    CLS, TLS, FLS, files = (
-        int(dataset.layers[name].sum()) for name in ("CLS", "TLS", "FLS", "files")
-    )
-    sizes, shared = dataset.layers["CLS"], dataset.image_layers["layer"]
-    without_sharing = int(sizes[shared].sum())
+    """Return the sums and ratios of a dataset by name."""
+    sums = {name: int(dataset.layers[name].sum()) for name in ("CLS", "TLS", "FLS", "files")}
     return {
         "images": len(dataset.images),
         "layers": len(dataset.layers),
-        "files": files,
+        "files": sums["files"],
         "contents": contents.count,
-        "CLS": CLS,
-        "TLS": TLS,
-        "FLS": FLS,
+        "CLS": sums["CLS"],
+        "TLS": sums["TLS"],
+        "FLS": sums["FLS"],
         "content_bytes": contents.bytes,
-        "sharing_ratio": _ratio(without_sharing, CLS),
-        "compression_ratio_FLS": _ratio(FLS, CLS),
-        "compression_ratio_TLS": _ratio(TLS, CLS),
-        "dedup_ratio_by_count": _ratio(files, contents.count),
-        "dedup_ratio_by_capacity": _ratio(FLS, contents.bytes),
+        "sharing_ratio": ratio(bytes_without_sharing(dataset), sums["CLS"]),
+        "compression_ratio_FLS": ratio(sums["FLS"], sums["CLS"]),
+        "compression_ratio_TLS": ratio(sums["TLS"], sums["CLS"]),
+        "dedup_ratio_by_count": ratio(sums["files"], contents.count),
+        "dedup_ratio_by_capacity": ratio(sums["FLS"], contents.bytes),
     }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

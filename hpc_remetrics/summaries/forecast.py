@@ -23,25 +23,27 @@ from ..limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
 _GATHER_ROWS = 100_000
 """Entries that a rank gathers a second."""
 
-_SPILL = 128 << 20
+_SPILL_BYTES = 128 << 20
 """Bytes that a rank's unpublished layers, and the part made of them, take on scratch."""
 
-_ROW = 160
+_ROW_BYTES = 160
 """Bytes on scratch of an entry on its way through a gather."""
 
-_TABLE = 64 << 20
-_LEAST_MEMORY = 1_000_000_000
+_TYPE_TABLE_BYTES = 64 << 20
+"""Bytes of the table of types that the ranks of a node share, on scratch and in memory."""
+
+_MIN_RANK_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Rates:
     """What an earlier run took.
 
-    :ivar layer_seconds: CPU seconds of a layer whatever its size, and `byte_seconds` of each
-    compressed byte.
+    :ivar layer_seconds: CPU seconds of a layer whatever its size; `byte_seconds`: CPU seconds of
+        each compressed byte.
     :ivar entries_a_byte: entries for each compressed byte.
-    :ivar wall_a_cpu: seconds for each CPU second, as ranks that share cores or wait for disks have
-    it.
+    :ivar wall_a_cpu: wall-clock seconds for each CPU second; more than 1 where ranks share cores or
+        wait for disks.
     :ivar rank_bytes: peak memory of a rank and its child together.
     """
 
@@ -54,11 +56,15 @@ class Rates:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run will take; `scratch_bytes` and `memory_bytes` of the node that needs most.
+    """What a run will take.
 
-    :ivar rank_memory_bytes: what to ask for each rank: half as much again as the earlier run took,
-    1 GB at least.
-    :ivar limit_seconds: a time limit with half as much again, in whole quarters of an hour.
+    :ivar profile_seconds: wall-clock seconds of the profiling; `longest_seconds`: of the longest
+        layer; `gather_seconds`: of the gather.
+    :ivar scratch_bytes: on the node that needs most; `memory_bytes` likewise.
+    :ivar rank_memory_bytes: memory to request for each rank: one and a half times what a rank of
+        the earlier run took, at least 1 GB.
+    :ivar limit_seconds: time limit to request: one and a half times the forecast and a minute, in
+        whole quarters of an hour.
     """
 
     ranks: int
@@ -74,36 +80,48 @@ class Forecast:
 
 
 def rates_of(path: Path) -> Rates:
-    """Return the rates of the run that made a dataset; `UsageError` if it does not tell."""
+    """Return the rates of the run that made a dataset.
+
+    :raises UsageError: the dataset does not tell how long its layers took.
+    """
     with Dataset(path) as dataset, reading(dataset):
         return _rates(dataset)
 
 
 def _rates(dataset: Dataset) -> Rates:
+    # Take the layers whose time is known
     seconds = dataset.run_table("layers").get("cpu_seconds", np.empty(0))
-    size, entries = dataset.layers["CLS"].astype(float), int(dataset.layers["entries"].sum())
-    jobs, ranks = dataset.run_table("job_ranks"), dataset.ranks
     profiled = seconds > 0
     if not profiled.any():
-        raise UsageError(
-            f"{dataset.path} does not tell how long its layers took",
-            "take a dataset that this version made",
-        )
-    seconds, size = seconds[profiled].astype(float), size[profiled]
-    fixed = _fixed(seconds, size)
-    busy = float(jobs["busy_seconds"].sum()) if jobs else float(seconds.sum())
+        message = f"{dataset.path} does not tell how long its layers took"
+        raise UsageError(message, "take a dataset that this version made")
+    seconds = seconds[profiled].astype(float)
+    size = dataset.layers["CLS"][profiled].astype(float)
+    all_seconds = float(seconds.sum())
+    all_bytes = max(float(size.sum()), 1.0)
+    layer_seconds = _layer_seconds(seconds, size)
+
+    # The ranks' children were busy for longer than the CPU seconds of their layers
+    jobs = dataset.run_table("job_ranks")
+    busy = float(jobs["busy_seconds"].sum()) if jobs else all_seconds
+    ranks = dataset.ranks
     return Rates(
-        layer_seconds=fixed,
-        byte_seconds=max(seconds.sum() - fixed * len(seconds), 0.0) / max(size.sum(), 1.0),
-        entries_a_byte=entries / max(size.sum(), 1.0),
-        wall_a_cpu=max(busy / seconds.sum(), 1.0),
+        layer_seconds=layer_seconds,
+        byte_seconds=max(all_seconds - layer_seconds * len(seconds), 0.0) / all_bytes,
+        entries_a_byte=int(dataset.layers["entries"].sum()) / all_bytes,
+        wall_a_cpu=max(busy / all_seconds, 1.0),
         rank_bytes=int((ranks["peak_memory"] + ranks["child_peak_memory"]).max()),
     )
 
 
-def _fixed(seconds: np.ndarray, size: np.ndarray) -> float:
-    """Return the seconds of a layer of no size: the median of the smallest tenth, less what their
-    bytes take."""
+def _layer_seconds(seconds: np.ndarray, size: np.ndarray) -> float:
+    """Return the CPU seconds of a layer of no size.
+
+    It is the median over the smallest tenth of the layers, less what their bytes take at the mean
+    rate of all layers.
+
+    :param seconds: (n,) CPU seconds of each layer, and `size`: (n,) compressed bytes.
+    """
     small = np.argsort(size)[: max(len(size) // 10, 1)]
     rate = seconds.sum() / max(size.sum(), 1.0)
     return float(max(np.median(seconds[small] - rate * size[small]), 0.0))
@@ -113,43 +131,52 @@ def forecast(
     rates: Rates,
     sizes: Sequence[int],
     fetched: Sequence[int],
+    *,
     ranks: int,
     nodes: int,
     unpack: bool = False,
 ) -> Forecast:
-    """Predict a run over layers of these compressed sizes.
+    """Predict a run.
 
-    :param fetched: bytes of each that are brought to scratch, 0 for those that are read in place.
-    :param ranks: rank 0 included, and `nodes` that they run on.
-    :param unpack: the layers are unpacked on scratch.
+    :param sizes: compressed bytes of each layer, below 0 where that is unknown.
+    :param fetched: bytes of each layer that are copied to scratch, 0 if it is read in place.
+    :param ranks: number of ranks with rank 0; `nodes`: number of nodes that they run on.
+    :param unpack: whether layers are unpacked on scratch.
     """
-    workers, here = max(ranks - 1, 1), math.ceil(ranks / nodes)
-    times = [
-        rates.wall_a_cpu * (rates.layer_seconds + rates.byte_seconds * max(size, 0))
-        for size in sizes
-    ]
+    workers = max(ranks - 1, 1)
+    ranks_per_node = math.ceil(ranks / nodes)
+    sizes = [max(size, 0) for size in sizes]
+
+    # Profile: all ranks share the work, but no layer is divided
+    cpu_seconds = [rates.layer_seconds + rates.byte_seconds * size for size in sizes]
+    times = [rates.wall_a_cpu * seconds for seconds in cpu_seconds]
     longest = max(times, default=0.0)
     profile = max(sum(times) / workers, longest)
-    entries = int(rates.entries_a_byte * sum(max(size, 0) for size in sizes))
+
+    # Gather: all ranks share the entries
+    entries = int(rates.entries_a_byte * sum(sizes))
     gather = entries / (_GATHER_ROWS * ranks)
+
+    # Scratch: layers that are prefetched and unpacked, and spills; later the rows of the gather
     taken = [
-        max(blob, 0) + UNPACKED * unpack * max(size, 0)
+        max(blob, 0) + (UNPACKED * size if unpack else 0)
         for size, blob in zip(sizes, fetched, strict=True)
     ]
-    blobs = min(
-        sum(heapq.nlargest(AHEAD_LAYERS * here, taken)),
-        here * max(AHEAD_BYTES, max(taken, default=0)),
-    )
-    scratch = _TABLE + max(blobs + here * _SPILL, _ROW * entries // nodes)
+    largest = sum(heapq.nlargest(AHEAD_LAYERS * ranks_per_node, taken))
+    allowed = ranks_per_node * max(AHEAD_BYTES, max(taken, default=0))
+    profile_bytes = min(largest, allowed) + ranks_per_node * _SPILL_BYTES
+    gather_bytes = _ROW_BYTES * entries // nodes
+
+    rank_memory = 3 * rates.rank_bytes // 2 + _TYPE_TABLE_BYTES // ranks_per_node
     return Forecast(
-        ranks,
-        nodes,
-        round(profile, 1),
-        round(longest, 1),
-        round(gather, 1),
-        entries,
-        scratch,
-        here * rates.rank_bytes + _TABLE,
-        max(3 * rates.rank_bytes // 2 + _TABLE // here, _LEAST_MEMORY),
-        900 * math.ceil((1.5 * (profile + gather) + 60) / 900),
+        ranks=ranks,
+        nodes=nodes,
+        profile_seconds=round(profile, 1),
+        longest_seconds=round(longest, 1),
+        gather_seconds=round(gather, 1),
+        entries=entries,
+        scratch_bytes=_TYPE_TABLE_BYTES + max(profile_bytes, gather_bytes),
+        memory_bytes=ranks_per_node * rates.rank_bytes + _TYPE_TABLE_BYTES,
+        rank_memory_bytes=max(rank_memory, _MIN_RANK_BYTES),
+        limit_seconds=900 * math.ceil((1.5 * (profile + gather) + 60) / 900),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..analyze.plan import Plan, cost, make_plan
-from ..buckets import divide
+from ..buckets import divide, total_size
 from ..claimed_sizes import unique_layers
 from ..config import PlanOptions
 from ..mpi.comm import SerialComm
@@ -19,7 +19,10 @@ from .forecast import Forecast, forecast, rates_of
 
 
 def plan_numbers(options: PlanOptions) -> tuple[dict[str, Any], Forecast | None]:
-    """Return the numbers of a plan, and the forecast if an earlier run is there to calibrate it."""
+    """Resolve the sources, and return the numbers of a plan for their layers.
+
+    :returns: the numbers, and a forecast if the options name an earlier run to calibrate it.
+    """
     registries = Registries(options.access)
     sources = [open_source(reference, registries) for reference in options.sources]
     for source in sources:
@@ -27,7 +30,7 @@ def plan_numbers(options: PlanOptions) -> tuple[dict[str, Any], Forecast | None]
     resolver = Resolver(options.platforms, options.limits)
     catalog = resolver.resolve(SerialComm(), sources, registries) or Catalog()
     layers = list(unique_layers(catalog).values())
-    # Rank 0 of several profiles nothing.
+    # Rank 0 of several ranks profiles nothing
     plan = make_plan(layers, max(options.ranks - 1, 1))
     return _numbers(catalog, layers, plan, options.ranks), _forecast(options, sources, layers)
 
@@ -37,21 +40,20 @@ def _forecast(
 ) -> Forecast | None:
     if options.calibration is None:
         return None
-    remote = any(source.is_remote for source in sources)
     sizes = [layer.size for layer in layers]
-    rates = rates_of(options.calibration)
+    is_fetched = any(source.is_remote for source in sources)
     return forecast(
-        rates,
+        rates_of(options.calibration),
         sizes,
-        sizes if remote else [0] * len(sizes),
-        options.ranks,
-        options.nodes,
-        options.extract,
+        sizes if is_fetched else [0] * len(sizes),
+        ranks=options.ranks,
+        nodes=options.nodes,
+        unpack=options.extract,
     )
 
 
 def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> dict[str, Any]:
-    first = 1 if ranks > 1 else 0
+    first = 1 if ranks > 1 else 0  # number of the first rank that profiles
     return {
         "images": len(catalog.images),
         "skipped": len(catalog.skipped),
@@ -63,9 +65,10 @@ def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> d
     }
 
 
-def _sum(layers: Any) -> dict[str, Any]:
+def _sum(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Return the number of layers, their bytes, and their cost in seconds."""
     return {
         "layers": len(layers),
-        "bytes": sum(max(layer.size, 0) for layer in layers),
+        "bytes": total_size(layers),
         "estimated_cost": round(sum(map(cost, layers)), 3),
     }

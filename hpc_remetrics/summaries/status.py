@@ -13,11 +13,15 @@ from ..errors import DatasetError
 from ..files.lock import holders, lock_path
 from ..mpi.comm import SerialComm
 from ..parts.job_notes import JobNote, read_notes
+from ..parts.part_format import PartIndex
 from ..parts.parts_directory import best_statuses, parts_directory, scan_parts
-from ..records import TRANSIENT_CAUSES
+from ..records import TRANSIENT_CAUSES, Digest
 
-_FRESH = 60.0
-"""Seconds for which the note of a job says that it lasts; it is written anew every few."""
+_FRESH_SECONDS = 60.0
+"""A job whose note is older does not run any more: jobs rewrite their notes every few seconds."""
+
+Holders = list[tuple[int, str, str]]
+"""(share, host, process) of the jobs that hold an output; the share is 0 for a job without one."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class JobStatus:
     """One job: layers and compressed bytes that its ranks are done with, published or not.
 
     :ivar state: `running`, how it ended, or `ended without a word` (killed, or its node lost).
-    :ivar started: Unix time; `seconds` of profiling since.
+    :ivar started: Unix time; `seconds`: of profiling since then.
     :ivar busy: share of their time in which the children of its ranks had a layer.
     """
 
@@ -44,6 +48,7 @@ class JobStatus:
 
     @property
     def running(self) -> bool:
+        """Whether the job runs now."""
         return self.state == "running"
 
 
@@ -52,18 +57,18 @@ class Status:
     """How far a dataset is.
 
     :ivar state: `running`, `gathering`, `stopped`, or `done` (the dataset is there and no job is on
-    it).
+        it).
     :ivar held_by: host and process of the jobs that hold it.
     :ivar ledger: of the published layers; `pending` are those in no part, -1 where no note says how
-    many there are.
+        many there are.
     :ivar unpublished: layers that running jobs are done with, but no part holds yet.
-    :ivar bytes_done: compressed bytes of published layers, `bytes_left` of the others (-1:
-    unknown).
-    :ivar layers_a_second: of the running jobs, as is `bytes_a_second`.
-    :ivar seconds_left: by that rate; -1 where none can be told.
+    :ivar bytes_done: compressed bytes of the published layers; `bytes_left`: of the others, -1
+        where that is unknown.
+    :ivar layers_a_second: of all running jobs together; `bytes_a_second` likewise.
+    :ivar seconds_left: at that rate, -1 where it is unknown.
     :ivar parts_made_by: names of the other users who made parts.
-    :ivar causes: of the published layers that are failed or partial; `again` of them are tried by
-    the next start.
+    :ivar causes: cause -> published layers that are failed or partial for it, most common first.
+    :ivar again: how many of these the next run tries again.
     """
 
     dataset: str
@@ -85,107 +90,122 @@ class Status:
 
 
 def status(output: Path) -> Status:
-    """Look at a dataset's parts, notes and lock, and change nothing; `DatasetError` if there is no
-    trace of it."""
-    folder = parts_directory(output)
-    if not (output.exists() or folder.is_dir() or lock_path(output).exists()):
-        raise DatasetError(
-            f"there is no {output}, nor any part of it", "name the file that `analyze -o` was given"
-        )
-    found, notes = scan_parts(folder, SerialComm()), read_notes(folder)
-    held = _held(output, notes)
-    done = best_statuses(found.parts)
-    sizes = {
-        d: s
-        for part in found.parts
-        for d, s in zip(part.digests(), part.layers["CLS"].tolist(), strict=True)
-    }
-    bytes_done = sum(sizes.values())
-    jobs = [_job(note, held) for note in notes]
+    """Look at a dataset's parts, job notes and lock, and change nothing.
+
+    :raises DatasetError: there is no trace of the dataset.
+    """
+    directory = parts_directory(output)
+    if not (output.exists() or directory.is_dir() or lock_path(output).exists()):
+        message = f"there is no {output}, nor any part of it"
+        raise DatasetError(message, "name the file that `analyze -o` was given")
+
+    # Read the parts, the notes and the lock
+    scanned = scan_parts(directory, SerialComm())
+    notes = read_notes(directory)
+    held = _holders(output, notes)
+    done = best_statuses(scanned.parts)
+    jobs = [_job_status(note, held) for note in notes]
     running = [job for job in jobs if job.running]
-    published = Counter(dict.fromkeys((job.job for job in running), 0))
-    for part in found.parts:
-        published[part.path.name.split("-")[1]] += len(part.layers)
-    rates = [
-        sum(getattr(job, name) / max(job.seconds, 1.0) for job in running)
-        for name in ("layers", "bytes")
-    ]
-    whole = notes[-1] if notes else None
-    bytes_left = max(whole.bytes - bytes_done, 0) if whole else -1
-    ledger = _ledger(output, done, whole)
-    failures = {
-        f.digest: f.cause
-        for part in found.parts
-        for f in part.failures
-        if done[f.digest][0] != "ok"
-    }
+
+    # Work out what is left, by the latest note, and how long it takes the running jobs
+    latest = notes[-1] if notes else None
+    ledger = _ledger(output, done, latest)
+    bytes_done = _published_bytes(scanned.parts)
+    bytes_left = max(latest.bytes - bytes_done, 0) if latest else -1
+    layers_a_second = sum(job.layers / max(job.seconds, 1.0) for job in running)
+    bytes_a_second = sum(job.bytes / max(job.seconds, 1.0) for job in running)
+    is_known = bytes_left >= 0 and bytes_a_second > 0
+
+    # Count what went wrong with the published layers
+    wrong = [(state, cause) for state, cause in done.values() if state != "ok"]
+    causes = Counter(cause for _, cause in wrong)
+    again = sum(state == "failed" and cause in TRANSIENT_CAUSES for state, cause in wrong)
     return Status(
         dataset=str(output),
         state=_state(bool(held), ledger.pending, output),
-        held_by=[
-            f"process {process} on {host}" + (f" (share {n})" if n else "")
-            for n, host, process in held
-        ],
+        held_by=[_holder(*holder) for holder in held],
         ledger=ledger,
-        unpublished=sum(max(job.layers - published[job.job], 0) for job in running),
+        unpublished=_unpublished(scanned.parts, running),
         bytes_done=bytes_done,
         bytes_left=bytes_left,
-        layers_a_second=rates[0],
-        bytes_a_second=rates[1],
-        seconds_left=bytes_left / rates[1] if rates[1] > 0 and bytes_left >= 0 else -1.0,
-        parts=len(found.parts),
-        damaged_parts=len(found.damaged),
-        parts_made_by=found.others,
-        causes=dict(Counter(failures.values()).most_common()),
-        again=sum(
-            done[d][0] == "failed" and cause in TRANSIENT_CAUSES for d, cause in failures.items()
-        ),
+        layers_a_second=layers_a_second,
+        bytes_a_second=bytes_a_second,
+        seconds_left=bytes_left / bytes_a_second if is_known else -1.0,
+        parts=len(scanned.parts),
+        damaged_parts=len(scanned.damaged),
+        parts_made_by=scanned.others,
+        causes=dict(causes.most_common()),
+        again=again,
         jobs=jobs,
     )
 
 
-def _held(output: Path, notes: list[JobNote]) -> list[tuple[int, str, str]]:
-    """Return who holds the output; by the notes of jobs where the lock is not for this user to
-    read."""
+def _holders(output: Path, notes: list[JobNote]) -> Holders:
+    """Return who holds the output: by the lock, or by fresh notes if this user can't read it."""
     try:
         return holders(output)
     except PermissionError:
-        now = time.time()
-        lasting = [note for note in notes if not note.ended and now - note.updated < _FRESH]
+        oldest = time.time() - _FRESH_SECONDS
         return [
             (int(note.share.partition("/")[0] or 0), note.host, str(note.process))
-            for note in lasting
+            for note in notes
+            if not note.ended and note.updated > oldest
         ]
 
 
-def _state(held: bool, pending: int, output: Path) -> str:
-    if held:
+def _holder(share: int, host: str, process: str) -> str:
+    return f"process {process} on {host}" + (f" (share {share})" if share else "")
+
+
+def _state(is_held: bool, pending: int, output: Path) -> str:
+    if is_held:
         return "running" if pending else "gathering"
     return "done" if output.exists() else "stopped"
 
 
-def _ledger(output: Path, done: dict, whole: JobNote | None) -> Ledger:  # type: ignore[type-arg]
-    """Return how layers ended: by the parts, or by the dataset where the parts are gone."""
+def _ledger(output: Path, done: dict[Digest, tuple[str, str]], latest: JobNote | None) -> Ledger:
+    """Return how layers ended: by the parts, or by the dataset where the parts are gone.
+
+    :param done: status and cause of each published layer.
+    :param latest: the note that says how many layers the dataset has.
+    """
     if not done and output.exists():
         with Dataset(output) as dataset, reading(dataset):
             return dataset.ledger
-    ledger = Ledger.of(word for word, _ in done.values())
-    return ledger + Ledger(pending=max(whole.layers - ledger.layers, 0) if whole else -1)
+    ledger = Ledger.of(state for state, _ in done.values())
+    pending = max(latest.layers - ledger.layers, 0) if latest else -1
+    return ledger + Ledger(pending=pending)
 
 
-def _job(note: JobNote, held: list[tuple[int, str, str]]) -> JobStatus:
-    lives = any((host, process) == (note.host, str(note.process)) for _, host, process in held)
-    layers = {word: note.sum(word) for word in ("ok", "partial", "failed")}
+def _published_bytes(parts: list[PartIndex]) -> int:
+    """Return the compressed bytes of all layers that parts hold, each layer once."""
+    sizes: dict[Digest, int] = {}
+    for part in parts:
+        sizes |= zip(part.digests(), part.layers["CLS"].tolist(), strict=True)
+    return sum(sizes.values())
+
+
+def _unpublished(parts: list[PartIndex], running: list[JobStatus]) -> int:
+    """Return how many layers running jobs are done with that none of their parts holds yet."""
+    published: Counter[str] = Counter()
+    for part in parts:
+        published[part.path.name.split("-")[1]] += len(part.layers)
+    return sum(max(job.layers - published[job.job], 0) for job in running)
+
+
+def _job_status(note: JobNote, held: Holders) -> JobStatus:
+    is_held = any((host, process) == (note.host, str(note.process)) for _, host, process in held)
+    failed = note.sum("failed") + note.sum("partial")
     return JobStatus(
         job=note.job,
         share=note.share,
         host=note.host,
         ranks=len(note.ranks),
-        state=note.ended or ("running" if lives else "ended without a word"),
+        state=note.ended or ("running" if is_held else "ended without a word"),
         started=note.started,
         seconds=note.seconds,
-        layers=sum(layers.values()),
-        failed=layers["failed"] + layers["partial"],
+        layers=note.sum("ok") + failed,
+        failed=failed,
         files=note.sum("files"),
         bytes=note.sum("bytes"),
         busy=note.sum("busy_seconds") / max(note.seconds * len(note.ranks), 1e-9),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from ..dataset.ledger import Ledger
 from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
+from ..dataset.schema import CHUNK_ROWS
 from ..dataset.table import Table
+from ..row_ranges import block_ranges
 
-_ROWS = 1 << 20
 _MOST = 12
-"""Rows of the lists of what is most common."""
+"""Rows of the lists of the most common types."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,9 @@ class TypeTotal:
 
 @dataclass(frozen=True)
 class Totals:
-    """The totals of one dataset; bytes are bytes, ratios plain numbers, NaN-free (0.0 where nothing
-    is).
+    """The totals of one dataset; a ratio whose denominator is 0 is 0.0.
 
-    `bytes_without_sharing` counts each image's layers for itself, `CLS` each layer once.
+    :ivar CLS: counts each layer once, `bytes_without_sharing` once for each image that has it.
     """
 
     images: int
@@ -61,115 +62,142 @@ class Totals:
 
 
 def totals(dataset: Dataset) -> Totals:
-    """Return the totals: of entries and contents by the metrics, or, without these, by reading them
-    in pieces."""
-    layers, known = dataset.layers, dataset.metrics if dataset.has_metrics else None
-    files, fls = int(layers["files"].sum()), int(layers["FLS"].sum())
-    content_bytes = (
-        int(known.totals["content_bytes"])
-        if known
-        else sum(int(one.sum()) for one in _pieces(dataset.contents, "size"))
-    )
-    without = _bytes_without_sharing(dataset)
-    types = _known_types(dataset, known) if known else _types(dataset)
-    cls = int(layers["CLS"].sum())
+    """Return the totals of a dataset, from its metrics or, without these, by reading its tables."""
+    layers = dataset.layers
+    contents = len(dataset.contents)
+    files = int(layers["files"].sum())
+    CLS = int(layers["CLS"].sum())
+    FLS = int(layers["FLS"].sum())
+    without_sharing = bytes_without_sharing(dataset)
+    if dataset.has_metrics:
+        metrics = dataset.metrics
+        content_bytes = int(metrics.totals["content_bytes"])
+        kinds = _kinds_of_metrics(metrics)
+        types = _types_of_metrics(dataset, metrics)
+    else:
+        sums = sums_by_type(dataset)
+        content_bytes = int(sums[:, 3].sum())
+        kinds = _count_words(dataset.entries, "kind")
+        types = _type_totals(_names(dataset), *sums.T[:3])
     return Totals(
         images=len(dataset.images),
         repositories=len(dataset.repositories),
         ledger=dataset.ledger,
-        CLS=cls,
+        CLS=CLS,
         TLS=int(layers["TLS"].sum()),
-        FLS=fls,
-        bytes_without_sharing=without,
-        sharing_ratio=_ratio(without, cls),
+        FLS=FLS,
+        bytes_without_sharing=without_sharing,
+        sharing_ratio=ratio(without_sharing, CLS),
         entries=len(dataset.entries),
-        kinds=_known_words(known, "kind") if known else _words(dataset.entries, "kind"),
+        kinds=kinds,
         files=files,
         directories=int(layers["directories"].sum()),
-        contents=len(dataset.contents),
+        contents=contents,
         content_bytes=content_bytes,
-        dedup_ratio_by_count=_ratio(files, len(dataset.contents)),
-        dedup_ratio_by_capacity=_ratio(fls, content_bytes),
-        redundant_share_of_bytes=_ratio(fls - content_bytes, fls),
+        dedup_ratio_by_count=ratio(files, contents),
+        dedup_ratio_by_capacity=ratio(FLS, content_bytes),
+        redundant_share_of_bytes=ratio(FLS - content_bytes, FLS),
         types_by_copies=sorted(types, key=lambda one: (-one.copies, one.name))[:_MOST],
-        types_by_bytes=sorted(types, key=lambda one: (-one.bytes, one.name))[:_MOST],
-        classes=_classes(dataset, types),
-        failures=_words(dataset.failures, "cause"),
-        skipped=_words(dataset.skipped, "cause"),
+        types_by_bytes=_by_bytes(types)[:_MOST],
+        classes=_class_totals(dataset, types),
+        failures=_count_words(dataset.failures, "cause"),
+        skipped=_count_words(dataset.skipped, "cause"),
     )
 
 
-def _pieces(table: Table, name: str):  # type: ignore[no-untyped-def]
-    for start in range(0, len(table), _ROWS):
-        yield table.column(name, start, start + _ROWS)
-
-
-def _ratio(part: int, whole: int) -> float:
+def ratio(part: float, whole: float) -> float:
+    """Return part / whole, 0.0 if the whole is 0."""
     return part / whole if whole else 0.0
 
 
-def _words(table: Table, name: str) -> dict[str, int]:
-    """Count the words of an enum column, those that occur, most common first."""
+def bytes_without_sharing(dataset: Dataset) -> int:
+    """Return the compressed bytes that images would take if each stored its layers for itself."""
+    sizes = dataset.layers["CLS"]
+    layers = dataset.image_layers
+    blocks = block_ranges(len(layers), CHUNK_ROWS)
+    return sum(int(sizes[layers.column("layer", *block)].sum()) for block in blocks)
+
+
+def sums_by_type(dataset: Dataset) -> np.ndarray:
+    """Read all contents, and return sums over those of each type.
+
+    :returns: (types, 4) int64: contents, copies, bytes of all copies, bytes of the contents.
+    """
+    sums = np.zeros((len(dataset.types), 4), np.int64)
+    contents = dataset.contents
+    for start, stop in block_ranges(len(contents), CHUNK_ROWS):
+        copies = contents.column("copies", start, stop)
+        size = contents.column("size", start, stop)
+        amounts = np.stack([np.ones_like(size), copies, copies * size, size], axis=1)
+        np.add.at(sums, contents.column("type", start, stop), amounts)
+    return sums
+
+
+def _names(dataset: Dataset) -> list[str]:
+    names: list[str] = dataset.types.readable("description").tolist()
+    return names
+
+
+def _kinds_of_metrics(metrics: Metrics) -> dict[str, int]:
+    """Return the number of entries of each kind, most common first."""
+    table = metrics["value_counts"]
+    is_kind = table.readable("variable") == "kind"
+    words = table.readable("value")[is_kind].tolist()
+    return _most_common(zip(words, table["count"][is_kind].tolist(), strict=True))
+
+
+def _count_words(table: Table, name: str) -> dict[str, int]:
+    """Count the words that an enum column has, most common first."""
     words = table.words(name)
     counts = np.zeros(max(words) + 1, np.int64)
-    for part in _pieces(table, name):
-        counts += np.bincount(part, minlength=len(counts))
-    found = {words[number]: int(count) for number, count in enumerate(counts.tolist()) if count}
-    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+    for start, stop in block_ranges(len(table), CHUNK_ROWS):
+        counts += np.bincount(table.column(name, start, stop), minlength=len(counts))
+    return _most_common((words[int(number)], int(counts[number])) for number in counts.nonzero()[0])
 
 
-def _known_words(metrics: Metrics, variable: str) -> dict[str, int]:
-    """Return the same from the metrics."""
-    table = metrics["value_counts"]
-    chosen = table.readable("variable") == variable
-    found = dict(
-        zip(table.readable("value")[chosen].tolist(), table["count"][chosen].tolist(), strict=True)
-    )
-    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+def _most_common(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return words and their counts, most common first, equal counts by word."""
+    return dict(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _known_types(dataset: Dataset, metrics: Metrics) -> list[TypeTotal]:
-    """Return the totals of every type, in the order of /types, from the metrics."""
-    names, table = dataset.types.readable("description").tolist(), metrics["types"]
-    place = {name: row for row, name in enumerate(table.readable("type").tolist())}
-    rows = [place[name] for name in names]
-    return _shared(names, table["contents"][rows], table["files"][rows], table["bytes"][rows])
+def _types_of_metrics(dataset: Dataset, metrics: Metrics) -> list[TypeTotal]:
+    """Return the totals of every type, in the order of /types."""
+    names = _names(dataset)
+    table = metrics["types"]
+    row_of = {name: row for row, name in enumerate(table.readable("type").tolist())}
+    rows = [row_of[name] for name in names]
+    return _type_totals(names, table["contents"][rows], table["files"][rows], table["bytes"][rows])
 
 
-def _bytes_without_sharing(dataset: Dataset) -> int:
-    cls = dataset.layers["CLS"]
-    return sum(int(cls[part].sum()) for part in _pieces(dataset.image_layers, "layer"))
+def _class_totals(dataset: Dataset, types: list[TypeTotal]) -> list[TypeTotal]:
+    """Add up the totals of the types of every class, most bytes first.
 
-
-def _types(dataset: Dataset) -> list[TypeTotal]:
-    """Return the totals of every type."""
-    names = dataset.types.readable("description").tolist()
-    contents, copies, size = (np.zeros(len(names), np.int64) for _ in range(3))
-    columns = ("type", "copies", "size")
-    for type_, copy, length in zip(
-        *(_pieces(dataset.contents, name) for name in columns), strict=True
-    ):
-        contents += np.bincount(type_, minlength=len(names))
-        np.add.at(copies, type_, copy)
-        np.add.at(size, type_, copy * length)
-    return _shared(names, contents, copies, size)
-
-
-def _classes(dataset: Dataset, types: list[TypeTotal]) -> list[TypeTotal]:
-    """Return the totals of every class, from those of its types."""
+    :param types: in the order of /types.
+    """
     names, place = np.unique(dataset.types.readable("class").astype(str), return_inverse=True)
-    sums = [np.zeros(len(names), np.int64) for _ in range(3)]
-    for total, one in zip(types, place.tolist(), strict=True):
-        for values, value in zip(sums, (total.contents, total.copies, total.bytes), strict=True):
-            values[one] += value
-    return sorted(_shared(names.tolist(), *sums), key=lambda one: (-one.bytes, one.name))
+    sums = np.zeros((len(names), 3), np.int64)
+    for row, total in zip(place.tolist(), types, strict=True):
+        sums[row] += total.contents, total.copies, total.bytes
+    return _by_bytes(_type_totals(names.tolist(), *sums.T))
 
 
-def _shared(
+def _by_bytes(types: list[TypeTotal]) -> list[TypeTotal]:
+    return sorted(types, key=lambda one: (-one.bytes, one.name))
+
+
+def _type_totals(
     names: list[str], contents: np.ndarray, copies: np.ndarray, size: np.ndarray
 ) -> list[TypeTotal]:
-    all_copies, all_bytes = int(copies.sum()), int(size.sum())
-    rows = zip(names, contents.tolist(), copies.tolist(), size.tolist(), strict=True)
-    return [
-        TypeTotal(n, c, k, b, _ratio(k, all_copies), _ratio(b, all_bytes)) for n, c, k, b in rows
-    ]
+    """Return totals with their shares of all copies and of all bytes.
+
+    :param contents: (n,) int64, a value for each name, as in `copies` and `size`.
+    """
+    all_copies = int(copies.sum())
+    all_bytes = int(size.sum())
+    result = []
+    for row, name in enumerate(names):
+        copied = int(copies[row])
+        taken = int(size[row])
+        shares = ratio(copied, all_copies), ratio(taken, all_bytes)
+        result.append(TypeTotal(name, int(contents[row]), copied, taken, *shares))
+    return result

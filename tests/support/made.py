@@ -49,6 +49,9 @@ class Made:
     """Layers (lists of entries), and images (lists of places of layers).
 
     :ivar status: place of a layer -> `partial`, or `failed` (then it has no entries); else `ok`.
+    :ivar cause: why layers are partial or failed.
+    :ivar first: number from which digests of layers come; datasets of one number share layers.
+    :ivar seconds: place of a layer -> CPU seconds that it took; else none are known.
     :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
     """
 
@@ -56,14 +59,17 @@ class Made:
     images: list[list[int]]
     repositories: dict[str, Popularity] = field(default_factory=dict)
     status: dict[int, str] = field(default_factory=dict)
+    cause: str = "bad_header"
+    first: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
 
     def digest(self, layer: int) -> Digest:
-        return digest_of("made", layer)
+        return digest_of("made", self.first + layer)
 
-    def publish(self, parts: Path, scratch: Path) -> None:
-        """Write all layers as one part."""
+    def publish(self, parts: Path, scratch: Path, job: str = "0") -> None:
+        """Write all layers as one part of a job."""
         items = []
         for number, entries in enumerate(self.layers):
             targets = links(entries)
@@ -72,9 +78,10 @@ class Made:
                 for n, entry in enumerate(entries)
             ]
             profile = _profile(entries, self.status.get(number, "ok"))
+            profile.cpu_seconds = self.seconds.get(number, 0.0)
             layer = SyntheticLayer(self.digest(number), profile, rows)
             items.append((layer.digest, layer.profile, layer.spill(scratch)))
-        write_part(parts, "0-0-0", items, self._failures(), TYPES, {}, scratch)
+        write_part(parts, f"{job}-0-0", items, self._failures(), TYPES, {}, scratch)
 
     def write(self, folder: Path, metrics: bool = True) -> Path:
         """Write the dataset, with or without its metrics, and return its path."""
@@ -97,11 +104,11 @@ class Made:
     def _image(self, number: int) -> Image:
         layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
         name = f"made{number:04}:1" if self.repositories else f"made:{number:04}"
-        return Image(name, digest_of("image", number), "", "oci", layers)
+        return Image(name, digest_of("image", number, self.images[number]), "", "oci", layers)
 
     def _failures(self) -> list[Failure]:
         return [
-            Failure(self.digest(layer), "tar", "bad_header", f"fault in layer {layer}", 512)
+            Failure(self.digest(layer), "tar", self.cause, f"fault in layer {layer}", 512)
             for layer in self.status
         ]
 

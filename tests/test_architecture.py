@@ -1,12 +1,10 @@
 """Imports go one way, as data flows: a module knows nothing of the stages after it."""
 
-import ast
 import re
-from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "hpc_remetrics"
+from support.package import PACKAGE, ROOT, imports, modules
 
-DESIGN = PACKAGE.parent / "docs" / "design.md"
+DESIGN = ROOT / "docs" / "design.md"
 
 
 def rows_of_the_page() -> list[list[str]]:
@@ -30,60 +28,38 @@ ROW_OF = {
 ALLOWED = {("__init__", "dataset")}
 
 
-def imported(module: Path):
-    """Yield the top-level names within the package that a module imports."""
-    package = ("hpc_remetrics", *module.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) if node.level else []
-            full = base + (node.module.split(".") if node.module else [])
-            if full[:1] == ["hpc_remetrics"]:
-                yield from [full[1]] if len(full) > 1 else [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            yield from (
-                alias.name.split(".")[1]
-                for alias in node.names
-                if alias.name.startswith("hpc_remetrics.")
-            )
+def package_of(module: str) -> str:
+    """Return the package that a module is in, or the name of a module at the top.
 
-
-def own_name(module: Path) -> str:
-    relative = module.relative_to(PACKAGE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    >>> package_of("mpi/comm.py"), package_of("errors.py")
+    ('mpi', 'errors')
+    """
+    return module.split("/")[0].removesuffix(".py")
 
 
 def test_the_page_names_every_package():
-    packages = {own_name(module) for module in PACKAGE.rglob("*.py")}
-    assert set(ROW_OF) == packages
+    assert set(ROW_OF) == {package_of(module) for module in modules()}
 
 
 def test_the_page_names_modules_that_exist():
     named = re.findall(r"[\w/]+/\w+\.py", DESIGN.read_text())
-    places = (PACKAGE, PACKAGE.parent)
+    places = (PACKAGE, ROOT)
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
 
 
 def test_imports_go_down():
     wrong = []
-    for module in PACKAGE.rglob("*.py"):
-        mine = own_name(module)
-        for name in imported(module):
-            if name == "__version__" or (mine, name) in ALLOWED:
-                continue
-            if name != mine and ROW_OF[name] <= ROW_OF[mine]:
-                wrong.append(f"{module.relative_to(PACKAGE)} imports {name}")
+    for module, full_name in imports():
+        mine = package_of(module)
+        top, _, name = full_name.partition(".")
+        name = name.split(".")[0]
+        if top != "hpc_remetrics" or name in ("", "__version__", mine) or (mine, name) in ALLOWED:
+            continue
+        if ROW_OF[name] <= ROW_OF[mine]:
+            wrong.append(f"{module} imports {full_name}")
     assert not wrong
 
 
 def test_only_one_module_imports_mpi4py():
-    users = [
-        str(module.relative_to(PACKAGE))
-        for module in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(module.read_text()))
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mpi4py"))
-        or (
-            isinstance(node, ast.Import)
-            and any(alias.name.startswith("mpi4py") for alias in node.names)
-        )
-    ]
-    assert set(users) == {"mpi/launch.py"}
+    users = {module for module, name in imports() if name.split(".")[0] == "mpi4py"}
+    assert users == {"mpi/launch.py"}

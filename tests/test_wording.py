@@ -2,15 +2,12 @@
 
 import ast
 import re
-from pathlib import Path
 
-import pytest
-
-PACKAGE = Path(__file__).resolve().parents[1] / "hpc_remetrics"
+from support.package import modules
 
 THINGS = (
-    "answer|blob|content|file|host|image|job|layer|manifest|node|part|pull|rank|request|row|source|table|"
-    "repositorie|directorie|entrie|registrie"
+    "answer|blob|content|file|host|image|job|layer|manifest|node|part|pull|rank|request|row|source|"
+    "table|repositorie|directorie|entrie|registrie"
 )
 
 # Left to right: f"{a} of {b} layers" counts b; what follows a fixed number or a format of its own
@@ -24,20 +21,17 @@ ALLOWED = {
 }
 
 
-@pytest.mark.slow
 def test_numbers_of_things_have_the_right_form():
     wrong = []
-    for module in PACKAGE.rglob("*.py"):
-        name = str(module.relative_to(PACKAGE))
-        if name in ALLOWED or name.startswith(("profile/", "tar/", "filetype/")):
+    for module, nodes in modules().items():
+        if module in ALLOWED or module.startswith(("profile/", "tar/", "filetype/")):
             continue
-        for node in ast.walk(ast.parse(module.read_text())):
+        for node in nodes:
             if not isinstance(node, ast.JoinedStr):
                 continue
             for value, after in zip(node.values, node.values[1:], strict=False):
                 is_text = isinstance(after, ast.Constant) and COUNT.match(str(after.value))
                 if is_text and isinstance(value, ast.FormattedValue):
-                    wrong.append(
-                        f"{name}:{node.lineno} {{{ast.unparse(value.value)}}}{after.value}"
-                    )
+                    counted = f"{{{ast.unparse(value.value)}}}{after.value}"
+                    wrong.append(f"{module}:{node.lineno} {counted}")
     assert not wrong

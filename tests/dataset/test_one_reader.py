@@ -2,9 +2,8 @@
 checked."""
 
 import ast
-from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[2] / "hpc_remetrics"
+from support.package import calls
 
 HDF5 = {
     "dataset/stored_file.py": "for reading, with every bound",
@@ -13,34 +12,30 @@ HDF5 = {
 }
 
 
-def calls(name: str) -> set[str]:
+def callers(name: str) -> set[str]:
     """Return the modules that call a function by this name."""
-    return {
-        str(module.relative_to(PACKAGE))
-        for module in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(module.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == name
-    }
+    return {module for module, called, _ in calls() if called == name}
 
 
 def test_nothing_else_opens_hdf5_files():
-    assert calls("h5py.File") == set(HDF5)
+    assert callers("h5py.File") == set(HDF5)
 
 
 def test_nothing_else_looks_at_what_such_a_file_holds():
     """Table and ChunkReader are the ways to values, and StoredFile is known to few modules."""
-    users = calls("StoredFile")
-    assert users <= {"dataset/reader.py", "dataset/origin.py", "dataset/stored_file.py"}
+    assert callers("StoredFile") <= {
+        "dataset/reader.py",
+        "dataset/origin.py",
+        "dataset/stored_file.py",
+    }
 
 
 def test_parts_and_notes_are_opened_without_following_links():
     for module in ("parts/part_reader.py", "gather/placed_reader.py", "parts/job_notes.py"):
-        tree = ast.parse((PACKAGE / module).read_text())
         opened = [
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Call)
-            and ast.unparse(node.func) in ("open_regular", "read_whole")
+            call
+            for caller, called, call in calls()
+            if caller == module and called in ("open_regular", "read_whole")
         ]
         assert opened
         for call in opened:

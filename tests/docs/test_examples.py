@@ -4,22 +4,14 @@ import contextlib
 import doctest
 import importlib
 import io
-import os
-import pkgutil
 import re
-from pathlib import Path
 
 import pytest
+from support.package import PACKAGE, ROOT
 from support.runs import Runs
 
-import hpc_remetrics
-
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "examples.md").read_text()
+PAGE = (ROOT / "docs" / "examples.md").read_text()
 PARTS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
-MODULES = [
-    "hpc_remetrics",
-    *(one.name for one in pkgutil.walk_packages(hpc_remetrics.__path__, "hpc_remetrics.")),
-]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +41,25 @@ def test_a_notebook_runs_and_every_cell_says_something(here, part):
     names["data"].close()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
-def test_docstrings(here, name):
+def examine(name: str) -> None:
+    """Run the examples in the docstrings of a module."""
     module = importlib.import_module(name)
-    if ">>> " in Path(module.__file__).read_text():
-        result = doctest.testmod(
-            module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-        )
-        assert result.attempted and not result.failed
-    assert os.path.exists("remetrics.h5")
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert result.attempted and not result.failed
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        str(path.relative_to(ROOT))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if ">>> " in path.read_text() and path != PACKAGE / "__init__.py"
+    ],
+)
+def test_docstrings(module):
+    examine(module.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+
+
+@pytest.mark.slow
+def test_the_docstring_of_the_package_opens_a_dataset(here):
+    examine("hpc_remetrics")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+import re
 
-PACKAGE = Path(__file__).resolve().parents[2] / "hpc_remetrics"
+from support.package import calls
+
 DOOR = "files/writing.py"
 
 # (module, call): why it need not go through the door.
@@ -82,74 +82,25 @@ ALLOWED = {
     ("doctor.py", "os.open"): "that directory, for reading",
 }
 
-OS_CALLS = {
-    *(
-        "open",
-        "replace",
-        "rename",
-        "renames",
-        "link",
-        "symlink",
-        "truncate",
-        "ftruncate",
-        "mkfifo",
-        "mknod",
-    ),
-    *("chmod", "fchmod", "lchmod", "chown", "fchown", "lchown"),
-}
-PATH_METHODS = {
-    *(
-        "write_text",
-        "write_bytes",
-        "touch",
-        "symlink_to",
-        "hardlink_to",
-        "link_to",
-        "chmod",
-        "lchmod",
-    ),
-    *("tofile", "to_csv", "to_parquet", "to_pickle"),
-}
-WHOLE_MODULES = {
-    "shutil",
-    "tempfile",
-    "zipfile",
-    "tarfile",
-    "pickle",
-    "shelve",
-    "sqlite3",
-    "gzip",
-    "bz2",
-    "lzma",
-}
+OS_CALLS = re.compile(
+    "open|replace|renames?|link|symlink|f?truncate|mkfifo|mknod|[fl]?chmod|f?chown|lchown"
+)
+PATH_METHODS = re.compile(
+    "write_text|write_bytes|touch|symlink_to|hardlink_to|link_to|l?chmod|to_csv|to_parquet|to_pickle"
+)
+WHOLE_MODULES = re.compile("shutil|tempfile|zipfile|tarfile|pickle|shelve|sqlite3|gzip|bz2|lzma")
 READING = {"shutil.disk_usage", "shutil.which", "tempfile.gettempdir"}
-OPENERS = {
-    "open",
-    "io.open",
-    "builtins.open",
-    "os.fdopen",
-    "h5py.File",
-    "np.memmap",
-    "numpy.memmap",
-    "np.save",
-}
+OPENERS = re.compile(r"((io|builtins)\.)?open|os\.fdopen|h5py\.File|(np|numpy)\.(memmap|save)")
 
 
-def calls(module: Path) -> Iterator[str]:
-    """Yield the calls of a module that may write a file."""
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.Call) and (found := writes(node)):
-            yield found
-
-
-def writes(call: ast.Call) -> str:
-    name = ast.unparse(call.func)
+def writes(name: str, call: ast.Call) -> str:
+    """Return what a call of this name opens or changes files with, "" where it does neither."""
     base, _, last = name.rpartition(".")
-    if name in OPENERS:
+    if OPENERS.fullmatch(name):
         return name if mode_writes(call, 1) else ""
     if base == "os":
-        return name if last in OS_CALLS else ""
-    if base in WHOLE_MODULES:
+        return name if OS_CALLS.fullmatch(last) else ""
+    if WHOLE_MODULES.fullmatch(base):
         if name in READING or (
             base in ("pickle", "gzip", "bz2", "lzma") and not last.endswith("open")
         ):
@@ -158,7 +109,7 @@ def writes(call: ast.Call) -> str:
     # Arrays into a file that is open are fine.
     if last == "tofile":
         return "" if ast.unparse(call.args[0]) == "file" else ".tofile"
-    if last in PATH_METHODS:
+    if PATH_METHODS.fullmatch(last):
         return f".{last}"
     # Path("x").open("wb"), but not Source.open(digest)
     if last == "open" and mode_writes(call, 0):
@@ -184,10 +135,9 @@ def mode_writes(call: ast.Call, place: int) -> bool:
 
 def test_nothing_goes_around_the_door():
     found = {
-        (str(module.relative_to(PACKAGE)), call)
-        for module in PACKAGE.rglob("*.py")
-        if str(module.relative_to(PACKAGE)) != DOOR
-        for call in calls(module)
+        (module, writer)
+        for module, name, call in calls()
+        if module != DOOR and (writer := writes(name, call))
     }
     assert found - set(ALLOWED) == set()
     # A place that is gone is no longer allowed.
@@ -214,8 +164,7 @@ def test_the_search_finds_what_it_should():
         "tarfile.open(path, 'w')",
         "os.truncate(path, 0)",
     ):
-        call = ast.parse(text).body[0].value
-        assert writes(call), text
+        assert writes_in(text), text
     for text in (
         "open('x')",
         "open('x', 'rb')",
@@ -223,4 +172,9 @@ def test_the_search_finds_what_it_should():
         "shutil.which('x')",
         "text.replace(a, b)",
     ):
-        assert not writes(ast.parse(text).body[0].value), text
+        assert not writes_in(text), text
+
+
+def writes_in(text: str) -> str:
+    call = ast.parse(text).body[0].value
+    return writes(ast.unparse(call.func), call)

@@ -58,6 +58,9 @@ DEMO = "demo:"
 SAMPLE = Fraction(1, 256)
 """Share of the contents that are compressed, by default."""
 
+TYPE_MEMORY = Fraction(1, 128)
+"""Share of a node's memory for the table of types, by default."""
+
 _MAX_SHARES = 1_000_000
 
 _MAX_THREADS = 64
@@ -407,6 +410,13 @@ class AnalyzeOptions(
         metavar="DATASET.h5",
         help="take over the types of contents from this dataset",
         example='"earlier.h5"',
+    )
+    type_memory: Fraction = option(
+        "--type-memory",
+        value=SHARE,
+        default=TYPE_MEMORY,
+        metavar="SHARE",
+        help="share of a node's memory that the table of types may take; below 16 MB it takes that",
     )
     compress_sample: Fraction = option(
         "--compress-sample",

@@ -37,6 +37,11 @@ done with the layers assigned to it when the others are done with everything."""
 _SECONDS_PER_LAYER = 0.02
 _SECONDS_PER_BYTE = 1e-7
 
+_BYTES_PER_FILE = 8900.0
+_FILES_PER_LAYER = 2945.0
+"""Compressed bytes of each file in the images of 2017 (47 TB, 5.28 billion files), and files of each
+of their layers (1.79 million)."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -53,6 +58,13 @@ class Plan:
     def layers(self) -> list[Layer]:
         """All layers of the plan."""
         return [layer for layers in (*self.assigned, self.tail) for layer in layers]
+
+
+def files_of(layers: Sequence[Layer]) -> float:
+    """Return how many files the layers have, about: as many a compressed byte as in 2017."""
+    return sum(
+        layer.size / _BYTES_PER_FILE if layer.size >= 0 else _FILES_PER_LAYER for layer in layers
+    )
 
 
 def cost(layer: Layer) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ from pathlib import Path
 from ..config import AnalyzeOptions
 from ..files.disk_errors import output_error
 from ..filetype import typer
-from ..filetype.shared_table import TypeTable
-from ..mpi.collective import collectively
+from ..filetype.shared_table import TypeTable, slots_for
+from ..mpi.collective import collectively, once_a_node
 from ..node.scratch import Scratch
+from ..node.tiers import table_room
 from ..parts.job_notes import Notebook
 from ..profile.exec_tool import Tool
 from ..profile.parent import Child
@@ -20,7 +22,7 @@ from ..records import Digest, Layer
 from .layer_runner import LayerRunner
 from .message_loop import JobMonitor, run_message_loop
 from .part_publisher import PartPublisher, PartTarget
-from .plan import make_plan
+from .plan import files_of, make_plan
 from .prefetch import Prefetcher
 from .provenance import new_note
 from .room_policy import RoomPolicy
@@ -28,6 +30,8 @@ from .run_inputs import Work
 from .session import Session
 from .signature import probe_settings
 from .worker import Worker
+
+log = logging.getLogger(__name__)
 
 _MIN_PUBLISH_SECONDS, _MAX_PUBLISH_SECONDS = 30.0, 1200.0
 """How long a whole layer waits for its part, by default: longer, the more ranks write parts."""
@@ -54,11 +58,12 @@ def profile(session: Session, work: Work, todo: list[Layer], child: Child | None
     """
     comm = session.comm
     with session.new_scratch() as scratch:
+        hosts = comm.allgather(comm.host)
+        types = once_a_node(comm, lambda: _new_table(session, work, todo, scratch, hosts))
         # Set up this rank's side; an error on one rank is raised on all.
         worker = collectively(
-            comm, lambda: _new_worker(session, work, scratch, child) if child else None
+            comm, lambda: _new_worker(session, work, scratch, types, child) if child else None
         )
-        hosts = comm.gather(comm.host)
         monitor = (
             _new_monitor(session, work, todo, scratch.job, hosts) if session.is_rank_0 else None
         )
@@ -96,17 +101,43 @@ def _new_monitor(
     return JobMonitor(comm, plan, workers, Notebook(session.parts, note), quiet=options.quiet)
 
 
-def _new_worker(session: Session, work: Work, scratch: Scratch, child: Child) -> Worker:
+def _new_table(
+    session: Session, work: Work, todo: list[Layer], scratch: Scratch, hosts: list[str]
+) -> Path:
+    """Make the table of types that the ranks of this node share, and return its directory.
+
+    :param hosts: of all ranks, by rank.
+    :raises OutputError: scratch is full already.
+    """
+    options = session.options
+    directory = scratch.shared(work.signature["types"])
+    # Layers go to ranks, so a node profiles as many files as it has ranks that profile.
+    profiling = hosts[1:] or hosts
+    here = profiling.count(session.comm.host) / len(profiling)
+    files = 0 if options.types == "none" else files_of(todo) * here
+    size = table_room(directory, options.type_memory)
+    table = TypeTable(directory, slots_for(files, size))
+    log.info("the table of types has %d MB", table.size >> 20)
+    try:
+        if options.warm_types is not None:
+            _fill(table, options.warm_types)
+    finally:
+        table.close()
+    return directory
+
+
+def _new_worker(
+    session: Session, work: Work, scratch: Scratch, types: Path, child: Child
+) -> Worker:
     """Return this rank's worker, with its child set up.
 
+    :param types: directory of the node's table of types.
     :raises OutputError: scratch is full already.
     """
     comm, options = session.comm, session.options
     room = RoomPolicy(scratch, unpacks=options.extract or bool(options.exec))
     prefetcher = Prefetcher(work.sources, work.registries, room)
-    # Give the child the table of types that the ranks of this node share.
     try:
-        types = scratch.shared(work.signature["types"])
         child.set_up(
             options.types,
             types,
@@ -116,8 +147,6 @@ def _new_worker(session: Session, work: Work, scratch: Scratch, child: Child) ->
     except OSError as error:
         raise output_error(error, scratch.path, "scratch") from error
     table = TypeTable(types)
-    if options.warm_types is not None:
-        _fill(table, options.warm_types)
     runner = LayerRunner(child, scratch.path, _tool_starter(options))
     target = PartTarget(session.parts, scratch.job, work.signature, scratch.path)
     seconds = options.publish_seconds or _publish_seconds(comm.size)

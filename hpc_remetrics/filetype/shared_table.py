@@ -1,21 +1,32 @@
 """A table, shared by the processes of a node, from the digest of a content to its type.
 
 What one process asked libmagic, no other asks again. Two files in one directory of the node's tmpfs
-hold it::
+hold it:
 
-    types-2097152.table    2^21 words of 64 bits, mapped by every process
-    types.names            descriptions, one a line, appended to: line 0 is type 4
+    types.table    words of 64 bits, mapped by every process: sets of eight, each a cache line
+    types.names    descriptions, one a line, appended to: line 0 is type 4
 
-    digest  |.. 65 bits ..| = | tag: 44 bits | slot: 21 bits |   which word
-    word                      | tag: 44 bits | number + 1: 20 bits |   0: empty
+    digest  |.. 64 bits ..| = | tag: 46 bits | set: 18 bits |                 of a table of 2^21 words
+    word                      | tag: 46 bits | uses: 2 bits | number + 1: 16 bits |      0: empty
+
+A content is in its set or nowhere, so the table is lossy: a new content takes the word of the one
+that was used least, which then costs one more question to libmagic. An example with sets of three
+(uses in parentheses), of which A is looked up, and then D is new:
+
+    A(0) B(2) C(1)   → A is used   → A(1) B(2) C(1)   → D takes the place of A, all others lose 1
+    D(0) B(1) C(0)
+
+So what comes once does not drive out what comes often. `benchmarks/type_table.py` simulates how
+much that gains.
 
 No lock is needed to read either file, and none to write a word: it is stored by one aligned 64-bit
-store, so a reader sees the old word or the new one. The table is lossy: a content overwrites another
-one of the same slot, which then costs one more question to libmagic.
+store, so a reader sees the old word or the new one. Two processes that write the same word at once
+lose one of the two contents, or a count.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -25,7 +36,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files.writing import private_descriptor
+from ..files.writing import private_descriptor, private_file, rename, shared_file
 
 FIXED = ("untyped", "empty", "timed out", "unreadable by libmagic")
 """Types that the program gives by itself; their numbers are the same in every table."""
@@ -33,18 +44,48 @@ FIXED = ("untyped", "empty", "timed out", "unreadable by libmagic")
 UNTYPED, EMPTY, TIMED_OUT, UNREADABLE = range(len(FIXED))
 
 SLOTS = 1 << 21
-"""Default number of slots: 16 MiB of tmpfs a node."""
+"""Words of a table, by default and at least where there is room: 16 MiB of tmpfs a node."""
 
-# A content that was never seen gets another one's type when slot and tag agree by chance. A look-up
-# compares one word, so the probability is at most 2**-44 each; for 10**9 distinct contents on one
-# node 6e-5 wrong types are expected. (Slot and tag together are 65 bits of SHA-256: with 2**33 hashes
-# somebody can make two files of their own share a type, and no more than that.)
-_TAG_BITS = 44
-_TAG_MASK = (1 << _TAG_BITS) - 1
-_NUMBER_BITS = 20
+_MAX_SLOTS = 1 << 32
+_FEWEST_SLOTS = 1 << 12
+"""Words of the table that a full tmpfs is asked for last."""
+
+_NAMES_ROOM = 1 << 18
+"""Bytes that a table leaves free for the names; a table that fills a tmpfs could learn none."""
+
+_WAYS = 8
+"""Words of a set; 64 bytes, which a processor fetches together."""
+
+# A content that was never seen gets another one's type when a tag in its set agrees by chance. A
+# look-up compares eight words, so the probability is at most 2**-43 each; for 10**9 distinct contents
+# on one node 1e-4 wrong types are expected. (Set and tag together are 64 bits of SHA-256 or more:
+# with 2**32 hashes somebody can make two files of their own share a type, and no more than that.)
+_NUMBER_BITS = 16
 _NUMBER_MASK = (1 << _NUMBER_BITS) - 1
-_DIGEST_BYTES = 9  # 72 bits: 44 of tag and up to 28 of slot
-_MAX_SLOTS = 1 << 28
+_USE = 1 << _NUMBER_BITS
+_MOST_USES = 3
+_TAG_SHIFT = _NUMBER_BITS + 2
+_TAG_MASK = (1 << 64 - _TAG_SHIFT) - 1
+_DIGEST_BYTES = 10  # 80 bits: 46 of tag and up to 29 of set
+
+
+def slots_for(files: float, size: int) -> int:
+    """Return how many words the table of a node should have.
+
+    About 2 * files^0.88 contents are distinct, as in the images of 2017 (docs/filetype.md); there
+    is a word for each of them, and :data:`SLOTS` at least.
+
+    >>> [slots_for(files, 1 << 40).bit_length() - 1 for files in (0, 10**6, 10**8, 10**9)]
+    [21, 21, 25, 28]
+
+    :param files: how many the node will profile, about.
+    :param size: bytes that the table may take, but for the least table.
+    """
+    contents = 2 * files**0.88
+    slots = SLOTS
+    while slots < contents and 16 * slots <= size and slots < _MAX_SLOTS:
+        slots *= 2
+    return slots
 
 
 class TypeTable:
@@ -54,18 +95,17 @@ class TypeTable:
     name), and on a tmpfs, or it is slow. An object belongs to one process: make it after a fork.
 
     :param directory: made if missing; any number of processes may create or join it at once.
-    :param slots: a power of two up to 2**28; tables of different size in one directory don't
-        disturb each other.
+    :param slots: words of a new table, a power of two from 2**3 to 2**32. Where there is no room
+        for them it gets fewer; a table that is there already keeps its size.
+    :ivar size: bytes of the table.
     :raises ValueError: `slots` is no such power.
     :raises OutputError: the directory has no room or can't be written.
     """
 
     def __init__(self, directory: Path, slots: int = SLOTS) -> None:
-        if slots < 1 or slots > _MAX_SLOTS or slots & (slots - 1):
-            raise ValueError(f"slots must be a power of two up to 2**28, got {slots}")
+        if not _is_table_size(8 * slots):
+            raise ValueError(f"slots must be a power of two from 2**3 to 2**32, got {slots}")
         self._directory = directory
-        self._slot_mask = slots - 1
-        self._slot_bits = slots.bit_length() - 1
         self._descriptions = list(FIXED)
         self._numbers = {description: number for number, description in enumerate(FIXED)}
         self._consumed = 0  # bytes of the names file that are in _descriptions
@@ -73,13 +113,17 @@ class TypeTable:
             directory.mkdir(parents=True, exist_ok=True)
             self._names = private_descriptor(directory / "types.names", os.O_APPEND)
             with self._locked():
-                self._map = _mapped(directory / f"types-{slots}.table", slots * 8)
+                self._map = _joined(directory) or _created(directory, slots)
         except OSError as error:
             raise OutputError(
                 f"can't make the table of types in {directory}: {error.strerror}",
                 "choose another --scratch",
             ) from error
         self._words = memoryview(self._map).cast("Q")
+        self.size = self._words.nbytes
+        sets = len(self._words) // _WAYS
+        self._set_mask = sets - 1
+        self._set_bits = sets.bit_length() - 1
 
     def get(self, digest: bytes) -> int:
         """Return the type number of a content, -1 if it isn't known.
@@ -87,25 +131,60 @@ class TypeTable:
         :param digest: SHA-256 of the content, 32 raw bytes.
         """
         bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
-        word = self._words[bits & self._slot_mask]
-        if word >> _NUMBER_BITS != (bits >> self._slot_bits) & _TAG_MASK:
-            return -1
-        return (word & _NUMBER_MASK) - 1  # an empty word gives -1
+        tag = (bits >> self._set_bits) & _TAG_MASK
+        first = (bits & self._set_mask) * _WAYS
+        words = self._words
+        for place, word in enumerate(words[first : first + _WAYS], first):
+            if word >> _TAG_SHIFT == tag and word:
+                # Store only what is new: a store takes the cache line from the other cores.
+                if _uses(word) < _MOST_USES:
+                    words[place] = word + _USE
+                return _number(word)
+        return -1
 
     def put(self, digest: bytes, number: int) -> None:
         """Remember the type number of a content; it may be forgotten at any time.
 
-        Only "timed out" stays: else another content of the same slot would make it be tried again.
+        Only "timed out" stays: else another content of the same set would make it be tried again.
 
         :param digest: SHA-256 of the content, 32 raw bytes.
         """
-        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
-        slot = bits & self._slot_mask
-        tag = (bits >> self._slot_bits) & _TAG_MASK
-        word = self._words[slot]
-        if (word & _NUMBER_MASK) - 1 == TIMED_OUT or not 0 <= number < _NUMBER_MASK:
+        if not 0 <= number < _NUMBER_MASK:
             return
-        self._words[slot] = tag << _NUMBER_BITS | (number + 1)
+        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
+        tag = (bits >> self._set_bits) & _TAG_MASK
+        first = (bits & self._set_mask) * _WAYS
+        place = self._place(first, tag)
+        if place >= 0:
+            self._words[place] = tag << _TAG_SHIFT | (number + 1)
+
+    def _place(self, first: int, tag: int) -> int:
+        """Return which word a content takes: its own, or else the one that was used least.
+
+        :param first: the first word of its set.
+        :returns: -1 if it has to take none.
+        """
+        words = self._words[first : first + _WAYS].tolist()
+        for place, word in enumerate(words):
+            if word and word >> _TAG_SHIFT == tag:
+                return -1 if _number(word) == TIMED_OUT else first + place
+
+        # Begin at a word that depends on the content, so that equal ones are taken in turns.
+        places = [(tag + turn) % _WAYS for turn in range(_WAYS)]
+        places = [place for place in places if _number(words[place]) != TIMED_OUT]
+        if not places:
+            return -1
+        empty = next((place for place in places if not words[place]), None)
+        if empty is not None:
+            return first + empty
+        chosen = min(places, key=lambda place: _uses(words[place]))
+
+        # What all had beyond the least of them counts from now on.
+        least = _uses(words[chosen])
+        if least:
+            for place in places:
+                self._words[first + place] = words[place] - least * _USE
+        return first + chosen
 
     def number(self, description: str) -> int:
         """Return the number of a description, given by the first process of the node that asks.
@@ -190,13 +269,49 @@ class TypeTable:
         os.fsync(self._names)
 
 
-def _mapped(path: Path, size: int) -> mmap.mmap:
-    """Map a file of `size` zero bytes, made if it is missing; the caller holds the lock."""
-    descriptor = private_descriptor(path)
-    try:
+def _number(word: int) -> int:
+    """Return the type number of a word, -1 of an empty one."""
+    return (word & _NUMBER_MASK) - 1
+
+
+def _uses(word: int) -> int:
+    """Return how often a word was used, up to `_MOST_USES`."""
+    return (word >> _NUMBER_BITS) & _MOST_USES
+
+
+def _is_table_size(size: int) -> bool:
+    """Return whether a table can have so many bytes."""
+    return 8 * _WAYS <= size <= 8 * _MAX_SLOTS and not size & (size - 1)
+
+
+def _joined(directory: Path) -> mmap.mmap | None:
+    """Map the table that is there, None if there is none; the caller holds the lock."""
+    with contextlib.suppress(FileNotFoundError), shared_file(directory / "types.table") as file:
+        size = os.fstat(file.fileno()).st_size
+        # Whatever has another size was not made here, and is replaced.
+        if _is_table_size(size):
+            return mmap.mmap(file.fileno(), size)
+    return None
+
+
+def _created(directory: Path, slots: int) -> mmap.mmap:
+    """Make a table, with fewer words if there is no room, and map it; the caller holds the lock.
+
+    It gets its name when it is whole: a process may be killed while it makes one.
+    """
+    unfinished = directory / "types.unfinished"
+    with private_file(unfinished, "w+b") as file:
         # Allocate all now: a store into a hole of a full tmpfs would end the process by SIGBUS.
-        if os.fstat(descriptor).st_size < size:
-            os.posix_fallocate(descriptor, 0, size)
-        return mmap.mmap(descriptor, size)
-    finally:
-        os.close(descriptor)
+        while True:
+            try:
+                os.posix_fallocate(file.fileno(), 0, 8 * slots + _NAMES_ROOM)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or slots <= _FEWEST_SLOTS:
+                    raise
+            file.truncate(0)
+            slots //= 2
+        file.truncate(8 * slots)
+        table = mmap.mmap(file.fileno(), 8 * slots)
+    rename(unfinished, directory / "types.table")
+    return table

@@ -76,6 +76,18 @@ def on_rank_0(comm: Comm, function: Callable[[], Any]) -> Any:
     return value
 
 
+def once_a_node(comm: Comm, function: Callable[[], Any]) -> Any:
+    """Call a function on the first rank of each node; return its value on all ranks of that node.
+
+    Every rank calls this.
+
+    :raises RemetricsError: the function raised it on one node; on all ranks.
+    """
+    first = comm.allgather(comm.host).index(comm.host)
+    mine = collectively(comm, lambda: function() if comm.rank == first else None)
+    return comm.allgather(mine)[first]
+
+
 class AbortOnError:
     """A context that ends every rank on an exception that only this rank raises.
 

@@ -31,7 +31,7 @@ from ..buckets import bucket_of
 from ..errors import BlobError, OutputError
 from ..files.private_directory import open_private, private_directories, private_directory
 from ..limits import NODE_LAYERS
-from ..mpi.collective import collectively
+from ..mpi.collective import collectively, once_a_node
 from ..mpi.comm import Comm
 from ..mpi.signals import cleared_on_leaving
 from .quota import ScratchQuota
@@ -105,7 +105,10 @@ class Scratch:
         return base / f"job-{self.job}"
 
     def shared(self, name: str) -> Path:
-        """Return a directory that this node's ranks share, in the first tier with room for it."""
+        """Return a directory that this node's ranks share, in the first tier with room for it.
+
+        One rank of the node calls this, and tells the others: the room may change meanwhile.
+        """
         base = next((base for base in self._bases if room(base) >= _TABLE_ROOM), self._bases[-1])
         path = self._job_directory(base) / name
         path.mkdir(exist_ok=True)
@@ -220,10 +223,7 @@ def node_bases(comm: Comm, tiers: Sequence[Path]) -> dict[Path, Path]:
 
     :raises OutputError: one node has none; on all ranks.
     """
-    hosts = comm.allgather(comm.host)
-    first = hosts.index(comm.host)
-    mine = collectively(comm, lambda: bases_in(tiers) if comm.rank == first else {})
-    bases: dict[Path, Path] = comm.allgather(mine)[first]
+    bases: dict[Path, Path] = once_a_node(comm, lambda: bases_in(tiers))
     return bases
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 _TMPFS = Path("/dev/shm")
@@ -52,6 +53,18 @@ def is_memory(path: Path, proc: Path = _PROC) -> bool:
             deepest = len(mounted_at)
             kind = mounted_kind
     return kind in ("tmpfs", "ramfs")
+
+
+def table_room(directory: Path, share: Fraction) -> int:
+    """Return the bytes that a table, mapped by all ranks of the node, may take in a directory.
+
+    In memory a share of the node's or of the job's limit, but no more than a quarter of what is
+    free there, which layers want too; 0 on disk, where a big table would be slow.
+    """
+    if not is_memory(directory):
+        return 0
+    memory = min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *memory_limits()])
+    return min(int(memory * share), room(directory) // 4)
 
 
 def memory_limits(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> list[int]:

@@ -94,10 +94,13 @@ class _LayerProfiler:
     def __init__(self, setup: dict[str, Any]) -> None:
         self.limits = Limits(**setup["limits"])
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (self.limits.child_bytes, self.limits.child_bytes))
+        # The table is the node's memory, and counts as address space of each child.
+        table = TypeTable(Path(setup["table"]))
+        memory = self.limits.child_bytes + table.size
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         with shared_file(Path(setup["watch"])) as file:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
-        self.typer = Typer(setup["types"], TypeTable(Path(setup["table"])), watch)
+        self.typer = Typer(setup["types"], table, watch)
         self.probes = load_probes(setup["probes"])
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:

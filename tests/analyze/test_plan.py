@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_remetrics.analyze.plan import cost, make_plan, next_chunk, share_of
+from hpc_remetrics.analyze.plan import cost, files_of, make_plan, next_chunk, share_of
 from hpc_remetrics.buckets import BUCKETS, bucket_of, divide
 from hpc_remetrics.claimed_sizes import unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
@@ -14,6 +14,15 @@ from hpc_remetrics.records import Catalog, Digest, Image, Layer
 
 def layer(number: int, size: int) -> Layer:
     return Layer(Digest(hashlib.sha256(str(number).encode()).digest()), size, "oci_tar_gzip")
+
+
+def test_files_are_estimated_by_bytes_and_by_layers_where_no_size_is_known():
+    """47 TB, 5.28 billion files and 1.79 million layers were there in 2017."""
+    assert files_of([layer(1, 47 * 10**11), layer(2, 0)]) == pytest.approx(5.28e8, rel=1e-3)
+    assert files_of([layer(number, -1) for number in range(1792)]) == pytest.approx(
+        5.28e6, rel=1e-3
+    )
+    assert files_of([]) == 0
 
 
 sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)

@@ -1,11 +1,14 @@
 """A whole run in this process, step by step: profile, gather, exit codes, what is said."""
 
 from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from support.blob_source import tar_of
 from support.layouts import Layout
 
+from hpc_remetrics.analyze import profiling
 from hpc_remetrics.analyze.outcome import code_if_complete, exit_code
 from hpc_remetrics.analyze.profiling import _publish_seconds, _tool_starter, profile
 from hpc_remetrics.analyze.run import _run
@@ -15,12 +18,13 @@ from hpc_remetrics.config import AnalyzeOptions
 from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.dataset.reader import Dataset
 from hpc_remetrics.errors import OutputError
+from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.signals import StopRequest
 from hpc_remetrics.parts.job_notes import read_notes
 from hpc_remetrics.profile.parent import Child
-from hpc_remetrics.records import Digest
+from hpc_remetrics.records import Digest, Layer
 
 
 @pytest.fixture
@@ -111,6 +115,40 @@ def test_a_run_that_is_stopped_says_what_is_left(make, child, tmp_path, capsys):
     assert "run the command again to continue" in said
     [note] = read_notes(tmp_path / "out.h5.parts")
     assert note.ended == "stopped on SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("types", "hosts", "slots"),
+    [
+        # 8.9 * 10^11 bytes are 10^8 files, of which 2 * 10^(8 * 0.88) = 22 million are distinct.
+        ("exact", ["here"], 1 << 25),
+        ("exact", ["here", "here"], 1 << 25),
+        # A node with one of ten ranks that profile has 2.9 million; rank 0 does not count.
+        ("plain", ["here", *["there"] * 9, "here"], 1 << 22),
+        ("exact", ["here", "there"], 1 << 21),
+        ("none", ["here"], 1 << 21),
+    ],
+)
+def test_the_table_of_a_node_is_made_for_the_files_of_its_ranks(
+    make, monkeypatch, types, hosts, slots
+):
+    made = []
+
+    def table(directory, slots):
+        made.append((directory.name, slots))
+        return TypeTable(directory, 64)
+
+    monkeypatch.setattr(profiling, "TypeTable", table)
+    monkeypatch.setattr(profiling, "table_room", lambda directory, share: share * 2**40)
+    session = make(types=types, type_memory=Fraction(1, 2))
+    session.comm.host = "here"
+    work = SimpleNamespace(signature={"types": "magic-test"})
+    todo = [Layer(Digest(bytes(32)), 89 * 10**10, "oci_tar_gzip")]
+    with session.new_scratch() as scratch:
+        directory = profiling._new_table(session, work, todo, scratch, hosts)
+        assert made == [("magic-test", slots)]
+        # The ranks join this table.
+        assert TypeTable(directory).size == 64 * 8
 
 
 @pytest.mark.slow

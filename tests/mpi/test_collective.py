@@ -1,10 +1,17 @@
 """Collective error handling: what all ranks raise, what ends the job, and what passes."""
 
 import pytest
+from support.thread_ranks import on_ranks
 
 from hpc_remetrics.errors import OutputError, UsageError
 from hpc_remetrics.mpi import collective
-from hpc_remetrics.mpi.collective import AbortOnError, Collective, collectively, on_rank_0
+from hpc_remetrics.mpi.collective import (
+    AbortOnError,
+    Collective,
+    collectively,
+    on_rank_0,
+    once_a_node,
+)
 from hpc_remetrics.mpi.comm import SerialComm
 
 
@@ -47,6 +54,18 @@ def test_the_error_of_another_rank_is_raised_here():
     other = OutputError("disk full")
     with pytest.raises(OutputError, match="disk full"):
         collectively(Agreeing(other), lambda: 5)
+
+
+def test_a_function_is_called_once_a_node():
+    hosts = ["a", "b", "a", "c", "b"]
+    called = []
+
+    def call(comm):
+        comm.host = hosts[comm.rank]
+        return once_a_node(comm, lambda: called.append(comm.rank) or f"of {comm.rank}")
+
+    assert on_ranks(5, call) == ["of 0", "of 1", "of 0", "of 3", "of 1"]
+    assert sorted(called) == [0, 1, 3]
 
 
 def test_faults_and_shared_errors_pass_without_an_exchange():

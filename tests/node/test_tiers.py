@@ -1,6 +1,7 @@
 """Where scratch may be, and how much of a tier layers may take."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from hpc_remetrics.node.tiers import (
     is_memory,
     memory_limits,
     room,
+    table_room,
 )
 
 MOUNTS = """\
@@ -85,6 +87,27 @@ def test_of_memory_half_is_left_to_the_ranks(monkeypatch, in_memory, limits, res
     monkeypatch.setattr(tiers, "memory_limits", lambda: limits)
     monkeypatch.setattr(tiers, "room", lambda path: 1000)
     assert grantable_room(Path("/x")) == result
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "limits", "share", "free", "result"),
+    [
+        (False, [4000], 1, 10**9, 0),
+        (True, [], "1/10", 10**9, 1000),
+        (True, [4000, 8000], "1/10", 10**9, 400),
+        (True, [20_000], "1/10", 10**9, 1000),
+        (True, [4000], "1/10", 1203, 300),
+        (True, [4000], 0, 1203, 0),
+    ],
+)
+def test_room_of_a_table(monkeypatch, in_memory, limits, share, free, result):
+    """A share of the memory of the node (10,000 bytes) or of the job; a quarter of what is free."""
+    monkeypatch.setattr(tiers, "is_memory", lambda path: in_memory)
+    monkeypatch.setattr(tiers, "memory_limits", lambda: limits)
+    monkeypatch.setattr(tiers, "room", lambda path: free)
+    sizes = {"SC_PHYS_PAGES": 100, "SC_PAGE_SIZE": 100}
+    monkeypatch.setattr(os, "sysconf", sizes.get)
+    assert table_room(Path("/x"), Fraction(share)) == result
 
 
 def test_free_bytes_are_those_of_an_ordinary_user(monkeypatch):

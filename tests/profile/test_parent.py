@@ -184,6 +184,17 @@ def test_a_child_out_of_memory_costs_the_layer(tmp_path, blob):
 
 
 @pytest.mark.slow
+def test_a_table_that_is_bigger_than_the_memory_of_a_child(tmp_path, blob):
+    """It is the node's memory: the limit holds for what the child takes besides."""
+    TypeTable(tmp_path / "types", 1 << 26).close()
+    child = make_child(tmp_path, child_bytes=400 << 20)
+    try:
+        assert profile(child, blob, tmp_path).status == "ok"
+    finally:
+        child.close()
+
+
+@pytest.mark.slow
 def test_a_content_that_libmagic_is_too_long_about_is_typed_timed_out(tmp_path):
     """Many files that libmagic needs long for, and a limit that it can't meet for one of them."""
     tree = tmp_path / "tree"

@@ -1,10 +1,15 @@
 """Compare `--types exact` with all rules of libmagic: descriptions of real files, and CPU times.
 
-    python -m benchmarks.types [--files N] [--layers DIRECTORY] [--json FILE]
+    python -m benchmarks.types [--files N] [--corpus TAR] [--layers DIRECTORY] [--json FILE]
+                               [--library libmagic.so.1 [--magic magic.mgc] [--program file]]
 
 With --layers, the files are those of the main benchmark (benchmarks/layers.py) and the CPU time
 counts; without, they are those of some hundreds of packages (benchmarks/corpus.py), whole, cut and
-damaged, and differences count: a difference is printed, and the exit code is 1.
+damaged, and differences count: a difference is printed, and the exit code is 1. With --corpus they
+are kept in a tar, and read from it the next time; any other tar does too.
+
+--library names another libmagic than that of the machine, --magic its database, and --program its
+`file`, whose answers are then taken in place of those of the library with all rules.
 """
 
 from __future__ import annotations
@@ -12,13 +17,18 @@ from __future__ import annotations
 import argparse
 import gc
 import hashlib
+import io
+import itertools
 import json
+import os
 import random
+import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +60,15 @@ class Contest:
         self.differ: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.cpu = [0.0, 0.0]
 
-    def compare(self, kind: str, content: ContentBytes) -> None:
-        """Compare the descriptions of one content."""
-        libmagic = self.libmagic
-        self._count(kind, content, libmagic.describe_plainly(content), libmagic.describe(content))
+    def compare(self, kind: str, contents: list[bytes], program: Path | None) -> None:
+        """Compare the descriptions of some contents with those of `file`, or of all rules."""
+        held = [_held(data) for data in contents]
+        if program is None:
+            wanted = [self.libmagic.describe_plainly(content) for content in held]
+        else:
+            wanted = _described(program, contents)
+        for content, want in zip(held, wanted, strict=True):
+            self._count(kind, content, want, self.libmagic.describe(content))
 
     def race(self, kind: str, files: list[ContentBytes]) -> None:
         """Compare the descriptions of many files, and the CPU times."""
@@ -82,6 +97,7 @@ class Contest:
     def result(self) -> dict[str, Any]:
         return {
             "machine": machine(),
+            "libmagic": Libmagic.version(),
             "asked": self.asked.total(),
             "kinds": dict(self.asked.most_common()),
             "differ": len(self.differ),
@@ -109,20 +125,69 @@ def variants(data: bytes, drawn: random.Random) -> Iterator[bytes]:
         yield bytes(damaged)
 
 
-def judge(files: int, seed: int) -> dict[str, Any]:
-    """Compare the answers on so many distinct files of packages, and on variants of some."""
+BATCH = 500
+"""Files that one process of `file` describes."""
+
+
+def judge(
+    files: Iterable[tuple[str, bytes]], seed: int, program: Path | None = None
+) -> dict[str, Any]:
+    """Compare the answers on distinct files, each with its kind, and on variants of some."""
     contest = Contest()
     drawn = random.Random(seed)
-    for number, (kind, data) in enumerate(contents(seed)):
-        if number >= files:
-            break
-        contest.compare(kind, _held(data))
-        if not number % FILES_PER_VARIANT:
-            for variant in variants(data[: 1 << 20], drawn):
-                contest.compare("variants", variant)
-        if not number % 5000:
-            print(f"{number} files, {len(contest.differ)} differ", file=sys.stderr, flush=True)
+    numbered = enumerate(files)
+    while batch := list(itertools.islice(numbered, BATCH)):
+        damaged = [
+            variant
+            for number, (_, data) in batch
+            if not number % FILES_PER_VARIANT
+            for variant in variants(data[: 1 << 20], drawn)
+        ]
+        by_kind: dict[str, list[bytes]] = {"variants": damaged}
+        for _, (kind, data) in batch:
+            by_kind.setdefault(kind, []).append(data)
+        for kind, some in by_kind.items():
+            contest.compare(kind, some, program)
+        if not batch[0][0] % 5000:
+            differ = len(contest.differ)
+            print(f"{batch[0][0]} files, {differ} differ", file=sys.stderr, flush=True)
     return contest.result()
+
+
+def _described(program: Path, contents: list[bytes]) -> list[bytes | None]:
+    """Return what `file --brief` prints of some contents."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, str(number)) for number in range(len(contents))]
+        for path, data in zip(paths, contents, strict=True):
+            path.write_bytes(data)
+        names = "".join(f"{path}\n" for path in paths)
+        command = [program, "--brief", "--files-from", "-"]
+        output = subprocess.run(command, input=names.encode(), stdout=subprocess.PIPE, check=True)
+    lines = output.stdout.split(b"\n")[:-1]
+    # The library gives an error where the program prints one.
+    return [None if line.startswith(b"ERROR:") else line for line in lines]
+
+
+def _files(count: int, seed: int, corpus: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Yield the kind and the bytes of distinct files of packages.
+
+    :param corpus: a tar to read them from; it is made if it isn't there.
+    """
+    found = itertools.islice(contents(seed), count)
+    if corpus is None:
+        yield from found
+        return
+    if not corpus.exists():
+        with tarfile.open(corpus, "w") as archive:
+            for number, (kind, data) in enumerate(found):
+                member = tarfile.TarInfo(f"{kind}/{number}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    with tarfile.open(corpus) as archive:
+        for member in itertools.islice(archive, count):
+            file = archive.extractfile(member) if member.isreg() and member.size else None
+            if file is not None:
+                yield member.name.partition("/")[0], file.read()
 
 
 def race(folder: Path) -> dict[str, Any]:
@@ -156,6 +221,18 @@ def _held(data: bytes) -> ContentBytes:
     return keep(pieces, len(data), None, len)
 
 
+def _use_libmagic(library: Path, magic: Path | None) -> None:
+    """Run this program anew with another libmagic, unless it has it."""
+    folder = str(library.resolve().parent)
+    others = os.environ.get("LD_LIBRARY_PATH", "")
+    if others.split(":")[0] == folder:
+        return
+    os.environ["LD_LIBRARY_PATH"] = f"{folder}:{others}".rstrip(":")
+    if magic is not None:
+        os.environ["MAGIC"] = str(magic.resolve())
+    os.execv(sys.executable, [sys.executable, "-m", "benchmarks.types", *sys.argv[1:]])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="benchmarks.types", description=(__doc__ or "").partition("\n")[0]
@@ -163,9 +240,19 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=2017)
     parser.add_argument("--layers", type=Path)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--library", type=Path)
+    parser.add_argument("--magic", type=Path)
+    parser.add_argument("--program", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = race(options.layers) if options.layers else judge(options.files, options.seed)
+    if options.library is not None:
+        _use_libmagic(options.library, options.magic)
+    if options.layers:
+        result = race(options.layers)
+    else:
+        files = _files(options.files, options.seed, options.corpus)
+        result = judge(files, options.seed, options.program)
     print(
         f"{result['asked']} answers, {result['differ']} differ; start {result['start_seconds']} s"
     )

@@ -10,6 +10,7 @@ from hpc_remetrics.filetype.libmagic.database import (
     Database,
     Record,
 )
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 RECORD_BYTES = 376
 _FIELDS = Struct("<H10BiiIII128s64s")
@@ -55,4 +56,4 @@ def compiled(rules: list[list[Record]], blocks: list[list[Record]] = ()) -> byte
 
 def database(*rules: list[Record], blocks: list[list[Record]] = ()) -> Database:
     """Return a database of these rules, strongest first."""
-    return Database(compiled(list(rules), list(blocks)))
+    return Database(compiled(list(rules), list(blocks)), VERSIONS[544])

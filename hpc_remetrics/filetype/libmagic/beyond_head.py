@@ -160,7 +160,11 @@ def _are_sections_sound(format_: _ElfFormat, header: _ElfHeader, content: Conten
     if table is None:
         return False
     size = size_of_content(content)
-    for type_, offset, length in format_.section.iter_unpack(table):
+    sections = list(format_.section.iter_unpack(table))
+    _, offset_of_names, _ = sections[header.name_section]
+    if offset_of_names > size:
+        return False  # before 5.40 an error, if it is a negative number
+    for type_, offset, length in sections:
         if type_ not in _READ_SECTIONS:
             continue
         if type_ != _SHT_NOTE or offset + length > size or length > _MAX_NOTE_BYTES:

@@ -28,6 +28,7 @@ from .database import (
     DER,
     GUID,
     INDIR,
+    INDIROFFADD,
     LESTRING16,
     OFFADD,
     OFFNEGATIVE,
@@ -121,6 +122,11 @@ class Condition:
         return self.rule in self._database.reading_end
 
     @cached_property
+    def loses_levels(self) -> bool:
+        """Tell whether a test may not find where the match above ends, or which tests passed."""
+        return self.rule in self._database.losing_levels
+
+    @cached_property
     def ends_walk(self) -> bool:
         """Tell whether True of `may_print` is sure too, and libmagic's walk ends with this rule."""
         record = self._record
@@ -147,6 +153,8 @@ class Condition:
         # A test of bytes that has words prints whatever is below.
         prints_at_once = top.description and top.flag & BINTEST
         records = [top] if prints_at_once else self._database.records(self.rule)
+        if self.loses_levels:
+            records = [_with_unknown_place(record) for record in records]
         return tree_of(self._database, records)
 
     @cached_property
@@ -188,6 +196,8 @@ def is_exact(record: Record) -> bool:
         return test_of(record) is not None
     if record.type not in (STRING, SEARCH) or record.modifiers & ~patterns.PLAIN:
         return False
+    if record.type == STRING and record.range:
+        return False  # since 5.44 so many bytes are compared, with all before
     return bool(record.length) and record.relation == EQUAL
 
 
@@ -327,8 +337,19 @@ def _behind_search(record: Record, test: Test, top: Record) -> Predicate:
     return may_pass
 
 
+def _with_unknown_place(record: Record) -> Record:
+    """Return a test of which nobody knows where it looks, if it counts from where a match ends."""
+    if record.flag & OFFADD:
+        return record._replace(flag=record.flag | INDIROFFADD)
+    return record
+
+
 def _at_named_place(record: Record, test: Test) -> Predicate:
-    """Return a test at the place that a number in the file names."""
+    """Return a test at the place that a number in the file names.
+
+    A place beyond 32 bits fails since 5.44, as one beyond the file does; before, its lower 32 bits
+    counted (do_ops).
+    """
     offset = record.offset
     width = WIDTHS[record.in_type]
     more = record.in_offset
@@ -338,10 +359,11 @@ def _at_named_place(record: Record, test: Test) -> Predicate:
     def may_pass(data: bytes, matches: MatchEnds | None) -> bool:
         number = data[offset : offset + width]
         place = int.from_bytes(number, order) + more
-        if len(number) < width or place < 0:
+        if len(number) < width:
             return passes_absent
-        # A place beyond 32 bits fails, as one beyond the file does.
-        return test(data, place)
+        if 0 <= place < 1 << 32:
+            return test(data, place)
+        return passes_absent or test(data, place & (1 << 32) - 1)
 
     return may_pass
 

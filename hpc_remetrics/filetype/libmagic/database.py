@@ -6,7 +6,7 @@ A rule in libmagic's source is a line for its first test, and lines of higher le
     >3       byte&0x18      >0          gzip compressed data
     >>-4     ulelong        x           \b, original size modulo 2^32 %u
 
-Compiled, each line is a record of 376 bytes. The first and the last one above become::
+Compiled, each line is a record of 376 bytes, or of 432 since 5.46. The first and the last one above become::
 
     Record(level=0, flag=BINTEST, type=STRING, relation="=", offset=0,
            value=b"\x1f\x8b", length=2, description=b"", ...)
@@ -31,19 +31,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MAGIC_NUMBER = 0xF11E041C
-_RECORD_BYTES = {18: 376}
-"""Versions of the format that are understood -> bytes of a record."""
+from .versions import Version
 
+_MAGIC_NUMBER = 0xF11E041C
 # Types of tests (file.h).
 BYTE, DEFAULT, STRING, PSTRING, REGEX, SEARCH = 1, 3, 5, 13, 17, 20
 BESTRING16, LESTRING16, INDIRECT, NAME, USE, CLEAR, DER, GUID = 18, 19, 41, 45, 46, 47, 48, 49
-_KNOWN_TYPES = frozenset(range(1, 60))
 
-# Flags of a record (file.h). The first three and the last say from where its offset counts.
-INDIR, OFFADD, INDIROFFADD, UNSIGNED, NOSPACE, BINTEST, TEXTTEST, OFFNEGATIVE = (
-    1 << bit for bit in range(8)
+# Flags of a record (file.h). The first three and the last two say from where its offset counts.
+INDIR, OFFADD, INDIROFFADD, UNSIGNED, NOSPACE, BINTEST, TEXTTEST, OFFNEGATIVE, OFFPOSITIVE = (
+    1 << bit for bit in range(9)
 )
+
+
+class _Format(NamedTuple):
+    """How one version of the format stores records (file.h: VERSIONNO, struct magic).
+
+    The modules here name types up to 49 alone, which have the same numbers in all formats.
+
+    :ivar record_bytes: bytes of a record (FILE_MAGICSIZE).
+    :ivar last_type: the largest number of a type of test (FILE_NAMES_SIZE).
+    :ivar has_wide_flags: 16 bits of flags stand before a level of 8 bits; elsewhere it is a level of
+        16 bits before 8 bits of flags.
+    """
+
+    record_bytes: int
+    last_type: int
+    has_wide_flags: bool
+
+
+_FORMATS = {
+    16: _Format(376, 52, False),  # 5.39 to 5.41
+    17: _Format(376, 58, False),  # 5.42: dates and times of MS-DOS
+    18: _Format(376, 59, False),  # 5.43 to 5.45: octal numbers
+    20: _Format(432, 59, True),  # 5.46, 5.47: longer extensions; OFFPOSITIVE
+    21: _Format(432, 61, True),  # 5.48: GUIDs of either byte order
+}
+"""Number -> format that is understood."""
+
+_MIN_RECORDS = 2
+"""Records that 5.46 wants at least in what it loads (apprentice.c: check_buffer)."""
 
 _HEADER = Struct("<4I")  # magic number, version, records of rules, records of named blocks
 _COUNTS = Struct("<2I")
@@ -104,25 +131,30 @@ class Database:
     A rule's number is its place in the order in which libmagic tries them; the numbers of named
     blocks follow those of the rules.
 
+    :ivar version: of the libmagic that walks the rules.
     :ivar rules: number of rules.
     :param data: bytes of a .mgc file.
     :raises ValueError: it is of another version or kind than those that are understood.
     """
 
-    def __init__(self, data: bytes) -> None:
-        number, version, rule_records, block_records = _HEADER.unpack_from(data)
-        known = number == _MAGIC_NUMBER and version in _RECORD_BYTES
-        if sys.byteorder != "little" or not known:
-            raise ValueError(f"a database of version {version}")
-        self._record_bytes = _RECORD_BYTES[version]
+    def __init__(self, data: bytes, version: Version) -> None:
+        number, format_, rule_records, block_records = _HEADER.unpack_from(data)
+        if sys.byteorder != "little" or number != _MAGIC_NUMBER or format_ not in _FORMATS:
+            raise ValueError(f"a database of version {format_}")
+        self.version = version
+        self._format = _FORMATS[format_]
+        self._record_bytes = self._format.record_bytes
         if len(data) != self._record_bytes * (1 + rule_records + block_records):
             raise ValueError("a database of another record size")
         self._data = data
 
         # View the fields that are looked at in all records: one row a record.
         table = np.frombuffer(data, np.uint8).reshape(-1, self._record_bytes)[1:]
-        self._levels = table[:, :2].copy().view("<u2")[:, 0]
-        self._flags = table[:, 2]
+        first = table[:, :2].copy().view("<u2")[:, 0]
+        second = table[:, 2]
+        has_wide_flags = self._format.has_wide_flags
+        self._levels: np.ndarray = second if has_wide_flags else first
+        self._flags: np.ndarray = first if has_wide_flags else second
         self._types = table[:, 6]
         conditions = table[:, 10]
 
@@ -135,7 +167,7 @@ class Database:
         begins_inside = self._levels[0] or (block_records and self._levels[rule_records])
         if begins_inside or conditions.any():
             raise ValueError("a database with conditions")
-        if not np.isin(self._types, list(_KNOWN_TYPES)).all():
+        if not np.isin(self._types, range(1, self._format.last_type + 1)).all():
             raise ValueError("a database with unknown tests")
 
     def records(self, rule: int) -> list[Record]:
@@ -167,15 +199,21 @@ class Database:
         blocks = self._reached_blocks([rule for rule, whole in rules if whole])
         block_spans = [(starts[block], ends[block]) for block in blocks]
 
+        # Fill a very small database up with the name of a block, which nobody calls.
+        records = sum(end - start for start, end in (*rule_spans, *block_spans))
+        if self.rules < len(starts):
+            filler = starts[self.rules]
+            block_spans += [(filler, filler + 1)] * (_MIN_RECORDS - records)
+
         counts = [sum(end - start for start, end in spans) for spans in (rule_spans, block_spans)]
         size = self._record_bytes
         header = (self._data[:8] + _COUNTS.pack(*counts)).ljust(size, b"\0")
         # The header takes the place of one record.
-        records = [
+        parts = [
             self._data[size * (1 + start) : size * (1 + end)]
             for start, end in (*rule_spans, *block_spans)
         ]
-        return b"".join([header, *records])
+        return b"".join([header, *parts])
 
     @cached_property
     def entangled(self) -> frozenset[int]:
@@ -208,6 +246,13 @@ class Database:
         return frozenset(np.flatnonzero(entangled).tolist())
 
     @cached_property
+    def losing_levels(self) -> frozenset[int]:
+        """The rules that may find their levels changed by a named block that they called."""
+        if self.version.call_keeps_levels:
+            return frozenset()
+        return frozenset(rule for rule in range(self.rules) if self._calls[rule])
+
+    @cached_property
     def continuing(self) -> frozenset[int]:
         """The rules behind which libmagic may go on with the next although they printed.
 
@@ -238,7 +283,8 @@ class Database:
 
     def _record(self, number: int) -> Record:
         fields = _FIELDS.unpack_from(self._data, self._record_bytes * (1 + number))
-        return Record._make((*fields[:-1], fields[-1].partition(b"\0")[0]))
+        first_two = fields[1::-1] if self._format.has_wide_flags else fields[:2]
+        return Record._make((*first_two, *fields[2:-1], fields[-1].partition(b"\0")[0]))
 
     def _have(self, marks: np.ndarray) -> np.ndarray:
         """Tell for each rule and block whether one of its records is marked.
@@ -284,10 +330,11 @@ def _block_name(value: bytes) -> bytes:
     return value.partition(b"\0")[0].removeprefix(b"^")
 
 
-def find_database(paths: str) -> Database:
+def find_database(paths: str, version: Version) -> Database:
     """Read the one compiled database that libmagic loads from these paths.
 
     :param paths: what `magic_getpath` gives: paths with colons between them.
+    :param version: of the libmagic.
     :raises ValueError: there are none or several, or rules that are not compiled, or it isn't
         understood.
     """
@@ -300,7 +347,7 @@ def find_database(paths: str) -> Database:
             raise ValueError(f"rules that are not compiled, in {path}")
     if len(compiled) != 1:
         raise ValueError(f"{len(compiled)} compiled databases in {paths}")
-    return Database(compiled[0].read_bytes())
+    return Database(compiled[0].read_bytes(), version)
 
 
 def _has_rules(path: Path) -> bool:

@@ -20,7 +20,16 @@ from typing import NamedTuple
 from . import patterns
 from .conditions import Condition, bytes_of_test
 from .content import ContentBytes
-from .database import INDIRECT, OFFADD, OFFNEGATIVE, STRING, USE, Database, Record
+from .database import (
+    INDIRECT,
+    OFFADD,
+    OFFNEGATIVE,
+    OFFPOSITIVE,
+    STRING,
+    USE,
+    Database,
+    Record,
+)
 from .numeric import BIG_ENDIAN, QUADS, WIDTHS
 from .tree import EQUAL, MOVED, tree_of
 
@@ -133,9 +142,11 @@ def _words(database: Database, rule: int) -> Iterator[tuple[_EndPlace, bytes]]:
     needed = {id(record) for record in tree_of(database, records).path()}
     begin = 0  # the distance from the end from which tests below count
     for record in records:
-        if id(record) not in needed:
-            if record.flag & OFFNEGATIVE or record.type in (INDIRECT, USE):
-                return  # it may move the place from which the next tests count
+        is_needed = id(record) in needed
+        moves_place = record.flag & OFFPOSITIVE or record.type in (INDIRECT, USE)
+        if moves_place or (record.flag & OFFNEGATIVE and not is_needed):
+            return  # it may move the place from which the next tests count
+        if not is_needed:
             continue
         moved = record.flag & MOVED
         of_head = False

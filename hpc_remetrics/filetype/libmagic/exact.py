@@ -2,13 +2,13 @@
 
 The steps for one content, with what each leaves of libmagic's 3,548 rules for a Python script::
 
-    content ── plaintext.read_text: not text, or text in which encoding?
+    content ── PlainText.read: not text, or text in which encoding?
        │
        ├─ Screen.of_bytes / of_text: rules that have the bytes or patterns they need      ~10 rules
        ├─ EndRules.of: rules whose word stands at the end of the file                       0 rules
        ├─ Condition.may_print: is the rule's first test met, and one that prints?           2 rules
        │
-       ├─ text, and Outcomes knows what these print ──> plaintext.describe, libmagic isn't asked
+       ├─ text, and Outcomes knows what these print ──> PlainText.describe, libmagic isn't asked
        └─ else _Subsets: libmagic with a database of these rules alone ──> its description
 
 Wherever a step isn't sure, libmagic is asked with all its rules (`plain`).
@@ -28,11 +28,9 @@ from .database import Database, find_database
 from .end_rules import EndRules
 from .matcher import ENGINES, Matches, hyperscan_version
 from .outcomes import NotKnownError, Outcomes
-from .plaintext import NOT_TEXT, Text, describe_text, is_left_to_rules, read_text
+from .plaintext import NOT_TEXT, PlainText, Text
 from .screen import LONG_LINE_PATTERN, Screen
-
-VERSIONS = frozenset((544,))
-"""Versions of libmagic whose walk through its rules, and whose view of text, is followed here."""
+from .versions import VERSIONS, Version
 
 _CODESETS = frozenset(("UTF8", "ASCII", "USASCII", "ANSI_X3.41968", "646"))
 """Character sets of locales in which only ASCII has blanks and letters of one byte."""
@@ -59,10 +57,11 @@ class ExactMagic:
     """
 
     def __init__(self, plain: Magic) -> None:
-        _check_platform()
+        self._version = _checked_version()
         self._plain = plain
         self._max_head = plain.max_head
-        self._database = find_database(database_path())
+        self._texts = PlainText(self._version, self._max_head)
+        self._database = find_database(database_path(), self._version)
         conditions = [condition_of(self._database, rule) for rule in range(self._database.rules)]
         self._conditions = [one for one in conditions if one is not None]
         engine = hyperscan_version()
@@ -77,7 +76,7 @@ class ExactMagic:
         head = head_of_content(content, self._max_head)
         if len(head) < 2:
             return self._plain.describe(content)  # the screens look at pairs of bytes
-        text = read_text(head)
+        text = self._texts.read(head)
         if text is NOT_TEXT:
             # libmagic finds no encoding either, and asks no rule for text.
             return self._describe_bytes(content, head)
@@ -153,14 +152,14 @@ class ExactMagic:
         textual.sort(key=_by_rule)
 
         # Word the description without libmagic, where only rules for text can print.
-        if matches is not None and not binary and is_left_to_rules(head, self._max_head):
+        if matches is not None and not binary and self._texts.is_left_to_rules(head):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(textual)
             except NotKnownError:
                 pass
             else:
                 may_be_long = LONG_LINE_PATTERN in matches
-                return describe_text(text, printed.decode(), may_be_long).encode()
+                return self._texts.describe(text, printed.decode(), may_be_long).encode()
 
         textual = [one for one in textual if one.may_print(text.utf8, matches)]
         conditions = _up_to_end_of_walk([*binary, *textual])
@@ -176,7 +175,9 @@ class ExactMagic:
         magic = self._subsets.of(tuple(rules.items()), is_text)
         if magic is None:
             return self._plain.describe(content)
-        if not self._database.reading_end.isdisjoint(rules) or not is_head_enough(content, head):
+        reads_end = not self._database.reading_end.isdisjoint(rules)
+        is_enough = self._version.buffer_is_enough and not reads_end
+        if not is_enough or not is_head_enough(content, head):
             return magic.describe(content)
         description = magic.describe_buffer(head)
         if is_elf(head) and b", version" not in (description or b""):
@@ -185,22 +186,23 @@ class ExactMagic:
         return description
 
 
-def _check_platform() -> None:
-    """Check the version of libmagic, and the characters of the locale.
+def _checked_version() -> Version:
+    """Return the version of libmagic, after a check of the characters of the locale.
 
     :raises ValueError: one isn't supported.
     """
-    version = libmagic_version()
-    if version not in VERSIONS:
-        known = " and ".join(f"{one // 100}.{one % 100:02}" for one in sorted(VERSIONS))
+    number = libmagic_version()
+    if number not in VERSIONS:
+        known = ", ".join(f"{one // 100}.{one % 100:02}" for one in sorted(VERSIONS))
         raise ValueError(
-            f"libmagic {version // 100}.{version % 100:02} is not a supported version ({known})"
+            f"libmagic {number // 100}.{number % 100:02} is not a supported version ({known})"
         )
     codeset = nl_langinfo(CODESET)
     if codeset.upper().replace("-", "") not in _CODESETS:
         raise ValueError(
             f"the character set of the locale, {codeset}, may have blanks and letters beyond ASCII"
         )
+    return VERSIONS[number]
 
 
 def _is_asked(condition: Condition, looks: bool) -> bool:

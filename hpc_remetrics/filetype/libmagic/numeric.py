@@ -54,13 +54,28 @@ def byte_order(type_: int) -> Literal["big", "little"]:
     return "big" if type_ in BIG_ENDIAN else "little"
 
 
-def divides_by_zero(record: Record) -> bool:
-    """Tell whether a test is an error wherever it is asked.
+def _divides(record: Record) -> bool:
+    return bool(record.mask) and record.operator & 7 in (_DIVIDE, _MODULO)
 
-    Its mask is zero once it is cut to the type's width.
+
+def may_be_error(record: Record) -> bool:
+    """Tell whether a test is an error wherever it is asked, or of some numbers.
+
+    It divides by a mask that is zero once it is cut to the type's width, or since 5.47 by -1
+    (CHECKOVFL).
     """
-    mask = record.mask & _limit(WIDTHS.get(record.type, 1))
-    return bool(record.mask) and not mask and record.operator & 7 in (_DIVIDE, _MODULO)
+    limit = _limit(WIDTHS.get(record.type, 1))
+    mask = record.mask & limit
+    is_minus_one = mask == limit and not record.flag & UNSIGNED
+    return _divides(record) and (not mask or is_minus_one)
+
+
+def _is_followed(record: Record) -> bool:
+    """Tell whether all versions agree on what a test does: since 5.47 numbers keep their signs when
+    they are divided (DO_CVT)."""
+    if record.type not in WIDTHS:
+        return False
+    return not _divides(record) or (bool(record.flag & UNSIGNED) and not may_be_error(record))
 
 
 def test_of(record: Record) -> Test | None:
@@ -68,7 +83,7 @@ def test_of(record: Record) -> Test | None:
 
     Bytes that aren't there fail every relation but "!", and are zeros to :data:`QUADS`.
     """
-    if record.type not in WIDTHS or divides_by_zero(record):
+    if not _is_followed(record):
         return None
     if chr(record.relation) not in "=!<>&^x":
         return None
@@ -112,7 +127,7 @@ def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     Where the second byte isn't in the file any will do: a test of one byte allows all. To
     :data:`QUADS` that allow two zeros, these may lie behind the file's end.
     """
-    if record.type not in WIDTHS or divides_by_zero(record) or chr(record.relation) not in "=<>&^":
+    if not _is_followed(record) or chr(record.relation) not in "=<>&^":
         return None
     width = WIDTHS[record.type]
     wanted = int.from_bytes(record.value[:8], "little")

@@ -42,12 +42,16 @@ _CLASSES = {
     "lower": string.ascii_lowercase.encode(),
     "xdigit": string.hexdigits.encode(),
     "blank": b" \t",
+    "print": bytes(range(0x20, 0x7F)),
 }
 STRING_BYTES = 128
 """Bytes of a file that libmagic compares a word with."""
 
 _MAX_REPEATS = 4
-_MANY_REPEATED = (b"?", b"*", b"+", b"{")
+_MAX_BOUND = 1000
+_REFUSED = re.compile(rb"^[?*+{]|[?*+{]{2}|\}\{")
+"""What some version of libmagic refuses: since 5.44 a repeat repeated, since 5.47 any two in a row,
+behind a backslash too, and one at the beginning (check_regex)."""
 _REPEATS = "*+?{"
 
 
@@ -222,7 +226,7 @@ class _ExpressionReader:
             # libmagic refuses other characters.
             if not (32 <= character < 127 or character in SPACES or character == 8):
                 raise ValueError("an expression that libmagic refuses")
-        if not expression or any(operator * 2 in expression for operator in _MANY_REPEATED):
+        if not expression or _REFUSED.search(expression):
             raise ValueError("an expression that libmagic refuses")
         self.rest = expression.decode("latin-1")
         self._start = start
@@ -271,6 +275,8 @@ class _ExpressionReader:
         minimum, comma, maximum = bounds.partition(",")
         if not closed or not minimum.isdigit() or (maximum and not maximum.isdigit()):
             raise ValueError("bounds that are not understood")
+        if max(int(minimum), int(maximum or 0)) > _MAX_BOUND:
+            raise ValueError("bounds that libmagic refuses since 5.46")
         # Many repeats cost a matcher much: fewer ask for less.
         if int(maximum or minimum) > _MAX_REPEATS:
             return f"{{{min(int(minimum), _MAX_REPEATS)},}}"

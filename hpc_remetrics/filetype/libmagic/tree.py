@@ -38,7 +38,7 @@ from .database import (
     Database,
     Record,
 )
-from .numeric import WIDTHS, divides_by_zero
+from .numeric import WIDTHS, may_be_error
 
 MOVED = INDIR | OFFADD | INDIROFFADD | OFFNEGATIVE
 """Flags of tests whose place depends on the file."""
@@ -107,7 +107,7 @@ class RuleNode:
         """Tell whether asking the test can be an error, which ends libmagic's walk."""
         if self.record.type == REGEX:
             return _expression(self.record, False) is None
-        return divides_by_zero(self.record)
+        return may_be_error(self.record)
 
     @cached_property
     def has_effect(self) -> bool:

@@ -18,7 +18,9 @@ from hpc_remetrics.filetype.libmagic.database import (
     Database,
     find_database,
 )
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
+VERSION = VERSIONS[544]
 BYTE = 1
 ONE = [binary(STRING, b"one", b"first"), record(BYTE, 1, b"below", level=1)]
 TWO = [textual(SEARCH, b"two", b"second")]
@@ -50,10 +52,11 @@ def test_named_blocks():
     ("rules", "blocks", "kept"),
     [
         ([(0, True)], [], [ONE]),
-        ([(0, False)], [], [ONE[:1]]),
+        ([(0, False)], [UNUSED], [ONE[:1]]),
         ([(1, True), (0, True)], [], [TWO, ONE]),
+        ([], [UNUSED, UNUSED], []),  # two records are the fewest that all versions load
         ([(2, True)], [BLOCK, OTHER], [CALLING]),
-        ([(2, False)], [], [CALLING[:1]]),
+        ([(2, False)], [UNUSED], [CALLING[:1]]),
     ],
 )
 def test_a_subset_has_the_rules_and_the_blocks_that_they_reach(rules, blocks, kept):
@@ -103,7 +106,7 @@ def test_rules_that_read_the_end(rule, blocks, reads_end, continues):
     ("at", "value", "message"),
     [
         (0, 0, "version"),
-        (4, 17, "version 17"),
+        (4, 19, "version 19"),
         (8, 9, "record size"),
         (12, 9, "record size"),
         (RECORD_BYTES, 1, "conditions"),  # the first record isn't of level 0
@@ -117,14 +120,14 @@ def test_other_databases_are_not_understood(at, value, message):
     data = bytearray(compiled([ONE, TWO]))
     data[at] = value
     with pytest.raises(ValueError, match=message):
-        Database(bytes(data))
+        Database(bytes(data), VERSION)
 
 
 def test_named_blocks_begin_with_a_record_of_level_0():
     data = bytearray(compiled([TWO], [OTHER]))
     struct.pack_into("<H", data, 2 * RECORD_BYTES, 1)
     with pytest.raises(ValueError, match="conditions"):
-        Database(bytes(data))
+        Database(bytes(data), VERSION)
 
 
 @pytest.mark.parametrize("type_", [1, 59])
@@ -137,11 +140,11 @@ def test_one_compiled_database_is_found(tmp_path):
     (tmp_path / "comments").write_text("# nothing\n\n")
     for paths in ("one", "one.mgc", "comments:one", ":one:"):
         named = ":".join(str(tmp_path / name) if name else "" for name in paths.split(":"))
-        assert find_database(named).rules == 1
+        assert find_database(named, VERSION).rules == 1
     with pytest.raises(ValueError, match="0 compiled databases"):
-        find_database("")
+        find_database("", VERSION)
     with pytest.raises(ValueError, match="2 compiled databases"):
-        find_database(f"{tmp_path}/one:{tmp_path}/one.mgc")
+        find_database(f"{tmp_path}/one:{tmp_path}/one.mgc", VERSION)
 
 
 def test_rules_that_are_not_compiled_are_not_understood(tmp_path):
@@ -149,4 +152,4 @@ def test_rules_that_are_not_compiled_are_not_understood(tmp_path):
     (tmp_path / "rules").write_text("# a\n0 string abc something\n")
     for other in ("rules", ""):
         with pytest.raises(ValueError, match="not compiled"):
-            find_database(f"{tmp_path / other}:{tmp_path}/one")
+            find_database(f"{tmp_path / other}:{tmp_path}/one", VERSION)

@@ -16,9 +16,11 @@ from hpc_remetrics.filetype.libmagic import Libmagic, patterns
 from hpc_remetrics.filetype.libmagic import exact as exact_module
 from hpc_remetrics.filetype.libmagic.binding import Magic, database_path, libmagic_version
 from hpc_remetrics.filetype.libmagic.database import REGEX, SEARCH, STRING, Database, find_database
-from hpc_remetrics.filetype.libmagic.exact import VERSIONS, ExactMagic
+from hpc_remetrics.filetype.libmagic.exact import ExactMagic
 from hpc_remetrics.filetype.libmagic.numeric import WIDTHS
+from hpc_remetrics.filetype.libmagic.plaintext import PlainText
 from hpc_remetrics.filetype.libmagic.samples import SAMPLES
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.filetype.typer import Typer
 
@@ -40,9 +42,13 @@ def exact(plain) -> ExactMagic:
     return ExactMagic(plain)
 
 
+def installed_database() -> Database:
+    return find_database(database_path(), VERSIONS[libmagic_version()])
+
+
 @pytest.fixture(scope="module")
 def base(plain) -> Database:
-    return find_database(database_path())
+    return installed_database()
 
 
 def differing(plain, exact, contents):
@@ -406,7 +412,7 @@ def test_a_matcher_that_misses_matches_is_not_used_and_that_is_said_once(
 
 
 def test_what_is_not_understood_is_asked_plainly_and_said_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(exact_module, "VERSIONS", frozenset())
+    monkeypatch.setattr(exact_module, "VERSIONS", {})
     for _ in range(2):
         table = TypeTable(tmp_path / "types", 64)
         assert (
@@ -428,7 +434,7 @@ def test_a_difference_from_libmagic_is_found_at_the_start(
     plain, exact, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(
-        exact_module, "describe_text", lambda text, printed, may_be_long: "something else"
+        PlainText, "describe", lambda self, text, printed, may_be_long: "something else"
     )
     assert "describes a sample" in Libmagic().unsupported
     table = TypeTable(tmp_path, 64)
@@ -482,15 +488,15 @@ def test_typers_agree(tmp_path, plain):
 def test_rules_that_are_not_compiled_are_not_understood(tmp_path, rules):
     (tmp_path / "magic").write_text(rules)
     with pytest.raises(ValueError, match="not compiled"):
-        find_database(f"{tmp_path / 'magic'}:{database_path()}")
+        find_database(f"{tmp_path / 'magic'}:{database_path()}", VERSIONS[544])
 
 
 def test_other_data_bases_are_not_understood(tmp_path, plain):
-    data = bytearray(find_database(database_path()).subset([(0, True)]))
+    data = bytearray(installed_database().subset([(0, True)]))
     (tmp_path / "one.mgc").write_bytes(data)
-    assert find_database(str(tmp_path / "one.mgc")).rules == 1
+    assert find_database(str(tmp_path / "one.mgc"), VERSIONS[544]).rules == 1
     for at, value, message in (
-        (4, 17, "version 17"),
+        (4, 19, "version 19"),
         (0, 0, "version"),
         (8, 9, "record size"),
         (376 + 6, 77, "unknown"),
@@ -499,11 +505,11 @@ def test_other_data_bases_are_not_understood(tmp_path, plain):
         broken[at] = value
         (tmp_path / "two.mgc").write_bytes(broken)
         with pytest.raises(ValueError, match=message):
-            find_database(str(tmp_path / "two"))
+            find_database(str(tmp_path / "two"), VERSIONS[544])
     with pytest.raises(ValueError, match="0 compiled databases"):
-        find_database("")
+        find_database("", VERSIONS[544])
     (tmp_path / "empty").write_text("# nothing\n")
-    assert find_database(f"{tmp_path / 'empty'}:{tmp_path / 'one'}").rules == 1
+    assert find_database(f"{tmp_path / 'empty'}:{tmp_path / 'one'}", VERSIONS[544]).rules == 1
 
 
 def test_a_part_says_what_the_whole_says_of_its_rules(base):

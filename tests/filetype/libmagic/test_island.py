@@ -33,7 +33,7 @@ def test_the_readme_names_every_module():
 
 
 def test_the_readme_names_the_versions_that_are_known():
-    from hpc_remetrics.filetype.libmagic.exact import VERSIONS
+    from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
     readme = (ISLAND / "README.md").read_text()
     known = [line for line in readme.splitlines() if "**known**" in line]

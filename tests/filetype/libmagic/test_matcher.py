@@ -12,10 +12,10 @@ from support.tools import need
 from hpc_remetrics.filetype.libmagic.binding import database_path, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import Condition, condition_of
 from hpc_remetrics.filetype.libmagic.database import find_database
-from hpc_remetrics.filetype.libmagic.exact import VERSIONS
 from hpc_remetrics.filetype.libmagic.matcher import ENGINES, Matcher, hyperscan_version
 from hpc_remetrics.filetype.libmagic.screen import Screen
 from hpc_remetrics.filetype.libmagic.tree import RuleNode
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
@@ -33,7 +33,7 @@ def needs() -> list[Condition]:
         pytest.skip("no matcher that is used")
     if libmagic_version() not in VERSIONS:
         pytest.skip(f"libmagic {libmagic_version()} is asked plainly")
-    base = find_database(database_path())
+    base = find_database(database_path(), VERSIONS[libmagic_version()])
     return [one for rule in range(base.rules) if (one := condition_of(base, rule)) is not None]
 
 

@@ -11,7 +11,7 @@ from hpc_remetrics.filetype.libmagic.numeric import (
     QUADS,
     WIDTHS,
     bytes_of,
-    divides_by_zero,
+    may_be_error,
     pairs_from,
     pairs_of,
 )
@@ -55,8 +55,8 @@ AND, OR, XOR, ADD, MINUS, TIMES, DIVIDE, MODULO, INVERSE = *range(8), 0x40
         (record(BYTE, 3, mask=4, operator=ADD), b"\xff", True),  # 259 is cut to a byte
         (record(BYTE, 3, mask=4, operator=MINUS), b"\7", True),
         (record(BYTE, 12, mask=4, operator=TIMES), b"\3", True),
-        (record(BYTE, 3, mask=4, operator=DIVIDE), b"\x0f", True),
-        (record(BYTE, 3, mask=4, operator=MODULO), b"\x0f", True),
+        (record(BYTE, 3, mask=4, operator=DIVIDE, flag=UNSIGNED), b"\x0f", True),
+        (record(BYTE, 3, mask=4, operator=MODULO, flag=UNSIGNED), b"\x0f", True),
         (record(BYTE, 0x0F, operator=INVERSE), b"\xf0", True),
         (record(BYTE, 0x0F, mask=0x1F, operator=AND | INVERSE, flag=UNSIGNED), b"\xf0", False),
         (record(BYTE, 0xEF, mask=0x1F, operator=AND | INVERSE, flag=UNSIGNED), b"\xf0", True),
@@ -74,12 +74,32 @@ def test_what_is_not_a_known_number_has_no_test():
     assert evaluator_of(record(BYTE, 1, mask=1 << 8, operator=DIVIDE)) is None
 
 
-def test_a_division_by_a_mask_that_is_cut_to_zero_is_an_error():
-    assert divides_by_zero(record(BYTE, 1, mask=1 << 8, operator=DIVIDE))
-    assert divides_by_zero(record(BYTE, 1, mask=1 << 8, operator=MODULO))
-    assert not divides_by_zero(record(BYTE, 1, mask=1 << 8, operator=TIMES))
-    assert not divides_by_zero(record(LESHORT, 1, mask=1 << 8, operator=DIVIDE))
-    assert not divides_by_zero(record(BYTE, 1, operator=DIVIDE))
+@pytest.mark.parametrize("operator", [DIVIDE, MODULO])
+def test_versions_divide_numbers_with_a_sign_in_two_ways(operator):
+    for made in (
+        record(BYTE, 3, mask=4, operator=operator),
+        record(BELONG, 3, mask=4, operator=operator),
+    ):
+        assert evaluator_of(made) is None and pairs_of(made) is None
+        assert not may_be_error(made)
+
+
+@pytest.mark.parametrize(
+    ("made", "may_be"),
+    [
+        (record(BYTE, 1, mask=1 << 8, operator=DIVIDE), True),  # the mask is cut to zero
+        (record(BYTE, 1, mask=1 << 8, operator=MODULO), True),
+        (record(BYTE, 1, mask=1 << 8, operator=TIMES), False),
+        (record(LESHORT, 1, mask=1 << 8, operator=DIVIDE), False),
+        (record(BYTE, 1, operator=DIVIDE), False),
+        (record(LELONG, 1, mask=0xFFFFFFFF, operator=DIVIDE), True),  # -1
+        (record(LELONG, 1, mask=0xFFFFFFFF, operator=DIVIDE, flag=UNSIGNED), False),
+        (record(LELONG, 1, mask=0xFFFF, operator=MODULO), False),
+        (record(LELONG, 1, mask=0xFFFFFFFF), False),
+    ],
+)
+def test_a_division_that_some_version_refuses(made, may_be):
+    assert may_be_error(made) is may_be
 
 
 @pytest.mark.parametrize(

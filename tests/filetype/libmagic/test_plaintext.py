@@ -5,13 +5,13 @@ import pytest
 from hpc_remetrics.filetype.libmagic.plaintext import (
     NOT_TEXT,
     UNKNOWN,
+    PlainText,
     Text,
-    describe_text,
-    is_left_to_rules,
-    read_text,
 )
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 MAX = 64 << 10
+TEXTS = PlainText(VERSIONS[544], 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ MAX = 64 << 10
     ],
 )
 def test_encodings(head, encoding, is_whole, looks):
-    text = read_text(head)
+    text = TEXTS.read(head)
     if encoding is None:
         assert text is NOT_TEXT
     elif encoding == "Non-ISO":
@@ -63,19 +63,19 @@ def test_encodings(head, encoding, is_whole, looks):
     ],
 )
 def test_what_is_no_text_or_not_known(head, kind):
-    assert read_text(head) is kind
+    assert TEXTS.read(head) is kind
 
 
 def test_utf8_is_what_rules_see():
-    assert read_text(b"\xef\xbb\xbfab").utf8 == b"ab"
-    assert read_text(b"\xe9x").utf8 == "éx".encode()
-    assert read_text(b"ab\0\0").utf8 == b"ab"
+    assert TEXTS.read(b"\xef\xbb\xbfab").utf8 == b"ab"
+    assert TEXTS.read(b"\xe9x").utf8 == "éx".encode()
+    assert TEXTS.read(b"ab\0\0").utf8 == b"ab"
 
 
 def words(head: bytes, printed: str = "", may_be_long: bool = True) -> str:
-    text = read_text(head)
+    text = TEXTS.read(head)
     assert isinstance(text, Text)
-    return describe_text(text, printed, may_be_long)
+    return TEXTS.describe(text, printed, may_be_long)
 
 
 LONG = ", with very long lines (301)"
@@ -156,9 +156,9 @@ def tar_like(checksum: bytes) -> bytes:
     ],
 )
 def test_what_libmagic_knows_without_rules(head, left):
-    assert is_left_to_rules(head, 1 << 20) is left
+    assert TEXTS.is_left_to_rules(head) is left
 
 
 def test_a_head_that_may_go_on_is_not_left_to_rules():
-    assert not is_left_to_rules(b"a text\n", 7)
-    assert is_left_to_rules(b"a text\n", 8)
+    assert not PlainText(VERSIONS[544], 7).is_left_to_rules(b"a text\n")
+    assert PlainText(VERSIONS[544], 8).is_left_to_rules(b"a text\n")

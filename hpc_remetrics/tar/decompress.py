@@ -197,7 +197,7 @@ class Decompressed:
         """Decode a member again, and yield the output between its first bytes and its fault.
 
         A decoder that meets a fault drops what it decoded in the same call, so these bytes are
-        asked for one at a time.
+        asked for one at a time. Of gzip, the last byte before the fault may still be lost.
 
         :param start: offset of the member in the blob.
         :param skipped: bytes of output that were yielded before.

@@ -184,7 +184,7 @@ def gzip_header(flags: int, extra: bytes = b"", name: bytes = b"", comment: byte
 NO_NUL = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"n"))
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from([0, 1, 2, 4, 8, 16, 24, 28, 30, 31]),
     st.binary(max_size=20),

@@ -1,11 +1,79 @@
 """Directories are counted exactly, however many and however deep."""
 
+import posixpath
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpc_remetrics.tar.fault import LayerFault
 from hpc_remetrics.tar.paths import Directories, clean, key_of
+
+LONG = b"n" * 120
+PARTS = st.sampled_from([b"a", b"ab", b"b", LONG, LONG[:100], b"x" * 255])
+SHORT_PATHS = st.lists(PARTS, min_size=1, max_size=9).map(b"/".join)
+DEEP_PATHS = st.tuples(st.integers(120, 140), st.lists(PARTS, max_size=4)).map(
+    lambda pair: b"d/" * pair[0] + b"/".join([*pair[1], b"end"])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(SHORT_PATHS | DEEP_PATHS, st.booleans()), max_size=8),
+    st.sampled_from([1, 3, 100_000]),
+)
+def test_few_directories_against_a_plain_set(tmp_path_factory, paths, room):
+    place = tmp_path_factory.mktemp("directories")
+    directories = Directories(place / "overflow", room)
+    truth = set()
+    for path, is_directory in paths:
+        directories.add_parents(path)
+        if is_directory:
+            directories.add(path)
+            truth.add(path)
+        while path := path.rpartition(b"/")[0]:
+            truth.add(path)
+    assert directories.count() == len(truth)
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_is_made_beyond_the_room_and_not_before(tmp_path):
+    for long in (b"", LONG * 3 + b"/"):
+        directories = Directories(tmp_path / "overflow", room=4)
+        for number in range(3):
+            directories.add_parents(long + b"%d/file" % number)
+        assert list(tmp_path.iterdir()) == []
+        directories.add(long + b"3")
+        directories.add(long + b"4")
+        assert (tmp_path / "overflow").stat().st_size % 16 == 0
+        # The same ones again, after they have left memory, are counted once
+        for number in range(5):
+            directories.add_parents(long + b"%d/file" % number)
+        assert directories.count() == 5 + bool(long)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_deep_directories_have_a_limit(tmp_path):
+    directories = Directories(tmp_path / "overflow", room=4, limit=20)
+
+    def add(names: range) -> None:
+        for number in names:
+            directories.add(b"d/" * 128 + b"%d" % number)
+
+    for _ in range(5):
+        add(range(20))
+    # They are counted when the file has twice as many rows as it may have
+    with pytest.raises(LayerFault, match="more than 20 directories") as raised:
+        add(range(60))
+    assert (raised.value.stage, raised.value.cause) == ("tar", "limit_entries")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([b"", b".", b"..", b"...", b".a", b"a", b"b."]), max_size=7))
+def test_clean_against_posixpath(parts):
+    path = b"/".join(parts)
+    assert clean(path) == posixpath.normpath(b"/" + path).lstrip(b"/")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,10 @@ from hpc_remetrics.metrics import common_names, content_join, contents, file_row
 from hpc_remetrics.metrics.compute import compute_metrics
 from hpc_remetrics.metrics.contents import TOP, top_contents
 from hpc_remetrics.metrics.file_rows import FileBlock, _bucket
-from hpc_remetrics.metrics.growth import ORDERS, checkpoints, growth_summary, order_of
 from hpc_remetrics.metrics.hidden import common_length, matches
 from hpc_remetrics.metrics.path_join import TOP_PATH, content_bounds, top_paths
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.records import Popularity
-
-from . import brute_force as brute
+from hpc_remetrics.records import Popularity, Skipped
 
 
 def file(path: str, content: int) -> Entry:
@@ -38,7 +36,8 @@ IMAGES = [[0, 1], [0, 1, 3], [2], [0, 2, 0]]
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> Path:
-    made = Made(LAYERS, IMAGES)
+    made = Made(LAYERS, IMAGES, status={3: "partial"}, compressed=frozenset(range(7)))
+    made.skipped = [Skipped("made0000:1", "", size, "x", "artifact") for size in (-1, 7)]
     pulls = [100, -1, 7, 0]
     made.repositories = {
         f"made{n:04}": Popularity(n, one, "", 0.0, 0) for n, one in enumerate(pulls)
@@ -78,7 +77,6 @@ def test_ranks_and_memory_make_no_difference(path, tmp_path, ranks, memory):
     assert left == {"sizes"}
 
 
-@pytest.mark.slow
 def test_what_brute_force_says_of_it(dataset):
     from .test_brute_force import check_files, check_growth, check_hidden, check_layers
 
@@ -109,64 +107,178 @@ def test_totals_and_shares(dataset):
     assert levels["bytes"].tolist() == [size(3), size(1) + size(3), size(1) + 2 * size(3)]
 
 
+def rows(table, key: str, *columns: str) -> dict:
+    """Return the values of a column, or of several, by those of another one."""
+    values = [table.readable(column).tolist() for column in columns]
+    found = zip(*values, strict=True) if len(columns) > 1 else values[0]
+    return dict(zip(table.readable(key).tolist(), found, strict=True))
+
+
 def test_amounts_of_names_and_types(dataset):
-    table = dataset.metrics["extensions"].frame().set_index("extension")
-    assert table.loc["so", "files"] == table.loc["gz", "files"] == table.loc["out", "files"] == 1
-    assert table.loc["", "files"] == 7 and table["is_other"].sum() == 0
-    directories = dataset.metrics["directories"].frame()
-    third = directories[directories.depth == 3].set_index("directory")
-    assert third.index.tolist()[0] == "etc" and third.loc["opt/x/y", "files"] == 1
-    assert third["files"].is_monotonic_decreasing
-    types = dataset.metrics["types"].frame()
+    table = dataset.metrics["extensions"]
+    files = rows(table, "extension", "files")
+    assert files == {"so": 1, "gz": 1, "out": 1, "": 7}
+    assert table["is_other"].sum() == 0
+    directories = dataset.metrics["directories"]
+    third = [
+        (name, count)
+        for name, depth, count in zip(
+            directories.readable("directory"),
+            directories["depth"].tolist(),
+            directories["files"].tolist(),
+            strict=True,
+        )
+        if depth == 3
+    ]
+    assert third[0] == ("etc", 4) and ("opt/x/y", 1) in third
+    assert third == sorted(third, key=lambda pair: -pair[1])
+    types = dataset.metrics["types"]
     assert types["files"].sum() == 10 and types["share_of_files"].sum() == pytest.approx(1)
 
 
 def test_lists_and_pulls(dataset):
     metrics = dataset.metrics
-    top = metrics["top_layers"].frame()
-    assert top["images"].tolist() == [3, 2, 2, 1]
-    repositories = metrics["top_repositories"].frame()
-    assert repositories["pulls"].tolist() == [100, 7, 0]
-    pulls, images = metrics["pulls"].frame().set_index("quantity"), metrics["images"]
+    assert metrics["top_layers"]["images"].tolist() == [3, 2, 2, 1]
+    assert metrics["top_repositories"]["pulls"].tolist() == [100, 7, 0]
+    pulls = rows(metrics["pulls"], "quantity", "share", "pulled_bytes", "pulled_share")
+    images = metrics["images"]
     weight = np.array([100, 0, 7, 0])
-    for name in pulls.index:
-        assert pulls.loc[name, "pulled_bytes"] == (weight * images[name]).sum()
+    for name, (share, pulled_bytes, pulled_share) in pulls.items():
+        assert pulled_bytes == (weight * images[name]).sum()
         whole = name if name == "CLS" else "FLS"
-        assert pulls.loc[name, "share"] == images[name].sum() / images[whole].sum()
-        weighted = (weight * images[name]).sum() / (weight * images[whole]).sum()
-        assert pulls.loc[name, "pulled_share"] == weighted
-    contents = metrics["top_contents"].frame()
-    by_copies = contents[contents.ranked_by == "copies"]
-    assert by_copies["copies"].tolist() == [3, 2]
-    assert by_copies["redundant_bytes"].tolist() == [2 * size(3), size(1)]
-    assert by_copies["path"].tolist()[1] == "etc/motd"
-    paths = metrics["top_paths"].frame()
-    assert paths.iloc[0].tolist() == ["etc/motd", 2, 3]
-    counts = metrics["value_counts"].frame().set_index(["variable", "value"])
-    assert counts.loc[("kind", "file"), "count"] == 10
-    assert counts.loc[("kind", "hardlink"), "count"] == 1 and counts["bytes"].min() >= -1
-
-
-def test_a_growth_curve():
-    prefixes = np.array([5, 1, 9], np.uint64)
-    orders = [order_of(prefixes, order).tolist() for order in range(ORDERS)]
-    digests = [int(one).to_bytes(8, "big") for one in prefixes]
-    assert orders == [brute.order_of(digests, order) for order in range(ORDERS)]
-    assert checkpoints(130)[[0, 1, -1]].tolist() == [1, 2, 130]
-    table = {
-        "layers": np.tile([1, 2], ORDERS),
-        "dedup_ratio_by_count": np.tile([1.0, 2.0], ORDERS) + np.repeat(np.arange(ORDERS), 2),
-        "dedup_ratio_by_capacity": np.ones(2 * ORDERS),
-    }
-    found = growth_summary(table)
-    assert found["layers"].tolist() == [1, 2]
-    assert found["dedup_ratio_by_count_mean"].tolist() == [8.5, 9.5]
-    assert found["dedup_ratio_by_count_min"].tolist() == [1, 2]
-    assert found["dedup_ratio_by_count_max"].tolist() == [16, 17]
-    np.testing.assert_allclose(
-        found["dedup_ratio_by_count_std"], np.sqrt((16**2 - 1) / 12 * 16 / 15)
+        assert share == images[name].sum() / images[whole].sum()
+        assert pulled_share == pulled_bytes / (weight * images[whole]).sum()
+    contents = metrics["top_contents"]
+    by_copies = contents.readable("ranked_by") == "copies"
+    assert contents["copies"][by_copies].tolist() == [3, 2]
+    assert contents["redundant_bytes"][by_copies].tolist() == [2 * size(3), size(1)]
+    assert contents.readable("path")[by_copies][1] == "etc/motd"
+    paths = rows(metrics["top_paths"], "path", "contents", "files")
+    assert next(iter(paths.items())) == ("etc/motd", (2, 3))
+    counts = metrics["value_counts"]
+    of_kinds = counts.readable("variable") == "kind"
+    kinds = dict(
+        zip(counts.readable("value")[of_kinds], counts["count"][of_kinds].tolist(), strict=True)
     )
-    assert found["dedup_ratio_by_capacity_std"].tolist() == [0, 0]
+    assert kinds == {"file": 10, "hardlink": 1, "whiteout": 1, "opaque": 1}
+    assert counts["bytes"].min() >= -1
+
+
+def test_values_of_enums_are_counted(dataset):
+    table = dataset.metrics["value_counts"]
+    columns = (table.readable(name).tolist() for name in table.columns)
+    counts = {(variable, value): pair for variable, value, *pair in zip(*columns, strict=True)}
+    assert counts["status", "ok"] == [3, 10 * (4 + 3 + 3)]
+    assert counts["status", "partial"] == [1, 10 * 3]
+    assert counts["stage", "tar"] == counts["cause", "bad_header"] == [1, -1]
+    assert counts["skip_cause", "artifact"] == [2, 7]  # an unknown size counts as none
+    assert counts["manifest_type", "oci"] == [4, dataset.metrics.totals["image_CLS"]]
+    assert counts["kind", "file"] == [10, dataset.metrics.totals["FLS"]]
+
+
+def test_shares_of_paths_and_levels(dataset):
+    same_path = rows(dataset.metrics["same_path"], "category", "count", "share", "share_of_files")
+    assert same_path == {
+        "paths_one_content": (7, 7 / 8, 7 / 10),
+        "paths_several_contents": (1, 1 / 8, 3 / 10),
+        "contents_one_path": (6, 6 / 7, 7 / 10),
+        "contents_several_paths": (1, 1 / 7, 3 / 10),
+    }
+    levels = dataset.metrics["dedup_levels"]
+    assert levels["share_of_files"].tolist() == [0.1, 0.2, 0.3]
+    fls = dataset.metrics.totals["FLS"]
+    assert levels["share_of_bytes"].tolist() == [one / fls for one in levels["bytes"].tolist()]
+
+
+def test_scenarios_compare_like_with_like(dataset):
+    """All contents were compressed, so nothing is estimated."""
+    totals = dataset.metrics.totals
+    table = dataset.metrics["what_if"]
+    found = rows(table, "scenario", "bytes", "ratio", "is_compressed")
+    sizes = list(map(size, range(7)))
+    halves = sum(-(-one // 2) for one in sizes)
+    thirds = sum(-(-one // 3) for one in sizes)
+    assert found == {
+        "no_sharing": (totals["image_CLS"], 1, 1),
+        "layer_sharing": (totals["CLS"], totals["image_CLS"] / totals["CLS"], 1),
+        "no_sharing_uncompressed": (totals["image_FLS"], 1, 0),
+        "layer_sharing_uncompressed": (totals["FLS"], totals["image_FLS"] / totals["FLS"], 0),
+        "file_dedup": (sum(sizes), totals["image_FLS"] / sum(sizes), 0),
+        "file_dedup_gzip": (halves, totals["image_CLS"] / halves, 1),
+        "file_dedup_zstd": (thirds, totals["image_CLS"] / thirds, 1),
+    }
+    assert not table["is_estimated"].any() and set(table.readable("estimated_from")) == {""}
+    assert (table["ci_low"] == table["bytes"]).all() and (table["ci_high"] == table["bytes"]).all()
+    samples = rows(dataset.metrics["samples"], "codec", "level", "contents", "bytes")
+    assert samples == {"gzip": (6, 7, sum(sizes)), "zstd": (3, 7, sum(sizes))}
+    assert dataset.metrics["samples"]["compressed_bytes"].tolist() == [halves, thirds]
+
+
+def values_of(dataset) -> dict[str, list[float]]:
+    """Return the values of every distribution, from the tables of the dataset."""
+
+    def quotients(part, whole):
+        return [one / other for one, other in zip(part, whole, strict=True) if other]
+
+    layers = {name: dataset.layers[name].tolist() for name in dataset.layers.columns}
+    of_layers = {
+        name: dataset.metrics["layers"][name].tolist() for name in dataset.metrics["layers"].columns
+    }
+    images = {
+        name: dataset.metrics["images"][name].tolist() for name in dataset.metrics["images"].columns
+    }
+    contents = {name: dataset.contents[name].tolist() for name in dataset.contents.columns}
+    pairs = list(zip(contents["size"], contents["copies"], strict=True))
+    files = [entry for layer in LAYERS for entry in layer if entry.kind == "file"]
+    at_path = defaultdict(list)
+    of_content = defaultdict(set)
+    for entry in files:
+        at_path[entry.path].append(entry.content)
+        of_content[entry.content].add(entry.path)
+    known = ("CLS", "TLS", "FLS", "files", "directories")
+    return {
+        **{f"layers/{name}": layers[name] for name in (*known, "depth", "images")},
+        "layers/FLS_CLS": quotients(layers["FLS"], layers["CLS"]),
+        "layers/TLS_CLS": quotients(layers["TLS"], layers["CLS"]),
+        "layers/dedup_ratio_by_count": quotients(layers["files"], of_layers["contents"]),
+        "layers/hidden_bytes_max": of_layers["hidden_bytes_max"],
+        **{f"images/{name}": images[name] for name in (*known, "hidden_bytes")},
+        "images/FLS_CLS": quotients(images["FLS"], images["CLS"]),
+        "images/TLS_CLS": quotients(images["TLS"], images["CLS"]),
+        "images/layers": [len(image) for image in IMAGES],
+        "images/shared_file_share": quotients(images["shared_files"], images["files"]),
+        "images/shared_byte_share": quotients(images["shared_bytes"], images["FLS"]),
+        "images/hidden_byte_share": quotients(images["hidden_bytes"], images["FLS"]),
+        "repositories/pulls": [100, 7, 0],
+        "repositories/stars": [0, 1, 2, 3],
+        "repositories/images": [1, 1, 1, 1],
+        "files/size": [one for one, copies in pairs for _ in range(copies)],
+        "contents/size": contents["size"],
+        "contents/size_once": [one for one, copies in pairs if copies == 1],
+        "contents/size_repeated": [one for one, copies in pairs if copies > 1],
+        **{f"contents/{name}": contents[name] for name in ("copies", "layers", "images")},
+        "contents/paths": [len(paths) for paths in of_content.values()],
+        "paths/contents": [len(set(of_path)) for of_path in at_path.values()],
+        "paths/files": [len(of_path) for of_path in at_path.values()],
+    }
+
+
+def test_every_distribution(dataset):
+    metrics = dataset.metrics
+    values = values_of(dataset)
+    assert set(metrics.distributions) == set(values)
+    for name in metrics.distributions:
+        found = metrics.distribution(name)
+        want = sorted(values[name])
+        assert (found.count, found.min, found.max) == (len(want), want[0], want[-1]), name
+        assert (found.sum, found.mean) == pytest.approx((sum(want), sum(want) / len(want)))
+        assert found.median == want[-(-len(want) // 2) - 1]
+        assert found.p99 == want[-1]
+        assert found.bin_count.sum() == len(want)
+
+
+def test_a_crawl_that_is_no_sample_has_no_estimates(dataset):
+    assert len(dataset.metrics["estimates"]) == 0
 
 
 def test_most_repeated_contents_and_paths():

@@ -6,8 +6,10 @@ import math
 import random
 from itertools import chain
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from support.thread_ranks import on_ranks
 
 from hpc_remetrics.metrics import distribution
@@ -115,3 +117,27 @@ def test_arrays_of_ranks_are_combined_element_by_element(ranks):
         got = on_ranks(ranks, lambda comm, op=operation: combined(comm, arrays[comm.rank], op))
         for one in got:
             assert one.tolist() == want.tolist() and one.shape == (2, 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 2**50)), st.integers(1, 5)),
+        max_size=40,
+    )
+)
+def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
+    tally = ValueCounts()
+    for value, count in pairs:
+        tally.add(np.array([value]), np.array([count]))
+    values = sorted(value for value, count in pairs for _ in range(count))
+    found = summarize(SerialComm(), tally, "log")
+    assert found.count == len(values) and found.sum == float(sum(values))
+    want = (
+        [values[max(-(-int(p) * len(values) // 10000), 1) - 1] for p in PROBABILITIES]
+        if values
+        else []
+    )
+    assert found.quantiles.tolist() == want
+    assert found.counts.sum() == len(values)
+    assert all(low < high for low, high in zip(found.low, found.high, strict=True))

@@ -31,6 +31,12 @@ def test_one_of_several_says_nothing_of_the_others():
     )
 
 
+def test_a_stratum_of_one_that_was_drawn_whole_has_no_error():
+    sample = RepositorySample(np.array([0, 0, 1]), np.array([3.0, 1.0]), np.array([2, 1]))
+    want = math.sqrt(6**2 * (1 - 2 / 6) * statistics.variance([1, 4]) / 2)
+    assert math.isclose(sample.std_error(np.array([1, 4, 9])), want)
+
+
 def test_the_interval_has_the_truth_in_95_of_100_samples():
     rng = np.random.default_rng(3)
     strata = [rng.lognormal(mean, 1, size) for mean, size in ((1, 3000), (3, 500), (6, 60))]
@@ -46,8 +52,8 @@ def test_the_interval_has_the_truth_in_95_of_100_samples():
     assert 920 <= hits <= 975
 
 
-@pytest.fixture
-def sampled(tmp_path):
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
     """Six repositories of two strata, one of which was drawn whole, with one layer each."""
     layers = [[Entry("file", b"a", n + 1), Entry("file", b"b/c", 3 * n)] for n in range(6)]
     known = [Popularity(1, 10, "pulls 1e1", 25.0, 5) for _ in range(4)] + [
@@ -55,58 +61,56 @@ def sampled(tmp_path):
     ] * 2
     made = Made(layers, [[n] if n else [0, 1] for n in range(6)])
     made.repositories = {f"made{n:04}": one for n, one in enumerate(known)}
-    with hpc_remetrics.open(made.write(tmp_path)) as dataset:
+    with hpc_remetrics.open(made.write(tmp_path_factory.mktemp("sampled") / "made")) as dataset:
         yield made, dataset
 
 
-@pytest.mark.slow
 def test_estimates_of_a_dataset(sampled):
     made, dataset = sampled
-    table = dataset.metrics["estimates"].frame().set_index("name")
+    table = dataset.metrics["estimates"]
+    names = table.readable("name").tolist()
+    of = {
+        name: {column: table[column][row] for column in table.columns[1:-1]}
+        for row, name in enumerate(names)
+    }
     sizes = [
         sum(entry.size for layer in image for entry in made.layers[layer]) for image in made.images
     ]
-    row = table.loc["image_FLS"]
+    row = of["image_FLS"]
     assert row["sample_value"] == dataset.metrics.totals["image_FLS"] == sum(sizes)
     assert row["estimate"] == 25 * sum(sizes[:4]) + sum(sizes[4:])
     deviation = math.sqrt(125**2 * (1 - 5 / 125) * statistics.variance([*sizes[:4], 0]) / 5)
     assert math.isclose(row["ci_high"] - row["estimate"], 1.959963984540054 * deviation)
     assert row["ci_low"] == max(row["estimate"] - 1.959963984540054 * deviation, sum(sizes))
-    assert table.loc["repositories", "estimate"] == 25 * 4 + 2
+    assert of["repositories"]["estimate"] == 25 * 4 + 2
     hidden = dataset.metrics["images"]["hidden_bytes"].tolist()
     assert hidden[0] > 0
     share = 25 * hidden[0] / row["estimate"]
-    assert math.isclose(table.loc["hidden_byte_share", "estimate"], share)
-    assert (
-        table.loc["hidden_byte_share", "ci_low"]
-        <= share
-        <= table.loc["hidden_byte_share", "ci_high"]
-    )
+    found = of["hidden_byte_share"]
+    assert math.isclose(found["estimate"], share)
+    assert found["sample_value"] == hidden[0] / sum(sizes)
+    # The variance of a ratio is that of the residuals, as for a total of theirs
+    residuals = [hidden[0] - share * sizes[0], *(-share * size for size in sizes[1:4]), 0]
+    of_residuals = math.sqrt(125**2 * (1 - 5 / 125) * statistics.variance(residuals) / 5)
+    half = 1.959963984540054 * of_residuals / row["estimate"]
+    assert math.isclose(found["ci_low"], max(share - half, 0.0), abs_tol=1e-12)
+    assert math.isclose(found["ci_high"], min(share + half, 1.0))
 
 
-@pytest.mark.slow
 def test_pulls_weigh_images(sampled):
     _, dataset = sampled
-    table, images = (
-        dataset.metrics["pulls"].frame().set_index("quantity"),
-        dataset.metrics["images"],
-    )
+    table = dataset.metrics["pulls"]
+    images = dataset.metrics["images"]
+    place = {name: row for row, name in enumerate(table.readable("quantity").tolist())}
     pulls = np.array([10] * 4 + [10**6] * 2)
     for name in ("CLS", "FLS", "shared_bytes", "hidden_bytes"):
-        assert table.loc[name, "bytes"] == images[name].sum()
-        assert table.loc[name, "pulled_bytes"] == (pulls * images[name]).sum()
+        assert table["bytes"][place[name]] == images[name].sum()
+        assert table["pulled_bytes"][place[name]] == (pulls * images[name]).sum()
     assert (
-        table.loc["hidden_bytes", "pulled_share"]
-        == table.loc["hidden_bytes", "pulled_bytes"] / table.loc["FLS", "pulled_bytes"]
+        table["pulled_share"][place["hidden_bytes"]]
+        == table["pulled_bytes"][place["hidden_bytes"]] / table["pulled_bytes"][place["FLS"]]
     )
     assert dataset.metrics["top_repositories"].readable("pulls").tolist() == sorted(
         pulls.tolist(), reverse=True
     )
     assert dataset.metrics.distribution("repositories/pulls").sum == pulls.sum()
-
-
-@pytest.mark.slow
-def test_a_crawl_that_is_no_sample_has_no_estimates(tmp_path):
-    made = Made([[Entry("file", b"a", 1)]], [[0]])
-    with hpc_remetrics.open(made.write(tmp_path)) as dataset:
-        assert len(dataset.metrics["estimates"]) == 0

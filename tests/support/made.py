@@ -12,7 +12,7 @@ from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.metrics.compute import add_metrics
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
-from hpc_remetrics.parts.spill_format import LayerProfile
+from hpc_remetrics.parts.spill_format import EXTRA_STRUCTS, LayerProfile
 from hpc_remetrics.records import Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
 from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
 
@@ -52,6 +52,8 @@ class Made:
     :ivar cause: why layers are partial or failed.
     :ivar first: number from which digests of layers come; datasets of one number share layers.
     :ivar seconds: place of a layer -> CPU seconds that it took; else none are known.
+    :ivar compressed: words of contents that the sample compressed, to a half by gzip and to a third
+        by zstd, both rounded up.
     :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
     """
 
@@ -62,6 +64,7 @@ class Made:
     cause: str = "bad_header"
     first: int = 0
     seconds: dict[int, float] = field(default_factory=dict)
+    compressed: frozenset[int] = frozenset()
     skipped: list[Skipped] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
 
@@ -79,7 +82,8 @@ class Made:
             ]
             profile = _profile(entries, self.status.get(number, "ok"))
             profile.cpu_seconds = self.seconds.get(number, 0.0)
-            layer = SyntheticLayer(self.digest(number), profile, rows)
+            extras = {"samples": b"".join(map(self._sample, entries))}
+            layer = SyntheticLayer(self.digest(number), profile, rows, extras)
             items.append((layer.digest, layer.profile, layer.spill(scratch)))
         write_part(parts, f"{job}-0-0", items, self._failures(), TYPES, {}, scratch)
 
@@ -105,6 +109,13 @@ class Made:
         layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
         name = f"made{number:04}:1" if self.repositories else f"made:{number:04}"
         return Image(name, digest_of("image", number, self.images[number]), "", "oci", layers)
+
+    def _sample(self, entry: Entry) -> bytes:
+        """Return the extra record of a file's content, none if it is not in the sample."""
+        if entry.kind != "file" or entry.content not in self.compressed:
+            return b""
+        packed = -(-entry.size // 2), -(-entry.size // 3)
+        return EXTRA_STRUCTS["samples"].pack(entry.digest, *packed)
 
     def _failures(self) -> list[Failure]:
         return [

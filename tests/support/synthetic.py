@@ -43,6 +43,7 @@ class SyntheticLayer:
     digest: Digest
     profile: LayerProfile
     rows: list[Row] = field(default_factory=list)
+    extras: dict[str, bytes] = field(default_factory=dict)
 
     def spill(self, folder: Path) -> Path:
         path = folder / f"{self.digest.hex}.spill"
@@ -52,6 +53,8 @@ class SyntheticLayer:
             spill.add(
                 KINDS[r.kind], r.mode, r.uid, r.gid, r.mtime, r.mtime_ns, content, r.path, r.link
             )
+        for kind, records in self.extras.items():
+            spill.add_records(kind, records)
         spill.flush()
         spill.close()
         return path

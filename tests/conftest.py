@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 from support import small_images
 from support.runs import Runs
+from support.small_chunks import use_small_chunks
 from support.tools import need
 
 # In CI the same examples each time: a change is judged by what it changed. Elsewhere new ones, to
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def runs(tmp_path):
     return Runs(tmp_path)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Make blocks of rows small."""
+    use_small_chunks(monkeypatch)
 
 
 @pytest.fixture(scope="session")

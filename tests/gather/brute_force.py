@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
-from support.synthetic import TYPES, SyntheticLayer
+from support.synthetic import TYPES, Row, SyntheticLayer
 
 from hpc_remetrics.dataset.schema import WEAK_TYPES
-from hpc_remetrics.parts.spill_format import NO_CONTENT, NO_TYPE
-from hpc_remetrics.records import NOTES, Catalog, Failure
+from hpc_remetrics.parts.spill_format import EXTRA_STRUCTS, NO_CONTENT, NO_TYPE
+from hpc_remetrics.records import CHUNK_METHODS, NOTES, Catalog, Failure
 
 PACKED = {"oci_tar": "none", "oci_tar_gzip": "gzip", "docker_tar_zstd": "zstd"}
 
 
+def packed(digest: bytes, size: int) -> tuple[int, int]:
+    """Return the compressed sizes of a content, (-1, -1) for every other one: not in the sample.
+
+    One codec makes every third content longer.
+    """
+    return (size // 2, size + digest[1] % 3 - 1) if digest[0] % 2 else (-1, -1)
+
+
+def chunks_of(digest: bytes, size: int) -> list[tuple[int, bytes, int]]:
+    """Return method, fingerprint and size of the chunks of a content, some of which others share."""
+    shared = bytes([digest[1]] * 16)
+    return [(1, digest[:16], size), (0, shared, digest[1])] if digest[0] % 3 == 0 else []
+
+
+def extras_of(rows: list[Row]) -> dict[str, bytes]:
+    """Return what probes add to the spill of a layer."""
+    extras = {"samples": b"", "cuts": b"", "chunks": b""}
+    for row in rows:
+        if row.kind == "file":
+            if (sizes := packed(row.digest, row.size)) != (-1, -1):
+                extras["samples"] += EXTRA_STRUCTS["samples"].pack(row.digest, *map(abs, sizes))
+            if chunks := chunks_of(row.digest, row.size):
+                extras["cuts"] += EXTRA_STRUCTS["cuts"].pack(row.digest, len(chunks))
+            for method, fingerprint, size in chunks:
+                extras["chunks"] += EXTRA_STRUCTS["chunks"].pack(fingerprint, size, method)
+    return extras
+
+
 def expected(
-    layers: list[SyntheticLayer], lone: list[Failure], catalog: Catalog
+    layers: list[SyntheticLayer], lone: list[Failure], catalog: Catalog, chunk_share: float = 1
 ) -> dict[str, dict[str, list]]:
     """Return table -> column -> values of a dataset of these layers (the best copy of each) and
-    images."""
+    images.
+
+    :param chunk_share: the share of the chunks, by fingerprint, that the dataset has.
+    """
     chosen = {layer.digest: layer for layer in layers}
     images = sorted(
         set(catalog.images), key=lambda image: (image.name, image.digest, image.platform)
@@ -44,6 +75,7 @@ def expected(
         )
     types = sorted({content["type"] for content in found.values()})
     rows = [row for digest in digests if digest in chosen for row in chosen[digest].rows]
+    files = {row.digest: row.size for row in rows if row.kind == "file"}
     return {
         "images": _images(images),
         "image_layers": {
@@ -62,6 +94,7 @@ def expected(
             "link": [row.link for row in rows],
         },
         "contents": {
+            **_probed(files, found, order),
             "digest": [digest.hex() for digest in order],
             "size": [found[digest]["size"] for digest in order],
             "type": [types.index(found[digest]["type"]) for digest in order],
@@ -70,7 +103,39 @@ def expected(
             "images": [found[digest]["images"] for digest in order],
         },
         "types": {"description": types},
+        "chunks": _chunks(files, chunk_share),
         "failures": _failures(digests, chosen, lone),
+    }
+
+
+def _probed(files: dict, found: dict, order: list) -> dict[str, list]:
+    """Return the columns of contents that come from probes."""
+    sizes = [packed(digest, files[digest]) if digest in files else (-1, -1) for digest in order]
+    pairs = list(zip(order, sizes, strict=True))
+    return {
+        "gzip": [
+            min(abs(gzip), found[digest]["size"]) if gzip >= 0 else -1
+            for digest, (gzip, _) in pairs
+        ],
+        "zstd": [
+            min(abs(zstd), found[digest]["size"]) if gzip >= 0 else -1
+            for digest, (gzip, zstd) in pairs
+        ],
+        "cdc_chunks": [
+            min(len(chunks_of(digest, 0)), found[digest]["size"]) if digest in files else 0
+            for digest in order
+        ],
+    }
+
+
+def _chunks(files: dict, share: float) -> dict[str, list]:
+    chunks = {chunk for digest, size in files.items() for chunk in chunks_of(digest, size)}
+    kept = sorted(chunk for chunk in chunks if chunk[1][0] < 256 * share)
+    words = list(CHUNK_METHODS)
+    return {
+        "method": [words[method] for method, _, _ in kept],
+        "fingerprint": [fingerprint.hex() for _, fingerprint, _ in kept],
+        "size": [size for _, _, size in kept],
     }
 
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from support.same import assert_same
 from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
+from support.thread_ranks import on_ranks
 from support.tools import need
 
 import hpc_remetrics
+from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.errors import PartError
 from hpc_remetrics.gather import content_numbers
 from hpc_remetrics.gather.gather import gather
@@ -24,7 +26,7 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
 
-from .brute_force import expected
+from .brute_force import expected, extras_of
 
 PROGRAM = Path(__file__).with_name("gather_program.py")
 
@@ -44,6 +46,8 @@ class Corpus:
         self.lone = [
             Failure(digest_of("lone", seed), "fetch", "missing", "it is gone", rank=3, host="n1")
         ]
+        for layer in self.layers:
+            layer.extras = extras_of(layer.rows)
         self.catalog = Catalog([self.image(number) for number in range(6)])
         named = {layer.digest for image in self.catalog.images for layer in image.layers}
         every = [layer.digest for layer in self.layers] + [failure.digest for failure in self.lone]
@@ -103,9 +107,10 @@ class Corpus:
             lone = self.lone if number == 2 else []
             write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder)
 
-    def gather(self, name: str, ranks: int = 0) -> Path:
+    def gather(self, name: str, ranks: int = 0, chunk_sample: str = "1") -> Path:
         output, scratch = self.folder / f"{name}.h5", self.folder / name
         scratch.mkdir()
+        run = {"by": "test", "chunk_sample": chunk_sample}
         if ranks:
             catalog = self.folder / f"{name}.pickle"
             catalog.write_bytes(pickle.dumps(self.catalog))
@@ -122,11 +127,11 @@ class Corpus:
             ]
             subprocess.run(command, check=True, timeout=300)
         else:
-            gather(SerialComm(), self.directory, self.catalog, output, scratch, {"by": "test"})
+            gather(SerialComm(), self.directory, self.catalog, output, scratch, run)
         return output
 
-    def check(self, output: Path) -> None:
-        want = expected(self.layers, self.lone, self.catalog)
+    def check(self, output: Path, chunk_share: float = 1) -> None:
+        want = expected(self.layers, self.lone, self.catalog, chunk_share)
         with hpc_remetrics.open(output) as dataset:
             for table, columns in want.items():
                 for name, values in columns.items():
@@ -135,6 +140,33 @@ class Corpus:
                     else:
                         got = getattr(dataset, table).readable(name).tolist()
                     assert got == values, f"/{table}/{name}"
+
+
+SIZES = [60, 0, 200, 5]
+"""Entries of the layers of a corpus that takes little time, but many blocks of 64 rows."""
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_small_blocks_and_buckets(tmp_path, monkeypatch, small_chunks, ranks):
+    """As with billions of rows: many blocks of entries, and many buckets of digests."""
+    monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
+    corpus = Corpus(tmp_path, 3, SIZES)
+    output = tmp_path / "out.h5"
+
+    def run(comm):
+        scratch = tmp_path / f"scratch{comm.rank}"
+        scratch.mkdir()
+        catalog = corpus.catalog if comm.rank == 0 else None
+        about = {"by": "test"} if comm.rank == 0 else None
+        ledger = gather(comm, corpus.directory, catalog, output, scratch, about)
+        return ledger, list(scratch.iterdir())
+
+    for ledger, left in on_ranks(ranks, run):
+        assert (ledger, left) == (Ledger(ok=4, partial=1, failed=2), [])
+    corpus.check(output)
+    with hpc_remetrics.open(output) as dataset:
+        dataset.check_all()
+        assert dataset.run["by"] == "test"
 
 
 @pytest.mark.slow

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.same import assert_same
+from support.thread_ranks import on_ranks
 from support.tools import need
 
 import hpc_remetrics
@@ -18,10 +21,10 @@ from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Popularity
 
-from .test_gather import Corpus
+from .test_gather import SIZES, Corpus
 
 
-def pieces(corpus: Corpus, number: int) -> list[Path]:
+def pieces(corpus: Corpus, number: int, chunk_samples: Sequence[str] = "1111") -> list[Path]:
     """Gather some of a corpus's images by themselves, so that every image is in one of the datasets
     at least."""
     whole, files = corpus.catalog, []
@@ -31,7 +34,7 @@ def pieces(corpus: Corpus, number: int) -> list[Path]:
             [image for place, image in enumerate(images) if place % number == n]
         )
         corpus.catalog.images += corpus.rng.sample(images, len(images) // 3)
-        files.append(corpus.gather(f"piece{n}"))
+        files.append(corpus.gather(f"piece{n}", chunk_sample=chunk_samples[n]))
     corpus.catalog = whole
     return files
 
@@ -44,6 +47,29 @@ def merged(files: list[Path], folder: Path) -> Path:
     for dataset in datasets:
         dataset.close()
     return folder / "merged.h5"
+
+
+def test_small_blocks(tmp_path, small_chunks):
+    """Two datasets that share layers and images, merged by two ranks of one node.
+
+    The second says that it has a quarter of the chunks, so that is what both have in common.
+    """
+    corpus = Corpus(tmp_path, 4, SIZES)
+    files = pieces(corpus, 2, ("1", "1/4"))
+    output = tmp_path / "merged.h5"
+
+    def run(comm):
+        scratch = tmp_path / "node" / f"rank{comm.rank}"
+        scratch.mkdir(parents=True)
+        with ExitStack() as opened:
+            datasets = [opened.enter_context(hpc_remetrics.open(file)) for file in files]
+            return merge(comm, datasets, output, scratch, {"by": "test"})
+
+    ledgers = on_ranks(2, run)
+    corpus.check(output, chunk_share=0.25)
+    with hpc_remetrics.open(output) as dataset:
+        assert ledgers == [dataset.ledger] * 2
+        dataset.check_all()
 
 
 @pytest.mark.slow
@@ -122,7 +148,7 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
     profile = replace(
         layer.profile, status="failed", stage="fetch", cause="killed", diff_id="", **zero
     )
-    bad.layers = [replace(layer, profile=profile, rows=[]), *corpus.layers[1:]]
+    bad.layers = [replace(layer, profile=profile, rows=[], extras={}), *corpus.layers[1:]]
     bad.write()
     with hpc_remetrics.open(bad.gather("bad")) as dataset:
         assert dataset.ledger.failed == 3

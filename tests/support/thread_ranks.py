@@ -1,24 +1,39 @@
-"""Ranks as threads of one process: collective calls without MPI, for unit tests."""
+"""Ranks as threads of one process: messages and collective calls without MPI, for unit tests."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from hpc_remetrics.errors import RemetricsError
 from hpc_remetrics.mpi.comm import SerialComm
 
 
 class ThreadComm(SerialComm):
-    """One of several ranks; all ranks make the same collective calls in the same order."""
+    """One of several ranks; all ranks make the same collective calls in the same order.
 
-    def __init__(self, rank: int, size: int, board: list[Any], barrier: threading.Barrier) -> None:
+    :param board: the value of each rank in a collective call.
+    :param boxes: the messages to each rank that it has not taken yet.
+    """
+
+    def __init__(
+        self, rank: int, board: list[Any], boxes: list[deque[Any]], barrier: threading.Barrier
+    ) -> None:
         super().__init__()
         self.rank = rank
-        self.size = size
+        self.size = len(boxes)
         self._board = board
+        self._boxes = boxes
         self._barrier = barrier
+
+    def send(self, message: Any, dest: int, tag: int) -> None:
+        self._boxes[dest].append((self.rank, tag, message))
+
+    def poll(self) -> tuple[int, int, Any] | None:
+        return self._boxes[self.rank].popleft() if self._boxes[self.rank] else None
 
     def allgather(self, value: Any) -> list[Any]:
         self._board[self.rank] = value
@@ -40,15 +55,21 @@ class ThreadComm(SerialComm):
     def barrier(self) -> None:
         self.allgather(None)
 
+    def agree(self, error: RemetricsError | None) -> None:
+        """Raise the error of the lowest rank that has one, on every rank."""
+        for one in self.allgather(error):
+            super().agree(one)
+
 
 def on_ranks(size: int, function: Callable[[ThreadComm], Any]) -> list[Any]:
     """Call a function on each rank; return the results by rank."""
     board: list[Any] = [None] * size
+    boxes: list[deque[Any]] = [deque() for _ in range(size)]
     barrier = threading.Barrier(size)
 
     def call(rank: int) -> Any:
         try:
-            return function(ThreadComm(rank, size, board, barrier))
+            return function(ThreadComm(rank, board, boxes, barrier))
         except BaseException:
             barrier.abort()
             raise

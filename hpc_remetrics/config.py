@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +140,24 @@ def _chunk_sample(value: Any) -> Fraction:
     if share == 0:
         raise UsageError("0 keeps no chunk", "leave --chunks out to cut nothing")
     return share
+
+
+def parse_probes(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Read `NAME=SETTING` of each probe; return the names and settings in order of the names.
+
+    >>> parse_probes(["licences=MIT,GPL", "entropy"])
+    (('entropy', ''), ('licences', 'MIT,GPL'))
+
+    :raises UsageError: one has no name, or one name stands there twice.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, _, setting = text.partition("=")
+        if not name or name in settings:
+            problem = "is set twice" if name else "has no name"
+            raise UsageError(f"the probe {text!r} {problem}", "for example --probe entropy=1/16")
+        settings[name] = setting
+    return tuple(sorted(settings.items()))
 
 
 def _threads(value: Any) -> int:
@@ -437,6 +455,16 @@ class AnalyzeOptions(
         default=Fraction(1),
         metavar="SHARE",
         help="share of the chunks that --chunks keeps, to estimate how many there are",
+    )
+    probes: tuple[tuple[str, str], ...] = option(
+        "--probe",
+        value=ValueType("a list of strings", (list,), parse_probes),
+        default=(),
+        in_any_file=False,
+        metavar="NAME=SETTING",
+        help="measure contents by this probe of another installed package, too",
+        default_text="none",
+        example='["entropy=1/16"]',
     )
     exec: str | None = option(
         "--exec",

@@ -107,6 +107,7 @@ def about_run(
         "compress_sample": str(options.compress_sample),
         "compress_with": codecs(),
         "chunk_sample": str(chunk_share(options)),
+        "probes": " ".join(f"{name}={setting}" for name, setting in options.probes),
         "platforms": " ".join(options.platforms),
         "sources": {"source": source_names(options.sources or (DEMO,))},
         "rank_count": len(ranks),

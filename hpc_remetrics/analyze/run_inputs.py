@@ -25,7 +25,7 @@ from ..sources.resolver import Resolver
 from ..wording import counted
 from .plan import share_of
 from .session import Session
-from .signature import signature_of
+from .signature import check_probes, signature_of
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,12 @@ class Inputs:
     def check(self) -> None:
         """Refuse a run whose mistakes can be seen before anything is made; called on rank 0.
 
-        :raises UsageError: wrong sources, or an output that may not be replaced.
+        :raises UsageError: wrong sources or probes, or an output that may not be replaced.
         :raises OutputError: the output, or the layout of `--keep`, can't be written.
         """
         options = self._options
         self.check_output()
+        check_probes(options)
         references = list(options.sources)
         if not references:
             self._session.say(

@@ -36,6 +36,9 @@ _FLAGS = {
 }
 """The flags behind names in a signature that are no option themselves."""
 
+_PROBE = "--probe "
+"""What the name of a probe of another package has before it in a signature."""
+
 _DEFAULTS = {"compress_sample": "0", "chunk_sample": "0"}
 """Values of parts that were made before these names were in signatures."""
 
@@ -46,9 +49,26 @@ def chunk_share(options: AnalyzeOptions) -> Fraction:
 
 
 def probe_settings(options: AnalyzeOptions) -> dict[str, str]:
-    """Return the probes of this run, by their names in `profile.probe.PROBE_CLASSES`: settings."""
+    """Return the setting of each probe of this run, by its name in `profile.probe.PROBE_CLASSES`."""
     shares = {"compression": options.compress_sample, "chunks": chunk_share(options)}
-    return {name: str(share) for name, share in shares.items() if share}
+    return {name: str(share) for name, share in shares.items() if share} | dict(options.probes)
+
+
+def check_probes(options: AnalyzeOptions) -> None:
+    """Load the probes of other packages once, before anything is made.
+
+    :raises UsageError: nothing is registered by a name, or a probe refuses its setting.
+    :raises MissingComponentError: a probe can't be imported.
+    """
+    if not options.probes:
+        return
+    from ..profile.probe import PROBE_CLASSES, load_probes
+
+    for name, _ in options.probes:
+        if name in PROBE_CLASSES.builtin:
+            message = f"the probe {name!r} is built in and has a flag of its own"
+            raise UsageError(message, "use --compress-sample or --chunks")
+    load_probes(dict(options.probes))
 
 
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
@@ -64,6 +84,7 @@ def signature_of(options: AnalyzeOptions) -> dict[str, str]:
         **limits,
         "compress_sample": str(options.compress_sample),
         "chunk_sample": str(chunk_share(options)),
+        **{f"{_PROBE}{name}": f"{setting!r}" for name, setting in options.probes},
     }
 
 
@@ -76,11 +97,16 @@ def check_signatures(
     :raises UsageError: it names the option, and both values.
     """
     for part in parts:
-        for name, value in signature.items():
+        # Older versions may have kept names that say nothing today, but never those of probes.
+        probes = [name for name in part.signature if name.startswith(_PROBE)]
+        for name in dict.fromkeys([*signature, *probes]):
+            value = signature.get(name)
             made = part.signature.get(name, _DEFAULTS.get(name))
             if made != value:
+                was = f"without {name}" if made is None else f"with {name}={made}"
+                now = f"no {name}" if value is None else f"{name}={value}"
                 raise UsageError(
-                    f"{directory} holds parts made with {name}={made}, this run has {name}={value}",
+                    f"{directory} holds parts made {was}, this run has {now}",
                     f"use the same {_FLAGS.get(name, 'options')}, or another output with -o",
                 )
 

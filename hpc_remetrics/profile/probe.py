@@ -12,8 +12,10 @@ adds records of a type of `parts.spill_format.EXTRAS` to the spill of the layer:
       its end               watcher.end(sha256, add)             add("cuts", 36 bytes)
 
 A probe is one file, and a name in `PROBE_CLASSES` or an entry point `hpc_remetrics.probes` of
-another package: a class whose constructor takes the setting, a string. Records of a type that is in
-`EXTRAS` already need no change elsewhere. A new type of records needs a place in the dataset too:
+another package: a class whose constructor takes the setting, a string, and raises `ValueError` if it
+can't use it. The built-in ones have flags of their own; `analyze --probe NAME=SETTING` switches on
+one of another package. Records of a type that is in `EXTRAS` already need no change elsewhere. A new
+type of records needs a place in the dataset too:
 
 - `parts/spill_format.py`: its fields in `EXTRAS`, a digest first, and their values in
   `EXTRA_RANGES`;
@@ -33,6 +35,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Protocol
 
+from ..errors import UsageError
 from ..extensions import PROBES, Extensions
 
 AddRecords = Callable[[str, bytes], None]
@@ -95,10 +98,19 @@ class LongContent(Protocol):
 def load_probes(settings: Mapping[str, str]) -> list[Probe]:
     """Return the probes of these names, each made with its setting.
 
-    :raises UsageError: there is no probe of a name.
+    :raises UsageError: there is no probe of a name, or it refuses its setting.
     :raises MissingComponentError: a probe needs a package that is not installed.
     """
-    return [PROBE_CLASSES.load(name)(setting) for name, setting in settings.items()]
+    probes = []
+    for name, setting in settings.items():
+        probe_class = PROBE_CLASSES.load(name)
+        try:
+            probes.append(probe_class(setting))
+        except ValueError as error:
+            raise UsageError(
+                f"the probe {name!r} refuses its setting {setting!r}: {error}"
+            ) from None
+    return probes
 
 
 def first_beyond(share: Fraction) -> int:

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from hpc_remetrics.analyze.signature import (
+    check_probes,
     check_signatures,
     chunk_share,
     fingerprint_of,
+    probe_settings,
     signature_of,
 )
 from hpc_remetrics.config import AnalyzeOptions
@@ -53,6 +55,35 @@ def test_the_sample_of_chunks_counts_only_if_contents_are_cut():
     assert chunk_share(sampled) == 0
     assert chunk_share(replace(sampled, chunks=True)) == Fraction(1, 10)
     assert signature_of(replace(sampled, chunks=True))["chunk_sample"] == "1/10"
+
+
+def test_probes_of_other_packages_stand_beside_the_built_in_ones():
+    probing = replace(OPTIONS, probes=(("a", "1/2"), ("b", "")))
+    assert probe_settings(OPTIONS) == {"compression": "1/256"}
+    assert probe_settings(probing) == {"compression": "1/256", "a": "1/2", "b": ""}
+    added = signature_of(probing).items() - signature_of(OPTIONS).items()
+    assert added == {("--probe a", "'1/2'"), ("--probe b", "''")}
+
+
+def test_parts_of_other_probes_are_refused():
+    probing = signature_of(replace(OPTIONS, probes=(("a", "1"),)))
+    check_signatures([SimpleNamespace(signature=probing)], probing, Path("x"))
+    with pytest.raises(
+        UsageError, match="parts made without --probe a, this run has --probe a='1'"
+    ):
+        check_signatures(parts_with(), probing, Path("x"))
+    with pytest.raises(
+        UsageError, match="parts made with --probe a='1', this run has no --probe a;"
+    ):
+        check_signatures([SimpleNamespace(signature=probing)], signature_of(OPTIONS), Path("x"))
+
+
+def test_a_probe_that_is_built_in_or_unknown_is_refused_before_anything_is_made():
+    check_probes(OPTIONS)
+    with pytest.raises(UsageError, match=r"'chunks' is built in .* use --compress-sample or"):
+        check_probes(replace(OPTIONS, probes=(("chunks", "1"),)))
+    with pytest.raises(UsageError, match="unknown probe 'x'"):
+        check_probes(replace(OPTIONS, probes=(("x", "1"),)))
 
 
 def parts_with(**changes):

@@ -1,6 +1,7 @@
 """A command of another installed package: an entry point is all that it needs."""
 
 import pytest
+from support.foreign_package import install
 
 MODULE = """
 from dataclasses import dataclass
@@ -34,13 +35,7 @@ report = hello_package:COMMAND
 @pytest.fixture
 def installed(shell):
     """Install a package with commands into the directory in which the shell runs."""
-    (shell.folder / "hello_package.py").write_text(MODULE)
-    information = shell.folder / "hello_package-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: hello-package\nVersion: 1.0"
-    )
-    (information / "entry_points.txt").write_text(ENTRY_POINTS)
+    install(shell.folder, "hello_package", MODULE, ENTRY_POINTS)
     return shell
 
 

@@ -1,10 +1,9 @@
 """A source of another package: registered by an entry point, opened by its prefix, profiled."""
 
-import os
 import sys
-import textwrap
 
 import pytest
+from support.foreign_package import add_to_path, install
 
 from hpc_remetrics.dataset.reader import Dataset
 from hpc_remetrics.errors import MissingComponentError, UsageError
@@ -32,7 +31,11 @@ class TarsSource(LocalSource):
         files = [(path.read_bytes(), path) for path in sorted(directory.glob("*.tar"))]
         self.blobs = {hashlib.sha256(data).digest(): path for data, path in files}
         self.layers = [
-            {"mediaType": TAR, "size": len(data), "digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+            {
+                "mediaType": TAR,
+                "size": len(data),
+                "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+            }
             for data, _ in files
         ]
 
@@ -46,7 +49,8 @@ class TarsSource(LocalSource):
         return any(path.glob("*.tar"))
 
     def named_manifests(self):
-        yield NamedManifest("tars:1", json.dumps({"schemaVersion": 2, "layers": self.layers}).encode())
+        manifest = {"schemaVersion": 2, "layers": self.layers}
+        yield NamedManifest("tars:1", json.dumps(manifest).encode())
 
     def find(self, digest, size=-1):
         path = self.blobs.get(digest.raw)
@@ -57,18 +61,10 @@ class TarsSource(LocalSource):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """Put a package with an entry point on the path of this process and of those it starts."""
-    place = tmp_path / "site"
-    about = place / "tars_source-1.dist-info"
-    about.mkdir(parents=True)
-    (place / "tars_source.py").write_text(textwrap.dedent(MODULE))
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tars-source\nVersion: 1\n")
-    (about / "entry_points.txt").write_text(
-        "[hpc_remetrics.sources]\ntars = tars_source:TarsSource\nlost = tars_source:Nothing\n"
-    )
-    monkeypatch.syspath_prepend(place)
-    paths = [str(place), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    yield place
+    entry_points = "tars = tars_source:TarsSource\nlost = tars_source:Nothing\n"
+    install(tmp_path, "tars_source", MODULE, f"[hpc_remetrics.sources]\n{entry_points}")
+    add_to_path(tmp_path, monkeypatch)
+    yield
     sys.modules.pop("tars_source", None)
 
 

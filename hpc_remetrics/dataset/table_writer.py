@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ..records import NOTES
-from .hdf5 import attribute, text_array
+from .hdf5 import attribute, describe, new_column, text_array
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,
@@ -47,9 +47,11 @@ def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[s
     """
     form = TABLES[name]
     group = _group(file, form)
-    for column in form.columns.values():
-        _create(group, column, _size(column, sizes), _dtype(column, rows))
-    _scales(group, form, sizes)
+    columns = {
+        column.name: _create(group, column, _size(column, sizes), _dtype(column, rows))
+        for column in form.columns.values()
+    }
+    _scales(group, form, sizes, columns)
 
 
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
@@ -81,6 +83,7 @@ def write_columns(
     """Write a whole table of any format into a group; see `write_table`."""
     group = _group(parent, form)
     count = len(next(iter(columns.values())))
+    created = {}
     for column in form.columns.values():
         values = columns[column.name]
         if column.type == "text":
@@ -89,8 +92,9 @@ def write_columns(
             values = np.asarray(values, _dtype(column, rows).newbyteorder("<"))
         dataset = _create(group, column, count, values.dtype)
         if count:
-            dataset[...] = values
-    _scales(group, form, {"row": count})
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+        created[column.name] = dataset
+    _scales(group, form, {"row": count}, created)
 
 
 def _group(parent: Any, form: TableFormat) -> Any:
@@ -120,32 +124,42 @@ def pointed_at(column: Column) -> str:
 
 
 def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
-    """Create the dataset of a column, chunked unless it is empty, and describe it."""
-    options: dict[str, Any] = {}
-    if size:
-        options["chunks"] = (rows_of_chunk(column, dtype.itemsize, size),)
-        if column.compressible:
-            options["compression"] = 1
-            options["shuffle"] = dtype.itemsize > 1
+    """Create the dataset of a column, chunked unless it is empty, and describe it.
+
+    :returns: its identifier at h5py's low level.
+    """
     stored = h5py.enum_dtype(ENUMS[column.argument], "u1") if column.type == "enum" else dtype
-    dataset = group.create_dataset(column.name, (size,), stored, **options)
-    dataset.attrs["unit"] = column.unit
-    dataset.attrs["description"] = column.description
+    created = new_column(
+        group,
+        column.name,
+        np.dtype(stored),
+        size,
+        chunk_rows=rows_of_chunk(column, dtype.itemsize, size) if size else 0,
+        deflate=column.compressible,
+    )
+    describe(created, unit=column.unit, description=column.description)
     if column.name == "notes":
-        dataset.attrs["flag_masks"] = np.array(list(NOTES.values()), np.uint32)
-        dataset.attrs["flag_meanings"] = " ".join(NOTES)
-    return dataset
+        attributes = h5py.AttributeManager(h5py.Dataset(created))
+        attributes["flag_masks"] = np.array(list(NOTES.values()), np.uint32)
+        attributes["flag_meanings"] = " ".join(NOTES)
+    return created
 
 
-def _scales(group: Any, form: TableFormat, sizes: Mapping[str, int]) -> None:
-    """Attach netCDF-4 dimension scales, which have no values and take no room."""
-    columns = form.columns.values()
-    lengths = {column.dimension: _size(column, sizes) for column in columns}
+def _scales(
+    group: Any, form: TableFormat, sizes: Mapping[str, int], columns: Mapping[str, Any]
+) -> None:
+    """Attach netCDF-4 dimension scales, which have no values and take no room.
+
+    :param columns: name -> identifier of the dataset, of all columns.
+    """
+    lengths = {column.dimension: _size(column, sizes) for column in form.columns.values()}
+    scales = {}
     for dimension, length in lengths.items():
-        scale = group.create_dataset(dimension, (length,), ">f4")
-        scale.make_scale(_DIMENSION % length)
-    for column in columns:
-        group[column.name].dims[0].attach_scale(group[column.dimension])
+        scale = new_column(group, dimension, np.dtype(">f4"), length)
+        h5py.h5ds.set_scale(scale, (_DIMENSION % length).encode())
+        scales[dimension] = scale
+    for column in form.columns.values():
+        h5py.h5ds.attach_scale(columns[column.name], scales[column.dimension], 0)
 
 
 def write_run(

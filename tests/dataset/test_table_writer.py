@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hpc_remetrics.dataset.chunk_writer import ChunkWriter, deflated
+from hpc_remetrics.dataset.hdf5 import describe, new_column
 from hpc_remetrics.dataset.schema import TABLES, Column, chunk_rows, row_dtype, rows_of_chunk
 from hpc_remetrics.dataset.table_writer import (
     create_table,
@@ -122,3 +123,27 @@ def test_sizes_of_chunks():
 def test_row_numbers_point_into_a_table():
     assert pointed_at(TABLES["image_layers"].columns["layer"]) == "layers"
     assert pointed_at(TABLES["images"].columns["first_layer"]) == ""
+
+
+def test_a_column_is_what_h5py_itself_makes(file):
+    kinds = h5py.enum_dtype(KINDS, "u1")
+    for dtype in (np.dtype("<i8"), np.dtype("V32"), kinds):
+        made = new_column(file, f"made {dtype}", dtype, 9, chunk_rows=5, deflate=True)
+        options = {"compression": 1, "shuffle": dtype.itemsize > 1}
+        expected = file.create_dataset(f"b {dtype}", (9,), dtype, chunks=(5,), **options).id
+        assert made.get_create_plist().equal(expected.get_create_plist())
+        assert made.get_type().equal(expected.get_type())
+    plain = h5py.Dataset(new_column(file, "plain", np.dtype("<i4"), 3))
+    assert (plain.chunks, plain.compression, plain.shuffle) == (None, None, False)
+
+
+def test_texts_are_written_as_h5py_itself_writes_them(file):
+    made = h5py.Dataset(new_column(file, "made", np.dtype("<i4"), 3))
+    texts = {"unit": "B", "description": "ünï", "empty": ""}
+    describe(made.id, **texts)
+    other = file.create_dataset("other", (3,), "<i4")
+    for name, text in texts.items():
+        other.attrs[name] = text
+        assert made.attrs[name] == text
+        assert made.attrs.get_id(name).get_type().equal(other.attrs.get_id(name).get_type())
+        assert made.attrs.get_id(name).shape == ()

@@ -1,6 +1,7 @@
 """Group-bys over whole arrays: distinct values, counts, sums and ratios.
 
-Values are sorted, which takes numpy some 6 ns each; its `unique` hashes them, at 950 ns.
+Values are sorted, which takes numpy some 6 ns each; its `unique` hashes them, at 950 ns, and
+imports `numpy.ma`, which takes each rank 40 ms.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from hpc_remetrics.metrics.arrays import (
+from hpc_remetrics.arrays import (
     counted,
     distinct,
     distinct_pairs,

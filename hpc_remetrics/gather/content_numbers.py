@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.chunk_writer import ChunkWriter
 from ..dataset.schema import CHUNK_ROWS, TABLES, row_dtype
 from ..mpi.collective import Collective
@@ -77,7 +78,7 @@ class ContentNumbers:
         everyone = comm.allgather((sum(counts), used))
         first = sum(count for count, _ in everyone[: comm.rank])
         self.total = sum(count for count, _ in everyone)
-        self._renumber_types(np.unique(np.concatenate([used for _, used in everyone])))
+        self._renumber_types(distinct(np.concatenate([used for _, used in everyone])))
         self._send_back(counts, first)
 
     def _send_contents(self) -> Shuffle:
@@ -138,7 +139,7 @@ class ContentNumbers:
         """
         result = np.zeros(len(types), np.uint32)
         part = self._placement.part[layer]
-        for one in np.unique(part):
+        for one in distinct(part):
             chosen = part == one
             shared = self._placement.type_of[one]
             if np.any(types[chosen] >= len(shared)):
@@ -166,7 +167,7 @@ class ContentNumbers:
             write_rows(contents, self._contents_file(bucket))
             write_rows(numbered, self._numbers_file(bucket))
             counts.append(len(contents))
-            used = np.union1d(used, contents["type"])
+            used = distinct(np.concatenate([used, contents["type"]]))
         return counts, used
 
     def _renumber_types(self, used: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.flat_contents import FlatContents
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
@@ -131,7 +132,7 @@ def _values_at(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
     :param rows: (n,) int64, ascending.
     """
     values = np.zeros(len(rows), np.int64)
-    for chunk in np.unique(rows // CHUNK_ROWS).tolist():
+    for chunk in distinct(rows // CHUNK_ROWS).tolist():
         start, stop = chunk * CHUNK_ROWS, (chunk + 1) * CHUNK_ROWS
         low, high = np.searchsorted(rows, [start, stop])
         values[low:high] = table.column(name, start, stop)[rows[low:high] - start]

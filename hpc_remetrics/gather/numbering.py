@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.schema import ABSENT
 from ..parts.spill_format import PROBED_COLUMNS
 from .placement import Placement
@@ -100,7 +101,7 @@ def _check_sizes(ordered: np.ndarray, starts: np.ndarray, contradict: Contradict
     if len(wrong):
         first = starts[wrong[0]]
         end = np.append(starts, len(ordered))[wrong[0] + 1]
-        contradict(np.unique(ordered["layer"][first:end]))
+        contradict(distinct(ordered["layer"][first:end]))
 
 
 def number(
@@ -132,7 +133,7 @@ def number(
     contents["copies"] = np.add.reduceat(ordered["files"], starts, dtype=np.int64)
 
     # Count distinct layers and images: pairs of content and layer are sorted as 64-bit words
-    pairs = np.unique(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
+    pairs = distinct(place_of[order].astype(np.uint64) << np.uint64(32) | ordered["layer"])
     content = (pairs >> np.uint64(32)).astype(np.int64)
     layer = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
     contents["layers"] = np.bincount(content, minlength=len(starts))
@@ -237,7 +238,7 @@ def _union_sizes(
         places = np.repeat(run_starts, counts) + np.arange(counts.sum())
 
         # Count the distinct pairs of set and image, sorted as 64-bit words
-        pairs = np.unique(np.repeat(group, counts) << 32 | placement.images_of[places])
+        pairs = distinct(np.repeat(group, counts) << 32 | placement.images_of[places])
         result[low:high] = np.bincount(pairs >> 32, minlength=high - low)
         low = high
     return result

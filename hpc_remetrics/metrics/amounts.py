@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import ratio, summed_by
 from ..dataset.reader import Dataset
 from ..dataset.text_values import path_text
-from .arrays import ratio, summed_by
 from .common_names import CODES, MOST
 from .file_rows import DEPTHS, EXTENSION
 from .results import Sums

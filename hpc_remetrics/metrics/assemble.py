@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import ratio
 from ..dataset.metrics_schema import HIDDEN_BY, SCENARIOS
 from ..dataset.reader import Dataset
 from ..dataset.text_values import path_text
@@ -13,7 +14,6 @@ from ..records import STATUSES
 from ..tar.paths import clean
 from . import compression, small_tables
 from .amounts import FileTotals, by_name, by_type
-from .arrays import ratio
 from .distribution import distribution_tables
 from .estimates import estimates
 from .growth import growth_summary

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import summed_by
 from ..profile.chunking import CDC_BYTES, FIXED_BYTES
 from ..records import CHUNK_METHODS
 from ..wording import counted
-from .arrays import summed_by
 from .compression import Estimate
 from .estimates import NORMAL
 from .inputs import MetricsInputs

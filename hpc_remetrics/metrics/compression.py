@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import summed_by
 from ..profile.compression_sample import GZIP_LEVEL, MOST_BYTES, ZSTD_LEVEL
 from ..wording import counted
-from .arrays import summed_by
 from .estimates import NORMAL
 
 CODECS = {"gzip": ("zlib", GZIP_LEVEL), "zstd": ("zstd", ZSTD_LEVEL)}

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.hdf5 import file_to_change
 from ..dataset.reader import Dataset
 from ..dataset.stored_file import library_errors
@@ -26,7 +27,6 @@ from ..dataset.table_writer import write_metrics
 from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
-from .arrays import distinct
 from .assemble import assemble
 from .common_names import CommonNames
 from .content_join import ContentJoin

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import distinct, unpacked
 from ..mpi.shuffle import Shuffle, collective_rounds
-from .arrays import distinct, unpacked
 from .common_names import CODES, CommonNames
 from .distribution import ValueCounts
 from .file_rows import NAME_KINDS, FilePass, buckets_for

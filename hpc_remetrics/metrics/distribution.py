@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import counted, merged
 from ..dataset.metrics_schema import DISTRIBUTIONS
 from ..mpi.comm import Comm
-from .arrays import counted, merged
 
 _TAILS = [0, 1, 2, 5, *range(10, 100, 10), *range(9900, 10000, 10), 9995, 9998, 9999, 10000]
 PROBABILITIES = np.array(sorted([*_TAILS, *range(100, 9900, 50)]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import summed_by
+from ..arrays import summed_by
 from .inputs import MetricsInputs
 
 NORMAL = 1.959963984540054

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import distinct, ratio, summed_by
 from ..mpi.comm import Comm
-from .arrays import distinct, ratio, summed_by
 from .inputs import MetricsInputs, combined
 
 ORDERS = 16

@@ -23,8 +23,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.metrics_schema import HIDDEN_BY
-from .arrays import distinct
 from .inputs import MetricsInputs
 from .layer_index import LayerIndex
 

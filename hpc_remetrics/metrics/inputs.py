@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrays import summed_by
 from ..dataset.chunk_cache import ChunkReader
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
@@ -14,7 +15,6 @@ from ..files.writing import private_file
 from ..mpi.comm import Comm
 from ..records import STATUSES
 from ..row_ranges import block_ranges, rank_range
-from .arrays import summed_by
 
 
 class MetricsInputs:

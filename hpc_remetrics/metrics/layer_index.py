@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import distinct
 from ..records import KINDS
 from ..tar.paths import WHITEOUT, clean
-from .arrays import distinct
 from .file_rows import read_paths
 from .hashing import PADDING, hash_slices
 from .inputs import MetricsInputs
@@ -178,7 +178,8 @@ def _resolved(
     waiting: dict[int, list[int]] = {}
     ends: dict[int, int] = {}
     # Go through the links and the entries that they name, in the order of the tar.
-    for place in np.union1d(np.flatnonzero(np.isin(hashes, named)), places).tolist():
+    is_named = np.isin(hashes, named)
+    for place in distinct(np.concatenate([np.flatnonzero(is_named), places])).tolist():
         if place in target_of:
             path = target_of[place]
             if path in latest:

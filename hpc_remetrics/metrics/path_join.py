@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import counted, distinct_pairs, grouped
 from ..mpi.shuffle import Shuffle, collective_rounds
-from .arrays import counted, distinct_pairs, grouped
 from .distribution import ValueCounts
 from .inputs import MetricsInputs
 

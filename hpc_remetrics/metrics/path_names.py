@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import distinct
 from ..tar.paths import clean
-from .arrays import distinct
 from .hashing import PADDING, hash_slices
 
 _SLASH, _DOT = 0x2F, 0x2E

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import ratio
 from ..mpi.comm import SerialComm
 from ..records import KINDS, NOTES
-from .arrays import ratio
 from .distribution import Summary, ValueCounts, summaries
 from .inputs import MetricsInputs
 

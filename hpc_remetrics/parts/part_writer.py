@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..arrays import distinct
 from ..dataset.file_object import write_all
 from ..dataset.hdf5 import contiguous, new_file, text_array
 from ..files.disk_errors import output_error
@@ -186,7 +187,7 @@ def _check_spills(
         try:
             for block in checked_blocks(profile, spill, types):
                 has_content = block.columns["size"] != NO_CONTENT
-                used.update(np.unique(block.columns["type"][has_content]).tolist())
+                used.update(distinct(block.columns["type"][has_content]).tolist())
                 for name, records in block.extras.items():
                     extras[name][row] += len(records)
         except ValueError as error:
@@ -284,8 +285,8 @@ def _renumber(
     :param values: (n,) type numbers of the node.
     :param has_content: (n,) bool.
     """
-    distinct, inverse = np.unique(values[has_content], return_inverse=True)
-    numbers = np.array([renumbered[number] for number in distinct.tolist()], "<u4")
+    unique, inverse = np.unique(values[has_content], return_inverse=True)
+    numbers = np.array([renumbered[number] for number in unique.tolist()], "<u4")
     result = np.full(len(values), NO_TYPE, "<u4")
     result[has_content] = numbers[inverse]
     return result

@@ -191,4 +191,4 @@ def test_the_speed_is_told_in_words():
     """What makes it slower is not what version it is, but whether it is understood."""
     said, faster = speed()
     assert said.startswith("types")
-    assert "Hyperscan" not in said or faster.startswith("pip install")
+    assert "pyperscan" not in said or faster.startswith("pip install")

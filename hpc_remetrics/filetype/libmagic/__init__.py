@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+from ...errors import MissingComponentError
 from ..heads import head_of
 from .beyond_head import is_read_in_hole
 from .binding import Magic, libmagic_version
@@ -29,8 +30,7 @@ class Libmagic:
         database isn't one that this package knows, or its descriptions of the samples differ, all
         rules are asked nevertheless, and `unsupported` says why.
     :ivar unsupported: why all rules are asked although `exact` is wanted, "" if they aren't.
-    :ivar seeks_patterns: Hyperscan is used; without it, text is described with all rules.
-    :ivar unused_hyperscan: the version of an installed Hyperscan that misses matches, else "".
+    :ivar remedy: what would change that, "" if nothing does.
     :raises MissingComponentError: libmagic or its database is not installed.
     """
 
@@ -38,17 +38,16 @@ class Libmagic:
         self._plain = Magic()
         self._exact: ExactMagic | None = None
         self.unsupported = ""
-        self.seeks_patterns = False
-        self.unused_hyperscan = ""
+        self.remedy = ""
         if not exact:
             return
         try:
             self._exact = _checked_exact(self._plain)
         except ValueError as error:
             self.unsupported = str(error)
-        else:
-            self.seeks_patterns = self._exact.seeks_patterns
-            self.unused_hyperscan = self._exact.unused_hyperscan
+        except MissingComponentError as error:
+            self.unsupported = error.args[0]
+            self.remedy = error.hint
 
     def describe(self, content: ContentBytes) -> bytes | None:
         """Return libmagic's description of a file with this content, None if it gives an error."""
@@ -88,9 +87,10 @@ class Libmagic:
 def _checked_exact(plain: Magic) -> ExactMagic:
     """Return what asks libmagic with few rules, after a comparison on the samples.
 
+    :raises MissingComponentError: there is no engine that seeks patterns.
     :raises ValueError: this libmagic isn't supported.
     """
-    # numpy and Hyperscan are loaded only where they are needed.
+    # numpy and the matcher are loaded only where they are needed.
     from .exact import ExactMagic
     from .samples import SAMPLES
 

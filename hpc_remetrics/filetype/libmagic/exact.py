@@ -26,7 +26,7 @@ from .conditions import Condition, condition_of, condition_to_pass
 from .content import ContentBytes, head_of_content
 from .database import Database, find_database
 from .end_rules import EndRules
-from .matcher import ENGINES, Matches, hyperscan_version
+from .matcher import Matches, require_engine
 from .outcomes import NotKnownError, Outcomes
 from .plaintext import NOT_TEXT, PlainText, Text
 from .screen import LONG_LINE_PATTERN, Screen
@@ -50,24 +50,20 @@ class ExactMagic:
     Of ELF files it leaves out what libmagic reads beyond the first bytes, where that is no error.
 
     :param plain: libmagic with all its rules.
-    :ivar seeks_patterns: Hyperscan seeks patterns; without it, text is described with all rules,
-        which is faster than with all rules that need a pattern.
-    :ivar unused_hyperscan: the version of an installed Hyperscan that misses matches, else "".
+    :raises MissingComponentError: there is no engine that seeks patterns.
     :raises ValueError: libmagic, its database or the locale isn't supported.
     """
 
     def __init__(self, plain: Magic) -> None:
         self._version = _checked_version()
+        require_engine()
         self._plain = plain
         self._max_head = plain.max_head
         self._texts = PlainText(self._version, self._max_head)
         self._database = find_database(database_path(), self._version)
         conditions = [condition_of(self._database, rule) for rule in range(self._database.rules)]
         self._conditions = [one for one in conditions if one is not None]
-        engine = hyperscan_version()
-        self.seeks_patterns = engine in ENGINES
-        self.unused_hyperscan = "" if self.seeks_patterns else engine
-        self._screen = Screen(self._conditions, self.seeks_patterns)
+        self._screen = Screen(self._conditions)
         self._end_rules = EndRules(self._database)
         self._subsets = _Subsets(self._database)
 
@@ -80,7 +76,7 @@ class ExactMagic:
         if text is NOT_TEXT:
             # libmagic finds no encoding either, and asks no rule for text.
             return self._describe_bytes(content, head)
-        if not isinstance(text, Text) or not self.seeks_patterns:
+        if not isinstance(text, Text):
             return self._plain.describe(content)
         return self._describe_text(content, head, text)
 
@@ -133,7 +129,7 @@ class ExactMagic:
             if rule not in found
         )
         wanted = [one for one in others if one is not None and one.binary]
-        return Screen(wanted, self.seeks_patterns)
+        return Screen(wanted)
 
     def _describe_text(self, content: ContentBytes, head: bytes, text: Text) -> bytes | None:
         """Describe a content that libmagic takes for text."""
@@ -152,7 +148,7 @@ class ExactMagic:
         textual.sort(key=_by_rule)
 
         # Word the description without libmagic, where only rules for text can print.
-        if matches is not None and not binary and self._texts.is_left_to_rules(head):
+        if not binary and self._texts.is_left_to_rules(head):
             try:
                 printed = Outcomes(text.utf8, matches, text.looks).of(textual)
             except NotKnownError:

@@ -1,82 +1,162 @@
-r"""Seek hundreds of patterns in one pass over a text, by Hyperscan, where it is installed.
+r"""Seek hundreds of patterns in one pass over a text, by an engine of the Hyperscan family.
 
     Matcher(["\x64\x65\x66", ...]).find(b"a def b")     {pattern: 5}: where its first match ends
 
 The patterns that rules are found by are sought all at once; the others one by one, when a rule that
 was found asks for one of them (:class:`PatternLayers`, :class:`Matches`).
+
+Two packages bring an engine. pyperscan, with Vectorscan 5.4.13, has a wheel for Python 3.11 and all
+later ones; Python 3.10 has hyperscan, with Vectorscan 5.4.11.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ...errors import MissingComponentError
 from .tree import NEAR, Pattern
 
-ENGINES = frozenset(("5.4.2", "5.4.11"))
-"""Versions of Hyperscan (Intel's, and Vectorscan's) that find all matches.
+_INSTALL = "pip install 'hpc-remetrics[types]'"
 
-Vectorscan 5.4.12, in the wheels 0.7.23 to 0.9.1, misses matches by where they are in a text: those
-that it finds by two bytes of which the first is the last that it compares at once.
-"""
+_Find = Callable[[bytes], dict[Pattern, int]]
+"""From a text to the patterns that match somewhere in it -> where the first match ends."""
+
+_Compile = Callable[[dict[Pattern, bytes]], _Find]
+"""From patterns with the expression to seek for each."""
 
 
-def hyperscan_version() -> str:
-    """Return the version of Hyperscan that is installed, "" if there is none that can be used."""
-    try:
-        import hyperscan
-    except (ImportError, OSError):
-        return ""
-    try:
-        info = _compile(["a"]).info().decode()
-    except hyperscan.error:  # this processor lacks what it needs
-        return ""
-    return str(info.removeprefix("Version: ").partition(" ")[0])
+def require_engine() -> None:
+    """Check that patterns can be sought on this machine.
+
+    :raises MissingComponentError: they can't; the message says why.
+    """
+    _engine()
 
 
 class Matcher:
     """Finds the patterns that match.
 
     :param strict: seek their strict form, in texts of no more than `tree.NEAR` bytes.
-    :raises ImportError: there is no Hyperscan.
+    :ivar find: returns the patterns that match somewhere in a text -> where the first match ends.
+    :raises MissingComponentError: there is no engine that seeks patterns.
     """
 
     def __init__(self, patterns: Iterable[Pattern], *, strict: bool) -> None:
-        numbered = list(patterns)
-        self._scan: Any = _scan_nothing
-        if numbered:
-            self._scan = _compile([one.strict if strict else one.loose for one in numbered]).scan
-
-        def note(number: int, start: int, end: int, flags: int, ends: dict[Pattern, int]) -> None:
-            ends[numbered[number]] = end
-
-        self._note = note
-
-    def find(self, text: bytes) -> dict[Pattern, int]:
-        """Return the patterns that match somewhere in a text -> where the first match ends."""
-        ends: dict[Pattern, int] = {}
-        self._scan(text, match_event_handler=self._note, context=ends)
-        return ends
+        expressions = {one: (one.strict if strict else one.loose).encode() for one in patterns}
+        self.find: _Find = _engine()(expressions) if expressions else _find_nothing
 
 
-def _compile(expressions: list[str]) -> Any:
-    """Return Hyperscan's database of expressions, which it numbers as they stand."""
+def _find_nothing(text: bytes) -> dict[Pattern, int]:
+    """Stand for a search where there is no pattern."""
+    return {}
+
+
+def _compile_by_pyperscan(expressions: dict[Pattern, bytes]) -> _Find:
+    from pyperscan import BlockDatabase, Flag, Scan
+    from pyperscan import Pattern as Expression
+
+    ends: dict[Pattern, int] = {}
+    go_on = Scan.Continue
+
+    def note(ends: dict[Pattern, int], pattern: Pattern, start: int, end: int) -> Scan:
+        ends[pattern] = end
+        return go_on
+
+    database = BlockDatabase(
+        *(
+            Expression(expression, Flag.SINGLEMATCH, Flag.ALLOWEMPTY, tag=pattern)
+            for pattern, expression in expressions.items()
+        )
+    )
+    scanner = database.build(ends, note)
+
+    def find(text: bytes) -> dict[Pattern, int]:
+        ends.clear()
+        scanner.scan(text)
+        return ends.copy()
+
+    return find
+
+
+def _compile_by_hyperscan(expressions: dict[Pattern, bytes]) -> _Find:
     import hyperscan
 
+    patterns = list(expressions)
     flags = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
-        expressions=[expression.encode() for expression in expressions],
-        ids=list(range(len(expressions))),
-        elements=len(expressions),
-        flags=[flags] * len(expressions),
+        expressions=list(expressions.values()),
+        ids=list(range(len(patterns))),
+        elements=len(patterns),
+        flags=[flags] * len(patterns),
     )
-    return database
+
+    def note(number: int, start: int, end: int, flags: int, ends: Any) -> None:
+        ends[patterns[number]] = end
+
+    def find(text: bytes) -> dict[Pattern, int]:
+        ends: dict[Pattern, int] = {}
+        database.scan(text, match_event_handler=note, context=ends)
+        return ends
+
+    return find
 
 
-def _scan_nothing(text: bytes, **options: object) -> None:
-    """Stand for a scan where there is no pattern."""
+_COMPILERS = {
+    ("pyperscan", "0.4.0"): _compile_by_pyperscan,
+    ("hyperscan", "0.7.21"): _compile_by_hyperscan,
+}
+"""The packages, and the one version of each, whose engine was seen to find all matches."""
+
+_PROBES = {
+    rb"\)[\x09\x0a\x20]*\{": b"){",
+    rb"[Ii][Dd]=[Ii][Mm][Aa][Gg][Ee]": b"iD=imAge",
+    rb"generated\x20by\x20flex": b"generated by flex",
+    rb"=\x20*;": b"=" + b" " * 70 + b";",
+}
+"""Expressions of several kinds, and what each matches; Vectorscan 5.4.9 and 5.4.12 miss the first."""
+
+_PROBED_PLACES = 200
+"""Bytes of a text before a match: more than three of a processor's widest vectors, of 64 bytes."""
+
+
+def _misses_matches(compile_by: _Compile) -> bool:
+    """Tell whether an engine misses a match, on this processor, by where that is in a text."""
+    expressions = {Pattern("", "", None, False): expression for expression in _PROBES}
+    find = compile_by(expressions)
+    return any(
+        find(b"x" * place + match + end).get(pattern) != place + len(match)
+        for pattern, match in zip(expressions, _PROBES.values(), strict=True)
+        for place in range(_PROBED_PLACES)
+        for end in (b"", b"x" * 70)
+    )
+
+
+@lru_cache(None)
+def _engine() -> _Compile:
+    """Return the function that compiles expressions by the engine that is installed.
+
+    :raises MissingComponentError: there is none that can be used.
+    """
+    problems = []
+    for (package, tried), compile_by in _COMPILERS.items():
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            continue
+        try:
+            misses = installed != tried or _misses_matches(compile_by)
+        except Exception as error:  # a library isn't found, the processor lacks instructions
+            problems.append(f"{package} {installed} does not work here: {error}")
+            continue
+        if not misses:
+            return compile_by
+        problems.append(f"{package} {installed} may miss matches; {tried} is known to find all")
+    why = "; ".join(problems) or "pyperscan, which seeks patterns in texts, is not installed"
+    raise MissingComponentError(why, _INSTALL)
 
 
 class _TextMatcher:

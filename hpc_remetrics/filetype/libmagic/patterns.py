@@ -1,4 +1,4 @@
-r"""Translate the words and regular expressions of libmagic's text tests for Hyperscan and `re`.
+r"""Translate the words and regular expressions of libmagic's text tests for the matcher and `re`.
 
 A string of libmagic's source with the modifier `w` (a blank is any number of blanks), and a regular
 expression, become::

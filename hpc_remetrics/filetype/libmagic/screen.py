@@ -39,56 +39,54 @@ class Screen:
     """Rules, indexed by what they need.
 
     :param conditions: of all rules that can print at all.
-    :param seeks_patterns: seek patterns by a matcher; without, rules for text that need one stay in.
-    :raises ImportError: there is no matcher.
+    :raises MissingComponentError: there is no engine that seeks patterns.
     """
 
-    def __init__(self, conditions: Sequence[Condition], seeks_patterns: bool) -> None:
-        self._seeks_patterns = seeks_patterns
+    def __init__(self, conditions: Sequence[Condition]) -> None:
         self._by_place = _PlaceIndex(one for one in conditions if one.words or one.places)
         others = [one for one in conditions if not (one.words or one.places)]
 
         # Rules for bytes: those with patterns near the beginning are found by these.
         binary = [one for one in others if one.binary]
-        sought = [one for one in binary if seeks_patterns and _is_within(one, _FAR)]
+        sought = [one for one in binary if _is_within(one, _FAR)]
         self._tested_bytes = [one for one in binary if one not in sought]
         self._by_pattern_in_bytes = _PatternIndex(sought)
 
         # A text is searched whole, so patterns may lie anywhere in it.
-        in_text = [one for one in others if seeks_patterns and one.triggers]
+        in_text = [one for one in others if one.triggers]
         self._tested_text = [one for one in others if one not in in_text]
         self._by_pattern_in_text = _PatternIndex(in_text)
 
-        if seeks_patterns:
-            triggers = self._by_pattern_in_bytes.triggers()
-            self._bytes_matcher = Matcher(triggers, strict=False)
-            self._reach = max((one.reach or 0 for one in triggers), default=0)
-            self._text_layers = PatternLayers(
-                [*self._by_pattern_in_text.triggers(), LONG_LINE_PATTERN]
-            )
+        triggers = self._by_pattern_in_bytes.triggers()
+        self._bytes_matcher = Matcher(triggers, strict=False)
+        self._reach = max((one.reach or 0 for one in triggers), default=0)
+        self._text_layers = PatternLayers([*self._by_pattern_in_text.triggers(), LONG_LINE_PATTERN])
 
     def of_bytes(self, head: bytes) -> list[Condition]:
         """Return the rules for bytes that have what they are found by in a file.
 
         :param head: first bytes of the file, two or more.
         """
-        found = [*self._by_place.of(head), *self._tested_bytes]
-        if self._seeks_patterns:
-            matching = self._bytes_matcher.find(head[: self._reach])
-            found += self._by_pattern_in_bytes.of(matching)
-        return found
+        matching = self._bytes_matcher.find(head[: self._reach])
+        return [
+            *self._by_place.of(head),
+            *self._tested_bytes,
+            *self._by_pattern_in_bytes.of(matching),
+        ]
 
-    def of_text(self, text: bytes) -> tuple[list[Condition], Matches | None]:
+    def of_text(self, text: bytes) -> tuple[list[Condition], Matches]:
         """Return the rules that have what they are found by in a text, and the matches in it.
 
         Those for bytes may print only if the text is the file, whole.
 
         :param text: the text in UTF-8, as libmagic makes it.
         """
-        matches = self._text_layers.find(text) if self._seeks_patterns else None
-        found = [*self._by_place.of(text), *self._tested_text]
-        if matches is not None:
-            found += self._by_pattern_in_text.of(matches)
+        matches = self._text_layers.find(text)
+        found = [
+            *self._by_place.of(text),
+            *self._tested_text,
+            *self._by_pattern_in_text.of(matches),
+        ]
         return found, matches
 
 

@@ -418,7 +418,7 @@ def test_a_block_that_a_rule_calls_is_followed():
 def rules_found(data: bytes, *rules) -> set[int]:
     made = database(*rules)
     conditions = [one for rule in range(made.rules) if (one := condition_of(made, rule))]
-    screen = Screen(conditions, seeks_patterns=False)
+    screen = Screen(conditions)
     return {one.rule for one in screen.of_bytes(data)}
 
 

@@ -1,10 +1,6 @@
 """DuckDB, pandas and plain readers find in the exported files what the dataset holds, every value
 of it."""
 
-import csv
-import json
-from itertools import pairwise
-
 import duckdb
 import h5py
 import numpy as np
@@ -13,11 +9,12 @@ import pyarrow.parquet
 import pytest
 
 from hpc_remetrics.dataset import arrow
-from hpc_remetrics.dataset.schema import ENUMS, TABLES
-from hpc_remetrics.dataset.text_values import path_bytes
-from hpc_remetrics.records import KINDS, NOTES
+from hpc_remetrics.dataset.schema import TABLES
+from hpc_remetrics.records import KINDS
 
-FORMATS = ("parquet", "csv", "json")
+from .exported_files import FORMATS, check, truth
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -30,84 +27,10 @@ def exported(odd, tmp_path_factory):
     return folder
 
 
-def truth(path, table):
-    """What a table's columns are, from the HDF5 file by h5py alone."""
-    with h5py.File(path) as file:
-        group = file[table]
-        found = {}
-        for name, column in TABLES[table].columns.items():
-            values = group[name][:]
-            if column.type == "enum":
-                words = {number: word for word, number in ENUMS[column.argument].items()}
-                found[name] = [words[value] for value in values.tolist()]
-            elif column.type == "digest":
-                texts = [value.tobytes().hex() for value in values]
-                found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
-            elif column.type == "text":
-                found[name] = [value.decode() for value in values.tolist()]
-            elif name == "notes":
-                found[name] = [
-                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
-                ]
-            elif column.type == "bytes":
-                bounds = group[f"{name}_offset"][:].tolist()
-                found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
-            elif column.type != "offset":
-                found[name] = [
-                    None if column.type == "row" and value < 0 else value
-                    for value in values.tolist()
-                ]
-        return found
-
-
-def read(folder, form, table):
-    """The same, from an exported file."""
-    path = folder / form / f"{table}.{form}"
-    if form == "parquet":
-        return pyarrow.parquet.read_table(path).to_pydict()
-    if form == "json":
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        return {name: [row[name] for row in rows] for name in rows[0]} if rows else None
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    numbers = {
-        name
-        for name, one in TABLES[table].columns.items()
-        if one.type in ("row", "u2", "u4", "i4", "i8")
-    }
-    keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
-    kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
-    kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
-    return {
-        name: [
-            (kinds[name](row[name]) if row[name] else None) if name in kinds else row[name]
-            for row in rows
-        ]
-        for name in (rows[0] if rows else ())
-    } or None
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("table", list(TABLES))
 def test_every_value_of_every_column(odd, exported, form, table):
-    want, got = truth(odd, table), read(exported, form, table)
-    if got is None:
-        assert not any(want.values())
-        return
-    assert got["row"] == list(range(len(got["row"])))
-    for name, values in want.items():
-        if name.endswith("_offset"):
-            continue
-        found = got[name]
-        if TABLES[table].columns[name].type == "bytes":
-            assert [path_bytes(text) for text in found] == values
-        elif form == "csv":
-            assert found == [
-                "" if value is None and isinstance(found[0], str) else value for value in values
-            ], name
-        else:
-            assert found == values, name
+    check(odd, exported / form, form, table)
 
 
 def test_the_dataset_is_odd_enough(odd):
@@ -119,7 +42,6 @@ def test_the_dataset_is_odd_enough(odd):
     assert {"hardlink", "symlink", "whiteout", "opaque", "fifo"} <= set(entries["kind"])
 
 
-@pytest.mark.slow
 def test_duckdb_joins_the_tables(odd, exported):
     folder = exported / "parquet"
     database = duckdb.connect()
@@ -156,7 +78,6 @@ def test_duckdb_joins_the_tables(odd, exported):
     assert per_image == [(name, sum(sizes[one] for one in layer[a : a + n])) for name, a, n in rows]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_duckdb_and_pandas_read_every_format(exported, form):
     path = exported / form / f"layers.{form}"
@@ -209,7 +130,6 @@ def test_metrics_are_tables_too(dataset, exported, form):
         assert "NaN" not in (folder / "growth.json").read_text()
 
 
-@pytest.mark.slow
 def test_mistakes_are_one_line(runs, odd, tmp_path):
     (tmp_path / "file").write_text("")
     result = runs.run(runs.command("export", odd, "-o", tmp_path / "file"), code=5)
@@ -218,7 +138,6 @@ def test_mistakes_are_one_line(runs, odd, tmp_path):
     assert result.stderr.count("\n") == 1 and "is not there" in result.stderr
 
 
-@pytest.mark.slow
 def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError('no such library')")
     command = runs.command("export", odd, "-o", "out")
@@ -228,7 +147,6 @@ def test_without_pyarrow_one_line_says_so(runs, odd, tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
     command = [
         "bash",

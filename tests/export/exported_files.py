@@ -1,0 +1,95 @@
+"""What exported files hold, by plain readers, and what they must hold, by h5py alone."""
+
+import csv
+import json
+from itertools import pairwise
+
+import h5py
+import pyarrow.parquet
+
+from hpc_remetrics.dataset.schema import ENUMS, TABLES
+from hpc_remetrics.dataset.text_values import path_bytes
+from hpc_remetrics.records import NOTES
+
+FORMATS = ("parquet", "csv", "json")
+
+
+def truth(path, table):
+    """What a table's columns are, from the HDF5 file by h5py alone."""
+    with h5py.File(path) as file:
+        group = file[table]
+        found = {}
+        for name, column in TABLES[table].columns.items():
+            values = group[name][:]
+            if column.type == "enum":
+                words = {number: word for word, number in ENUMS[column.argument].items()}
+                found[name] = [words[value] for value in values.tolist()]
+            elif column.type == "digest":
+                texts = [value.tobytes().hex() for value in values]
+                found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
+            elif column.type == "text":
+                found[name] = [value.decode() for value in values.tolist()]
+            elif name == "notes":
+                found[name] = [
+                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
+                ]
+            elif column.type == "bytes":
+                bounds = group[f"{name}_offset"][:].tolist()
+                found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
+            elif column.type != "offset":
+                found[name] = [
+                    None if column.type == "row" and value < 0 else value
+                    for value in values.tolist()
+                ]
+        return found
+
+
+def read(folder, form, table):
+    """The same, from an exported file."""
+    path = folder / f"{table}.{form}"
+    if form == "parquet":
+        return pyarrow.parquet.read_table(path).to_pydict()
+    if form == "json":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else None
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = {
+        name
+        for name, one in TABLES[table].columns.items()
+        if one.type in ("row", "u2", "u4", "i4", "i8")
+    }
+    keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
+    kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
+    kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
+    return {
+        name: [
+            (kinds[name](row[name]) if row[name] else None) if name in kinds else row[name]
+            for row in rows
+        ]
+        for name in (rows[0] if rows else ())
+    } or None
+
+
+def check(dataset, folder, form, table):
+    """Compare every value of a table with the file that was exported."""
+    want = truth(dataset, table)
+    got = read(folder, form, table)
+    if got is None:
+        assert not any(want.values())
+        return
+    assert got["row"] == list(range(len(got["row"])))
+    for name, values in want.items():
+        if name.endswith("_offset"):
+            continue
+        found = got[name]
+        if TABLES[table].columns[name].type == "bytes":
+            assert [path_bytes(text) for text in found] == values
+        elif form == "csv" and TABLES[table].columns[name].type == "text":
+            assert [path_bytes(text).decode() for text in found] == values
+        elif form == "csv":
+            assert found == [
+                "" if value is None and isinstance(found[0], str) else value for value in values
+            ], name
+        else:
+            assert found == values, name

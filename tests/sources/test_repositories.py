@@ -7,7 +7,12 @@ import pytest
 
 from hpc_remetrics.download.state import FinishedList
 from hpc_remetrics.errors import SourceError
-from hpc_remetrics.sources.repositories import read_repositories
+from hpc_remetrics.sources.repositories import (
+    COLUMNS,
+    Repository,
+    csv_lines,
+    read_repositories,
+)
 
 HEAD = "stars,pulls,name,registry,tag"
 ROWS = ["5,100,library/redis,docker.io,7", "0,2,a/b,quay.io,"]
@@ -89,3 +94,63 @@ def test_the_lists_of_what_is_finished_too(tmp_path, mark, end):
     path.write_bytes("library/redis\n".encode("utf-16"))
     with pytest.raises(SourceError, match="UTF-16"):
         FinishedList(path)
+
+
+def test_a_row_comes_back_as_it_was_written(tmp_path):
+    rows = [
+        Repository(1, 2, "a/b", "quay.io", "7", True, f"sha256:{'1' * 64}", 5, "u", "c", "s", 2.5),
+        Repository(None, None, "library/redis"),
+        Repository(0, 10**12, "c/d", "localhost:5000", f"sha256:{'2' * 64}", False),
+        Repository(1, 2, "a/b", weight=1e9 / 3),
+    ]
+    lines = list(csv_lines(rows))
+    assert lines[0] == ",".join(COLUMNS) + "\n"
+    assert lines[2] == ",,library/redis,docker.io,,,,,,,,\n"
+    assert lines[4].endswith(",333333333.3\n")
+    (tmp_path / "list.csv").write_text("".join(lines))
+    read_rows = list(read_repositories(tmp_path / "list.csv"))
+    assert read_rows[:3] == rows[:3]
+    assert read_rows[3].weight == 333333333.3
+    assert [row.official for row in rows] == [True, None, False, None]
+    assert rows[2].reference == f"localhost:5000/c/d@sha256:{'2' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1,2,", "line 2: no name"),
+        ("x,2,a/b", "line 2: stars is 'x', not a number"),
+        (f"1,{'y' * 50},a/b", f"pulls is '{'y' * 40}', not a number"),
+        ("1,2,a/b,,,0", "weight is '0', not a number above 0"),
+        ("1,2,a/b,,,-1", "weight is '-1', not"),
+        ("1,2,a/b,,,inf", "weight is 'inf', not"),
+        ("1,2,a/b,,,much", "weight is 'much', not"),
+        ("1,2,A b", "line 2: "),
+        ('1,2,"a/b\rc"', "a value goes over several lines"),
+        ('1,2,"a/b\nc"', "a value goes over several lines"),
+        ("1,2,a/b\0c", "a NUL character"),
+    ],
+)
+def test_a_line_that_is_not_valid_is_named(tmp_path, line, words):
+    (tmp_path / "list.csv").write_text(f"stars,pulls,name,bytes,official,weight\n{line}\n")
+    # The csv module of Python 3.10 refuses a NUL by itself.
+    with pytest.raises(SourceError) as caught:
+        list(read_repositories(tmp_path / "list.csv"))
+    assert words in str(caught.value) or "line contains NUL" in str(caught.value)
+
+
+def test_names_of_columns_are_sought_in_the_first_three_cells(tmp_path):
+    """A repository may be called `name`."""
+    path = tmp_path / "list.csv"
+    path.write_text("name,tag\na/b,7\n")
+    assert [row.reference for row in read_repositories(path)] == ["docker.io/a/b:7"]
+    path.write_text("1,2,a/b,name\n3,4,c/d,name\n")
+    assert [row.stars for row in read_repositories(path)] == [1, 3]
+    path.write_text("a/b:latest\na/b:7\nquay.io/c/d\n")
+    assert [row.tag for row in read_repositories(path)] == ["", "7", ""]
+    assert [row.stars for row in read_repositories(path)] == [None] * 3
+
+
+def test_a_list_that_is_not_there(tmp_path):
+    with pytest.raises(SourceError, match=r"can't read .*none: No such file"):
+        list(read_repositories(tmp_path / "none"))

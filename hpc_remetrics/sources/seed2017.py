@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,23 +156,16 @@ class _BlobIndex:
 
     def paths(self, digest: Digest) -> list[str]:
         """Return the relative paths of a blob's files, the newest first."""
-        # Find the first record of the digest by bisection.
-        low = 0
-        high = len(self._data) // self._width
-        while low < high:
-            middle = (low + high) // 2
-            if self._record(middle)[:32] < digest.raw:
-                low = middle + 1
-            else:
-                high = middle
+        records = range(len(self._data) // self._width)
+        number = bisect_left(records, digest.raw, key=lambda number: self._record(number)[:32])
         # Put the file names together again.
         found = []
-        while (record := self._record(low)) and record[:32] == digest.raw:
+        while (record := self._record(number)) and record[:32] == digest.raw:
             directory = self._directories[int.from_bytes(record[32:36], "big")]
             mark = record[36:37].decode()
             stamp = record[37:].rstrip(b"\0").decode()
             found.append((_time(stamp), f"{directory}/sha256{mark}{digest.hex}{stamp}"))
-            low += 1
+            number += 1
         return [path for _, path in sorted(found, reverse=True)]
 
     def _record(self, number: int) -> bytes:

@@ -236,6 +236,7 @@ def test_platforms(demo):
     assert resolve(source, ["windows/amd64"]).images == []
 
 
+@pytest.mark.slow
 def test_what_is_no_layer_is_counted_apart(demo):
     causes = {skipped.cause for skipped in resolve(open_source(f"oci:{demo}")).skipped}
     assert causes == {"artifact", "attestation"}

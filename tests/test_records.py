@@ -69,7 +69,6 @@ def test_a_failure_about_a_claim():
     assert not Failure(A, "verify", "size_mismatch", "").is_claim
 
 
-@pytest.mark.slow
 def test_catalogs_add_up():
     one = Catalog(
         [Image("a", A, "", "oci")],
@@ -97,7 +96,6 @@ def test_catalogs_add_up():
     assert one.repositories["a"] == Popularity(1, 5)
 
 
-@pytest.mark.slow
 def test_numbers_of_the_file_format_never_change():
     """First and last of each enumeration, and its length; new words are appended."""
     numbers = {

@@ -54,7 +54,6 @@ def tool(command, seconds=30.0):
     return lambda tree, digest: Tool(command, tree, digest, seconds)
 
 
-@pytest.mark.slow
 def test_a_layer_comes_back_with_its_row_and_its_entries(child, scratch, blob, wait):
     runner = LayerRunner(child, scratch.path)
     prefetched = blob(tar_of("a", "b"))

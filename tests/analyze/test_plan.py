@@ -28,7 +28,6 @@ def test_files_are_estimated_by_bytes_and_by_layers_where_no_size_is_known():
 sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)
 
 
-@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 70))
 def test_every_layer_stands_in_the_plan_once(sizes, ranks):
@@ -39,7 +38,6 @@ def test_every_layer_stands_in_the_plan_once(sizes, ranks):
     assert sorted(one.digest for one in dealt) == sorted(one.digest for one in layers)
 
 
-@pytest.mark.slow
 @settings(deadline=None)
 @given(sizes, st.integers(1, 20))
 def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):

@@ -194,7 +194,6 @@ def test_an_unpacked_layer_in_place_waits_for_room_too(make, local):
     assert prefetcher.poll().layer == layers[1]
 
 
-@pytest.mark.slow
 def test_a_registry_that_refuses_a_layer_gives_its_room_back(make, remote, scratch, wait):
     layer = remote.add(bytes(60 * MIB))
     remote.errors[layer.digest] = BlobError("denied", "no")

@@ -151,7 +151,6 @@ def test_the_table_of_a_node_is_made_for_the_files_of_its_ranks(
         assert TypeTable(directory).size == 64 * 8
 
 
-@pytest.mark.slow
 def test_an_error_of_the_profiling_is_raised_as_one_of_all_ranks(make, child):
     session = make()
     inputs = Inputs(session)
@@ -163,7 +162,6 @@ def test_an_error_of_the_profiling_is_raised_as_one_of_all_ranks(make, child):
     assert raised.value.shared
 
 
-@pytest.mark.slow
 def test_profiling_ends_with_what_this_rank_did(make, child):
     session = make()
     inputs = Inputs(session)

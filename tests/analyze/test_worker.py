@@ -77,7 +77,6 @@ def statuses(parts):
     return best_statuses(scan_parts(parts, SerialComm()).parts)
 
 
-@pytest.mark.slow
 def test_layers_end_in_a_part_and_the_last_messages_say_so(make, source, parts, wait):
     layers = [source.add(tar_of("a", "b")), source.add(tar_of("c"))]
     worker, comm = make()
@@ -117,7 +116,6 @@ def test_a_request_counts_the_layer_of_the_child(make, source, wait):
     run(worker, wait)
 
 
-@pytest.mark.slow
 def test_a_worker_with_enough_in_hand_requests_nothing(make, source, wait):
     worker, comm = make()
     worker.handle(0, ASSIGN, [source.add(tar_of(str(n))) for n in range(6)])

@@ -14,7 +14,6 @@ def repositories(count):
     return [Repository(0, number * 7, f"a/{number}") for number in range(count)]
 
 
-@pytest.mark.slow
 @given(POPULATIONS, st.integers(0, 600))
 def test_shares_add_up_to_the_sample_and_no_stratum_gives_more_than_it_has(populations, size):
     shares = allot(populations, size)
@@ -23,7 +22,6 @@ def test_shares_add_up_to_the_sample_and_no_stratum_gives_more_than_it_has(popul
     assert all(min(2, count) <= shares[name] <= count for name, count in populations.items())
 
 
-@pytest.mark.slow
 @given(POPULATIONS, st.integers(0, 600))
 def test_a_larger_sample_takes_nothing_away(populations, size):
     small, large = allot(populations, size), allot(populations, size + 1)

@@ -61,7 +61,6 @@ def test_a_released_lock_can_be_had_again(tmp_path):
         OutputLock(tmp_path / "out.h5").release()
 
 
-@pytest.mark.slow
 def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr("hpc_remetrics.files.lock._WATCH", 0.3)
     (tmp_path / "out.h5.lock").write_text("othernode 77 12\n")
@@ -72,7 +71,6 @@ def no_locks(*_):
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "locks"), [("othernode", fcntl.lockf), (socket.gethostname(), no_locks)]
 )
@@ -130,7 +128,6 @@ def hold(output, share):
     return process
 
 
-@pytest.mark.slow
 def test_shares_bear_each_other_and_nobody_bears_the_whole(tmp_path):
     output = tmp_path / "out.h5"
     processes = [hold(output, share) for share in (1, 2, 7)]

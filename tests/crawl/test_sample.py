@@ -1,6 +1,5 @@
 """Shares of strata and the draw: sizes, minima, and samples that contain each other."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -48,6 +48,28 @@ def test_what_follows_the_last_whole_line_is_cut_off(tmp_path, torn):
     assert list(Journal(path, HEAD)) == ["a", "b"]
 
 
+@pytest.mark.slow
+def test_a_cut_at_any_byte_loses_only_what_it_cut(tmp_path):
+    values = [{"a": 1}, ["ü", "\n", "\u2028"], "text", 5]
+    data = written(tmp_path / "journal", *values)
+    for length in range(len(data) + 1):
+        path = tmp_path / "cut"
+        path.write_bytes(data[:length])
+        whole = values[: max(data[:length].count(b"\n") - 1, 0)]
+        assert list(Journal(path, HEAD)) == whole
+        written(path, "next")
+        assert list(Journal(path, HEAD)) == [*whole, "next"]
+
+
+def test_a_damaged_byte_is_never_taken_for_a_value(tmp_path):
+    path = tmp_path / "journal"
+    data = written(path, "a", "b")
+    for place in range(data.index(b"\n") + 1, len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        values = list(Journal(path, HEAD))
+        assert values == ["a", "b"][: len(values)] and len(values) < 2
+
+
 @pytest.mark.parametrize("begins", [b"", b"0000", line(b'{"kind":"test","number":1}')[:20]])
 def test_a_torn_head_is_written_again(tmp_path, begins):
     path = tmp_path / "journal"

@@ -5,7 +5,6 @@ import codecs
 
 import pytest
 
-from hpc_remetrics.download.state import FinishedList
 from hpc_remetrics.errors import SourceError
 from hpc_remetrics.sources.repositories import (
     COLUMNS,
@@ -80,20 +79,6 @@ WRONG = {
 def test_what_is_no_list_is_refused_with_the_reason(tmp_path, data, words):
     with pytest.raises(SourceError, match=words):
         read(tmp_path / "list.csv", data)
-
-
-@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \t\n"])
-def test_the_lists_of_what_is_finished_too(tmp_path, mark, end):
-    path = tmp_path / "list"
-    path.write_bytes(mark + end.join([b"library/redis", b'"a/b"', b"torn"]))
-    finished = FinishedList(path)
-    assert "library/redis" in finished and "a/b" in finished
-    finished.add("new")
-    assert path.read_bytes().endswith(b"torn\nnew\n")
-    path.write_bytes("library/redis\n".encode("utf-16"))
-    with pytest.raises(SourceError, match="UTF-16"):
-        FinishedList(path)
 
 
 def test_a_row_comes_back_as_it_was_written(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ from .spill_format import (
 _NO_DIGEST = bytes(32)
 _ARRAY_CODES = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
 """numpy type -> type code of `array`; digests have none and are joined."""
+
+_ROW_VALUES = 9
+"""Values of a row before its block is written: the arguments of `Spill.add`."""
+
+_PATH = 7
+_LINK = 8
+"""Places of path and link among the values of a row."""
 
 _SIZE = struct.Struct("<Q")
 _TYPE = struct.Struct("<I")
@@ -61,9 +68,8 @@ class Spill:
 
     def _clear(self) -> None:
         """Begin a new block."""
-        self._entries: list[tuple[int, int, int, int, int, int, Content, int, int]] = []
-        self._paths: list[bytes] = []
-        self._links: list[bytes] = []
+        # The values of all rows one after the other: a column is every ninth of them
+        self._values: list[Any] = []
         self._bytes = 0
         self._extras: dict[str, list[bytes]] = {kind: [] for kind in EXTRAS}
 
@@ -80,11 +86,9 @@ class Spill:
         link: bytes,
     ) -> None:
         """Append one entry."""
-        self._entries.append((kind, mode, uid, gid, mtime, mtime_ns, content, len(path), len(link)))
-        self._paths.append(path)
-        self._links.append(link)
+        self._values.extend((kind, mode, uid, gid, mtime, mtime_ns, content, path, link))
         self._bytes += len(path) + len(link)
-        if len(self._paths) >= BLOCK_ROWS or self._bytes >= BLOCK_BYTES:
+        if self._bytes >= BLOCK_BYTES or len(self._values) >= BLOCK_ROWS * _ROW_VALUES:
             self.flush()
 
     def add_records(self, kind: str, records: bytes) -> None:
@@ -121,14 +125,14 @@ class Spill:
     def flush(self) -> None:
         """Write the block that is being gathered."""
         self.settle()
-        rows = len(self._paths)
+        rows = len(self._values) // _ROW_VALUES
         extras = {kind: b"".join(records) for kind, records in self._extras.items()}
         if not rows and not any(extras.values()):
             return
 
         # Write the block in one piece
-        paths = b"".join(self._paths)
-        links = b"".join(self._links)
+        paths = b"".join(self._values[_PATH::_ROW_VALUES])
+        links = b"".join(self._values[_LINK::_ROW_VALUES])
         counts = [len(records) // EXTRA_STRUCTS[kind].size for kind, records in extras.items()]
         header = HEADER.pack(MAGIC, rows, len(paths), len(links), *counts)
         data = b"".join([header, *self._columns(), paths, links, *extras.values()])
@@ -145,24 +149,23 @@ class Spill:
 
     def _columns(self) -> list[bytes]:
         """Return the bytes of each column of the block, in the order of `COLUMNS`."""
-        if not self._entries:
+        if not self._values:
             return []
-        kinds, modes, uids, gids, mtimes, ns, contents, path_lengths, link_lengths = zip(
-            *self._entries, strict=True
+        kinds, modes, uids, gids, mtimes, ns, contents, paths, links = (
+            self._values[place::_ROW_VALUES] for place in range(_ROW_VALUES)
         )
-        sizes, types, digests = zip(*contents, strict=True)
-        values = {
+        values: dict[str, Iterable[Any]] = {
             "kind": kinds,
             "mode": modes,
             "uid": uids,
             "gid": gids,
             "mtime": mtimes,
             "mtime_ns": ns,
-            "size": sizes,
-            "type": types,
-            "digest": digests,
-            "path_length": path_lengths,
-            "link_length": link_lengths,
+            "size": [size for size, _, _ in contents],
+            "type": [number for _, number, _ in contents],
+            "digest": [digest for _, _, digest in contents],
+            "path_length": map(len, paths),
+            "link_length": map(len, links),
         }
         columns = []
         for name, (code, _) in COLUMNS.items():

@@ -56,6 +56,9 @@ _OPAQUE = KINDS["opaque"]
 _DEVICES = (KINDS["character_device"], KINDS["block_device"], KINDS["fifo"])
 _HAS_LINK = frozenset((_HARDLINK, _SYMLINK))
 
+_SPECIAL = frozenset((b"", b"."))
+"""First bytes of names that may mean something: nothing, `.`, `..`, and whiteouts."""
+
 _MACHINE_CAUSES = frozenset(("io_error", "no_room"))
 """Faults of this machine and not of the layer: no row is kept, so that the layer is tried again."""
 
@@ -116,6 +119,7 @@ class _Pass:
             spill.settle = typer.settle
 
         self.probes = probes
+        self.holds_contents = typer is not None or bool(probes)
         self.long_contents: list[LongContent] = []
         for probe in probes:
             probe.begin_layer()
@@ -184,10 +188,10 @@ class _Pass:
         sha256 = hashlib.sha256
         profile = self.profile
         counts = self.counts
-        directories = self.directories
         tree = self.tree
         limit = self.limits.entries
         probed_below = max((probe.bound for probe in self.probes), default=NONE)
+        last_parent = None
         entries = 0
         for member in reader:
             entries += 1
@@ -196,22 +200,25 @@ class _Pass:
 
             # Tell what kind of entry it is
             path = member.path
-            cleaned = clean(path)
             kind = kind_of(member.type, _OTHER)
-            if WHITEOUT in cleaned:
-                kind = _whiteout(cleaned, kind)
+            parent, _, name = path.rpartition(b"/")
+            is_special = name[:1] in _SPECIAL
+            if is_special:
+                kind = _whiteout(clean(path), kind)
 
             content = NOTHING
             if kind == _FILE:
                 # Hash the bytes of the file: on disk, in the buffer, or piece by piece
                 size = member.size
-                position = stream.position
+                start = stream.position
+                end = start + size
                 if tree is not None:
                     mode = member.mode & 0o7777
-                    digest, data = tree.write(cleaned, mode, size, self._expanded(member, stream))
-                elif member.fragments is None and position + size <= len(stream.buffer):
-                    data = stream.buffer[position : position + size]
-                    stream.position = position + size
+                    pieces = self._expanded(member, stream)
+                    digest, data = tree.write(clean(path), mode, size, pieces)
+                elif end <= len(stream.buffer) and member.fragments is None:
+                    data = stream.buffer[start:end]
+                    stream.position = end
                     digest = sha256(data).digest()
                 else:
                     digest, data = self._large(member, stream)
@@ -225,16 +232,14 @@ class _Pass:
             else:
                 if member.stored:
                     stream.skip(member.stored)
-                if kind == _DIRECTORY:
-                    directories.add(cleaned)
                 if tree is not None:
-                    _plant(tree, kind, cleaned, member)
+                    _plant(tree, kind, clean(path), member)
 
-            # Count the entry, the directories that its path implies, and the depth
+            # Count the entry, and what its path implies unless the last one implied the same
             counts[kind] += 1
-            directories.add_parents(cleaned)
-            if cleaned and (depth := cleaned.count(b"/") + 1) > profile.depth:
-                profile.depth = depth
+            if parent != last_parent or is_special or kind == _DIRECTORY:
+                self._count_path(path, kind)
+                last_parent = None if is_special else parent
 
             # Append the entry to the spill
             add(
@@ -249,9 +254,25 @@ class _Pass:
                 member.link if kind in _HAS_LINK else b"",
             )
 
+    def _count_path(self, path: bytes, kind: int) -> None:
+        """Count the directories that the path of an entry implies, and its depth."""
+        cleaned = clean(path)
+        if kind == _DIRECTORY:
+            self.directories.add(cleaned)
+        self.directories.add_parents(cleaned)
+        if cleaned:
+            self.profile.depth = max(self.profile.depth, cleaned.count(b"/") + 1)
+
     def _large(self, member: Member, stream: TarStream) -> tuple[bytes, ContentBytes]:
-        """Hash a file that is sparse or not whole in the buffer; return its digest and its data."""
+        """Hash a file that is sparse or not whole in the buffer; return its digest and its data.
+
+        Where nothing looks at contents, the data is not held: b"" stands for it.
+        """
         hasher = hashlib.sha256()
+        if not self.holds_contents:
+            for piece in self._expanded(member, stream):
+                hasher.update(piece)
+            return hasher.digest(), b""
         scratch = self.spill.path.parent
         held = keep(self._expanded(member, stream), member.size, scratch, hasher.update)
         return hasher.digest(), held

@@ -27,6 +27,13 @@ def numeric(field: bytes) -> int:
     >>> numeric(b"0000644\\0"), numeric(b"\\x80\\0\\0\\0\\0\\0\\x01\\0"), numeric(b"\\xff" * 12)
     (420, 256, -1)
     """
+    # The form in which most programs write it: digits, and a NUL at the end
+    digits = field[:-1]
+    if digits.isdigit() and field[-1] == 0:
+        try:
+            return int(digits, 8)
+        except ValueError:
+            raise _not_octal(field) from None
     if field[:1] < b"\x80":
         return octal(field)
     # The first bit is the mark, and the second one the sign
@@ -53,7 +60,11 @@ def octal(field: bytes) -> int:
             return value if value < _INT64 else value - _UINT64
     except ValueError:
         pass
-    raise bad_header(f"a number field is not octal: {field!r}")
+    raise _not_octal(field)
+
+
+def _not_octal(field: bytes) -> LayerFault:
+    return bad_header(f"a number field is not octal: {field!r}")
 
 
 def decimal(text: bytes) -> int:

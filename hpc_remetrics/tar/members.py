@@ -29,12 +29,20 @@ BLOCK = 512
 
 ZEROS = bytes(BLOCK)
 
-_HEADER = struct.Struct("100s24s12s12s8sc100s8s64x16s155s12s")
-"""name, mode + uid + gid, size, mtime, checksum, type flag, link name, magic + version, (user and
-group names), device numbers, prefix, rest."""
+_HEADER = struct.Struct("100s24s12s12s8sc100s255s")
+"""name, mode + uid + gid, size, mtime, checksum, type flag, link name, rest."""
 
-_HEADER_ONLY = frozenset(b"123456")
+_REST = struct.Struct("8s64x16s155s12s")
+"""The rest of a header: magic + version, (user and group names), device numbers, prefix, end."""
+
+_HEADER_ONLY = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
 """Type flags whose entries have no data, whatever their size field says."""
+
+_ENTRIES = frozenset((*_HEADER_ONLY, b"0", b"7"))
+"""Type flags whose headers say all of a member unless others extend them."""
+
+_EXTENSIONS = frozenset((b"x", b"g", b"L", b"K"))
+"""Type flags of headers that extend the next one."""
 
 
 class Member:
@@ -83,7 +91,6 @@ def _three_numbers(fields: bytes) -> tuple[int, int, int]:
     return numeric(fields[:8]), numeric(fields[8:16]), numeric(fields[16:])
 
 
-@lru_cache(1 << 12)
 def _check_devices(fields: bytes) -> None:
     """Check that both device numbers are numbers.
 
@@ -94,22 +101,41 @@ def _check_devices(fields: bytes) -> None:
 
 
 @lru_cache(1 << 12)
-def _number(field: bytes) -> int:
-    """Parse a number field that many headers share, such as a size or a time."""
+def _shared_number(field: bytes) -> int:
+    """Parse a number field that many headers share, such as a time."""
     return numeric(field)
 
 
-def _checksum_fits(block: bytes, field: bytes) -> bool:
-    """Compare the sum of a header's bytes with its checksum field, which counts as eight spaces.
+@lru_cache(1 << 13)
+def _sum_by_checksum(field: bytes) -> int:
+    """Return the sum of a header's bytes for which its checksum field is right, -1 if it is none.
 
-    The low half of adler32 is one more than the sum of bytes modulo 65521, and half a header sums
-    to 65,280 at most. So two calls give the sum exactly, far faster than a loop over bytes.
+    The field itself counts as eight spaces in the checksum.
+    """
+    try:
+        return octal(field) - 8 * 32 + sum(field)
+    except LayerFault:
+        return -1
+
+
+def _checksum_fits(block: bytes, field: bytes) -> bool:
+    """Compare the sum of a header's bytes with its checksum field.
+
+    The low half of adler32 is one more than the sum of the bytes modulo 65521. ASCII characters of
+    a header sum to 65,024 at most, so one call gives their sum exactly, far faster than a loop.
+    """
+    if block.isascii():
+        return (adler32(block) & 0xFFFF) - 1 == _sum_by_checksum(field)
+    return _signed_checksum_fits(block, field)
+
+
+def _signed_checksum_fits(block: bytes, field: bytes) -> bool:
+    """Compare the sums of a header with other characters than ASCII, of which one may be signed.
+
+    Half a header sums to 65,280 at most.
     """
     halves = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF)
     total = halves - 2 - sum(field) + 8 * 32
-    # The form in which all programs write it
-    if field == b"%06o\0 " % total:
-        return True
     try:
         wanted = octal(field)
     except LayerFault:
@@ -139,21 +165,34 @@ class MemberReader:
 
     def __iter__(self) -> Iterator[Member]:
         stream = self.stream
+        longest = self.limits.path_bytes
+        self.offset = stream.tell()
         while True:
-            self.offset = stream.tell()
-            member = self._member()
-            if member is None:
-                return
-            end = stream.tell() + member.stored
+            # Most members have one header, which is in the buffer
+            position = stream.position
+            block = stream.buffer[position : position + BLOCK]
+            if block[156:157] in _ENTRIES and len(block) == BLOCK and longest >= BLOCK:
+                stream.position = position + BLOCK
+                member = _parse(block)
+                if member.stored < 0:
+                    raise bad_header("a negative size")
+            else:
+                extended = self._member()
+                if extended is None:
+                    return
+                member = extended
+            end = stream.start + stream.position + member.stored
+            padding = -end & 511
             yield member
 
             # Skip the rest of the data and the padding; mostly both are in the buffer
-            rest = end - stream.tell()
-            if stream.position + rest + 511 < len(stream.buffer):
-                stream.position += rest + (-end & 511)
+            position = end + padding - stream.start
+            if position <= len(stream.buffer):
+                stream.position = position
             else:
-                stream.skip(rest)
-                stream.take(-end & 511)
+                stream.skip(end - stream.tell())
+                stream.take(padding)
+            self.offset = end + padding
 
     def _member(self) -> Member | None:
         """Read all headers of the next member; return None at the end of the archive."""
@@ -165,7 +204,7 @@ class MemberReader:
             if block is None:
                 return None
             flag = block[156:157]
-            if flag not in b"xgLK":
+            if flag not in _EXTENSIONS:
                 return self._finish(block, records, long_name, long_link)
             # The header extends the next one
             if flag == b"x":
@@ -227,7 +266,8 @@ class MemberReader:
         """
         # The size must be valid before records replace it, and again afterwards
         member = _parse(block)
-        _set_stored(member)
+        if member.stored < 0:
+            raise bad_header("a negative size")
         if records:
             _merge(member, records)
             _set_stored(member)
@@ -260,7 +300,7 @@ class MemberReader:
             fragments = self._pax_sparse(member, records)
         if fragments is None:
             return
-        if member.type[0] in _HEADER_ONLY:
+        if member.type in _HEADER_ONLY:
             raise bad_header("a sparse map on an entry without data")
         member.fragments = validated(fragments, member.size)
         data = sum(length for _, length in fragments)
@@ -299,44 +339,54 @@ def is_header(block: bytes) -> bool:
 
 def _parse(block: bytes) -> Member:
     """Parse one header, without those that extend it."""
-    name, owner, size, mtime, checksum, flag, link, magic, devices, prefix, rest = _HEADER.unpack(
-        block
-    )
+    name, owner, size, mtime, checksum, flag, link, rest = _HEADER.unpack(block)
     if not _checksum_fits(block, checksum):
         raise bad_header("not a tar header: its checksum does not fit")
     member = Member()
     member.type = flag
-    member.path = name.partition(b"\0")[0]
+    member.path = _directory(rest) + name.partition(b"\0")[0]
     member.link = link.partition(b"\0")[0] if link[0] else b""
-    member.size = _number(size)
+    member.size = numeric(size)
+    member.stored = 0 if flag in _HEADER_ONLY else member.size
     member.mode, member.uid, member.gid = _three_numbers(owner)
-    member.mtime = _number(mtime)
+    member.mtime = _shared_number(mtime)
     member.mtime_ns = 0
     member.fragments = None
-    # Put the prefix before the name, where the dialect has one
+    return member
+
+
+@lru_cache(1 << 10)
+def _directory(rest: bytes) -> bytes:
+    """Return what stands before the name by the rules of the header's dialect, with a slash.
+
+    Most headers of a layer share all of these bytes.
+
+    :param rest: of the header, behind the link name.
+    """
+    magic, devices, prefix, end = _REST.unpack(rest)
     if magic[:6] == b"ustar\0":
         _check_devices(devices)
-        if rest[8:] == b"tar\0":
-            prefix = _star_prefix(prefix, rest)
+        if end[8:] == b"tar\0":
+            prefix = _star_prefix(prefix, end)
         if prefix[0]:
-            member.path = prefix.partition(b"\0")[0] + b"/" + member.path
+            return prefix.partition(b"\0")[0] + b"/"
     elif magic == b"ustar  \0":
         _check_devices(devices)
         if (prefix[0] or prefix[12]) and (wrong := _wrong_gnu_prefix(prefix)):
-            member.path = wrong + b"/" + member.path
-    return member
+            return wrong + b"/"
+    return b""
 
 
 def _set_stored(member: Member) -> None:
     """Set the bytes that the archive has of a member by its size; a fault if it is negative."""
-    member.stored = 0 if member.type[0] in _HEADER_ONLY else member.size
+    member.stored = 0 if member.type in _HEADER_ONLY else member.size
     if member.stored < 0:
         raise bad_header("a negative size")
 
 
-def _star_prefix(prefix: bytes, rest: bytes) -> bytes:
+def _star_prefix(prefix: bytes, end: bytes) -> bytes:
     """Return the prefix of a header of star, where atime and ctime follow; they must be numbers."""
-    tail = prefix[131:] + rest
+    tail = prefix[131:] + end
     numeric(tail[:12])
     numeric(tail[12:24])
     return prefix[:131]

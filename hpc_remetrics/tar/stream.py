@@ -16,10 +16,11 @@ class TarStream:
               0        position      len(buffer)
               buffer:  taken | next
 
-    `position` and `buffer` are public for the hot loops of `profile/layer.py` and `members.py`,
-    which read small files straight from them.
+    `start`, `position` and `buffer` are public for the hot loops of `profile/layer.py` and
+    `members.py`, which read small files straight from them.
 
     :ivar size: bytes that have come so far.
+    :ivar start: offset of the first byte of the buffer.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -27,11 +28,12 @@ class TarStream:
         self._hash = hashlib.sha256()
         self.buffer = b""
         self.position = 0
+        self.start = 0
         self.size = 0
 
     def tell(self) -> int:
         """Return the offset of the next byte."""
-        return self.size - len(self.buffer) + self.position
+        return self.start + self.position
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the bytes that have come so far."""
@@ -53,6 +55,7 @@ class TarStream:
             parts.append(chunk)
         # A single chunk, as for most of a large file, is not copied
         self.buffer = parts[0] if len(parts) == 1 else b"".join(parts)
+        self.start = self.size - len(self.buffer)
         self.position = 0
         return have
 

@@ -100,7 +100,9 @@ class _LayerProfiler:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         with shared_file(Path(setup["watch"])) as file:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
-        self.typer = Typer(setup["types"], table, watch)
+        self.typer: Typer | None = None
+        if setup["types"] != "none":
+            self.typer = Typer(setup["types"], table, watch)
         self.probes = load_probes(setup["probes"])
 
     def profile(self, job: dict[str, Any]) -> LayerProfile:

@@ -67,6 +67,35 @@ def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path, monkeypatch):
     OutputLock(tmp_path / "out.h5").release()
 
 
+def test_a_dead_job_of_this_machine_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(OutputLock, "_watch", None)
+    (tmp_path / "out.h5.lock").write_text(f"{socket.gethostname()} 77 12\n")
+    OutputLock(tmp_path / "out.h5").release()
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """A process that holds a lock for reading on the lock file, which no job does."""
+    (tmp_path / "out.h5.lock").write_text("")
+    code = (
+        "import fcntl, sys, time; file = open(sys.argv[1]); fcntl.lockf(file, fcntl.LOCK_SH)\n"
+        "print(flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-I", "-c", code, tmp_path / "out.h5.lock"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_lock_for_reading_is_named(reader, tmp_path):
+    words = f"process {reader.pid} holds a lock for reading on .*; end that process"
+    with pytest.raises(OutputLockedError, match=words):
+        OutputLock(tmp_path / "out.h5")
+
+
 def no_locks(*_):
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 

@@ -65,10 +65,20 @@ def test_a_taken_name_costs_nothing(shared, what):
     assert not base.exists()
 
 
+def test_the_directories_above_are_made(tmp_path):
+    for _ in range(2):
+        path = private_directory(tmp_path / "a" / "b", "name")
+        assert path == tmp_path / "a" / "b" / "name" and is_private(path)
+
+
 @as_root
 def test_what_a_dead_job_left_under_another_name_is_swept(shared):
     in_the_way(shared / NAME, "a file")
-    code = f"from hpc_remetrics.node.scratch import *; s = Scratch('dead', 0, [Path({str(shared)!r})]); os._exit(9)"
+    code = (
+        "from hpc_remetrics.node.scratch import *\n"
+        f"s = Scratch('dead', 0, [Path({str(shared)!r})])\n"
+        "os._exit(9)"
+    )
     subprocess.run([sys.executable, "-c", code], check=False)
     [dead] = shared.glob("*/job-dead")
     (shared / NAME).unlink()

@@ -68,6 +68,29 @@ def test_strings_and_bytes_are_written(tmp_path):
     assert (tmp_path / "file").read_bytes() == "é".encode() + b"\\udc80\n\xff"
 
 
+def test_a_file_is_synced_before_it_has_its_name(tmp_path, monkeypatch):
+    names_at_sync = []
+    monkeypatch.setattr(os, "fsync", lambda file: names_at_sync.append(names(tmp_path)))
+    (tmp_path / "whole").write_text("x")
+    publish_whole(tmp_path / "whole", tmp_path / "target")
+    publish_copy(tmp_path / "target", tmp_path / "copy")
+    (copying,) = set(names_at_sync[2]) - {"target"}
+    assert names_at_sync == [["whole"], ["target"], [copying, "target"], ["copy", "target"]]
+
+
+def test_no_file_stays_open(tmp_path):
+    def open_files():
+        return len(os.listdir("/proc/self/fd"))
+
+    before = open_files()
+    (tmp_path / "whole").write_text("x")
+    publish_whole(tmp_path / "whole", tmp_path / "target")
+    publish_copy(tmp_path / "target", tmp_path / "copy")
+    copy_new(tmp_path / "target", tmp_path / "other")
+    write_whole(tmp_path / "file", ["x"])
+    assert open_files() == before
+
+
 @pytest.mark.parametrize("sync", [True, False])
 def test_what_must_survive_a_crash_is_synced_with_its_directory(tmp_path, monkeypatch, sync):
     synced = []

@@ -14,17 +14,35 @@ DATA = b"content"
 DIGEST = Digest(hashlib.sha256(DATA).digest())
 
 
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "mirror")
-    layout.prepare()
-    return layout
-
-
 def test_a_new_layout_is_empty_and_marked(layout):
     mark = json.loads((layout.directory / "oci-layout").read_text())
     assert mark == {"imageLayoutVersion": "1.0.0"} and layout.read_index() == []
     layout.check()
+
+
+def test_what_a_killed_run_left_is_removed_and_the_rest_stays(layout):
+    layout.write_index([{"digest": "x"}])
+    blobs = layout.blob(DIGEST).parent
+    temporary = f".x.{'0' * 16}.tmp"
+    for directory in (blobs, layout.state, layout.directory):
+        (directory / temporary).write_text("")
+    layout.partial(DIGEST).write_bytes(b"begun")
+    layout.prepare()
+    assert not list(layout.directory.rglob(temporary))
+    assert layout.partial(DIGEST).exists() and layout.read_index() == [{"digest": "x"}]
+
+
+def test_a_layout_without_its_mark_is_known_by_its_state(layout):
+    (layout.directory / "oci-layout").unlink()
+    layout.check()
+    layout.prepare()
+    assert (layout.directory / "oci-layout").exists()
+
+
+def test_a_layout_of_another_program_is_taken(tmp_path):
+    (tmp_path / "oci-layout").write_text("{}")
+    (tmp_path / "index.json").write_text('{"manifests": []}')
+    Layout(tmp_path).check()
 
 
 def test_a_check_creates_nothing(tmp_path):

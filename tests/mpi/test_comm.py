@@ -176,12 +176,17 @@ def test_sleeps_double_up_to_the_longest(monkeypatch):
     assert Backoff().longest == 0.02
 
 
-def test_a_sleep_ends_when_a_file_can_be_read():
+def test_a_sleep_ends_when_a_file_can_be_read(monkeypatch):
     readable, writable = os.pipe()
     os.write(writable, b"x")
     backoff = Backoff(1000.0)
     backoff.seconds = 500.0
     backoff.sleep(wake=readable)
     assert backoff.seconds == 1000.0
+    # It sleeps until then.
+    waits = []
+    monkeypatch.setattr(comm_module.select, "select", lambda *what: waits.append(what))
+    backoff.sleep(wake=readable)
+    assert waits == [([readable], [], [], 1000.0)]
     os.close(readable)
     os.close(writable)

@@ -33,6 +33,7 @@ class World:
     def Ialltoall(self, sent, received):
         self.calls.append(("sizes", bytes(sent[0])))
         assert (sent[1], received[1]) == (8, 8)
+        assert len(sent[0]) == len(received[0]) == 8 * self.size
         received[0][:] = b"".join(size.to_bytes(8, "little") for size in self.sizes.pop(0))
         return Request(self.tests)
 
@@ -185,7 +186,14 @@ def test_waits_sleep_longer_the_longer_nothing_comes(monkeypatch):
     assert sleeps[:3] == [50e-6, 100e-6, 200e-6] and sleeps[-1] == 0.005
 
 
-def test_an_abort_ends_all_ranks_with_the_code():
+def test_an_abort_ends_all_ranks_with_the_code(monkeypatch):
     with pytest.raises(SystemExit) as caught:
         comm_of(1, 2).abort(6)
     assert caught.value.code == 6
+    # A library that returns from its abort is not trusted.
+    codes = []
+    monkeypatch.setattr(World, "Abort", lambda world, code: codes.append(("abort", code)))
+    monkeypatch.setattr(mpi_comm.os, "_exit", codes.append)
+    comm_of(1, 2).abort(6)
+    comm_of(1, 2).abort()
+    assert codes == [("abort", 6), 6, ("abort", 1), 1]

@@ -144,6 +144,33 @@ def test_marks_of_jobs_that_are_gone_are_removed(tmp_path, monkeypatch, dead):
     assert start_watch._meeting_directory() == first
     assert list(first.parent.iterdir()) == [first]
     assert first.stat().st_mode & 0o777 == 0o700
+    assert first.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_the_last_rank_of_another_job_just_removed_is_made_again(
+    tmp_path, monkeypatch
+):
+    base = start_watch.private_directory(tmp_path, "base")
+    monkeypatch.setattr(start_watch, "private_directory", lambda above, name: base)
+
+    def iterate(path):
+        base.rmdir()
+        return iter(())
+
+    monkeypatch.setattr(start_watch.Path, "iterdir", iterate)
+    directory = start_watch._meeting_directory()
+    assert directory.is_dir() and directory.parent == base
+    assert base.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_directory_nothing_is_watched(tmp_path, monkeypatch):
+    monkeypatch.setattr(start_watch, "_MEMORY", tmp_path / "file")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(start_watch.subprocess, "Popen", None)
+    done = []
+    with start_watch.watched(3, 8):
+        done.append(1)
+    assert done == [1]
 
 
 def test_the_launcher_is_the_next_process_above_with_such_a_name(monkeypatch):

@@ -1,5 +1,7 @@
 """The scratch quota of a node, by bytes and layers of a size; what dead ranks took comes back."""
 
+import errno
+import fcntl
 import os
 import random
 import signal
@@ -192,6 +194,57 @@ def test_what_a_process_of_the_same_number_took_before_comes_back(tmp_path):
     assert quota.taken() == [0]
     quota._process_began += 1
     assert quota.take(100, 0) == (0, 0)
+    assert quota.taken() == [100]
+
+
+def test_a_lock_is_waited_for_a_while_and_then_there_is_no_room(tmp_path, monkeypatch):
+    quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
+    now = [100.0]
+    sleeps = []
+
+    def sleep(seconds):
+        sleeps.append(seconds)
+        now[0] += 0.25
+        if len(sleeps) == given_back_after:
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+    monkeypatch.setattr(quota_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(quota_module.time, "sleep", sleep)
+    with open(tmp_path / "quota") as held:
+        # Whoever holds the lock gives it back after a second, or doesn't.
+        for given_back_after, taken in ((4, (0, 0)), (100, None)):  # noqa: B007 (read by `sleep`)
+            sleeps.clear()
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert quota.take(1, 0) == taken
+            assert sleeps == [0.001] * (4 if taken else 5)
+        with pytest.raises(OSError, match="the scratch quota of the node stays locked"):
+            ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
+    # The lock was given back each time.
+    assert quota.take(1, 0) == (1, 0)
+    quota.close()
+
+
+def test_closing_leaves_no_file_open(tmp_path, monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
+    quota.close()
+    monkeypatch.setattr(quota_module.os, "posix_fallocate", fail)
+    with pytest.raises(OSError, match="no room"):
+        ScratchQuota(tmp_path / "other", [1000], [1000] * 4)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def fail(*_):
+    raise OSError(errno.ENOSPC, "no room")
+
+
+def test_what_a_dead_process_held_is_freed_for_good(tmp_path):
+    quota = ScratchQuota(tmp_path / "quota", [100], [9] * 4)
+    quota._process = 2**31 - 5
+    assert quota.take(100, 0) == (0, 0)
+    quota._process = os.getpid()
+    assert quota.take(50, 0) == (0, 0)
+    assert quota.take(50, 1) == (1, 0)
     assert quota.taken() == [100]
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from hpc_remetrics.errors import OutputError
+from hpc_remetrics.files.private_directory import open_private
 from hpc_remetrics.mpi import signals
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.node import scratch as scratch_module
@@ -176,6 +177,79 @@ def test_a_rank_that_can_not_enter_leaves_nothing(tmp_path):
     with pytest.raises(OutputError, match=r"scratch can't be written: File exists .*rank-0"):
         Scratch("a", 0, [tmp_path])
     assert list(tmp_path.iterdir()) == []
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_nothing_stays_open(tmp_path):
+    before = open_files()
+    scratch = Scratch("a", 0, [tmp_path])
+    base = scratch._bases[0]
+    # A lock for the job, and the quota with its map.
+    assert open_files() == before + 3
+    assert (base / "job-a.lock").stat().st_mode & 0o777 == 0o600
+    assert (base / "job-a").stat().st_mode & 0o777 == 0o700
+    scratch.close()
+    subprocess.run([sys.executable, "-c", LEAVE, tmp_path], check=False)
+    assert sweep(bases_in([tmp_path]).values()) == 1
+    assert open_files() == before
+
+
+def test_a_lock_that_is_a_link_or_a_fifo_is_no_job(tmp_path):
+    base = base_in(tmp_path)
+    (base / "job-b").mkdir()
+    (base / "job-link.lock").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(base / "job-fifo.lock")
+    (tmp_path / "elsewhere").write_text("")
+    # Opening the FIFO does not wait for a writer; it is nobody's lock, and is removed.
+    assert sweep([base, tmp_path / "gone"]) == 1
+    assert sorted(path.name for path in base.iterdir()) == ["job-b", "job-link.lock"]
+    with pytest.raises(OutputError, match="symbolic link"):
+        Scratch("link", 0, [tmp_path])
+
+
+def test_a_base_that_goes_while_a_job_enters_is_made_again(tmp_path, monkeypatch):
+    base = base_in(tmp_path)
+    opens = []
+
+    def vanishing(path):
+        opens.append(path)
+        if len(opens) < 3:
+            base.rmdir()
+        return open_private(path)
+
+    monkeypatch.setattr(scratch_module, "open_private", vanishing)
+    before = open_files()
+    lock = scratch_module._enter_job(base, "a")
+    assert len(opens) == 3 and (base / "job-a").is_dir()
+    assert base.stat().st_mode & 0o777 == 0o700
+    assert open_files() == before + 1
+    os.close(lock)
+    # A lock that a sweep removed before it was locked is not the one that others see.
+    others = [False, False, True]
+    monkeypatch.setattr(scratch_module, "_is_same_file", lambda path, lock: others.pop(0))
+    os.close(scratch_module._enter_job(base, "b"))
+    assert others == [] and open_files() == before
+    monkeypatch.setattr(scratch_module, "_is_same_file", lambda path, lock: False)
+    with pytest.raises(OutputError, match=r"can't make .*job-c; name another directory"):
+        scratch_module._enter_job(base, "c")
+    assert open_files() == before
+
+
+def test_what_can_not_be_written_is_named_by_its_tier(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scratch_module, "_enter_job", fail)
+    fast, slow = tmp_path / "fast", tmp_path / "slow"
+    with pytest.raises(OutputError) as caught:
+        Scratch("a", 0, [fast, slow])
+    assert str(caught.value) == (
+        f"scratch can't be written: No space left on device ({fast}); "
+        "make room, or name another directory with --scratch"
+    )
 
 
 def test_a_grant_has_a_name_of_its_own(tmp_path):

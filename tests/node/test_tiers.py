@@ -65,9 +65,9 @@ def test_limits_of_control_groups_of_version_2(tmp_path):
 
 
 def test_limits_of_control_groups_of_version_1(tmp_path):
-    (tmp_path / "cgroup").write_text("5:cpu,memory:/job\n4:cpuset:/job\n1:name=systemd:/x\n")
+    (tmp_path / "cgroup").write_text("5:cpu,memory:/job:1\n4:cpuset:/job\n1:name=systemd:/x\n")
     top = tmp_path / "groups"
-    group(top / "memory" / "job", "memory.limit_in_bytes", "5000\n")
+    group(top / "memory" / "job:1", "memory.limit_in_bytes", "5000\n")
     group(top / "job", "memory.max", "1\n")
     assert memory_limits(tmp_path, top) == [5000]
     assert memory_limits(tmp_path / "missing", top) == []

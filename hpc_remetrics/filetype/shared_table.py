@@ -6,12 +6,13 @@ hold it:
     types.table    words of 64 bits, mapped by every process: sets of eight, each a cache line
     types.names    descriptions, one a line, appended to: line 0 is type 4
 
-    digest  |.. 64 bits ..| = | tag: 46 bits | set: 18 bits |                 of a table of 2^21 words
-    word                      | tag: 46 bits | uses: 2 bits | number + 1: 16 bits |      0: empty
+    digest     bytes 0 to 7: | tag: 46 bits | not used |     bytes 8 to 11: | not used | set |
+    word                     | tag: 46 bits | uses: 2 bits | number + 1: 16 bits |  0: empty
 
-A content is in its set or nowhere, so the table is lossy: a new content takes the word of the one
-that was used least, which then costs one more question to libmagic. An example with sets of three
-(uses in parentheses), of which A is looked up, and then D is new:
+A content is in its set or nowhere: in the word that the tag chooses, if it was the first to come
+there, else in any of the eight. So the table is lossy: where a set is full, a new content takes the
+word of the one that was used least, which then costs one more question to libmagic. An example with
+sets of three (uses in parentheses), of which A is looked up, and then D is new:
 
     A(0) B(2) C(1)   → A is used   → A(1) B(2) C(1)   → D takes the place of A, all others lose 1
     D(0) B(1) C(0)
@@ -34,6 +35,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from struct import Struct
 
 from ..errors import OutputError
 from ..files.writing import private_descriptor, private_file, rename, shared_file
@@ -60,13 +62,13 @@ _WAYS = 8
 # look-up compares eight words, so the probability is at most 2**-43 each; for 10**9 distinct contents
 # on one node 1e-4 wrong types are expected. (Set and tag together are 64 bits of SHA-256 or more:
 # with 2**32 hashes somebody can make two files of their own share a type, and no more than that.)
-_NUMBER_BITS = 16
-_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
-_USE = 1 << _NUMBER_BITS
-_MOST_USES = 3
-_TAG_SHIFT = _NUMBER_BITS + 2
-_TAG_MASK = (1 << 64 - _TAG_SHIFT) - 1
-_DIGEST_BYTES = 10  # 80 bits: 46 of tag and up to 29 of set
+_NUMBER_MASK = (1 << 16) - 1
+_USE = 1 << 16
+_MOST_USES = 3 * _USE
+_TAG_SHIFT = 18
+
+_KEY = Struct("<QI")
+"""The bytes of a digest that are looked at: the tag is in the first number, the set in the second."""
 
 
 def slots_for(files: float, size: int) -> int:
@@ -121,26 +123,26 @@ class TypeTable:
             ) from error
         self._words = memoryview(self._map).cast("Q")
         self.size = self._words.nbytes
-        sets = len(self._words) // _WAYS
-        self._set_mask = sets - 1
-        self._set_bits = sets.bit_length() - 1
+        self._set_mask = len(self._words) // _WAYS - 1
 
     def get(self, digest: bytes) -> int:
         """Return the type number of a content, -1 if it isn't known.
 
         :param digest: SHA-256 of the content, 32 raw bytes.
         """
-        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
-        tag = (bits >> self._set_bits) & _TAG_MASK
-        first = (bits & self._set_mask) * _WAYS
-        words = self._words
-        for place, word in enumerate(words[first : first + _WAYS], first):
-            if word >> _TAG_SHIFT == tag and word:
-                # Store only what is new: a store takes the cache line from the other cores.
-                if _uses(word) < _MOST_USES:
-                    words[place] = word + _USE
-                return _number(word)
-        return -1
+        key, set_bits = _KEY.unpack_from(digest)
+        tag = key >> _TAG_SHIFT
+        first = (set_bits & self._set_mask) * _WAYS
+        place = first + tag % _WAYS
+        word = self._words[place]
+        # A content is in its first word unless another one was there before.
+        if word and word >> _TAG_SHIFT != tag:
+            place = self._place_of(tag, first)
+            word = self._words[place] if place >= 0 else 0
+        # Store only what is new: a store takes the cache line from the other cores.
+        if word and word & _MOST_USES != _MOST_USES:
+            self._words[place] = word + _USE
+        return (word & _NUMBER_MASK) - 1
 
     def put(self, digest: bytes, number: int) -> None:
         """Remember the type number of a content; it may be forgotten at any time.
@@ -151,40 +153,52 @@ class TypeTable:
         """
         if not 0 <= number < _NUMBER_MASK:
             return
-        bits = int.from_bytes(digest[:_DIGEST_BYTES], "little")
-        tag = (bits >> self._set_bits) & _TAG_MASK
-        first = (bits & self._set_mask) * _WAYS
-        place = self._place(first, tag)
+        key, set_bits = _KEY.unpack_from(digest)
+        tag = key >> _TAG_SHIFT
+        first = (set_bits & self._set_mask) * _WAYS
+        place = first + tag % _WAYS
+        if self._words[place]:
+            place = self._place_of(tag, first)
+            if place < 0:
+                place = self._place_for(tag, first)
+            elif _number(self._words[place]) == TIMED_OUT:
+                return
         if place >= 0:
             self._words[place] = tag << _TAG_SHIFT | (number + 1)
 
-    def _place(self, first: int, tag: int) -> int:
-        """Return which word a content takes: its own, or else the one that was used least.
+    def _place_of(self, tag: int, first: int) -> int:
+        """Return in which word of a set a tag is, -1 if it is in none.
 
-        :param first: the first word of its set.
+        :param first: the first word of the set.
+        """
+        for place, word in enumerate(self._words[first : first + _WAYS], first):
+            if word >> _TAG_SHIFT == tag and word:
+                return place
+        return -1
+
+    def _place_for(self, tag: int, first: int) -> int:
+        """Return which word of a set a new content takes: an empty one, or the one used least.
+
+        :param first: the first word of the set.
         :returns: -1 if it has to take none.
         """
-        words = self._words[first : first + _WAYS].tolist()
-        for place, word in enumerate(words):
-            if word and word >> _TAG_SHIFT == tag:
-                return -1 if _number(word) == TIMED_OUT else first + place
-
         # Begin at a word that depends on the content, so that equal ones are taken in turns.
-        places = [(tag + turn) % _WAYS for turn in range(_WAYS)]
-        places = [place for place in places if _number(words[place]) != TIMED_OUT]
-        if not places:
+        places = [first + (tag + turn) % _WAYS for turn in range(_WAYS)]
+        words = {place: self._words[place] for place in places}
+        words = {place: word for place, word in words.items() if _number(word) != TIMED_OUT}
+        for place, word in words.items():
+            if not word:
+                return place
+        if not words:
             return -1
-        empty = next((place for place in places if not words[place]), None)
-        if empty is not None:
-            return first + empty
-        chosen = min(places, key=lambda place: _uses(words[place]))
+        chosen = min(words, key=lambda place: words[place] & _MOST_USES)
 
         # What all had beyond the least of them counts from now on.
-        least = _uses(words[chosen])
+        least = words[chosen] & _MOST_USES
         if least:
-            for place in places:
-                self._words[first + place] = words[place] - least * _USE
-        return first + chosen
+            for place, word in words.items():
+                self._words[place] = word - least
+        return chosen
 
     def number(self, description: str) -> int:
         """Return the number of a description, given by the first process of the node that asks.
@@ -272,11 +286,6 @@ class TypeTable:
 def _number(word: int) -> int:
     """Return the type number of a word, -1 of an empty one."""
     return (word & _NUMBER_MASK) - 1
-
-
-def _uses(word: int) -> int:
-    """Return how often a word was used, up to `_MOST_USES`."""
-    return (word >> _NUMBER_BITS) & _MOST_USES
 
 
 def _is_table_size(size: int) -> bool:

@@ -61,18 +61,21 @@ def test_a_digest_of_zeros_is_not_an_empty_slot(table):
     assert table.get(bytes(32)) == -1
     table.put(bytes(32), 0)
     assert table.get(bytes(32)) == 0
-    # Ten bytes are looked at, and of those the bits of the set and the tag; see the module on chance.
-    assert table.get(bytes(31) + b"\1") == 0
-    assert table.get(b"\0\0\0\0\0\0\0\1" + bytes(24)) == 0
-    assert table.get(b"\0\0\0\0\0\0\1\0" + bytes(24)) == -1
-    assert table.get(b"\1" + bytes(31)) == -1
+    # Of twelve bytes the bits of the tag and of the set are looked at; see the module on chance.
+    for place, byte, number in (
+        *((0, 255, 0), (1, 255, 0), (2, 3, 0), (2, 4, -1), (7, 128, -1)),
+        # A table of 2**12 words has 2**9 sets.
+        *((8, 1, -1), (9, 1, -1), (9, 2, 0), (12, 1, 0), (31, 1, 0)),
+    ):
+        other = bytearray(32)
+        other[place] = byte
+        assert table.get(bytes(other)) == number
 
 
 def held(table, numbers):
     """Return which contents the table knows, without a use of any."""
-    words = [word >> 18 for word in table._words if word]
-    tags = {int.from_bytes(digest_of(one)[:10], "little") & (1 << 46) - 1: one for one in numbers}
-    return {tags[word] for word in words}
+    tags = {int.from_bytes(digest_of(one)[:8], "little") >> 18: one for one in numbers}
+    return {tags[word >> 18] for word in table._words if word}
 
 
 def test_a_full_set_forgets_one_content_and_does_not_mislead(tmp_path):

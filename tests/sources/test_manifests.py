@@ -284,6 +284,10 @@ def test_bounds_of_a_walk(store, manifest, layer):
     inner = store.put({"manifests": [manifest()]}, OCI_INDEX)
     outer = store.put({"manifests": [inner]}, OCI_INDEX)
     assert len(store.walk(outer, index_depth=2).images) == 1
+    data = store.blobs[outer["digest"]]
+    for depth, images in ((2, 1), (1, 0)):
+        found = store.walk_bytes(data, limits=replace(Limits(), index_depth=depth))
+        assert len(found.images) == images
     found = store.walk(outer, index_depth=1)
     assert causes(found) == ["too_deep"]
     assert found.skipped[0].message == "more than 1 indexes within each other"

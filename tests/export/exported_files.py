@@ -1,47 +1,15 @@
-"""What exported files hold, by plain readers, and what they must hold, by h5py alone."""
+"""What exported files hold, by plain readers."""
 
 import csv
 import json
-from itertools import pairwise
 
-import h5py
 import pyarrow.parquet
+from support.tables_by_h5py import truth
 
-from hpc_remetrics.dataset.schema import ENUMS, TABLES
+from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.dataset.text_values import path_bytes
-from hpc_remetrics.records import NOTES
 
 FORMATS = ("parquet", "csv", "json")
-
-
-def truth(path, table):
-    """What a table's columns are, from the HDF5 file by h5py alone."""
-    with h5py.File(path) as file:
-        group = file[table]
-        found = {}
-        for name, column in TABLES[table].columns.items():
-            values = group[name][:]
-            if column.type == "enum":
-                words = {number: word for word, number in ENUMS[column.argument].items()}
-                found[name] = [words[value] for value in values.tolist()]
-            elif column.type == "digest":
-                texts = [value.tobytes().hex() for value in values]
-                found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
-            elif column.type == "text":
-                found[name] = [value.decode() for value in values.tolist()]
-            elif name == "notes":
-                found[name] = [
-                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
-                ]
-            elif column.type == "bytes":
-                bounds = group[f"{name}_offset"][:].tolist()
-                found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
-            elif column.type != "offset":
-                found[name] = [
-                    None if column.type == "row" and value < 0 else value
-                    for value in values.tolist()
-                ]
-        return found
 
 
 def read(folder, form, table):

@@ -7,12 +7,13 @@ import numpy as np
 import pandas
 import pyarrow.parquet
 import pytest
+from support.tables_by_h5py import truth
 
 from hpc_remetrics.dataset import arrow
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.records import KINDS
 
-from .exported_files import FORMATS, check, truth
+from .exported_files import FORMATS, check
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,38 @@
+"""What the columns of a dataset hold, by h5py alone."""
+
+from itertools import pairwise
+
+import h5py
+
+from hpc_remetrics.dataset.schema import ENUMS, TABLES
+from hpc_remetrics.records import NOTES
+
+
+def truth(path, table):
+    """Return column -> values as people write them; paths stay bytes, what is missing is None."""
+    with h5py.File(path) as file:
+        group = file[table]
+        found = {}
+        for name, column in TABLES[table].columns.items():
+            values = group[name][:]
+            if column.type == "enum":
+                words = {number: word for word, number in ENUMS[column.argument].items()}
+                found[name] = [words[value] for value in values.tolist()]
+            elif column.type == "digest":
+                texts = [value.tobytes().hex() for value in values]
+                found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
+            elif column.type == "text":
+                found[name] = [value.decode() for value in values.tolist()]
+            elif name == "notes":
+                found[name] = [
+                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
+                ]
+            elif column.type == "bytes":
+                bounds = group[f"{name}_offset"][:].tolist()
+                found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
+            elif column.type != "offset":
+                found[name] = [
+                    None if column.type == "row" and value < 0 else value
+                    for value in values.tolist()
+                ]
+        return found

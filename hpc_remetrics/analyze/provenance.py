@@ -16,8 +16,8 @@ from typing import Any
 from .. import __version__
 from ..buckets import total_size
 from ..config import DEMO, AnalyzeOptions
-from ..dataset.origin import source_names
 from ..filetype import typer
+from ..gather.replacement import source_names
 from ..mpi.comm import Comm
 from ..parts.job_notes import JobNote, job_tables, read_notes
 from ..profile.compression_sample import codecs

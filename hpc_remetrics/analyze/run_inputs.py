@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from ..buckets import total_size
 from ..claimed_sizes import unique_layers
 from ..config import DEMO
-from ..dataset.origin import check_dataset_output, source_names
 from ..errors import UsageError
 from ..files.outputs import check_apart
+from ..gather.replacement import check_dataset_output, source_names
 from ..layout.image_layout import Layout
 from ..layout.keep import KeepingSource
 from ..mpi.collective import on_rank_0

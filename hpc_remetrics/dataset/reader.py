@@ -7,7 +7,7 @@ and while it is read, so whatever a file holds ends in values of the schema or i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -280,9 +280,26 @@ class Dataset:
         return result
 
     @property
+    def sources(self) -> list[str]:
+        """The sources that it was made of, as absolute references; none if the file has no table."""
+        names = self.run_table("sources").get("source")
+        if names is None or names.dtype.kind != "S":
+            return []
+        return [name.decode("utf-8", "replace") for name in names.tolist()]
+
+    @property
     def fingerprint(self) -> str:
         """A digest of all that the rows depend on; "" if the file has none."""
         return str(self.run.get("fingerprint", ""))
+
+
+def is_dataset(path: Path) -> bool:
+    """Return whether a file is a dataset of this program, of any version."""
+    try:
+        with closing(StoredFile(path)) as file:
+            return bool(_scalar(file.root.attributes.get("format")) == FORMAT)
+    except DatasetError:
+        return False
 
 
 def _open(path: Path) -> StoredFile:

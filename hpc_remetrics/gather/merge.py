@@ -14,7 +14,6 @@ from typing import Any
 from .. import __version__
 from ..config import MergeOptions
 from ..dataset.ledger import Ledger
-from ..dataset.origin import check_dataset_output, layer_digests, sources_of
 from ..dataset.reader import Dataset
 from ..files.lock import OutputLock
 from ..files.publish import sweep
@@ -26,6 +25,7 @@ from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
 from ..programs import command_line
 from .datasets_as_parts import common_compress_sample, merge, min_chunk_sample
+from .replacement import check_dataset_output
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitSta
     paths = [dataset.path for dataset in datasets]
 
     def held() -> set[bytes]:
-        return set().union(*map(layer_digests, paths))
+        return {digest for dataset in datasets for digest in dataset.layers["digest"].tolist()}
 
     check_dataset_output(output, _sources(datasets), held, force, paths)
     stack.enter_context(OutputLock(output))
@@ -88,7 +88,7 @@ def _lock(output: Path, datasets: Sequence[Dataset], force: bool, stack: ExitSta
 
 def _sources(datasets: Sequence[Dataset]) -> list[str]:
     """Return the sources of all datasets, each once."""
-    return list(dict.fromkeys(source for dataset in datasets for source in sources_of(dataset)))
+    return list(dict.fromkeys(source for dataset in datasets for source in dataset.sources))
 
 
 def _run_values(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from html import escape as quoted
 
 import numpy as np
 
-from ..dataset.origin import sources_of
 from ..dataset.reader import Dataset
 from ..dataset.table import Table
 from ..log import escape
@@ -88,7 +87,7 @@ def _about(dataset: Dataset) -> str:
 
 
 def _sources(dataset: Dataset) -> str:
-    names = sources_of(dataset)
+    names = dataset.sources
     more = f" and {len(names) - _MOST_SOURCES:,} more" if len(names) > _MOST_SOURCES else ""
     return " ".join(names[:_MOST_SOURCES]) + more if names else "?"
 

@@ -8,7 +8,6 @@ import shutil
 import pytest
 
 import hpc_remetrics
-from hpc_remetrics.dataset.origin import sources_of
 
 NAME = os.fsdecode(b"caf\xe9")
 
@@ -33,7 +32,7 @@ def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
     # It knows its own again.
     assert "nothing to do" in runs.run(analyze).stderr
     with hpc_remetrics.open(output) as data:
-        assert sources_of(data) == [f"oci:{runs.folder}/caf\\udce9/layout-caf\\udce9"]
+        assert data.sources == [f"oci:{runs.folder}/caf\\udce9/layout-caf\\udce9"]
     shutil.rmtree(f"{output}.parts")
     other = place / f"two-{NAME}.h5"
     scratch = ("--scratch", place / f"scratch-{NAME}")

@@ -18,7 +18,6 @@ from support.runs import Runs
 
 import hpc_remetrics
 from hpc_remetrics import cli
-from hpc_remetrics.dataset.origin import sources_of
 
 FAST = ("--types", "none")
 
@@ -186,7 +185,7 @@ def test_a_dataset_of_other_sources_is_not_lost(runs, images, dataset):
     runs.run(runs.analyze(f"oci:{images / 'two'}", dataset, *FAST, "--force"))
     with hpc_remetrics.open(dataset) as data:
         assert data.images.readable("name").tolist() == ["two:1"]
-        assert sources_of(data) == [f"oci:{images / 'two'}"]
+        assert data.sources == [f"oci:{images / 'two'}"]
 
 
 @pytest.mark.slow
@@ -206,7 +205,7 @@ def test_more_sources_and_sources_that_changed_replace_a_dataset(runs, images, d
     relative = f"oci:{os.path.relpath(images / 'one', runs.folder)}"
     runs.run([*runs.analyze(relative, dataset, *FAST), two])
     with hpc_remetrics.open(dataset) as data:
-        assert sources_of(data) == [one, two]
+        assert data.sources == [one, two]
     shutil.rmtree(f"{dataset}.parts")
     assert "would be lost" in refused(runs, runs.analyze(one, dataset, *FAST))
 
@@ -265,7 +264,7 @@ def test_a_merge_knows_the_sources_of_all(runs, images, dataset):
     merge = runs.command("merge", dataset, "two.h5", "-o", "all.h5")
     runs.run(merge)
     with hpc_remetrics.open(runs.folder / "all.h5") as data:
-        assert sources_of(data) == [one, two]
+        assert data.sources == [one, two]
     runs.run(merge)
     assert "would be lost" in refused(runs, runs.analyze(two, "all.h5", *FAST))
     assert "would be lost" in refused(runs, runs.command("merge", "two.h5", "-o", "all.h5"))

@@ -25,7 +25,6 @@ def test_nothing_else_looks_at_what_such_a_file_holds():
     """Table and ChunkReader are the ways to values, and StoredFile is known to few modules."""
     assert callers("StoredFile") <= {
         "dataset/reader.py",
-        "dataset/origin.py",
         "dataset/stored_file.py",
     }
 

@@ -77,6 +77,11 @@ def test_what_to_request_of_the_batch_system():
     found = of([10**7] * 3000, ranks=3, nodes=1)
     assert (found.profile_seconds, found.gather_seconds) == (4500, 10)
     assert found.limit_seconds == 7200  # 1.5 * 4510 + 60 = 6825 s, in quarters of an hour
+    # A forecast of 1160 s makes 1800 s, which are whole quarters; one more second is one too many
+    slow = Rates(1160.0, 0.0, 0.0, 1.0, 1)
+    slower = Rates(1161.0, 0.0, 0.0, 1.0, 1)
+    limits = [forecast(one, [1], [0], ranks=1, nodes=1).limit_seconds for one in (slow, slower)]
+    assert limits == [1800, 2700]
     assert found.rank_memory_bytes == 3 * GB // 2 + module._TYPE_TABLE_BYTES // 3
     small = Rates(0.5, 1e-7, 1e-4, 2.0, 1000)
     assert forecast(small, [], [], ranks=4, nodes=2).rank_memory_bytes == GB

@@ -57,12 +57,14 @@ def test_parts_without_a_note(output):
 
 
 def test_failures_that_may_pass_are_tried_again(output, tmp_path):
-    made = Made([[], []], [], status={0: "failed", 1: "partial"}, cause="killed", first=10)
+    made = Made(
+        [[]] * 3, [], {}, {0: "failed", 1: "partial", 2: "failed"}, cause="killed", first=10
+    )
     made.publish(parts_directory(output), tmp_path, job="two")
     found = status(output)
-    assert found.ledger == Ledger(ok=2, partial=1, failed=2, pending=-1)
-    assert list(found.causes.items()) == [("killed", 2), ("bad_header", 1)]
-    assert (found.again, found.parts) == (1, 2)
+    assert found.ledger == Ledger(ok=2, partial=1, failed=3, pending=-1)
+    assert list(found.causes.items()) == [("killed", 3), ("bad_header", 1)]
+    assert (found.again, found.parts) == (2, 2)
 
 
 def test_a_damaged_part_is_counted(output):

@@ -1,4 +1,4 @@
-"""The sources of a dataset, and whether a run may replace it by its own."""
+"""Whether a run or a merge may replace a dataset: what would be lost with it."""
 
 from __future__ import annotations
 
@@ -6,45 +6,21 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ..errors import DatasetError, RemetricsError, UsageError
+from ..config import DEMO
+from ..dataset.hdf5 import storable
+from ..dataset.reader import Dataset, is_dataset
+from ..errors import RemetricsError, UsageError
 from ..files.outputs import FORCE, check_replaceable
 from ..sources.absolute import absolute, whole
 from ..wording import counted
-from .hdf5 import storable
-from .reader import Dataset
-from .schema import FORMAT
-from .stored_file import StoredFile
 
-DEMO = "demo:"
 _NAMED = 3
+"""Sources that a message names; it counts the others."""
 
 
 def source_names(references: Iterable[str]) -> list[str]:
     """Return sources as `/run/sources` keeps them: absolute, each once, in the order given."""
     return list(dict.fromkeys(storable(absolute(one)) for one in references))
-
-
-def sources_of(dataset: Dataset) -> list[str]:
-    """Return the sources of a dataset; none where the file has no such table."""
-    try:
-        names = dataset.run_table("sources").get("source", ())
-        return [name.decode("utf-8", "replace") for name in names]
-    except (KeyError, AttributeError, OSError):
-        return []
-
-
-def is_dataset(path: Path) -> bool:
-    """Return whether a file is a dataset of this program, of any version."""
-    try:
-        file = StoredFile(path)
-    except DatasetError:
-        return False
-    try:
-        return str(file.root.attributes.get("format")) == FORMAT
-    except DatasetError:
-        return False
-    finally:
-        file.close()
 
 
 def check_dataset_output(
@@ -70,8 +46,8 @@ def check_dataset_output(
         return
     try:
         with Dataset(output) as dataset:
-            made_of = sources_of(dataset)
-            digests = _digests(dataset)
+            made_of = dataset.sources
+            digests = set(dataset.layers["digest"].tolist())
     except RemetricsError as error:
         # It is damaged or of another version, so its layers and sources are unknown
         message = f"{output} exists, and what it holds can't be told: {error.args[0]}"
@@ -95,19 +71,6 @@ def is_covered(made_of: Sequence[str], sources: Iterable[str]) -> bool:
     if all(one.startswith(DEMO) for one in made_of):
         return True
     return all(one in covering or whole(one) in covering for one in made_of)
-
-
-def layer_digests(path: Path) -> set[bytes]:
-    """Return the digests of a dataset's layers; none if it can't be read."""
-    try:
-        with Dataset(path) as dataset:
-            return _digests(dataset)
-    except DatasetError:
-        return set()
-
-
-def _digests(dataset: Dataset) -> set[bytes]:
-    return set(dataset.layers["digest"].tolist())
 
 
 def _named(sources: Sequence[str]) -> str:

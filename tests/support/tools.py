@@ -15,7 +15,7 @@ def need(tool: str) -> str:
         tool, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     )
     if not found:
-        _lack(f"{tool} is not installed")
+        lack(f"{tool} is not installed")
     return str(found)
 
 
@@ -27,12 +27,13 @@ def mount_small(folder: Path, size: int, *, again: bool = False) -> None:
         [need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True
     )
     if result.returncode:
-        _lack(f"can't mount: {result.stderr}")
+        lack(f"can't mount: {result.stderr}")
 
 
 def unmount(folder: Path) -> None:
     subprocess.run([need("umount"), "-l", folder], check=True)
 
 
-def _lack(what: str) -> None:
+def lack(what: str) -> None:
+    """End a test for want of something: it fails in CI, and is skipped elsewhere."""
     pytest.fail(what) if os.environ.get("CI") else pytest.skip(what)

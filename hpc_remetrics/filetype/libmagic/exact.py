@@ -189,9 +189,9 @@ def _checked_version() -> Version:
     """
     number = libmagic_version()
     if number not in VERSIONS:
-        known = ", ".join(f"{one // 100}.{one % 100:02}" for one in sorted(VERSIONS))
         raise ValueError(
-            f"libmagic {number // 100}.{number % 100:02} is not a supported version ({known})"
+            f"libmagic {_dotted(number)} is not a supported version "
+            f"({_dotted(min(VERSIONS))} to {_dotted(max(VERSIONS))})"
         )
     codeset = nl_langinfo(CODESET)
     if codeset.upper().replace("-", "") not in _CODESETS:
@@ -199,6 +199,11 @@ def _checked_version() -> Version:
             f"the character set of the locale, {codeset}, may have blanks and letters beyond ASCII"
         )
     return VERSIONS[number]
+
+
+def _dotted(number: int) -> str:
+    """Return the version as libmagic writes it: 5.44 for 544."""
+    return f"{number // 100}.{number % 100:02}"
 
 
 def _is_asked(condition: Condition, looks: bool) -> bool:

@@ -18,6 +18,7 @@ libmagic is asked.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import AnyStr, NamedTuple
 
@@ -149,9 +150,13 @@ class PlainText:
         return head[: min(size, limit)]
 
     def _has_few_characters(self, seen: bytes) -> bool:
-        """Tell whether a text has too few different bytes for libmagic."""
+        """Tell whether a text has too few different bytes for libmagic, which counts them by eight
+        bits."""
         minimum = self._version.min_characters
-        return minimum > 1 and len(set(seen[:100])) < minimum and len(set(seen)) < minimum
+        if minimum == 1:
+            return False
+        counted = (byte for byte in set(seen) if seen.count(byte) % 256)
+        return len(list(itertools.islice(counted, minimum))) < minimum
 
     def _read_beyond_ascii(
         self, seen: bytes, odd: bytes, is_whole: bool, looks: bool

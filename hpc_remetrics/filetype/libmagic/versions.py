@@ -42,7 +42,8 @@ class Version:
     :ivar utf8: its words for UTF-8, `utf8_with_mark` for UTF-8 that begins with a byte order mark.
     :ivar is_utf8_strict: characters of five bytes, halves of pairs of UTF-16, and characters that
         are written longer than need be aren't UTF-8.
-    :ivar min_characters: fewer different bytes are no text in an encoding of one byte a character.
+    :ivar min_characters: fewer different bytes are no text in an encoding of one byte a character;
+        one that occurs a multiple of 256 times is overlooked.
     :ivar quiet_controls: control characters of ASCII that texts may hold without a remark.
     :ivar counts_long_line: it says how long the longest line is.
     :ivar last_return: what a carriage return at the end of a text is: an end of line that is
@@ -131,5 +132,5 @@ _V548 = replace(
     buffer_is_enough=True,  # softmagic.c: msetoffset
 )
 
-VERSIONS = {one.number: one for one in (_V544,)}
+VERSIONS = {one.number: one for one in (_V544, _V545, _V546)}
 """Number -> version, of all whose source was followed, and whose answers were compared."""

@@ -162,3 +162,78 @@ def test_what_libmagic_knows_without_rules(head, left):
 def test_a_head_that_may_go_on_is_not_left_to_rules():
     assert not PlainText(VERSIONS[544], 7).is_left_to_rules(b"a text\n")
     assert PlainText(VERSIONS[544], 8).is_left_to_rules(b"a text\n")
+
+
+ALL = sorted(VERSIONS)
+UTF8, MARKED, OVERLONG = "é b\n".encode(), "\ufeffé b\n".encode(), b"a\xc0\x80 x\n"
+FIVE_BYTES, HALF, FAR = (
+    b"\xf8\x88\x80\x80\x80 ab\n",
+    b"\xed\xa0\x80 ab\n",
+    b"ab c\n" * 13_107 + b"x\xe9\n",
+)
+EXTENDED = "Non-ISO extended-ASCII text"
+UNICODE, UNICODE_MARKED = "Unicode text, UTF-8 text", "Unicode text, UTF-8 (with BOM) text"
+NO_ENDS = "ASCII text, with no line terminators"
+RETURNS, BOTH = "ASCII text, with CR line terminators", "ASCII text, with CR, LF line terminators"
+CRLF, CRLF_AND_CR = "ASCII text, with CRLF line terminators", "ASCII text, with CRLF, CR line terminators"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("head", "described"),
+    [
+        # What a version says, and the versions up to which it does; None: libmagic is asked.
+        (UTF8, {539: "UTF-8 Unicode text", 548: UNICODE}),
+        (MARKED, {539: "UTF-8 Unicode (with BOM) text", 548: UNICODE_MARKED}),
+        (OVERLONG, {539: None, 548: EXTENDED}),
+        (FIVE_BYTES, {539: None, 548: EXTENDED}),
+        (HALF, {539: None, 548: EXTENDED}),
+        (b"\xff\xa0 ab\n", {548: "ISO-8859 text"}),
+        (b"\xa0\xa0 ab\n", {548: "ISO-8859 text"}),
+        (b"\xe9\xa0a ab\n", {548: "ISO-8859 text"}),
+        (FAR, {539: "ISO-8859 text", 548: "ASCII text"}),
+        (b"ab " * 101 + b"\n", {539: "ASCII text, with very long lines", 548: "ASCII text, with very long lines (303)"}),
+        (b"aaaa\n", {539: "ASCII text", 540: None, 548: "ASCII text"}),
+        (b"ab c\n" * 256, {539: "ASCII text", 540: None, 548: "ASCII text"}),
+        (b"ab c\n" * 257, {548: "ASCII text"}),
+        (b"abb", {539: NO_ENDS, 540: None, 548: NO_ENDS}),
+        (b"a\x1ab\n", {546: None, 548: "ASCII text"}),
+        (b"a b\r", {544: RETURNS, 547: NO_ENDS, 548: RETURNS}),
+        (b"a b\rc\r", {548: RETURNS}),
+        (b"a b\nb\r", {544: BOTH, 547: "ASCII text", 548: BOTH}),
+        (b"a b\r\nb\r", {544: CRLF_AND_CR, 548: CRLF}),
+        (b"a,b\n1,2\n", {544: "ASCII text", 545: None, 547: "ASCII text", 548: None}),
+        (b"a,b\n" * 3, {545: None, 547: "ASCII text", 548: None}),
+        (b"a,b\n" * 12, {545: None, 548: "ASCII text"}),
+        (b"a,b,c\n" * 2, {544: "ASCII text", 548: None}),
+        (b"a,b,c\n" * 12, {548: None}),
+        (b"a\n" * 12, {539: "ASCII text", 540: None, 548: "ASCII text"}),
+    ],
+)  # fmt: skip
+def test_versions_say_different_things_of_a_text(head, described):
+    for version in ALL:
+        texts = PlainText(VERSIONS[version], 1 << 20)
+        expected = described[min(last for last in described if last >= version)]
+        text = texts.read(head)
+        is_known = isinstance(text, Text) and texts.is_left_to_rules(head)
+        assert (texts.describe(text, "", True) if is_known else None) == expected, version
+
+
+@pytest.mark.parametrize(
+    ("length", "behind", "size", "is_tape"),
+    [
+        (b"\t\n\n", b"\t\n\n", 0x0A0A09, True),
+        (b"\t\n\n", b"\n\n\n", 0x0A0A09, True),  # the same even number
+        (b"\t\n\n", b"\v\n\n", 0x0A0A09, False),
+        (b"\n\n\n", b"\n\n\n", 0x0A0A0A, True),
+        (b"\n\n\n", b"\t\n\n", 0x0A0A0A, True),
+        (b"\n\n\n", b"\n\n\v", 0x0A0A0A, False),
+    ],
+)
+def test_a_tape_begins_with_a_record_between_two_lengths(length, behind, size, is_tape):
+    record = b"x" * (size + size % 2)
+    for version in ALL:
+        texts = PlainText(VERSIONS[version], 1 << 20)
+        assert texts.is_left_to_rules(length + b" " + record + behind + b"x") is not (
+            is_tape and version >= 545
+        )
+        assert texts.is_left_to_rules(length + b" " + record + behind)  # the length is cut

@@ -1,6 +1,6 @@
 """Run benchmarks one after the other, each in a process of its own.
 
-    python -m benchmarks [NAME…]        all of them by default; `python -m benchmarks.NAME --help` for one
+    python -m benchmarks [NAME…]     all by default; `python -m benchmarks.NAME --help` for one
 
 Tables go to the terminal, figures to bench-data/NAME.json.
 """

@@ -186,10 +186,11 @@ def table(result: dict[str, Any]) -> str:
     for types, took in result["pass_cpu_seconds"].items():
         times = f", {took / reference:.2f} x bsdtar" if reference else ""
         lines.append(
-            f"the pass alone, --types {types}, the start of its process included: {took:.1f} s{times}"
+            f"the pass alone, --types {types}, with the start of its process: {took:.1f} s{times}"
         )
     lines.append(
-        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; "
+        f"{about['cpu']}, {about['date']}"
     )
     return "\n".join(lines)
 

@@ -236,7 +236,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     about = result["machine"]
     lines.append(
-        f"{result['images']} images, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+        f"{result['images']} images, {result['bytes'] / 1e6:.0f} MB; "
+        f"{about['cpu']}, {about['date']}"
     )
     return "\n".join(lines)
 

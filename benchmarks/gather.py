@@ -52,7 +52,7 @@ def layer_digest(number: int) -> Digest:
 
 
 def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
-    """Write the entries of a layer: one in eight a directory, the others files with shared contents."""
+    """Write the entries of a layer: one in eight a directory, the others shared files."""
     rng = np.random.default_rng(number)
     profile = LayerProfile(
         status="ok", compression="gzip", CLS=1 << 20, TLS=1 << 22, diff_id="0" * 64
@@ -213,7 +213,8 @@ def line(result: dict[str, Any]) -> str:
     return (
         f"{rows / 1e6:>6.1f} M rows on {result['ranks']} ranks:"
         f" {rows / result['wall_seconds'] / 1e3:,.0f} thousand rows/s,"
-        f" {1e6 * result['cpu_seconds'] / rows:.2f} µs of CPU a row, {result['dataset_bytes'] / rows:.1f} bytes a row"
+        f" {1e6 * result['cpu_seconds'] / rows:.2f} µs of CPU a row,"
+        f" {result['dataset_bytes'] / rows:.1f} bytes a row"
         f" (parts {result['part_bytes'] / rows:.0f}), peak memory by rank {peaks} MB"
     )
 

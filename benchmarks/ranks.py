@@ -33,7 +33,7 @@ LAYERS = 96
 
 
 def layout_of_this_python(folder: Path) -> str:
-    """Write an OCI layout with layers of nearly equal size: modules of standard library and packages."""
+    """Write an OCI layout with layers of nearly equal size: modules of this installation."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from support.layouts import Layout
 
@@ -148,7 +148,8 @@ def main() -> int:
         f"two profiling ranks do {results['ratio']:.2f} times the layers a second of one", end=" "
     )
     print(
-        f"(a layer took {results['cpu_ratio']:.2f} times the CPU time, others used {results['others']:.2f} cores)"
+        f"(a layer took {results['cpu_ratio']:.2f} times the CPU time, "
+        f"others used {results['others']:.2f} cores)"
     )
     print(f"an idle rank 0 takes {results['idle_root']:.2%} of a core")
     if options.json:

@@ -158,7 +158,8 @@ def measured(base: Path | None, layers: int, ranks: int, memory: int) -> dict[st
 def line(result: dict[str, Any]) -> str:
     ours, theirs = Cost(**result["reduce"]), Cost(**result["duckdb"])
     return (
-        f"{result['rows'] / 1e6:>6.1f} M rows on {result['ranks']} cores, CPU s (wall s, peak of the largest process):"
+        f"{result['rows'] / 1e6:>6.1f} M rows on {result['ranks']} cores, "
+        "CPU s (wall s, peak of the largest process):"
         f" reduce {ours.cpu:.1f} ({ours.wall:.1f}, {ours.peak / 1e6:.0f} MB),"
         f" DuckDB {theirs.cpu:.1f} ({theirs.wall:.1f}, {theirs.peak / 1e6:.0f} MB),"
         f" ratio {theirs.cpu / ours.cpu:.2f} ({theirs.wall / ours.wall:.2f})"

@@ -161,7 +161,8 @@ def table(result: dict[str, Any]) -> str:
     """Return the figures as a table for people."""
     rows = {row["name"]: row for row in result["rows"]}
     lines = [
-        f"{'':<32}{'wall s':>8}{'CPU s':>8}{'registry CPU s':>16}{'wall ratio':>12}{'CPU ratio':>11}"
+        f"{'':<32}{'wall s':>8}{'CPU s':>8}{'registry CPU s':>16}"
+        f"{'wall ratio':>12}{'CPU ratio':>11}"
     ]
     for name, row in rows.items():
         base = rows.get(name.replace("docker://", "oci:").replace("fetch blob", "skopeo copy"), row)
@@ -171,7 +172,8 @@ def table(result: dict[str, Any]) -> str:
         )
     about = result["machine"]
     lines.append(
-        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; {about['cpu']}, {about['date']}"
+        f"{result['layers']} layers, {result['bytes'] / 1e6:.0f} MB; "
+        f"{about['cpu']}, {about['date']}"
     )
     return "\n".join(lines)
 

@@ -376,7 +376,8 @@ def _all(options: argparse.Namespace, ranks: list[int]) -> None:
     planned = _in_a_process(*count, "--ranks", ranks[-1], "--part", "plan")
     seconds = _in_a_process("--part", "message", launcher=("mpirun", "-n", "2"))
     print(
-        f"planning {options.layers:,} layers for {ranks[-1]:,} ranks: {planned['plan_seconds']:.1f} s of CPU time, "
+        f"planning {options.layers:,} layers for {ranks[-1]:,} ranks: "
+        f"{planned['plan_seconds']:.1f} s of CPU time, "
         f"{planned['plan_peak_memory'] / 1e6:.0f} MB with the layers"
     )
     print(f"a message at rank 0: {seconds * 1e6:.1f} µs of CPU time")

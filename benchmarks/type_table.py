@@ -47,7 +47,8 @@ NODES = (64, 16, 4, 1)
 class Copies:
     """Assumed numbers of copies: :data:`FEW_COPIES`, and a curve for the contents with more.
 
-    The content of rank r by copies, up to a tenth of all, has top * ((1 + flat) / (r + flat))^power:
+    The content of rank r by copies, up to a tenth of all, has
+    top * ((1 + flat) / (r + flat))^power:
     `power` is such that the last of them has 10, and `flat` such that the files add up.
 
     :param contents: how many there are.
@@ -88,7 +89,7 @@ class Copies:
         return np.maximum(np.rint(copies), 1).astype(np.int64)
 
     def of_contents(self, quantiles: Floats) -> Ints:
-        """Return the copies of contents at these quantiles (0 to 1); evenly drawn ones are random contents."""
+        """Return the copies of contents at these quantiles, from 0 to 1."""
         few = np.searchsorted(np.cumsum(self._shares), quantiles, "right")
         rank = np.maximum((1 - quantiles) * self.contents, 0.5)
         numbers = self._numbers[np.minimum(few, len(self._numbers) - 1)]

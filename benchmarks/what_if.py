@@ -78,7 +78,8 @@ def main() -> int:
     options = parser.parse_args()
     result = measured(options.source, options.repeat)
     print(
-        f"a sample of {SAMPLE} takes {result['sample_share']:.1%} more CPU time, --chunks {result['chunks_share']:.0%}"
+        f"a sample of {SAMPLE} takes {result['sample_share']:.1%} more CPU time, "
+        f"--chunks {result['chunks_share']:.0%}"
     )
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")

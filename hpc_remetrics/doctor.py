@@ -58,7 +58,10 @@ _MOUNT_DECIDES = {"nfs", "lustre", "cifs", "smb3", "9p", "fuse.sshfs"}
 """File systems on which locks depend on the mount options."""
 
 _INSTALL_MPI = "pip install 'hpc-remetrics[mpi]'"
-_OVERSUBSCRIBE = "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe (Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
+_OVERSUBSCRIBE = (
+    "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe "
+    "(Open MPI 4: OMPI_MCA_rmaps_base_oversubscribe=1)"
+)
 
 
 @dataclass(frozen=True)
@@ -286,10 +289,12 @@ def _reason(printed: str) -> str:
 def _mend_mpirun(printed: str) -> str:
     """Return what helps against the message of a launcher; that is never a second MPI library."""
     if re.search(r"as (the )?root|superuser", printed, re.IGNORECASE):
-        return "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or run as another user"
+        variables = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"
+        return f"export {variables}, or run as another user"
     if "slots" in printed:
         return f"it has fewer cores than ranks: export {_OVERSUBSCRIBE}"
-    return f"try `{shutil.which('mpirun', path=_search_path())} -n 2 hostname`; docs/sites.md says what each MPI wants"
+    mpirun = shutil.which("mpirun", path=_search_path())
+    return f"try `{mpirun} -n 2 hostname`; docs/sites.md says what each MPI wants"
 
 
 def _slurm() -> Finding:
@@ -414,7 +419,8 @@ def _locks(directory: Path) -> Finding:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            text = f"POSIX locks don't work there ({error.strerror}), so two jobs could write one output"
+            reason = f"POSIX locks don't work there ({error.strerror})"
+            text = f"{reason}, so two jobs could write one output"
             return Finding("locks", FAIL, text, "choose a directory on another file system with -o")
         answer = _last(_ask(programs.python(_LOCK_CODE, path), programs.environment())[1])
     if answer != "refused":

@@ -20,7 +20,7 @@ class RemetricsError(Exception):
 
     exit_code = 1
     shared = False
-    """Whether every rank raises it, so that one of them prints it and none has to end the others."""
+    """Whether every rank raises it; then rank 0 prints it, and no rank ends the others."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

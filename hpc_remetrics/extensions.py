@@ -36,7 +36,7 @@ class Extensions:
         self.builtin = builtin
 
     def names(self) -> list[str]:
-        """Return all names: the built-in ones in their order, then those of other packages, sorted."""
+        """Return all names: the built-in ones in their order, then the others sorted."""
         others = sorted({point.name for point in self._others()} - set(self.builtin))
         return [*self.builtin, *others]
 

@@ -203,7 +203,7 @@ def _bytes_of(place: SettingsPlace) -> bytes:
 
 
 def _check_owner(path: Path, status: os.stat_result) -> None:
-    """Refuse a file of the current directory that another user may have put there, or may change."""
+    """Refuse a file of the current directory that another user may have made or can change."""
     link = os.lstat(path)
     strangers = [uid for uid in (status.st_uid, link.st_uid) if uid not in (os.getuid(), 0)]
     if not stat.S_ISREG(status.st_mode):

@@ -23,7 +23,7 @@ WHOLE_PROGRAM = {"clone", "fuzz", "images", "kills", "run", "slurm"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests of the whole program as slow; give the serial ones to one worker of pytest-xdist."""
+    """Mark tests of the whole program as slow; give serial ones to one worker."""
     for item in items:
         if item.path.parent.name in WHOLE_PROGRAM:
             item.add_marker(pytest.mark.slow)

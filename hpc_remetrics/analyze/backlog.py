@@ -72,7 +72,7 @@ class Backlog:
         self.passed_over |= {path.name for path in paths}
 
     def _is_left(self, done: tuple[str, str] | None) -> bool:
-        """Return whether a layer is left that has this status and cause in the parts, or neither."""
+        """Return whether a layer is left that has this status and cause in the parts."""
         if done is None:
             return True
         status, cause = done
@@ -81,7 +81,7 @@ class Backlog:
         return self._session.options.retry_failed or cause in TRANSIENT_CAUSES
 
     def _warn_of_parts(self, read: ScannedParts) -> None:
-        """Warn of parts that are not read, and of parts that other users made; each once in a run."""
+        """Warn, once in a run, of parts that are not read and of parts of other users."""
         for message in read.damaged:
             self._warn_once(f"a part is not read, its layers are profiled again: {message}")
         if read.others:

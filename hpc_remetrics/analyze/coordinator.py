@@ -105,7 +105,7 @@ class Coordinator:
         return not self._active
 
     def stop(self) -> None:
-        """Order every active rank to publish what is whole and finish; a second call does nothing."""
+        """Order every active rank, once, to publish what is whole and to finish."""
         if self._stopped:
             return
         self._stopped = True

@@ -39,8 +39,10 @@ _SECONDS_PER_BYTE = 1e-7
 
 _BYTES_PER_FILE = 8900.0
 _FILES_PER_LAYER = 2945.0
-"""Compressed bytes of each file in the images of 2017 (47 TB, 5.28 billion files), and files of each
-of their layers (1.79 million)."""
+"""Compressed bytes of a file, and files of a layer, in the images of 2017.
+
+They had 47 TB, 5.28 billion files and 1.79 million layers.
+"""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def share_of(layers: Iterable[Layer], number: int, count: int) -> list[Layer]:
 
 
 def _tail_start(costs: Sequence[float], tail: float) -> int:
-    """Return the first index of the tail: the longest run at the end that costs no more than `tail`.
+    """Return where the tail begins: the longest run at the end that costs no more than `tail`.
 
     :param costs: estimated seconds of the layers, falling.
     """

@@ -136,7 +136,7 @@ class Prefetcher:
             prefetched.grant = None
 
     def retry_with_more_room(self, prefetched: Prefetched) -> None:
-        """Prefetch a layer once more, with more room to unpack it, or fail it if there is no more."""
+        """Prefetch a layer again with more room to unpack it, or fail it if there is none."""
         size = prefetched.grant.size if prefetched.grant else 0
         self.release(prefetched)
         try:
@@ -199,7 +199,7 @@ class Prefetcher:
         return True
 
     def _fail_for_want_of_room(self, layer: Layer, source: Source, error: BlobError) -> None:
-        """Fail a layer that scratch can never hold, unless the size in the manifest may be false."""
+        """Fail a layer that scratch can never hold, unless its stated size may be false."""
         failed = Prefetched(layer, error=error)
         if layer.size >= 0 and layer.digest not in self._first_errors:
             failed.only_measure = True

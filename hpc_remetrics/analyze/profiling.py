@@ -171,7 +171,7 @@ def _tool_starter(options: AnalyzeOptions) -> Callable[[Path, Digest], Tool] | N
 
 
 def _fill(table: TypeTable, path: Path) -> None:
-    """Fill the node's table from a dataset, so that libmagic is not asked again about its contents."""
+    """Fill the table of this node with the types that a dataset has of its contents."""
     from ..dataset.reader import Dataset, reading
 
     with Dataset(path) as dataset, reading(dataset):

@@ -181,7 +181,8 @@ class Inputs:
         if absent:
             manifests = counted(absent, "manifest")
             self._session.say(
-                f"not in the archives: {manifests} that indexes name; `docker save` leaves these out"
+                f"not in the archives: {manifests} that indexes name; "
+                "`docker save` leaves these out"
             )
         if catalog.passing:
             log.warning("some of these failures may be temporary: run the command again to retry")

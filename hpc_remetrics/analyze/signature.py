@@ -49,7 +49,7 @@ def chunk_share(options: AnalyzeOptions) -> Fraction:
 
 
 def probe_settings(options: AnalyzeOptions) -> dict[str, str]:
-    """Return the setting of each probe of this run, by its name in `profile.probe.PROBE_CLASSES`."""
+    """Return the settings of the probes of this run, by their names in `PROBE_CLASSES`."""
     shares = {"compression": options.compress_sample, "chunks": chunk_share(options)}
     return {name: str(share) for name, share in shares.items() if share} | dict(options.probes)
 

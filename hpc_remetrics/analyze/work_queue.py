@@ -1,4 +1,4 @@
-"""The work queue of a rank: layers that the coordinator dealt to it and that wait for their turn."""
+"""The work queue of a rank: layers that the coordinator dealt to it, in their order."""
 
 from __future__ import annotations
 

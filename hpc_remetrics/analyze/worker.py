@@ -117,7 +117,7 @@ class Worker:
         return [*profiling, *self._prefetcher.begun]
 
     def _begin(self) -> bool:
-        """Hand the next prefetched layer to the child if it is idle; return whether there is one."""
+        """Hand the next prefetched layer to an idle child; return whether there is one."""
         if self.runner.current is not None:
             return False
         prefetched = self._prefetcher.poll()

@@ -2,7 +2,8 @@
 
 A record of the journal is one page, or why there is none:
 
-    {"k": key, "t": Unix time, "c": count, "m": more, "n": narrow, "d": dropped, "w": new rows, "r": rows}
+    {"k": key, "t": Unix time, "c": count, "m": more, "n": narrow, "d": dropped, "w": new rows,
+     "r": rows}
     {"k": key, "t": Unix time, "f": reason}
 """
 

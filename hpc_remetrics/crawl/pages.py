@@ -98,7 +98,8 @@ def _search_path(request: PageRequest) -> str:
 
 
 def _namespace_path(request: PageRequest) -> str:
-    return f"/v2/namespaces/{quote(request.name)}/repositories?page={request.page}&page_size={PAGE_SIZE}"
+    namespace = quote(request.name)
+    return f"/v2/namespaces/{namespace}/repositories?page={request.page}&page_size={PAGE_SIZE}"
 
 
 def _repository_path(request: PageRequest) -> str:
@@ -334,7 +335,8 @@ def limit_of(headers: Mapping[str, str]) -> tuple[int, int, float] | None:
 
     :returns: (requests, requests left, Unix time when all are available again).
 
-    >>> limit_of({"x-ratelimit-limit": "180", "x-ratelimit-remaining": "12", "x-ratelimit-reset": "1764038400"})
+    >>> values = {"limit": "180", "remaining": "12", "reset": "1764038400"}
+    >>> limit_of({f"x-ratelimit-{name}": value for name, value in values.items()})
     (180, 12, 1764038400.0)
     """
     texts = [headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]

@@ -121,7 +121,8 @@ def newest(rows: list[list[Any]], count: int) -> list[list[Any]]:
     :param rows: [tag, digest, bytes, updated].
     :param count: number of rows to return at most.
 
-    >>> [row[0] for row in newest([[tag, "", None, ""] for tag in ("1.9", "latest", "1.10", "edge")], 3)]
+    >>> rows = [[tag, "", None, ""] for tag in ("1.9", "latest", "1.10", "edge")]
+    >>> [row[0] for row in newest(rows, 3)]
     ['latest', '1.10', '1.9']
     """
     return sorted(rows, key=_age, reverse=True)[:count]

@@ -153,7 +153,8 @@ def rate_of(per_second: float, limit: tuple[int, int, float] | None, now: float)
     :param limit: (requests, requests left, Unix time when all are back), as the host states.
     :param now: Unix time.
 
-    >>> rate_of(0, (180, 180, 1060.0), 1000.0), rate_of(2, (180, 180, 1060.0), 1000.0), rate_of(5, None, 0)
+    >>> limit = (180, 180, 1060.0)
+    >>> rate_of(0, limit, 1000.0), rate_of(2, limit, 1000.0), rate_of(5, None, 0)
     (3.0, 2, 5)
     """
     stated = limit[0] / max(limit[2] - now, 1.0) if limit else 0.0

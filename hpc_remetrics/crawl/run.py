@@ -1,7 +1,7 @@
 """The run of `crawl`: names of repositories, sample, tags, list.
 
 Rank 0 decides which pages are requested, and keeps each result before it uses it; threads of all
-ranks send the requests. Pages in the journal are not requested again, whatever ended an earlier run.
+ranks send the requests. Pages in the journal are not requested again, whatever ended the last run.
 
     names (walk) -> journal -> sorted by pulls -> sample -> tags (walk) -> journal -> list (CSV)
 """

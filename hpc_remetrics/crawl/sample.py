@@ -38,8 +38,10 @@ def stratum_of(repository: Repository) -> str:
 
     >>> stratum_of(Repository(0, 4711, "a/b")), stratum_of(Repository(0, 0, "a/b"))
     ('pulls 1e3', 'pulls 0')
-    >>> stratum_of(Repository(0, 10**9, "library/redis", official=True)), stratum_of(Repository(None, None, "x"))
-    ('official', 'pulls unknown')
+    >>> stratum_of(Repository(0, 10**9, "library/redis", official=True))
+    'official'
+    >>> stratum_of(Repository(None, None, "x"))
+    'pulls unknown'
     """
     if repository.official:
         return "official"

@@ -1,4 +1,4 @@
-"""The cost of a download as messages: manifests, known bytes, pull limits, and the time they mean."""
+"""The cost of a download as messages: manifests, known bytes, pull limits, time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOSTS = 8
 
 
 class PullLimits:
-    """The limits of registries on pulls; each is asked once, by a HEAD, which no registry counts."""
+    """The limits of registries on pulls, each asked for once by a HEAD, which costs no pull."""
 
     def __init__(self, access: Access) -> None:
         self._registries = Registries(replace(access, patience=BRIEF))

@@ -1,4 +1,4 @@
-"""The remaining work of a download, on rank 0: images to resolve, blobs to fetch, who waits for what.
+"""The remaining work of a download, on rank 0: images to resolve, and blobs to fetch.
 
 Images are resolved just ahead of their blobs, so that a registry's limit on manifests and its
 bandwidth are used side by side, and memory doesn't depend on the length of the list. A blob that

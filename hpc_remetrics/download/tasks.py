@@ -119,7 +119,7 @@ class Tasks:
         except RemetricsError:
             raise
         except Exception as error:
-            # Content of a registry must not end the job, which would meet it again: it costs an image.
+            # What a registry sends may cost an image, but not end the job.
             log.exception("this is a bug of the program; please report it")
             return Failed("internal", f"{type(error).__name__}: {error}")
 
@@ -168,7 +168,7 @@ def _check_room(layout: Layout, digest: Digest, size: int) -> None:
 
 
 class _ImageWalk:
-    """The walk over the indexes and manifests of an image, each stored in the layout when it is read.
+    """Walk over the indexes and manifests of an image, and store each in the layout.
 
     :ivar blobs: digest -> bytes (-1: unknown) of configs and layers.
     :ivar absent: number of manifests that an index names and the registry lacks.
@@ -198,7 +198,7 @@ class _ImageWalk:
     def walk(self, task: ImageTask) -> Iterator[dict[str, Any]]:
         """Walk over everything; yield the descriptors for the index of the layout.
 
-        With platforms asked for, these are the manifests for them, since the index names others too.
+        With platforms asked for, these are the manifests for them; the index names others too.
 
         :raises RegistryError: a document is not available.
         :raises Malformed: a document is not valid.
@@ -228,7 +228,7 @@ class _ImageWalk:
             log.warning("%s names %s that are missing: %s", self._image, absent, self._why_absent)
 
     def _first_document(self, task: ImageTask) -> tuple[bytes, str]:
-        """Return the document of the image's name and its media type, if possible without a pull."""
+        """Return the document of an image's name and its media type, without a pull if possible."""
         if task.head:
             head = self._registry.head_manifest(self._image.repository, self._image.version)
             if head.digest and (data := self._kept(head.digest)):

@@ -1,4 +1,4 @@
-"""Journal: an append-only file of checksummed lines that lets a later run go on from an earlier one.
+"""An append-only file of checksummed lines, from which a later run continues.
 
 A line is a CRC-32 in hex, a space, and a JSON value; the first line says what the journal is of:
 

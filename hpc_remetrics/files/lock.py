@@ -11,7 +11,9 @@ job fills one output by many jobs, each with a share of the layers):
 
     bytes    0 … 127              128 … 255            256 … 383
     slot     0: whole output      1: share 1           2: share 2
-             empty                "node7 4711 12\\n"    "node8 389 40\\n"     host, process, heartbeats
+             empty                "node7 4711 12\\n"    "node8 389 40\\n"
+
+A slot says host, process and number of heartbeats.
 
 Who holds the output locks all bytes, who holds a share those of its slot: so shares can be held
 side by side, and the whole output only alone.

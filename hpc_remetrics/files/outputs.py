@@ -15,7 +15,7 @@ _CHOOSE = "choose another output with -o"
 
 
 def real_name(path: Path) -> Path:
-    """Return the path of the file that an output replaces: the target of a link, even a missing one.
+    """Return the path of the file that an output replaces, at the end of all links.
 
     :raises OutputError: it is a directory, a device, a pipe or a socket, or a link that is not
         followed.

@@ -104,7 +104,7 @@ def private_descriptor(path: Path, flags: int = 0) -> int:
 
 
 def shared_file(path: Path) -> BinaryIO:
-    """Open a file that another process of the rank made by `private_file`, to change it in place."""
+    """Open a file of another process of the rank, made by `private_file`, to change it."""
     return open(os.open(path, os.O_RDWR | _SAFE), "r+b")
 
 

@@ -1,4 +1,4 @@
-"""Fetch a blob into a file: verified while it is read, resumed, fetched again once if it is wrong."""
+"""Fetch a blob into a file: resumed, verified while it is read, retried once if wrong."""
 
 from __future__ import annotations
 

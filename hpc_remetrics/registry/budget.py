@@ -17,7 +17,7 @@ from .access import Access
 _LIMIT = re.compile(r"(\d{1,9})\s*(?:;\s*w=(\d{1,9}))?")
 
 ALL, PULLS = "requests", "pulls"
-"""The requests that a pause stops: all, or the GETs of manifests, which registries count as pulls."""
+"""The requests that a pause stops: all, or GETs of manifests, which count as pulls."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Pause:
 
 @dataclass(frozen=True)
 class PullLimit:
-    """A registry's limit by its headers: `limit` pulls in `window` seconds, `remaining` left (-1: ?)."""
+    """A registry's limit by its headers: `limit` pulls in `window` seconds, `remaining` left.
+
+    `remaining` is -1 where the headers don't state it.
+    """
 
     limit: int
     window: int

@@ -1,12 +1,12 @@
 """The HTTP client of one registry: credentials, redirects, retries, waits, deadlines, size limits.
 
 `Client.get` is for responses that fit into memory. `Client.send` sends a request once and returns
-a stream, for `blobs.py`. Every error is a `RegistryError` whose message contains neither credentials
-nor the query of a URL.
+a stream, for `blobs.py`. Every error is a `RegistryError` whose message contains neither
+credentials nor the query of a URL.
 
     get -> trying -> send: wait for the budget -> request -> 401?      answer the challenge, once
-            ^                                             -> redirect? follow it, without credentials
-            `-- wait <- recover <- passing failure                     if it leaves the registry
+            ^                                             -> redirect? follow it; if it leaves the
+            `-- wait <- recover <- passing failure                     registry, without credentials
 """
 
 from __future__ import annotations

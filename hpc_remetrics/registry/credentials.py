@@ -118,7 +118,7 @@ def _host_keys(host: str) -> tuple[str, ...]:
 
 
 def _normal(key: str) -> str:
-    """Return an entry's name as host and path, without the scheme and API version of old entries."""
+    """Return an entry's name as host and path, without scheme and API version."""
     name = key.removeprefix("https://").removeprefix("http://").rstrip("/")
     for version in ("/v1", "/v2"):
         name = name.removesuffix(version)

@@ -27,7 +27,8 @@ def proxies_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, 
 
     :raises ValueError: the URL is not valid.
 
-    >>> proxies_for("https://a.example/", {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"})
+    >>> environ = {"HTTPS_PROXY": "http://p:3128", "no_proxy": ".b.example"}
+    >>> proxies_for("https://a.example/", environ)
     {'https': 'http://p:3128'}
     >>> proxies_for("http://127.0.0.1:5000/v2/", {"http_proxy": "http://p:3128"})
     {}
@@ -82,7 +83,7 @@ def _short_address(name: str) -> Address | None:
 
 
 def _is_excepted(name: str, port: int, exceptions: str) -> bool:
-    """Tell whether `no_proxy` lists a host: `*`, names, addresses or networks, with or without port."""
+    """Return whether `no_proxy` lists a host, by a name, an address, a network or `*`."""
     entries = re.split(r"[\s,]+", exceptions.lower())
     return any(_is_meant(name, port, entry) for entry in entries if entry)
 

@@ -1,4 +1,4 @@
-"""The requests of the OCI distribution specification: manifests, blobs, tags, catalog, referrers."""
+"""The requests of the OCI distribution specification: manifests, blobs, tags, referrers."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class Registry:
         yield from self._texts(f"/v2/_catalog?{query}", "registry:catalog:*", "repositories")
 
     def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
-        """Return the descriptors of a manifest's referrers; [] if the registry doesn't support that."""
+        """Return the descriptors of a manifest's referrers; [] if the registry has no such API."""
         try:
             path = f"/v2/{repository}/referrers/{digest}"
             pages = self.pages(path, scope_of(repository), "manifests")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Registries:
-    """The registries of a process: a client for each thread and host, one budget and keyring for all.
+    """The registries of a process: a client for each thread and host, with one budget for all.
 
     A pickled copy on another rank has the same options, and a budget of its own.
     """

@@ -1,4 +1,4 @@
-"""The coordinator: every layer to exactly one rank, the tail on demand, a stop that loses nothing."""
+"""The coordinator: each layer to one rank, the tail on demand, a stop that loses nothing."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""The session: the lock, scratch, and what a stop request does before, in and after the profiling."""
+"""The session: the lock, scratch, and what a stop request does in each step."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The files of a crawl: which are replaced, when a crawl is finished, and what the description says."""
+"""The files of a crawl: which are replaced, when it is finished, what the description says."""
 
 import json
 from dataclasses import replace

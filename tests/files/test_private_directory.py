@@ -107,7 +107,12 @@ os.setgid({uid}); os.setuid({uid})
 name, mine = sys.argv[1], sys.argv[1] + "-mine"
 print("begun", flush=True)
 while True:
-    for make in (lambda: os.mkdir(name, 0o777), lambda: os.symlink("/etc", name), lambda: os.symlink(mine, name)):
+    makers = (
+        lambda: os.mkdir(name, 0o777),
+        lambda: os.symlink("/etc", name),
+        lambda: os.symlink(mine, name),
+    )
+    for make in makers:
         try:
             make()
         except OSError:

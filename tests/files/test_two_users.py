@@ -165,21 +165,26 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 # What the program writes at a name that it is given, or that follows from one.
 WRITERS = {
-    "lock": "from hpc_remetrics.files.lock import OutputLock; OutputLock(Path(sys.argv[1])).release()",
-    "journal": "from hpc_remetrics.files.journal import Journal; Journal(Path(sys.argv[1]), {'a': 1}).append(1)",
-    "whole file": "from hpc_remetrics.files.publish import write_whole; write_whole(Path(sys.argv[1]), ['x'])",
-    "in place": (
-        "from hpc_remetrics.files.writing import open_in_place; os.write(open_in_place(Path(sys.argv[1])), b'x')"
-    ),
-    "new file": "from hpc_remetrics.files.writing import create; os.write(create(Path(sys.argv[1])), b'x')",
-    "part": "from hpc_remetrics.files.publish import publish_copy; publish_copy(Path('/etc/hosts'), Path(sys.argv[1]))",
-    "list": "from hpc_remetrics.download.state import FinishedList; FinishedList(Path(sys.argv[1])).add('x')",
+    "lock": ("files.lock", "OutputLock", "OutputLock(path).release()"),
+    "journal": ("files.journal", "Journal", "Journal(path, {'a': 1}).append(1)"),
+    "whole file": ("files.publish", "write_whole", "write_whole(path, ['x'])"),
+    "in place": ("files.writing", "open_in_place", "os.write(open_in_place(path), b'x')"),
+    "new file": ("files.writing", "create", "os.write(create(path), b'x')"),
+    "part": ("files.publish", "publish_copy", "publish_copy(Path('/etc/hosts'), path)"),
+    "list": ("download.state", "FinishedList", "FinishedList(path).add('x')"),
 }
+"""The module of a writer, its name, and a call of it."""
+
 _NAME = {"lock": "out.lock"}
 
 
 def write(users: Users, writer: str, path: Path) -> str:
-    code = f"import os, sys\nfrom pathlib import Path\n{WRITERS[writer]}\nprint('DONE')"
+    module, name, call = WRITERS[writer]
+    code = (
+        "import os, sys\nfrom pathlib import Path\n"
+        f"from hpc_remetrics.{module} import {name}\n"
+        f"path = Path(sys.argv[1])\n{call}\nprint('DONE')"
+    )
     return users.python(ALICE, code, path)
 
 

@@ -1,4 +1,4 @@
-"""Full file systems under the output and under scratch: no crash, no damage, and room ends it well."""
+"""Full file systems under output and scratch: no crash, no damage; with room, a good end."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def steps(count: int) -> list[int]:
 
 
 def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, truth, small):
-    """A file system grows little by little under one output; each run continues until it is full."""
+    """A file system grows step by step under one output; each run continues until it is full."""
     full, done = 0, set()
     for number in range(20):
         output = small(16_384 + number * 65_536) / "out.h5"

@@ -70,8 +70,9 @@ def corpus(tmp_path_factory, layout):
         "list",
         {"schemaVersion": 2, "mediaType": f"{DOCKER}.list.v2+json", "manifests": [child]},
     )
-    skopeo("sync", "--src=docker", "--dest=docker", "--src-tls-verify=false", "--dest-tls-verify=false",
-           f"{registry.host}/forms:oci", f"{registry.host}/synced")  # fmt: skip
+    untrusted = ("--src-tls-verify=false", "--dest-tls-verify=false")
+    places = (f"{registry.host}/forms:oci", f"{registry.host}/synced")
+    skopeo("sync", "--src=docker", "--dest=docker", *untrusted, *places)
     yield (
         registry,
         [

@@ -502,7 +502,8 @@ def test_what_cannot_be_met_is_named(registry, offers, words):
 def test_a_bearer_beside_basic_is_asked_for_a_token(token_registry, tokens):
     access = Access(username=USER, password=PASSWORD, login_host="elsewhere.example")
     with FaultyProxy(token_registry.host) as proxy:
-        realm = f'Basic realm="x", Bearer realm="http://{tokens.host}/token",service="the registry of the tests"'
+        bearer = f'Bearer realm="http://{tokens.host}/token",service="the registry of the tests"'
+        realm = f'Basic realm="x", {bearer}'
         proxy.on(
             "/manifests/",
             faults.status(401, ("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", realm)),
@@ -524,7 +525,10 @@ def test_a_token_server_may_be_trusted_with_its_port(token_registry, tokens):
 
 
 def test_challenges_are_read_as_they_are_written():
-    header = 'Basic realm="a, b=\\"c", Bearer realm="https://a/t",service=reg, scope="repository:x/y:pull,push", error="e"'
+    header = (
+        'Basic realm="a, b=\\"c", Bearer realm="https://a/t",service=reg, '
+        'scope="repository:x/y:pull,push", error="e"'
+    )
     basic, bearer = Challenge.parse(header)
     assert (basic.scheme, bearer.scheme) == ("basic", "bearer")
     assert (bearer.realm, bearer.service, bearer.scope) == (

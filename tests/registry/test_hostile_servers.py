@@ -409,8 +409,11 @@ def test_any_answer_may_be_anything(tmp_path):
         right = answer(
             200, ("Link", '</v2/_catalog?last=a>; rel="next"'), body=b'{"repositories":["a"]}'
         )
-        broken = [bytes(rng.choice([byte, rng.randrange(256)]) if rng.random() < 0.05 else byte for byte in right)
-                  for _ in range(60)]  # fmt: skip
+
+        def damaged(byte: int) -> int:
+            return rng.choice([byte, rng.randrange(256)]) if rng.random() < 0.05 else byte
+
+        broken = [bytes(map(damaged, right)) for _ in range(60)]
         for data in [*LINES, *broken]:
             server.answer = lambda head: data  # noqa: B023
             ask(server.host, tmp_path, WAYS)

@@ -1,4 +1,4 @@
-"""Modules in the current directory, whoever made them: nothing that the program starts runs them."""
+"""Modules in the current directory: nothing that the program starts runs them."""
 
 import os
 import subprocess
@@ -93,7 +93,7 @@ def test_the_doctors_probes(runs, trap):
 
 @pytest.mark.parametrize("path", ["", ":", "/nonexistent:", ":/nonexistent"])
 def test_an_empty_item_of_the_path_is_nobodys_wish(runs, layout, path):
-    """The rank follows PYTHONPATH as Python does; what it starts does not take the empty item along."""
+    """The rank follows PYTHONPATH as Python does; its children don't take the empty item along."""
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -134,7 +134,10 @@ def test_secrets_reach_neither_child_nor_tool(runs, layout):
         "REMETRICS_PASSWORD": "geheim1",
         "DOCKER_AUTH_CONFIG": '{"auths": {"x": {"auth": "geheim2"}}}',
     }
-    child = "grep -l 'profile.child import [r]un' /proc/[0-9]*/cmdline 2>/dev/null | sed s/cmdline/environ/ | xargs cat"
+    child = (
+        "grep -l 'profile.child import [r]un' /proc/[0-9]*/cmdline 2>/dev/null"
+        " | sed s/cmdline/environ/ | xargs cat"
+    )
     command = f"(env; {child}) >> seen; test -d {{dir}} # geheim3"
     result = run(runs, "analyze", f"oci:{layout}", "-o", "out.h5", "--exec", command, **secrets)
     assert result.returncode == 0, result.stderr

@@ -35,7 +35,7 @@ def children_of(process):
 
 
 def child_at_the_slow_layer(process):
-    """Wait until a child reads the slow layer, so that all before it are whole; return the child."""
+    """Wait until a child reads the slow layer, when all before it are whole; return it."""
     name = hashlib.sha256(slow_layer()).hexdigest()
 
     def found():

@@ -1,4 +1,4 @@
-"""A package of somebody else, as an installer leaves it: a module, and metadata with entry points."""
+"""A package of somebody else, as an installer leaves it: a module and its metadata."""
 
 import os
 from pathlib import Path

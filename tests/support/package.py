@@ -1,4 +1,4 @@
-"""The code of the package as syntax trees, each module parsed once, for tests about the code itself."""
+"""The modules of the package as syntax trees, each parsed once, for tests about the code."""
 
 import ast
 from collections.abc import Iterator

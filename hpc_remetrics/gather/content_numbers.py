@@ -32,7 +32,6 @@ from ..records import KINDS
 from ..row_ranges import rank_range
 from .numbering import CARRIED, CONTENT, attach, collapse, number
 from .placed_reader import PlacedReader
-from .placement import Placement
 
 _BUCKET_ROWS = 1 << 19
 """Rows with content that a bucket of digests holds on average."""
@@ -57,12 +56,10 @@ class ContentNumbers:
     :ivar types: descriptions in use, sorted, on every rank.
     """
 
-    def __init__(
-        self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path
-    ) -> None:
+    def __init__(self, comm: Comm, reader: PlacedReader, scratch: Path) -> None:
         self._comm = comm
-        self._placement = placement
         self._reader = reader
+        self._placement = placement = reader.placement
         self._scratch = scratch
         carried = int(placement.layers["files"].sum() + placement.layers["hardlinks"].sum())
         self._buckets = min(max(comm.size, -(-carried // _BUCKET_ROWS)), _MAX_BUCKETS)

@@ -55,7 +55,7 @@ def merge(
     with Collective(comm), disk_errors(scratch, "scratch"):
         _write_flat(comm, datasets, scratch)
     reader = DatasetReader(placement, datasets, scratch.parent)
-    return DatasetBuild(comm, placement, reader, scratch).run(catalog, images, output, run, finish)
+    return DatasetBuild(comm, reader, scratch).run(catalog, images, output, run, finish)
 
 
 def _catalog(datasets: Sequence[Dataset]) -> Catalog:

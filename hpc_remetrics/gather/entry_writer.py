@@ -7,7 +7,6 @@ import numpy as np
 from ..dataset.chunk_writer import ChunkWriter
 from ..dataset.schema import CHUNK_BYTES, CHUNK_ROWS, TABLES
 from .placed_reader import PlacedReader
-from .placement import Placement
 
 _COPIED = ("kind", "mode", "uid", "gid", "mtime", "mtime_ns")
 """Columns that are written as the parts have them."""
@@ -16,11 +15,11 @@ _COPIED = ("kind", "mode", "uid", "gid", "mtime", "mtime_ns")
 class EntryWriter:
     """Writes the blocks of `/entries` and the chunks of its blobs that belong to this rank."""
 
-    def __init__(self, placement: Placement, reader: PlacedReader, writer: ChunkWriter) -> None:
-        self._placement = placement
+    def __init__(self, reader: PlacedReader, writer: ChunkWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._offsets = _BlobOffsets(placement, reader)
+        self._placement = reader.placement
+        self._offsets = _BlobOffsets(reader)
 
     def write_block(self, block: int, contents: np.ndarray) -> None:
         """Write one block of rows.
@@ -54,9 +53,9 @@ class EntryWriter:
 class _BlobOffsets:
     """Computes where the paths and links of entries begin, from their lengths, block after block."""
 
-    def __init__(self, placement: Placement, reader: PlacedReader) -> None:
-        self._placement = placement
+    def __init__(self, reader: PlacedReader) -> None:
         self._reader = reader
+        self._placement = reader.placement
         self._next: dict[str, tuple[int, int]] = {}  # blob -> row after the last block, its offset
 
     def block(self, blob: str, start: int, stop: int) -> np.ndarray:

@@ -76,7 +76,7 @@ def gather(
     placement: Placement = comm.bcast(placed)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
-    build = DatasetBuild(comm, placement, PartReader(placement), scratch)
+    build = DatasetBuild(comm, PartReader(placement), scratch)
     return build.run(catalog, images, output, run, finish)
 
 
@@ -98,13 +98,11 @@ def _size_message(image: Image, layer: Layer, size: int) -> str:
 class DatasetBuild:
     """Makes one dataset of the rows that a reader gives, on one rank of all."""
 
-    def __init__(
-        self, comm: Comm, placement: Placement, reader: PlacedReader, scratch: Path
-    ) -> None:
+    def __init__(self, comm: Comm, reader: PlacedReader, scratch: Path) -> None:
         self._comm = comm
-        self._placement = placement
         self._reader = reader
         self._scratch = scratch
+        self._placement = reader.placement
 
     def run(
         self,
@@ -120,36 +118,26 @@ class DatasetBuild:
         """
         comm = self._comm
         temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(output)))
+
+        # Number the contents and the chunks
         with Collective(comm), disk_errors(self._scratch, "scratch"):
-            contents = ContentNumbers(comm, self._placement, self._reader, self._scratch)
+            contents = ContentNumbers(comm, self._reader, self._scratch)
             chunks = Fingerprints(comm, self._reader, self._scratch)
             self._reader.check()
+
+        # Write the tables, add what the caller adds, and give the file its name
         try:
             with ExitStack() as opened:
-                # Create the file and write the small tables on rank 0
                 file = None
                 with Collective(comm), disk_errors(output, "the dataset"):
                     if catalog is not None and run is not None:
                         file, sink = opened.enter_context(new_file(temporary))
-                        describe_file(file)
-                        write_small_tables(
-                            file,
-                            self._placement,
-                            catalog,
-                            images=images,
-                            types=contents.types,
-                            run=run,
-                            large={"contents": contents.total, "chunks": chunks.total},
-                        )
+                        self._write_small(file, catalog, images, run, contents, chunks)
                         sink.check()
-
-                # Write the large tables by all ranks
-                self._write(file, contents, chunks)
+                self._write_large(file, contents, chunks)
                 with Collective(comm), disk_errors(output, "the dataset"):
                     self._reader.check()
                     opened.close()
-
-            # Add what the caller adds, and give the file its name
             if finish is not None:
                 finish(temporary)
             with Collective(comm), disk_errors(output, "the dataset"):
@@ -160,7 +148,28 @@ class DatasetBuild:
                 remove(temporary)
         return self._ledger()
 
-    def _write(self, file: Any, contents: ContentNumbers, chunks: Fingerprints) -> None:
+    def _write_small(
+        self,
+        file: Any,
+        catalog: Catalog,
+        images: list[Image],
+        run: Mapping[str, Any],
+        contents: ContentNumbers,
+        chunks: Fingerprints,
+    ) -> None:
+        """Write the small tables, and create the large ones; on rank 0."""
+        describe_file(file)
+        write_small_tables(
+            file,
+            self._placement,
+            catalog,
+            images=images,
+            types=contents.types,
+            run=run,
+            large={"contents": contents.total, "chunks": chunks.total},
+        )
+
+    def _write_large(self, file: Any, contents: ContentNumbers, chunks: Fingerprints) -> None:
         """Write the large tables: each rank compresses its range, rank 0 stores what all send.
 
         :param file: the open file on rank 0, None elsewhere.
@@ -182,7 +191,7 @@ class DatasetBuild:
     ) -> Iterator[None]:
         """Write this rank's range of the large tables, and yield after each piece."""
         comm = self._comm
-        entries = EntryWriter(self._placement, self._reader, writer)
+        entries = EntryWriter(self._reader, writer)
         for block, numbers in contents.entry_blocks():
             entries.write_block(block, numbers)
             yield

@@ -29,10 +29,13 @@ _FIRST_FIELDS = {
 
 
 class PlacedReader:
-    """Reads rows and bytes by their place in the dataset; a subclass reads them from its files."""
+    """Reads rows and bytes by their place in the dataset; a subclass reads them from its files.
+
+    :ivar placement: where the rows and bytes of each layer are.
+    """
 
     def __init__(self, placement: Placement) -> None:
-        self._placement = placement
+        self.placement = placement
         self._faults: list[PartError] = []
 
     def fault(self, parts: Iterable[int], what: str) -> None:
@@ -40,7 +43,7 @@ class PlacedReader:
 
         It can't be raised at once, since other ranks wait for this one in a collective call.
         """
-        names = sorted({str(self._placement.paths[part]) for part in parts})
+        names = sorted({str(self.placement.paths[part]) for part in parts})
         self._faults.append(PartError(names, f"{' and '.join(names)}: {what}"))
 
     def check(self) -> None:
@@ -56,7 +59,7 @@ class PlacedReader:
 
         :param start: first row of the dataset, or first byte of a blob (`unit`: path or link).
         """
-        bounds = self._placement.first[unit]
+        bounds = self.placement.first[unit]
         layer = int(np.searchsorted(bounds, start, "right")) - 1
         while start < stop:
             end = min(int(bounds[layer + 1]), stop)
@@ -92,7 +95,7 @@ class PlacedReader:
 
     def _at(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
         """Return a piece of one layer: rows of a column or bytes of a blob, by place in the dataset."""
-        placement = self._placement
+        placement = self.placement
         first_in_part = int(placement.layers[_FIRST_FIELDS[unit]][layer])
         first_in_dataset = int(placement.first[unit][layer])
         begin = first_in_part + start - first_in_dataset
@@ -118,11 +121,11 @@ class PartReader(PlacedReader):
 
     def extras_count(self, kind: str) -> int:
         """Return how many extra records the layers have."""
-        return int(self._placement.extras[kind][:, 1].sum())
+        return int(self.placement.extras[kind][:, 1].sum())
 
     def extras(self, kind: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
         """Yield the extra records of a rank's range of the layers, at least `CHUNK_ROWS` at a time."""
-        placement = self._placement
+        placement = self.placement
         pieces: list[bytes] = []
         rows = 0
         for layer in rank_range(rank, ranks, len(placement.layers)):
@@ -144,7 +147,7 @@ class PartReader(PlacedReader):
         dtype = _TYPES.get(name)
         width = dtype.itemsize if dtype is not None else 1
         size = count * width
-        offset = self._placement.offsets[part][name] + begin * width
+        offset = self.placement.offsets[part][name] + begin * width
         try:
             data = os.pread(self._file(part), size, offset)
         except OSError as error:
@@ -154,7 +157,7 @@ class PartReader(PlacedReader):
             self.fault([part], f"it ends within {name}")
             return bytes(size)
         if dtype is not None:
-            types = len(self._placement.type_of[part])
+            types = len(self.placement.type_of[part])
             if wrong := wrong_values(name, np.frombuffer(data, dtype), types):
                 self.fault([part], wrong)
                 return bytes(size)
@@ -165,5 +168,5 @@ class PartReader(PlacedReader):
         if part not in self._files:
             if len(self._files) >= _OPEN_FILES:
                 os.close(self._files.pop(next(iter(self._files))))
-            self._files[part] = open_regular(self._placement.paths[part], follow=False)
+            self._files[part] = open_regular(self.placement.paths[part], follow=False)
         return self._files[part]

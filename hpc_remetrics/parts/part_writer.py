@@ -20,7 +20,7 @@ import numpy as np
 from ..arrays import distinct
 from ..dataset.file_object import write_all
 from ..dataset.hdf5 import contiguous, new_file, text_array
-from ..files.disk_errors import output_error
+from ..files.disk_errors import disk_errors
 from ..files.publish import publish_copy
 from ..files.writing import open_in_place
 from ..records import COMPRESSIONS, STATUSES, Digest, Failure
@@ -93,9 +93,7 @@ def write_part(
     rows = _layer_rows(layers)
     numbers, extras = _check_spills(layers, types)
 
-    # Renumber the types from 0; several numbers may have one description
-    descriptions = list(dict.fromkeys(types.get(number, _UNTYPED) for number in numbers))
-    renumbered = {number: descriptions.index(types.get(number, _UNTYPED)) for number in numbers}
+    descriptions, renumbered = _renumbered_types(numbers, types)
     index = {
         "signature": dict(signature),
         "types": descriptions,
@@ -105,25 +103,31 @@ def write_part(
         "extras": extras,
     }
 
-    # Write the part on scratch, then copy it
+    # Write the part on scratch, read it back, and copy it
     local = scratch / f".part-{name}.h5.local"
     target = directory / f"part-{name}.h5"
     try:
-        _write_local(local, rows, layers, types, renumbered, index)
-        _check_local(local, len(rows))
-    except OSError as error:
-        local.unlink(missing_ok=True)
-        raise output_error(error, local, "a part") from error
-    except BaseException:
-        local.unlink(missing_ok=True)
-        raise
-    try:
-        publish_copy(local, target)
-    except OSError as error:
-        raise output_error(error, target, "a part") from error
+        with disk_errors(local, "a part"):
+            _write_local(local, rows, layers, types, renumbered, index)
+            _check_local(local, len(rows))
+        with disk_errors(target, "a part"):
+            publish_copy(local, target)
     finally:
         local.unlink(missing_ok=True)
     return target
+
+
+def _renumbered_types(
+    numbers: list[int], types: Mapping[int, str]
+) -> tuple[list[str], dict[int, int]]:
+    """Number the types of a part from 0; several numbers of a node may have one description.
+
+    :param numbers: type numbers in use, and `types`: number -> description.
+    :returns: the descriptions, and for each number its place among them.
+    """
+    names = {number: types.get(number, _UNTYPED) for number in numbers}
+    places = {name: place for place, name in enumerate(dict.fromkeys(names.values()))}
+    return list(places), {number: places[name] for number, name in names.items()}
 
 
 def _with_failed(layers: Sequence[PartLayer], failures: Sequence[Failure]) -> list[PartLayer]:

@@ -25,7 +25,7 @@ def export_command(
 ) -> int:
     """Write a dataset to a directory, one file for each table; return the exit code.
 
-    Files of the same names are replaced, each when the new one is whole.
+    A file of the same name is replaced when the new one is whole.
 
     :param form: one of :data:`FORMATS`.
     :param tables: names of the tables to write; all if there is none.
@@ -36,6 +36,7 @@ def export_command(
     from ..files.outputs import check_output_directory
     from ..files.writing import make_directories
 
+    # Check all outputs before the first one is written
     check_output_directory(directory)
     with Dataset(path) as dataset, reading(dataset):
         _check(dataset, form, directory, tables, force)

@@ -17,19 +17,23 @@ from ..files.publish import replacing
 
 _FORMULA = r"^[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 _ODD = {"bytes": _FORMULA, "text": rf"{_FORMULA}|[^ -\[\]-~]"}
-"""Type of a column -> pattern of the strings that a CSV file has in another form."""
+"""Type of a column -> pattern of the strings that `csv_texts` changes for a CSV file."""
 
-_MOST_LINE_BYTES = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
+"""The most that is read of a CSV or JSON file to tell its columns."""
 
 Write = Callable[[Any], None]
+"""Writes one Arrow record batch to the file that is being written."""
 
 
 def write_table(table: Table, target: Path, form: str) -> int:
-    r"""Write a table as `target` and return its rows; memory holds one batch.
+    """Write a table as a file and return its rows; memory holds one batch.
 
-    Parquet: a row group a batch, packed with zstd. CSV: a line of names first, nothing between
-    commas for null; strings as `readable.csv_text` has them, so that a spreadsheet finds no formula
-    in a name. JSON: one object a line.
+    Parquet has a row group for each batch, compressed with zstd. CSV has a line of names first, and
+    nothing between commas for null; strings are those of `text_values.csv_text`, so no name becomes
+    a formula in a spreadsheet. JSON has one object on each line.
+
+    :param form: `parquet`, `csv` or `json`.
     """
     schema = schema_of(table)
     with replacing(target) as file, _WRITERS[form](table.form, schema, file) as write:
@@ -39,8 +43,12 @@ def write_table(table: Table, target: Path, form: str) -> int:
 
 
 def is_table(table: Table, form: str, path: Path) -> bool:
-    """Return whether a file has the columns of a table, in this version or another."""
-    found, known = _columns_in(path, form), schema_of(table).names
+    """Return whether a file has the columns of a table, as this version or another one wrote them.
+
+    Another version may have more columns or fewer; the first one is the same.
+    """
+    found = _columns_in(path, form)
+    known = schema_of(table).names
     return found[:1] == known[:1] and (set(found) <= set(known) or set(known) <= set(found))
 
 
@@ -54,7 +62,7 @@ def _columns_in(path: Path, form: str) -> list[str]:
 
                 # By the file, since Arrow takes no path that is not UTF-8.
                 return parquet.ParquetFile(file).schema_arrow.names
-            line = file.readline(_MOST_LINE_BYTES).decode()
+            line = file.readline(_MAX_LINE_BYTES).decode()
         return list(json.loads(line)) if form == "json" else next(csv.reader([line]), [])
     except (OSError, ValueError, TypeError, pa.ArrowException):
         return []
@@ -62,42 +70,48 @@ def _columns_in(path: Path, form: str) -> list[str]:
 
 @contextmanager
 def _parquet(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
-    import_pyarrow()
     from pyarrow import parquet
 
-    words = [field.name for field in schema if _is_words(field)]
-    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=words) as writer:
+    enums = [field.name for field in schema if _is_enum(field)]
+    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=enums) as writer:
         yield writer.write_batch
 
 
 @contextmanager
 def _csv(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
-    pa = import_pyarrow()
-    from pyarrow import compute
+    import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    plain = pa.schema(
-        [field.with_type(pa.string()) if _is_words(field) else field for field in schema]
-    )
+    # Enums become strings
+    fields = [field.with_type(pa.string()) if _is_enum(field) else field for field in schema]
+    plain = pa.schema(fields)
 
     def write(batch: Any) -> None:
         table = pa.Table.from_batches([batch]).cast(plain)
-        for number, name in enumerate(plain.names):
-            kind = form.columns[name].type if name in form.columns else ""
-            # Most columns hold nothing odd, which Arrow finds out a hundred times as fast as
-            # Python.
-            if (
-                kind in _ODD
-                and compute.any(
-                    compute.match_substring_regex(table.column(number), _ODD[kind])
-                ).as_py()
-            ):
-                cells = csv_texts(table.column(number).to_pylist(), is_path=kind == "bytes")
-                table = table.set_column(number, plain.field(number), pa.array(cells, pa.string()))
+        for number, field in enumerate(plain):
+            kind = form.columns[field.name].type if field.name in form.columns else ""
+            column = table.column(number)
+            if _is_odd(column, kind):
+                cells = csv_texts(column.to_pylist(), is_path=kind == "bytes")
+                table = table.set_column(number, field, pa.array(cells, pa.string()))
         writer.write_table(table)
 
     with arrow_csv.CSVWriter(file, plain) as writer:
         yield write
+
+
+def _is_odd(column: Any, kind: str) -> bool:
+    """Return whether a column has strings that `csv_texts` changes.
+
+    Most have none, and Arrow finds that out a hundred times as fast as Python.
+
+    :param kind: type of the column in the schema.
+    """
+    from pyarrow import compute
+
+    if kind not in _ODD:
+        return False
+    return bool(compute.any(compute.match_substring_regex(column, _ODD[kind])).as_py())
 
 
 @contextmanager
@@ -107,15 +121,16 @@ def _json(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
 
     def write(batch: Any) -> None:
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        file.write(
-            "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode()
-        )
+        lines = [f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows]
+        file.write("".join(lines).encode())
 
     yield write
 
 
-def _is_words(field: Any) -> bool:
-    return import_pyarrow().types.is_dictionary(field.type)
+def _is_enum(field: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(field.type))
 
 
 _WRITERS = {"parquet": _parquet, "csv": _csv, "json": _json}

@@ -12,7 +12,7 @@ from support.made import Entry, Made
 import hpc_remetrics
 from hpc_remetrics.dataset import arrow
 from hpc_remetrics.dataset.schema import TABLES
-from hpc_remetrics.errors import RemetricsError
+from hpc_remetrics.errors import OutputError, RemetricsError
 from hpc_remetrics.export import export_command, tables
 from hpc_remetrics.records import Popularity, Skipped
 
@@ -113,6 +113,12 @@ def test_chosen_tables_alone(made, tmp_path, capsys):
         f"{tmp_path}/layers.json: 3 rows",
         f"{tmp_path}/metrics/hidden.json: 4 rows",
     ]
+
+
+def test_a_file_in_place_of_the_directory(made, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is a file"):
+        export_command(made, "json", tmp_path / "file", ())
 
 
 def test_a_dataset_without_metrics(tmp_path, capsys):

@@ -19,6 +19,8 @@ from hpc_remetrics.parts.part_reader import read_part, wrong_values
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import NO_CONTENT, NO_TYPE
 
+from .synthetic_parts import seven_layers, write
+
 Index = dict[str, Any]
 
 
@@ -178,3 +180,20 @@ def test_values_of_extra_records(field, refused):
     assert wrong_values("samples", records, 0) == ""
     records[field][1] = refused
     assert wrong_values("samples", records, 0) == "samples has values out of range"
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 10, b"x" * 10_000, b"RMPART\r\n" + b"\xff" * 24])
+def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "part-x.h5"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"part-x\.h5: not a whole part"):
+        read_part(path)
+
+
+def test_another_version_says_found_and_wanted(tmp_path: Path) -> None:
+    path = write(tmp_path, "x", seven_layers())
+    data = bytearray(path.read_bytes())
+    data[-24] = 99
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match="version 99, wanted 1"):
+        read_part(path)

@@ -95,6 +95,7 @@ def test_an_emptied_spill_begins_anew(spill):
     add(spill, 5)
     spill.flush()
     assert list(spill.entries()) == [(0, 5, b"pp5", b"l")]
+    assert [block.rows for block in read_blocks(spill.path)] == [1]
 
 
 def chunk(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Parts: what is written comes back, broken spills are refused, damaged files are named."""
+"""Writing parts: what is written comes back, and broken layers are refused."""
 
 from __future__ import annotations
 
@@ -13,43 +13,18 @@ import numpy as np
 import pytest
 from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
 
-from hpc_remetrics.errors import DatasetError, OutputError
-from hpc_remetrics.files import publish
-from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.errors import OutputError
 from hpc_remetrics.parts.part_reader import read_part
 from hpc_remetrics.parts.part_writer import SpillError, write_part
-from hpc_remetrics.parts.parts_directory import (
-    ScannedParts,
-    best_statuses,
-    scan_parts,
-    sweep_temporaries,
-)
 from hpc_remetrics.parts.spill_format import NO_CONTENT, LayerProfile
 from hpc_remetrics.records import Failure
 
-
-def write(
-    folder: Path, name: str, layers: list[SyntheticLayer], failures: list[Failure] | None = None
-) -> Path:
-    scratch, output = folder / "scratch", folder / "parts"
-    scratch.mkdir(exist_ok=True)
-    output.mkdir(exist_ok=True)
-    items = [
-        (layer.digest, layer.profile, layer.spill(scratch) if layer.rows else None)
-        for layer in layers
-    ]
-    return write_part(output, name, items, failures or [], TYPES, SIGNATURE, scratch)
+from .synthetic_parts import seven_layers, write
 
 
 @pytest.fixture
 def layers() -> list[SyntheticLayer]:
-    rng = random.Random(1)
-    made = [make_layer(rng, number, rng.randrange(200)) for number in range(5)]
-    return [
-        *made,
-        make_layer(rng, "p", 9, status="partial"),
-        make_layer(rng, "f", 0, status="failed"),
-    ]
+    return seven_layers()
 
 
 def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
@@ -80,25 +55,6 @@ def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]
     assert os.listdir(tmp_path / "parts") == ["part-1-0-0.h5"]
     assert not [name for name in os.listdir(tmp_path / "scratch") if "part" in name]
     assert subprocess.run(["h5dump", "-H", index.path], capture_output=True).returncode == 0
-
-
-def test_the_best_row_of_a_layer(tmp_path: Path) -> None:
-    rng = random.Random(2)
-    ok, partial, failed = (
-        make_layer(rng, 1, 9, status=status) for status in ("ok", "partial", "failed")
-    )
-    for name, layer in [("a", failed), ("b", partial), ("c", failed)]:
-        write(tmp_path, name, [layer])
-    found = scan_parts(tmp_path / "parts", SerialComm())
-    assert best_statuses(found.parts) == {ok.digest: ("partial", "bad_header")}
-    write(tmp_path, "d", [ok])
-    assert best_statuses(scan_parts(tmp_path / "parts", SerialComm()).parts) == {
-        ok.digest: ("ok", "")
-    }
-
-
-def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
-    assert scan_parts(tmp_path / "none", SerialComm()) == ScannedParts([], [])
 
 
 @pytest.mark.parametrize(
@@ -171,46 +127,6 @@ def test_a_part_is_never_overwritten(tmp_path: Path, layers: list[SyntheticLayer
     assert os.listdir(tmp_path / "parts") == [path.name]
 
 
-def test_a_damaged_part_is_named_and_nothing_crashes(
-    tmp_path: Path, layers: list[SyntheticLayer]
-) -> None:
-    rng = random.Random(5)
-    path = write(tmp_path, "x", layers)
-    data = path.read_bytes()
-    named = 0
-    for number in range(300):
-        position = rng.randrange(len(data))
-        flipped = bytearray(data)
-        flipped[-1 - position if number < 100 else position] ^= 1 << rng.randrange(8)
-        path.write_bytes(bytes(flipped) if number % 2 else data[:position])
-        scan = scan_parts(tmp_path / "parts", SerialComm())
-        named += len(scan.damaged)
-        assert len(scan.parts) + len(scan.damaged) == 1
-        assert all(str(path) in text and "\n" not in text for text in scan.damaged)
-        if number % 2 == 0:
-            assert scan.damaged
-    assert named > 150
-
-
-@pytest.mark.parametrize("content", [b"", b"x" * 10, b"x" * 10_000, b"RMPART\r\n" + b"\xff" * 24])
-def test_a_foreign_file_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "part-x.h5"
-    path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"part-x\.h5: not a whole part"):
-        read_part(path)
-
-
-def test_another_version_says_found_and_wanted(
-    tmp_path: Path, layers: list[SyntheticLayer]
-) -> None:
-    path = write(tmp_path, "x", layers)
-    data = bytearray(path.read_bytes())
-    data[-24] = 99
-    path.write_bytes(data)
-    with pytest.raises(DatasetError, match="version 99, wanted 1"):
-        read_part(path)
-
-
 def test_a_name_stays_in_its_folder(tmp_path: Path) -> None:
     for name in ("../x", "", "a/b", ".x", "a\n"):
         with pytest.raises(ValueError, match="not a name"):
@@ -223,14 +139,6 @@ def test_a_folder_that_is_not_there(tmp_path: Path, layers: list[SyntheticLayer]
     with pytest.raises(OutputError):
         write_part(tmp_path, "x", [], [], {}, {}, tmp_path / "no")
     assert os.listdir(tmp_path) == []
-
-
-def test_temporaries_are_swept(tmp_path: Path) -> None:
-    left = publish.temporary_name(tmp_path / "part-1.h5")
-    left.touch()
-    (tmp_path / "part-2.h5").touch()
-    assert sweep_temporaries(tmp_path) == 1
-    assert os.listdir(tmp_path) == ["part-2.h5"]
 
 
 def test_a_part_of_nothing(tmp_path: Path) -> None:

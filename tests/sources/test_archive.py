@@ -282,6 +282,25 @@ def test_an_archive_is_scanned_once(of):
     assert archive.find("a") == Extent(archive.path, 512, 1)
 
 
+def test_a_sparse_map_has_a_longest_length(of):
+    limit = Limits().header_bytes
+    version = tars.record(b"GNU.sparse.major", b"1") + tars.record(b"GNU.sparse.minor", b"0")
+    size = tars.record(b"GNU.sparse.realsize", b"7")
+    for digits, words in ((limit - 1, ""), (limit, f"a sparse map of more than {limit} bytes")):
+        data = tars.padded(b"0" * digits + b"\n")
+        archive = of(
+            tars.file(b"pax", version + size, flag=b"x"),
+            tars.file(b"a", data),
+            tars.file(b"b", b"1"),
+        )
+        if words:
+            with pytest.raises(SourceError, match=words):
+                _ = archive.members
+        else:
+            assert archive.members["a"] == SparseMember(1536 + limit, 7, ())
+            assert data_of(archive, "b") == b"1"
+
+
 def test_maps_of_sparse_members_are_checked():
     assert checked(7, 10, 5, [(0, 2), (2, 0), (7, 3)]) == SparseMember(
         7, 10, ((0, 2), (2, 0), (7, 3))

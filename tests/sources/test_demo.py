@@ -5,6 +5,7 @@ import io
 import json
 import os
 import platform
+import stat
 import tarfile
 import tempfile
 from importlib import metadata
@@ -127,6 +128,9 @@ def test_the_images_of_the_demo(small):
     ]
     assert [one.cause for one in catalog.skipped] == ["attestation", "artifact"]
     assert catalog.skipped[1].message == "holds application/vnd.example.note"
+
+    # The layout is the same every time.
+    assert source.read(full[0].digest, 1 << 30)[4:8] == bytes(4)
 
     # The files of the standard library, and of the eight largest distributions in order of name.
     tar, files = files_of(source, full[0])
@@ -261,6 +265,12 @@ def test_the_directory_of_the_demo_is_made_for_its_user(tmp_path, monkeypatch):
     # A user may keep it elsewhere, but nobody else's directory is taken.
     (tmp_path / "link").symlink_to(tmp_path / "a" / "cache")
     demo._make_private(tmp_path / "link")
+    about = list(os.lstat(tmp_path / "link"))
+    about[stat.ST_UID] += 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", lambda path: os.stat_result(about))
+        with pytest.raises(OSError, match="others own that directory"):
+            demo._make_private(tmp_path / "link")
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     for other in ("a/cache", "link", "file"):

@@ -312,6 +312,8 @@ def test_artifacts_and_what_is_unknown(store, manifest, config):
         "artifact"
     ]
     assert store.walk(store.put({"manifests": []}, OCI_INDEX)) == Catalog()
+    [skipped] = store.walk(manifest(artifactType="x" * 600)).skipped
+    assert skipped.message == f"holds {'x' * 494}"
     for config_type in ("", "text/plain", DOCKER_CONFIG, f"{OCI_CONFIG}; x=y"):
         changed = {**config, "mediaType": config_type}
         assert len(store.walk(manifest(config=changed)).images) == 1

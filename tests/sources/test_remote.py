@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from support.layouts import Layout
 
 from hpc_remetrics.errors import RegistryError, SourceError, UsageError
 from hpc_remetrics.limits import MANIFEST_BYTES, Limits
@@ -213,6 +214,17 @@ def test_images_come_in_the_order_of_the_sources(listed, registries):
     assert catalog.repositories["a/07"] == Popularity(0, 7)
     with pytest.raises(UsageError, match="none is for linux/arm; choose from linux/amd64"):
         Resolver(("linux/arm",), Limits()).resolve(SerialComm(), sources, registries)
+
+
+def test_sources_on_a_file_system_and_at_a_registry_together(registries, tmp_path):
+    layout = Layout(tmp_path / "layout")
+    layout.image("local:1", [(layout.blob(b"x", OCI_LAYER), str(DIGEST))])
+    beats = []
+    sources = [open_source(f"oci:{layout.finish()}"), open_source("docker://a/b", registries)]
+    resolver = Resolver((), Limits(), beat=lambda: beats.append(1))
+    assert names(resolver.resolve(SerialComm(), sources, registries)) == ["local:1", "a/b:latest"]
+    assert beats
+    assert names(resolver.resolve(SerialComm(), sources[:1], registries)) == ["local:1"]
 
 
 def test_what_was_resolved_before_is_not_asked_again(listed, registries, tmp_path):

@@ -16,15 +16,6 @@ from typing import BinaryIO
 
 from .libmagic import ContentBytes, ContentEnds, Libmagic
 
-__all__ = [
-    "HEAD_BYTES",
-    "WHOLE_BYTES",
-    "ContentBytes",
-    "ContentEnds",
-    "ContentKeeper",
-    "keep",
-]
-
 HEAD_BYTES = 7 << 20
 """Bytes of a content's beginning that are held: what `file` 5.44 reads. Of a large content as many
 bytes of its end are held too."""

@@ -21,24 +21,8 @@ from typing import Any
 
 from ..errors import UsageError
 from .heads import RULE, head_of
-from .held_content import HEAD_BYTES, ContentBytes, ContentEnds
-from .libmagic import Libmagic
+from .libmagic import ContentBytes, ContentEnds, Libmagic
 from .shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
-
-__all__ = [
-    "HEAD_BYTES",
-    "MAX_WAITING",
-    "MAX_WAITING_BYTES",
-    "MODES",
-    "WATCH_BYTES",
-    "Typer",
-    "libmagic_version",
-    "read_watch",
-    "signature",
-    "speed",
-    "typed_differently",
-    "warm",
-]
 
 MODES = ("exact", "plain", "none")
 """Ways to type: ask libmagic with the rules that can match, ask it with all its rules, or call

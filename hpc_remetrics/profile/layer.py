@@ -16,7 +16,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..filetype.held_content import HEAD_BYTES, ContentBytes, keep
+from ..filetype.held_content import HEAD_BYTES, keep
+from ..filetype.libmagic import ContentBytes
 from ..limits import Limits
 from ..parts.spill_format import NO_TYPE, LayerProfile
 from ..parts.spill_writer import NOTHING, Content, Spill

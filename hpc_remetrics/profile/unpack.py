@@ -21,8 +21,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..filetype.held_content import ContentBytes, ContentEnds, keep
-from ..filetype.libmagic import Libmagic
+from ..filetype.held_content import keep
+from ..filetype.libmagic import ContentBytes, ContentEnds, Libmagic
 from ..tar.fault import LayerFault
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

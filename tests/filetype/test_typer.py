@@ -8,10 +8,10 @@ import pytest
 
 from hpc_remetrics.errors import MissingComponentError, UsageError
 from hpc_remetrics.filetype import typer as module
+from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.filetype.libmagic.binding import Magic
 from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 from hpc_remetrics.filetype.typer import (
-    HEAD_BYTES,
     MAX_WAITING,
     MAX_WAITING_BYTES,
     WATCH_BYTES,
@@ -114,6 +114,48 @@ def test_an_error_of_libmagic_is_a_type(table, monkeypatch):
 def test_odd_answers_are_types_too(table, monkeypatch, answer):
     monkeypatch.setattr(Magic, "describe", lambda self, data: answer)
     assert type_of(Typer("plain", table), table, b"abc")
+
+
+def test_heads_of_descriptions_are_kept_up_to_a_number(table, monkeypatch):
+    monkeypatch.setattr(module, "_MAX_CACHED_DESCRIPTIONS", 3)
+    typer = Typer("plain", table)
+    reduced = []
+    head_of = module.head_of
+    monkeypatch.setattr(module, "head_of", lambda text: reduced.append(text) or head_of(text))
+    words = [b"a data", b"b data", b"c data", b"d data"]
+    numbers = [typer._number_of(description) for description in words * 2]
+    assert numbers == [*range(4, 8)] * 2 and len(reduced) == 4
+    # The next one is one too many: all are reduced anew.
+    typer._number_of(b"e data")
+    assert [typer._number_of(description) for description in words] == numbers[:4]
+    assert len(reduced) == 9
+
+
+def test_faults_of_this_program_cost_no_type_and_are_said_once_a_node(table, monkeypatch, caplog):
+    class Faulty:
+        unsupported = "a new libmagic"
+
+        def __init__(self, exact):
+            assert exact
+
+        def describe(self, data):
+            raise error
+
+        def describe_plainly(self, data):
+            return b"plain text"
+
+    monkeypatch.setattr(module, "Libmagic", Faulty)
+    for content in (b"1", b"2"):
+        error = ZeroDivisionError("by zero")
+        typer = Typer("exact", table)
+        assert type_of(typer, table, content) == "plain text"
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert messages[0].endswith("a new libmagic") and "all rules of libmagic" in messages[0]
+    assert messages[1].endswith("please report it: ZeroDivisionError: by zero")
+    error = MemoryError()
+    with pytest.raises(MemoryError):
+        type_of(typer, table, b"3")
 
 
 def test_the_signature_names_what_the_types_depend_on():

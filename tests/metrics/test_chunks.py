@@ -25,7 +25,7 @@ from support.small_images import PARTS, tar_of, tar_of_odd_things
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.filetype.typer import HEAD_BYTES
+from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.gather import fingerprints
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.gather.fingerprints import distinct

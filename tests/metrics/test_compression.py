@@ -22,7 +22,7 @@ from support.same import assert_same
 from support.small_images import PARTS, tar_of, tar_of_odd_things
 
 import hpc_remetrics
-from hpc_remetrics.filetype.typer import HEAD_BYTES
+from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.metrics.compression import (
     MIN_SAMPLED,
     CompressionTally,

@@ -16,6 +16,7 @@ from ..wording import counted
 from .definitions import DEFINITIONS
 from .figures import FIGURES, Figure, images
 from .figures.panels import largest
+from .figures.style import style
 from .hub_2017 import SOURCES, TOTALS
 from .page_style import MARK, STYLE
 from .report_data import ReportData, read_report_data
@@ -55,11 +56,13 @@ def html(dataset: Dataset) -> str:
     """Return the page of an open dataset; `DatasetError` if it has no metrics."""
     numbers = read_report_data(dataset)
     name = quoted(escape(numbers.name))
+    with style():
+        figures = [_figure(figure, numbers) for figure in FIGURES.values()]
     body = [
         f"<header><h1>{name}</h1>{_about(dataset)}</header>",
         _contents(),
         _section("summary", "Summary", _summary(numbers)),
-        *(_figure(figure, numbers) for figure in FIGURES.values()),
+        *figures,
         _section("failures", "Failures", _failures(numbers)),
         _section("definitions", "Definitions", _definitions(DEFINITIONS)),
         _section("sources", "Sources of the published values of 2017", _definitions(SOURCES)),

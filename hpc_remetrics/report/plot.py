@@ -12,7 +12,7 @@ from ..files.outputs import check_output_directory, check_replaceable
 from ..files.publish import write_whole
 from ..files.writing import make_directories
 from .figures import FIGURES, images
-from .figures.style import is_figure
+from .figures.style import is_figure, style
 from .report_data import read_report_data
 
 
@@ -35,13 +35,14 @@ def plot_command(
         numbers = read_report_data(dataset)
         try:
             make_directories(directory)
-            for figure in figures:
-                for form, data in images(figure, numbers, formats).items():
-                    write_whole(directory / f"{figure.file}.{form}", [data])
-                print(
-                    f"{directory / figure.file}.{{{','.join(formats)}}}: {figure.title}",
-                    file=sys.stderr,
-                )
+            with style(formats):
+                for figure in figures:
+                    for form, data in images(figure, numbers, formats).items():
+                        write_whole(directory / f"{figure.file}.{form}", [data])
+                    endings = ",".join(formats)
+                    print(
+                        f"{directory / figure.file}.{{{endings}}}: {figure.title}", file=sys.stderr
+                    )
         except OSError as error:
             raise output_error(error, directory, "the figures") from error
         if not numbers.totals["images"]:

@@ -50,6 +50,7 @@ ALLOWED = {
     ("mpi/start_watch.py", ".touch"): "in a private directory in memory",
     ("mpi/start_watch.py", "shutil.rmtree"): "in that directory; follows no links",
     ("settings.py", "os.open"): "for reading",
+    ("report/figures/fonts.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("report/figures/style.py", "os.open"): "the current directory, O_PATH",
     ("crawl/repository_table.py", "tempfile.TemporaryFile"): "a file without a name",
     ("crawl/output.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",

@@ -130,11 +130,10 @@ def _look(handle):
 
 @pytest.fixture(scope="session")
 def files(datasets):
-    with hpc_remetrics.open(datasets["fifty"]) as dataset:
+    formats = ("png", "svg", "pdf")
+    with hpc_remetrics.open(datasets["fifty"]) as dataset, style(formats):
         numbers = read_report_data(dataset)
-        return {
-            number: images(FIGURES[number], numbers, ("png", "svg", "pdf")) for number in (1, 11)
-        }
+        return {number: images(FIGURES[number], numbers, formats) for number in (1, 11)}
 
 
 @pytest.mark.slow
@@ -170,10 +169,13 @@ def test_the_users_settings_stay_as_they_are(datasets):
     matplotlib.rcParams["font.size"] = 30
     try:
         with hpc_remetrics.open(datasets["one"]) as dataset:
-            one = images(FIGURES[1], read_report_data(dataset), ("png",))
+            numbers = read_report_data(dataset)
+            with style():
+                one = images(FIGURES[1], numbers, ("png",))
             assert matplotlib.rcParams["font.size"] == 30
             matplotlib.rcParams["font.size"] = before["font.size"]
-            assert images(FIGURES[1], read_report_data(dataset), ("png",)) == one
+            with style():
+                assert images(FIGURES[1], numbers, ("png",)) == one
     finally:
         matplotlib.rcParams.update(before)
 

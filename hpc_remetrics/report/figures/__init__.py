@@ -5,7 +5,6 @@ Matplotlib is loaded when the first one is drawn.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -273,14 +272,7 @@ def drawn(figure: Figure, numbers: ReportData) -> Any:
 
 
 def images(figure: Figure, numbers: ReportData, formats: Sequence[str]) -> dict[str, bytes]:
-    """Return a figure as the bytes of files, by format (png, svg, pdf)."""
-    from .style import save, style
+    """Return a figure as files: format (png, svg, pdf) -> bytes; call it within `style.style()`."""
+    from .style import encode
 
-    found = {}
-    with style():
-        canvas = drawn(figure, numbers)
-        for form in formats:
-            file = io.BytesIO()
-            save(canvas, file, form)
-            found[form] = file.getvalue()
-    return found
+    return encode(drawn(figure, numbers), formats)

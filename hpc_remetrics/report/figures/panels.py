@@ -12,6 +12,7 @@ import numpy as np
 from ...dataset.metrics import Distribution, Metrics
 from ...log import escape
 from ..hub_2017 import DISTRIBUTIONS, PublishedValue
+from .fonts import FAMILY, font_of
 from .style import COLORS, GREY, HATCHES, LINES, MARKERS
 
 MOST_BARS = 12
@@ -157,7 +158,8 @@ def bars(
         }
         axes.barh(places, shown, height, label=name if len(series) > 1 else None, **hatch)
     axes.set_ylim(max(len(labels), _FEW_BARS) - 0.4, -0.6)
-    axes.set_yticks(range(len(labels)), [short(label) for label in labels])
+    names = [short(label) for label in labels]
+    axes.set_yticks(range(len(names)), names, **font_of(names))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     if kind in ("count", "byte") and _spans_decades(np.concatenate(list(drawn.values()))):
@@ -287,7 +289,7 @@ def _glyphs() -> frozenset[int]:
     """Return the code points that the font of the figures has."""
     from matplotlib.font_manager import findfont, get_font
 
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+    return frozenset(get_font(findfont(FAMILY)).get_charmap())
 
 
 def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str, Distribution]]:

@@ -1,17 +1,23 @@
-"""One style for all figures: readable in black and white, with fonts that print."""
+"""The style of the figures: line styles and hatches beside colours, and fonts that a PDF embeds."""
 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .fonts import FAMILY, font_of, small_family
+
 WIDTH = 7.5
 """Width in inches of the text of an A4 or letter page."""
+
+DPI = 160
+"""Dots per inch of a PNG file, and of the layout of all formats."""
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
 LINES = ("-", "--", ":", "-.")
@@ -22,7 +28,7 @@ MARKERS = ("D", "s", "^", "v", "o")
 GREY = "#767676"
 
 _RC: Any = {
-    "font.family": "DejaVu Sans",
+    "font.family": FAMILY,
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8,
@@ -42,7 +48,6 @@ _RC: Any = {
     "ytick.labelsize": 7,
     "figure.titlesize": 10,
     "figure.titleweight": "bold",
-    "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",
     # A path may hold a dollar sign, which is no formula.
     "text.parse_math": False,
@@ -71,41 +76,70 @@ def _matplotlib() -> Any:
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Set the style, whatever the user's settings are, and restore matplotlib's state afterwards."""
+def style(formats: Sequence[str] = ()) -> Iterator[None]:
+    """Set the style, whatever the user's settings are, and restore those afterwards.
+
+    :param formats: what figures are drawn for.
+    """
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
+        if "pdf" in formats:
+            matplotlib.rcParams["font.family"] = small_family()
         yield
 
 
 MARK = "figure by hpc_remetrics"
 """Text in the metadata of a file by which this program knows its figures."""
 
-_MOST_BYTES = 32 << 20
+_MAX_BYTES = 32 << 20
+"""Bytes of a file that are searched for the mark."""
+
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": MARK},
+    "svg": {"Date": None, "Creator": MARK},
+    "pdf": {"CreationDate": None, "Creator": MARK},
+}
 
 
 def new_figure(height: float, title: str) -> Any:
     """Return an empty figure of the page's width; pyplot does not know it."""
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH, height))
-    figure.suptitle(title, x=0.01, ha="left")
+    figure = Figure((WIDTH, height), DPI, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", **font_of([title]))
     return figure
 
 
 def is_figure(path: Path) -> bool:
     """Return whether this program made a file as a figure."""
     with open(path, "rb") as file:
-        return MARK.encode() in file.read(_MOST_BYTES)
+        return MARK.encode() in file.read(_MAX_BYTES)
 
 
-def save(figure: Any, file: Any, form: str) -> None:
-    """Write a figure to a file object, without a date, so that equal figures are equal files."""
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": MARK},
-        "svg": {"Date": None, "Creator": MARK},
-        "pdf": {"CreationDate": None, "Creator": MARK},
-    }
-    figure.savefig(file, format=form, dpi=160, metadata=metadata[form])
+def encode(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
+    """Return a figure as files (format -> bytes), without a date: equal figures are equal files.
+
+    The figure is laid out once, at its own resolution, and then stays as it is.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    # Lay out while the PNG is drawn; `savefig` would lay out again for each format
+    canvas: Any = FigureCanvasAgg(figure)
+    png = io.BytesIO()
+    if "png" in formats:
+        canvas.print_png(png, metadata=_METADATA["png"])
+    else:
+        figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+
+    # Draw the others as they were laid out
+    found = {}
+    for form in formats:
+        file = png
+        if form != "png":
+            file = io.BytesIO()
+            figure.savefig(file, format=form, metadata=_METADATA[form])
+        found[form] = file.getvalue()
+    return found

@@ -11,7 +11,7 @@ from ..progress import clock_time, rough_time
 from ..registry.access import BRIEF, Access
 from ..registry.budget import PullLimit
 from ..registry.registries import Registries
-from ..wording import counted
+from ..wording import counted, verb
 from .options import Wish
 
 _HOSTS = 8
@@ -59,7 +59,7 @@ def limit_in_words(limit: PullLimit | None, count: int) -> str:
         return "it states no limit"
     text = f"it allows {counted(limit.limit, 'pull')} in {clock_time(limit.window)}"
     left = limit.limit if limit.remaining < 0 else limit.remaining
-    text += f", {left:,} are left"
+    text += f", {left:,} {verb(left, 'is', 'are')} left"
     if limit.limit and limit.window:
         text += f": at least {rough_time(max(count - left, 0) * limit.window / limit.limit)}"
     return text

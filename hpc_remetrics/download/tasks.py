@@ -22,7 +22,7 @@ from ..registry.reference import Reference
 from ..registry.registries import Registries
 from ..sources import documents, platforms
 from ..sources.documents import Malformed
-from ..wording import counted
+from ..wording import counted, verb
 
 log = logging.getLogger(__name__)
 
@@ -211,8 +211,8 @@ class _ImageWalk:
         while stack:
             child, depth = stack.pop()
             if depth > self._limits.index_depth:
-                most = self._limits.index_depth
-                raise Malformed(f"more than {most} indexes within each other")
+                most = counted(self._limits.index_depth, "index", "indexes")
+                raise Malformed(f"more than {most} within each other")
             if (taken := self._child(child)) is None:
                 continue
             descriptor, found = taken
@@ -224,8 +224,8 @@ class _ImageWalk:
     def log_absent(self) -> None:
         """Log once how many manifests are missing."""
         if self.absent:
-            absent = counted(self.absent, "manifest")
-            log.warning("%s names %s that are missing: %s", self._image, absent, self._why_absent)
+            absent = f"{counted(self.absent, 'manifest')} that {verb(self.absent, 'is', 'are')}"
+            log.warning("%s names %s missing: %s", self._image, absent, self._why_absent)
 
     def _first_document(self, task: ImageTask) -> tuple[bytes, str]:
         """Return the document of an image's name and its media type, without a pull if possible."""

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from .errors import OutputError, UsageError
-from .limits import EMPTY_PAGES, NODE_LAYERS, Limits
-from .mpi.start_watch import START_SECONDS
+from .limits import EMPTY_PAGES, NODE_LAYERS, START_SECONDS, Limits
 from .options import (
     COUNT,
     PATH,

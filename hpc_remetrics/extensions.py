@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import MissingComponentError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 SOURCES = "hpc_remetrics.sources"
 PROBES = "hpc_remetrics.probes"
@@ -66,6 +68,9 @@ class Extensions:
 
     def _others(self) -> Iterator[EntryPoint]:
         """Yield the entry points of installed packages."""
+        # Only a name that is not built in leads here: it reads the metadata of every package.
+        from importlib.metadata import entry_points
+
         yield from entry_points(group=self.group)
 
     def _kind(self) -> str:

@@ -19,6 +19,12 @@ AHEAD_BYTES = 1 << 30
 UNPACKED = 4
 """Bytes that an unpacked layer may take for each compressed byte, before a try with more."""
 
+START_SECONDS = 900.0
+"""Seconds that the start of MPI may last, by default."""
+
+PACKET_BYTES = 1 << 16
+"""Bytes of the longest message between a rank and its child."""
+
 EMPTY_PAGES = 100
 """Pages in a row without anything new, after which a listing is given up: real ones have none."""
 

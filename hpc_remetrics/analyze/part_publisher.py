@@ -10,12 +10,15 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..filetype.shared_table import TypeTable
 from ..mpi.comm import Comm
-from ..parts.part_writer import SpillError, write_part
 from ..parts.spill_format import LayerProfile
 from ..records import Digest, Failure
+
+if TYPE_CHECKING:
+    from ..parts.part_writer import SpillError
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +122,9 @@ class PartPublisher:
         self, layers: list[tuple[Digest, LayerProfile, Path | None]], failures: list[Failure]
     ) -> None:
         """Write one part; a layer whose entries are damaged on scratch fails, the others don't."""
+        # Only here is h5py needed: thousands of ranks that begin at once need not all load it.
+        from ..parts.part_writer import SpillError, write_part
+
         target = self._target
         name = f"{target.job}-{self._comm.rank}-{self._parts}"
         types = dict(enumerate(self._table.descriptions()))

@@ -20,7 +20,6 @@ from ..filetype import typer
 from ..gather.replacement import source_names
 from ..mpi.comm import Comm
 from ..parts.job_notes import JobNote, job_tables, read_notes
-from ..profile.compression_sample import codecs
 from ..programs import command_line
 from ..records import Layer
 from .coordinator import WorkDone
@@ -96,6 +95,8 @@ def about_run(
     :param parts: the directory of parts, which has the notes of all jobs.
     :param ranks: `about_rank` of every rank.
     """
+    from ..profile.compression_sample import codecs
+
     return {
         "fingerprint": fingerprint,
         "version": __version__,

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import RemetricsError
 from ..files.writing import create, open_in_place
 from .file_object import Sink
+from .schema import storable
 
 
 @contextmanager
@@ -124,15 +125,6 @@ def text_array(values: list[str], limit: int) -> np.ndarray:
     cut = [_cut(data, limit) for data in encoded]
     longest = max(map(len, cut), default=0)
     return np.array(cut, h5py.string_dtype("utf-8", max(longest, 1)))
-
-
-def storable(text: str) -> str:
-    r"""Return a string as HDF5 can store it: bytes of a path that are not UTF-8 become `\udcNN`.
-
-    >>> print(storable("/data/caf\udce9"))
-    /data/caf\udce9
-    """
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def attribute(text: str, limit: int = 32_000) -> str:

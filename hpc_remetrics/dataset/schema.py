@@ -245,6 +245,15 @@ def row_dtype(rows: int) -> str:
     return "<i4" if rows < 1 << 31 else "<i8"
 
 
+def storable(text: str) -> str:
+    r"""Return a string as HDF5 can store it: bytes of a path that are not UTF-8 become `\udcNN`.
+
+    >>> print(storable("/data/caf\udce9"))
+    /data/caf\udce9
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def parse(text: str) -> Iterator[TableFormat]:
     """Yield the tables of a schema text, in the form that the head of this module describes."""
     for block in text.strip().split("\n\n"):

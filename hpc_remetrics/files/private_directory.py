@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def private_directory(above: Path, name: str) -> Path:
         return path
     if others := private_directories(above, name):
         return others[0]
-    path = above / f"{name}~{secrets.token_hex(4)}"
+    path = above / f"{name}~{os.urandom(4).hex()}"
     path.mkdir(mode=0o700)
     return path
 

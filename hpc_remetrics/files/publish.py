@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -107,13 +106,18 @@ def publish_whole(temporary: Path, target: Path) -> None:
         _sync_directory(at)
 
 
+def random_digits() -> str:
+    """Return hexadecimal digits that no other name has."""
+    return os.urandom(_RANDOM_BYTES).hex()
+
+
 def temporary_name(target: Path) -> Path:
     """Return a name that a file can have until it is whole; another one each time.
 
     >>> temporary_name(Path("a/part-1.h5")).name.startswith(".part-1.h5.")
     True
     """
-    name = target.with_name(f"{_stem(target.name)}{secrets.token_hex(_RANDOM_BYTES)}.tmp")
+    name = target.with_name(f"{_stem(target.name)}{random_digits()}.tmp")
     _recent_names.append(name)
     return name
 

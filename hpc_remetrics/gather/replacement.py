@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..config import DEMO
-from ..dataset.hdf5 import storable
-from ..dataset.reader import Dataset, is_dataset
+from ..dataset.schema import storable
 from ..errors import RemetricsError, UsageError
 from ..files.outputs import FORCE, check_replaceable
 from ..sources.absolute import absolute, whole
@@ -41,6 +40,9 @@ def check_dataset_output(
     :param inputs: files and directories that the run reads.
     :raises UsageError: it may not be replaced; the message says what would be lost.
     """
+    # Only rank 0 looks, so only it loads h5py for this.
+    from ..dataset.reader import Dataset, is_dataset
+
     check_replaceable(output, "dataset", is_dataset, force, inputs)
     if force or not os.path.exists(output) or not os.path.getsize(output):
         return

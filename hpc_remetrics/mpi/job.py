@@ -10,12 +10,12 @@ from typing import NoReturn
 
 from ..errors import RemetricsError
 from ..files.publish import remove_temporaries
+from ..limits import START_SECONDS
 from ..log import set_rank
 from .collective import AbortOnError
 from .comm import Comm
 from .launch import connect, launched_rank
 from .signals import ALONE_SECONDS, LEAVE_SECONDS, STOPPED, StopRequest, clear_up
-from .start_watch import START_SECONDS
 
 _remarks: list[str] = []
 _start_seconds = START_SECONDS

@@ -6,10 +6,8 @@ import os
 from collections.abc import Mapping
 
 from ..errors import MissingComponentError, UsageError
+from ..limits import START_SECONDS
 from .comm import Comm, SerialComm
-from .mpi_comm import MPIComm
-from .stale_memory import remove_stale_segments
-from .start_watch import START_SECONDS, watched
 
 # Set in every process of a parallel launch: by Hydra (MPICH, Intel MPI), Open MPI, MVAPICH2, srun.
 _SIZE_VARIABLES = (
@@ -65,6 +63,11 @@ def connect(longest: float = START_SECONDS) -> Comm:
     launched = launched_size()
     if launched == 1:
         return SerialComm()
+
+    # Only several processes need these, and what they import.
+    from .mpi_comm import MPIComm
+    from .stale_memory import remove_stale_segments
+    from .start_watch import watched
 
     # Start MPI, which happens when `mpi4py.MPI` is imported.
     try:

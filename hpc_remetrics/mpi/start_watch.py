@@ -24,9 +24,7 @@ from pathlib import Path
 
 from .. import programs
 from ..files.private_directory import private_directory
-
-START_SECONDS = 900.0
-"""Seconds that the start of MPI may last, by default."""
+from ..limits import START_SECONDS
 
 _FIRST_REPORT_SECONDS = 60.0
 """Seconds after which missing ranks are reported for the first time."""

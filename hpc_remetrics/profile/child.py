@@ -31,16 +31,13 @@ from ..errors import RemetricsError
 from ..files.writing import shared_file
 from ..filetype.shared_table import TypeTable
 from ..filetype.typer import Typer
-from ..limits import Limits
+from ..limits import PACKET_BYTES, Limits
 from ..parts.spill_format import LayerProfile
 from ..parts.spill_writer import Spill
 from ..records import Digest
 from .layer import profile_layer
 from .probe import load_probes
 from .unpack import UnpackedTree
-
-PACKET_BYTES = 1 << 16
-"""Bytes of the longest message."""
 
 _PR_SET_PDEATHSIG = 1
 

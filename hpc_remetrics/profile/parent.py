@@ -19,10 +19,9 @@ from ..errors import MissingComponentError
 from ..files.writing import private_file
 from ..filetype.shared_table import TIMED_OUT, TypeTable
 from ..filetype.typer import WATCH_BYTES, read_watch
-from ..limits import Limits
+from ..limits import PACKET_BYTES, Limits
 from ..parts.spill_format import LayerProfile
 from ..records import Digest
-from .child import PACKET_BYTES
 
 _MAIN = "from hpc_remetrics.profile.child import run; run()"
 

@@ -90,8 +90,7 @@ class ScratchQuota:
             if os.fstat(self._file).st_size < _FILE_BYTES:
                 # To write into a hole of a mapped file on a full tmpfs would be a SIGBUS later.
                 os.posix_fallocate(self._file, 0, _FILE_BYTES)
-                unused = [0] * (MOST_TIERS - len(rooms))
-                os.pwrite(self._file, _HEAD.pack(*rooms, *unused), 0)
+                os.pwrite(self._file, struct.pack(f"<{len(rooms)}Q", *rooms), 0)
 
     def take(self, size: int, bucket: int) -> tuple[int, int] | None:
         """Hold room for a layer in the first tier that has it.

@@ -117,7 +117,8 @@ class Scratch:
     @property
     def most(self) -> int:
         """The bytes that a single layer may be granted."""
-        return max(self._quota.rooms) if self._quota else 0
+        assert self._quota is not None
+        return max(self._quota.rooms)
 
     def grant(self, size: int) -> Grant | None:
         """Hold room for a layer in the fastest tier that has it, or return None if none has it now.

@@ -78,17 +78,22 @@ def test_a_layer_too_big_for_every_tier_is_told_apart_from_one_that_waits(scratc
     assert scratch.grant(9_000 * MB) is not None
 
 
-def test_release_removes_files_and_trees_that_forbid_it(scratch):
+def test_release_removes_files_and_trees_that_forbid_it(scratch, monkeypatch):
     file, tree = scratch.grant(MB), scratch.grant(MB)
     file.path.write_text("x")
     (tree.path / "a" / "b").mkdir(parents=True)
     (tree.path / "link").symlink_to("/etc")
     (tree.path / "a").chmod(0o000)
+    changed = []
+    chmod = os.chmod
+    monkeypatch.setattr(os, "chmod", lambda *what: changed.append(what) or chmod(*what))
     for grant in (file, tree, file):
         grant.release()
     assert not file.path.exists()
     assert not tree.path.exists()
     assert os.path.isdir("/etc")
+    # No link is followed: what it names keeps its mode.
+    assert changed == [(str(tree.path / "a"), 0o700), (str(tree.path / "a" / "b"), 0o700)]
 
 
 TAKE = """

@@ -40,6 +40,7 @@ def test_nothing_is_left(tmp_path):
     assert scratch.shared("types") == other.shared("types")
     scratch.close()
     assert other.shared("types").is_dir()
+    assert not scratch.path.exists() and other.path.is_dir()
     other.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -218,18 +218,21 @@ class _HeaderScan:
 
     def _map_in_data(self, stored: int) -> tuple[int, list[int]]:
         """Return the number of fragments and the numbers of the map; the offset moves to the data."""
-        text = b""
+        blocks = []
+        ended = 0
         wanted = 1
-        while text.count(b"\n") < wanted:
+        while ended < wanted:
             self._map_bytes += _BLOCK
             self._bound(self._map_bytes)
             if self._map_bytes > stored:
                 raise self._fail("a sparse map that does not end")
-            text += self._read(_BLOCK)
+            blocks.append(self._read(_BLOCK))
             self._offset += _BLOCK
-            if wanted == 1 and b"\n" in text:
-                wanted += 2 * self._decimal(_text(text.partition(b"\n")[0]))
-        lines = text.split(b"\n", wanted)[:wanted]
+            ended += blocks[-1].count(b"\n")
+            if wanted == 1 and ended:
+                first_line = b"".join(blocks).partition(b"\n")[0]
+                wanted += 2 * self._decimal(_text(first_line))
+        lines = b"".join(blocks).split(b"\n", wanted)[:wanted]
         count, *numbers = [self._decimal(_text(line)) for line in lines]
         return count, numbers
 

@@ -41,7 +41,8 @@ def small(monkeypatch, tmp_path):
             self.metadata = {"Name": name}
             folder = tmp_path / "site" / name
             folder.mkdir(parents=True)
-            (folder / "data").write_bytes(bytes(size))
+            with open(folder / "data", "wb") as data:
+                data.truncate(size)
             (folder / "x.pyc").write_bytes(b"x")
             (folder / "link").symlink_to("data")
             self.folder = folder

@@ -53,7 +53,7 @@ SYFT_SETTINGS = {
 
 
 class Contest:
-    """The layers, a folder in memory to work in, and the contenders."""
+    """The layers, a directory in memory to work in, and the contenders."""
 
     def __init__(self, data: Path, work: Path) -> None:
         # In a process of its own: what a process had in memory counts as the peak of those that it

@@ -30,19 +30,20 @@ LARGEST_FILE = 32 << 20
 AT_ONCE = 12
 
 PYPI = """
-aiohttp ansible-core babel beautifulsoup4 black boto3 botocore celery certifi cffi click coverage cryptography
-django docutils fastapi flask fonttools gevent google-api-core greenlet grpcio h5py hypothesis ipython jinja2
-jupyterlab kombu lxml markdown matplotlib mypy networkx nltk notebook numba numpy openpyxl pandas pillow pip plotly
-pre-commit protobuf psutil pyarrow pygments pylint pytest pytz pyyaml requests rich ruff scikit-image scikit-learn
-scipy setuptools shapely sphinx sqlalchemy statsmodels streamlit sympy tornado tqdm twisted tzdata urllib3 wheel
-xarray zope.interface
+aiohttp ansible-core babel beautifulsoup4 black boto3 botocore celery certifi cffi click coverage
+cryptography django docutils fastapi flask fonttools gevent google-api-core greenlet grpcio h5py
+hypothesis ipython jinja2 jupyterlab kombu lxml markdown matplotlib mypy networkx nltk notebook
+numba numpy openpyxl pandas pillow pip plotly pre-commit protobuf psutil pyarrow pygments pylint
+pytest pytz pyyaml requests rich ruff scikit-image scikit-learn scipy setuptools shapely sphinx
+sqlalchemy statsmodels streamlit sympy tornado tqdm twisted tzdata urllib3 wheel xarray
+zope.interface
 """
 NPM = """
 @angular/core @babel/core @mui/material antd axios bootstrap chart.js commander core-js d3 date-fns
-electron-to-chromium ember-source eslint express fontawesome-free handlebars highlight.js jquery katex leaflet less
-lodash mathjax mocha moment monaco-editor next npm pdfjs-dist prettier prismjs puppeteer-core react react-dom
-react-native rollup rxjs sass semantic-ui-css socket.io svelte swagger-ui-dist terser three tinymce typescript
-underscore video.js vue webpack
+electron-to-chromium ember-source eslint express fontawesome-free handlebars highlight.js jquery
+katex leaflet less lodash mathjax mocha moment monaco-editor next npm pdfjs-dist prettier prismjs
+puppeteer-core react react-dom react-native rollup rxjs sass semantic-ui-css socket.io svelte
+swagger-ui-dist terser three tinymce typescript underscore video.js vue webpack
 """
 
 
@@ -65,9 +66,9 @@ def _files(seed: int) -> Iterator[tuple[str, bytes]]:
     ]
     drawn.shuffle(batches)
     for kind, names in batches:
-        with tempfile.TemporaryDirectory() as folder:
-            _download(kind, names, Path(folder))
-            for path in sorted(Path(folder).iterdir()):
+        with tempfile.TemporaryDirectory() as directory:
+            _download(kind, names, Path(directory))
+            for path in sorted(Path(directory).iterdir()):
                 yield from ((kind, data) for data in _members(path))
 
 
@@ -93,7 +94,7 @@ def _debian(drawn: random.Random) -> list[tuple[str, list[str]]]:
     return chosen
 
 
-def _download(kind: str, names: list[str], folder: Path) -> None:
+def _download(kind: str, names: list[str], directory: Path) -> None:
     """Download packages; what can't be had is left out."""
     if kind == "pypi":
         commands = [
@@ -108,7 +109,11 @@ def _download(kind: str, names: list[str], folder: Path) -> None:
         commands = [["apt-get", "-q", "download", *names]]
     for command in commands:
         subprocess.run(
-            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            command,
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
         )
 
 

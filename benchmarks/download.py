@@ -6,7 +6,7 @@ Images share no layer: the real layers of `benchmarks.layers`, each N times, mad
 empty gzip member at its end. Of each row the round that took least wall time counts. CPU time is
 the contender's own, and the registry's beside it; where all cores are busy with both, the machine
 is the limit. `skopeo copy` writes an OCI layout as `download` does, an image after the other;
-`skopeo sync` writes a folder an image.
+`skopeo sync` writes a directory an image.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _ORDER = ("download, 1 rank", "download, 2 ranks", "skopeo copy", "skopeo sync")
 
 
 class Registry:
-    """Debian's docker-registry over a folder, without TLS and logins."""
+    """Debian's docker-registry over a directory, without TLS and logins."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.host = f"127.0.0.1:{probe.getsockname()[1]}"
         settings = {
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(folder)}},
+            "storage": {"filesystem": {"rootdirectory": str(directory)}},
             "http": {"addr": self.host},
         }
-        configuration = folder.with_suffix(".yml")
+        configuration = directory.with_suffix(".yml")
         configuration.write_text(json.dumps(settings))
         command = ["docker-registry", "serve", str(configuration)]
         self._process = subprocess.Popen(
@@ -76,7 +76,7 @@ class Registry:
 
 
 class Contest:
-    """A registry with images, and a folder to download them to."""
+    """A registry with images, and a directory to download them to."""
 
     def __init__(self, data: Path, work: Path, copies: int) -> None:
         self.work, self.target, self.output = work, work / "target", work / "output"
@@ -230,8 +230,9 @@ def table(result: dict[str, Any]) -> str:
         f"{'':<20}{'MB/s':>8}{'x copy':>8}{'wall s':>8}{'CPU s':>8}{'registry':>10}{'cores':>7}"
     ]
     lines += [
-        f"{row['name']:<20}{row['mb_per_second']:>8.0f}{row['ratio']:>8.2f}{row['wall_seconds']:>8.2f}"
-        f"{row['cpu_seconds']:>8.2f}{row['registry_cpu_seconds']:>10.2f}{row['cores_busy']:>7.2f}"
+        f"{row['name']:<20}{row['mb_per_second']:>8.0f}{row['ratio']:>8.2f}"
+        f"{row['wall_seconds']:>8.2f}{row['cpu_seconds']:>8.2f}"
+        f"{row['registry_cpu_seconds']:>10.2f}{row['cores_busy']:>7.2f}"
         for row in result["rows"]
     ]
     about = result["machine"]

@@ -102,7 +102,7 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
 
 
 def made_path(layer: int, row: int) -> bytes:
-    """Return a path: every second folder is in all layers, the others in one only."""
+    """Return a path: every second directory is in all layers, the others in one only."""
     package = row // 64
     if package % 2:
         package += (layer + 1) * LAYER_ROWS
@@ -117,9 +117,9 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def prepare(folder: Path, layers: int) -> None:
+def prepare(directory: Path, layers: int) -> None:
     """Write the parts of `layers` layers."""
-    parts, scratch = folder / "parts", folder / "scratch"
+    parts, scratch = directory / "parts", directory / "scratch"
     parts.mkdir()
     scratch.mkdir()
     for first in range(0, layers, LAYERS_A_PART):
@@ -134,7 +134,7 @@ def prepare(folder: Path, layers: int) -> None:
             spill.unlink()
 
 
-def run_rank(folder: Path, layers: int) -> None:
+def run_rank(directory: Path, layers: int) -> None:
     """Gather on this rank; rank 0 prints what it took as JSON."""
     comm = connect()
     catalog = None
@@ -151,15 +151,15 @@ def run_rank(folder: Path, layers: int) -> None:
             for first in range(0, layers, 10)
         ]
         catalog = Catalog(images)
-    scratch = folder / f"scratch-{comm.rank}"
+    scratch = directory / f"scratch-{comm.rank}"
     scratch.mkdir()
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.monotonic()
     gather(
         comm,
-        folder / "parts",
+        directory / "parts",
         catalog,
-        folder / "made.h5",
+        directory / "made.h5",
         scratch,
         {} if comm.rank == comm.root else None,
     )
@@ -175,8 +175,8 @@ def run_rank(folder: Path, layers: int) -> None:
             "cpu_seconds": round(sum(cpu for cpu, _, _ in ranks), 2),
             "start_bytes": [start for _, start, _ in ranks],
             "peak_bytes": [peak for _, _, peak in ranks],
-            "dataset_bytes": (folder / "made.h5").stat().st_size,
-            "part_bytes": sum(path.stat().st_size for path in (folder / "parts").iterdir()),
+            "dataset_bytes": (directory / "made.h5").stat().st_size,
+            "part_bytes": sum(path.stat().st_size for path in (directory / "parts").iterdir()),
         }
         print(json.dumps(result))
 
@@ -184,12 +184,12 @@ def run_rank(folder: Path, layers: int) -> None:
 def measured(base: Path | None, layers: int, ranks: int) -> dict[str, Any]:
     """Write parts, gather them, and return the figures."""
     with tempfile.TemporaryDirectory(dir=base) as name:
-        folder = Path(name)
+        directory = Path(name)
         this = [
             sys.executable,
             "-m",
             "benchmarks.gather",
-            "--folder",
+            "--directory",
             name,
             "--layers",
             str(layers),
@@ -203,7 +203,9 @@ def measured(base: Path | None, layers: int, ranks: int) -> dict[str, Any]:
         result = json.loads(said.stdout)
         check = shutil.which("h5dump")
         if check:
-            subprocess.run([check, "-H", folder / "made.h5"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [check, "-H", directory / "made.h5"], check=True, stdout=subprocess.DEVNULL
+            )
         return dict(result)
 
 
@@ -228,11 +230,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where parts and dataset go (default: $TMPDIR)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--step", choices=("prepare", "gather"), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        (prepare if options.step == "prepare" else run_rank)(options.folder, options.layers)
+        (prepare if options.step == "prepare" else run_rank)(options.directory, options.layers)
         return
     layers = max(options.rows // LAYER_ROWS, 4)
     results = []

@@ -25,18 +25,20 @@ from .measure import Cost, machine, measure
 _FORMATS = ("parquet", "csv", "json")
 
 
-def gather_some(folder: Path, layers: range, name: str) -> Path:
-    """Gather images of some of the layers in the folder's parts."""
+def gather_some(directory: Path, layers: range, name: str) -> Path:
+    """Gather images of some of the layers in the directory's parts."""
     images = [
         Image(
             f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", (_layer(number),)
         )
         for number in layers
     ]
-    scratch = folder / f"scratch-{name}"
+    scratch = directory / f"scratch-{name}"
     scratch.mkdir()
-    gather(SerialComm(), folder / "parts", Catalog(images), folder / f"{name}.h5", scratch, {})
-    return folder / f"{name}.h5"
+    gather(
+        SerialComm(), directory / "parts", Catalog(images), directory / f"{name}.h5", scratch, {}
+    )
+    return directory / f"{name}.h5"
 
 
 def _layer(number: int) -> Layer:
@@ -46,12 +48,12 @@ def _layer(number: int) -> Layer:
 def measured(base: Path | None, layers: int) -> dict[str, Any]:
     """Make two datasets, hand them out, and return what each command took."""
     with tempfile.TemporaryDirectory(dir=base) as name:
-        folder = Path(name)
-        prepare(folder, layers)
-        one = gather_some(folder, range(layers * 3 // 4), "one")
-        other = gather_some(folder, range(layers // 4, layers), "other")
+        directory = Path(name)
+        prepare(directory, layers)
+        one = gather_some(directory, range(layers * 3 // 4), "one")
+        other = gather_some(directory, range(layers // 4, layers), "other")
         commands: dict[str, list[object]] = {
-            f"export {form}": ["export", one, "--format", form, "-o", folder / form]
+            f"export {form}": ["export", one, "--format", form, "-o", directory / form]
             for form in _FORMATS
         }
         commands["compare"] = ["compare", one, other, "--json"]
@@ -60,11 +62,11 @@ def measured(base: Path | None, layers: int) -> dict[str, Any]:
             one,
             other,
             "-o",
-            folder / "all.h5",
+            directory / "all.h5",
             "--memory",
             100,
         ]
-        costs = {what: _measured(words, folder / "said") for what, words in commands.items()}
+        costs = {what: _measured(words, directory / "said") for what, words in commands.items()}
     rows = layers * 3 // 4 * LAYER_ROWS
     return {"rows": rows, "costs": {what: vars(cost) for what, cost in costs.items()}}
 

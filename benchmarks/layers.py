@@ -1,15 +1,16 @@
 """Six real layers of 200 MB and 40,000 files: Debian packages and wheels, packed by GNU tar.
 
-    python -m benchmarks.layers FOLDER
+    python -m benchmarks.layers DIRECTORY
 
-makes an OCI layout of six images with a layer each in FOLDER/oci, with no root, and keeps what it
-downloaded. The versions are those that the machine's Debian or Ubuntu offers, so layers differ from
+makes an OCI layout of six images with a layer each in DIRECTORY/oci, without root, and keeps what
+it downloaded. The versions are those that the machine's Debian or Ubuntu offers, so layers differ from
 one machine to another: figures are comparable within a run only, which is why they are given as
 ratios.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import re
@@ -51,22 +52,22 @@ WHEELS = {"numeric": ["numpy==2.2.6", "scipy==1.15.3", "pandas==2.2.3"]}
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
-def build(folder: Path) -> Path:
-    """Make the layout unless it is there; return its folder."""
-    layout = folder / "oci"
+def build(directory: Path) -> Path:
+    """Make the layout unless it is there; return its directory."""
+    layout = directory / "oci"
     if (layout / "index.json").is_file():
         return layout
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     entries = []
     for name in (*DEBIAN, *WHEELS):
         print(f"layer {name}", file=sys.stderr, flush=True)
-        tree = folder / "trees" / name
+        tree = directory / "trees" / name
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         if name in DEBIAN:
-            _unpack_packages(folder / "downloads" / name, DEBIAN[name] or _required(), tree)
+            _unpack_packages(directory / "downloads" / name, DEBIAN[name] or _required(), tree)
         else:
-            _unpack_wheels(folder / "downloads" / name, WHEELS[name], tree)
+            _unpack_wheels(directory / "downloads" / name, WHEELS[name], tree)
         entries.append(_image(layout, name, _pack(tree)))
         shutil.rmtree(tree)
     (layout / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
@@ -90,14 +91,17 @@ def _required() -> list[str]:
     return sorted({one["Package"] for one in fields if one.get("Priority") in wanted})
 
 
-def _unpack_packages(folder: Path, packages: Iterable[str], tree: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.glob("*.deb")):
+def _unpack_packages(directory: Path, packages: Iterable[str], tree: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if not any(directory.glob("*.deb")):
         names = [_highest(package) for package in packages]
         subprocess.run(
-            ["apt-get", "-q", "download", *names], check=True, cwd=folder, stdout=subprocess.DEVNULL
+            ["apt-get", "-q", "download", *names],
+            check=True,
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
         )
-    for package in sorted(folder.glob("*.deb")):
+    for package in sorted(directory.glob("*.deb")):
         unpacked = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
         # Links such as /lib -> usr/lib come with one package and lead through for the next.
         command = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(tree)]
@@ -119,8 +123,8 @@ def _highest(package: str) -> str:
     return max(known, key=lambda found: [*map(int, found.group(1).split("."))]).group()
 
 
-def _unpack_wheels(folder: Path, names: Sequence[str], tree: Path) -> None:
-    if not folder.is_dir():
+def _unpack_wheels(directory: Path, names: Sequence[str], tree: Path) -> None:
+    if not directory.is_dir():
         command = [
             sys.executable,
             "-m",
@@ -131,10 +135,10 @@ def _unpack_wheels(folder: Path, names: Sequence[str], tree: Path) -> None:
             "--only-binary",
             ":all:",
             "-d",
-            folder,
+            directory,
         ]
         _run(*command, *names)
-    for wheel in sorted(folder.glob("*.whl")):
+    for wheel in sorted(directory.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(tree / "usr/local/lib/site-packages")
 
@@ -195,7 +199,7 @@ def _path(layout: Path, digest: str) -> Path:
 
 
 if __name__ == "__main__":
-    for name, path in blobs(
-        build(Path(sys.argv[1] if len(sys.argv) > 1 else "bench-data"))
-    ).items():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", type=Path, nargs="?", default=Path("bench-data"))
+    for name, path in blobs(build(parser.parse_args().directory)).items():
         print(f"{name:<12}{path.stat().st_size / 1e6:8.1f} MB")

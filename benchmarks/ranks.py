@@ -32,12 +32,12 @@ IDLE_SECONDS = 20
 LAYERS = 96
 
 
-def layout_of_this_python(folder: Path) -> str:
+def layout_of_this_python(directory: Path) -> str:
     """Write an OCI layout with layers of nearly equal size: modules of this installation."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from support.layouts import Layout
 
-    layout = Layout(folder / "layout")
+    layout = Layout(directory / "layout")
     places = {Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib")}
     files = sorted({path for place in places for path in place.rglob("*.py*") if path.is_file()})
     share = sum(path.stat().st_size for path in files) / LAYERS
@@ -56,9 +56,9 @@ def layout_of_this_python(folder: Path) -> str:
     return f"oci:{layout.finish()}"
 
 
-def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
+def profile(source: str, ranks: int, directory: Path) -> dict[str, float]:
     """Run the command; return what its job note says, and how busy other processes were."""
-    output = folder / f"{ranks}-{time.monotonic_ns()}.h5"
+    output = directory / f"{ranks}-{time.monotonic_ns()}.h5"
     before, ours = psutil.cpu_times(), os.times()
     command = [
         "mpirun",
@@ -72,7 +72,7 @@ def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
         "-o",
         str(output),
     ]
-    subprocess.run([*command, "--scratch", str(folder), "-q"], check=True, capture_output=True)
+    subprocess.run([*command, "--scratch", str(directory), "-q"], check=True, capture_output=True)
     after, now = psutil.cpu_times(), os.times()
     used = sum(getattr(after, name) - getattr(before, name) for name in ("user", "nice", "system"))
     mine = now.children_user + now.children_system - ours.children_user - ours.children_system
@@ -89,7 +89,7 @@ def profile(source: str, ranks: int, folder: Path) -> dict[str, float]:
     }
 
 
-def idle_root(folder: Path) -> float:
+def idle_root(directory: Path) -> float:
     """Return the share of a core that rank 0 takes while its one worker is at one layer."""
     command = [
         "mpirun",
@@ -101,9 +101,9 @@ def idle_root(folder: Path) -> float:
         "analyze",
         "demo:",
         "-o",
-        folder / "idle.h5",
+        directory / "idle.h5",
     ]
-    command += ["--exec", f"sleep {IDLE_SECONDS + 20}; : {{dir}}", "--scratch", folder, "-q"]
+    command += ["--exec", f"sleep {IDLE_SECONDS + 20}; : {{dir}}", "--scratch", directory, "-q"]
     with subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL) as process:
         try:
             time.sleep(8)
@@ -137,13 +137,13 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        source = options.source or layout_of_this_python(folder)
+        directory = Path(name)
+        source = options.source or layout_of_this_python(directory)
         runs: dict[int, list[dict[str, float]]] = {1: [], 2: []}
         for _ in range(options.times):
             for workers, found in runs.items():
-                found.append(profile(source, workers + 1, folder))
-        results = _results(runs) | {"idle_root": idle_root(folder)}
+                found.append(profile(source, workers + 1, directory))
+        results = _results(runs) | {"idle_root": idle_root(directory)}
     print(
         f"two profiling ranks do {results['ratio']:.2f} times the layers a second of one", end=" "
     )

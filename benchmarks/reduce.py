@@ -34,43 +34,54 @@ _AMOUNTS = "select k, sum(n), count(*), sum(n * size), sum(size)"
 
 QUERIES = {
     "sizes": "select size, count(*), sum(copies) from c group by size",
-    "types": "select type, count(*), sum(copies), sum(size), sum(copies * size) from c group by type",
+    "types": """select type, count(*), sum(copies), sum(size), sum(copies * size)
+        from c group by type""",
     "copies, layers, images": """select copies, count(*) from c group by copies union all
-        select layers, count(*) from c group by layers union all select images, count(*) from c group by images""",
+        select layers, count(*) from c group by layers union all
+        select images, count(*) from c group by images""",
     "kinds": "select kind, count(*) from e group by kind",
     "contents at each path": """create table places as
         select path, count(*) as files, count(distinct content) as contents from f group by path""",
-    "paths by contents and files": """select contents, count(*), sum(files) from places group by contents union all
+    "paths by contents and files": """
+        select contents, count(*), sum(files) from places group by contents union all
         select files, count(*), 0 from places group by files""",
     "contents by paths": """select paths, count(*) from
         (select content, count(distinct path) as paths from f group by content) group by paths""",
-    "extensions": f"""{_AMOUNTS} from (select case when contains(name[2:], '.') then string_split(name, '.')[-1] end
-        as k, content, count(*) as n from (select content, string_split(path, '/')[-1] as name from f) group by all)
+    "extensions": f"""{_AMOUNTS} from (
+        select case when contains(name[2:], '.') then string_split(name, '.')[-1] end as k,
+        content, count(*) as n
+        from (select content, string_split(path, '/')[-1] as name from f) group by all)
         join c using (content) group by k order by 2 desc limit 1000""",
     **{
         f"directories of {depth} parts": f"""{_AMOUNTS} from
-            (select string_split(path, '/')[:-2][:{depth}] as k, content, count(*) as n from f group by all)
+            (select string_split(path, '/')[:-2][:{depth}] as k, content, count(*) as n
+            from f group by all)
             join c using (content) group by k order by 2 desc limit 1000"""
         for depth in (1, 2, 3, 4)
     },
-    "contents of layers": """create table pairs as select content, layer, count(*) as n from f group by all""",
-    "layers": """select layer, count(*), sum(size), sum(n) filter (images > 1), sum(n * size) filter (images > 1),
-        count(*) filter (layers = 1), sum(size) filter (layers = 1) from pairs join c using (content) group by layer""",
-    "growth": f"""create table first as select content, {", ".join(f"min(o{n}) as o{n}" for n in range(ORDERS))}
+    "contents of layers": """create table pairs as
+        select content, layer, count(*) as n from f group by all""",
+    "layers": """select layer, count(*), sum(size),
+        sum(n) filter (images > 1), sum(n * size) filter (images > 1),
+        count(*) filter (layers = 1), sum(size) filter (layers = 1)
+        from pairs join c using (content) group by layer""",
+    "growth": f"""create table first as
+        select content, {", ".join(f"min(o{n}) as o{n}" for n in range(ORDERS))}
         from pairs join orders using (layer) group by content""",
     **{
-        f"growth, order {n}": f"select o{n}, count(*), sum(size) from first join c using (content) group by o{n}"
+        f"growth, order {n}": f"""select o{n}, count(*), sum(size)
+        from first join c using (content) group by o{n}"""
         for n in range(ORDERS)
     },
 }
 
 
-def make(folder: Path, layers: int) -> None:
+def make(directory: Path, layers: int) -> None:
     """Write parts, gather them, and write the Parquet files; groups of images share two layers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    prepare(folder, layers)
+    prepare(directory, layers)
     named = [Layer(layer_digest(number), 1 << 20, "oci_tar_gzip") for number in range(layers)]
     images = []
     for number in range(0, layers, 4):
@@ -79,16 +90,16 @@ def make(folder: Path, layers: int) -> None:
         images.append(
             Image(f"made/{number}:1", layer_digest(-1 - number), "linux/amd64", "oci", stack)
         )
-    scratch = folder / "gather"
+    scratch = directory / "gather"
     scratch.mkdir()
-    gather(SerialComm(), folder / "parts", Catalog(images), folder / "made.h5", scratch, {})
-    with hpc_remetrics.open(folder / "made.h5") as data:
+    gather(SerialComm(), directory / "parts", Catalog(images), directory / "made.h5", scratch, {})
+    with hpc_remetrics.open(directory / "made.h5") as data:
         first = data.layers["first_entry"]
         contents = {
             name: data.contents[name] for name in ("size", "type", "copies", "layers", "images")
         }
         contents["content"] = np.arange(len(data.contents))
-        pq.write_table(pa.table(contents), folder / "contents.parquet")
+        pq.write_table(pa.table(contents), directory / "contents.parquet")
         writer = None
         for start in range(0, len(data.entries), _AT_ONCE):
             stop = min(start + _AT_ONCE, len(data.entries))
@@ -102,7 +113,7 @@ def make(folder: Path, layers: int) -> None:
                     "path": pa.array(data.paths(start, stop)).cast(pa.string()),
                 }
             )
-            writer = writer or pq.ParquetWriter(folder / "entries.parquet", table.schema)
+            writer = writer or pq.ParquetWriter(directory / "entries.parquet", table.schema)
             writer.write_table(table)
         if writer:
             writer.close()
@@ -113,19 +124,20 @@ def make(folder: Path, layers: int) -> None:
         for order in range(ORDERS):
             orders[f"o{order}"] = np.empty(len(digests), np.int32)
             orders[f"o{order}"][order_of(digests, order)] = steps
-        pq.write_table(pa.table(orders), folder / "orders.parquet")
+        pq.write_table(pa.table(orders), directory / "orders.parquet")
 
 
-def query(folder: Path, threads: int, memory: int) -> None:
+def query(directory: Path, threads: int, memory: int) -> None:
     """Answer all queries with DuckDB; print how many rows each gave."""
     import duckdb
 
-    database = duckdb.connect(str(folder / "duck.db"))
+    database = duckdb.connect(str(directory / "duck.db"))
     database.execute(
-        f"set threads = {threads}; set memory_limit = '{memory}MB'; set temp_directory = '{folder}/spill'"
+        f"set threads = {threads}; set memory_limit = '{memory}MB';"
+        f" set temp_directory = '{directory}/spill'"
     )
     for name, file in (("c", "contents"), ("e", "entries"), ("orders", "orders")):
-        database.execute(f"create view {name} as select * from '{folder / file}.parquet'")
+        database.execute(f"create view {name} as select * from '{directory / file}.parquet'")
     database.execute("create view f as select content, layer, path from e where kind = 0")
     for name, text in QUERIES.items():
         print(name, len(database.execute(text).fetchall()), flush=True)
@@ -134,17 +146,24 @@ def query(folder: Path, threads: int, memory: int) -> None:
 def measured(base: Path | None, layers: int, ranks: int, memory: int) -> dict[str, Any]:
     """Make a dataset, take both costs, and return the figures."""
     with tempfile.TemporaryDirectory(dir=base) as name:
-        folder = Path(name)
-        this = [sys.executable, "-m", "benchmarks.reduce", "--folder", name]
+        directory = Path(name)
+        this = [sys.executable, "-m", "benchmarks.reduce", "--directory", name]
         subprocess.run([*this, "--step", "make", "--layers", str(layers)], check=True)
         os.sync()
         launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-        command = [*launcher, sys.executable, "-m", "hpc_remetrics", "reduce", folder / "made.h5"]
-        ours = measure([*command, "--scratch", name, "--memory", memory], folder / "said")
+        command = [
+            *launcher,
+            sys.executable,
+            "-m",
+            "hpc_remetrics",
+            "reduce",
+            directory / "made.h5",
+        ]
+        ours = measure([*command, "--scratch", name, "--memory", memory], directory / "said")
         # Its memory is that of all threads together.
         room = max(memory * ranks * 2, 1000)
         theirs = measure(
-            [*this, "--step", "query", "--ranks", ranks, "--memory", room], folder / "said"
+            [*this, "--step", "query", "--ranks", ranks, "--memory", room], directory / "said"
         )
         return {
             "rows": layers * LAYER_ROWS,
@@ -176,13 +195,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where the data goes (default: $TMPDIR)")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--step", choices=("make", "query"), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step == "make":
-        return make(options.folder, options.layers)
+        return make(options.directory, options.layers)
     if options.step == "query":
-        return query(options.folder, options.ranks, options.memory)
+        return query(options.directory, options.ranks, options.memory)
     layers = max(options.rows // LAYER_ROWS, 8)
     results = []
     for count in (layers // 4, layers):

@@ -156,8 +156,8 @@ def judge(
 
 def _described(program: Path, contents: list[bytes]) -> list[bytes | None]:
     """Return what `file --brief` prints of some contents."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, str(number)) for number in range(len(contents))]
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [Path(directory, str(number)) for number in range(len(contents))]
         for path, data in zip(paths, contents, strict=True):
             path.write_bytes(data)
         names = "".join(f"{path}\n" for path in paths)
@@ -190,14 +190,14 @@ def _files(count: int, seed: int, corpus: Path | None) -> Iterator[tuple[str, by
                 yield member.name.partition("/")[0], file.read()
 
 
-def race(folder: Path) -> dict[str, Any]:
+def race(directory: Path) -> dict[str, Any]:
     """Compare the CPU times on the distinct files of the main benchmark's layers.
 
     All rules are asked about a whole layer, then few: what one has in the processor's caches the
     other doesn't pay for.
     """
     contest = Contest()
-    for name, blob in blobs(build(folder)).items():
+    for name, blob in blobs(build(directory)).items():
         contest.race(name, list(_distinct(blob)))
     return contest.result()
 
@@ -223,11 +223,11 @@ def _held(data: bytes) -> ContentBytes:
 
 def _use_libmagic(library: Path, magic: Path | None) -> None:
     """Run this program anew with another libmagic, unless it has it."""
-    folder = str(library.resolve().parent)
+    directory = str(library.resolve().parent)
     others = os.environ.get("LD_LIBRARY_PATH", "")
-    if others.split(":")[0] == folder:
+    if others.split(":")[0] == directory:
         return
-    os.environ["LD_LIBRARY_PATH"] = f"{folder}:{others}".rstrip(":")
+    os.environ["LD_LIBRARY_PATH"] = f"{directory}:{others}".rstrip(":")
     if magic is not None:
         os.environ["MAGIC"] = str(magic.resolve())
     os.execv(sys.executable, [sys.executable, "-m", "benchmarks.types", *sys.argv[1:]])

@@ -29,9 +29,9 @@ VARIANTS = {
 }
 
 
-def seconds(source: str, options: list[str], folder: Path) -> tuple[float, int]:
+def seconds(source: str, options: list[str], directory: Path) -> tuple[float, int]:
     """Return the CPU seconds of one run's passes over its layers, and the bytes of their files."""
-    output = folder / "what_if.h5"
+    output = directory / "what_if.h5"
     command = [
         sys.executable,
         "-m",
@@ -54,8 +54,8 @@ def measured(source: str, repeat: int) -> dict[str, Any]:
     found: dict[str, float] = {}
     size = 0
     for name in [*VARIANTS] * repeat:
-        with tempfile.TemporaryDirectory() as folder:
-            cpu, size = seconds(source, VARIANTS[name], Path(folder))
+        with tempfile.TemporaryDirectory() as directory:
+            cpu, size = seconds(source, VARIANTS[name], Path(directory))
         found[name] = min(found.get(name, cpu), cpu)
         print(f"{name}: {cpu:.2f} s", file=sys.stderr, flush=True)
     base = found["neither"]

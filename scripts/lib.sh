@@ -58,7 +58,7 @@ apt_install_each() {
 }
 
 # find_python: print the real path of a Python >= 3.10 that can make a virtual environment.
-# A python3 in PATH may be a shim that picks another version in every folder, so the path is resolved once.
+# A python3 in PATH may be a shim that picks another version in every directory, so the path is resolved once.
 find_python() {
     local name found
     for name in "${PYTHON:-python3}" python3 /usr/bin/python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
@@ -100,7 +100,7 @@ need_packages() {
     [ ${#missing[@]} = 0 ] || say "! missing Debian packages, going on without them: sudo apt-get install ${missing[*]}"
 }
 
-# What an environment was made from: another folder, another Python or other pins make another one.
+# What an environment was made from: another directory, another Python or other pins make another one.
 fingerprint() {
     {
         printf '%s\n' "$VENV"

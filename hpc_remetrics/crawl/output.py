@@ -88,14 +88,14 @@ class Output:
         return wishes
 
     @contextlib.contextmanager
-    def folder(self) -> Iterator[Path]:
+    def sort_directory(self) -> Iterator[Path]:
         """Yield a temporary directory for sorted runs; remove those of killed crawls."""
         prefix = f".{self._path.name}.sort-"
         for left in self._path.parent.glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)
         try:
-            with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=prefix) as folder:
-                yield Path(folder)
+            with tempfile.TemporaryDirectory(dir=self._path.parent, prefix=prefix) as directory:
+                yield Path(directory)
         except OSError as error:
             message = f"can't write beside {self._path}: {error.strerror}"
             raise OutputError(message, "free some space and run the command again") from None

@@ -102,13 +102,13 @@ class PageJournal:
                 for row in record["r"]:
                     yield record["t"], row
 
-    def tags(self, numbers: Mapping[str, int], folder: Path) -> Iterator[tuple[int, list[Any]]]:
+    def tags(self, numbers: Mapping[str, int], directory: Path) -> Iterator[tuple[int, list[Any]]]:
         """Yield (number, row) of the tags of repositories, by number, then in listing order.
 
         :param numbers: name of a repository -> its number.
-        :param folder: directory for sorted runs that don't fit into memory.
+        :param directory: directory for sorted runs that don't fit into memory.
         """
-        for line in sorted_lines(self._tag_lines(numbers), folder):
+        for line in sorted_lines(self._tag_lines(numbers), directory):
             number, _, row = line.split(" ", 2)
             yield int(number), json.loads(row)
 

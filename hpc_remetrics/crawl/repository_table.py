@@ -25,16 +25,16 @@ _MOST = 10**19 - 1
 
 
 def by_pulls(
-    seen: Iterable[tuple[float, list[Any]]], registry: str, folder: Path
+    seen: Iterable[tuple[float, list[Any]]], registry: str, directory: Path
 ) -> Iterator[Repository]:
     """Yield each repository once, in its latest state, most pulls first, then by name.
 
     :param seen: (Unix time, [name, stars, pulls, official] or [name]) in any order.
     :param registry: the host of all of them.
-    :param folder: directory for sorted runs.
+    :param directory: directory for sorted runs.
     """
-    lines = sorted_lines((_line(time, row) for time, row in seen), folder)
-    for line in sorted_lines(map(_by_pulls, _last_of_each(lines)), folder):
+    lines = sorted_lines((_line(time, row) for time, row in seen), directory)
+    for line in sorted_lines(map(_by_pulls, _last_of_each(lines)), directory):
         yield _repository(line, registry)
 
 
@@ -85,11 +85,11 @@ RUN = 500_000
 """Lines of a sorted run, about 100 MB."""
 
 
-def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator[str]:
+def sorted_lines(lines: Iterable[str], directory: Path, run: int = RUN) -> Iterator[str]:
     """Yield lines (without line ends) in order, sorted in runs on disk and merged.
 
     :param lines: none may equal another one plus a tab or other control characters.
-    :param folder: directory for unnamed temporary files.
+    :param directory: directory for unnamed temporary files.
     :param run: lines that are sorted in memory at once.
     """
     source = iter(lines)
@@ -100,7 +100,7 @@ def sorted_lines(lines: Iterable[str], folder: Path, run: int = RUN) -> Iterator
                 yield from chunk
                 return
             file = stack.enter_context(
-                tempfile.TemporaryFile("w+", dir=folder, encoding="utf-8", newline="\n")
+                tempfile.TemporaryFile("w+", dir=directory, encoding="utf-8", newline="\n")
             )
             file.writelines(f"{line}\n" for line in chunk)
             file.seek(0)

@@ -101,16 +101,16 @@ class _Crawl:
         self._go(walk)
         if self._options.list_namespaces:
             self._go(self._namespaces())
-        with self._output.folder() as folder:
+        with self._output.sort_directory() as directory:
             # Sort them, draw the sample, read the tags of the drawn ones, and write the list.
-            kept = self._keep(folder)
+            kept = self._keep(directory)
             self._go(self._tags(kept))
             facts = {
                 "repositories": kept.population,
                 "queries_cut": walk.cut if isinstance(walk, Search) else [],
             }
             failures = self._journal.failures | self._round.given_up
-            rows = self._rows(kept, folder)
+            rows = self._rows(kept, directory)
             code = self._output.write(rows, self._journal, kept.strata, facts, failures)
         repositories = counted(kept.population, "repository", "repositories")
         self._say(f"{self._options.output}: {repositories}, {len(kept):,} of them in the list")
@@ -149,11 +149,11 @@ class _Crawl:
     ) -> Walk:
         return Pages(requests, total, enough, self._options.empty_pages)
 
-    def _keep(self, folder: Path) -> _Kept:
-        """Write the names into `folder`, sorted by pulls, and draw the sample."""
-        names = folder / "names.csv"
+    def _keep(self, directory: Path) -> _Kept:
+        """Write the names into `directory`, sorted by pulls, and draw the sample."""
+        names = directory / "names.csv"
         options = self._options
-        rows = by_pulls(self._journal.names(), options.target.registry, folder)
+        rows = by_pulls(self._journal.names(), options.target.registry, directory)
         write_whole(names, csv_lines(self._beating(rows)))
         return _Kept(lambda: self._beating(read_repositories(names)), options.sample, options.seed)
 
@@ -174,21 +174,23 @@ class _Crawl:
         )
         return self._pages(requests, len(kept), tags if hub and isinstance(tags, int) else None)
 
-    def _rows(self, kept: _Kept, folder: Path) -> Iterator[Repository]:
+    def _rows(self, kept: _Kept, directory: Path) -> Iterator[Repository]:
         """Yield the rows of the list: a repository, or a tag of one."""
         tags = self._options.tags
         if tags == "latest":
             yield from (replace(repository, tag="latest") for repository in kept)
             return
-        for repository, found in self._with_tags(kept, folder):
+        for repository, found in self._with_tags(kept, directory):
             chosen = newest(found, tags) if isinstance(tags, int) else found
             for tag, digest, size, updated in chosen:
                 yield replace(repository, tag=tag, digest=digest, bytes=size, updated=updated)
 
-    def _with_tags(self, kept: _Kept, folder: Path) -> Iterator[tuple[Repository, list[list[Any]]]]:
+    def _with_tags(
+        self, kept: _Kept, directory: Path
+    ) -> Iterator[tuple[Repository, list[list[Any]]]]:
         """Yield each repository with its tag rows, each tag once."""
         numbers = {repository.name: number for number, repository in enumerate(kept)}
-        listed = self._journal.tags(numbers, folder)
+        listed = self._journal.tags(numbers, directory)
         item = next(listed, None)
         for number, repository in enumerate(kept):
             rows: dict[str, list[Any]] = {}

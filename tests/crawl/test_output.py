@@ -117,7 +117,7 @@ def test_what_killed_crawls_left_is_removed(options, tmp_path):
     (tmp_path / ".list.csv.sort-x").mkdir()
     output = Output(options)
     output.sweep()
-    with output.folder() as folder:
+    with output.sort_directory() as folder:
         assert folder.parent == tmp_path and folder.name.startswith(".list.csv.sort-")
         (folder / "run").write_text("")
     assert {path.name for path in tmp_path.iterdir()} == kept
@@ -126,7 +126,7 @@ def test_what_killed_crawls_left_is_removed(options, tmp_path):
 def test_a_full_disk_is_an_error_of_one_line(options):
     with (
         pytest.raises(OutputError, match=r"can't write beside .*: No space left.*; free some"),
-        Output(options).folder(),
+        Output(options).sort_directory(),
     ):
         raise OSError(28, "No space left on device")
     lost = replace(options, output=options.output.parent / "missing" / "list.csv")

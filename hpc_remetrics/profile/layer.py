@@ -20,7 +20,7 @@ from ..filetype.held_content import HEAD_BYTES, keep
 from ..filetype.libmagic import ContentBytes
 from ..limits import Limits
 from ..parts.spill_format import NO_TYPE, LayerProfile
-from ..parts.spill_writer import NOTHING, Content, Spill
+from ..parts.spill_writer import NOTHING, Spill
 from ..records import KINDS, NOTES, Digest
 from ..tar.decompress import Blob, Decompressed
 from ..tar.fault import LayerFault
@@ -114,9 +114,8 @@ class _Pass:
         self.spill = spill
         self.limits = limits
         self.tree = tree
-        self.type_later = _leave_untyped
+        self.type_later = None if typer is None else typer.type_later
         if typer is not None:
-            self.type_later = typer.type_later
             spill.settle = typer.settle
 
         self.probes = probes
@@ -199,13 +198,15 @@ class _Pass:
             if entries > limit:
                 raise LayerFault("tar", "limit_entries", f"more than {limit} entries")
 
-            # Tell what kind of entry it is
+            # Look at the path; what a file beside the last entry implies is known already
             path = member.path
             kind = kind_of(member.type, _OTHER)
             parent, _, name = path.rpartition(b"/")
-            is_special = name[:1] in _SPECIAL
-            if is_special:
-                kind = _whiteout(clean(path), kind)
+            is_plain = name[:1] not in _SPECIAL
+            is_known = is_plain and parent == last_parent and kind != _DIRECTORY
+            if not is_known or tree is not None:
+                cleaned = clean(path)
+                kind = _whiteout(cleaned, kind)
 
             content = NOTHING
             if kind == _FILE:
@@ -216,7 +217,7 @@ class _Pass:
                 if tree is not None:
                     mode = member.mode & 0o7777
                     pieces = self._expanded(member, stream)
-                    digest, data = tree.write(clean(path), mode, size, pieces)
+                    digest, data = tree.write(cleaned, mode, size, pieces)
                 elif end <= len(stream.buffer) and member.fragments is None:
                     data = stream.buffer[start:end]
                     stream.position = end
@@ -228,19 +229,20 @@ class _Pass:
                 if digest < probed_below or size > HEAD_BYTES:
                     self._probe(digest, data)
                 content = [size, NO_TYPE, digest]
-                type_later(content, data)
+                if type_later is not None:
+                    type_later(content, data)
                 profile.FLS += size
             else:
                 if member.stored:
                     stream.skip(member.stored)
                 if tree is not None:
-                    _plant(tree, kind, clean(path), member)
+                    _plant(tree, kind, cleaned, member)
 
             # Count the entry, and what its path implies unless the last one implied the same
             counts[kind] += 1
-            if parent != last_parent or is_special or kind == _DIRECTORY:
-                self._count_path(path, kind)
-                last_parent = None if is_special else parent
+            if not is_known:
+                self._count_path(cleaned, kind)
+                last_parent = parent if is_plain else None
 
             # Append the entry to the spill
             add(
@@ -256,13 +258,12 @@ class _Pass:
             )
 
     def _count_path(self, path: bytes, kind: int) -> None:
-        """Count the directories that the path of an entry implies, and its depth."""
-        cleaned = clean(path)
+        """Count the directories that a cleaned path implies, and its depth."""
         if kind == _DIRECTORY:
-            self.directories.add(cleaned)
-        self.directories.add_parents(cleaned)
-        if cleaned:
-            self.profile.depth = max(self.profile.depth, cleaned.count(b"/") + 1)
+            self.directories.add(path)
+        self.directories.add_parents(path)
+        if path:
+            self.profile.depth = max(self.profile.depth, path.count(b"/") + 1)
 
     def _large(self, member: Member, stream: TarStream) -> tuple[bytes, ContentBytes]:
         """Hash a file that is sparse or not whole in the buffer; return its digest and its data.
@@ -404,10 +405,6 @@ class _Pass:
             message=profile.message,
             offset=profile.offset,
         )
-
-
-def _leave_untyped(content: Content, data: ContentBytes) -> None:
-    """Leave a content without a type."""
 
 
 def _plant(tree: UnpackedTree, kind: int, path: bytes, member: Member) -> None:

@@ -1,223 +1,94 @@
-"""Datasets merged are what one gather of all their images makes, whatever they share and however
-often."""
+"""What `merge` says of the runs that made its inputs, and of their differences."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Sequence
+import logging
+import time
 from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import pytest
-from support.same import assert_same
-from support.thread_ranks import on_ranks
-from support.tools import need
+from support.made import Entry, Made
 
 import hpc_remetrics
-from hpc_remetrics.gather import content_numbers
-from hpc_remetrics.gather.datasets_as_parts import merge
+from hpc_remetrics.config import MergeOptions
+from hpc_remetrics.gather import merge as module
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.records import Catalog, Popularity
 
-from .test_gather import SIZES, Corpus
-
-
-def pieces(corpus: Corpus, number: int, chunk_samples: Sequence[str] = "1111") -> list[Path]:
-    """Gather some of a corpus's images by themselves, so that every image is in one of the datasets
-    at least."""
-    whole, files = corpus.catalog, []
-    images = whole.images
-    for n in range(number):
-        corpus.catalog = Catalog(
-            [image for place, image in enumerate(images) if place % number == n]
-        )
-        corpus.catalog.images += corpus.rng.sample(images, len(images) // 3)
-        files.append(corpus.gather(f"piece{n}", chunk_sample=chunk_samples[n]))
-    corpus.catalog = whole
-    return files
+JOBS = {"job": ["j1", "j2"], "ranks": [2, 3], "seconds": [1.5, 2.5], "old": [1, 1]}
 
 
-def merged(files: list[Path], folder: Path) -> Path:
-    scratch = folder / "node" / "rank"
-    scratch.mkdir(parents=True)
-    datasets = [hpc_remetrics.open(file) for file in files]
-    merge(SerialComm(), datasets, folder / "merged.h5", scratch, {"by": "test"})
-    for dataset in datasets:
-        dataset.close()
-    return folder / "merged.h5"
+@pytest.fixture
+def inputs(tmp_path):
+    """Two datasets with one layer in common."""
+    layers = [[Entry("file", b"f%d" % n, n)] for n in range(3)]
+    runs = [
+        {"types": "b + a", "started": 200.0, "compress_sample": "1/2", "chunk_sample": "1/4"},
+        {"types": "c + a", "started": 100.0, "compress_sample": "1/2", "chunk_sample": "0"},
+    ]
+    runs[0] |= {"sources": {"source": ["oci:/a", "oci:/b"]}, "jobs": JOBS}
+    runs[1] |= {"sources": {"source": ["oci:/b", "oci:/c"]}}
+    runs[1] |= {"jobs": {"job": ["j3"], "ranks": [4], "seconds": [3.5], "new": [1]}}
+    images = ([[0], [1]], [[1], [2]])
+    return [
+        Made(layers, images[n], run=runs[n]).write(tmp_path / f"{n}", metrics=False)
+        for n in range(2)
+    ]
 
 
-def test_small_blocks(tmp_path, small_chunks):
-    """Two datasets that share layers and images, merged by two ranks of one node.
-
-    The second says that it has a quarter of the chunks, so that is what both have in common.
-    """
-    corpus = Corpus(tmp_path, 4, SIZES)
-    files = pieces(corpus, 2, ("1", "1/4"))
+def merged(inputs, tmp_path, **options):
+    """Run the merge in this process, and return the dataset's path."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
     output = tmp_path / "merged.h5"
-
-    def run(comm):
-        scratch = tmp_path / "node" / f"rank{comm.rank}"
-        scratch.mkdir(parents=True)
-        with ExitStack() as opened:
-            datasets = [opened.enter_context(hpc_remetrics.open(file)) for file in files]
-            return merge(comm, datasets, output, scratch, {"by": "test"})
-
-    ledgers = on_ranks(2, run)
-    corpus.check(output, chunk_share=0.25)
-    with hpc_remetrics.open(output) as dataset:
-        assert ledgers == [dataset.ledger] * 2
-        dataset.check_all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
-def test_like_one_gather_of_all(tmp_path, seed):
-    corpus = Corpus(tmp_path, seed, [40, 0, 300, 1, 60, 60])
-    found = merged(pieces(corpus, 1 + seed % 4), tmp_path)
-    corpus.check(found)
-    assert_same(corpus.gather("whole"), found)
-
-
-@pytest.mark.slow
-def test_stars_and_pulls_are_kept(tmp_path):
-    """What a later crawl says of a repository counts; one dataset may know of it what the other
-    doesn't."""
-    corpus = Corpus(tmp_path, 24, [20, 30])
-    names = sorted({image.repository for image in corpus.catalog.images})
-    files = []
-    for n, known in enumerate([Popularity(3, 5), Popularity(-1, 8)]):
-        corpus.catalog.repositories = dict.fromkeys(names[n:], known)
-        files.append(corpus.gather(f"crawl{n}"))
-    with hpc_remetrics.open(merged(files, tmp_path)) as dataset:
-        table = dataset.repositories
-        found = list(
-            zip(
-                table.readable("name"),
-                table["stars"].tolist(),
-                table["pulls"].tolist(),
-                strict=True,
-            )
+    with ExitStack() as stack:
+        chosen = MergeOptions(
+            datasets=tuple(inputs), output=output, tiers=((scratch, None),), **options
         )
-    assert found == [(name, 3, 8 if n else 5) for n, name in enumerate(names)]
+        module._merge(SerialComm(), chosen, stack)
+    assert list(scratch.iterdir()) == []
+    return output
 
 
-@pytest.mark.slow
-def test_small_buckets(tmp_path, monkeypatch):
-    monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
-    corpus = Corpus(tmp_path, 20, [300, 200, 100])
-    corpus.check(merged(pieces(corpus, 3), tmp_path))
+def test_the_run_of_the_merged_dataset(inputs, tmp_path, capsys):
+    before = time.time()
+    path = merged(inputs, tmp_path)
+    with hpc_remetrics.open(path) as dataset:
+        run = dataset.run
+        assert run["version"] == hpc_remetrics.__version__
+        assert run["merged"] == f"{inputs[0]} {inputs[1]}"
+        assert (run["started"], run["types"], run["rank_count"]) == (100.0, "a + b + c", 1)
+        assert before <= run["gather_started"] <= time.time()
+        assert (run["compress_sample"], run["chunk_sample"]) == ("1/2", "1/4")
+        assert dataset.sources == ["oci:/a", "oci:/b", "oci:/c"]
+        jobs = dataset.run_table("jobs")
+        assert dataset.run_table("ranks") == {}
+        assert len(dataset.layers) == 3 and dataset.metrics.totals["layers"] == 3
+    # Columns that one of them lacks are dropped
+    assert jobs.keys() == {"job", "ranks", "seconds"}
+    assert jobs["job"].tolist() == [b"j1", b"j2", b"j3"]
+    assert (jobs["ranks"].tolist(), jobs["seconds"].tolist()) == ([2, 3, 4], [1.5, 2.5, 3.5])
+    words = "3 layers: 3 ok, 0 partial, 0 failed, 0 pending; 1 duplicates dropped"
+    assert capsys.readouterr().err.splitlines()[-1] == f"{path}: {words}"
 
 
-@pytest.mark.slow
-def test_layers_that_reach_over_blocks(tmp_path):
-    corpus = Corpus(tmp_path, 21, [100, 150_000, 50, 2000])
-    assert_same(corpus.gather("whole"), merged(pieces(corpus, 2), tmp_path))
+def test_quiet(inputs, tmp_path, capsys):
+    merged(inputs[:1], tmp_path, quiet=True)
+    assert capsys.readouterr().err == ""
 
 
-@pytest.mark.slow
-def test_in_any_order_and_with_itself(tmp_path):
-    corpus = Corpus(tmp_path, 22, [50, 60])
-    one, two = pieces(corpus, 2)
-    whole = corpus.gather("whole")
-    for n, files in enumerate([[two, one], [one, one, two, one], [whole], [whole, two]]):
-        folder = tmp_path / f"{n}"
-        assert_same(whole, merged(files, folder))
+def test_samples_of_different_shares_are_dropped_with_a_warning(inputs, tmp_path, caplog):
+    other = Made([[Entry("file", b"g", 9)]], [[0]], first=9, run={"compress_sample": "1"})
+    inputs.append(other.write(tmp_path / "other", metrics=False))
+    with caplog.at_level(logging.WARNING):
+        path = merged(inputs, tmp_path)
+    assert "the merged dataset has no compressed sizes" in caplog.text
+    with hpc_remetrics.open(path) as dataset:
+        assert dataset.run["compress_sample"] == "0"
 
 
-@pytest.mark.slow
-def test_the_best_row_of_a_layer_wins(tmp_path):
-    """A layer that failed in the first dataset and is whole in the second is whole."""
-    corpus = Corpus(tmp_path / "good", 23, [50, 60])
-    good = corpus.gather("good")
-    layer = corpus.layers[0]
-    zero = dict.fromkeys(
-        ("entries", "files", "directories", "symlinks", "hardlinks", "devices", "FLS", "TLS"), 0
-    )
-    zero |= dict.fromkeys(("whiteouts", "others", "path_bytes", "link_bytes", "depth"), 0)
-    bad = Corpus.__new__(Corpus)
-    bad.__dict__ |= {
-        **corpus.__dict__,
-        "folder": tmp_path / "bad",
-        "directory": tmp_path / "bad" / "parts",
-    }
-    (bad.folder / "spills").mkdir(parents=True)
-    bad.directory.mkdir()
-    profile = replace(
-        layer.profile, status="failed", stage="fetch", cause="killed", diff_id="", **zero
-    )
-    bad.layers = [replace(layer, profile=profile, rows=[], extras={}), *corpus.layers[1:]]
-    bad.write()
-    with hpc_remetrics.open(bad.gather("bad")) as dataset:
-        assert dataset.ledger.failed == 3
-    for n, files in enumerate([[bad.folder / "bad.h5", good], [good, bad.folder / "bad.h5"]]):
-        assert_same(good, merged(files, tmp_path / f"{n}"))
-
-
-@pytest.mark.slow
-def test_the_command_under_mpi(tmp_path):
-    corpus = Corpus(tmp_path, 24, [400, 30, 200])
-    files = pieces(corpus, 3)
-    command = [
-        sys.executable,
-        "-m",
-        "hpc_remetrics",
-        "merge",
-        *files,
-        "-o",
-        tmp_path / "m.h5",
-        "--scratch",
-        tmp_path,
-    ]
-    subprocess.run([need("mpirun"), "-n", "3", *command], check=True, timeout=300)
-    assert_same(corpus.gather("whole"), tmp_path / "m.h5", "/metrics")
-    assert not list(tmp_path.glob("hpc-remetrics-*"))
-
-
-@pytest.mark.slow
-def test_mistakes_are_one_line(tmp_path):
-    def run(*words: object) -> tuple[int, str]:
-        command = [sys.executable, "-m", "hpc_remetrics", "merge", *map(str, words)]
-        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        return result.returncode, result.stderr
-
-    corpus = Corpus(tmp_path, 25, [5])
-    good = corpus.gather("good")
-    (tmp_path / "none.h5").write_bytes(b"nothing")
-    for words, code, text in (
-        ([good], 2, "--output"),
-        ([good, "missing.h5", "-o", "x.h5"], 2, "missing.h5 is not there"),
-        ([good, "none.h5", "-o", "x.h5"], 2, "not an HDF5 file"),
-        ([good, "-o", tmp_path], 5, "is a directory"),
-    ):
-        assert run(*words)[0] == code
-        assert text in run(*words)[1] and run(*words)[1].count("\n") == 1
-    assert not (tmp_path / "x.h5").exists()
-
-
-@pytest.mark.slow
-def test_a_full_disk_leaves_what_was_there(tmp_path):
-    corpus = Corpus(tmp_path, 26, [900, 900])
-    one, two = pieces(corpus, 2)
-    before = tmp_path / "before.h5"
-    before.write_bytes(b"what was there")
-    command = [
-        sys.executable,
-        "-m",
-        "hpc_remetrics",
-        "merge",
-        one,
-        two,
-        "-o",
-        before,
-        "--force",
-        "--scratch",
-        tmp_path,
-    ]
-    shell = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *map(str, command)]
-    result = subprocess.run(shell, capture_output=True, text=True)
-    assert result.returncode == 5 and result.stderr.count("\n") == 1, result.stderr
-    assert before.read_bytes() == b"what was there"
-    assert not list(tmp_path.glob(".*tmp"))
+def test_tables_are_stacked():
+    one = {"a": np.array([1, 2]), "b": np.array([b"x", b"\xff"])}
+    two = {"b": np.array([b"y"]), "c": np.array([5])}
+    assert module._stacked([one, {"a": np.array([])}, {}, two]) == {"b": ["x", "\ufffd", "y"]}
+    assert module._stacked([{}, {"a": np.array([])}]) == {}

@@ -66,6 +66,7 @@ def batches(
 
 def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
     """Return the row at which a batch from `start` on ends, at most `stop`."""
+    # Take as many rows as have `BATCH_BYTES` of paths, and of links, but at least one
     for name in names:
         column = table.form.columns.get(name)
         if column is not None and column.type == "bytes":

@@ -18,8 +18,10 @@ from isal import isal_zlib
 from ..mpi.comm import Backoff, Comm
 from .schema import Column, rows_of_chunk
 
-_CHUNK, _DONE, _TAKEN = 30, 31, 32
-"""Message tags: a chunk for rank 0, no more chunks from a rank, a chunk was stored."""
+_CHUNK = 30
+_DONE = 31
+_TAKEN = 32
+"""Message tags: a chunk for rank 0; a rank has no more chunks; rank 0 stored a chunk."""
 
 _MAX_UNCONFIRMED = 16
 _LONGEST_SLEEP = 0.0005

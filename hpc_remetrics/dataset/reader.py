@@ -97,10 +97,10 @@ class Dataset:
         images = self.images
 
         # Check that entries and image layers belong to one layer or image each
-        first, count = layers["first_entry"], layers["entries"]
-        check_runs(path, "layers", first, count, "entries", len(self.entries))
-        first, count = images["first_layer"], images["layers"]
-        check_runs(path, "images", first, count, "image_layers", len(self.image_layers))
+        entries = layers["first_entry"], layers["entries"]
+        check_runs(path, "layers", *entries, "entries", len(self.entries))
+        image_layers = images["first_layer"], images["layers"]
+        check_runs(path, "images", *image_layers, "image_layers", len(self.image_layers))
 
         # Check tables that can't have more rows than another one
         for fewer, more in (
@@ -198,8 +198,8 @@ class Dataset:
     def _check_blob(self, reader: ChunkReader, name: str, start: int, stop: int) -> None:
         """Read the paths or links of some rows, a chunk at a time."""
         bounds = reader.column(f"{name}_offset", start, stop + 1)
-        first, last = int(bounds[0]), int(bounds[-1])
-        for low in range(first, last, CHUNK_BYTES):
+        last = int(bounds[-1])
+        for low in range(int(bounds[0]), last, CHUNK_BYTES):
             reader.column(name, low, min(low + CHUNK_BYTES, last))
 
     def _check_bytes(self, rank: int, ranks: int) -> None:

@@ -44,13 +44,15 @@ _ATTRIBUTES = 1000
 _LINKS = 10_000
 """The most attributes and names of a group that are looked at."""
 
-_AT_ONCE, _AT_ONCE_RATIO = 128 << 20, 64
+_AT_ONCE = 128 << 20
+_AT_ONCE_RATIO = 64
 """Bytes of values that may be read at once, and how many more for each byte of the file."""
 
 _LARGEST_CHUNK = 4 * CHUNK_BYTES
 """Bytes of a chunk as values; this program's have `CHUNK_BYTES` at most."""
 
-_DEFLATE, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+_DEFLATE = h5py.h5z.FILTER_DEFLATE
+_SHUFFLE = h5py.h5z.FILTER_SHUFFLE
 _INFLATE_ERRORS: Any = (isal_zlib.error, ValueError, OverflowError)
 _FILTERS = ((), (_DEFLATE,), (_SHUFFLE,), (_SHUFFLE, _DEFLATE))
 

@@ -53,7 +53,8 @@ def _write(dataset: Dataset, form: str, directory: Path, tables: Sequence[str]) 
         from .files_of_2017 import write
 
         written = write(dataset, directory)
-        layers, images = counted(written.layers, "layer"), counted(written.images, "image")
+        layers = counted(written.layers, "layer")
+        images = counted(written.images, "image")
         print(f"{directory}: {layers}, {images}", file=sys.stderr)
         return
     from ..files.writing import make_directories

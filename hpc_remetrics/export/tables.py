@@ -63,7 +63,9 @@ def _columns_in(path: Path, form: str) -> list[str]:
                 # By the file, since Arrow takes no path that is not UTF-8.
                 return parquet.ParquetFile(file).schema_arrow.names
             line = file.readline(_MAX_LINE_BYTES).decode()
-        return list(json.loads(line)) if form == "json" else next(csv.reader([line]), [])
+        if form == "json":
+            return list(json.loads(line))
+        return next(csv.reader([line]), [])
     except (OSError, ValueError, TypeError, pa.ArrowException):
         return []
 

@@ -133,7 +133,8 @@ def _values_at(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
     """
     values = np.zeros(len(rows), np.int64)
     for chunk in distinct(rows // CHUNK_ROWS).tolist():
-        start, stop = chunk * CHUNK_ROWS, (chunk + 1) * CHUNK_ROWS
+        start = chunk * CHUNK_ROWS
+        stop = start + CHUNK_ROWS
         low, high = np.searchsorted(rows, [start, stop])
         values[low:high] = table.column(name, start, stop)[rows[low:high] - start]
     return values

@@ -128,6 +128,7 @@ class PartReader(PlacedReader):
         placement = self.placement
         pieces: list[bytes] = []
         rows = 0
+        # Join the records of small layers, and cut those of large ones
         for layer in rank_range(rank, ranks, len(placement.layers)):
             first, count = placement.extras[kind][layer].tolist()
             part = int(placement.part[layer])
@@ -144,6 +145,7 @@ class PartReader(PlacedReader):
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
         """Return values of a part, or zeros and a fault where they can't be read or are impossible."""
+        # Read the values
         dtype = _TYPES.get(name)
         width = dtype.itemsize if dtype is not None else 1
         size = count * width
@@ -156,6 +158,7 @@ class PartReader(PlacedReader):
         if len(data) != size:
             self.fault([part], f"it ends within {name}")
             return bytes(size)
+        # Check them; the bytes of paths and links may be any
         if dtype is not None:
             types = len(self.placement.type_of[part])
             if wrong := wrong_values(name, np.frombuffer(data, dtype), types):

@@ -62,6 +62,7 @@ class Growth:
     """
 
     def __init__(self, inputs: MetricsInputs) -> None:
+        # Find for each layer, in each order, the first checkpoint that includes it.
         read = np.flatnonzero(inputs.was_read)
         digests = inputs.dataset.layers["digest"][read]
         prefixes = np.frombuffer(digests.tobytes(), ">u8")[::4].astype(np.uint64)
@@ -82,7 +83,10 @@ class Growth:
         :param starts: (contents,) int64, where each content's layers begin.
         :param sizes: (contents,) int64, bytes.
         """
-        for order in range(ORDERS if len(starts) else 0):
+        if not len(starts):
+            return
+        for order in range(ORDERS):
+            # A content comes with the first of its layers.
             first = np.minimum.reduceat(self.step[order][layer], starts)
             self.contents[order] += np.bincount(first, minlength=len(self.points))
             np.add.at(self.bytes[order], first, sizes)
@@ -93,6 +97,7 @@ class Growth:
         sizes = combined(comm, self.bytes)
         if comm.rank != comm.root:
             return {}
+        # Add up, order by order, files over the layers, and contents over the checkpoints.
         files = [self._cumulated(order, "files") for order in range(ORDERS)]
         file_bytes = [self._cumulated(order, "FLS") for order in range(ORDERS)]
         table = {

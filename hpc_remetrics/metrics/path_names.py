@@ -53,18 +53,21 @@ class Paths:
     def _unclean(self) -> np.ndarray:
         """Return the paths that still have an empty part, a `.` or a `..`, (n,) int64."""
         stop = self.start + self.length
-        # Parts that begin behind a slash, with a slash or a dot.
+        # Find parts that begin behind a slash, with a slash or a dot.
         before = np.flatnonzero(self.data[:-PADDING] == _SLASH)
         after = self.data[before + 1]
         before = before[(after == _SLASH) | (after == _DOT)]
         # A slash belongs to the path that begins before it, if that has not ended.
         row = np.searchsorted(self.start, before, "right") - 1
-        row, before = row[row >= 0], before[row >= 0]
+        before = before[row >= 0]
+        row = row[row >= 0]
         within = before < stop[row]
-        row, begin = row[within], before[within] + 1
-        # First parts.
+        row = row[within]
+        begin = before[within] + 1
+        # Add the first parts of paths.
         first = np.flatnonzero(np.isin(self.data[self.start], (_SLASH, _DOT)) & (self.length > 0))
-        row, begin = np.append(row, first), np.append(begin, self.start[first])
+        row = np.append(row, first)
+        begin = np.append(begin, self.start[first])
         return distinct(row[self._needless(begin, stop[row])])
 
     def _needless(self, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:

@@ -156,7 +156,8 @@ def _all_failures(layers: Sequence[PartLayer], failures: Sequence[Failure]) -> l
     result = []
     for digest, row, _ in layers:
         if row.status != "ok":
-            stage, cause = row.stage or "child", row.cause or "internal"
+            stage = row.stage or "child"
+            cause = row.cause or "internal"
             from_row = Failure(digest, stage, cause, row.message, row.offset)
             result.append(given.get(digest, from_row))
     return result

@@ -1,4 +1,4 @@
-"""What the jobs that made a dataset did: totals over all of them, and rates of each rank."""
+"""Totals over the jobs that made a dataset, and the rates and times of each rank."""
 
 from __future__ import annotations
 

@@ -6,12 +6,14 @@ import logging
 import time
 from contextlib import ExitStack
 
+import h5py
 import numpy as np
 import pytest
 from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.config import MergeOptions
+from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.gather import merge as module
 from hpc_remetrics.mpi.comm import SerialComm
 
@@ -85,6 +87,14 @@ def test_samples_of_different_shares_are_dropped_with_a_warning(inputs, tmp_path
     assert "the merged dataset has no compressed sizes" in caplog.text
     with hpc_remetrics.open(path) as dataset:
         assert dataset.run["compress_sample"] == "0"
+
+
+def test_a_damaged_input_is_refused_before_anything_is_written(inputs, tmp_path):
+    with h5py.File(inputs[1], "r+") as file:
+        file["entries/mode"][0] = 0o10000
+    with pytest.raises(DatasetError, match="/entries/mode"):
+        merged(inputs, tmp_path)
+    assert not (tmp_path / "merged.h5").exists()
 
 
 def test_tables_are_stacked():

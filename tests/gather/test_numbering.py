@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_remetrics.gather import numbering
@@ -86,7 +86,7 @@ def test_one_digest_with_two_sizes_is_reported_with_its_layers(function):
     assert [layers.tolist() for layers in reported] == [[3]]
 
 
-@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 5)), max_size=40),
     st.lists(st.sets(st.integers(0, 5)), max_size=6),

@@ -11,7 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("compare", "gather", "download", "registry", "scale", "ranks", "reduce", "what_if")
+ALL = (
+    "startup",
+    "compare",
+    "gather",
+    "download",
+    "registry",
+    "scale",
+    "ranks",
+    "reduce",
+    "what_if",
+)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..download.fetch import FetchOptions, fetch_command
+from ..download.options import FetchOptions
 from . import Command
 
 _EXAMPLES = """
@@ -20,6 +20,8 @@ is reached (run it again later), 5 output not writable
 
 
 def _run(options: FetchOptions) -> int:
+    from ..download.fetch import fetch_command
+
     return fetch_command(options)
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import AccessOptions, SettingsOptions, force_option
 from ..errors import OutputError, SourceError, UsageError
 from ..files.outputs import check_replaceable, real_name
 from ..files.publish import publish_whole, write_whole
 from ..files.writing import make_directories
 from ..limits import MANIFEST_BYTES
-from ..options import PATH, STRING, STRINGS, argument, choice_of, option
 from ..records import Digest
 from ..registry.blobs import missing_room
 from ..registry.endpoint import Manifest, Registry
@@ -24,39 +21,7 @@ from ..sources import documents, platforms
 from ..sources.documents import Descriptor, Malformed
 from ..sources.manifests import kind_of
 from ..wording import counted, verb
-
-STDOUT = Path("-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FetchOptions(AccessOptions, SettingsOptions):
-    """The options of `fetch`."""
-
-    kind: str = argument(
-        "KIND", value=choice_of("manifest", "blob", "config"), help="manifest, blob or config"
-    )
-    reference: str = argument(
-        "HOST/NAME[:TAG|@DIGEST]", value=STRING, help="the image; for a blob @DIGEST of the blob"
-    )
-    output: Path = option(
-        "-o",
-        "--output",
-        value=PATH,
-        default=STDOUT,
-        key=False,
-        metavar="FILE",
-        help="file to write; -: the standard output",
-    )
-    platforms: tuple[str, ...] = option(
-        "--platform",
-        value=STRINGS,
-        default=(),
-        key=False,
-        metavar="OS/ARCH[/VARIANT]",
-        help="take the config of the image for this platform, of an index",
-        default_text="the only image",
-    )
-    force: bool = force_option("a file that has other bytes")
+from .options import STDOUT, FetchOptions
 
 
 def fetch_command(options: FetchOptions) -> int:

@@ -1,4 +1,4 @@
-"""The options of `download`, and the images that they ask for, those with most pulls first."""
+"""The options of `download` and `fetch`; the images that a download asks for, most pulls first."""
 
 from __future__ import annotations
 
@@ -15,12 +15,47 @@ from ..config import (
     SettingsOptions,
     TalkOptions,
     ThreadOptions,
+    force_option,
 )
 from ..errors import SourceError
-from ..options import PATH, STRINGS, SWITCH, argument, option
+from ..options import PATH, STRING, STRINGS, SWITCH, argument, choice_of, option
 from ..registry.reference import Reference
 from ..sources import platforms
 from ..sources.repositories import read_repositories
+
+STDOUT = Path("-")
+"""The output of `fetch` that is no file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOptions(AccessOptions, SettingsOptions):
+    """The options of `fetch`."""
+
+    kind: str = argument(
+        "KIND", value=choice_of("manifest", "blob", "config"), help="manifest, blob or config"
+    )
+    reference: str = argument(
+        "HOST/NAME[:TAG|@DIGEST]", value=STRING, help="the image; for a blob @DIGEST of the blob"
+    )
+    output: Path = option(
+        "-o",
+        "--output",
+        value=PATH,
+        default=STDOUT,
+        key=False,
+        metavar="FILE",
+        help="file to write; -: the standard output",
+    )
+    platforms: tuple[str, ...] = option(
+        "--platform",
+        value=STRINGS,
+        default=(),
+        key=False,
+        metavar="OS/ARCH[/VARIANT]",
+        help="take the config of the image for this platform, of an index",
+        default_text="the only image",
+    )
+    force: bool = force_option("a file that has other bytes")
 
 
 def _list_option(short: str, long: str, things: str, item: str) -> Any:

@@ -11,18 +11,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import RegistryError, SourceError, UsageError
 from ..limits import MANIFEST_BYTES
 from ..records import Digest, Layer, Popularity
-from ..registry.endpoint import Registry
 from ..registry.reference import HUB, Reference
-from ..registry.registries import Registries
 from . import image_reference
 from .base import NamedManifest, Source
 from .path_source import PathSource
 from .repositories import Repository, read_repositories
+
+if TYPE_CHECKING:
+    from ..registry.endpoint import Registry
+    from ..registry.registries import Registries
 
 
 class RemoteSource(Source):

@@ -102,6 +102,7 @@ BROKEN = [
     b'{"results": [], "count": "many"}',
     b'{"results": [], "count": -1}',
     b'{"results": [], "count": 1e99}',
+    b'{"results": [], "count": 9223372036854775808}',
     b'{"results": [{"repo_name": 5}], "count": 1}',
     b'{"results": [{"repo_name": "a/b", "pull_count": -5}], "count": 1}',
     b'{"results": [{"repo_name": "a/b", "star_count": true}], "count": 1}',

@@ -14,6 +14,13 @@ def test_lines_are_sorted_whatever_fits_into_memory(tmp_path_factory, lines, run
     assert list(sorted_lines(iter(lines), directory, run)) == sorted(lines)
 
 
+@pytest.mark.parametrize("run", [1, 2, 3, 8, 9])
+def test_runs_on_disk_are_merged(tmp_path, run):
+    lines = ["ü8", "a3", "b1", "a3", "c", "b0", "", "a1"]
+    assert list(sorted_lines(iter(lines), tmp_path, run)) == sorted(lines)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_repository_is_listed_once_in_its_latest_state_and_by_pulls(tmp_path):
     seen = [
         (2.0, ["a/b", 1, 50, False]),

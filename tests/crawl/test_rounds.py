@@ -1,11 +1,13 @@
 """A walk that is worked off: pages of the journal are not requested, and failures are counted."""
 
+import re
+
 import pytest
 
 from hpc_remetrics.crawl.page_journal import PageJournal
 from hpc_remetrics.crawl.pages import ListingPage, PageRequest, PageResult
 from hpc_remetrics.crawl.rounds import Round, cost_in_words, rate_of
-from hpc_remetrics.crawl.walks import Pages
+from hpc_remetrics.crawl.walks import Pages, Search
 
 
 def pages(*names):
@@ -83,6 +85,26 @@ def test_a_host_that_fails_twenty_times_in_a_row_is_given_up(journal):
     assert crawl.obstacle == ""
     crawl.take(crawl.next(), PageResult(None, "500"))
     assert crawl.obstacle == "the last 20 requests failed" and crawl.next() is None
+
+
+def test_the_cost_of_a_search_is_told_once_when_it_is_known(journal, monkeypatch):
+    monkeypatch.setattr("hpc_remetrics.crawl.walks._LETTERS", "a")
+    monkeypatch.setattr("hpc_remetrics.crawl.walks._SIGNS", "")
+    crawl = begun(journal, Search())
+    assert crawl.show() == ""
+    crawl.take(crawl.next(), PageResult(ListingPage([], 300)))
+    assert crawl.show() == "2 requests, as fast as they go; the host states no limit"
+    assert crawl.show() == ""
+    # That of a listing is told before.
+    assert begun(journal, pages("a/b")).show() == ""
+
+
+def test_the_progress_line(journal):
+    crawl = begun(journal, pages("a/a", "a/b"))
+    crawl.take(crawl.next(), PageResult(ListingPage([ROW])))
+    assert re.fullmatch(r"1 request, 1 to come, 0 rows, [\d.]+ a second", crawl._line())
+    crawl.take(crawl.next(), PageResult(None, "404"))
+    assert crawl._line().endswith(" a second, 1 failed")
 
 
 def test_the_cost_of_requests():

@@ -387,6 +387,19 @@ def force_option(what: str) -> Any:
     return option("--force", value=SWITCH, default=False, key=False, help=f"replace {what}")
 
 
+def directory_option(default_text: str) -> Any:
+    """Define `--output` of a command that writes a directory of files beside a dataset."""
+    return option(
+        "-o",
+        "--output",
+        value=PATH,
+        key=False,
+        metavar="DIR",
+        help="directory to write to",
+        default_text=default_text,
+    )
+
+
 def json_option(help: str = "print JSON") -> Any:
     """Define `--json`."""
     return option("--json", value=SWITCH, default=False, key=False, help=help)

@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from support import small_images
 from support.runs import Runs
 from support.small_chunks import use_small_chunks
 from support.tools import need
+
+from hpc_remetrics.mpi.signals import STOP_SIGNALS
 
 # In CI the same examples each time: a change is judged by what it changed. Elsewhere new ones, to
 # find more.
@@ -29,6 +32,25 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("serial"):
             item.add_marker(pytest.mark.xdist_group("serial"))
+
+
+@pytest.fixture
+def no_login_of_this_machine(tmp_path_factory, monkeypatch):
+    """Keep a test from what somebody is logged in to, and from proxies."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    prefixes = ("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith(prefixes):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def signal_handlers():
+    """Give this process the signal handlers back that a run in it replaces."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import force_option
+from ..config import directory_option, force_option
 from ..errors import UsageError
 from ..export import FORMATS
 from ..options import PATH, STRINGS, Options, argument, choice_of, option, suggestion
@@ -41,15 +41,7 @@ class ExportOptions(Options):
         key=False,
         help="format to write",
     )
-    output: Path | None = option(
-        "-o",
-        "--output",
-        value=PATH,
-        key=False,
-        metavar="DIR",
-        help="directory to write to",
-        default_text="the dataset's name with the format",
-    )
+    output: Path | None = directory_option("the dataset's name with the format")
     tables: tuple[str, ...] = option(
         "--table",
         value=STRINGS,

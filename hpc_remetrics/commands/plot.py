@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import force_option
+from ..config import directory_option, force_option
 from ..errors import UsageError
 from ..options import COUNT, PATH, Options, argument, choice_of, list_of, option
 from . import Command
@@ -26,15 +26,7 @@ class PlotOptions(Options):
     """The options of `plot`."""
 
     dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset")
-    output: Path | None = option(
-        "-o",
-        "--output",
-        value=PATH,
-        key=False,
-        metavar="DIR",
-        help="directory to write to",
-        default_text="the dataset's name with -figures",
-    )
+    output: Path | None = directory_option("the dataset's name with -figures")
     figures: tuple[int, ...] = option(
         "--figure",
         value=list_of(COUNT),

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 from pathlib import Path
 
@@ -13,20 +12,16 @@ from support.layouts import Layout
 from support.registry import Registry, skopeo
 from support.runs import Runs
 
+from hpc_remetrics.layout import image_layout
+
 OCI = "application/vnd.oci.image"
 SINGLE = ("forms/one:1", "forms/two:1", "forms/three:latest", "forms/schema2:1", "forms/big:1")
 MANY = ("forms/list:1", "forms/index:1")
 
 
 @pytest.fixture(autouse=True)
-def no_login_of_this_machine(tmp_path_factory, monkeypatch):
-    """Keep the tests from what somebody is logged in to, and from proxies."""
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(
-            ("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")
-        ):
-            monkeypatch.delenv(name)
+def without_logins(no_login_of_this_machine):
+    """All tests of this directory are kept from logins."""
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +110,14 @@ def start_front(registry):
     yield start
     for front in fronts:
         front.stop()
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """An empty layout that is being filled."""
+    layout = image_layout.Layout(tmp_path / "mirror")
+    layout.prepare()
+    return layout
 
 
 class Mirror:

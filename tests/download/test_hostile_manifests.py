@@ -6,11 +6,8 @@ import hashlib
 import json
 import random
 
-import pytest
-
 from hpc_remetrics.layout.descriptors import digest_of, references
 from hpc_remetrics.layout.docker_to_oci import to_oci
-from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.sources.documents import Malformed
 
 DOCKER = "application/vnd.docker"
@@ -66,13 +63,6 @@ def changed(document, path, odd):
         target = target[key]
     target[path[-1]] = odd
     return document
-
-
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "mirror")
-    layout.prepare()
-    return layout
 
 
 def test_any_member_may_be_anything(layout):

@@ -13,19 +13,12 @@ from hpc_remetrics.download.run import download
 from hpc_remetrics.errors import SourceError, UsageError
 from hpc_remetrics.layout.image_layout import REF_NAME, Layout
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.mpi.signals import STOP_SIGNALS
 from hpc_remetrics.registry.access import Access, Patience
 
 ACCESS = Access(patience=Patience(connect=2, idle=2, deadline=5, blob_deadline=5, tries=1))
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    """Give this process the signal handlers back that a download replaces."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signal_handlers")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hpc_remetrics.download import state as state_module
 from hpc_remetrics.download.state import FinishedList, State
 from hpc_remetrics.download.tasks import Failed, Resolved
 from hpc_remetrics.errors import OutputError, SourceError
-from hpc_remetrics.layout.image_layout import REF_NAME, Layout
+from hpc_remetrics.layout.image_layout import REF_NAME
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry.reference import Reference
 
@@ -33,13 +33,6 @@ A, B = Reference.parse("host.example/a:1"), Reference.parse("redis")
 ENTRY = {"mediaType": "x", "digest": "sha256:0", "size": 1}
 RESOLVED = Resolved((ENTRY,), {Digest(bytes(32)): 5}, ())
 NAMED = {**ENTRY, "annotations": {REF_NAME: "host.example/a:1"}}
-
-
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "mirror")
-    layout.prepare()
-    return layout
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from support.tiny_registry import TinyRegistry
 from hpc_remetrics.download import tasks as tasks_module
 from hpc_remetrics.download.tasks import BlobTask, Failed, ImageTask, StoredBlob, Tasks
 from hpc_remetrics.errors import OutputError
-from hpc_remetrics.layout.image_layout import Layout
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry.access import Access, Patience
@@ -23,13 +22,6 @@ ABSENT = {"mediaType": OCI_MANIFEST, "digest": f"sha256:{'7' * 64}", "size": 7}
 def registry():
     with TinyRegistry() as registry:
         yield registry
-
-
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "mirror")
-    layout.prepare()
-    return layout
 
 
 def tasks_of(layout, *platforms, **limits) -> Tasks:

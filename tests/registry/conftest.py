@@ -1,7 +1,6 @@
 """Real registries with real images, and clients of them that lose patience soon."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -18,14 +17,8 @@ SOON = Patience(connect=2, idle=1.0, least_rate=100_000, deadline=20, blob_deadl
 
 
 @pytest.fixture(autouse=True)
-def no_login_of_this_machine(tmp_path_factory, monkeypatch):
-    """Keep the tests from what somebody is logged in to, and from proxies."""
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(
-            ("REGISTRY_", "DOCKER_", "XDG_", "REMETRICS_")
-        ):
-            monkeypatch.delenv(name)
+def without_logins(no_login_of_this_machine):
+    """All tests of this directory are kept from logins."""
 
 
 @pytest.fixture

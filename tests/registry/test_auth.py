@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import faulty_proxy as faults
+from support.certificates import self_signed
 from support.faulty_proxy import FaultyProxy
 from support.registry import PASSWORD, USER
 from support.tools import need
@@ -543,27 +544,7 @@ def test_challenges_are_read_as_they_are_written():
 def secure(registry, tmp_path):
     """A TLS front of the registry, whose certificate only `SSL_CERT_FILE` knows; its port."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = [
-        need("openssl"),
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    command += [
-        "-addext",
-        "subjectAltName=DNS:localhost",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    self_signed(key, certificate, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with FaultyProxy(registry.host, name="localhost") as proxy:

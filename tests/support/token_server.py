@@ -10,6 +10,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
+from support.certificates import self_signed
 from support.registry import PASSWORD, USER
 from support.tools import need
 
@@ -27,23 +28,7 @@ class TokenServer:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
-        command = [
-            need("openssl"),
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=tests",
-        ]
-        subprocess.run(
-            [*command, "-keyout", str(self.key), "-out", str(self.certificate)],
-            check=True,
-            capture_output=True,
-        )
+        self_signed(self.key, self.certificate, "tests")
         self.asked: list[tuple[dict, bool]] = []
         self.seconds = 300
         server = self

@@ -1,4 +1,4 @@
-"""What is set outside the command line: in a settings file and in environment variables.
+"""Read settings from a settings file and from environment variables, and check them.
 
 The settings file is `remetrics.toml`: the first that is there of `--config FILE`,
 `$REMETRICS_CONFIG`, the one in the current directory, and the one in `~/.config/hpc-remetrics/`.

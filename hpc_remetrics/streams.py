@@ -85,6 +85,7 @@ def _open_missing() -> None:
         try:
             os.fstat(number)
         except OSError:
+            # The lowest free number is taken, which may be another closed one.
             opened = os.open(os.devnull, flags)
             if opened != number:
                 os.dup2(opened, number)
@@ -97,6 +98,7 @@ def _stream(raw: io.FileIO, like: TextIO | None, line_buffering: bool) -> TextIO
 
     Characters that the encoding lacks are written as `\\uXXXX`.
     """
+    # Write out what was written so far, so that the order stays.
     if like is not None:
         with contextlib.suppress(OSError):
             like.flush()

@@ -51,6 +51,7 @@ class Backlog:
         def left() -> list[Layer]:
             self._warn_of_parts(read)
             check_signatures(read.parts, self._signature, session.parts)
+            # Count only layers of this run: parts may hold those of an earlier list of images.
             done = best_statuses(read.parts)
             self.ledger = Ledger.of(done[digest][0] for digest in self._layers if digest in done)
             return [

@@ -128,6 +128,7 @@ class Coordinator:
         elif tag == FINISHED:
             self._active.discard(source)
             self._comm.send(None, source, END)
+            # An error of one rank ends the run: let the others publish what they have.
             if isinstance(message, RemetricsError):
                 self.errors[source] = message
                 self.stop()
@@ -138,6 +139,7 @@ class Coordinator:
         :param in_hand: seconds of work that the rank still has, which its chunk is shortened by.
         """
         wanted = next_chunk(self._seconds_left, len(self._workers)) - in_hand
+        # The tail is sorted by size, so chunks of one cost have more and more layers.
         dealt: list[Layer] = []
         while self._tail and (wanted > 0 or not dealt):
             layer = self._tail.popleft()

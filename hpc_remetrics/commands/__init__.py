@@ -124,6 +124,7 @@ def parser_of(name: str, command: Command) -> Parser:
     description = f"{command.help[0].upper()}{command.help[1:]}."
     program = f"{PROGRAM} {name}"
     parser = Parser(program, description=description, epilog=command.epilog, **STYLE)
+    # Flags come from the fields of the dataclass; only `--debug` is the same for all.
     options: type[Options] = command.options
     add_flags(parser, options)
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")

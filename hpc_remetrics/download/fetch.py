@@ -34,11 +34,15 @@ def fetch_command(options: FetchOptions) -> int:
     registry = Registry(reference.host, options.access)
     if options.kind == "blob":
         return _fetch_blob(registry, reference, options)
+
+    # A manifest or an index is written as the registry has it.
     manifest = registry.manifest(reference.repository, reference.version, MANIFEST_BYTES)
     if options.kind == "manifest":
         _write(manifest.data, options)
         _say(manifest.digest, manifest.size, manifest.media_type)
         return 0
+
+    # A config is small, so it is verified in memory.
     config = _config_of(registry, reference, manifest, options.platforms)
     digest = _digest(config)
     _write(registry.read_blob(reference.repository, digest, MANIFEST_BYTES), options)
@@ -48,6 +52,7 @@ def fetch_command(options: FetchOptions) -> int:
 
 def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions) -> int:
     """Fetch a blob into a file, which gets its name when it is complete; a restart resumes."""
+    # Refuse what can't be meant, and outputs that may not be replaced.
     if reference.digest is None:
         raise UsageError(f"{reference} names no blob", "write HOST/NAME@sha256:DIGEST")
     if options.output == STDOUT:
@@ -57,6 +62,8 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     check_replaceable(
         output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force
     )
+
+    # Fetch into a hidden file beside the output, whose bytes the next try continues.
     partial = output.with_name(f".{output.name}.{reference.digest.hex[:12]}.part")
     size = registry.blob_size(reference.repository, reference.digest)
     try:
@@ -78,6 +85,7 @@ def _config_of(
     try:
         document = documents.parse(manifest.data)
         kind = kind_of(document, manifest.media_type)
+        # Of an index, go on with the one manifest that is meant.
         if kind == "index":
             child = _digest(_child(document, platforms.check(wanted), reference))
             manifest = registry.manifest(reference.repository, str(child), MANIFEST_BYTES)
@@ -96,6 +104,7 @@ def _child(index: dict[str, Any], wanted: tuple[str, ...], reference: Reference)
     :raises UsageError: there is none, or there are several.
     """
     children = [Descriptor.parse(child) for child in documents.get_list(index, "manifests")]
+    # Leave out statements about images, which are for no platform.
     images = [
         child
         for child in children

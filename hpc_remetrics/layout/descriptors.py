@@ -43,6 +43,7 @@ def references(data: bytes, media_type: str, wanted: tuple[str, ...] = ()) -> Re
         return References(
             kind, blobs=tuple(Descriptor(text, -1, "") for text in schema1.layer_digests(value))
         )
+    # Blobs of an OCI artifact stand where an image has its layers.
     config = documents.get_object(value, "config")
     parts = [
         *([config] if config else []),

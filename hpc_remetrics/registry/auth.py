@@ -106,6 +106,7 @@ class Keyring:
             except RegistryError as error:
                 refused = refused or error
                 continue
+            # A token that was refused is of no more use.
             self._challenge = challenge
             self._tokens.pop(scope or challenge.scope, None)
             return self.header(scope, fetch)
@@ -162,6 +163,8 @@ class Keyring:
         except ValueError:
             message = f"{self._host} names a token server by an invalid URL"
             raise RegistryError("denied", message) from None
+
+        # A registry without TLS may have a token server without TLS, on its own host.
         own = urlsplit(f"//{endpoint_of(self._host)}").hostname
         trusted = {own, _REALMS.get(self._host), *self._access.realms} - {None}
         plain = self._access.scheme(self._host) == "http" and name == own
@@ -169,6 +172,8 @@ class Keyring:
             scheme = parts.scheme or "a URL without a scheme"
             message = f"{self._host} names a token server by {scheme}, not https"
             raise RegistryError("denied", message)
+
+        # Credentials go to hosts that the registry or the user vouches for.
         shown = printable(name or "nowhere")
         is_trusted = name in trusted or f"{name}:{port}" in self._access.realms
         if parts.username is not None or not is_trusted:
@@ -183,6 +188,8 @@ class Keyring:
             known = self._tokens.get(scope)
         if known and known.end > time.monotonic():
             return known.value
+
+        # Ask without the lock: other scopes need not wait for this token server.
         login = self._login(scope)
         asked = time.monotonic()
         answer = fetch(*_token_request(challenge, scope, login))

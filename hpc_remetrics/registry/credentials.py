@@ -93,15 +93,18 @@ def _parse(data: bytes, where: str) -> dict[str, Any]:
 
 def _look_up(config: dict[str, Any], host: str, repository: str, where: str) -> Credentials | None:
     """Look up a repository: the helper of its host, entries by longest name, the common helper."""
+    # A helper that is named for this registry wins over everything else.
     helpers = _table(config, "credHelpers")
     for key in _host_keys(host):
         if isinstance(helper := helpers.get(key), str) and helper:
             return _ask(helper, key, where)
+    # The entry for the longest path that the repository is in.
     entries = {_normal(key): entry for key, entry in _table(config, "auths").items()}
     for name in _names(host, repository):
         entry = entries.get(name)
         if isinstance(entry, dict) and (found := _read(entry, where)):
             return found
+    # The helper that keeps all other logins.
     if isinstance(store := config.get("credsStore"), str) and store:
         return next(filter(None, (_ask(store, key, where) for key in _host_keys(host))), None)
     return None
@@ -155,6 +158,7 @@ def _read(entry: dict[str, Any], where: str) -> Credentials | None:
             raise UsageError(
                 f"{where}: an entry's auth is not base64 of NAME:PASSWORD", "log in again"
             ) from None
+        # As docker does when it reads such an entry.
         password = password.rstrip("\0")
     if username == _TOKEN_USER:
         return Credentials(identity_token=password)
@@ -163,6 +167,7 @@ def _read(entry: dict[str, Any], where: str) -> Credentials | None:
 
 def _ask(helper: str, key: str, where: str) -> Credentials | None:
     """Ask a credential helper by the protocol of docker-credential-helpers; None: not found."""
+    # It is looked up in PATH, never at a path that a file names.
     if os.sep in helper:
         raise UsageError(f"{where}: {helper!r} is not the name of a credential helper")
     program = f"docker-credential-{helper}"
@@ -182,6 +187,7 @@ def _ask(helper: str, key: str, where: str) -> Credentials | None:
         raise UsageError(
             f"{program}, which {where} names, did not run: {type(error).__name__}"
         ) from None
+    # The exit code is the same for a login that is not there and for a fault.
     if done.returncode:
         if b"credentials not found" in done.stdout + done.stderr:
             return None

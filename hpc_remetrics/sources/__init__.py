@@ -1,4 +1,4 @@
-"""Where images come from: the registered sources by prefix, and `open_source("oci:DIR")`.
+"""Find the source of images that a reference means: `open_source("oci:DIR")`.
 
 A module is imported when a reference with its prefix is opened.
 """

@@ -1,4 +1,4 @@
-"""What sources on a file system share: trees of files, and blobs that are read in place."""
+"""The base class of sources on a file system, whose blobs are read in place."""
 
 from __future__ import annotations
 

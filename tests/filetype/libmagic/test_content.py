@@ -60,20 +60,20 @@ def stored(file: _MemoryFile, content) -> bytes:
 def test_a_file_in_memory_holds_one_content_after_the_other(tmp_path):
     file = _MemoryFile()
     with_hole = DATA[:20] + bytes(50) + DATA[70:]
-    whole = (tmp_path / "whole").open("w+b")
-    whole.write(b"whole")
-    whole.flush()
-    for content, want in (
-        (DATA, DATA),
-        (b"short", b"short"),
-        (b"longer than it", b"longer than it"),
-        (HELD, with_hole),
-        (b"x", b"x"),
-        (HELD, with_hole),
-        (HELD._replace(whole=whole), b"whole"),
-        (DATA, DATA),
-    ):
-        assert stored(file, content) == want
+    with (tmp_path / "whole").open("w+b") as whole:
+        whole.write(b"whole")
+        whole.flush()
+        for content, want in (
+            (DATA, DATA),
+            (b"short", b"short"),
+            (b"longer than it", b"longer than it"),
+            (HELD, with_hole),
+            (b"x", b"x"),
+            (HELD, with_hole),
+            (HELD._replace(whole=whole), b"whole"),
+            (DATA, DATA),
+        ):
+            assert stored(file, content) == want
 
 
 def test_many_pieces_are_written():

@@ -162,8 +162,11 @@ def _described(program: Path, contents: list[bytes]) -> list[bytes | None]:
             path.write_bytes(data)
         names = "".join(f"{path}\n" for path in paths)
         command = [program, "--brief", "--files-from", "-"]
-        output = subprocess.run(command, input=names.encode(), stdout=subprocess.PIPE, check=True)
+        # Its exit code tells whether it met an error with one of them.
+        output = subprocess.run(command, input=names.encode(), stdout=subprocess.PIPE, check=False)
     lines = output.stdout.split(b"\n")[:-1]
+    if len(lines) != len(contents):
+        raise SystemExit(f"{program} said {len(lines)} things of {len(contents)} files")
     # The library gives an error where the program prints one.
     return [None if line.startswith(b"ERROR:") else line for line in lines]
 

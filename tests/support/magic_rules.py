@@ -13,6 +13,8 @@ from hpc_remetrics.filetype.libmagic.database import (
 from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 RECORD_BYTES = 376
+WIDE_RECORD_BYTES = 432
+"""Bytes of a record since 5.46, whose flags stand before the level."""
 _FIELDS = Struct("<H10BiiIII128s64s")
 _EMPTY = dict.fromkeys(Record._fields, 0) | {"value": b"", "description": b""}
 
@@ -44,16 +46,20 @@ def textual(*args, **fields) -> Record:
     return record(*args, **{**fields, "flag": fields.get("flag", 0) | TEXTTEST})
 
 
-def compiled(rules: list[list[Record]], blocks: list[list[Record]] = ()) -> bytes:
+def compiled(
+    rules: list[list[Record]], blocks: list[list[Record]] = (), format_: int = 18
+) -> bytes:
     """Return the bytes of a compiled database of these rules and named blocks."""
     counts = [sum(map(len, some)) for some in (rules, blocks)]
-    header = Struct("<4I").pack(0xF11E041C, 18, *counts)
-    records = [
-        _FIELDS.pack(*one).ljust(RECORD_BYTES, b"\0") for rule in (*rules, *blocks) for one in rule
-    ]
-    return header.ljust(RECORD_BYTES, b"\0") + b"".join(records)
+    size = RECORD_BYTES if format_ < 20 else WIDE_RECORD_BYTES
+    records = [Struct("<4I").pack(0xF11E041C, format_, *counts)]
+    for one in (one for rule in (*rules, *blocks) for one in rule):
+        first_two = one[:2] if format_ < 20 else one[1::-1]
+        records.append(_FIELDS.pack(*first_two, *one[2:]))
+    return b"".join(one.ljust(size, b"\0") for one in records)
 
 
-def database(*rules: list[Record], blocks: list[list[Record]] = ()) -> Database:
+def database(*rules: list[Record], blocks: list[list[Record]] = (), version: int = 544) -> Database:
     """Return a database of these rules, strongest first."""
-    return Database(compiled(list(rules), list(blocks)), VERSIONS[544])
+    format_ = 18 if version < 546 else 20
+    return Database(compiled(list(rules), list(blocks), format_), VERSIONS[version])

@@ -179,9 +179,15 @@ class Database:
         return self._record(self._starts[rule])
 
     def named_block(self, value: bytes) -> list[Record]:
-        """Return the records of the block that a `use` test calls, none if there is no such block."""
-        block = self._blocks.get(_block_name(value))
-        return [] if block is None else self.records(block)
+        """Return the records of the block that a `use` test calls.
+
+        None if there is no such block, or if its name stands inside another one.
+        """
+        name = _block_name(value)
+        block = self._blocks.get(name)
+        if block is None or self.first_record(block).string != name:
+            return []
+        return self.records(block)
 
     def subset(self, rules: Iterable[tuple[int, bool]]) -> bytes:
         """Return a database of some rules, in order, with the named blocks that they reach.
@@ -296,10 +302,15 @@ class Database:
 
     @cached_property
     def _blocks(self) -> dict[bytes, int]:
-        """Name -> named block; of two with one name libmagic takes the first."""
+        """Name -> named block; of two with one name libmagic takes the first.
+
+        Before 5.40 a name may stand inside a block, and is found too (file_magicfind).
+        """
         blocks: dict[bytes, int] = {}
-        for block in range(self.rules, len(self._starts)):
-            blocks.setdefault(self.first_record(block).string, block)
+        for number in np.flatnonzero(self._types == NAME).tolist():
+            block = int(np.searchsorted(self._starts, number, "right")) - 1
+            if block >= self.rules:
+                blocks.setdefault(self._record(number).string, block)
         return blocks
 
     @cached_property

@@ -132,5 +132,8 @@ _V548 = replace(
     buffer_is_enough=True,  # softmagic.c: msetoffset
 )
 
-VERSIONS = {one.number: one for one in (_V544, _V545, _V546)}
+VERSIONS = {
+    one.number: one
+    for one in (_V539, _V540, _V541, _V542, _V543, _V544, _V545, _V546, _V547, _V548)
+}
 """Number -> version, of all whose source was followed, and whose answers were compared."""

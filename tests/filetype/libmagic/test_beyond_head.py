@@ -34,6 +34,8 @@ def test_formats():
     [
         ({}, True),
         ({"sections": [(1, 0, 0), (NOTE, 1000, 64)]}, True),
+        ({"sections": [(1, 4096, 0), (NOTE, 1000, 64)]}, True),
+        ({"sections": [(1, 4097, 0), (NOTE, 1000, 64)]}, False),  # the names of sections
         ({"sections": [(1, 0, 0), (NOTE, 4096 - 64, 64)]}, True),
         ({"sections": [(1, 0, 0), (NOTE, 4096 - 63, 64)]}, False),
         ({"sections": [(1, 0, 0), (1, 9000, 64)]}, True),  # libmagic doesn't read it

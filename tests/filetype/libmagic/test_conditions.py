@@ -1,5 +1,7 @@
 """What rules need, and what they print, on made rules; the judge of real ones is libmagic."""
 
+import contextlib
+
 import pytest
 from support.magic_rules import binary, database, record, textual
 
@@ -188,6 +190,15 @@ def test_the_patterns_that_a_rule_needs(rule, sought):
         ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_offset=2, in_operator=3)],
          b"x\1\5.", False),
         ([binary(BYTE, 5, b"a", flag=INDIR, offset=9, in_type=1, in_operator=3)], b"xy", False),
+        # Some versions cut a place beyond 32 bits, to the byte at 1 here.
+        ([binary(BYTE, 5, b"a", flag=INDIR, in_type=BELONG, in_offset=2, in_operator=3)],
+         b"\xff\xff\xff\xff", False),
+        ([binary(BYTE, 0xFF, b"a", flag=INDIR | UNSIGNED, in_type=BELONG, in_offset=2, in_operator=3)],
+         b"\xff\xff\xff\xff", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR | UNSIGNED, in_type=BELONG, in_offset=2, in_operator=3,
+                 relation="!")], b"\xff\xff\xff\xff", True),
+        ([binary(BYTE, 0xFF, b"a", flag=INDIR | UNSIGNED, in_type=BELONG, in_offset=2, in_operator=3,
+                 relation="!")], b"\xff\xff\xff\xff", True),
         ([binary(BYTE, 5, b"a", flag=INDIR, offset=9, in_type=1, in_operator=3, relation="!")],
          b"xy", True),
         ([binary(BYTE, 5, b"a", flag=INDIR, in_type=1, in_operator=5, in_offset=2)], b"xy", True),
@@ -464,3 +475,17 @@ def test_numbers_of_64_bits_are_found_behind_the_end(data, found):
 def test_pairs_of_one_hash_are_told_apart():
     other = 0x4241 + 1021
     assert rules_found(b"......." + other.to_bytes(2, "little"), AT_7) == set()
+
+
+def test_before_5_40_a_call_of_a_block_makes_places_and_defaults_unknown():
+    call = record(USE, b"block", level=1)
+    block = [record(NAME, b"block"), record(BYTE, 9, level=1)]
+    behind = record(BYTE, ord("c"), b"c", level=1, flag=OFFADD)
+    rule = [textual(SEARCH, b"ab", range=1), call, behind]
+    for version, may in ((539, True), (540, False)):
+        made = condition_of(database(rule, blocks=[block], version=version), 0)
+        assert made.loses_levels is (version == 539)
+        assert made.may_print(b"abx", None) is may
+        assert made.may_print(b"abc", None)
+        with pytest.raises(NotKnownError) if may else contextlib.nullcontext():
+            Outcomes(b"abx", Ends(b"abx"), True).of([made])

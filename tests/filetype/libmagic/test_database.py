@@ -12,6 +12,7 @@ from hpc_remetrics.filetype.libmagic.database import (
     NAME,
     OFFADD,
     OFFNEGATIVE,
+    OFFPOSITIVE,
     SEARCH,
     STRING,
     USE,
@@ -46,6 +47,14 @@ def test_named_blocks():
     assert made.named_block(b"^other") == OTHER  # the first of that name
     assert made.named_block(b"no") == []
     assert made.first_record(1).string == b"block"
+
+
+def test_a_name_inside_a_block_is_found_with_the_block():
+    inside = record(NAME, b"inside", level=1)
+    caller = [binary(STRING, b"x"), record(USE, b"inside", level=1)]
+    made = database(caller, [binary(STRING, b"y"), inside], blocks=[UNUSED, [OTHER[0], inside]])
+    assert made.named_block(b"inside") == []  # what it does isn't followed
+    assert made.subset([(0, True)]) == compiled([caller], [[OTHER[0], inside]])
 
 
 @pytest.mark.parametrize(
@@ -130,9 +139,31 @@ def test_named_blocks_begin_with_a_record_of_level_0():
         Database(bytes(data), VERSION)
 
 
-@pytest.mark.parametrize("type_", [1, 59])
-def test_all_types_of_5_44_are_known(type_):
-    assert database([binary(type_)]).rules == 1
+@pytest.mark.parametrize(
+    ("format_", "last_type"), [(16, 52), (17, 58), (18, 59), (20, 59), (21, 61)]
+)
+def test_the_types_of_each_format_are_known(format_, last_type):
+    for type_ in (1, last_type):
+        data = compiled([[binary(type_)]], format_=format_)
+        assert Database(data, VERSION).first_record(0).type == type_
+    with pytest.raises(ValueError, match="unknown tests"):
+        Database(compiled([[binary(last_type + 1)]], format_=format_), VERSION)
+
+
+def test_flags_and_levels_of_wide_records():
+    below = record(BYTE, 1, b"below", level=1, flag=OFFPOSITIVE | OFFADD)
+    data = compiled([[ONE[0], below], TWO], [BLOCK, OTHER], 20)
+    made = Database(data, VERSION)
+    assert made.rules == 2
+    assert made.records(0) == [ONE[0], below]
+    assert made.named_block(b"other") == OTHER
+    assert made.subset([(1, True), (0, False)]) == compiled([TWO, ONE[:1]], [], 20)
+
+
+def test_only_before_5_40_a_call_may_lose_levels():
+    assert database(ONE, CALLING, blocks=[BLOCK, OTHER], version=539).losing_levels == {1}
+    assert database(ONE, CALLING, blocks=[BLOCK, OTHER], version=540).losing_levels == set()
+    assert database(ONE, CALLING, version=539).losing_levels == set()  # there is no such block
 
 
 def test_one_compiled_database_is_found(tmp_path):

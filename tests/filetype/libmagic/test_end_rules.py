@@ -4,7 +4,14 @@ import pytest
 from support.magic_rules import binary, database, record
 
 from hpc_remetrics.filetype.libmagic.content import ContentEnds
-from hpc_remetrics.filetype.libmagic.database import OFFADD, OFFNEGATIVE, STRING
+from hpc_remetrics.filetype.libmagic.database import (
+    NAME,
+    OFFADD,
+    OFFNEGATIVE,
+    OFFPOSITIVE,
+    STRING,
+    USE,
+)
 from hpc_remetrics.filetype.libmagic.end_rules import EndRules
 
 LESHORT, BEQUAD, LEQUAD = 10, 26, 25
@@ -24,8 +31,20 @@ OF_HEAD = [
 ]
 
 
+# Behind these nobody knows from where places count, so the rule is asked of all files.
+FROM_BEGINNING = [
+    binary(LESHORT, 0, flag=END, offset=30, relation="x"),
+    record(STRING, b"word", b"a", level=1, offset=5, flag=OFFPOSITIVE),
+]
+FROM_BLOCK = [
+    binary(LESHORT, 0, flag=END, offset=30, relation="x"),
+    record(USE, b"block", level=1),
+    record(STRING, b"word", b"a", level=2, offset=5),
+]
+
+
 def found(content, *rules, head=None) -> list[int]:
-    made = EndRules(database(*rules))
+    made = EndRules(database(*rules, blocks=[[record(NAME, b"block")]], version=546))
     return [one.rule for one in made.of(content, content if head is None else head)]
 
 
@@ -53,6 +72,8 @@ def found(content, *rules, head=None) -> list[int]:
         (b"." * 9 + b"word" + b"." * 20, BELOW, False),
         (b"PK\5\6" + bytes(18), OF_HEAD, True),
         (b"PK\5\6" + bytes(16), OF_HEAD, False),
+        (b"..", FROM_BEGINNING, True),
+        (b"..", FROM_BLOCK, True),
     ],
 )
 def test_a_rule_is_found_where_its_word_stands(data, rule, is_found):

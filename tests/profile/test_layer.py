@@ -1,5 +1,6 @@
 """The row of a layer, and what its hard links resolve to."""
 
+import hashlib
 import io
 
 import pytest
@@ -36,6 +37,56 @@ def test_the_row_counts_entries_and_bytes(tmp_path):
     paths = b"d/", b"d/file", b"link", b"hard", b"pipe", b"x/y/z/.wh.gone", b"x/.wh..wh..opq"
     assert profile.path_bytes == sum(map(len, paths))
     assert profile.link_bytes == 2 * len(b"d/file")
+
+
+IN_ONE_DIRECTORY = [
+    ([tars.file(b"a/b/f")], 2, 3),
+    ([tars.file(b"a/f"), tars.header(b"a/d", b"5")], 2, 2),
+    ([tars.file(b"a/f"), tars.header(b"a/d/", b"5"), tars.file(b"a/d/f")], 2, 3),
+    ([tars.file(b"a/b/.."), tars.file(b"a/b/f")], 2, 3),
+    ([tars.file(b"a/b/."), tars.file(b"a/b/f")], 2, 3),
+    ([tars.file(b"a/b/f"), tars.file(b"a/b/.."), tars.file(b"a/b/g")], 2, 3),
+    ([tars.file(b"./a/f"), tars.file(b"a/f"), tars.file(b"/a/f")], 1, 2),
+    ([tars.file(b"f"), tars.file(b"g")], 0, 1),
+    ([tars.file(b""), tars.file(b"g")], 0, 1),
+]
+"""Entries, the directories that they imply, and their depth."""
+
+
+@pytest.mark.parametrize(("entries", "directories", "depth"), IN_ONE_DIRECTORY)
+def test_entries_of_one_directory_count_what_their_paths_imply(
+    tmp_path, entries, directories, depth
+):
+    (tmp_path / "layer").write_bytes(b"".join(entries) + tars.END)
+    profile, _ = profile_file(tmp_path / "layer")
+    assert (profile.directories, profile.depth) == (directories, depth)
+
+
+def test_a_whiteout_is_told_by_its_name_alone(tmp_path):
+    names = (b"a/f", b"a/.wh.f", b"a/.hidden", b"a/.wh..wh..opq", b"a/x.wh.y", b".wh.d/f")
+    (tmp_path / "layer").write_bytes(b"".join(map(tars.file, names)) + tars.END)
+    _, entries = profile_file(tmp_path / "layer")
+    kinds = [entry.kind for entry in entries]
+    assert kinds == ["file", "whiteout", "file", "opaque", "file", "file"]
+
+
+def test_the_parents_of_an_entry_that_is_cut_are_not_counted(tmp_path):
+    whole = tars.file(b"a/f")
+    (tmp_path / "layer").write_bytes(whole + tars.file(b"x/y/z/f", b"1" * 5000)[:4000])
+    profile, entries = profile_file(tmp_path / "layer")
+    assert (profile.status, profile.cause, len(entries)) == ("partial", "truncated", 1)
+    assert (profile.directories, profile.depth) == (1, 2)
+
+
+@pytest.mark.parametrize("size", [0, 1, (256 << 10) - 1024, 256 << 10, 3 << 20])
+def test_a_content_without_types_has_its_digest_whatever_its_size(tmp_path, size):
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "layer").write_bytes(tars.file(b"f", data) + tars.file(b"g", b"2") + tars.END)
+    _, entries = profile_file(tmp_path / "layer")
+    assert [entry.sha256 for entry in entries] == [
+        hashlib.sha256(data).digest(),
+        hashlib.sha256(b"2").digest(),
+    ]
 
 
 def test_other_bytes_than_those_of_the_digest_leave_nothing(tmp_path):

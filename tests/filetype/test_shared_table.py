@@ -72,6 +72,13 @@ def test_a_digest_of_zeros_is_not_an_empty_slot(table):
         assert table.get(bytes(other)) == number
 
 
+def test_where_its_first_word_is_empty_no_other_one_is_looked_at(table, monkeypatch):
+    monkeypatch.setattr(TypeTable, "_place_of", None)
+    assert table.get(digest_of(1)) == -1
+    table.put(digest_of(1), EMPTY)
+    assert table.get(digest_of(1)) == EMPTY
+
+
 def held(table, numbers):
     """Return which contents the table knows, without a use of any."""
     tags = {int.from_bytes(digest_of(one)[:8], "little") >> 18: one for one in numbers}

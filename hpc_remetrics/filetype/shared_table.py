@@ -264,7 +264,7 @@ class TypeTable:
     def _read_names(self) -> None:
         """Read the lines that others appended; one without its line feed isn't there (yet)."""
         new_bytes = os.fstat(self._names).st_size - self._consumed
-        data = os.pread(self._names, new_bytes, self._consumed) if new_bytes > 0 else b""
+        data = os.pread(self._names, new_bytes, self._consumed)
         lines = data[: data.rfind(b"\n") + 1]
         self._consumed += len(lines)
         for line in lines.split(b"\n")[:-1]:

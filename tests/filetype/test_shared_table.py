@@ -72,6 +72,15 @@ def test_a_digest_of_zeros_is_not_an_empty_slot(table):
         assert table.get(bytes(other)) == number
 
 
+def test_a_table_that_is_closed_leaves_nothing_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    table = TypeTable(tmp_path, 64)
+    table.close()
+    table.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert table._map.closed
+
+
 def test_where_its_first_word_is_empty_no_other_one_is_looked_at(table, monkeypatch):
     monkeypatch.setattr(TypeTable, "_place_of", None)
     assert table.get(digest_of(1)) == -1

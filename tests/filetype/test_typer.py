@@ -58,6 +58,9 @@ def test_mode_none_asks_nothing(table, monkeypatch):
     monkeypatch.setattr(module, "_SafeLibmagic", None)
     typer = Typer("none", table)
     assert {typer.type_of(sha256(data), data, len(data)) for data in (b"", PNG)} == {UNTYPED}
+    content = [len(PNG), None, sha256(PNG)]
+    typer.type_later(content, PNG)
+    assert content[1] == UNTYPED
 
 
 def test_no_other_mode(table):

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from hpc_remetrics.errors import MissingComponentError, UsageError
-from hpc_remetrics.mpi import launch
+from hpc_remetrics.mpi import launch, stale_memory, start_watch
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.launch import connect, launched_rank, launched_size
 from hpc_remetrics.mpi.mpi_comm import MPIComm
@@ -77,8 +77,8 @@ def library(monkeypatch):
         happened.append("connected")
 
     monkeypatch.setitem(sys.modules, "mpi4py", module)
-    monkeypatch.setattr(launch, "watched", watched)
-    monkeypatch.setattr(launch, "remove_stale_segments", lambda: happened.append("removed"))
+    monkeypatch.setattr(start_watch, "watched", watched)
+    monkeypatch.setattr(stale_memory, "remove_stale_segments", lambda: happened.append("removed"))
     monkeypatch.setattr(launch, "launched_size", lambda: 4)
     monkeypatch.setattr(launch, "launched_rank", lambda: 3)
     return SimpleNamespace(happened=happened, world=world, module=module)
@@ -104,7 +104,7 @@ def test_mpi_that_can_not_be_loaded_is_answered_with_how_to_install_it(library, 
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(launch, "watched", fail)
+    monkeypatch.setattr(start_watch, "watched", fail)
     with pytest.raises(MissingComponentError) as caught:
         connect()
     assert str(caught.value) == (

@@ -3,8 +3,8 @@
     python -m benchmarks.startup [SOURCE] [--ranks 4] [--runs 5] [--json FILE]
 
 `strace` counts the files, once with the given number of ranks and once with one process. Where
-bytecode of the packages is missing (PYTHONDONTWRITEBYTECODE, `uv pip install`), each process compiles
-their sources: the last line says for how many modules.
+bytecode of the packages is missing (PYTHONDONTWRITEBYTECODE, `uv pip install`), each process
+compiles their sources: the last line says for how many modules.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def _group_starts(values: np.ndarray) -> np.ndarray:
 
 
 def grouped(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return an order that makes equal 128-bit hashes neighbours, and where each group begins in it.
+    """Return an order in which equal 128-bit hashes are neighbours, and where groups begin.
 
     :param one: (n,) uint64, first halves of the hashes; `two` second halves.
     """

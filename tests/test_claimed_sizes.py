@@ -24,6 +24,8 @@ def image(name, *layers):
         ([-1, -1, 9], 9),
         ([-1, -1], -1),
         ([4, 4, 3, 3, 3], 3),
+        ([0, 0, 9], 0),
+        ([0, -1, -1], 0),
     ],
 )
 def test_the_size_that_most_images_state(claims, size):
@@ -42,3 +44,5 @@ def test_false_sizes_are_named_once_an_image():
     images = [image("a", (A, 5), (A, 5), (B, 1)), image("b", (A, 6)), image("c", (A, -1))]
     wrong = list(false_sizes(Catalog(images), {A.raw: 6}))
     assert [(one.name, layer.digest, layer.size) for one, layer in wrong] == [("a", A, 5)]
+    (zero,) = false_sizes(Catalog([image("z", (A, 0))]), {A.raw: 6})
+    assert zero[1].size == 0

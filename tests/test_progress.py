@@ -13,7 +13,7 @@ from fcntl import ioctl
 import pytest
 
 from hpc_remetrics.log import escape, set_rank, set_up
-from hpc_remetrics.progress import Progress
+from hpc_remetrics.progress import Progress, clock_time, rough_time
 
 
 class Clock:
@@ -165,3 +165,41 @@ def test_what_a_layer_says_cant_drive_the_terminal(log, capsys):
     log.warning("path %s", "a\x1b]0;owned\x07\rb\x9b")
     assert not set(capsys.readouterr().err) & set("\x1b\x07\r\x9b")
     assert escape("größe ☃") == "größe ☃"
+
+
+def test_a_run_begins_with_nothing(clock):
+    clock_at_start = clock.now
+    progress = Progress(3, 10**9, io.StringIO(), clock)
+    clock.now = clock_at_start + 2
+    assert progress.line() == "0/3 layers, 0 files, 0.00/1.00 GB, 0.000 GB/s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (119.4, "119 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (7200, "2.0 h"),
+        (172_799, "48.0 h"),
+        (172_800, "2.0 d"),
+    ],
+)
+def test_the_unit_of_a_duration_suits_its_size(seconds, words):
+    assert rough_time(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0:00"),
+        (60, "1:00"),
+        (3599.9, "59:59"),
+        (3600, "1:00:00"),
+        (172_799, "47:59:59"),
+        (172_800, "2 d 0 h"),
+        (180_000, "2 d 2 h"),
+    ],
+)
+def test_a_duration_as_a_clock_shows_it(seconds, words):
+    assert clock_time(seconds) == words

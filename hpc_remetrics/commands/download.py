@@ -11,7 +11,7 @@ examples:
   hpc-remetrics download repos.csv -o mirror --platform linux/amd64
   hpc-remetrics download repos.csv -o mirror --estimate    what would it cost?
   mpirun -n 8 python -m hpc_remetrics download repos.csv -o /gpfs/mirror
-  hpc-remetrics download names.lst -o mirror -l layers.lst -r repositories.lst      the 2017 tool's lists
+  hpc-remetrics download names.lst -o mirror -l layers.lst -r repositories.lst   2017 tool's lists
   hpc-remetrics analyze oci:mirror -o hub.h5
   skopeo inspect oci:mirror:library/redis:latest
 

@@ -281,7 +281,7 @@ class Dataset:
 
     @property
     def sources(self) -> list[str]:
-        """The sources that it was made of, as absolute references; none if the file has no table."""
+        """The sources that it was made of, as absolute references; none if it has no table."""
         names = self.run_table("sources").get("source")
         if names is None or names.dtype.kind != "S":
             return []
@@ -325,7 +325,7 @@ def _check(path: Path, root: StoredGroup) -> None:
 
 
 def _scalar(value: Any) -> Any:
-    """Return the value of a scalar attribute; of an array its shape as a string, equal to nothing."""
+    """Return the value of a scalar attribute; of an array its shape as a string."""
     return value if np.ndim(value) == 0 else repr(np.shape(value))
 
 

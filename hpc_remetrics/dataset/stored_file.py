@@ -6,7 +6,7 @@ with the filters `shuffle` and `deflate`. HDF5 can do much more: take values fro
 gigabytes. None of that is in our files, so it is refused before anything is read. Values are then
 read here, by place and size, with every bound known:
 
-- the file is opened once (`files/untrusted.py`), and the library reads through that descriptor, so it
+- the file is opened once (`files/untrusted.py`); the library reads through that descriptor, so it
   never opens a name;
 - a chunk lies within the file, is as long as its filters can make it, and inflates to exactly what
   it must;
@@ -147,7 +147,7 @@ class StoredFile:
             raise DatasetError(f"{self.path}: {what} ({_brief(error)})") from None
 
     def read(self, place: int, size: int) -> bytes:
-        """Return `size` bytes of the file from `place` on; `DatasetError` if it ends before that."""
+        """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
         try:
             data = os.pread(self.descriptor, size, place)
         except OSError as error:

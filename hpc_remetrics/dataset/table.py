@@ -115,7 +115,7 @@ class Table:
         return {number: word for word, number in ENUMS[self.form.columns[name].argument].items()}
 
     def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return a column's values for people: enums as words, strings and paths as str, hex digests.
+        """Return a column's values for people: words of enums, paths as str, hex digests.
 
         :returns: (stop - start,) objects, or numbers as `column` gives them.
         """

@@ -135,7 +135,7 @@ class _Names:
 
 
 def _write_layer_lists(dataset: Dataset, names: _Names) -> None:
-    """Write lists of layers: by size, as the job divider did, and those with and without profile."""
+    """Write lists of layers: by size, and those with and without a profile."""
     sizes = dataset.layers["CLS"]
     limits = [limit for limit in _LISTS.values() if limit]
     list_of = np.searchsorted(limits, sizes)

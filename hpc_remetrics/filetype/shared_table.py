@@ -59,7 +59,7 @@ _WAYS = 8
 """Words of a set; 64 bytes, which a processor fetches together."""
 
 # A content that was never seen gets another one's type when a tag in its set agrees by chance. A
-# look-up compares eight words, so the probability is at most 2**-43 each; for 10**9 distinct contents
+# look-up compares eight words, so the probability is at most 2**-43 each; for 10**9 contents
 # on one node 1e-4 wrong types are expected. (Set and tag together are 64 bits of SHA-256 or more:
 # with 2**32 hashes somebody can make two files of their own share a type, and no more than that.)
 _NUMBER_MASK = (1 << 16) - 1
@@ -68,7 +68,7 @@ _MOST_USES = 3 * _USE
 _TAG_SHIFT = 18
 
 _KEY = Struct("<QI")
-"""The bytes of a digest that are looked at: the tag is in the first number, the set in the second."""
+"""The bytes of a digest that are looked at: one number for the tag, one for the set."""
 
 
 def slots_for(files: float, size: int) -> int:
@@ -237,7 +237,7 @@ class TypeTable:
         return list(self._descriptions)
 
     def is_first(self, what: str) -> bool:
-        """Tell whether this is the node's first call for `what`: a warning is logged once a node."""
+        """Return whether this is the node's first call for `what`, for warnings once a node."""
         try:
             os.close(private_descriptor(self._directory / f"said.{what}", os.O_EXCL))
         except OSError:
@@ -279,7 +279,7 @@ class TypeTable:
         if os.write(self._names, line) != len(line):
             os.ftruncate(self._names, self._consumed)
             raise OSError(errno.ENOSPC, "no space left for the names of types")
-        # On a disk, no word may be kept without the name that it means; on tmpfs this costs nothing.
+        # On a disk, no word may be kept without the name that it means; free on tmpfs.
         os.fsync(self._names)
 
 

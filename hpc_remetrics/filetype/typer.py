@@ -1,4 +1,4 @@
-"""The type of a content: libmagic's description of a file that holds it, reduced to its stable head.
+"""The type of a content: libmagic's description of it, reduced to its stable head.
 
 The descriptions are those of `file --brief` with no options, reduced by :func:`~.heads.head_of`
 (docs/filetype.md). For one content::
@@ -38,7 +38,7 @@ _MAX_CACHED_DESCRIPTIONS = 10_000
 
 _log = logging.getLogger(__name__)
 
-# The watch: a sequence number, which is 0 when libmagic isn't running, and the digest of the content
+# The watch: a sequence number, 0 when libmagic isn't running, and the digest of the content
 # that it works on.
 _SEQUENCE = Struct("=Q")
 _DIGEST_AT = _SEQUENCE.size
@@ -205,7 +205,7 @@ def signature(mode: str = "exact") -> str:
     """Return what a table's types depend on, as a name: `magic-544-file-1`.
 
     The version of libmagic, that it was asked as of whole files, and the version of the rule of
-    :func:`~.heads.head_of`. It is the same for "exact" and "plain": their types are, so that one may
+    :func:`~.heads.head_of`. It is the same for "exact" and "plain": their types are, so one may
     go on where the other stopped. Until 0.1 only first bytes were shown to libmagic:
     `magic-544-plain-1`.
 

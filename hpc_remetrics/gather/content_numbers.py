@@ -100,7 +100,7 @@ class ContentNumbers:
         return head * self._buckets >> 16
 
     def _collapse(self, block: int) -> np.ndarray:
-        """Return (m,) `CARRIED`, the contents of a block; the place of each entry stays on scratch."""
+        """Return (m,) `CARRIED`, the contents of a block; places of entries stay on scratch."""
         start = block * CHUNK_ROWS
         stop = min(start + CHUNK_ROWS, self._placement.entries)
         size = self._reader.column("size", start, stop)

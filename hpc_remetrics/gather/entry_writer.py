@@ -1,4 +1,4 @@
-"""Write `/entries` block by block: the columns of the parts, numbers of contents, offsets, blobs."""
+"""Write `/entries` block by block: columns of the parts, numbers of contents, offsets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class EntryWriter:
 
 
 class _BlobOffsets:
-    """Computes where the paths and links of entries begin, from their lengths, block after block."""
+    """Computes from their lengths where the paths and links of entries begin."""
 
     def __init__(self, reader: PlacedReader) -> None:
         self._reader = reader
@@ -85,7 +85,7 @@ class _BlobOffsets:
                 return
 
     def _offset_of(self, blob: str, row: int) -> int:
-        """Return the offset of a row: that of its layer, plus the lengths before it in the layer."""
+        """Return the offset of a row: that of its layer, plus the lengths before it in it."""
         entries = self._placement.first["entries"]
         layer = int(np.searchsorted(entries, row, "right")) - 1
         offset = int(self._placement.first[blob][layer])

@@ -71,7 +71,7 @@ class Fingerprints:
         self._rows.exchange_all(self._numbered(first), lambda rows: rows["row"] // CHUNK_ROWS)
 
     def _bucket_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return (n,) int64, the bucket of each chunk; buckets are in order of method, fingerprint."""
+        """Return (n,) int64, the bucket of each chunk, in order of method and fingerprint."""
         head = np.frombuffer(rows["fingerprint"].tobytes(), ">u2")[::8].astype(np.int64)
         key = rows["method"].astype(np.int64) << 16 | head
         return key * self._buckets >> 16 + _METHOD_BITS

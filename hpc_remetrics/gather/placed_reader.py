@@ -94,7 +94,7 @@ class PlacedReader:
         raise NotImplementedError
 
     def _at(self, layer: int, name: str, unit: str, start: int, stop: int) -> bytes:
-        """Return a piece of one layer: rows of a column or bytes of a blob, by place in the dataset."""
+        """Return a piece of one layer: rows of a column or bytes of a blob, by their place."""
         placement = self.placement
         first_in_part = int(placement.layers[_FIRST_FIELDS[unit]][layer])
         first_in_dataset = int(placement.first[unit][layer])
@@ -102,7 +102,7 @@ class PlacedReader:
         return self._read(int(placement.part[layer]), name, begin, stop - start)
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
-        """Return `count` values of a column, or bytes of a blob, from place `begin` of a part on."""
+        """Return `count` values of a column, or bytes of a blob, from `begin` of a part on."""
         raise NotImplementedError
 
 
@@ -124,7 +124,7 @@ class PartReader(PlacedReader):
         return int(self.placement.extras[kind][:, 1].sum())
 
     def extras(self, kind: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
-        """Yield the extra records of a rank's range of the layers, at least `CHUNK_ROWS` at a time."""
+        """Yield the extra records of a rank's layers, at least `CHUNK_ROWS` at a time."""
         placement = self.placement
         pieces: list[bytes] = []
         rows = 0
@@ -144,7 +144,7 @@ class PartReader(PlacedReader):
             yield np.frombuffer(b"".join(pieces), EXTRA_RECORDS[kind])
 
     def _read(self, part: int, name: str, begin: int, count: int) -> bytes:
-        """Return values of a part, or zeros and a fault where they can't be read or are impossible."""
+        """Return values of a part, or zeros and a fault where they can't be read."""
         # Read the values
         dtype = _TYPES.get(name)
         width = dtype.itemsize if dtype is not None else 1

@@ -64,8 +64,10 @@ def check_dataset_output(
 def is_covered(made_of: Sequence[str], sources: Iterable[str]) -> bool:
     """Return whether a run of `sources` finds again what a dataset of `made_of` holds.
 
-    >>> is_covered(["oci:/a:x"], ["oci:/a", "oci:/b"]), is_covered(["oci:/a"], ["oci:/b"]), is_covered([], [])
-    (True, False, False)
+    >>> is_covered(["oci:/a:x"], ["oci:/a", "oci:/b"])
+    True
+    >>> is_covered(["oci:/a"], ["oci:/b"]), is_covered([], [])
+    (False, False)
     """
     covering = set(sources)
     if not made_of:

@@ -1,4 +1,4 @@
-"""Estimate the bytes of all contents compressed one by one, from a sample of them, with an interval.
+"""Estimate the bytes of all contents compressed one by one, from a sample of them.
 
 Contents are stratified by size; a stratum's bytes, which are known, times the sample's compression
 ratio there is its estimate. Everything is a sum of whole numbers, so that the result does not
@@ -176,7 +176,7 @@ def strata(sums: np.ndarray, codec: str) -> list[SizeStratum]:
 
 
 def joined(classes: Sequence[SizeStratum]) -> list[SizeStratum]:
-    """Join classes to strata that have `MIN_SAMPLED` sampled contents, or all; largest sizes first."""
+    """Join classes to strata of `MIN_SAMPLED` sampled contents, or all; largest first."""
     whole = [one for one in classes if not one.unsampled_size]
     result: list[SizeStratum] = []
     held = SizeStratum()

@@ -48,7 +48,7 @@ class RepositorySample:
         return float((self.weight * self._sums(values)).sum())
 
     def std_error(self, values: np.ndarray) -> float:
-        """Return the standard error of `total`, the root of Σ N² · (1 - n / N) · s² / n over strata.
+        """Return the standard error of `total`: the root of Σ N² · (1 - n / N) · s² / n.
 
         NaN where a stratum has one of several repositories.
 

@@ -1,4 +1,4 @@
-"""The growth of deduplication: contents of the first n layers of several random orders, in one pass.
+"""The growth of deduplication: contents of the first n layers of random orders.
 
 A content comes with the first of its layers, so its place in an order is the minimum of the places
 of its layers:

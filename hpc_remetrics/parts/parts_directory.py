@@ -112,7 +112,7 @@ def best_statuses(parts: Iterable[PartIndex]) -> dict[Digest, tuple[str, str]]:
 
 
 def set_aside(part: Path) -> None:
-    """Rename a part whose entries are damaged, if that is allowed, so that no run reads it again."""
+    """Rename a part whose entries are damaged, if allowed, so that no run reads it."""
     with contextlib.suppress(OSError, RemetricsError):
         rename(part, part.with_name(f"{part.name}.damaged"))
 

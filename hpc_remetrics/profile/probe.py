@@ -12,10 +12,10 @@ adds records of a type of `parts.spill_format.EXTRAS` to the spill of the layer:
       its end               watcher.end(sha256, add)             add("cuts", 36 bytes)
 
 A probe is one file, and a name in `PROBE_CLASSES` or an entry point `hpc_remetrics.probes` of
-another package: a class whose constructor takes the setting, a string, and raises `ValueError` if it
-can't use it. The built-in ones have flags of their own; `analyze --probe NAME=SETTING` switches on
-one of another package. Records of a type that is in `EXTRAS` already need no change elsewhere. A new
-type of records needs a place in the dataset too:
+another package: a class whose constructor takes the setting, a string, and raises `ValueError` if
+it can't use it. The built-in ones have flags of their own; `analyze --probe NAME=SETTING` switches
+on one of another package. Records of a type that is in `EXTRAS` already need no change elsewhere. A
+new type of records needs a place in the dataset too:
 
 - `parts/spill_format.py`: its fields in `EXTRAS`, a digest first, and their values in
   `EXTRA_RANGES`;

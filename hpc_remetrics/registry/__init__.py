@@ -12,8 +12,8 @@ The public classes, from the top down:
     registry.client.get(url)            -> SmallResponse     any URL of that host
     Client("hub.docker.com", access, endpoint="https://hub.docker.com").get("/v2/…")   no registry
 
-`registries`, `endpoint` and `client` have these classes, `access` the options. They are not imported
-here: each command needs the options, and few need `requests`.
+`registries`, `endpoint` and `client` have these classes, `access` the options. They are not
+imported here: each command needs the options, and few need `requests`.
 
 Each call keeps the deadlines, tries and limits of `Access.patience`, waits for the `Budget` before
 each request, retries passing failures, and sends credentials only to the registry's own origin. It

@@ -64,7 +64,7 @@ class Archive(FileTree):
         return found if isinstance(found, Extent) else None
 
     def follow(self, path: str) -> str | None:
-        """Return the path at which a chain of links ends, None if it leaves the archive or loops."""
+        """Return the path where a chain of links ends, None if it leaves the archive or loops."""
         target = _inside(path)
         for _ in range(_MAX_HOPS):
             if target is None:
@@ -185,7 +185,7 @@ class _HeaderScan:
         self._skip(0 if kind in b"123456" else size)
 
     def _old_gnu_sparse(self, header: bytes, stored: int) -> SparseMember:
-        """Read the map of an old GNU header and its extension blocks; the offset moves to the data."""
+        """Read the map of an old GNU header and its extensions; move the offset to the data."""
         if header[257:265] != b"ustar  \0":
             raise self._fail("a sparse member that is not GNU's")
         fragments = old_gnu_pairs(header[386:482], self._number)
@@ -201,7 +201,7 @@ class _HeaderScan:
         return self._checked(self._number(header[483:495]), stored, fragments)
 
     def _pax_sparse(self, extended: dict[str, str], version: str, stored: int) -> SparseMember:
-        """Read the map of a PAX sparse member: from the records, or (format 1.0) before the data."""
+        """Read the map of a PAX sparse member: in the records or, in format 1.0, in the data."""
         size = self._decimal(
             extended.get(f"{_SPARSE}size") or extended.get(f"{_SPARSE}realsize") or str(stored)
         )
@@ -217,7 +217,7 @@ class _HeaderScan:
         return self._checked(size, stored - self._map_bytes, pairs(numbers))
 
     def _map_in_data(self, stored: int) -> tuple[int, list[int]]:
-        """Return the number of fragments and the numbers of the map; the offset moves to the data."""
+        """Return the numbers of the map, their count first; move the offset to the data."""
         blocks = []
         ended = 0
         wanted = 1

@@ -93,7 +93,7 @@ class Source(ABC):
     """Whether reading waits for a network. Threads of all ranks then share the resolving."""
 
     keeps = False
-    """Whether `fetch` stores a layer in a place of the source, where `locate` finds it afterwards."""
+    """Whether `fetch` stores a layer in a place where `locate` finds it afterwards."""
 
     is_selection = False
     """Whether its indexes may name manifests that were left out on purpose (other platforms)."""

@@ -1,7 +1,7 @@
 """Parse the JSON of manifests, indexes and configs; each value is checked before it is used.
 
 Names of members are matched like in Go's `encoding/json`, which docker, containerd, podman and
-skopeo use: case is ignored, and if a member occurs twice, its values are merged, the later one first.
+skopeo use: case is ignored, and if a member occurs twice, its values are merged, the later first.
 
 >>> value = parse(b'{"Layers": [1], "MEDIATYPE": "a", "mediaType": "b"}')
 >>> get_list(value, "layers"), get_text(value, "mediaType")

@@ -439,7 +439,7 @@ class _ManifestWalk:
             return "", []
 
     def _size(self, digest: Digest, size: int) -> int:
-        """Return the bytes of a layer: as its descriptor states, else as the source does, else -1."""
+        """Return the bytes of a layer as its descriptor or its source states, else -1."""
         if size >= 0:
             return size
         # Ask a registry once for a layer that an image names many times.

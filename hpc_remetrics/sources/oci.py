@@ -75,7 +75,7 @@ class OciSource(LocalSource):
         return [{} if entry is None else entry for entry in entries]
 
     def _original(self, entry: Any) -> dict[str, Any] | None:
-        """Return the descriptor of the Docker manifest that an entry was translated from, if any."""
+        """Return the descriptor of the Docker manifest that an entry is a translation of."""
         annotations = _annotations(entry)
         digest = annotations.get(f"{ORIGINAL}digest", "")
         size = annotations.get(f"{ORIGINAL}size", "")

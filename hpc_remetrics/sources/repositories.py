@@ -52,8 +52,10 @@ class Repository:
     def reference(self) -> str:
         """The full reference to the image of the row.
 
-        >>> Repository(0, 0, "library/redis").reference, Repository(0, 0, "a/b", "localhost:5000", "1").reference
-        ('docker.io/library/redis:latest', 'localhost:5000/a/b:1')
+        >>> Repository(0, 0, "library/redis").reference
+        'docker.io/library/redis:latest'
+        >>> Repository(0, 0, "a/b", "localhost:5000", "1").reference
+        'localhost:5000/a/b:1'
         """
         sign = "@" if self.tag.startswith("sha256:") else ":"
         return f"{self.registry}/{self.name}{sign}{self.tag or 'latest'}"

@@ -122,7 +122,7 @@ class Resolver:
     def _lead(
         self, pool: TaskPool, sources: Sequence[Source], resolved: dict[_Position, Catalog]
     ) -> None:
-        """Resolve all sources, as rank 0: those on file systems here, the others by the task pool."""
+        """Resolve all sources on rank 0: local ones here, the others by the task pool."""
         self._walk(sources, resolved)
         journal = self._open_journal()
         try:

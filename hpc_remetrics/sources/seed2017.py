@@ -28,7 +28,7 @@ _BLOB_DIRECTORIES = ("layers", "configs")
 
 
 class Seed2017Source(LocalSource):
-    """The images of such a directory: each name's newest manifest, each blob's newest whole file."""
+    """The images of such a directory: newest manifests, and newest whole files of blobs."""
 
     form = "seed2017:DIR"
     summary = "the 2017 tool's manifests/, configs/, layers/"
@@ -114,7 +114,8 @@ def image_name(file: str) -> tuple[str, float]:
 
     Docker Hub's namespaces contain no dash, so the first dash was a slash.
 
-    >>> image_name("library-redis-latest-1502943512.62.json"), image_name("a-b-c-latest-1502943512.json")
+    >>> names = ("library-redis-latest-1502943512.62.json", "a-b-c-latest-1502943512.json")
+    >>> tuple(map(image_name, names))
     (('library/redis:latest', 1502943512.62), ('a/b-c:latest', 1502943512.0))
     >>> image_name("test.manifest")
     ('test.manifest', 0.0)
@@ -134,7 +135,7 @@ class _BlobIndex:
 
     A record is padded with zeros to the width of the longest one:
 
-        digest (32 bytes) | number of the directory (4, big-endian) | `-` or `:` | `-TIME` or nothing
+        digest (32 bytes) | number of the directory (4, big-endian) | `-` or `:` | `-TIME` or ""
     """
 
     def __init__(self, directory: Path) -> None:

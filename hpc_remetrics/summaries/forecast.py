@@ -1,6 +1,9 @@
 """Forecast time, scratch and memory of a run from the times of an earlier run.
 
->>> rates = Rates(layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=1.0, rank_bytes=300_000_000)
+>>> rates = Rates(
+...     layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=1.0,
+...     rank_bytes=300_000_000,
+... )
 >>> result = forecast(rates, [10**7] * 1000, [0] * 1000, ranks=11, nodes=1)
 >>> result.profile_seconds, result.gather_seconds
 (150.0, 0.9)

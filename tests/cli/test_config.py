@@ -199,6 +199,7 @@ def test_access_to_registries_comes_from_all_places(here, monkeypatch):
         (["--chunk-sample", "0"], "--chunk-sample: 0 keeps no chunk"),
         (["--compress-sample", "2"], "--compress-sample is '2', not a number from 0 to 1"),
         (["--node-layers", "1,2,3"], "--node-layers is '1,2,3', not four numbers above 0"),
+        (["--node-layers", "1,1,1,0"], "--node-layers is '1,1,1,0', not four numbers above 0"),
         (["--memory", "x"], "--memory is 'x', not a number above 0"),
         (["--types", "all"], "--types is 'all', not one of exact, plain, none"),
     ],

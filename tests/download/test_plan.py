@@ -95,6 +95,15 @@ def test_a_rate_limit_postpones_and_failures_in_a_row_end_the_run(state):
     assert plan.obstacle == ""
 
 
+def test_a_blob_behind_a_rate_limit_is_tried_again_after_the_others(state):
+    plan = mirror(state, A)
+    plan.take(plan.next(), resolved(ONE, TWO))
+    first = plan.next()
+    plan.take(first, Failed("rate_limited", "429"))
+    second, third = plan.next(), plan.next()
+    assert (second.digest, third) == (TWO, first) and plan.failures == {}
+
+
 def test_blobs_in_the_list_of_the_2017_tool_are_skipped(state):
     state.layers.add(str(ONE))
     plan = mirror(state, A)

@@ -84,7 +84,8 @@ def test_strings_are_those_of_parquet_once_they_are_read_back(named):
     connection = duckdb.connect()
     for table, column in (("images", "name"), ("repositories", "name"), ("types", "description")):
         rows = connection.execute(
-            f"SELECT {column} FROM read_csv('{named}/csv/{table}.csv', header=true, all_varchar=true) ORDER BY row::INT"
+            f"SELECT {column} FROM read_csv('{named}/csv/{table}.csv', header=true,"
+            " all_varchar=true) ORDER BY row::INT"
         ).fetchall()
         want = pyarrow.parquet.read_table(named / "parquet" / f"{table}.parquet")[
             column

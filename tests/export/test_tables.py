@@ -59,18 +59,21 @@ def test_duckdb_joins_the_tables(odd, exported):
         fls = dict(enumerate(file["layers/FLS"][:].tolist()))
         copies = file["contents/copies"][:].tolist()
     by_layer = database.sql(
-        "SELECT e.layer, sum(c.size) FROM entries e JOIN contents c ON e.content = c.row WHERE kind = 'file' GROUP BY 1"
+        "SELECT e.layer, sum(c.size) FROM entries e JOIN contents c ON e.content = c.row "
+        "WHERE kind = 'file' GROUP BY 1"
     ).fetchall()
     assert {layer: size for layer, size in by_layer if size} == {
         layer: size for layer, size in fls.items() if size
     }
     counted = database.sql(
-        "SELECT c.row, count(e.row) FILTER (kind = 'file') FROM contents c JOIN entries e ON e.content = c.row "
+        "SELECT c.row, count(e.row) FILTER (kind = 'file') "
+        "FROM contents c JOIN entries e ON e.content = c.row "
         "GROUP BY 1 ORDER BY 1"
     ).fetchall()
     assert [count for _, count in counted] == copies
     per_image = database.sql(
-        "SELECT i.name, coalesce(sum(l.CLS), 0)::BIGINT FROM images i LEFT JOIN image_layers s ON s.image = i.row "
+        "SELECT i.name, coalesce(sum(l.CLS), 0)::BIGINT "
+        "FROM images i LEFT JOIN image_layers s ON s.image = i.row "
         "LEFT JOIN layers l ON l.row = s.layer GROUP BY 1 ORDER BY 1"
     ).fetchall()
     want = truth(odd, "images")

@@ -186,7 +186,10 @@ def test_without_libmagic_one_line_says_what_to_install(monkeypatch):
 
 
 def test_the_module_is_light():
-    heavy = "import sys; import hpc_remetrics.filetype.typer; sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
+    heavy = (
+        "import sys; import hpc_remetrics.filetype.typer; "
+        "sys.exit('numpy' in sys.modules or 'magic' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0
 
 

@@ -20,7 +20,7 @@ def packed(digest: bytes, size: int) -> tuple[int, int]:
 
 
 def chunks_of(digest: bytes, size: int) -> list[tuple[int, bytes, int]]:
-    """Return method, fingerprint and size of the chunks of a content, some of which others share."""
+    """Return method, fingerprint and size of the chunks of a content; others share some."""
     shared = bytes([digest[1]] * 16)
     return [(1, digest[:16], size), (0, shared, digest[1])] if digest[0] % 3 == 0 else []
 

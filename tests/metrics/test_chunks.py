@@ -263,10 +263,12 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     runs.run(runs.command("export", cut, "--format", "json", "-o", "json"))
     folder = runs.folder / "parquet"
     found = duckdb.sql(f"""
-        select method::text, count(distinct fingerprint), sum(size) from '{folder}/chunks.parquet' group by 1 order by 1
+        select method::text, count(distinct fingerprint), sum(size)
+        from '{folder}/chunks.parquet' group by 1 order by 1
     """).fetchall()
     (cuts,) = duckdb.sql(f"""
-        select sum(cdc_chunks), sum((size + 4095) // 4096), sum(size) from '{folder}/contents.parquet'
+        select sum(cdc_chunks), sum((size + 4095) // 4096), sum(size)
+        from '{folder}/contents.parquet'
     """).fetchall()
     rows = [
         json.loads(line)

@@ -1,4 +1,4 @@
-"""The passes over a small dataset: any number of ranks, any memory, and numbers worked out by hand."""
+"""The passes over a small dataset: any number of ranks, any memory, numbers worked out by hand."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ assert comm.bcast({"root": comm.rank}) == {"root": 0}
 assert comm.allgather(comm.rank * 10) == [r * 10 for r in range(comm.size)]
 assert comm.gather(comm.rank * 10) == ([r * 10 for r in range(comm.size)] if comm.rank == 0 else [])
 got = comm.alltoall([b"%d>%d" % (comm.rank, r) * r for r in range(comm.size)])
-assert [bytes(view) for view in got] == [b"%d>%d" % (r, comm.rank) * comm.rank for r in range(comm.size)]
+expected = [b"%d>%d" % (r, comm.rank) * comm.rank for r in range(comm.size)]
+assert [bytes(view) for view in got] == expected
 for size in (0, 1, 5_000_000):
     comm.send((comm.rank, bytes(size)), (comm.rank + 1) % comm.size, 3)
 backoff, received = Backoff(), []
@@ -36,7 +37,8 @@ while len(received) < 3:
     else:
         received.append(message)
 left = (comm.rank - 1) % comm.size
-assert [(s, t, m[0], len(m[1])) for s, t, m in received] == [(left, 3, left, n) for n in (0, 1, 5_000_000)], left
+messages = [(s, t, m[0], len(m[1])) for s, t, m in received]
+assert messages == [(left, 3, left, n) for n in (0, 1, 5_000_000)], left
 comm.flush()
 assert on_rank_0(comm, lambda: comm.rank) == 0
 
@@ -58,8 +60,14 @@ except UsageError as error:
     assert str(error) == "no; yes" and error.shared
 with Collective(comm):
     pass
-calls = [comm.barrier, lambda: comm.bcast(comm.rank), lambda: comm.allgather(bytes(10_000 * comm.rank))]
-calls += [lambda: comm.gather(1), lambda: comm.alltoall([b"x"] * comm.size), lambda: on_rank_0(comm, lambda: 1)]
+calls = [
+    comm.barrier,
+    lambda: comm.bcast(comm.rank),
+    lambda: comm.allgather(bytes(10_000 * comm.rank)),
+    lambda: comm.gather(1),
+    lambda: comm.alltoall([b"x"] * comm.size),
+    lambda: on_rank_0(comm, lambda: 1),
+]
 for call in calls:
     for before in range(3):
         for victims in ([comm.size - 1], [0], list(range(comm.size))):

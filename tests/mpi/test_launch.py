@@ -56,7 +56,7 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
 
 @pytest.fixture
 def library(monkeypatch):
-    """A module mpi4py whose library sees `size` processes; and what happened before it was imported."""
+    """A module mpi4py whose library sees `size` processes, and what preceded its import."""
     happened = []
     world = SimpleNamespace(size=4, rank=3)
     mpi = SimpleNamespace(COMM_WORLD=world, Get_library_version=lambda: "MPICH 4.2 \nCopyright\n")

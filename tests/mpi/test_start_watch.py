@@ -10,7 +10,8 @@ from support.runs import Runs
 
 LATE = {
     "never began": "sleep 60",
-    "ended meanwhile": f"{sys.executable} -c 'import os; from hpc_remetrics.mpi.start_watch import watched\n"
+    "ended meanwhile": f"{sys.executable} -c 'import os\n"
+    "from hpc_remetrics.mpi.start_watch import watched\n"
     "with watched(2, 3): os.kill(os.getpid(), 9)'; sleep 60",
 }
 

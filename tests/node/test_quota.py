@@ -145,7 +145,10 @@ def test_kills_in_the_midst_leave_the_quota_whole(tmp_path):
 @pytest.mark.slow
 def test_a_lock_that_is_not_given_back_is_no_room_and_no_hang(tmp_path):
     quota = ScratchQuota(tmp_path / "quota", [1000], [1000] * 4)
-    hold = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
+    hold = (
+        "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2)\n"
+        "print('held', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", hold, tmp_path / "quota"], stdout=subprocess.PIPE
     ) as process:

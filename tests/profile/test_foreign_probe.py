@@ -75,7 +75,7 @@ def test_analyze_runs_it_and_keeps_its_parts_apart(runs, package):
         assert dataset.run["probes"] == "pages=4096"
         signature = hashlib.sha256(output.read_bytes()).digest()
 
-    # Parts with and without its records are not mixed, and a mistake is told before anything is done.
+    # Parts with and without its records are not mixed; mistakes are told at once.
     result = runs.run(runs.analyze(source, output, "--probe", "pages=512"), code=2)
     assert "parts made with --probe pages='4096', this run has --probe pages='512'" in result.stderr
     result = runs.run(runs.analyze(source, output, "--probe", "pages=few"), code=2)

@@ -203,7 +203,10 @@ def test_the_command(runs, datasets):
 
 @pytest.mark.slow
 def test_matplotlib_is_not_loaded_before_it_is_needed(runs):
-    program = "import hpc_remetrics.cli, hpc_remetrics.report.plot, sys; sys.exit('matplotlib' in sys.modules)"
+    program = (
+        "import hpc_remetrics.cli, hpc_remetrics.report.plot, sys; "
+        "sys.exit('matplotlib' in sys.modules)"
+    )
     runs.run([runs.command()[0], "-c", program])
 
 

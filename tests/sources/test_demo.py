@@ -22,7 +22,7 @@ from hpc_remetrics.sources.manifests import resolve
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """A standard library and distributions of a few small files, so that a layout is made at once."""
+    """A standard library and distributions of a few small files."""
     library = tmp_path / "library"
     for name in ("json/a.py", "json/test/t.py", "json/__pycache__/a.py", "asyncio/b.py", "os.py"):
         (library / name).parent.mkdir(parents=True, exist_ok=True)

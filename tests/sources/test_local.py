@@ -1,4 +1,4 @@
-"""Files of a directory and of an archive, blobs that are read in place, and what is said of others."""
+"""Files of a directory and of an archive, and blobs that are read in place."""
 
 import hashlib
 import os

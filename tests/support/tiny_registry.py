@@ -1,4 +1,4 @@
-"""A registry in this process, of documents and blobs that a test makes; real ones are in `registry`."""
+"""A registry in this process, of documents and blobs that a test makes."""
 
 from __future__ import annotations
 

@@ -234,7 +234,8 @@ def test_limits_of_size_and_ratio():
     assert unpacked(zeros, ratio=ratio + 1, ratio_grace=0)[1] is None
     output, fault, source = unpacked(zeros, ratio=ratio // 2, ratio_grace=600_000)
     assert fault == (
-        f"limit_ratio: {len(zeros)} bytes became {source.size}, more than {ratio // 2} times as many"
+        f"limit_ratio: {len(zeros)} bytes became {source.size}, "
+        f"more than {ratio // 2} times as many"
     )
     assert len(output) <= 600_000 < source.size
     assert unpacked(zeros, ratio=1, ratio_grace=1_000_000)[1] is None

@@ -115,6 +115,7 @@ def test_words_that_are_not_understood(word, modifiers):
         (b".", r"[^\n]"),
         (b"^a$", r"(?m:^)\x61(?:(?m:$)|[^\n]\z)"),
         (b"a{2}", r"\x61{2}"),
+        (b"a{1000}", r"\x61{4,}"),
         (b"a{2,3}", r"\x61{2,3}"),
         (b"a{2,}", r"\x61{2,}"),
         (b"a{4}", r"\x61{4}"),
@@ -134,7 +135,8 @@ def test_an_anchor_counts_only_where_it_is_known_to_hold():
 @pytest.mark.parametrize(
     "value",
     [
-        b"a**", b"a++", b"a??", b"(a", b"a)", b"[[:nothing:]]", b"[[:digit:", b"a{2", b"a{x}", b"a{1,x}",
+        b"a**", b"a++", b"a??", b"a+?", b"?a", rb"\+*", b"a{2}{3}", b"a{1001}", b"a{2,1001}",
+        b"(a", b"a)", b"[[:nothing:]]", b"[[:digit:", b"a{2", b"a{x}", b"a{1,x}",
         b"(a)\\1", b"\\bword", b"\\<a", b"", b"|a", b"a||b", b"()", b"[b-a]", b"[a-[:x:]]", b"[a",
         b"\xe9", b"\x01", b"^*", b"*a", b"a*?", b"a\\",
     ],

@@ -104,7 +104,16 @@ def run(source: str, ranks: int, trace: bool = False) -> tuple[list[dict[str, An
     """Run once; return what each rank noted, and the calls by (role, phase, whose, call)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        strace = ["strace", "-ff", "-o", str(folder / "trace"), "-e", f"trace={CALLS}"]
+        strace = [
+            "strace",
+            "-ff",
+            "-s",
+            "2000",
+            "-o",
+            str(folder / "trace"),
+            "-e",
+            f"trace={CALLS}",
+        ]
         words = [*(strace if trace else []), *command(folder, source, ranks)]
         # `-c` puts the current directory first; a clone there would hide what is installed.
         subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL)

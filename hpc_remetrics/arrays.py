@@ -43,6 +43,19 @@ def merged(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return values[starts], np.add.reduceat(counts, starts) if len(starts) else counts
 
 
+def is_among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return, as (n,) bool, which of n values occur among others.
+
+    >>> is_among(np.array([3, 1, 4]), np.array([4, 3, 4])).tolist()
+    [True, False, True]
+    """
+    if not len(wanted):
+        return np.zeros(len(values), bool)
+    wanted = np.sort(wanted)
+    place = np.minimum(np.searchsorted(wanted, values), len(wanted) - 1)
+    return wanted[place] == values
+
+
 def _group_starts(values: np.ndarray) -> np.ndarray:
     """Return the place of the first of each run of equal values."""
     is_new = np.ones(len(values), bool)

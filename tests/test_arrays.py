@@ -14,6 +14,7 @@ from hpc_remetrics.arrays import (
     distinct,
     distinct_pairs,
     grouped,
+    is_among,
     merged,
     ratio,
     summed_by,
@@ -30,6 +31,13 @@ def test_distinct_values_and_counts(values):
     assert distinct(array).tolist() == sorted(set(values))
     got = zip(*(part.tolist() for part in counted(array)), strict=True)
     assert list(got) == sorted(Counter(values).items())
+
+
+@settings(max_examples=50, deadline=None)
+@given(NUMBERS, NUMBERS)
+def test_values_that_occur_among_others(values, wanted):
+    found = is_among(np.array(values, np.int64), np.array(wanted, np.int64))
+    assert found.tolist() == [value in wanted for value in values]
 
 
 @settings(max_examples=50, deadline=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import distinct
+from ..arrays import distinct, is_among
 from ..records import KINDS
 from ..tar.paths import WHITEOUT, clean
 from .file_rows import read_paths
@@ -178,7 +178,7 @@ def _resolved(
     waiting: dict[int, list[int]] = {}
     ends: dict[int, int] = {}
     # Go through the links and the entries that they name, in the order of the tar.
-    is_named = np.isin(hashes, named)
+    is_named = is_among(hashes, named)
     for place in distinct(np.concatenate([np.flatnonzero(is_named), places])).tolist():
         if place in target_of:
             path = target_of[place]

@@ -88,14 +88,15 @@ def library_errors(path: Path) -> Iterator[None]:
 class StoredFile:
     """An HDF5 file whose groups and datasets can be listed and read.
 
-    :param follow: whether the name may be a symbolic link.
+    Its name may be a symbolic link.
+
     :raises DatasetError: it is no regular file, or no HDF5 file.
     """
 
-    def __init__(self, path: Path, follow: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.descriptor = open_regular(path, follow=follow)
+            self.descriptor = open_regular(path, follow=True)
         except OSError as error:
             raise DatasetError(f"{path} can't be read: {error.strerror}") from None
         about = os.fstat(self.descriptor)

@@ -1,6 +1,6 @@
 """Profile every layer and file of many container images, in parallel, into one HDF5 dataset."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,32 @@ def open(path: "str | Path") -> "Dataset":
     from .dataset.reader import Dataset
 
     return Dataset(path)
+
+
+def plot(data: "Dataset", figure: int, ax: Any = None) -> Any:
+    """Draw a figure of docs/figures.md with matplotlib, and return the figure.
+
+    >>> with open("remetrics.h5") as data:
+    ...     drawn = plot(data, 14)
+    >>> drawn.savefig("dedup.pdf")
+
+    :param figure: its number.
+    :param ax: axes of a figure of yours, made with `subplots(layout="constrained")`: the figure
+        takes their place, and the subfigure that it has become is returned.
+    :raises ValueError: there is no such figure, or `ax` stands in no grid.
+    :raises DatasetError: the dataset has no metrics.
+    """
+    from .report.figures import FIGURES, draw_in_place, drawn
+    from .report.figures.style import Look, style
+    from .report.report_data import read_report_data
+
+    if figure not in FIGURES:
+        raise ValueError(f"there is no figure {figure}, there are {min(FIGURES)} to {max(FIGURES)}")
+    numbers = read_report_data(data)
+    if ax is not None:
+        return draw_in_place(figure, numbers, ax)
+    with style(look=Look(has_title=False)):
+        return drawn(FIGURES[figure], numbers)
 
 
 def path_bytes(text: str) -> bytes:

@@ -12,37 +12,46 @@ from ..files.outputs import check_output_directory, check_replaceable
 from ..files.publish import write_whole
 from ..files.writing import make_directories
 from .figures import FIGURES, images
-from .figures.style import is_figure, style
+from .figures.data import figure_data, is_figure_data
+from .figures.style import Look, is_figure, style
 from .report_data import read_report_data
+
+DATA = "csv"
+"""Format of the numbers of a figure; the others are those of the figure itself."""
 
 
 def plot_command(
-    path: Path, directory: Path, chosen: Sequence[int], formats: Sequence[str], force: bool = False
+    path: Path,
+    directory: Path,
+    chosen: Sequence[int],
+    formats: Sequence[str],
+    *,
+    look: Look,
+    has_data: bool = False,
+    force: bool = False,
 ) -> int:
     """Write figures of a dataset to a directory; return the exit code.
 
     :param chosen: numbers of figures; all if there is none.
+    :param has_data: whether the numbers of each figure are written as CSV, too.
     :param force: replace files that are no figures of this program.
     """
     figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
-    _check(
-        directory,
-        [directory / f"{figure.file}.{form}" for figure in figures for form in formats],
-        path,
-        force,
-    )
-    with Dataset(path) as dataset, reading(dataset):
+    endings = [*formats, *([DATA] if has_data else [])]
+    targets = [directory / f"{figure.file}.{ending}" for figure in figures for ending in endings]
+    _check(directory, targets, path, force)
+    with Dataset(path) as dataset, reading(dataset), style(formats, look):
         numbers = read_report_data(dataset)
         try:
             make_directories(directory)
-            with style(formats):
-                for figure in figures:
-                    for form, data in images(figure, numbers, formats).items():
-                        write_whole(directory / f"{figure.file}.{form}", [data])
-                    endings = ",".join(formats)
-                    print(
-                        f"{directory / figure.file}.{{{endings}}}: {figure.title}", file=sys.stderr
-                    )
+            for figure in figures:
+                files = images(figure, numbers, formats)
+                if has_data:
+                    files[DATA] = figure_data(figure, numbers.metrics)
+                for ending, data in files.items():
+                    write_whole(directory / f"{figure.file}.{ending}", [data])
+                name = f"{directory / figure.file}.{{{','.join(endings)}}}"
+                print(f"{name}: {figure.title}", file=sys.stderr)
         except OSError as error:
             raise output_error(error, directory, "the figures") from error
         if not numbers.totals["images"]:
@@ -54,4 +63,5 @@ def _check(directory: Path, targets: Sequence[Path], dataset: Path, force: bool)
     """Check that all files may be written, before the first one is."""
     check_output_directory(directory)
     for target in targets:
-        check_replaceable(target, "figure", is_figure, force, [dataset])
+        is_own = is_figure_data if target.suffix == f".{DATA}" else is_figure
+        check_replaceable(target, "figure", is_own, force, [dataset])

@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
 
 import hpc_remetrics
 from hpc_remetrics.report.figures import FIGURES, drawn, images
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 SCALES = ("empty", "one", "fifty")
 UNIT = re.compile(
-    r"\((bytes|number|parts|components|%|1|1/s|bytes/s|s|layers)\)$|^share of |in a bin$"
+    r"\((bytes|number|parts|components|%|1|1/s|bytes/s|s|layers)\)$|^share of |^\w+( or \w+)* per (octave|unit|bin)$"
 )
 NOTHING = re.compile(r"no |nothing |the dataset (does not say|has no data of)")
 
@@ -92,7 +93,7 @@ def _axes_are_labelled(axes, canvas):
     shared = axes.get_shared_x_axes().get_siblings(axes)
     labels = [one.get_xlabel() for one in shared if one.get_xlabel()]
     assert labels and UNIT.search(labels[0]), labels
-    if not axes.containers:  # bars have names there
+    if not isinstance(axes.yaxis.get_major_formatter(), FixedFormatter):  # bars have names there
         above = [part._supylabel.get_text() for part in _parts(canvas) if part._supylabel]
         assert UNIT.search(axes.get_ylabel()) or any(map(UNIT.search, above)), axes.get_ylabel()
 
@@ -199,6 +200,41 @@ def test_the_command(runs, datasets):
     ):
         result = runs.run(runs.command(*words), code)
         assert text in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_options_and_data(runs, datasets):
+    (runs.folder / "big.mplstyle").write_text("font.size: 12\n")
+    command = runs.command("plot", datasets["one"], "-o", "out", "--figure", 13, "--format", "png")
+    options = ["--width", 3.4, "--dpi", 300, "--no-title", "--no-references", "--letters", "--data"]
+    for _ in range(2):
+        # The second run replaces the files of the first one
+        runs.run([*command, *map(str, options), "--style", "big.mplstyle"])
+    png = (runs.folder / "out" / f"{FIGURES[13].file}.png").read_bytes()
+    assert int.from_bytes(png[16:20], "big") == 1020
+    lines = (runs.folder / "out" / f"{FIGURES[13].file}.csv").read_text().splitlines()
+    assert lines[:2] == ["table,row,column,value", "what_if,0,scenario,no_sharing"]
+    (runs.folder / "big.mplstyle").write_text("font.size: many\n")
+    result = runs.run([*command, "--style", "big.mplstyle"], 2)
+    assert "big.mplstyle can't be read" in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_figure_among_others(datasets):
+    from matplotlib.figure import Figure
+
+    with hpc_remetrics.open(datasets["one"]) as dataset:
+        whole = hpc_remetrics.plot(dataset, 13)
+        assert len(panels_of(whole)) == 2 and whole.get_suptitle() == ""
+        own = Figure((8, 4), layout="constrained")
+        left, right = own.subplots(1, 2)
+        part = hpc_remetrics.plot(dataset, 13, ax=right)
+        assert own.axes[0] is left and len(panels_of(part)) == 2 and len(own.axes) == 3
+        own.draw_without_rendering()
+        with pytest.raises(ValueError, match="stands in no grid"):
+            hpc_remetrics.plot(dataset, 13, ax=own.add_axes((0, 0, 1, 1)))
+        with pytest.raises(ValueError, match="there are 1 to 20"):
+            hpc_remetrics.plot(dataset, 21)
 
 
 @pytest.mark.slow

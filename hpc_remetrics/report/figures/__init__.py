@@ -262,13 +262,38 @@ FIGURES = {figure.number: figure for figure in _ALL}
 
 def drawn(figure: Figure, numbers: ReportData) -> Any:
     """Draw a figure; draw and save it within `style.style()`."""
-    from .style import new_figure
+    from .panels import fit_column, letter
+    from .style import look, new_figure
 
-    canvas = new_figure(
-        figure.height, f"{figure.number} · {figure.title} · {escape(numbers.name)[:60]}"
-    )
+    title = f"{figure.number} · {figure.title}"
+    canvas = new_figure(figure.height, title, escape(numbers.name))
     figure.draw(canvas, numbers)
+    if look().is_narrow:
+        fit_column(canvas)
+    if look().has_letters:
+        letter(canvas)
     return canvas
+
+
+def draw_in_place(number: int, numbers: ReportData, ax: Any) -> Any:
+    """Draw a figure where an axes of the user's figure stands, and return its subfigure.
+
+    :raises ValueError: the axes are in no grid, so that nothing can take their place.
+    """
+    from .panels import fit_column
+    from .style import Look, look, style
+
+    spec = ax.get_subplotspec()
+    if spec is None:
+        raise ValueError("ax stands in no grid; make it with pyplot.subplots or Figure.subplots")
+    parent = ax.figure
+    ax.remove()
+    part = parent.add_subfigure(spec)
+    with style(look=Look(width=part.bbox.width / parent.dpi, has_title=False)):
+        FIGURES[number].draw(part, numbers)
+        if look().is_narrow:
+            fit_column(part)
+    return part
 
 
 def images(figure: Figure, numbers: ReportData, formats: Sequence[str]) -> dict[str, bytes]:

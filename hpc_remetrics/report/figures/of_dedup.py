@@ -22,11 +22,11 @@ from .panels import (
     short,
     units,
 )
-from .style import GREY
+from .style import GREY, four_panels, two_panels
 
 
 def sharing(figure: Any, numbers: ReportData) -> None:
-    left, right = figure.subplots(1, 2)
+    left, right = two_panels(figure)
     table = numbers.metrics["what_if"]
     names = table.readable("scenario").tolist()
     chosen = [names.index(name) for name in ("no_sharing", "layer_sharing") if name in names]
@@ -52,7 +52,7 @@ def sharing(figure: Any, numbers: ReportData) -> None:
 def levels(figure: Any, numbers: ReportData) -> None:
     metrics, totals = numbers.metrics, numbers.totals
     top, bottom = figure.subfigures(2, 1, height_ratios=[0.7, 1.3])
-    left, right = top.subplots(1, 2)
+    left, right = two_panels(top)
     there = bool(totals["files"])
     shares = (
         [totals[name] for name in ("unique_file_share", "redundant_byte_share")] if there else []
@@ -78,7 +78,7 @@ def levels(figure: Any, numbers: ReportData) -> None:
         "ratio",
     )
     legend(top)
-    left, right = bottom.subplots(1, 2)
+    left, right = two_panels(bottom)
     table = metrics["dedup_levels"]
     names = [name.replace("_", " ") for name in table.readable("level")] if there else []
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
@@ -90,7 +90,7 @@ def levels(figure: Any, numbers: ReportData) -> None:
 
 def growth(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    axes = row.subplots(1, 2)
+    axes = two_panels(row)
     spread, orders = numbers.metrics["growth_summary"], numbers.metrics["growth"]
     for one, name in zip(axes, ("count", "capacity"), strict=True):
         _growth(one, spread, orders, name)
@@ -141,7 +141,7 @@ def by_type(figure: Any, numbers: ReportData) -> None:
 
 
 def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
-    left, right = row.subplots(1, 2)
+    left, right = two_panels(row)
     rows = largest(table, "redundant_bytes")
     labels = [short(name, 30) for name in table.readable(column)[rows]]
     series = {
@@ -156,7 +156,7 @@ def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
 
 def by_directory(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    for depth, axes in enumerate(row.subplots(2, 2).flat, 1):
+    for depth, axes in enumerate(four_panels(row), 1):
         _directories(axes, numbers.metrics["directories"], depth)
         axes.set_title(
             f"first {depth} level{'s' if depth > 1 else ''} of the directory", loc="left"
@@ -177,7 +177,7 @@ def _directories(axes: Any, table: Any, depth: int) -> None:
 def hidden(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
-    left, right = top.subplots(1, 2)
+    left, right = two_panels(top)
     cdf(
         left,
         metrics,
@@ -188,7 +188,7 @@ def hidden(figure: Any, numbers: ReportData) -> None:
     curves = {"images/hidden_bytes": "of images", "layers/hidden_bytes_max": "of layers"}
     cdf(right, metrics, curves, "hidden bytes (bytes)", "share of images or layers")
     legend(top)
-    left, right = bottom.subplots(1, 2)
+    left, right = two_panels(bottom)
     table = metrics["hidden"]
     names = [name.replace("_", " ") for name in table.readable("cause")]
     bars(
@@ -214,7 +214,7 @@ def hidden(figure: Any, numbers: ReportData) -> None:
 
 def what_if(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    left, right = row.subplots(1, 2)
+    left, right = two_panels(row)
     table = numbers.metrics["what_if"]
     names = [name.replace("_", " ") for name in table.readable("scenario")]
     bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")

@@ -9,6 +9,7 @@ import numpy as np
 from ..hub_2017 import CLASS_BYTES, CLASS_FILES
 from ..report_data import ReportData
 from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, value_counts
+from .style import two_panels
 
 _SAME = {
     "paths_one_content": "paths with one content",
@@ -35,7 +36,7 @@ def sizes(figure: Any, numbers: ReportData) -> None:
 
 def copies(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    left, right = row.subplots(1, 2)
+    left, right = two_panels(row)
     curves = {
         "contents/copies": "files per content",
         "contents/layers": "layers per content",
@@ -60,11 +61,11 @@ def types(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.2, 1.1])
     _classes(top, numbers)
-    left, right = middle.subplots(1, 2)
+    left, right = two_panels(middle)
     _shares(left, metrics["groups"], "group", "bytes", "groups")
     _shares(right, metrics["types"], "type", "bytes", "types")
     legend(middle)
-    left, right = bottom.subplots(1, 2)
+    left, right = two_panels(bottom)
     _shares(left, metrics["extensions"], "extension", "files", "extensions")
     value_counts(right, metrics, "kind", "entries (number)")
     right.set_title("kinds of entries", loc="left")
@@ -72,7 +73,7 @@ def types(figure: Any, numbers: ReportData) -> None:
 
 
 def _classes(row: Any, numbers: ReportData) -> None:
-    left, right = row.subplots(1, 2)
+    left, right = two_panels(row)
     table = numbers.metrics["classes"]
     names = table.readable("class").tolist()
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
@@ -123,7 +124,7 @@ def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
 def paths(figure: Any, numbers: ReportData) -> None:
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
-    left, right = top.subplots(1, 2)
+    left, right = two_panels(top)
     cdf(
         left,
         metrics,
@@ -140,7 +141,7 @@ def paths(figure: Any, numbers: ReportData) -> None:
     )
     left.set_title("same path, different content", loc="left")
     right.set_title("same content, different path", loc="left")
-    left, right = bottom.subplots(1, 2)
+    left, right = two_panels(bottom)
     table = metrics["same_path"]
     names = [_SAME.get(name, name) for name in table.readable("category")]
     series = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..report_data import ReportData
 from .panels import bars, cdf, cdf_and_histogram, legend, value_counts
+from .style import four_panels, two_panels
 
 
 def sizes(figure: Any, numbers: ReportData) -> None:
@@ -32,20 +33,20 @@ def layers(figure: Any, numbers: ReportData) -> None:
 
 
 def kinds(figure: Any, numbers: ReportData) -> None:
-    axes = figure.subplots(2, 2)
-    value_counts(axes[0, 0], numbers.metrics, "manifest_type", "images (number)")
-    axes[0, 0].set_title("manifest version", loc="left")
-    value_counts(axes[0, 1], numbers.metrics, "platform", "images (number)")
-    axes[0, 1].set_title("platform", loc="left")
-    value_counts(axes[1, 0], numbers.metrics, "media_type", "layers (number)")
-    axes[1, 0].set_title("media type", loc="left")
-    value_counts(axes[1, 1], numbers.metrics, "compression", "layers (number)")
-    axes[1, 1].set_title("compression, by magic bytes", loc="left")
+    first, second, third, fourth = four_panels(figure)
+    value_counts(first, numbers.metrics, "manifest_type", "images (number)")
+    first.set_title("manifest version", loc="left")
+    value_counts(second, numbers.metrics, "platform", "images (number)")
+    second.set_title("platform", loc="left")
+    value_counts(third, numbers.metrics, "media_type", "layers (number)")
+    third.set_title("media type", loc="left")
+    value_counts(fourth, numbers.metrics, "compression", "layers (number)")
+    fourth.set_title("compression, by magic bytes", loc="left")
 
 
 def popularity(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    left, right = row.subplots(1, 2)
+    left, right = two_panels(row)
     curves = {
         "repositories/pulls": "pulls",
         "repositories/stars": "stars",

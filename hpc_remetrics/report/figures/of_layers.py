@@ -6,6 +6,7 @@ from typing import Any
 
 from ..report_data import ReportData
 from .panels import MOST_BARS, bars, cdf, cdf_and_histogram, legend, short
+from .style import two_panels
 
 
 def sizes(figure: Any, numbers: ReportData) -> None:
@@ -38,7 +39,7 @@ def files(figure: Any, numbers: ReportData) -> None:
 
 def references(figure: Any, numbers: ReportData) -> None:
     row = figure.subfigures(1, 1)
-    left, right = row.subplots(1, 2, width_ratios=[1, 1])
+    left, right = two_panels(row)
     curves = {"layers/images": "images per layer"}
     cdf(left, numbers.metrics, curves, "images per layer (number)", "share of layers")
     table = numbers.metrics["top_layers"]

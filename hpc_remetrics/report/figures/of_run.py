@@ -8,7 +8,7 @@ from typing import Any
 from ..hub_2017 import ANALYZE_RATE, DOWNLOAD_RATE, PublishedValue
 from ..report_data import ReportData
 from .panels import empty, legend, line, units, value_counts
-from .style import COLORS, MARKERS
+from .style import COLORS, MARKERS, two_panels
 
 _FEW = 10
 """Ranks that are numbered one by one."""
@@ -16,7 +16,7 @@ _FEW = 10
 
 def run(figure: Any, numbers: ReportData) -> None:
     top, bottom = figure.subfigures(2, 1)
-    left, right = top.subplots(1, 2)
+    left, right = two_panels(top)
     ranks = numbers.ranks
     _by_rank(
         left,
@@ -30,13 +30,13 @@ def run(figure: Any, numbers: ReportData) -> None:
         right,
         ranks.rank,
         {"": ranks.bytes_per_second},
-        "compressed bytes per second (bytes/s)",
+        "compressed (bytes/s)",
         "byte/s",
         DOWNLOAD_RATE,
         ":",
     )
     legend(top)
-    left, right = bottom.subplots(1, 2)
+    left, right = two_panels(bottom)
     _by_rank(left, ranks.rank, ranks.seconds, "time (s)", "s")
     value_counts(right, numbers.metrics, "cause", "failures (layers)")
     right.set_title("failed and partial layers by cause", loc="left")
@@ -66,9 +66,9 @@ def _by_rank(
             "linestyle": "none",
         }
         axes.plot(rank, list(values), MARKERS[number], markersize=4, label=name or None, **style)
+    axes.set_ylim(0)
     if reference:
         line(axes, reference.value, reference, vertical=False, dashes=dashes)
-    axes.set_ylim(0)
     axes.set_xlim(min(rank) - 0.5, max(rank) + 0.5)
     axes.xaxis.set_major_locator(
         FixedLocator(rank) if len(rank) <= _FEW else MaxNLocator(_FEW, integer=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from string import ascii_lowercase
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,20 @@ from ...dataset.metrics import Distribution, Metrics
 from ...log import escape
 from ..hub_2017 import DISTRIBUTIONS, PublishedValue
 from .fonts import FAMILY, font_of
-from .style import COLORS, GREY, HATCHES, LINES, MARKERS
+from .style import COLORS, GREY, HATCHES, LINES, MARKERS, WIDTH, look
 
 MOST_BARS = 12
 _LABEL = 38
-_LEGEND, _HANDLE = 112, 10
-"""Width of a legend, and of a line with its space, in characters."""
+_LEGEND = 112
+"""Characters in a line of the legend of a figure of the usual width."""
+
+_COLUMN_LABEL = 28
+"""Characters of a label in a narrow figure; `_COLUMN_LEGEND` of a line of its legend."""
+
+_COLUMN_LEGEND = 44
+
+_HANDLE = 10
+"""Characters that the line or marker before a label takes with its space."""
 
 _FEW_BARS = 3
 DECADES = 30
@@ -42,6 +52,8 @@ def legend(row: Any) -> None:
     if found:
         labels = sorted(found, key=lambda label: label.startswith("2017"))
         handles = [found[label] for label in labels]
+        if look().is_narrow:
+            labels = [fill(label, _COLUMN_LEGEND) for label in labels]
         row.legend(handles, labels, loc="outside lower center", ncols=_columns(labels))
 
 
@@ -49,14 +61,33 @@ def _columns(labels: list[str]) -> int:
     """Return the number of columns in which a legend with these labels fits below a figure."""
     for columns in (4, 3, 2):
         parts = [part for part in np.array_split(labels, columns) if len(part)]
-        if sum(max(map(len, part)) + _HANDLE for part in parts) <= _LEGEND:
+        chars = sum(max(map(len, part)) + _HANDLE for part in parts)
+        if chars <= _LEGEND * look().width / WIDTH:
             return columns
     return 1
 
 
+def letter(figure: Any) -> None:
+    """Call the panels of a figure (a), (b), …, before their titles."""
+    for letter, axes in zip(ascii_lowercase, panels_of(figure), strict=False):
+        place = "right" if axes.get_title("right") else "left"
+        axes.set_title(f"({letter}) {axes.get_title(place)}".rstrip(), loc=place)
+
+
+def fit_column(figure: Any) -> None:
+    """Wrap the axis labels of a narrow figure, and end its titles at the right edge."""
+    for axes in panels_of(figure):
+        axes.set_xlabel(fill(axes.get_xlabel(), _COLUMN_LABEL))
+        if title := axes.get_title("left"):
+            axes.set_title("", loc="left")
+            axes.set_title(title, loc="right")
+
+
 def panels_of(row: Any) -> list[Any]:
     """Return the panels of a figure or subfigure, those of its subfigures too."""
-    return [*row.axes, *(axes for part in row.subfigs for axes in panels_of(part))]
+    found = [*row.axes, *(axes for part in row.subfigs for axes in panels_of(part))]
+    # A figure has the panels of its subfigures among its own
+    return list(dict.fromkeys(found))
 
 
 def cdf_and_histogram(
@@ -67,7 +98,7 @@ def cdf_and_histogram(
     :param curves: name of a distribution -> label.
     :param counted: plural of what has the values, such as layers.
     """
-    left, right = row.subfigures(1, 2)
+    left, right = row.subfigures(2, 1) if look().is_narrow else row.subfigures(1, 2)
     cdf(left.subplots(), metrics, curves, xlabel, f"share of {counted}")
     histograms(right, metrics, curves, xlabel, counted)
     legend(row)
@@ -82,7 +113,6 @@ def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, yla
     if not drawn:
         empty(axes, "no data")
         return
-    marks: list[float] = []
     for number, (label, one) in enumerate(drawn):
         style = {
             "color": COLORS[number],
@@ -91,11 +121,11 @@ def cdf(axes: Any, metrics: Metrics, curves: Mapping[str, str], xlabel: str, yla
             "label": label,
         }
         axes.plot(one.value, one.probability, **style)
-        for reference in DISTRIBUTIONS.get(one.name, ()):
-            mark(axes, reference.value, reference.share, reference, len(marks))
-            marks.append(reference.value)
-    _scale(axes, [one for _, one in drawn], marks)
+    _scale(axes, [one for _, one in drawn])
     axes.set_ylim(-0.03, 1.04)
+    published = [value for _, one in drawn for value in DISTRIBUTIONS.get(one.name, ())]
+    for number, reference in enumerate(published):
+        mark(axes, reference.value, reference.share, reference, number)
     percent(axes.yaxis)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -109,19 +139,45 @@ def histograms(
     if not drawn:
         empty(part.subplots(), "no data")
         return
-    panels = part.subplots(len(drawn), 1, sharex=True, squeeze=False).flat
+    panels = list(part.subplots(len(drawn), 1, sharex=True, squeeze=False).flat)
+    shown = [one for _, one in drawn]
+    scale = _scale_of(shown)
     for number, (axes, (_, one)) in enumerate(zip(panels, drawn, strict=True)):
+        heights = density(one, scale)
         bounds, style = (
             [*one.low, one.high[-1]],
             {"color": COLORS[number], "linestyle": LINES[number]},
         )
-        axes.stairs(one.bin_count, bounds, fill=True, color="#e4e4e4")
-        axes.stairs(one.bin_count, bounds, linewidth=0.9, **style)
+        axes.stairs(heights, bounds, fill=True, color="#e4e4e4")
+        axes.stairs(heights, bounds, linewidth=0.9, **style)
         axes.set_ylim(0)
-        units(axes.yaxis, "count", most=4 if len(drawn) == 1 else 2)
-    _scale(axes, [one for _, one in drawn])
+        units(axes.yaxis, "ratio", most=4 if len(drawn) == 1 else 2)
+    _scale(axes, shown)
     axes.set_xlabel(xlabel)
-    part.supylabel(f"{counted} in a bin", fontsize=8)
+    part.supylabel(f"{counted} per {_PER[scale]}", fontsize="medium")
+
+
+_PER = {"log": "octave", "linear": "unit", "share": "bin"}
+"""Scale of an axis -> the width to which the heights of a histogram refer."""
+
+
+def density(one: Distribution, scale: str) -> np.ndarray:
+    """Return the heights of a histogram, (b,) float.
+
+    Bins are not equally wide: they are quarters of powers of two, and of counts below 8 single
+    numbers. Counts by themselves would show a comb that is not in the data.
+
+    :param scale: of the axis: `log`: values per octave, where a bin from 0 to 1 is one octave;
+        `linear`: values per 1; `share`: values in a bin, since those are equally wide.
+    """
+    if scale == "share":
+        return one.bin_count.astype(float)
+    if scale == "linear":
+        return one.bin_count / (one.high - one.low)
+    octaves = np.ones(len(one.low))
+    positive = one.low > 0
+    octaves[positive] = np.log2(one.high[positive] / one.low[positive])
+    return one.bin_count / octaves
 
 
 def bars(
@@ -134,7 +190,8 @@ def bars(
 ) -> None:
     """Draw horizontal bars, the first on top, for each label one of each series.
 
-    Counts and bytes that span decades stand on a logarithmic axis.
+    Counts and bytes that span decades are dots on a logarithmic axis: it has no zero from which
+    the length of a bar could be read.
 
     :param kind: what the values are: share, count, ratio, byte, byte/s or s.
     """
@@ -147,6 +204,8 @@ def bars(
         name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float))
         for name, values in series.items()
     }
+    every = np.concatenate(list(drawn.values()))
+    has_dots = kind in ("count", "byte") and _spans_decades(every)
     for number, (name, shown) in enumerate(drawn.items()):
         places = np.arange(len(labels)) + height * (number - (len(series) - 1) / 2)
         face = "#dddddd" if number else "#555555"
@@ -156,14 +215,21 @@ def bars(
             "edgecolor": "black",
             "linewidth": 0.5,
         }
-        axes.barh(places, shown, height, label=name if len(series) > 1 else None, **hatch)
+        label = name if len(series) > 1 else None
+        if has_dots:
+            axes.plot(shown, places, "o", markersize=4.5, color=face, label=label)
+        else:
+            axes.barh(places, shown, height, label=label, **hatch)
     axes.set_ylim(max(len(labels), _FEW_BARS) - 0.4, -0.6)
-    names = [short(label) for label in labels]
+    most = _COLUMN_LABEL if look().is_narrow else _LABEL
+    names = [short(label, most) for label in labels]
     axes.set_yticks(range(len(names)), names, **font_of(names))
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
-    if kind in ("count", "byte") and _spans_decades(np.concatenate(list(drawn.values()))):
-        logarithmic(axes, 0, max(axes.get_xlim()))
+    axes.grid(axis="y", visible=has_dots)
+    if has_dots:
+        logarithmic(axes, every.min(), every.max())
+    else:
+        axes.set_xlim(0, axes.get_xlim()[1] if every.max() > 0 else 1)
     percent(axes.xaxis) if kind == "share" else units(axes.xaxis, kind)
     axes.set_xlabel(xlabel)
 
@@ -193,7 +259,14 @@ def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
 
 
 def mark(axes: Any, x: float, y: float, reference: PublishedValue, number: int = 0) -> None:
-    """Mark a published value at a point."""
+    """Mark a published value at a point of a panel whose axes have their range already.
+
+    A value beyond the range is an arrow at the edge: what others measured stretches no axis.
+    """
+    if not look().has_references:
+        return
+    low, high = axes.get_xlim()
+    symbol = "<" if x < low else ">" if x > high else MARKERS[number % len(MARKERS)]
     style = {
         "color": "white",
         "markeredgecolor": "#B00020",
@@ -201,25 +274,36 @@ def mark(axes: Any, x: float, y: float, reference: PublishedValue, number: int =
         "linestyle": "none",
     }
     label = f"2017: {reference.text} ({reference.source})"
-    axes.plot(
-        [x],
-        [y],
-        MARKERS[number % len(MARKERS)],
-        markersize=5,
-        label=label,
-        zorder=5,
-        clip_on=False,
-        **style,
-    )
+    place = min(max(x, low), high)
+    axes.plot([place], [y], symbol, markersize=5, label=label, zorder=5, clip_on=False, **style)
+    axes.set_xlim(low, high)
 
 
 def line(
     axes: Any, value: float, reference: PublishedValue, vertical: bool = True, dashes: str = "--"
 ) -> None:
-    """Mark a published value by a line through the panel."""
+    """Mark a published value by a line through the panel; beyond the range, by an arrow.
+
+    The axes have their range already.
+    """
+    if not look().has_references:
+        return
+    label = f"2017: {reference.text} ({reference.source})"
+    limits = axes.get_xlim() if vertical else axes.get_ylim()
+    if value > max(limits):
+        # Point to it from the end of the axis
+        place = (0.98, 0.5) if vertical else (0.5, 0.97)
+        axes.plot(
+            *place,
+            ">" if vertical else "^",
+            transform=axes.transAxes,
+            color="#B00020",
+            label=label,
+            linestyle="none",
+        )
+        return
     draw = axes.axvline if vertical else axes.axhline
-    style = {"color": "#B00020", "linestyle": dashes, "linewidth": 1}
-    draw(value, label=f"2017: {reference.text} ({reference.source})", **style)
+    draw(value, label=label, color="#B00020", linestyle=dashes, linewidth=1)
 
 
 def percent(axis: Any) -> None:
@@ -256,7 +340,8 @@ def units(axis: Any, kind: str, most: int = 4) -> None:
 def logarithmic(axes: Any, low: float, high: float) -> None:
     """Make an x axis logarithmic; with values below 1 it begins at 0 and is linear up to 1.
 
-    Every decade has a tick; where there are many, only those of SI prefixes have a number.
+    Every decade has a tick; where there are many, only those of SI prefixes have a number, and
+    where there are fewer than three, 2 and 5 times a decade have one too.
     """
     from matplotlib.ticker import FixedLocator, NullFormatter
 
@@ -267,8 +352,10 @@ def logarithmic(axes: Any, low: float, high: float) -> None:
     else:
         axes.set_xscale("log")
         first, numbered = math.floor(math.log10(low)), []
-    step = 1 if last - first < 5 else 3
+    step = 1 if last - first < 6 else 3
     numbered += [10.0**n for n in range(first, last + 1) if not n % step and (n or not numbered)]
+    if low >= 1 and high < 100 * low:
+        numbered = [m * 10.0**n for n in range(first, last + 1) for m in (1, 2, 5)]
     axes.xaxis.set_major_locator(FixedLocator(numbered))
     axes.xaxis.set_minor_locator(FixedLocator([10.0**n for n in range(first, last + 1)]))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -297,17 +384,25 @@ def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str,
     return [(label, one) for label, one in found if one.count]
 
 
-def _scale(axes: Any, shown: list[Distribution], marks: Sequence[float] = ()) -> None:
-    """Choose the scale of an x axis, logarithmic where values span decades."""
-    kind = "byte" if shown[0].unit == "byte" else "count"
-    low = min(one.min for one in shown)
-    high = max(*(one.max for one in shown), *marks, 0)
+def _scale_of(shown: list[Distribution]) -> str:
+    """Return the scale of the x axis of some distributions: `log` where values span decades."""
     if all(one.scale == "share" for one in shown):
+        return "share"
+    high = max(one.max for one in shown)
+    spans_decades = high > DECADES and all(one.scale == "log" for one in shown)
+    return "log" if shown[0].unit == "byte" or spans_decades else "linear"
+
+
+def _scale(axes: Any, shown: list[Distribution]) -> None:
+    """Set the scale, range and ticks of the x axis on which some distributions are drawn."""
+    scale = _scale_of(shown)
+    if scale == "share":
         axes.set_xlim(-0.02, 1.02)
         percent(axes.xaxis)
         return
-    if kind == "byte" or (high > DECADES and all(one.scale == "log" for one in shown)):
-        logarithmic(axes, low, high)
+    if scale == "log":
+        low = min(one.min for one in shown)
+        logarithmic(axes, low, max(one.max for one in shown))
         if low < 1:
             axes.set_xlim(-0.1)
-    units(axes.xaxis, kind)
+    units(axes.xaxis, "byte" if shown[0].unit == "byte" else "count")

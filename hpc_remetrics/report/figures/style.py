@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...errors import UsageError
 from .fonts import FAMILY, font_of, small_family
 
 WIDTH = 7.5
@@ -18,6 +21,12 @@ WIDTH = 7.5
 
 DPI = 160
 """Dots per inch of a PNG file, and of the layout of all formats."""
+
+_NARROW = 5.0
+"""Figures of fewer inches have their panels one below another, as in a column of a journal."""
+
+_TITLE_CHARS = 60
+"""Characters of the dataset's name that fit beside the title of a figure of the usual width."""
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
 LINES = ("-", "--", ":", "-.")
@@ -75,11 +84,45 @@ def _matplotlib() -> Any:
             os.environ["MATPLOTLIBRC"] = named
 
 
+@dataclass(frozen=True)
+class Look:
+    """What users choose of the looks of figures.
+
+    :ivar width: inches.
+    :ivar dpi: dots per inch of PNG files.
+    :ivar has_title: whether the number, title and dataset stand above each figure.
+    :ivar has_references: whether published values of 2017 are drawn.
+    :ivar has_letters: whether panels are called (a), (b), …
+    :ivar style: matplotlib style file, which is read last.
+    """
+
+    width: float = WIDTH
+    dpi: float = DPI
+    has_title: bool = True
+    has_references: bool = True
+    has_letters: bool = False
+    style: Path | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether panels stand one below another."""
+        return self.width < _NARROW
+
+
+_LOOK: ContextVar[Look] = ContextVar("look", default=Look())  # noqa: B039
+
+
+def look() -> Look:
+    """Return the look that :func:`style` has set."""
+    return _LOOK.get()
+
+
 @contextmanager
-def style(formats: Sequence[str] = ()) -> Iterator[None]:
+def style(formats: Sequence[str] = (), look: Look = Look()) -> Iterator[None]:
     """Set the style, whatever the user's settings are, and restore those afterwards.
 
     :param formats: what figures are drawn for.
+    :raises UsageError: the style file of `look` can't be read.
     """
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
@@ -87,7 +130,27 @@ def style(formats: Sequence[str] = ()) -> Iterator[None]:
         matplotlib.rcParams.update(_RC)
         if "pdf" in formats:
             matplotlib.rcParams["font.family"] = small_family()
-        yield
+        if look.style is not None:
+            _read_style(look.style)
+        token = _LOOK.set(look)
+        try:
+            yield
+        finally:
+            _LOOK.reset(token)
+
+
+def _read_style(path: Path) -> None:
+    """Read a style file; figures keep their own layout."""
+    from matplotlib import rc_params_from_file, rcParams
+
+    try:
+        chosen = rc_params_from_file(path, fail_on_error=True, use_default_template=False)
+    except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+        hint = "see matplotlib's page on style sheets and rcParams"
+        raise UsageError(f"--style: {path} can't be read: {error}", hint) from error
+    rcParams.update(chosen)
+    rcParams["figure.constrained_layout.use"] = False
+    rcParams["figure.autolayout"] = False
 
 
 MARK = "figure by hpc_remetrics"
@@ -103,13 +166,32 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
-def new_figure(height: float, title: str) -> Any:
-    """Return an empty figure of the page's width; pyplot does not know it."""
+def new_figure(height: float, title: str, name: str) -> Any:
+    """Return an empty figure with a title; pyplot does not know it.
+
+    :param height: inches of a figure of the usual width; a narrow one is twice as high.
+    :param name: of the dataset.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH, height), DPI, layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", **font_of([title]))
+    chosen = look()
+    size = (chosen.width, 2 * height if chosen.is_narrow else height)
+    figure = Figure(size, chosen.dpi, layout="constrained")
+    if chosen.has_title:
+        text = f"{title} · {name[: int(_TITLE_CHARS * chosen.width / WIDTH)]}"
+        figure.suptitle(text, x=0.01, ha="left", **font_of([text]))
     return figure
+
+
+def four_panels(row: Any) -> list[Any]:
+    """Return four panels, two by two; in a narrow figure, one below the other."""
+    rows, columns = (4, 1) if look().is_narrow else (2, 2)
+    return list(row.subplots(rows, columns).flat)
+
+
+def two_panels(row: Any) -> Any:
+    """Return two panels beside each other; in a narrow figure, one below the other."""
+    return row.subplots(2, 1) if look().is_narrow else row.subplots(1, 2)
 
 
 def is_figure(path: Path) -> bool:

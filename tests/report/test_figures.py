@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 
 import hpc_remetrics
 from hpc_remetrics.report.figures import FIGURES, drawn, images
@@ -93,7 +93,7 @@ def _axes_are_labelled(axes, canvas):
     shared = axes.get_shared_x_axes().get_siblings(axes)
     labels = [one.get_xlabel() for one in shared if one.get_xlabel()]
     assert labels and UNIT.search(labels[0]), labels
-    if not isinstance(axes.yaxis.get_major_formatter(), FixedFormatter):  # bars have names there
+    if not isinstance(axes.yaxis.get_major_locator(), FixedLocator):  # bars have names there
         above = [part._supylabel.get_text() for part in _parts(canvas) if part._supylabel]
         assert UNIT.search(axes.get_ylabel()) or any(map(UNIT.search, above)), axes.get_ylabel()
 

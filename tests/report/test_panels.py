@@ -73,18 +73,19 @@ def test_bars_begin_at_zero_even_if_all_are_zero(axes):
     assert axes.get_xlim() == (0, 1)
 
 
-@pytest.mark.parametrize(("x", "place", "symbol"), [(50, 10, ">"), (-3, 0, "<"), (4, 4, "s")])
-def test_a_mark_beyond_the_range_is_an_arrow_at_the_edge(axes, x, place, symbol):
+@pytest.mark.parametrize(("x", "place", "arrow"), [(50, 10, " →"), (-3, 0, " ←"), (4, 4, "")])
+def test_a_mark_beyond_the_range_stands_at_the_edge(axes, x, place, arrow):
     axes.set_xlim(0, 10)
     mark(axes, x, 0.5, VALUE, 1)
     (drawn,) = axes.lines
-    assert (drawn.get_xdata(), drawn.get_marker()) == ([place], symbol)
-    assert drawn.get_label() == "2017: much (CLUSTER 2019)"
+    assert (drawn.get_xdata(), drawn.get_marker()) == ([place], "s")
+    assert drawn.get_label() == f"2017: much (CLUSTER 2019){arrow}"
+    assert drawn.get_color() == ("#B00020" if arrow else "white")
     assert axes.get_xlim() == (0, 10)
 
 
 @pytest.mark.parametrize(("vertical", "marker"), [(True, ">"), (False, "^")])
-def test_a_line_beyond_the_range_is_an_arrow(axes, vertical, marker):
+def test_a_line_beyond_the_range_is_a_triangle(axes, vertical, marker):
     axes.set(xlim=(0, 10), ylim=(0, 10))
     line(axes, 11, VALUE, vertical)
     line(axes, 9, VALUE, vertical)

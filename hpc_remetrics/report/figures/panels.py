@@ -261,34 +261,44 @@ def largest(table: Any, column: str, most: int = MOST_BARS) -> np.ndarray:
 def mark(axes: Any, x: float, y: float, reference: PublishedValue, number: int = 0) -> None:
     """Mark a published value at a point of a panel whose axes have their range already.
 
-    A value beyond the range is an arrow at the edge: what others measured stretches no axis.
+    A value beyond the range stands at the edge, filled, with an arrow in its label: what others
+    measured stretches no axis.
     """
     if not look().has_references:
         return
     low, high = axes.get_xlim()
-    symbol = "<" if x < low else ">" if x > high else MARKERS[number % len(MARKERS)]
+    place = min(max(x, low), high)
     style = {
-        "color": "white",
+        "color": "white" if place == x else "#B00020",
         "markeredgecolor": "#B00020",
         "markeredgewidth": 1.2,
         "linestyle": "none",
     }
-    label = f"2017: {reference.text} ({reference.source})"
-    place = min(max(x, low), high)
+    symbol = MARKERS[number % len(MARKERS)]
+    label = _label(reference, x - place)
     axes.plot([place], [y], symbol, markersize=5, label=label, zorder=5, clip_on=False, **style)
     axes.set_xlim(low, high)
+
+
+def _label(reference: PublishedValue, beyond: float) -> str:
+    """Return the label of a published value, with an arrow if it is beyond the range of the axis.
+
+    :param beyond: by how much; negative: on the left.
+    """
+    arrow = " →" if beyond > 0 else " ←" if beyond < 0 else ""
+    return f"2017: {reference.text} ({reference.source}){arrow}"
 
 
 def line(
     axes: Any, value: float, reference: PublishedValue, vertical: bool = True, dashes: str = "--"
 ) -> None:
-    """Mark a published value by a line through the panel; beyond the range, by an arrow.
+    """Mark a published value by a line through the panel; beyond the range, by a triangle.
 
     The axes have their range already.
     """
     if not look().has_references:
         return
-    label = f"2017: {reference.text} ({reference.source})"
+    label = _label(reference, 0)
     limits = axes.get_xlim() if vertical else axes.get_ylim()
     if value > max(limits):
         # Point to it from the end of the axis

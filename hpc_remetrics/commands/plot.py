@@ -61,7 +61,7 @@ class PlotOptions(Options):
         default=7.5,
         key=False,
         metavar="INCHES",
-        help="width of a figure; below 5, as in a column of a journal, panels stand one below another",
+        help="width of a figure; below 5, for a column of a journal, panels are stacked",
     )
     dpi: float = option(
         "--dpi",

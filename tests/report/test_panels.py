@@ -84,14 +84,15 @@ def test_a_mark_beyond_the_range_stands_at_the_edge(axes, x, place, arrow):
     assert axes.get_xlim() == (0, 10)
 
 
-@pytest.mark.parametrize(("vertical", "marker"), [(True, ">"), (False, "^")])
-def test_a_line_beyond_the_range_is_a_triangle(axes, vertical, marker):
+@pytest.mark.parametrize(("vertical", "arrow"), [(True, "→"), (False, "↑")])
+def test_a_line_beyond_the_range_is_at_the_edge(axes, vertical, arrow):
     axes.set(xlim=(0, 10), ylim=(0, 10))
     line(axes, 11, VALUE, vertical)
     line(axes, 9, VALUE, vertical)
-    arrow, drawn = axes.lines
-    assert (arrow.get_marker(), drawn.get_marker()) == (marker, "None")
-    assert (drawn.get_xdata() if vertical else drawn.get_ydata()) == [9, 9]
+    labels = ["2017: much (CLUSTER 2019) " + arrow, "2017: much (CLUSTER 2019)"]
+    for drawn, label, place in zip(axes.lines, labels, [10, 9], strict=True):
+        values = drawn.get_xdata() if vertical else drawn.get_ydata()
+        assert (list(values), drawn.get_label()) == ([place] * 2, label)
     assert axes.get_xlim() == axes.get_ylim() == (0, 10)
 
 

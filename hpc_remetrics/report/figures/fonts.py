@@ -12,7 +12,7 @@ FAMILY = "DejaVu Sans"
 """The font that comes with matplotlib."""
 
 _SMALL = "DejaVu Sans small"
-_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) | frozenset("μ−–…×←→·")
+_CHARACTERS = frozenset(chr(code) for code in range(0x20, 0x7F)) | frozenset("μ−–…×←→↑↓·")
 
 
 def font_of(texts: Iterable[str]) -> dict[str, str]:

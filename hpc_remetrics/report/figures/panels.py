@@ -280,40 +280,29 @@ def mark(axes: Any, x: float, y: float, reference: PublishedValue, number: int =
     axes.set_xlim(low, high)
 
 
-def _label(reference: PublishedValue, beyond: float) -> str:
+def _label(reference: PublishedValue, beyond: float, arrows: str = "←→") -> str:
     """Return the label of a published value, with an arrow if it is beyond the range of the axis.
 
-    :param beyond: by how much; negative: on the left.
+    :param beyond: by how much; negative: below it.
     """
-    arrow = " →" if beyond > 0 else " ←" if beyond < 0 else ""
+    arrow = f" {arrows[int(beyond > 0)]}" if beyond else ""
     return f"2017: {reference.text} ({reference.source}){arrow}"
 
 
 def line(
     axes: Any, value: float, reference: PublishedValue, vertical: bool = True, dashes: str = "--"
 ) -> None:
-    """Mark a published value by a line through the panel; beyond the range, by a triangle.
+    """Mark a published value by a line through a panel whose axes have their range already.
 
-    The axes have their range already.
+    A value beyond the range is a line at the edge, with an arrow in its label.
     """
     if not look().has_references:
         return
-    label = _label(reference, 0)
-    limits = axes.get_xlim() if vertical else axes.get_ylim()
-    if value > max(limits):
-        # Point to it from the end of the axis
-        place = (0.98, 0.5) if vertical else (0.5, 0.97)
-        axes.plot(
-            *place,
-            ">" if vertical else "^",
-            transform=axes.transAxes,
-            color="#B00020",
-            label=label,
-            linestyle="none",
-        )
-        return
+    low, high = axes.get_xlim() if vertical else axes.get_ylim()
+    place = min(max(value, low), high)
+    label = _label(reference, value - place, "←→" if vertical else "↓↑")
     draw = axes.axvline if vertical else axes.axhline
-    draw(value, label=label, color="#B00020", linestyle=dashes, linewidth=1)
+    draw(place, label=label, color="#B00020", linestyle=dashes, linewidth=1, clip_on=False)
 
 
 def percent(axis: Any) -> None:

@@ -40,7 +40,7 @@ MOST_COPIES = 53_654_306
 FEW_COPIES = {1: 0.006, 2: 0.047, 3: 0.047, 4: 0.5, **dict.fromkeys(range(5, 11), 0.05)}
 """Share of the contents that have so many copies; 90 % in all."""
 
-SIZES = range(18, 31, 2)
+SIZES = (18, 20, 21, 22, 24, 26, 28, 30)
 NODES = (64, 16, 4, 1)
 
 

@@ -187,6 +187,7 @@ CRLF, CRLF_AND_CR = "ASCII text, with CRLF line terminators", "ASCII text, with 
         (OVERLONG, {539: None, 548: EXTENDED}),
         (FIVE_BYTES, {539: None, 548: EXTENDED}),
         (HALF, {539: None, 548: EXTENDED}),
+        (b"\xf8\x88\x80\x80\xc0 ab\n", {548: EXTENDED}),
         (b"\xff\xa0 ab\n", {548: "ISO-8859 text"}),
         (b"\xa0\xa0 ab\n", {548: "ISO-8859 text"}),
         (b"\xe9\xa0a ab\n", {548: "ISO-8859 text"}),

@@ -1,4 +1,4 @@
-"""Every mistake a person can make gives one line that says what to do, and the right code."""
+"""Every mistake of a user gives one line that says what to do, and the right exit code."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-"""A crawl of Docker Hub finds every name, within its limits, asks nothing twice, and survives what
-ends it."""
+"""A crawl of Docker Hub finds every name within its limits, sends no request twice, and survives
+kills, stops and failures."""
 
 import csv
 import os
@@ -17,13 +17,13 @@ SURVEY = 36 * 40
 """Queries of two letters."""
 
 
-def asked_again(hub):
+def repeated(hub):
     return sum(hub.asked.values()) - len(hub.asked)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
-def test_25000_names_are_all_found_and_nothing_is_asked_twice(crawl, start_hub, ranks):
+def test_25000_names_are_found_and_no_request_is_sent_twice(crawl, start_hub, ranks):
     everything = repositories(25_000)
     hub = start_hub(everything)
     said = crawl("hub", hub=hub, ranks=ranks).stderr
@@ -35,7 +35,7 @@ def test_25000_names_are_all_found_and_nothing_is_asked_twice(crawl, start_hub, 
         (repo.name for repo in everything if repo.name.startswith("library/")),
         key=lambda name: (-hub.names.by_name[name].pulls, name),
     )
-    assert asked_again(hub) == 0
+    assert repeated(hub) == 0
     # Every query under the cap is read once; each one at the cap costs its longer ones.
     capped = sum(len(found) >= CAP for found in hub.names._found.values())
     assert capped > 5
@@ -82,7 +82,7 @@ def test_a_rate_bounds_all_ranks_together(crawl, start_hub):
 
 
 @pytest.mark.slow
-def test_who_comes_too_fast_waits_as_long_as_is_asked_and_loses_nothing(crawl, start_hub):
+def test_a_crawl_that_is_too_fast_waits_as_long_as_the_host_says(crawl, start_hub):
     hub = start_hub(
         [Repo(f"space/repo-{number:04}", 1, number) for number in range(800)], limit=5, window=1.0
     )
@@ -92,16 +92,16 @@ def test_who_comes_too_fast_waits_as_long_as_is_asked_and_loses_nothing(crawl, s
 
 
 @pytest.mark.slow
-def test_a_budget_ends_a_start_and_the_next_goes_on(crawl, start_hub):
+def test_a_budget_ends_a_run_and_the_next_one_continues(crawl, start_hub):
     everything = repositories(500)
     hub = start_hub(everything)
-    for start in range(1, 4):
-        said = crawl("hub", "--budget", 400, hub=hub, code=4, ranks=start % 2 * 2).stderr
-        assert sum(hub.asked.values()) == 400 * start
+    for run in range(1, 4):
+        said = crawl("hub", "--budget", 400, hub=hub, code=4, ranks=run % 2 * 2).stderr
+        assert sum(hub.asked.values()) == 400 * run
         assert "the 400 requests that --budget allows are used up" in said
         assert not crawl.output.exists()
     crawl("hub", hub=hub)
-    assert asked_again(hub) == 0
+    assert repeated(hub) == 0
     assert sorted(crawl.names()) == [repo.name for repo in everything]
     asked = sum(hub.asked.values())
     assert "nothing to do" in crawl("hub", hub=hub).stderr
@@ -110,9 +110,7 @@ def test_a_budget_ends_a_start_and_the_next_goes_on(crawl, start_hub):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(
-    crawl, start_hub, ranks
-):
+def test_a_killed_crawl_repeats_only_requests_that_were_under_way(crawl, start_hub, ranks):
     rng = random.Random(11 + ranks)
     everything = repositories(500)
     hub = start_hub(everything, delay=0.001)
@@ -130,14 +128,14 @@ def test_a_crawl_killed_at_random_moments_asks_again_only_what_was_under_way(
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
             process.wait()
-            # What a killed process had asked comes to the stand-in a moment later.
+            # Requests of a killed process reach the stand-in a moment later.
             time.sleep(0.05)
         else:
             assert process.returncode == 0
     assert kills > 1
     assert sorted(crawl.names()) == [repo.name for repo in everything]
-    # A thread may have an answer in hand and one on its way to the root.
-    assert asked_again(hub) <= 2 * threads * kills
+    # A thread may have one result, and another one may be on its way to rank 0.
+    assert repeated(hub) <= 2 * threads * kills
     assert max(hub.asked.values()) <= 1 + kills
 
 
@@ -161,9 +159,7 @@ def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
 
 
 @pytest.mark.slow
-def test_pages_that_fail_for_a_while_are_asked_again_and_those_that_fail_for_long_in_the_next_start(
-    crawl, start_hub
-):
+def test_failing_pages_are_requested_again_in_this_run_or_in_the_next(crawl, start_hub):
     hub = start_hub([Repo(f"space/repo-{number:04}", 1, number) for number in range(250)])
     second = "/v2/namespaces/space/repositories?page=2&page_size=100"
     tries = ["--patience", "tries=2"]
@@ -199,11 +195,11 @@ def test_namespaces_show_what_a_search_hides(crawl, start_hub):
     assert len(crawl.rows()) == 18
     crawl("hub", "--namespaces", hub=hub)
     assert len(crawl.rows()) == 20
-    assert asked_again(hub) == 0
+    assert repeated(hub) == 0
 
 
 @pytest.mark.slow
-def test_an_estimate_asks_once_and_the_crawl_not_again(crawl, start_hub):
+def test_an_estimate_costs_one_request_that_the_crawl_does_not_repeat(crawl, start_hub):
     hub = start_hub(repositories(200), limit=1000, window=60)
     said = crawl("hub", "--estimate", "--rate", 2, hub=hub).stderr
     assert sum(hub.asked.values()) == 1

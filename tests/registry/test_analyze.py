@@ -468,7 +468,7 @@ def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
 
 
 @pytest.mark.slow
-def test_a_limit_that_is_used_up_asks_for_another_start(registry, runs):
+def test_a_limit_that_is_used_up_asks_for_another_run(registry, runs):
     with FaultyProxy(registry.host) as proxy:
         proxy.on("/manifests/", faults.status(429, ("Retry-After", "999999")), times=2)
         (runs.folder / "list.csv").write_text(f"{proxy.host}/one:1\n")

@@ -195,7 +195,7 @@ def test_a_partial_of_full_length_is_hashed_and_not_asked_for(proxy, fetch, blob
 @pytest.mark.parametrize(
     "how", ["half", "wrong half", "wrong and of full length", "too long", "empty"]
 )
-def test_a_start_goes_on_with_what_an_earlier_one_left(how, proxy, fetch, blob):
+def test_a_run_continues_what_an_earlier_one_left(how, proxy, fetch, blob):
     _, data = blob
     half = len(data) // 2
     left = {
@@ -241,15 +241,15 @@ def test_threads_share_one_budget(proxy, access, blob, tmp_path):
         target=client.fetch_blob, args=("one", blob[0], -1, tmp_path / "first")
     )
     first.start()
-    while not proxy.exchanges or not (news := budget.new_pauses()):
+    while not proxy.exchanges or not (pauses := budget.new_pauses()):
         time.sleep(0.01)
     Registry(proxy.host, access, budget).read_blob("one", blob[0], 1 << 30)
     first.join()
     times = [one.time for one in proxy.exchanges]
     assert min(times[1:]) - times[0] >= 1.9
-    assert [(pause.host, 1 < pause.seconds <= 2) for pause in news] == [(proxy.host, True)]
+    assert [(pause.host, 1 < pause.seconds <= 2) for pause in pauses] == [(proxy.host, True)]
     other = Budget(access)
-    other.apply_pauses(news)
+    other.apply_pauses(pauses)
     assert 1 < other.claim(proxy.host) <= 2
     assert other.new_pauses() == []
     assert other.claim("elsewhere") == 0

@@ -89,7 +89,7 @@ def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout,
     assert_same(truth, output)
 
 
-def test_a_rank_that_is_killed_ends_the_job_and_the_next_start_finishes_it(runs, layout, truth):
+def test_a_killed_rank_ends_the_job_and_the_next_run_finishes_it(runs, layout, truth):
     output = runs.folder / "out.h5"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
     process = subprocess.Popen(
@@ -118,7 +118,7 @@ def _line(process) -> str:
         return ""
 
 
-def test_a_second_start_says_that_all_is_done(runs, layout):
+def test_a_second_run_says_that_all_is_done(runs, layout):
     output = runs.folder / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output))
     before = output.stat()

@@ -111,7 +111,7 @@ def test_a_requeued_job_starts_where_a_killed_one_left_its_shared_memory(
 
 
 def running(slurm, job, step):
-    """The ranks of a step, once the tools of all but the root run: one that starts later would
+    """The ranks of a step, once the tools of all but rank 0 run: one that starts later would
     outlive a kill."""
     words = {"PMI_JOBID": f"{job}.{step}", "SLURM_CONF": slurm.environment["SLURM_CONF"]}.items()
     found = psutil.process_iter(["cmdline", "environ"])

@@ -4,7 +4,6 @@ of it."""
 import duckdb
 import h5py
 import numpy as np
-import pandas
 import pyarrow.parquet
 import pytest
 from support.tables_by_h5py import truth
@@ -84,6 +83,8 @@ def test_duckdb_joins_the_tables(odd, exported):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_duckdb_and_pandas_read_every_format(exported, form):
+    import pandas
+
     path = exported / form / f"layers.{form}"
     read = {
         "parquet": pandas.read_parquet,
@@ -116,6 +117,8 @@ def test_parquet_tells_units_and_has_bounded_row_groups(odd, exported, tmp_path,
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_metrics_are_tables_too(dataset, exported, form):
+    import pandas
+
     read = {
         "parquet": pandas.read_parquet,
         "csv": pandas.read_csv,

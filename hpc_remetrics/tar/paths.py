@@ -135,6 +135,8 @@ class Directories:
         """
         if path.count(b"/") >= _DEEP_NAMES:
             path = self._deep.add(path)
+            if len(path) <= _LONG_BYTES:
+                return path
         at = max(path.rfind(b"/", 0, _LONG_BYTES + 1), 0)
         short = path[:at]
         state = _hash(short)

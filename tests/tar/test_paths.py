@@ -18,6 +18,13 @@ DEEP_PATHS = st.tuples(st.integers(120, 140), st.lists(PARTS, max_size=4)).map(
 )
 
 
+def test_a_parent_of_a_deep_path_that_is_kept_as_it_is_counts_once(tmp_path):
+    directories = Directories(tmp_path / "overflow")
+    directories.add_parents(b"d/" * 128 + b"end")
+    directories.add_parents(b"d/" * 129 + b"end")
+    assert directories.count() == 129
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(SHORT_PATHS | DEEP_PATHS, st.booleans()), max_size=8),

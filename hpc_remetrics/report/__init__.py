@@ -1,4 +1,4 @@
-"""Pages and figures of datasets and plans: they print numbers, and compute none."""
+"""Print the numbers of datasets and plans: as pages, as figures and as JSON."""
 
 from __future__ import annotations
 

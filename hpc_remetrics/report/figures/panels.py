@@ -1,4 +1,4 @@
-"""Panels of figures: CDFs, histograms, bars and marks; they draw numbers as they are."""
+"""Draw one panel of a figure: a CDF, a histogram, bars or dots, and published values."""
 
 from __future__ import annotations
 

@@ -26,7 +26,10 @@ _MOST_ROWS = 25
 """Rows of a table on the page; `--json` and `export` have all."""
 
 _LONG = 30
+"""Characters of a cell beyond which its text may break anywhere."""
+
 _MOST_SOURCES = 20
+"""Sources that the page names."""
 
 _SUMMARY = (
     ("repositories", "repositories"),
@@ -50,12 +53,18 @@ _SUMMARY = (
 """Column of the totals, and its label on the page."""
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Content security policy: the page loads nothing and runs nothing, whatever a name holds."""
 
 
 def html(dataset: Dataset) -> str:
-    """Return the page of an open dataset; `DatasetError` if it has no metrics."""
+    """Return the page of an open dataset.
+
+    :raises DatasetError: it has no metrics.
+    """
     numbers = read_report_data(dataset)
     name = quoted(escape(numbers.name))
+
+    # Draw the figures, which are part of the page
     with style():
         figures = [_figure(figure, numbers) for figure in FIGURES.values()]
     body = [
@@ -80,6 +89,7 @@ def html(dataset: Dataset) -> str:
 
 
 def _about(dataset: Dataset) -> str:
+    """Return when, by which version and from which sources the dataset was made."""
     run = dataset.run
     started = datetime.fromtimestamp(float(run.get("started", 0)), timezone.utc)
     parts = [f"analyzed {started:%Y-%m-%d %H:%M} UTC", f"hpc_remetrics {run.get('version', '?')}"]
@@ -90,12 +100,14 @@ def _about(dataset: Dataset) -> str:
 
 
 def _sources(dataset: Dataset) -> str:
+    """Return the names of the sources, of many the first ones."""
     names = dataset.sources
     more = f" and {len(names) - _MOST_SOURCES:,} more" if len(names) > _MOST_SOURCES else ""
     return " ".join(names[:_MOST_SOURCES]) + more if names else "?"
 
 
 def _contents() -> str:
+    """Return the list of contents, with a link to each section."""
     links = [
         ("summary", "Summary"),
         *((_anchor(one), f"{one.number} {one.title}") for one in FIGURES.values()),
@@ -106,14 +118,17 @@ def _contents() -> str:
 
 
 def _section(anchor: str, title: str, body: str) -> str:
+    """Return a section with its heading; `anchor` is what links to it name."""
     return f'<section id="{anchor}"><h2>{quoted(title)}</h2>{body}</section>'
 
 
 def _anchor(figure: Figure) -> str:
+    """Return the anchor of a figure's section."""
     return f"figure-{figure.number}"
 
 
 def _summary(numbers: ReportData) -> str:
+    """Return the table of totals, beside the published values of 2017."""
     table = numbers.metrics["totals"]
     known = {name: reference.text for name, reference in TOTALS.items()}
     rows = [
@@ -124,11 +139,13 @@ def _summary(numbers: ReportData) -> str:
 
 
 def _figure(figure: Figure, numbers: ReportData) -> str:
+    """Return the section of a figure: the picture, its caption, and its numbers as tables."""
     picture = base64.b64encode(images(figure, numbers, ("svg",))["svg"]).decode()
     caption = quoted(figure.caption)
     alternative = quoted(f"Figure {figure.number}: {figure.title}")
+    source = f"data:image/svg+xml;base64,{picture}"
     body = (
-        f'<figure><div class="wide"><img alt="{alternative}" src="data:image/svg+xml;base64,{picture}"></div>'
+        f'<figure><div class="wide"><img alt="{alternative}" src="{source}"></div>'
         f"<figcaption>{caption}</figcaption></figure><details><summary>Numbers</summary>"
         f"{_distributions(figure, numbers)}"
         f"{''.join(_metrics(name, numbers.metrics[name]) for name in figure.tables)}</details>"
@@ -137,6 +154,7 @@ def _figure(figure: Figure, numbers: ReportData) -> str:
 
 
 def _distributions(figure: Figure, numbers: ReportData) -> str:
+    """Return the table of a figure's distributions, "" if it has none."""
     if not figure.distributions:
         return ""
     names = ("min", "median", "mean", "p90", "p99", "max")
@@ -150,13 +168,14 @@ def _distributions(figure: Figure, numbers: ReportData) -> str:
 
 
 def _metrics(name: str, table: Table) -> str:
-    """Return the first rows of a table of the metrics, or, where they are of files, those with most
-    bytes."""
+    """Return rows of a table of the metrics: of files those with most bytes, else the first."""
     columns = [table.form.columns[one] for one in table.columns]
-    by_bytes = "redundant_bytes" in table.columns and "bytes" in table.columns
-    chosen = (
-        largest(table, "bytes", _MOST_ROWS) if by_bytes else np.arange(min(len(table), _MOST_ROWS))
-    )
+    if "redundant_bytes" in table.columns and "bytes" in table.columns:
+        chosen = largest(table, "bytes", _MOST_ROWS)
+    else:
+        chosen = np.arange(min(len(table), _MOST_ROWS))
+
+    # Show the values with their units; text stands to the left
     values = [table.readable(column.name)[chosen].tolist() for column in columns]
     rows = [
         [shown(value, column) for value, column in zip(row, columns, strict=True)]
@@ -166,14 +185,17 @@ def _metrics(name: str, table: Table) -> str:
     texts = [
         place for place, column in enumerate(columns) if column.type in ("text", "digest", "enum")
     ]
+
+    # Say how many rows are left out
     more = len(table) - len(rows)
-    rest = (
-        f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>" if more > 0 else ""
-    )
-    return f"<h3>{quoted(name)}</h3><p>{quoted(table.form.description)}</p>{_table(heads, rows, texts)}{rest}"
+    left_out = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>"
+    description = f"<p>{quoted(table.form.description)}</p>"
+    body = _table(heads, rows, texts) + (left_out if more > 0 else "")
+    return f"<h3>{quoted(name)}</h3>{description}{body}"
 
 
 def _failures(numbers: ReportData) -> str:
+    """Return how many layers have which status, notes and failures."""
     counts = numbers.metrics["value_counts"]
     rows = [
         (f"{what}: {word}", f"{count:,}")
@@ -182,11 +204,15 @@ def _failures(numbers: ReportData) -> str:
         )
         if what in ("status", "cause", "stage", "skip_cause", "notes")
     ]
-    text = "Status and notes of layers; stage and cause of failures; descriptors that are not profiled as layers."
+    text = (
+        "Status and notes of layers; stage and cause of failures; descriptors that are not "
+        "profiled as layers."
+    )
     return f"<p>{text}</p>{_table(('', 'number'), rows)}"
 
 
 def _definitions(texts: dict[str, str]) -> str:
+    """Return a list of words and what they mean."""
     return (
         "<dl>"
         + "".join(f"<dt>{quoted(word)}</dt><dd>{quoted(text)}</dd>" for word, text in texts.items())
@@ -195,10 +221,9 @@ def _definitions(texts: dict[str, str]) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = (0,)) -> str:
-    """Return a table whose first column is a head of rows; it scrolls by itself where it is too
-    wide.
+    """Return a table whose first column names the rows; a wide one scrolls by itself.
 
-    :param texts: places of the columns that are texts, which stand to the left.
+    :param texts: places of the columns with text, which stands to the left.
     """
     kinds = [" class=text" if place in texts else "" for place in range(len(heads))]
     head = "".join(

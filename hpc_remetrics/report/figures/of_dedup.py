@@ -24,8 +24,18 @@ from .panels import (
 )
 from .style import GREY, four_panels, two_panels
 
+_SHARES = {
+    "unique_file_share": "distinct contents / files",
+    "redundant_byte_share": "redundant bytes / bytes",
+}
+"""Shares among the totals, and their labels."""
+
+_RATIOS = {"dedup_ratio_by_count": "by count", "dedup_ratio_by_capacity": "by capacity"}
+"""Ratios among the totals, and their labels."""
+
 
 def sharing(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 13: bytes stored without and with layer sharing, and the reduction."""
     left, right = two_panels(figure)
     table = numbers.metrics["what_if"]
     names = table.readable("scenario").tolist()
@@ -50,37 +60,28 @@ def sharing(figure: Any, numbers: ReportData) -> None:
 
 
 def levels(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 14: redundant files and bytes, of all, by level and by image."""
     metrics, totals = numbers.metrics, numbers.totals
     top, bottom = figure.subfigures(2, 1, height_ratios=[0.7, 1.3])
     left, right = two_panels(top)
-    there = bool(totals["files"])
-    shares = (
-        [totals[name] for name in ("unique_file_share", "redundant_byte_share")] if there else []
-    )
-    bars(
-        left,
-        ["distinct contents / files", "redundant bytes / bytes"][: len(shares)],
-        {"": shares},
-        "share (%)",
-    )
-    for place, name in enumerate(("unique_file_share", "redundant_byte_share")[: len(shares)]):
+    has_files = bool(totals["files"])
+
+    # Draw the shares of all files and bytes, beside those of 2017
+    shares = _SHARES if has_files else {}
+    bars(left, list(shares.values()), {"": [totals[name] for name in shares]}, "share (%)")
+    for place, name in enumerate(shares):
         mark(left, TOTALS[name].value, place, TOTALS[name], place)
-    ratios = (
-        [totals[name] for name in ("dedup_ratio_by_count", "dedup_ratio_by_capacity")]
-        if there
-        else []
-    )
-    bars(
-        right,
-        ["by count", "by capacity"][: len(ratios)],
-        {"": ratios},
-        "deduplication ratio (1)",
-        "ratio",
-    )
+
+    # Draw the same as ratios
+    ratios = _RATIOS if has_files else {}
+    values = [totals[name] for name in ratios]
+    bars(right, list(ratios.values()), {"": values}, "deduplication ratio (1)", "ratio")
     legend(top)
+
+    # Draw how much of it lies within a layer and between layers, and the shares of images
     left, right = two_panels(bottom)
     table = metrics["dedup_levels"]
-    names = [name.replace("_", " ") for name in table.readable("level")] if there else []
+    names = [name.replace("_", " ") for name in table.readable("level")] if has_files else []
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
     bars(left, names, series, "redundant share (%)")
     curves = {"images/shared_file_share": "files", "images/shared_byte_share": "bytes"}
@@ -89,6 +90,7 @@ def levels(figure: Any, numbers: ReportData) -> None:
 
 
 def growth(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 15: how the deduplication ratio grows with the number of layers."""
     row = figure.subfigures(1, 1)
     axes = two_panels(row)
     spread, orders = numbers.metrics["growth_summary"], numbers.metrics["growth"]
@@ -98,13 +100,24 @@ def growth(figure: Any, numbers: ReportData) -> None:
 
 
 def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
+    """Draw the growth of one ratio: each random order, their range, and their mean.
+
+    :param spread: the table `growth_summary`; `orders`: the table `growth`.
+    :param name: count or capacity.
+    """
     layers = spread["layers"]
     if not len(layers):
         empty(axes, "no layer with a file")
         return
-    number, x, y = orders["order"], orders["layers"], orders[f"dedup_ratio_by_{name}"]
+
+    # Draw a thin line for each order
+    number = orders["order"]
+    x = orders["layers"]
+    y = orders[f"dedup_ratio_by_{name}"]
     for order in np.unique(number):
         axes.plot(x[number == order], y[number == order], color=GREY, linewidth=0.4)
+
+    # Draw the range and the mean; of few points these are seen by a marker alone
     low = spread[f"dedup_ratio_by_{name}_min"]
     high = spread[f"dedup_ratio_by_{name}_max"]
     axes.fill_between(
@@ -131,6 +144,7 @@ def _growth(axes: Any, spread: Any, orders: Any, name: str) -> None:
 
 
 def by_type(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 16: deduplication of each class, group and type."""
     for row, (name, column) in zip(
         figure.subfigures(3, 1, height_ratios=[1, 1.3, 1.3]),
         (("classes", "class"), ("groups", "group"), ("types", "type")),
@@ -141,6 +155,7 @@ def by_type(figure: Any, numbers: ReportData) -> None:
 
 
 def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
+    """Draw the ratios of the rows with the most redundant bytes, and their share of these."""
     left, right = two_panels(row)
     rows = largest(table, "redundant_bytes")
     labels = [short(name, 30) for name in table.readable(column)[rows]]
@@ -155,6 +170,7 @@ def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
 
 
 def by_directory(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 17: redundant bytes by the first one to four parts of the directory."""
     row = figure.subfigures(1, 1)
     for depth, axes in enumerate(four_panels(row), 1):
         _directories(axes, numbers.metrics["directories"], depth)
@@ -165,6 +181,7 @@ def by_directory(figure: Any, numbers: ReportData) -> None:
 
 
 def _directories(axes: Any, table: Any, depth: int) -> None:
+    """Draw the shares of the directories of one depth with the most redundant bytes."""
     order = largest(table, "redundant_bytes", len(table))
     rows = order[table["depth"][order] == depth][:MOST_BARS]
     names = np.where(table["is_other"][rows], "all others", table.readable("directory")[rows])
@@ -175,6 +192,7 @@ def _directories(axes: Any, table: Any, depth: int) -> None:
 
 
 def hidden(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 19: bytes that later layers hide, of images and layers, by cause and image."""
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
     left, right = two_panels(top)
@@ -188,6 +206,8 @@ def hidden(figure: Any, numbers: ReportData) -> None:
     curves = {"images/hidden_bytes": "of images", "layers/hidden_bytes_max": "of layers"}
     cdf(right, metrics, curves, "hidden bytes (bytes)", "share of images or layers")
     legend(top)
+
+    # Draw what hides them, and the images that have most of them
     left, right = two_panels(bottom)
     table = metrics["hidden"]
     names = [name.replace("_", " ") for name in table.readable("cause")]
@@ -213,11 +233,14 @@ def hidden(figure: Any, numbers: ReportData) -> None:
 
 
 def what_if(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 20: bytes that a registry would store in each scenario, and the reduction."""
     row = figure.subfigures(1, 1)
     left, right = two_panels(row)
     table = numbers.metrics["what_if"]
     names = [name.replace("_", " ") for name in table.readable("scenario")]
     bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")
+
+    # Draw the confidence intervals of what was estimated from a sample
     for place, (low, high) in enumerate(zip(table["ci_low"], table["ci_high"], strict=True)):
         if table["is_estimated"][place]:
             left.plot(

@@ -20,6 +20,7 @@ _SAME = {
 
 
 def sizes(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 9: sizes of all files, and of contents of one and of several files."""
     curves = {
         "files/size": "all files",
         "contents/size_once": "contents of one file",
@@ -35,6 +36,7 @@ def sizes(figure: Any, numbers: ReportData) -> None:
 
 
 def copies(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 10: files, layers and images of a content, and the most copied contents."""
     row = figure.subfigures(1, 1)
     left, right = two_panels(row)
     curves = {
@@ -58,6 +60,7 @@ def copies(figure: Any, numbers: ReportData) -> None:
 
 
 def types(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 11: classes, groups and types of files, their extensions, kinds of entries."""
     metrics = numbers.metrics
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.2, 1.1])
     _classes(top, numbers)
@@ -73,11 +76,14 @@ def types(figure: Any, numbers: ReportData) -> None:
 
 
 def _classes(row: Any, numbers: ReportData) -> None:
+    """Draw the shares of the classes with those of 2017, and the mean size of their files."""
     left, right = two_panels(row)
     table = numbers.metrics["classes"]
     names = table.readable("class").tolist()
     series = {"share of files": table["share_of_files"], "share of bytes": table["share_of_bytes"]}
     bars(left, names, series, "share (%)", none="no file")
+
+    # Mark the published shares on the bars: of files on the upper, of bytes on the lower one
     for place, name in enumerate(names):
         for number, (known, offset) in enumerate(((CLASS_FILES, -0.2), (CLASS_BYTES, 0.2))):
             if name in known:
@@ -122,6 +128,7 @@ def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
 
 
 def paths(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 12: contents at one path, and paths of one content."""
     metrics = numbers.metrics
     top, bottom = figure.subfigures(2, 1)
     left, right = two_panels(top)
@@ -141,6 +148,8 @@ def paths(figure: Any, numbers: ReportData) -> None:
     )
     left.set_title("same path, different content", loc="left")
     right.set_title("same content, different path", loc="left")
+
+    # Draw how many paths and contents there are of each kind, and the paths with most contents
     left, right = two_panels(bottom)
     table = metrics["same_path"]
     names = [_SAME.get(name, name) for name in table.readable("category")]

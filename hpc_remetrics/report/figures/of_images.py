@@ -10,6 +10,7 @@ from .style import four_panels, two_panels
 
 
 def sizes(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 5: sizes of images above, their compression ratios below."""
     top, bottom = figure.subfigures(2, 1)
     curves = {
         "images/CLS": "CLS (compressed)",
@@ -22,6 +23,7 @@ def sizes(figure: Any, numbers: ReportData) -> None:
 
 
 def layers(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 6: layers of images above, their files and directories below."""
     top, bottom = figure.subfigures(2, 1)
     cdf_and_histogram(
         top, numbers.metrics, {"images/layers": "layers"}, "layers per image (number)", "images"
@@ -33,6 +35,7 @@ def layers(figure: Any, numbers: ReportData) -> None:
 
 
 def kinds(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 7: kinds of manifests and platforms, media types and compressions of layers."""
     first, second, third, fourth = four_panels(figure)
     value_counts(first, numbers.metrics, "manifest_type", "images (number)")
     first.set_title("manifest version", loc="left")
@@ -45,6 +48,7 @@ def kinds(figure: Any, numbers: ReportData) -> None:
 
 
 def popularity(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 8: pulls, stars and images of repositories, and the most pulled ones."""
     row = figure.subfigures(1, 1)
     left, right = two_panels(row)
     curves = {

@@ -10,6 +10,7 @@ from .style import two_panels
 
 
 def sizes(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 1: sizes of layers, compressed, as tar, and of their files."""
     curves = {
         "layers/CLS": "CLS (compressed)",
         "layers/TLS": "TLS (tar)",
@@ -21,6 +22,7 @@ def sizes(figure: Any, numbers: ReportData) -> None:
 
 
 def ratios(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 2: compression ratios of layers."""
     curves = {"layers/FLS_CLS": "FLS / CLS", "layers/TLS_CLS": "TLS / CLS"}
     cdf_and_histogram(
         figure.subfigures(1, 1), numbers.metrics, curves, "compression ratio (1)", "layers"
@@ -28,6 +30,7 @@ def ratios(figure: Any, numbers: ReportData) -> None:
 
 
 def files(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 3: files and directories of layers, and the depth of their paths."""
     top, bottom = figure.subfigures(2, 1)
     curves = {"layers/files": "files", "layers/directories": "directories"}
     cdf_and_histogram(
@@ -38,10 +41,13 @@ def files(figure: Any, numbers: ReportData) -> None:
 
 
 def references(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 4: how many images use a layer, and the layers that most use."""
     row = figure.subfigures(1, 1)
     left, right = two_panels(row)
     curves = {"layers/images": "images per layer"}
     cdf(left, numbers.metrics, curves, "images per layer (number)", "share of layers")
+
+    # Name a layer by its first image and the first digits of its digest
     table = numbers.metrics["top_layers"]
     names = zip(table.readable("image"), table.readable("digest"), strict=True)
     labels = [f"{short(image, 26)} {digest[:8]}" for image, digest in names]

@@ -15,6 +15,7 @@ _FEW = 10
 
 
 def run(figure: Any, numbers: ReportData) -> None:
+    """Draw figure 18: rates of the ranks above; below, their time, and failures by cause."""
     top, bottom = figure.subfigures(2, 1)
     left, right = two_panels(top)
     ranks = numbers.ranks
@@ -52,6 +53,13 @@ def _by_rank(
     reference: PublishedValue | None = None,
     dashes: str = "--",
 ) -> None:
+    """Draw one or more values of each rank, and a published value as a line.
+
+    :param rank: (r,) numbers of the ranks.
+    :param series: label -> (r,) values; a single one has the label "".
+    :param kind: what the values are, as for `panels.units`.
+    :param dashes: line style of the published value.
+    """
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
     rank = list(rank)
@@ -60,6 +68,7 @@ def _by_rank(
         return
     axes.margins(y=0.2)
     for number, (name, values) in enumerate(series.items()):
+        # The first series is filled, so that black on white tells it from the others
         style = {
             "color": COLORS[number],
             "fillstyle": "full" if not number else "none",

@@ -144,10 +144,8 @@ def histograms(
     scale = _scale_of(shown)
     for number, (axes, (_, one)) in enumerate(zip(panels, drawn, strict=True)):
         heights = density(one, scale)
-        bounds, style = (
-            [*one.low, one.high[-1]],
-            {"color": COLORS[number], "linestyle": LINES[number]},
-        )
+        bounds = [*one.low, one.high[-1]]
+        style = {"color": COLORS[number], "linestyle": LINES[number]}
         axes.stairs(heights, bounds, fill=True, color="#e4e4e4")
         axes.stairs(heights, bounds, linewidth=0.9, **style)
         axes.set_ylim(0)
@@ -199,6 +197,8 @@ def bars(
     if not labels:
         empty(axes, none)
         return
+
+    # Draw a group of bars at each label, of 0.8 of the room together
     height = 0.8 / len(series)
     drawn = {
         name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float))
@@ -220,21 +220,29 @@ def bars(
             axes.plot(shown, places, "o", markersize=4.5, color=face, label=label)
         else:
             axes.barh(places, shown, height, label=label, **hatch)
+
+    # Put the labels beside the groups, the first on top
     axes.set_ylim(max(len(labels), _FEW_BARS) - 0.4, -0.6)
     most = _COLUMN_LABEL if look().is_narrow else _LABEL
     names = [short(label, most) for label in labels]
     axes.set_yticks(range(len(names)), names, **font_of(names))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=has_dots)
+
+    # Label the axis of the values
     if has_dots:
         logarithmic(axes, every.min(), every.max())
     else:
         axes.set_xlim(0, axes.get_xlim()[1] if every.max() > 0 else 1)
-    percent(axes.xaxis) if kind == "share" else units(axes.xaxis, kind)
+    if kind == "share":
+        percent(axes.xaxis)
+    else:
+        units(axes.xaxis, kind)
     axes.set_xlabel(xlabel)
 
 
 def _spans_decades(values: np.ndarray) -> bool:
+    """Say whether values, (n,), are so large and so different that a linear axis hides some."""
     return bool(values.max() > DECADES**2 and values.max() > DECADES * values[values > 0].min())
 
 
@@ -379,6 +387,7 @@ def _glyphs() -> frozenset[int]:
 
 
 def _with_values(metrics: Metrics, curves: Mapping[str, str]) -> list[tuple[str, Distribution]]:
+    """Return labels and distributions of those that have values."""
     found = [(label, metrics.distribution(name)) for name, label in curves.items()]
     return [(label, one) for label, one in found if one.count]
 

@@ -100,7 +100,11 @@ def test_an_older_python_says_so(shell, python):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("requests", ["--version"]), ("h5py", ["report", "x.h5"]), ("numpy", ["report", "x.h5"])],
+    [
+        ("requests", ["crawl", "catalog:localhost:1", "-o", "x.csv"]),
+        ("h5py", ["report", "x.h5"]),
+        ("numpy", ["report", "x.h5"]),
+    ],
 )
 def test_a_package_that_is_missing_is_named(shell, tmp_path, name, arguments):
     code = (

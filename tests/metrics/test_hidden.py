@@ -16,6 +16,10 @@ File = tuple[int, int]
 """Position of the layer in the image, and row in /entries."""
 
 
+MARKS = ("whiteout", "opaque")
+"""Kinds of entries that only remove what lies below."""
+
+
 class Tree:
     """What an image shows: names of files, and everything else by path, as nested dictionaries."""
 
@@ -31,7 +35,7 @@ class Tree:
             elif entry.kind == "opaque" and isinstance(found := self.find(folder), dict):
                 found.clear()
         for row, entry in layer:
-            if entry.kind not in brute.MARKS:
+            if entry.kind not in MARKS:
                 self.put(
                     brute.clean(entry.path),
                     entry.kind,

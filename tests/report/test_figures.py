@@ -257,7 +257,7 @@ def test_a_matplotlibrc_of_the_current_directory_is_not_read(tmp_path, what):
         path.write_bytes(b"\xff\xfe" if what == "bytes" else b"backend: module://evil\n")
     code = (
         "from hpc_remetrics.report.figures.style import new_figure, style\n"
-        "with style(): new_figure(1, 'x')\n"
+        "with style(): new_figure(1, 'title', 'x.h5')\n"
         "import os, matplotlib; print(os.getcwd(), matplotlib.rcParams['backend'])"
     )
     result = subprocess.run(

@@ -38,7 +38,10 @@ class ChunkWriter:
         self._comm = comm
         self._file = file
         self._unconfirmed = 0
-        self._writing = comm.size - 1  # ranks that may still send chunks to rank 0
+        self._finished = 0
+        """Calls of `finish` so far."""
+        self._done = [0] * comm.size
+        """By rank: calls of `finish` of which rank 0 knows; a fast rank may be ahead of it."""
         self._datasets: dict[str, Any] = {}
 
     def write(self, path: str, column: Column, start: int, values: np.ndarray, size: int) -> None:
@@ -84,14 +87,19 @@ class ChunkWriter:
             source, tag, message = received
             moved = True
             if tag == _DONE:
-                self._writing -= 1
+                self._done[source] += 1
             else:
                 self._store(*message)
                 self._comm.send(None, source, _TAKEN)
         return moved
 
     def finish(self) -> None:
-        """Wait until all chunks of all ranks are stored; collective. The writer stays usable."""
+        """Wait until rank 0 stored all chunks: on rank 0 those of all ranks, elsewhere one's own.
+
+        Collective. The writer stays usable, and ranks may go on before rank 0 does.
+        """
+        self._finished += 1
+        self._done[self._comm.root] += 1
         backoff = Backoff(_LONGEST_SLEEP)
         if self._file is None:
             while self._unconfirmed:
@@ -100,12 +108,11 @@ class ChunkWriter:
             self._comm.send(None, self._comm.root, _DONE)
             self._comm.flush()
             return
-        while self._writing:
+        while min(self._done) < self._finished:
             if self.drain():
                 backoff.reset()
             else:
                 backoff.sleep()
-        self._writing = self._comm.size - 1
         self._comm.flush()
 
 

@@ -41,6 +41,28 @@ def test_every_rank_writes_its_chunks(ranks, small_chunks):
             assert file[name][:].tolist() == values.tolist()
 
 
+def test_a_rank_may_be_done_twice_before_another_is_done_once(small_chunks):
+    """Rank 0 waits for the slow rank in each of its calls, and ends."""
+    chunk = 64
+    comm = RecordingComm()
+    comm.size = 3
+    slow = ("x", 0, chunk_writer.deflated(np.arange(chunk), chunk, True))
+    arriving = [
+        *((2, 31, None), (2, 31, None)),
+        *((1, 30, slow), (1, 31, None)),
+        *((1, 30, ("x", chunk, slow[2])), (1, 31, None)),
+    ]
+    comm.poll = lambda: arriving.pop(0) if arriving else None
+    with h5py.File("a.h5", "w", driver="core", backing_store=False) as file:
+        file.create_dataset("x", (2 * chunk,), "<i8", chunks=(chunk,), compression=1, shuffle=True)
+        writer = ChunkWriter(comm, file)
+        writer.finish()
+        assert file["x"][:chunk].tolist() == list(range(chunk))
+        writer.finish()
+        assert file["x"][chunk:].tolist() == list(range(chunk))
+    assert [(dest, tag) for dest, tag, _ in comm.sent] == [(1, 32), (1, 32)]
+
+
 class OneOfTwo(RecordingComm):
     """Rank 1 of two, whose chunks rank 0 confirms when `confirm` is called."""
 

@@ -37,9 +37,9 @@ class ThreadComm(SerialComm):
 
     def allgather(self, value: Any) -> list[Any]:
         self._board[self.rank] = value
-        self._barrier.wait(10)
+        self._barrier.wait(60)
         values = list(self._board)
-        self._barrier.wait(10)
+        self._barrier.wait(60)
         return values
 
     def gather(self, value: Any) -> list[Any]:

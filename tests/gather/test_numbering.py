@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,8 +32,9 @@ def placement(images: list[set[int]], layers: int = 6) -> Placement:
     of_layer = [[n for n, used in enumerate(images) if layer in used] for layer in range(layers)]
     found = Placement(*[None] * 10)  # type: ignore[arg-type]
     found.layers = np.zeros(layers, [("digest", "V32")])
+    # Real digests: sets of layers are told apart by sums over them
     for layer in range(layers):
-        found.layers["digest"][layer] = np.void(bytes([layer + 1] * 32))
+        found.layers["digest"][layer] = np.void(sha256(bytes([layer])).digest())
     found.image_start = np.cumsum([0, *map(len, of_layer)])
     found.images_of = np.array([n for row in of_layer for n in row], np.int64)
     return found

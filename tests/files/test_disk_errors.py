@@ -24,8 +24,12 @@ from hpc_remetrics.files.disk_errors import disk_errors, output_error
 def test_the_reason_is_named_with_what_to_do(number, hint):
     with pytest.raises(OutputError) as caught, disk_errors(Path("a/b"), "the dataset"):
         raise OSError(number, os.strerror(number))
-    assert caught.value.args[0] == f"the dataset a/b can't be written: {os.strerror(number)}"
+    assert caught.value.args == (f"the dataset a/b can't be written: {os.strerror(number)}",)
     assert caught.value.hint == hint
+
+
+def test_an_error_without_a_number_is_named_by_its_text(tmp_path):
+    assert "odd" in str(output_error(OSError("odd"), tmp_path, "scratch"))
 
 
 def test_an_error_without_a_number():

@@ -8,9 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files import untrusted
-from hpc_remetrics.files.disk_errors import disk_errors, output_error
 from hpc_remetrics.files.untrusted import (
     check_trusted_directory,
     check_trusted_owner,
@@ -126,23 +124,3 @@ def test_links_to_trusted_directories(tmp_path, monkeypatch):
     monkeypatch.setattr(untrusted, "may_follow", lambda link, parent: False)
     with pytest.raises(OSError, match="it is a symbolic link of"):
         check_trusted_directory(tmp_path / "link")
-
-
-@pytest.mark.parametrize(
-    ("number", "hint"),
-    [
-        (errno.ENOSPC, "make room or choose another place (-o, --scratch)"),
-        (errno.EDQUOT, "the quota is used up"),
-        (errno.EROFS, "the file system is read-only"),
-        (errno.EACCES, "check the permissions"),
-        (errno.EPERM, "check the permissions"),
-        (errno.EIO, ""),
-    ],
-)
-def test_errors_of_the_disk_are_one_line_with_a_hint(tmp_path, number, hint):
-    text = os.strerror(number)
-    with pytest.raises(OutputError) as caught, disk_errors(tmp_path, "scratch"):
-        raise OSError(number, text)
-    assert caught.value.args == (f"scratch {tmp_path} can't be written: {text}",)
-    assert caught.value.hint == hint
-    assert "odd" in str(output_error(OSError("odd"), tmp_path, "scratch"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 MAGIC = {"v7": b"\0" * 8, "ustar": b"ustar\x0000", "gnu": b"ustar  \0", "star": b"ustar\x0000"}
 
 
@@ -143,3 +146,19 @@ def pax_sparse(path: bytes, size: int, fragments: list[tuple[int, bytes]], versi
 
 
 END = bytes(1024)
+
+
+def gzip_header(
+    flags: int, extra: bytes = b"XX\2\0ab", name: bytes = b"name", comment: bytes = b"comment"
+) -> bytes:
+    """The header of a gzip member with the fields that the flags ask for."""
+    header = b"\x1f\x8b\x08" + bytes([flags]) + bytes(5) + b"\xff"
+    if flags & 4:
+        header += struct.pack("<H", len(extra)) + extra
+    if flags & 8:
+        header += name + b"\0"
+    if flags & 16:
+        header += comment + b"\0"
+    if flags & 2:
+        header += struct.pack("<H", zlib.crc32(header) & 0xFFFF)
+    return header

@@ -8,7 +8,6 @@ import lzma
 import random
 import struct
 import subprocess
-import zlib
 from collections.abc import Callable
 
 import pytest
@@ -206,30 +205,14 @@ def test_padding_behind_xz_is_no_fault(zeros, place, read):
     assert (read(place).profile.status, read(place).profile.notes) == ("ok", 0)
 
 
-def header_with(
-    flags: int, extra: bytes = b"XX\2\0ab", name: bytes = b"name", comment: bytes = b"comment"
-) -> bytes:
-    """The header of a gzip member with the fields that the flags ask for."""
-    header = b"\x1f\x8b\x08" + bytes([flags]) + bytes(5) + b"\xff"
-    if flags & 4:
-        header += struct.pack("<H", len(extra)) + extra
-    if flags & 8:
-        header += name + b"\0"
-    if flags & 16:
-        header += comment + b"\0"
-    if flags & 2:
-        header += struct.pack("<H", zlib.crc32(header) & 0xFFFF)
-    return header
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", range(32))
 def test_every_field_of_a_gzip_header_at_every_boundary(flags, drip):
     plain = PACK["gzip"](FEW)
-    member = header_with(flags) + PACK["gzip"](FEW[TWO:])[10:]
+    member = tars.gzip_header(flags) + PACK["gzip"](FEW[TWO:])[10:]
     first = PACK["gzip"](FEW[:TWO])
-    for blob, start in ((first + member, len(first)), (header_with(flags) + plain[10:], 0)):
-        for end in range(start, start + len(header_with(flags)) + 3):
+    for blob, start in ((first + member, len(first)), (tars.gzip_header(flags) + plain[10:], 0)):
+        for end in range(start, start + len(tars.gzip_header(flags)) + 3):
             assert (drip(blob, [end]).status, drip(blob, [end]).entries) == ("ok", 4), end
         assert drip(blob, list(range(len(blob)))).entries == 4
 
@@ -237,7 +220,7 @@ def test_every_field_of_a_gzip_header_at_every_boundary(flags, drip):
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", range(32))
 def test_the_trailer_of_gzip_at_every_boundary(flags, drip):
-    first, last = header_with(flags) + PACK["gzip"](FEW[:TWO])[10:], PACK["gzip"](FEW[TWO:])
+    first, last = tars.gzip_header(flags) + PACK["gzip"](FEW[:TWO])[10:], PACK["gzip"](FEW[TWO:])
     for end in range(len(first) - 9, len(first) + 2):
         assert drip(first + last, [end]).status == "ok"
         wrong = bytearray(first + last)
@@ -253,14 +236,16 @@ def test_long_fields_of_a_gzip_header(place, read):
         {"comment": b"c" * 200_000},
         {"name": b"n" * 65_530},
     ):
-        blob = PACK["gzip"](FEW[:TWO]) + header_with(31, **fields) + PACK["gzip"](FEW[TWO:])[10:]
+        blob = (
+            PACK["gzip"](FEW[:TWO]) + tars.gzip_header(31, **fields) + PACK["gzip"](FEW[TWO:])[10:]
+        )
         place.write_bytes(blob)
         assert (read(place).profile.status, read(place).profile.entries) == ("ok", 4)
 
 
 def test_a_wrong_checksum_of_a_gzip_header(place, read, judge):
     for flags in (2, 6, 10, 18, 30):
-        header = bytearray(header_with(flags))
+        header = bytearray(tars.gzip_header(flags))
         for at in range(9, len(header)):
             changed = header.copy()
             changed[at] ^= 0x41

@@ -9,6 +9,7 @@ import zlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import tars
 
 from hpc_remetrics.tar import decoders
 
@@ -168,19 +169,6 @@ def test_xz_has_a_limit_of_memory():
 # Headers of gzip
 
 
-def gzip_header(flags: int, extra: bytes = b"", name: bytes = b"", comment: bytes = b"") -> bytes:
-    header = b"\x1f\x8b\x08" + bytes([flags]) + b"\1\2\3\4\0\xff"
-    if flags & 4:
-        header += struct.pack("<H", len(extra)) + extra
-    if flags & 8:
-        header += name + b"\0"
-    if flags & 16:
-        header += comment + b"\0"
-    if flags & 2:
-        header += struct.pack("<H", zlib.crc32(header) & 0xFFFF)
-    return header
-
-
 NO_NUL = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"n"))
 
 
@@ -194,7 +182,7 @@ NO_NUL = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"n"))
     st.lists(st.integers(1, 9), min_size=1),
 )
 def test_headers_of_gzip_in_any_pieces(flags, extra, name, comment, body, sizes):
-    header = gzip_header(flags, extra, name, comment)
+    header = tars.gzip_header(flags, extra, name, comment)
     blob = header + body
     pieces = []
     start = 0

@@ -1,4 +1,4 @@
-"""What differs between versions of libmagic, as far as the modules here depend on it: one table.
+"""Table of what differs between the versions of libmagic, as far as the modules here need it.
 
 Each version is the one before it with what changed, and beside each change stands the function of
 libmagic's source (`git show FILE5_45:src/is_csv.c` and the like in its repository) that has it::

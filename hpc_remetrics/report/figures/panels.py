@@ -69,9 +69,9 @@ def _columns(labels: list[str]) -> int:
 
 def letter(figure: Any) -> None:
     """Call the panels of a figure (a), (b), …, before their titles."""
-    for letter, axes in zip(ascii_lowercase, panels_of(figure), strict=False):
+    for name, axes in zip(ascii_lowercase, panels_of(figure), strict=False):
         place = "right" if axes.get_title("right") else "left"
-        axes.set_title(f"({letter}) {axes.get_title(place)}".rstrip(), loc=place)
+        axes.set_title(f"({name}) {axes.get_title(place)}".rstrip(), loc=place)
 
 
 def fit_column(figure: Any) -> None:

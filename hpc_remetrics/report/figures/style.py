@@ -71,7 +71,8 @@ def _matplotlib() -> Any:
     """Import matplotlib without a `matplotlibrc`: it would take one in the current directory."""
     if "matplotlib" in sys.modules:
         return sys.modules["matplotlib"]
-    before, named = os.open(".", os.O_PATH | os.O_CLOEXEC), os.environ.get("MATPLOTLIBRC")
+    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    named = os.environ.get("MATPLOTLIBRC")
     try:
         os.chdir("/")
         os.environ["MATPLOTLIBRC"] = os.devnull

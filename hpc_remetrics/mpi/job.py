@@ -14,7 +14,7 @@ from ..limits import START_SECONDS
 from ..log import set_rank
 from .collective import AbortOnError
 from .comm import Comm
-from .launch import connect, launched_rank
+from .launch import connect, launched_rank, started_comm
 from .signals import ALONE_SECONDS, LEAVE_SECONDS, STOPPED, StopRequest, clear_up
 
 _remarks: list[str] = []
@@ -78,14 +78,14 @@ def _end_job_on_signal(connected: list[Comm]) -> StopRequest:
     It raises no exception: in a callback of the HDF5 library that would become another one, and a
     rank that left an exchange halfway would be waited for by the others for ever.
 
-    :param connected: holds the communicator, once there is one.
+    :param connected: holds the communicator, once `connect` has returned.
     """
     stop = StopRequest()
 
     def end() -> NoReturn:
         clear_up()
         remove_temporaries()
-        comm = connected[0] if connected else None
+        comm = connected[0] if connected else started_comm()
         is_root = comm.rank == comm.root if comm else launched_rank() in (None, 0)
         # Rank 0 waits until the others have cleared up, then prints its line and ends the job.
         if comm and comm.size > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from ..errors import MissingComponentError, UsageError
@@ -91,3 +92,17 @@ def connect(longest: float = START_SECONDS) -> Comm:
             "use the mpirun that belongs to this MPI library (`hpc-remetrics doctor` shows both)",
         )
     return MPIComm(MPI)
+
+
+def started_comm() -> Comm | None:
+    """Return the communicator if MPI has started, whether or not `connect` has returned.
+
+    From then on the launcher takes the bare exit of a rank for a crash: it kills the other ranks,
+    and the job ends with the code of that, unless the rank aborts the job.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not hasattr(mpi, "COMM_WORLD") or not mpi.Is_initialized():
+        return None
+    from .mpi_comm import MPIComm
+
+    return MPIComm(mpi)

@@ -1,8 +1,11 @@
 """One frame for all commands under MPI: exit codes, errors of all ranks, remarks, signals."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
+from support.tools import need
 
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.mpi import job
@@ -123,3 +126,29 @@ def test_a_signal_before_the_ranks_are_connected(monkeypatch, capfd, comm, rank,
         job.run_job(lambda _: 0)
     assert caught.value.code == 4
     assert ("stopped on SIGUSR1" in capfd.readouterr().err) == speaks
+
+
+BETWEEN_MPI_AND_THE_COMMUNICATOR = """
+import contextlib, os, signal, time
+from hpc_remetrics.mpi import job, start_watch
+
+@contextlib.contextmanager
+def slow(*words):
+    # Rank 1 is stopped after MPI_Init, before it has a communicator, and rank 0 somewhat later.
+    yield
+    rank = int(os.environ["PMI_RANK"])
+    if rank == 0:
+        time.sleep(0.5)
+    signal.raise_signal(signal.SIGTERM)
+
+start_watch.watched = slow
+job.run_job(lambda comm: 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_between_the_start_of_mpi_and_the_communicator_ends_the_job_with_4():
+    command = [need("mpirun"), "-n", "3", sys.executable, "-c", BETWEEN_MPI_AND_THE_COMMUNICATOR]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert "stopped on SIGTERM; run the command again" in result.stderr

@@ -10,6 +10,7 @@ is null.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +28,20 @@ BATCH_BYTES = 64 << 20
 
 def import_pyarrow() -> Any:
     """Return the module pyarrow; `MissingComponentError` if it is not installed."""
+    return _import("pyarrow", "Arrow, Parquet, CSV and JSON need")
+
+
+def import_pandas() -> Any:
+    """Return the module pandas; `MissingComponentError` if it is not installed."""
+    return _import("pandas", "a frame needs")
+
+
+def _import(package: str, who_needs: str) -> Any:
     try:
-        import pyarrow
+        return import_module(package)
     except ImportError as error:
-        raise MissingComponentError(
-            f"Arrow, Parquet, CSV and JSON need pyarrow ({error})",
-            "pip install 'hpc-remetrics[export]'",
-        ) from None
-    return pyarrow
+        message = f"{who_needs} {package} ({error})"
+        raise MissingComponentError(message, "pip install 'hpc-remetrics[analysis]'") from None
 
 
 def schema_of(table: Table, columns: Sequence[str] | None = None) -> Any:

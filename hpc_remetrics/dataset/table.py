@@ -142,9 +142,10 @@ class Table:
 
         Enums are categories, digests `sha256:…`, paths strings; row numbers that point nowhere stay
         -1.
-        """
-        import pandas
 
+        :raises MissingComponentError: pandas is not installed; the message says how to get it.
+        """
+        pandas = arrow.import_pandas()
         names = columns or [*self.keys[1:], *self.columns]
         index = pandas.RangeIndex(*slice(start, stop).indices(len(self))[:2], name="row")
         return pandas.DataFrame({name: self._framed(name, start, stop) for name in names}, index)
@@ -155,10 +156,9 @@ class Table:
         if column is None and name in self.keys:
             return self.key(name, start, stop)
         if column is not None and column.type == "enum":
-            import pandas
-
             numbers = self.column(name, start, stop)
-            return pandas.Categorical.from_codes(numbers, list(ENUMS[column.argument]))
+            words = list(ENUMS[column.argument])
+            return arrow.import_pandas().Categorical.from_codes(numbers, words)
         if column is not None and column.type == "digest":
             return digest_texts(self.column(name, start, stop))
         if name == "notes":

@@ -1,5 +1,6 @@
 """The wheel holds everything that the program needs, and the scripts are sound."""
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -57,6 +58,30 @@ def test_constraints_pin_everything():
         re.M,
     )
     assert set(wanted) - pinned == set()
+
+
+def packages_of(extra: str) -> set[str]:
+    """Return the names of the packages that an extra brings, those of other extras in it too."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    found = set()
+    for line in setup["options.extras_require"][extra].split("\n"):
+        others = re.match(r"hpc-remetrics\[(.*)\]", line)
+        if others:
+            found |= {name for other in others[1].split(",") for name in packages_of(other)}
+        elif line and not line.startswith("#"):
+            found.add(re.match(r"[\w.-]+", line)[0])
+    return found
+
+
+def test_no_extra_brings_two_mpi_libraries():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = list(setup["options.extras_require"])
+    assert [name for name in extras if {"mpich", "openmpi"} <= packages_of(name)] == []
+    assert packages_of("all") == {
+        name for extra in set(extras) - {"all", "openmpi", "test"} for name in packages_of(extra)
+    }
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -34,11 +34,13 @@ RECIPES = ("spack_repo", "easyblock")
 
 
 def commands(page: Path) -> list[str]:
-    """Return the lines of a page that call the program."""
+    """Return the lines of a page that call the program, or one that reads its files."""
     called = []
     for line in page.read_text().splitlines():
         line = re.sub(r"\s{2,}[#(].*$", "", line.strip().removeprefix("$ "))
-        is_call = re.match(r"(mpirun -n \d+ )?(hpc-remetrics|python -m hpc_remetrics) ", line)
+        is_call = re.match(
+            r"((mpirun -n \d+ )?(hpc-remetrics|python -m hpc_remetrics)|duckdb|h5dump) ", line
+        )
         if is_call and not any(word in line for word in ELSEWHERE):
             called.append(line)
     return called

@@ -1,5 +1,7 @@
 """Tables as arrays and frames, against h5py."""
 
+import sys
+
 import numpy as np
 import pytest
 from support.tables_by_h5py import truth
@@ -8,6 +10,7 @@ import hpc_remetrics
 from hpc_remetrics.dataset.schema import ENUMS, TABLES
 from hpc_remetrics.dataset.table import AbsentColumn
 from hpc_remetrics.dataset.text_values import path_text
+from hpc_remetrics.errors import MissingComponentError
 
 from .conftest import LAYERS, MADE
 
@@ -52,6 +55,12 @@ def test_frames_have_keys_categories_and_texts(made, dataset):
     assert layers["notes"].tolist() == want["notes"]
     assert list(dataset.image_layers.frame().columns) == ["image", "layer"]
     assert dataset.entries.frame(["layer"], 0, 3).columns.tolist() == ["layer"]
+
+
+def test_a_frame_without_pandas_says_what_to_install(dataset, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingComponentError, match=r"pip install 'hpc-remetrics\[analysis\]'"):
+        dataset.layers.frame(["CLS"])
 
 
 def test_keys_join_rows_with_their_layer_and_image(dataset):

@@ -62,7 +62,8 @@ def test_another_users_segment_stays(segment, tmp_path, monkeypatch):
 def test_when_this_process_began():
     began = stale_memory._began(os.getpid())
     assert began <= time.time()
-    assert stale_memory._began(os.getppid()) <= began
+    # Both may have begun within one tick, and each answer reads the clock anew.
+    assert stale_memory._began(os.getppid()) < began + stale_memory._TICK
     assert time.time() - began < 24 * 3600
 
 

@@ -6,7 +6,7 @@ and while it is read, so whatever a file holds ends in values of the schema or i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import cached_property
@@ -159,6 +159,90 @@ class Dataset:
     def _blobs(self, name: str, start: int, stop: int | None) -> list[bytes]:
         data, bounds = self.entries.blob(name, start, stop)
         return [data[low:high] for low, high in pairwise((bounds - bounds[0]).tolist())]
+
+    def file_system(self, image: int | str) -> Any:
+        """Return the files of an image as a container sees them, layers merged by the OCI rules.
+
+        :param image: its row in /images, or its name.
+        :returns: a pandas frame by path (cleaned: no `./` in front), indexed by row in /entries:
+            `path`, `kind`, `size`, `type`, `link`, `layer`, `content`, `mode`, `uid`, `gid`,
+            `mtime`. Directories that are no entries of a layer have no row.
+        :raises KeyError: there is no such image, or its name stands for several.
+        """
+        from .queries.file_system import file_system
+        from .queries.selection import image_row
+
+        return file_system(self, image_row(self, image))
+
+    def places(self, contents: int | str | Sequence[int | str]) -> Any:
+        """Return where contents occur: the paths and layers of all files and hard links to them.
+
+        :param contents: a row in /contents, a digest, or several.
+        :returns: a pandas frame indexed by row in /entries: `content`, `path` (cleaned), `kind`,
+            `layer`.
+        :raises KeyError: there is no such content.
+        """
+        from .queries.content_places import places
+        from .queries.selection import content_rows
+
+        return places(self, content_rows(self, contents))
+
+    def images_of(self, contents: int | str | Sequence[int | str]) -> Any:
+        """Return the images that ship contents, whether or not a container sees them.
+
+        :param contents: a row in /contents, a digest, or several.
+        :returns: a pandas frame: `content`, `image` (row in /images), `name`.
+        :raises KeyError: there is no such content.
+        """
+        from .queries.content_places import images_of
+        from .queries.selection import content_rows
+
+        return images_of(self, content_rows(self, contents))
+
+    def shared_bytes(self, by: str = "image", images: Sequence[int | str] | None = None) -> Any:
+        """Return the bytes of the distinct contents that images or repositories have in common.
+
+        :param by: `image` or `repository`.
+        :param images: rows in /images or names; None: all images.
+        :returns: a square pandas frame of int64, by name; the diagonal has the bytes of each one's
+            own distinct contents. Images whose name occurs twice are named with their platform.
+        :raises ValueError: there are more than 10,000 of them.
+        """
+        from .queries.shared_bytes import shared_bytes
+
+        return shared_bytes(self, by, images)
+
+    def image_growth(self, images: Sequence[int | str] | None = None) -> Any:
+        """Return what each image adds to those before it, and the totals up to it.
+
+        :param images: rows in /images or names, in the order in which they are added; None: all, in
+            the order of /images.
+        :returns: a pandas frame indexed by row in /images: `name`, `new_layers`, `new_CLS`,
+            `new_TLS`, `new_FLS`, `new_contents`, `new_content_bytes`, and the running totals of
+            these, without `new_`.
+        """
+        from .queries.image_growth import image_growth
+
+        return image_growth(self, images)
+
+    def size_quantiles(
+        self,
+        levels: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99),
+        by: str = "class",
+        each_copy: bool = False,
+    ) -> Any:
+        """Return quantiles of the sizes of files by type.
+
+        A quantile is the smallest size that at least this share of the files don't exceed
+        (`quantile_disc` in SQL).
+
+        :param by: `description`, `mime`, `group` or `class`, columns of /types.
+        :param each_copy: count each content as often as files carry it, not once.
+        :returns: a pandas frame by type, most bytes first: `count`, `bytes`, `q0.1`, …
+        """
+        from .queries.size_quantiles import size_quantiles
+
+        return size_quantiles(self, levels, by, each_copy)
 
     def chunks_of(self, table: str) -> ChunkReader:
         """Return a reader of slices of a table's columns that is fast in passes over all of it."""

@@ -1,0 +1,137 @@
+"""Bytes that images or repositories have in common, pairwise, in distinct contents.
+
+Contents that occur in the same layers are taken together, since there are far fewer sets of layers
+than contents:
+
+    content   layers     set of layers   bytes     images        bytes in common
+    a  (10)   0          {0}             10        X: 0, 1              X    Y
+    b  (5)    0, 1       {0, 1}          5 + 7     Y: 1             X   22   12
+    c  (7)    0, 1                                                  Y   12   12
+
+So the answer is a product of matrices: groups × sets, weighted by bytes, × groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...row_ranges import block_ranges
+from .selection import image_labels, image_row, import_pandas
+
+if TYPE_CHECKING:
+    from ..reader import Dataset
+
+GROUPS = ("image", "repository")
+
+_MOST_GROUPS = 10_000
+"""Groups at most: the answer has a number for each pair of them."""
+
+_PRODUCT_CELLS = 1 << 22
+"""Cells of a matrix that is multiplied at once, 8 bytes each."""
+
+
+def shared_bytes(data: Dataset, by: str, images: Sequence[Any] | None) -> Any:
+    """Return the frame of `Dataset.shared_bytes`."""
+    pandas = import_pandas()
+    if by not in GROUPS:
+        raise KeyError(f"bytes are shared by {' or '.join(GROUPS)}, not by {by!r}")
+    rows = np.arange(len(data.images))
+    if images is not None:
+        rows = np.array([image_row(data, image) for image in images], np.int64)
+
+    # Number the groups, and note which layers each of them has.
+    if by == "image":
+        group = np.arange(len(rows))
+        labels = [image_labels(data)[row] for row in rows.tolist()] if len(rows) else []
+    else:
+        repositories, group = np.unique(data.images["repository"][rows], return_inverse=True)
+        labels = data.repositories.readable("name")[repositories].tolist()
+    if len(labels) > _MOST_GROUPS:
+        raise ValueError(
+            f"{len(labels):,} groups have too many pairs: choose up to {_MOST_GROUPS:,} images"
+        )
+    has_layer = _layers_of_groups(data, rows, group, len(labels))
+
+    layers, bounds, weights = layer_sets(data, np.flatnonzero(has_layer.any(axis=1)))
+    matrix = _product(has_layer, layers, bounds, weights)
+    index = pandas.Index(labels, name=by)
+    return pandas.DataFrame(matrix, index, index)
+
+
+def _layers_of_groups(
+    data: Dataset, images: np.ndarray, group: np.ndarray, groups: int
+) -> np.ndarray:
+    """Return (layers, groups) bool, which layers the images of each group have.
+
+    :param images: (n,) rows in /images, and `group` (n,) the group of each.
+    """
+    has_layer = np.zeros((len(data.layers), groups), bool)
+    layer_of = data.image_layers["layer"]
+    first = data.images["first_layer"]
+    count = data.images["layers"]
+    for image, number in zip(images.tolist(), group.tolist(), strict=True):
+        has_layer[layer_of[first[image] : first[image] + count[image]], number] = True
+    return has_layer
+
+
+def layer_sets(data: Dataset, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct sets of layers that contents occur in, and the bytes of each set.
+
+    :param chosen: (n,) rows in /layers, ascending; other layers are left out.
+    :returns: the layers of all sets one after the other, (m,) int64; where each set begins in them,
+        (sets,) int64; and the bytes of the distinct contents of each set, (sets,) int64.
+    """
+    # List each content once for every layer that has it, by content and by layer.
+    pieces = [np.empty(0, np.int64)]
+    for layer in chosen.tolist():
+        entries = data.entries_of(layer)
+        content = data.entries.column("content", entries.start, entries.stop)
+        distinct = np.unique(content[content >= 0]).astype(np.int64)
+        pieces.append(distinct * len(data.layers) + layer)
+    pairs = np.concatenate(pieces)
+    pairs.sort()
+    if not len(pairs):
+        return pairs, pairs, pairs
+    content, layer = np.divmod(pairs, len(data.layers))
+
+    # Contents with the same layers have the same sums of random numbers of their layers.
+    starts = np.flatnonzero(np.diff(content, prepend=-1))
+    random = np.random.default_rng(0).integers(0, 1 << 64, (len(data.layers), 2), np.uint64)
+    sums = np.add.reduceat(random[layer], starts, axis=0)
+    _, first, place = np.unique(sums, axis=0, return_index=True, return_inverse=True)
+
+    # Keep the layers of the first content of each set, and add up the bytes of all.
+    size = data.contents["size"][content[starts]]
+    weights = np.zeros(len(first), np.int64)
+    np.add.at(weights, place.reshape(-1), size)
+    lengths = np.diff(np.append(starts, len(pairs)))[first]
+    bounds = np.cumsum(lengths) - lengths
+    within = np.arange(lengths.sum()) - np.repeat(bounds, lengths)
+    return layer[np.repeat(starts[first], lengths) + within], bounds, weights
+
+
+def _product(
+    has_layer: np.ndarray, layers: np.ndarray, bounds: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return the bytes of the sets that each pair of groups has, (groups, groups) int64.
+
+    :param has_layer: (layers, groups) bool; the other parameters are what `layer_sets` returns.
+    """
+    groups = has_layer.shape[1]
+    matrix = np.zeros((groups, groups), np.int64)
+    step = max(_PRODUCT_CELLS // max(groups, 1), 1)
+    ends = np.append(bounds, len(layers))
+    for start, stop in block_ranges(len(bounds), step):
+        # A group has a set's contents if it has any of its layers.
+        mine = layers[ends[start] : ends[stop]]
+        has_set = np.logical_or.reduceat(has_layer[mine], bounds[start:stop] - bounds[start])
+        # Sums of whole numbers below 2**53 are exact in float64, which has the fast product.
+        high, low = np.divmod(weights[start:stop], 1 << 26)
+        dense = has_set.astype(float)
+        for part, unit in ((high, 1 << 26), (low, 1)):
+            product = dense.T @ (dense * part[:, None])
+            matrix += product.astype(np.int64) * unit
+    return matrix

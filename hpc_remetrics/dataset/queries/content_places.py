@@ -10,9 +10,10 @@ from ...arrays import is_among
 from ...records import KINDS
 from ...row_ranges import block_ranges
 from ...tar.paths import clean
+from ..arrow import import_pandas
 from ..schema import CHUNK_ROWS
 from ..text_values import path_text
-from .selection import image_labels, import_pandas
+from .selection import image_labels
 
 if TYPE_CHECKING:
     from ..reader import Dataset

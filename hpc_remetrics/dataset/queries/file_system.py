@@ -20,8 +20,9 @@ import numpy as np
 
 from ...records import KINDS
 from ...tar.paths import WHITEOUT, clean
+from ..arrow import import_pandas
 from ..text_values import path_text
-from .selection import image_layers, import_pandas
+from .selection import image_layers
 
 if TYPE_CHECKING:
     from ..reader import Dataset

@@ -8,25 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import MissingComponentError
 from ...records import Digest
 
 if TYPE_CHECKING:
     from ..reader import Dataset
-
-
-def import_pandas() -> Any:
-    """Return the module pandas.
-
-    :raises MissingComponentError: it is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingComponentError(
-            f"frames need pandas ({error})", "pip install 'hpc-remetrics[analysis]'"
-        ) from None
-    return pandas
 
 
 def content_rows(data: Dataset, contents: Any) -> np.ndarray:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...row_ranges import block_ranges
-from .selection import image_labels, image_row, import_pandas
+from ..arrow import import_pandas
+from .selection import image_labels, image_row
 
 if TYPE_CHECKING:
     from ..reader import Dataset

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .selection import import_pandas
+from ..arrow import import_pandas
 
 if TYPE_CHECKING:
     from ..reader import Dataset

@@ -25,8 +25,29 @@ def plan_command(options: PlanOptions) -> int:
     if options.json:
         print(json.dumps(numbers | ({"forecast": asdict(found)} if found else {}), indent=2))
     else:
-        print("\n".join([_page(numbers), *(_times(found, options) if found else [])]))
+        print(page(numbers, found, options))
     return 0
+
+
+def page(numbers: dict[str, Any], found: Forecast | None, options: PlanOptions) -> str:
+    """Return the page.
+
+    :param numbers: the plan, as `plan_numbers` returns it with its forecast.
+    """
+    lines = [
+        f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
+        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'descriptor')} not profiled",
+        "",
+        f"{'bucket':<14}{'layers':>12}{'GB':>14}",
+    ]
+    lines += [_row(bucket["name"], bucket) for bucket in numbers["buckets"]]
+    lines += ["", f"{'assigned to':<14}{'layers':>12}{'GB':>14}"]
+    shares = numbers["shares"]
+    lines += [_row(f"rank {share['rank']}", share) for share in shares[:_MOST_ROWS]]
+    if len(shares) > _MOST_ROWS:
+        lines.append(f"… and {counted(len(shares) - _MOST_ROWS, 'more rank')} (--json shows all)")
+    lines.append(_row("on demand", numbers["tail"]) + "   handed out while ranks work")
+    return "\n".join([*lines, *(_times(found, options) if found else [])])
 
 
 def _times(found: Forecast, options: PlanOptions) -> list[str]:
@@ -54,23 +75,6 @@ def _times(found: Forecast, options: PlanOptions) -> list[str]:
         f"sbatch -N {found.nodes} -n {found.ranks} --time={limit} --mem-per-cpu={memory}M \\",
         f"    slurm/analyze.sbatch {words} -o hub.h5",
     ]
-
-
-def _page(numbers: dict[str, Any]) -> str:
-    lines = [
-        f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
-        f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'descriptor')} not profiled",
-        "",
-        f"{'bucket':<14}{'layers':>12}{'GB':>14}",
-    ]
-    lines += [_row(bucket["name"], bucket) for bucket in numbers["buckets"]]
-    lines += ["", f"{'assigned to':<14}{'layers':>12}{'GB':>14}"]
-    shares = numbers["shares"]
-    lines += [_row(f"rank {share['rank']}", share) for share in shares[:_MOST_ROWS]]
-    if len(shares) > _MOST_ROWS:
-        lines.append(f"… and {counted(len(shares) - _MOST_ROWS, 'more rank')} (--json shows all)")
-    lines.append(_row("on demand", numbers["tail"]) + "   handed out while ranks work")
-    return "\n".join(lines)
 
 
 def _row(name: str, numbers: dict[str, Any]) -> str:

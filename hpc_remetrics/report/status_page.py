@@ -28,7 +28,8 @@ def page(found: Status) -> str:
     ledger = found.ledger
     held = f", held by {'; '.join(found.held_by)}" if found.held_by else ""
     lines = [escape(f"{found.dataset}: {found.state}{held}"), ""]
-    lines.append(line("published", f"{ledger.layers - max(ledger.pending, 0):,}", _parts(found)))
+    published = ledger.ok + ledger.partial + ledger.failed
+    lines.append(line("published", f"{published:,}", _parts(found)))
     lines.append(
         line(
             "  ok",

@@ -64,13 +64,16 @@ def page(totals: Totals, name: str) -> str:
 def size(value: int) -> str:
     """Return bytes with an SI unit.
 
-    >>> size(999), size(1_250_000), size(0)
-    ('999 B', '1.25 MB', '0 B')
+    >>> size(999), size(1_250_000), size(999_900)
+    ('999 B', '1.25 MB', '1 MB')
     """
-    number, unit = float(value), 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:.0f} B" if not unit else f"{number:.3g} {_UNITS[unit]}"
+    number = float(value)
+    unit = 0
+    # Three digits of 999.5 are 1000, which has the next unit
+    while number >= 999.5 and unit < len(_UNITS) - 1:
+        number /= 1000
+        unit += 1
+    return f"{number:.3g} {_UNITS[unit]}"
 
 
 def line(name: str, value: str, remark: str) -> str:

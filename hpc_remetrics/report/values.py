@@ -30,8 +30,8 @@ def shown(value: Any, column: Column) -> str:
 def number(value: float, unit: str) -> str:
     """Return a number with its unit: byte, share, or any other.
 
-    >>> number(2.6047, "1"), number(7, "1"), number(0.0123, "share")
-    ('2.6', '7', '1.23 %')
+    >>> number(2.6047, "1"), number(1234.6, "1"), number(7, "1"), number(0.0123, "share")
+    ('2.6', '1,235', '7', '1.23 %')
     """
     if math.isnan(value) or (unit == "byte" and value < 0):
         return NOTHING
@@ -39,10 +39,12 @@ def number(value: float, unit: str) -> str:
         return size(int(value))
     if unit == "share":
         return "< 0.01 %" if 0 < value < 1e-4 else f"{100 * value:.4g} %"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+    # Three digits of a number that rounds to 1000 or more would be 1e+03
+    is_whole = float(value).is_integer() or abs(value) >= 999.5
+    return f"{value:,.0f}" if is_whole else f"{value:.3g}"
 
 
 def unit_of(column: Column) -> str:
     """Return the unit of a column, `share` where that is what its numbers are."""
-    is_share = column.name.startswith("share") or column.name.endswith(("_share", "_shared"))
+    is_share = column.name.startswith("share") or column.name.endswith("_share")
     return "share" if is_share and column.type == "f8" else column.unit

@@ -146,8 +146,7 @@ def _failures(dataset: Dataset) -> Iterator[Failure]:
     for digest, (stage, cause, message, offset) in zip(
         _digests(dataset.failures), rows, strict=True
     ):
-        rank, host = hosts.get(digest.raw, (-1, ""))
-        yield Failure(digest, stage, cause, message, offset, rank, host)
+        yield Failure(digest, stage, cause, message, offset, *hosts.get(digest.raw, ()))
 
 
 def _unite_notes(layers: np.ndarray, indexes: Sequence[PartIndex]) -> None:

@@ -75,8 +75,7 @@ class _BlobOffsets:
         :param ends: (stop - start,) int64, where the value of each entry ends.
         """
         layer_ends = self._placement.first["entries"][1:]
-        has_entries = np.diff(layer_ends, prepend=0) > 0
-        here = (layer_ends > start) & (layer_ends <= stop) & has_entries
+        here = (layer_ends > start) & (layer_ends <= stop)
         for layer in np.flatnonzero(here).tolist():
             end = ends[layer_ends[layer] - start - 1]
             if end != self._placement.first[blob][layer + 1]:

@@ -123,7 +123,6 @@ class DatasetBuild:
         with Collective(comm), disk_errors(self._scratch, "scratch"):
             contents = ContentNumbers(comm, self._reader, self._scratch)
             chunks = Fingerprints(comm, self._reader, self._scratch)
-            self._reader.check()
 
         # Write the tables, add what the caller adds, and give the file its name
         try:

@@ -1,5 +1,6 @@
 """A whole run in this process, step by step: profile, gather, exit codes, what is said."""
 
+import time
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -7,17 +8,18 @@ from types import SimpleNamespace
 import pytest
 from support.blob_source import tar_of
 from support.layouts import Layout
+from support.made import Entry, Made
 
-from hpc_remetrics.analyze import profiling
+from hpc_remetrics.analyze import profiling, run
 from hpc_remetrics.analyze.outcome import code_if_complete, exit_code
-from hpc_remetrics.analyze.profiling import _publish_seconds, _tool_starter, profile
+from hpc_remetrics.analyze.profiling import Profiled, _publish_seconds, _tool_starter, profile
 from hpc_remetrics.analyze.run import _run
 from hpc_remetrics.analyze.run_inputs import Inputs
 from hpc_remetrics.analyze.session import Session
 from hpc_remetrics.config import AnalyzeOptions
 from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.dataset.reader import Dataset
-from hpc_remetrics.errors import OutputError
+from hpc_remetrics.errors import OutputError, PartError
 from hpc_remetrics.filetype.shared_table import TypeTable
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.mpi.comm import SerialComm
@@ -25,6 +27,7 @@ from hpc_remetrics.mpi.signals import StopRequest
 from hpc_remetrics.parts.job_notes import read_notes
 from hpc_remetrics.profile.parent import Child
 from hpc_remetrics.records import Digest, Layer
+from hpc_remetrics.registry.registries import Registries
 
 
 @pytest.fixture
@@ -96,6 +99,142 @@ def test_a_share_is_not_gathered(make, child, tmp_path, capsys):
     assert (tmp_path / "out.h5").exists()
 
 
+@pytest.fixture
+def no_layers(tmp_path):
+    """A source of one image without layers: nothing is to be profiled."""
+    layout = Layout(tmp_path / "empty")
+    layout.image("a:1", [])
+    return (f"oci:{layout.finish()}",)
+
+
+def test_a_run_that_has_nothing_to_profile_gathers_once(
+    make, no_layers, tmp_path, capsys, monkeypatch
+):
+    """What images state wrongly of layers, of which there are none here, has an exit code."""
+    monkeypatch.setattr(run, "count_false_claims", lambda session: 1)
+    session = make(sources=no_layers)
+    assert _run(session, None) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "1 image, 0 layers, 0.00 GB compressed",
+        f"gathering into {tmp_path}/out.h5",
+        f"{tmp_path}/out.h5: 0 layers: 0 ok, 0 partial, 0 failed, 0 pending",
+    ]
+    with Dataset(tmp_path / "out.h5") as dataset:
+        assert len(dataset.images) == 1 and dataset.has_metrics
+        assert dataset.run["started"] == session.started
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+    assert _run(make(sources=no_layers), None) == 0
+    assert capsys.readouterr().err.splitlines()[1].startswith("nothing to do: ")
+    assert _run(make(sources=no_layers, share=(1, 1)), None) == 0
+    assert "this share is done (0 layers" in capsys.readouterr().err
+
+
+def test_a_kept_layout_is_told_the_exit_code(make, no_layers, monkeypatch):
+    told = []
+    session = make(sources=no_layers)
+    monkeypatch.setattr(session, "write_kept_index", lambda *about: told.append(about))
+    monkeypatch.setattr(run, "_make_dataset", lambda session, work, child: 4)
+    assert _run(session, None) == 4
+    [(catalog, code)] = told
+    assert [image.name for image in catalog.images] == ["a:1"] and code == 4
+
+
+class RecordedBacklog:
+    """A backlog with given layers left at each look, that records what is set aside."""
+
+    ledger = Ledger(ok=1, failed=1)
+
+    def __init__(self, *left):
+        self.left = list(left)
+        self.aside = []
+        self.is_attempted = False
+
+    def layers_left(self):
+        return self.left.pop(0)
+
+    def set_parts_aside(self, error):
+        self.aside.append(error.parts)
+
+
+@pytest.fixture
+def steps(make, monkeypatch):
+    """Return a function that runs the steps of a run on a backlog, and records them.
+
+    `gathers` are the results of the gathers: exit codes, or parts that are found to be damaged.
+    """
+
+    def run_steps(backlog, *gathers, **options):
+        done = []
+        results = list(gathers)
+
+        def profiled(session, work, todo, child):
+            assert not backlog.is_attempted or backlog.aside
+            done.append(todo)
+            return Profiled(seconds=len(done))
+
+        def gathered(session, work, backlog, profiled):
+            done.append(profiled.seconds)
+            result = results.pop(0)
+            if isinstance(result, str):
+                raise PartError([result], "damaged")
+            return result
+
+        monkeypatch.setattr(run, "Backlog", lambda *about: backlog)
+        monkeypatch.setattr(run, "profile", profiled)
+        monkeypatch.setattr(run, "_gather_and_reduce", gathered)
+        monkeypatch.setattr(run, "code_if_complete", lambda session, work: None)
+        work = SimpleNamespace(layers=dict.fromkeys("abc"), signature={})
+        return run._make_dataset(make(**options), work, None), done
+
+    return run_steps
+
+
+LEFT = [Layer(Digest(bytes(32)), 5 * 10**9, "oci_tar")]
+
+
+def test_layers_are_profiled_and_then_gathered(steps):
+    backlog = RecordedBacklog(LEFT, [])
+    assert steps(backlog, 3) == (3, [LEFT, 1])
+    assert backlog.is_attempted
+
+
+def test_layers_of_damaged_parts_are_profiled_again(steps):
+    backlog = RecordedBacklog([], LEFT, [], LEFT, [])
+    assert steps(backlog, "one", "two", 0) == (0, [0.0, LEFT, 2, LEFT, 4])
+    assert backlog.aside == [["one"], ["two"]]
+
+
+def test_layers_that_are_left_after_profiling_are_not_gathered(steps, capsys):
+    assert steps(RecordedBacklog(LEFT, LEFT)) == (4, [LEFT])
+    said = capsys.readouterr().err
+    assert said.startswith("stopped: 2 of 3 layers done, 1 left with 5.00 GB; run the command")
+
+
+def test_a_share_is_profiled_alone_and_has_the_exit_code_of_its_layers(steps):
+    assert steps(RecordedBacklog(LEFT, []), share=(1, 2)) == (3, [LEFT])
+    assert steps(RecordedBacklog([]), share=(1, 2)) == (3, [])
+
+
+def test_the_child_of_a_single_process_ends_with_the_command(
+    make, no_layers, monkeypatch, signal_handlers
+):
+    ended = []
+
+    class RecordedChild:
+        def __init__(self, limits):
+            self.limits = limits
+
+        def close(self):
+            ended.append(self.limits)
+
+    monkeypatch.setattr(run, "Child", RecordedChild)
+    options = make(sources=no_layers, share=(1, 1)).options
+    assert run.analyze(options) == 0
+    assert ended == [options.limits]
+
+
 def test_a_run_that_is_stopped_says_what_is_left(make, child, tmp_path, capsys):
     session = make()
     monitor_saw = []
@@ -151,6 +290,51 @@ def test_the_table_of_a_node_is_made_for_the_files_of_its_ranks(
         assert TypeTable(directory).size == 64 * 8
 
 
+class SettingsOfChild:
+    """Stands for a child, and keeps what it is set up with."""
+
+    def set_up(self, *settings):
+        self.settings = settings
+
+
+@pytest.mark.parametrize(
+    ("options", "unpacks", "seconds", "probes"),
+    [
+        ({}, False, 30.0, {"compression": "1/256"}),
+        ({"extract": True, "publish_seconds": 5.0}, True, 5.0, {"compression": "1/256"}),
+        ({"exec": "true", "compress_sample": Fraction(0)}, True, 30.0, {}),
+    ],
+)
+def test_a_worker_is_made_as_the_options_say(make, options, unpacks, seconds, probes):
+    session = make(**options)
+    work = SimpleNamespace(signature={"types": "none"}, sources=[], registries=Registries())
+    child = SettingsOfChild()
+    with session.new_scratch() as scratch:
+        types = profiling._new_table(session, work, [], scratch, ["here"])
+        worker = profiling._new_worker(session, work, scratch, types, child)
+        assert child.settings == ("none", types, scratch.path / "watch", probes)
+    assert worker._prefetcher._room.unpacks == unpacks
+    assert worker._publisher._max_seconds == seconds
+    assert (worker.runner._start_tool is not None) == ("exec" in options)
+
+
+def test_a_table_is_filled_with_the_types_of_a_dataset(make, tmp_path):
+    entries = [Entry("file", b"%d" % number, number) for number in range(1, 4)]
+    warm = Made([entries], [[0]]).write(tmp_path / "warm", metrics=False)
+    session = make(types="exact", warm_types=warm)
+    work = SimpleNamespace(signature={"types": "magic-test"})
+    with session.new_scratch() as scratch:
+        table = TypeTable(profiling._new_table(session, work, [], scratch, ["here"]))
+        found = {entry.content: table.get(entry.digest) for entry in entries}
+        descriptions = table.descriptions()
+        table.close()
+    assert [descriptions[found[number]] for number in (1, 2, 3)] == [
+        "ASCII text",
+        "ELF 64-bit",
+        "ASCII text",
+    ]
+
+
 def test_an_error_of_the_profiling_is_raised_as_one_of_all_ranks(make, child):
     session = make()
     inputs = Inputs(session)
@@ -168,9 +352,11 @@ def test_profiling_ends_with_what_this_rank_did(make, child):
     inputs.check()
     with session.output_lock(inputs.check_output):
         work = inputs.resolve()
+        begun = time.monotonic()
         profiled = profile(session, work, list(work.layers.values()), child)
+        whole = time.monotonic() - begun
     assert profiled.worker.report.total.ok == 3
-    assert profiled.seconds >= profiled.worker.report.total.busy_seconds / 2 > 0
+    assert whole >= profiled.seconds >= profiled.worker.report.total.busy_seconds / 2 > 0
 
 
 @pytest.mark.parametrize(

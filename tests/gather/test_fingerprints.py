@@ -82,3 +82,19 @@ def test_chunks_are_numbered_over_all_buckets(tmp_path: Path, monkeypatch, bucke
     assert made.written["chunks/size"][1] == [one[0] for _, one in wanted]
     assert made.written.keys() == {f"chunks/{name}" for name in TABLES["chunks"].columns}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_buckets_are_equal_ranges_of_methods_and_fingerprints(tmp_path: Path, monkeypatch):
+    """Each of 32 chunks, spread evenly over both methods, has one of 32 buckets."""
+    monkeypatch.setattr(fingerprints, "_BUCKET_ROWS", 1)
+    keys = [(method, bytes([head]) * 16) for method in (0, 1) for head in range(0, 256, 16)]
+    numbered = Fingerprints(SerialComm(), Made(keys), tmp_path)
+    assert numbered._bucket_of(chunks(keys)).tolist() == list(range(32))
+
+
+@pytest.mark.parametrize(("count", "most", "buckets"), [(0, 9, 1), (7, 9, 3), (6, 9, 2), (7, 2, 2)])
+def test_a_bucket_holds_so_many_chunks_on_average(tmp_path, monkeypatch, count, most, buckets):
+    monkeypatch.setattr(fingerprints, "_BUCKET_ROWS", 3)
+    monkeypatch.setattr(fingerprints, "_MAX_BUCKETS", most)
+    numbered = Fingerprints(SerialComm(), Made([(0, bytes(16))] * count), tmp_path)
+    assert numbered._buckets == buckets

@@ -22,6 +22,7 @@ from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.errors import PartError
 from hpc_remetrics.gather import content_numbers
 from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.gather.numbering import number
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
@@ -150,6 +151,13 @@ SIZES = [60, 0, 200, 5]
 def test_small_blocks_and_buckets(tmp_path, monkeypatch, small_chunks, ranks):
     """As with billions of rows: many blocks of entries, and many buckets of digests."""
     monkeypatch.setattr(content_numbers, "_BUCKET_ROWS", 50)
+    bucket_rows = []
+
+    def counted(rows, *others):
+        bucket_rows.append(len(rows))
+        return number(rows, *others)
+
+    monkeypatch.setattr(content_numbers, "number", counted)
     corpus = Corpus(tmp_path, 3, SIZES)
     output = tmp_path / "out.h5"
 
@@ -167,6 +175,10 @@ def test_small_blocks_and_buckets(tmp_path, monkeypatch, small_chunks, ranks):
     with hpc_remetrics.open(output) as dataset:
         dataset.check_all()
         assert dataset.run["by"] == "test"
+        carried = int(dataset.layers["files"].sum() + dataset.layers["hardlinks"].sum())
+    # Digests are spread evenly over the buckets.
+    assert len(bucket_rows) == -(-carried // 50) > 3
+    assert min(bucket_rows) > 10
 
 
 @pytest.mark.slow

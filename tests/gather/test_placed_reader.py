@@ -12,7 +12,7 @@ from support.synthetic import SIGNATURE, TYPES, digest_of, make_layer
 from hpc_remetrics.dataset.schema import CHUNK_BYTES
 from hpc_remetrics.errors import PartError
 from hpc_remetrics.gather import placed_reader
-from hpc_remetrics.gather.entry_writer import EntryWriter
+from hpc_remetrics.gather.entry_writer import EntryWriter, _BlobOffsets
 from hpc_remetrics.gather.placed_reader import PartReader
 from hpc_remetrics.gather.placement import place
 from hpc_remetrics.parts.part_format import ENTRY_COLUMNS
@@ -181,10 +181,34 @@ def test_chunks_of_blobs(reader, parts, small_chunks):
     assert CHUNK_BYTES == 1 << 20
 
 
-def test_lengths_that_do_not_add_up_are_reported(reader, parts):
-    path = parts[1][2]
-    with open(path, "r+b") as file:
-        file.seek(reader.placement.offsets[2]["path_length"])
+def damage_first_length(reader, parts, layer):
+    """Change the length of the first path of a layer, given by its place; return its part."""
+    placement = reader.placement
+    number = int(placement.part[layer])
+    row = int(placement.layers["first_entry"][layer])
+    with open(parts[1][number], "r+b") as file:
+        file.seek(placement.offsets[number]["path_length"] + 4 * row)
         file.write(b"\xff")
+    return str(parts[1][number])
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, 3, 4])
+def test_lengths_that_do_not_add_up_are_reported(reader, parts, layer):
+    """A block that ends with a layer, and one that begins with the next one, are told apart."""
+    first = reader.placement.first["entries"].tolist()
+    if first[layer] == first[layer + 1]:
+        return
+    path = damage_first_length(reader, parts, layer)
+    offsets = _BlobOffsets(reader)
+    for other in range(5):
+        if first[other] < first[other + 1] and other != layer:
+            offsets.block("path", first[other], first[other + 1])
+    reader.check()
+    offsets.block("path", first[layer], first[layer + 1])
+    assert faults(reader, "the lengths of its paths don't add up") == [path]
+
+
+def test_lengths_are_checked_in_a_block_of_many_layers(reader, parts):
+    path = damage_first_length(reader, parts, 4)
     EntryWriter(reader, Kept()).write_block(0, np.zeros(281, int))
-    assert faults(reader, "the lengths of its paths don't add up") == [str(path)]
+    assert faults(reader, "the lengths of its paths don't add up") == [path]

@@ -55,6 +55,7 @@ class Made:
     :ivar compressed: words of contents that the sample compressed, to a half by gzip and to a third
         by zstd, both rounded up.
     :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
+    :ivar check_sizes: note that each image states 5 bytes for each layer, as they do.
     """
 
     layers: list[list[Entry]]
@@ -67,6 +68,7 @@ class Made:
     compressed: frozenset[int] = frozenset()
     skipped: list[Skipped] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
+    check_sizes: bool = False
 
     def digest(self, layer: int) -> Digest:
         return digest_of("made", self.first + layer)
@@ -102,7 +104,16 @@ class Made:
         images = [self._image(number) for number in range(len(self.images))]
         catalog = Catalog(images, self.skipped, self.repositories)
         last = finish if metrics else None
-        gather(SerialComm(), parts, catalog, output, scratch, self.run, last)
+        gather(
+            SerialComm(),
+            parts,
+            catalog,
+            output,
+            scratch,
+            self.run,
+            last,
+            check_sizes=self.check_sizes,
+        )
         return output
 
     def _image(self, number: int) -> Image:

@@ -124,7 +124,7 @@ class Prefetcher:
             return self._ready.popleft() if self._ready else None
         if prefetched.error is not None:
             self.release(prefetched)
-            if self._retry_with_measured_size(prefetched):
+            if self._retry_with_measured_size(prefetched, prefetched.error):
                 return None
             prefetched.error = self._cause(prefetched.layer, prefetched.error)
         return prefetched
@@ -207,12 +207,10 @@ class Prefetcher:
         else:
             self._ready.append(failed)
 
-    def _retry_with_measured_size(self, failed: Prefetched) -> bool:
+    def _retry_with_measured_size(self, failed: Prefetched, error: BlobError) -> bool:
         """Try a layer once more if the registry says another size than the manifest does."""
-        layer, error = failed.layer, failed.error
-        if error is None or layer.digest in self._first_errors:
-            return False
-        if failed.measured_size in (-1, layer.size):
+        layer = failed.layer
+        if layer.digest in self._first_errors or failed.measured_size in (-1, layer.size):
             return False
         self._first_errors[layer.digest] = error
         self._retries.append(replace(layer, size=failed.measured_size))

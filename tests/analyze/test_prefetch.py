@@ -122,7 +122,7 @@ def test_a_layer_at_a_registry_is_fetched_to_scratch(make, remote, scratch, wait
     path = prefetched.extent.path
     assert path.is_relative_to(scratch.path) and path.read_bytes() == bytes(1000)
     assert (prefetched.extent.offset, prefetched.extent.size) == (0, 1000)
-    assert prefetched.grant.size == 1000
+    assert prefetched.grant.size == 1000 and prefetched.tree is None
     assert 0 < prefetched.seconds < 30
     assert not prefetcher.begun
     prefetcher.release(prefetched)
@@ -257,6 +257,40 @@ def test_a_layer_that_scratch_can_never_hold_is_an_error(make, remote, wait):
     assert remote.fetched == []
 
 
+def test_a_layer_that_scratch_can_not_hold_with_either_size_is_measured_once(make, remote, wait):
+    layer = remote.add(b"x", size=1 << 41)
+    os.truncate(remote._path(layer.digest), 1 << 40)
+    prefetcher, queue = make(remote), queue_of(layer)
+    prefetcher.take(queue)
+    wait(lambda: prefetcher.poll() is None and prefetcher.begun[0].size == 1 << 40)
+    prefetcher.take(queue)
+    prefetched = prefetcher.poll()
+    assert prefetched.error.cause == "no_room"
+    assert not prefetched.only_measure and prefetched.extent is None
+    assert remote.fetched == []
+
+
+class Growing(BlobSource):
+    """A registry that says another size each time."""
+
+    said = 100
+
+    def measure(self, layer):
+        self.said += 1
+        return self.said
+
+
+def test_a_registry_that_says_another_size_each_time_is_believed_once(make, tmp_path, wait):
+    source = Growing(tmp_path / "remote", remote=True)
+    layer = source.add(bytes(1000), size=7)
+    prefetcher, queue = make(source), queue_of(layer)
+    prefetcher.take(queue)
+    wait(lambda: prefetcher.poll() is None and prefetcher.begun[0].size == 101)
+    prefetcher.take(queue)
+    assert wait(prefetcher.poll).error.cause == "size_mismatch"
+    assert source.fetched == [layer.digest] * 2 and not prefetcher.begun
+
+
 def test_a_layer_of_unknown_size_is_fetched(make, remote, wait):
     layer = remote.add(bytes(1000), size=-1)
     prefetcher = make(remote)
@@ -276,6 +310,15 @@ def test_a_layer_in_place_that_can_never_be_unpacked_is_an_error(make, local, sc
     prefetcher.retry_with_more_room(prefetched)
     assert prefetcher.poll().error.cause == "no_room"
     assert scratch.grant(64 * MIB) is not None
+
+
+def test_a_layer_in_place_without_a_directory_to_be_unpacked_is_an_error(make, local, scratch):
+    (scratch.path / "grant-1").write_text("in the way")
+    layer = local.add(b"data")
+    prefetcher = make(local, unpacks=True)
+    assert prefetcher.take(queue_of(layer))
+    prefetched = prefetcher.poll()
+    assert (prefetched.layer, prefetched.error.cause) == (layer, "no_room")
 
 
 def test_a_layer_is_tried_again_with_more_room(make, local):

@@ -20,9 +20,8 @@ from support.tools import need
 import hpc_remetrics
 from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.errors import PartError
-from hpc_remetrics.gather import content_numbers
+from hpc_remetrics.gather import content_numbers, numbering
 from hpc_remetrics.gather.gather import gather
-from hpc_remetrics.gather.numbering import number
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
@@ -155,7 +154,7 @@ def test_small_blocks_and_buckets(tmp_path, monkeypatch, small_chunks, ranks):
 
     def counted(rows, *others):
         bucket_rows.append(len(rows))
-        return number(rows, *others)
+        return numbering.number(rows, *others)
 
     monkeypatch.setattr(content_numbers, "number", counted)
     corpus = Corpus(tmp_path, 3, SIZES)

@@ -137,7 +137,8 @@ class Prefetcher:
 
     def retry_with_more_room(self, prefetched: Prefetched) -> None:
         """Prefetch a layer again with more room to unpack it, or fail it if there is none."""
-        size = prefetched.grant.size if prefetched.grant else 0
+        assert prefetched.grant is not None
+        size = prefetched.grant.size
         self.release(prefetched)
         try:
             self._room.enlarge(prefetched.layer, size)
@@ -201,7 +202,7 @@ class Prefetcher:
     def _fail_for_want_of_room(self, layer: Layer, source: Source, error: BlobError) -> None:
         """Fail a layer that scratch can never hold, unless its stated size may be false."""
         failed = Prefetched(layer, error=error)
-        if layer.size >= 0 and layer.digest not in self._first_errors:
+        if layer.digest not in self._first_errors:
             failed.only_measure = True
             self._thread.submit(source, failed)
         else:

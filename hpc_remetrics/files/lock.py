@@ -84,9 +84,6 @@ class OutputLock:
             self._remove_directories()
             message = f"can't write to {self.path}: {error.strerror}{_about_owner(self.path)}"
             raise OutputError(message, "choose another output with -o") from None
-        except BaseException:
-            self._remove_directories()
-            raise
 
     def _open(self) -> None:
         """Open and lock the file, again and again while another holder removes it meanwhile."""
@@ -325,8 +322,8 @@ def _conflicting_lock(file: int, start: int, length: int) -> tuple[int, ...] | N
 
     The type is `F_UNLCK` if there is no such lock. None: the system can't tell.
     """
-    # struct flock of Linux on 64 bits.
-    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    # struct flock of Linux on 64 bits; the process is filled in by the system
+    wanted = struct.pack("hhqq8x", fcntl.F_WRLCK, os.SEEK_SET, start, length)
     try:
         return struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     except OSError:

@@ -1,9 +1,13 @@
 """The message loop in one process: coordinator and worker in turns, until both are done."""
 
+from types import SimpleNamespace
+
 import pytest
 from support.blob_source import BlobSource, tar_of
+from support.recording_comm import RecordingComm
 
-from hpc_remetrics.analyze.coordinator import PROGRESS, WorkDone
+from hpc_remetrics.analyze import message_loop
+from hpc_remetrics.analyze.coordinator import DEAL, END, FINISHED, PROGRESS, STOP, WorkDone
 from hpc_remetrics.analyze.layer_runner import LayerRunner
 from hpc_remetrics.analyze.message_loop import JobMonitor, run_message_loop
 from hpc_remetrics.analyze.part_publisher import PartPublisher, PartTarget
@@ -102,3 +106,99 @@ def test_the_note_and_the_progress_line_show_every_way_to_end(make, parts, capsy
     [note] = read_notes(parts)
     assert (note.ranks[0]["partial"], note.ended) == (2, "")
     assert len(layers) == 3
+
+
+class ScriptedComm(RecordingComm):
+    """Receives the given messages; None: nothing has come now."""
+
+    def __init__(self, *messages):
+        super().__init__()
+        self.messages = list(messages)
+        self.is_flushed = False
+
+    def poll(self):
+        return self.messages.pop(0)
+
+    def flush(self):
+        self.is_flushed = True
+
+
+class RecordedWorker:
+    """A worker whose steps are given: whether there was anything to do."""
+
+    runner = SimpleNamespace(child="the child")
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.handled = []
+        self.finished = False
+        self.is_stopped = False
+
+    def step(self):
+        return self.steps.pop(0)
+
+    def handle(self, source, tag, message):
+        self.handled.append((source, tag, message))
+        self.finished = tag == END
+
+    def stop(self):
+        self.is_stopped = True
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Record what a loop does after each turn: sleep until something wakes it, or begin anew."""
+    made = []
+
+    class RecordedBackoff:
+        def reset(self):
+            made.append("reset")
+
+        def sleep(self, wake=None):
+            made.append(wake)
+
+    monkeypatch.setattr(message_loop, "Backoff", RecordedBackoff)
+    return made
+
+
+def test_a_rank_that_only_profiles_takes_messages_and_sleeps_while_nothing_happens(pauses):
+    """Turn by turn: nothing; the worker moves; two messages; nothing; the last message."""
+    deal, end = (0, DEAL, []), (0, END, None)
+    comm = ScriptedComm(None, None, deal, deal, None, None, end, None)
+    worker = RecordedWorker(False, True, False, False, False)
+    beats = []
+    errors = run_message_loop(comm, StopRequest(), lambda: beats.append(1), None, worker)
+    assert (errors, beats, comm.is_flushed) == ({}, [], True)
+    assert worker.handled == [deal, deal, end] and not worker.is_stopped
+    assert pauses == ["the child", "reset", "reset", "the child", "reset"]
+
+
+def test_a_rank_that_only_coordinates_takes_messages_of_workers_alone(make, pauses):
+    comm = ScriptedComm(None, (0, END, None), (0, FINISHED, None), None)
+    _, monitor, _, _ = make(1)
+    monitor.coordinator._comm = comm
+    beats = []
+    assert run_message_loop(comm, StopRequest(), lambda: beats.append(1), monitor, None) == {}
+    assert len(beats) == 2
+    assert pauses == [None, "reset"]
+    assert comm.sent == [(0, END, None)]
+
+
+def test_both_sides_are_told_of_a_stop_each_turn(make, pauses):
+    comm = ScriptedComm(None, (0, FINISHED, None), (0, END, None), None)
+    _, monitor, _, _ = make(1)
+    monitor.coordinator._comm = comm
+    worker = RecordedWorker(False, False)
+    stop = StopRequest()
+    stop.reason = "SIGTERM"
+    run_message_loop(comm, stop, lambda: None, monitor, worker)
+    assert worker.is_stopped and worker.handled == [(0, END, None)]
+    assert comm.sent == [(0, STOP, None), (0, END, None)]
+
+
+def test_how_a_job_ended_is_cut(make, parts):
+    _, monitor, _, _ = make(1)
+    monitor.coordinator.errors = {5: OutputError("later"), 3: OutputError("x" * 1000)}
+    assert monitor.close(StopRequest()) == monitor.coordinator.errors
+    [note] = read_notes(parts)
+    assert note.ended.startswith("failed: x") and len(note.ended) == 500

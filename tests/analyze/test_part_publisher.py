@@ -11,6 +11,8 @@ from hpc_remetrics.analyze.part_publisher import PartPublisher, PartTarget
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_reader import read_part
+from hpc_remetrics.parts.part_writer import SpillError
+from hpc_remetrics.records import Digest
 
 TYPES = ("ELF 64-bit", "ASCII text", "data", "a", "b", "c")
 """Descriptions that get the numbers from 4 on, which the synthetic layers use."""
@@ -157,6 +159,11 @@ def test_a_layer_whose_spill_is_damaged_fails_and_the_others_do_not(
     assert failure.message.startswith("its entries on scratch are damaged: ")
     assert "damaged on scratch" in caplog.text
     assert not spill.exists()
+
+
+def test_a_long_reason_of_a_damaged_spill_is_cut():
+    error = SpillError(Digest(bytes(32)), "x" * 1000)
+    assert len(part_publisher._damaged(error).message) == 500
 
 
 def test_an_output_that_can_not_be_written_is_an_error(make, tmp_path, layers):

@@ -1,7 +1,10 @@
 """The first step of a run: sources that are wrong, what is said of images, and shares."""
 
+from types import SimpleNamespace
+
 import pytest
 from support.layouts import Layout
+from support.made import Entry, Made
 
 from hpc_remetrics.analyze.run_inputs import MAX_WARNINGS, Inputs
 from hpc_remetrics.analyze.session import Session
@@ -103,6 +106,37 @@ def test_the_output_is_no_input(make, images, tmp_path):
     dataset.write_text("x")
     with pytest.raises(UsageError, match="is an input"):
         make(output=dataset, warm_types=dataset).check()
+
+
+def test_an_output_of_the_same_sources_may_be_replaced(make, images, tmp_path):
+    made = Made([[Entry("file", b"a", 1)]], [[0]], run={"sources": {"source": [f"oci:{images}"]}})
+    output = made.write(tmp_path / "made", metrics=False)
+    make(output=output).check_output()
+    for sources in ((), (f"oci:{tmp_path}/other",)):
+        with pytest.raises(UsageError, match="holds 1 layer of oci:"):
+            make(output=output, sources=sources).check_output()
+    make(output=output, sources=(), force=True).check_output()
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_stop_is_polled_while_registries_are_asked_and_ends_the_job_after_that(
+    make, monkeypatch, is_remote
+):
+    inputs = make()
+    session = inputs._session
+    session.leave_on_stop()
+    inputs.check()
+    inputs._sources[0].is_remote = is_remote
+    seen = []
+
+    def resolve(comm, sources, registries):
+        seen.append(session.stop.at_once)
+        return Catalog()
+
+    monkeypatch.setattr(inputs, "_resolver", lambda: SimpleNamespace(resolve=resolve))
+    inputs.resolve()
+    assert (seen[0] is None) == is_remote
+    assert session.stop.at_once is not None
 
 
 def test_what_can_not_be_in_the_dataset_is_counted_and_the_first_ones_are_named(make, caplog):

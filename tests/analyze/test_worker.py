@@ -24,7 +24,7 @@ from hpc_remetrics.analyze.plan import cost
 from hpc_remetrics.analyze.prefetch import Prefetcher
 from hpc_remetrics.analyze.room_policy import RoomPolicy
 from hpc_remetrics.analyze.worker import ProgressReport, Worker
-from hpc_remetrics.errors import BlobError
+from hpc_remetrics.errors import BlobError, OutputError
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.parts_directory import best_statuses, scan_parts
 from hpc_remetrics.profile.exec_tool import Tool
@@ -211,6 +211,40 @@ def test_a_stop_publishes_what_is_whole_and_drops_the_rest(make, own_child, sour
     assert 0 < len(statuses(parts)) < 30
     assert not worker.step()
     assert own_child._job is None
+
+
+@pytest.fixture
+def ends(make, monkeypatch):
+    """A worker that does nothing but record how it ends, and what it sends."""
+    worker, comm = make()
+    done = []
+    monkeypatch.setattr(worker.runner, "abandon", lambda: done.append("abandon"))
+    monkeypatch.setattr(worker._publisher, "publish", lambda: done.append("publish") or 0.0)
+    monkeypatch.setattr(worker._prefetcher, "close", lambda: done.append("close"))
+    return worker, comm, done
+
+
+def test_a_stop_abandons_the_layer_before_it_publishes(ends):
+    worker, comm, done = ends
+    worker.handle(0, STOP, None)
+    assert done == []
+    assert worker.step()
+    assert done == ["abandon", "publish", "abandon", "close"]
+    assert comm.sent == [(0, FINISHED, None)]
+    assert not worker.step()
+
+
+def test_an_error_abandons_the_layer_and_publishes_nothing(ends, monkeypatch):
+    worker, comm, done = ends
+    error = OutputError("scratch is full")
+
+    def take(queue):
+        raise error
+
+    monkeypatch.setattr(worker._prefetcher, "take", take)
+    assert worker.step()
+    assert done == ["abandon", "close"]
+    assert comm.sent == [(0, FINISHED, error)]
 
 
 def test_an_output_that_can_not_be_written_is_told_the_coordinator(make, source, parts, wait):

@@ -1,18 +1,50 @@
 """The lock on an output: one job at a time, and none in the way after a kill."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import socket
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
 from hpc_remetrics.errors import OutputError, OutputLockedError
+from hpc_remetrics.files import lock as module
 from hpc_remetrics.files.lock import OutputLock, holders
+
+
+class Clock:
+    """Time in seconds, from 1000 on, that passes only while the program sleeps."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self._events = []
+        self._looks = 0
+
+    def at(self, moment, event):
+        """Have a function called when a moment has come."""
+        self._events.append((moment, event))
+
+    def monotonic(self):
+        self._looks += 1
+        assert self._looks < 1000, "the program looks at the clock again and again"
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        for one in [one for one in self._events if one[0] <= self.now]:
+            self._events.remove(one)
+            one[1]()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
 
 HOLD = (
     "import sys, time\n"
@@ -61,10 +93,10 @@ def test_a_released_lock_can_be_had_again(tmp_path):
         OutputLock(tmp_path / "out.h5").release()
 
 
-def test_a_dead_job_of_another_node_is_not_in_the_way(tmp_path, monkeypatch):
-    monkeypatch.setattr("hpc_remetrics.files.lock._WATCH", 0.3)
+def test_a_dead_job_of_another_node_is_waited_for_once(tmp_path, clock):
     (tmp_path / "out.h5.lock").write_text("othernode 77 12\n")
     OutputLock(tmp_path / "out.h5").release()
+    assert clock.now == pytest.approx(1003.5, abs=0.2)
 
 
 def test_a_dead_job_of_this_machine_is_not_waited_for(tmp_path, monkeypatch):
@@ -104,29 +136,35 @@ def no_locks(*_):
     ("host", "locks"), [("othernode", fcntl.lockf), (socket.gethostname(), no_locks)]
 )
 def test_a_living_job_is_refused_where_locks_do_not_reach_or_are_not_known(
-    tmp_path, monkeypatch, host, locks
+    tmp_path, monkeypatch, clock, host, locks
 ):
+    """Its next heartbeat comes after three seconds: it is on a slow file system."""
     monkeypatch.setattr(fcntl, "lockf", locks)
     path = tmp_path / "out.h5.lock"
     path.write_text(f"{host} 77 0\n")
-    ended = threading.Event()
+    clock.at(1003.0, lambda: path.write_text(f"{host} 77 1\n"))
+    with pytest.raises(OutputLockedError, match=f"process 77 on {host}"):
+        OutputLock(tmp_path / "out.h5")
+    assert clock.now == pytest.approx(1003.0, abs=0.2)
+    assert path.read_text() == f"{host} 77 1\n"
 
-    def beat():
-        count = 0
-        while not ended.wait(0.5):
-            count += 1
-            path.write_text(f"{host} 77 {count}\n")
 
-    thread = threading.Thread(target=beat)
-    thread.start()
-    started = time.monotonic()
-    try:
-        with pytest.raises(OutputLockedError, match=f"process 77 on {host}"):
-            OutputLock(tmp_path / "out.h5")
-    finally:
-        ended.set()
-        thread.join()
-    assert time.monotonic() - started < 5
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+def test_a_lock_is_waited_for_while_a_killed_job_ends(tmp_path, monkeypatch, clock, number):
+    monkeypatch.setattr("hpc_remetrics.files.lock._PATIENCE", 2.0)
+    holders_left = ["one"]
+
+    def lockf(*about):
+        if holders_left:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(OutputLockedError, match=r"process \? on \?"):
+        OutputLock(tmp_path / "out.h5")
+    assert clock.now == pytest.approx(1002.0, abs=0.1)
+    clock.at(1003.9, holders_left.clear)
+    OutputLock(tmp_path / "out.h5").release()
+    assert clock.now == pytest.approx(1003.9, abs=0.1)
 
 
 def test_a_folder_that_can_not_be_written(tmp_path):
@@ -208,13 +246,11 @@ def test_the_bytes_of_a_lock_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b""
 
 
-def test_a_heartbeat_a_second(tmp_path, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+def test_a_heartbeat_a_second(tmp_path, clock):
     lock = OutputLock(tmp_path / "out.h5")
     counts = []
     for moment in (1000.9, 1001.0, 1001.5, 1002.0):
-        now[0] = moment
+        clock.now = moment
         lock.heartbeat()
         counts.append(int((tmp_path / "out.h5.lock").read_text().split()[2]))
     assert counts == [1, 2, 2, 3]
@@ -229,6 +265,7 @@ def test_a_heartbeat_a_second(tmp_path, monkeypatch):
         (0, None, 0o666),
         (0o022, 0o644, 0o600),
         (0o022, 0o620, 0o660),
+        (0o022, 0o601, 0o601),
     ],
 )
 def test_only_those_may_read_who_may_write(tmp_path, umask, before, after):
@@ -316,3 +353,93 @@ def test_who_holds_what_does_not_exist(tmp_path):
     assert holders(tmp_path / "out.h5") == []
     os.mkfifo(tmp_path / "pipe.lock")
     assert holders(tmp_path / "pipe") == []
+
+
+def open_lock_files(tmp_path):
+    """Return the open files of this process that lie in a directory."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+    return [path for path in found if path.startswith(str(tmp_path))]
+
+
+def test_a_lock_that_is_given_back_is_closed(tmp_path, monkeypatch):
+    output = tmp_path / "out.h5"
+    lock = OutputLock(output)
+    assert len(open_lock_files(tmp_path)) == 1
+    assert [share for share, _, _ in holders(output)] == []
+    assert len(open_lock_files(tmp_path)) == 1
+    lock.release()
+    assert open_lock_files(tmp_path) == []
+    with OutputLock(output):
+        pass
+    assert open_lock_files(tmp_path) == []
+    OutputLock(output).undo()
+    OutputLock(tmp_path / "new.h5").undo()
+    assert open_lock_files(tmp_path) == []
+    monkeypatch.setattr(OutputLock, "_has_name", lambda lock: lock._heartbeats > 1)
+    monkeypatch.setattr(module, "HEARTBEAT", 0.0)
+    again = OutputLock(output)
+    assert len(open_lock_files(tmp_path)) == 1
+    again.release()
+    (tmp_path / "other.h5.lock").write_bytes(b"some text")
+    with pytest.raises(OutputError):
+        OutputLock(tmp_path / "other.h5")
+    assert open_lock_files(tmp_path) == []
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Answer for the system which locks there are, by their start; return what was asked."""
+    asked = []
+    answers = {}
+
+    def conflicting(file, start, length):
+        asked.append((start, length))
+        return answers.get(start, (fcntl.F_UNLCK, 0, 0, 0, 0))
+
+    monkeypatch.setattr(module, "_conflicting_lock", conflicting)
+    return asked, answers
+
+
+def test_a_holder_on_this_machine_counts_while_its_slot_is_locked(tmp_path, asked):
+    questions, answers = asked
+    slots = [f"{socket.gethostname()} 7{number} 1\n".ljust(128) for number in range(4)]
+    (tmp_path / "out.h5.lock").write_text("".join(slots))
+    answers[128] = (fcntl.F_WRLCK, 0, 0, 0, 71)
+    answers[384] = None  # the system can't tell
+    found = [(share, process) for share, _, process in holders(tmp_path / "out.h5")]
+    assert found == [(1, "71"), (3, "73")]
+    assert questions == [(0, 128), (128, 128), (256, 128), (384, 128)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "process"),
+    [
+        ((fcntl.F_RDLCK, 0, 0, 0, 99), 99),
+        ((fcntl.F_WRLCK, 0, 0, 0, 99), 0),
+        ((fcntl.F_UNLCK, 0, 0, 0, 0), 0),
+        (None, 0),
+    ],
+)
+def test_a_lock_for_reading_is_looked_for_in_the_whole_file(asked, answer, process):
+    questions, answers = asked
+    answers[0] = answer
+    assert module._reader(5) == process
+    assert questions == [(0, 0)]
+
+
+def test_a_file_system_without_locks_can_not_tell_who_holds_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "fcntl", no_locks)
+    assert module._conflicting_lock(5, 0, 0) is None
+
+
+def test_directories_are_removed_if_the_lock_file_can_not_be_made(tmp_path, monkeypatch):
+    def full(*about, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(module, "open_in_place", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        OutputLock(tmp_path / "a" / "b" / "out.h5")
+    assert list(tmp_path.iterdir()) == []

@@ -13,8 +13,6 @@ from .commands import COMMANDS, PROGRAM, STYLE, Command, Parser, on_every_rank, 
 from .config import remarks
 from .errors import MissingComponentError, OutputError, RemetricsError
 from .log import escape, set_up
-from .mpi.job import remark, wait_for_ranks
-from .mpi.signals import end_on_signal
 from .streams import StdoutError, give_up_stdout, standard_streams
 
 _EXAMPLES = """
@@ -93,11 +91,15 @@ def _run(argv: Sequence[str] | None) -> int:
 
     # From here on a signal ends a job in order.
     if command.is_job:
+        from .mpi.signals import end_on_signal
+
         end_on_signal(_launched_rank() == 0)
 
     with on_every_rank():
         options = command.read(command.options, arguments)
         if command.is_job:
+            from .mpi.job import wait_for_ranks
+
             wait_for_ranks(options.start_seconds)
     _remark(command, options)
     return command.run(options)
@@ -109,6 +111,8 @@ def _missing(error: ImportError) -> int:
         traceback.print_exc()
     reason = " ".join(str(error).split())
     hint = "install it with `pip install hpc-remetrics`, or run where that was done"
+    if error.name in sys.stdlib_module_names:
+        hint = "this command runs on Linux; report, plot, export and compare run anywhere"
     _complain(f"error: {sys.executable} can't import {error.name or 'a package'}: {reason}; {hint}")
     return MissingComponentError.exit_code
 
@@ -120,6 +124,8 @@ def _remark(command: Command, options: Any) -> None:
     texts = remarks(command.options, getattr(options, "config", None))
     lines = [f"{PROGRAM}: {escape(text)}" for text in texts]
     if command.is_job:
+        from .mpi.job import remark
+
         remark(lines)
         return
     for line in lines:

@@ -32,7 +32,7 @@ class FileObject:
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer from the position on."""
-        data = os.pread(self.descriptor, len(buffer), self._position)
+        data = read_at(self.descriptor, len(buffer), self._position)
         buffer[: len(data)] = data
         buffer[len(data) :] = bytes(len(buffer) - len(data))
         self._position += len(buffer)
@@ -103,6 +103,15 @@ class Sink(FileObject):
         """Raise the first error that a write met."""
         if self.error is not None:
             raise self.error
+
+
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Return at most `size` bytes at an offset, fewer at the end of the file."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    # Windows has a position only
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
 
 
 def write_all(descriptor: int, data: Any, offset: int) -> None:

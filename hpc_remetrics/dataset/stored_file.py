@@ -27,12 +27,17 @@ from typing import Any
 
 import h5py
 import numpy as np
-from isal import isal_zlib
 
 from ..errors import DatasetError
 from ..files.untrusted import open_regular
-from .file_object import BoundedReader
+from .file_object import BoundedReader, read_at
 from .schema import CHUNK_BYTES
+
+try:
+    from isal import isal_zlib as fast_zlib
+except ImportError:
+    # People read datasets on machines for which there is no ISA-L, too
+    import zlib as fast_zlib  # type: ignore[no-redef]
 
 _METADATA_BYTES = 64 << 20
 """The most that HDF5 may read at once: an index node, or strings that lie together."""
@@ -53,7 +58,7 @@ _LARGEST_CHUNK = 4 * CHUNK_BYTES
 
 _DEFLATE = h5py.h5z.FILTER_DEFLATE
 _SHUFFLE = h5py.h5z.FILTER_SHUFFLE
-_INFLATE_ERRORS: Any = (isal_zlib.error, ValueError, OverflowError)
+_INFLATE_ERRORS: Any = (fast_zlib.error, ValueError, OverflowError)
 _FILTERS = ((), (_DEFLATE,), (_SHUFFLE,), (_SHUFFLE, _DEFLATE))
 
 _HINT = "it is damaged, or this program did not write it"
@@ -101,8 +106,9 @@ class StoredFile:
             raise DatasetError(f"{path} can't be read: {error.strerror}") from None
         about = os.fstat(self.descriptor)
         self.size = about.st_size
-        # A sparse file may have any size, so its blocks on disk count
-        on_disk = 4 * max(512 * about.st_blocks, 1 << 20)
+        # A sparse file may have any size, so its blocks on disk count, where the system has them
+        blocks = getattr(about, "st_blocks", self.size // 512)
+        on_disk = 4 * max(512 * blocks, 1 << 20)
         self.at_once = _AT_ONCE + _AT_ONCE_RATIO * min(self.size, on_disk)
         self.stored = 0  # bytes of the datasets that were looked at
         self._reader = BoundedReader(self.descriptor, _METADATA_BYTES)
@@ -150,7 +156,7 @@ class StoredFile:
     def read(self, place: int, size: int) -> bytes:
         """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
         try:
-            data = os.pread(self.descriptor, size, place)
+            data = read_at(self.descriptor, size, place)
         except OSError as error:
             raise DatasetError(f"{self.path} can't be read: {error.strerror}") from None
         if len(data) != size:
@@ -436,7 +442,7 @@ class StoredColumn:
 
     def _inflated(self, data: bytes, size: int) -> bytes:
         """Return what a chunk inflates to, at most one byte more than it should."""
-        stream = isal_zlib.decompressobj()
+        stream = fast_zlib.decompressobj()
         try:
             plain = stream.decompress(data, size + 1)
         except _INFLATE_ERRORS as error:

@@ -12,6 +12,7 @@ from .path_walk import hold_path, owner_name
 
 FORCE = "name another file, or replace it with --force"
 _CHOOSE = "choose another output with -o"
+_HAS_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 
 
 def real_name(path: Path) -> Path:
@@ -85,10 +86,15 @@ def check_writable(path: Path, hint: str = FORCE) -> None:
     # Root may write everything; a file that nobody may write is still meant to stay.
     if not mode & 0o222:
         raise OutputError(f"{path} is read-only (mode {mode:04o})", hint)
-    if not os.access(path, os.W_OK, effective_ids=True):
+    if not _may(path, os.W_OK):
         owner = owner_name(status.st_uid)
         message = f"{path} belongs to {owner} and is not writable for you (mode {mode:04o})"
         raise OutputError(message, hint)
+
+
+def _may(path: Path, mode: int) -> bool:
+    """Return whether this process may use a path as `mode` says."""
+    return os.access(path, mode, effective_ids=_HAS_EFFECTIVE_IDS)
 
 
 def check_parent(path: Path) -> None:
@@ -99,7 +105,7 @@ def check_parent(path: Path) -> None:
     directory = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not directory.is_dir():
         raise OutputError(f"can't write {path}: {directory} is not a directory", _CHOOSE)
-    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+    if not _may(directory, os.W_OK | os.X_OK):
         message = f"can't write {path}: no permission to make files in {directory}"
         raise OutputError(message, _CHOOSE)
 

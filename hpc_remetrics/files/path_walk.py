@@ -8,13 +8,15 @@ nobody can swap one between the check and its use:
 
     /data/run/out.h5  →  hold /   →  hold /data  →  /data/run is a link of the user to ../big/7
                       →  hold /big  →  hold /big/7  →  (descriptor of /big/7, "out.h5")
+
+Only Linux can hold directories like this. Elsewhere, where people read and export datasets, the
+system follows links by its own rules.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import pwd
 import stat
 from collections import deque
 from collections.abc import Iterator
@@ -23,25 +25,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
+from .open_flags import open_flags
 
 _MOST_LINKS = 40
 """Links on the way to one file, as many as Linux follows."""
 
-_HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_CAN_HOLD = hasattr(os, "O_PATH")
+_HOLD = open_flags("O_PATH", "O_NOFOLLOW", "O_CLOEXEC")
 
 
 @dataclass(frozen=True)
 class HeldPath:
     """A name in a directory that is held open; there may or may not be a file of that name.
 
-    :ivar directory: descriptor of the directory (`O_PATH`), valid in the body of `hold_path`.
-    :ivar name: last component, never a link that was to be followed.
+    :ivar directory: descriptor of the directory (`O_PATH`), valid in the body of `hold_path`; None
+        on a system that can't hold one.
+    :ivar name: last component, never a link that was to be followed; without a descriptor the path.
     :ivar path: absolute path without links, for messages and for other ranks.
     """
 
-    directory: int
+    directory: int | None
     name: str
     path: Path
+
+    def beside(self, name: str) -> str:
+        """Return what names another file in the directory, for calls with `dir_fd=directory`."""
+        return name if self.directory is not None else str(self.path.with_name(name))
+
+    def directory_status(self) -> os.stat_result:
+        """Return the status of the directory."""
+        return os.stat(self.path.parent) if self.directory is None else os.fstat(self.directory)
 
     def status(self) -> os.stat_result | None:
         """Return the status of the name itself (`lstat`), None if there is no such file."""
@@ -55,6 +68,10 @@ def hold_path(path: Path) -> Iterator[HeldPath]:
     :raises OutputError: a link on the way may be a stranger's.
     :raises OSError: a directory on the way is missing, or can't be searched.
     """
+    if not _CAN_HOLD:
+        real_path = Path(os.path.realpath(path))
+        yield HeldPath(None, str(real_path), real_path)
+        return
     pending = deque(_components(os.fspath(path)))
     real: list[str] = [] if path.is_absolute() else _components(os.getcwd())
     directory = os.open("/" if path.is_absolute() else ".", _HOLD | os.O_DIRECTORY)
@@ -118,8 +135,10 @@ def is_shared(directory: os.stat_result) -> bool:
 def owner_name(number: int) -> str:
     """Return the name of a user id, `user NUMBER` where there is none."""
     try:
+        import pwd  # Windows has none
+
         return pwd.getpwuid(number).pw_name
-    except KeyError:
+    except (ImportError, KeyError):
         return f"user {number}"
 
 
@@ -131,7 +150,7 @@ def _joined(real: list[str], name: str) -> Path:
     return Path("/", *real, name)
 
 
-def _status(directory: int, name: str) -> os.stat_result | None:
+def _status(directory: int | None, name: str) -> os.stat_result | None:
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

@@ -168,12 +168,12 @@ def _stem(name: str) -> str:
 
 @contextmanager
 def _written_beside(target: Path) -> Iterator[tuple[HeldPath, str, int]]:
-    """Yield the target's place, and name and descriptor of a new file beside it.
+    """Yield the target's place, and name (`HeldPath.beside`) and descriptor of a new file there.
 
     The new file is removed if the body raises.
     """
     with hold_path(target) as at:
-        temporary = temporary_name(at.path).name
+        temporary = at.beside(temporary_name(at.path).name)
         descriptor = create_at(at, temporary)
         try:
             yield at, temporary, descriptor
@@ -193,7 +193,9 @@ def _rename(at: HeldPath, temporary: str, sync: bool = True) -> None:
 
 
 def _sync_directory(at: HeldPath) -> None:
-    """Make the names in a directory survive a crash of the machine."""
+    """Make the names in a directory survive a crash of the machine, where the system can."""
+    if at.directory is None:
+        return
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at.directory)
     try:
         os.fsync(descriptor)

@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 
+from .open_flags import BINARY, open_flags
 from .path_walk import is_shared, may_follow, owner_name
 
 _KINDS = {
@@ -23,7 +24,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FLAGS = os.O_RDONLY | BINARY | open_flags("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY")
 
 _READ_BYTES = 1 << 20
 
@@ -39,7 +40,7 @@ def open_regular(path: str | Path, *, follow: bool = True, largest: int | None =
     """
     # Look before opening, since opening alone already does something to some devices.
     _require_regular(os.stat(path, follow_symlinks=follow), path)
-    descriptor = os.open(path, _FLAGS | (0 if follow else os.O_NOFOLLOW))
+    descriptor = os.open(path, _FLAGS | (0 if follow else open_flags("O_NOFOLLOW")))
     try:
         # Look at what was opened, since the name may have changed hands in between.
         status = os.fstat(descriptor)

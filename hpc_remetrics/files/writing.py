@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OutputError
+from .open_flags import BINARY, open_flags
 from .path_walk import HeldPath, hold_directory, hold_path, is_shared, owner_name
 
-_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
+_SAFE = BINARY | open_flags("O_NOFOLLOW", "O_CLOEXEC")
 _PRIVATE_FLAGS = {"xb": os.O_EXCL, "wb": os.O_TRUNC, "ab": os.O_APPEND, "w+b": os.O_TRUNC}
 
 
@@ -69,7 +70,7 @@ def open_in_place(path: Path, flags: int = 0, mode: int = 0o666, missing_ok: boo
 def _check_in_place(descriptor: int, at: HeldPath) -> None:
     """Refuse a file whose bytes are not this user's alone to change."""
     status = os.fstat(descriptor)
-    directory = os.fstat(at.directory)
+    directory = at.directory_status()
     if not stat.S_ISREG(status.st_mode):
         message = f"{at.path} is not a regular file"
         raise OutputError(message, "move it, or choose another output with -o")

@@ -17,7 +17,7 @@ from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
 from ..files.lock import OutputLock
 from ..files.publish import sweep
-from ..filetype.typer import typed_differently
+from ..filetype.typed_by import typed_differently
 from ..metrics.compute import add_metrics
 from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm

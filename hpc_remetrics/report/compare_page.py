@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from ..dataset.reader import Dataset, reading
-from ..filetype.typer import typed_differently
+from ..filetype.typed_by import typed_differently
 from ..log import escape
 from ..summaries.compare import Changes, Comparison, TypeChange, compare
 from ..wording import counted

@@ -20,7 +20,6 @@ from hpc_remetrics.filetype.typer import (
     read_watch,
     signature,
     speed,
-    typed_differently,
     warm,
 )
 
@@ -213,25 +212,6 @@ def test_many_bytes_do_not_wait(table):
     content = [len(large), -1, sha256(large)]
     typer.type_later(content, large)
     assert table.description(content[1]) == "ASCII text"
-
-
-@pytest.mark.parametrize(
-    ("signatures", "words"),
-    [
-        (["magic-544-file-1"] * 3, ""),
-        (["magic-none", "magic-none"], ""),
-        (["magic-544-file-1", "magic-546-file-1"], "libmagic 5.44, libmagic 5.46"),
-        (
-            ["magic-544-plain-1", "magic-544-file-1"],
-            "libmagic 5.44 that saw first bytes alone, libmagic 5.44",
-        ),
-        (["magic-544-file-1", "magic-544-file-1 + magic-none"], "libmagic 5.44, no libmagic"),
-        (["magic-544-file-1", ""], "libmagic 5.44, an unknown libmagic"),
-    ],
-)
-def test_what_typed_files_is_told_in_words(signatures, words):
-    said = typed_differently(signatures)
-    assert said == (words and f"files were typed by {words}: types differ by that alone")
 
 
 @pytest.mark.slow

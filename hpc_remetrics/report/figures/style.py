@@ -71,18 +71,24 @@ def _matplotlib() -> Any:
     """Import matplotlib without a `matplotlibrc`: it would take one in the current directory."""
     if "matplotlib" in sys.modules:
         return sys.modules["matplotlib"]
-    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    before = _current_directory()
     named = os.environ.get("MATPLOTLIBRC")
     try:
         os.chdir("/")
         os.environ["MATPLOTLIBRC"] = os.devnull
         return importlib.import_module("matplotlib")
     finally:
-        os.fchdir(before)
-        os.close(before)
+        os.chdir(before)
+        if isinstance(before, int):
+            os.close(before)
         del os.environ["MATPLOTLIBRC"]
         if named is not None:
             os.environ["MATPLOTLIBRC"] = named
+
+
+def _current_directory() -> int | str:
+    """Return the current directory, where the system can by a descriptor, which needs no name."""
+    return os.open(".", os.O_PATH | os.O_CLOEXEC) if hasattr(os, "O_PATH") else os.getcwd()
 
 
 @dataclass(frozen=True)

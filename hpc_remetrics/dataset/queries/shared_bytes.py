@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...arrays import distinct
 from ...row_ranges import block_ranges
 from ..arrow import import_pandas
 from .selection import image_labels, image_row
@@ -90,8 +91,8 @@ def layer_sets(data: Dataset, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarra
     for layer in chosen.tolist():
         entries = data.entries_of(layer)
         content = data.entries.column("content", entries.start, entries.stop)
-        distinct = np.unique(content[content >= 0]).astype(np.int64)
-        pieces.append(distinct * len(data.layers) + layer)
+        carried = distinct(content[content >= 0]).astype(np.int64)
+        pieces.append(carried * len(data.layers) + layer)
     pairs = np.concatenate(pieces)
     pairs.sort()
     if not len(pairs):
@@ -100,14 +101,16 @@ def layer_sets(data: Dataset, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
     # Contents with the same layers have the same sums of random numbers of their layers.
     starts = np.flatnonzero(np.diff(content, prepend=-1))
-    random = np.random.default_rng(0).integers(0, 1 << 64, (len(data.layers), 2), np.uint64)
-    sums = np.add.reduceat(random[layer], starts, axis=0)
-    _, first, place = np.unique(sums, axis=0, return_index=True, return_inverse=True)
+    random = np.random.default_rng(0).integers(0, 1 << 64, (2, len(data.layers)), np.uint64)
+    sums = [np.add.reduceat(numbers[layer], starts) for numbers in random]
+    order = np.lexsort(sums)
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = np.any([np.diff(numbers[order]) != 0 for numbers in sums], axis=0)
 
-    # Keep the layers of the first content of each set, and add up the bytes of all.
-    size = data.contents["size"][content[starts]]
-    weights = np.zeros(len(first), np.int64)
-    np.add.at(weights, place.reshape(-1), size)
+    # Keep the layers of one content of each set, and add up the bytes of all.
+    size = data.contents["size"][content[starts]][order]
+    weights = np.add.reduceat(size, np.flatnonzero(is_first))
+    first = order[is_first]
     lengths = np.diff(np.append(starts, len(pairs)))[first]
     bounds = np.cumsum(lengths) - lengths
     within = np.arange(lengths.sum()) - np.repeat(bounds, lengths)
@@ -125,14 +128,26 @@ def _product(
     matrix = np.zeros((groups, groups), np.int64)
     step = max(_PRODUCT_CELLS // max(groups, 1), 1)
     ends = np.append(bounds, len(layers))
+    bits = np.packbits(has_layer, axis=1)
     for start, stop in block_ranges(len(bounds), step):
         # A group has a set's contents if it has any of its layers.
         mine = layers[ends[start] : ends[stop]]
-        has_set = np.logical_or.reduceat(has_layer[mine], bounds[start:stop] - bounds[start])
+        found = np.bitwise_or.reduceat(bits[mine], bounds[start:stop] - bounds[start], axis=0)
+        found, weight = _merged(found, weights[start:stop])
+        dense = np.unpackbits(found, axis=1, count=groups).astype(float)
         # Sums of whole numbers below 2**53 are exact in float64, which has the fast product.
-        high, low = np.divmod(weights[start:stop], 1 << 26)
-        dense = has_set.astype(float)
+        high, low = np.divmod(weight, 1 << 26)
         for part, unit in ((high, 1 << 26), (low, 1)):
-            product = dense.T @ (dense * part[:, None])
-            matrix += product.astype(np.int64) * unit
+            if part.any():
+                product = dense.T @ (dense * part[:, None])
+                matrix += product.astype(np.int64) * unit
     return matrix
+
+
+def _merged(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows of (n, bytes) uint8, and the sum of the weights of each."""
+    values = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").reshape(-1)
+    order = np.argsort(values, kind="stable")
+    is_first = np.append(True, values[order[1:]] != values[order[:-1]])
+    starts = np.flatnonzero(is_first)
+    return rows[order[starts]], np.add.reduceat(weights[order], starts)

@@ -1,4 +1,5 @@
-"""Datasets of no image, of one, and of fifty real ones with odd names, with their metrics."""
+"""Datasets of no image, of one, and of fifty real ones with odd names, with their metrics; and one
+by hand."""
 
 import random
 from pathlib import Path
@@ -9,6 +10,10 @@ from support.layouts import Layout
 from support.runs import Runs
 from support.small_images import PARTS, tar_of, tar_of_odd_things
 from support.tools import need
+
+import hpc_remetrics
+
+from .made_dataset import MADE
 
 NAMES = (
     "library/python",
@@ -34,6 +39,19 @@ def datasets(tmp_path_factory) -> dict[str, Path]:
             code,
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """The file of the dataset by hand."""
+    return MADE.write(tmp_path_factory.mktemp("made") / "made")
+
+
+@pytest.fixture(scope="session")
+def dataset(made):
+    """The dataset by hand."""
+    with hpc_remetrics.open(made) as opened:
+        yield opened
 
 
 def _nothing(layout: Layout, folder: Path) -> None:

@@ -56,6 +56,7 @@ class Made:
         by zstd, both rounded up.
     :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
     :ivar check_sizes: note that each image states 5 bytes for each layer, as they do.
+    :ivar tags: place of an image in one of the `repositories` -> its tag; else `1`.
     """
 
     layers: list[list[Entry]]
@@ -69,6 +70,7 @@ class Made:
     skipped: list[Skipped] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
     check_sizes: bool = False
+    tags: dict[int, str] = field(default_factory=dict)
 
     def digest(self, layer: int) -> Digest:
         return digest_of("made", self.first + layer)
@@ -118,7 +120,9 @@ class Made:
 
     def _image(self, number: int) -> Image:
         layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
-        name = f"made{number:04}:1" if self.repositories else f"made:{number:04}"
+        name = f"made:{number:04}"
+        if self.repositories:
+            name = f"made{number:04}:{self.tags.get(number, '1')}"
         return Image(name, digest_of("image", number, self.images[number]), "", "oci", layers)
 
     def _sample(self, entry: Entry) -> bytes:

@@ -63,15 +63,13 @@ def watched(
         return
 
     command = _watch_command(directory, rank, size, longest, _local_size(environ))
+    # The watch ends when its standard input is closed, at the end of this block.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, env=programs.environment(), start_new_session=True
-    ) as watch:
+    ):
         try:
             yield
         finally:
-            # The watch ends when its standard input is closed.
-            assert watch.stdin is not None
-            watch.stdin.close()
             mark.unlink(missing_ok=True)
             # The last rank removes the directories.
             for path in (directory, directory.parent):

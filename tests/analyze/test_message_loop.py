@@ -173,14 +173,15 @@ def test_a_rank_that_only_profiles_takes_messages_and_sleeps_while_nothing_happe
     assert pauses == ["the child", "reset", "reset", "the child", "reset"]
 
 
-def test_a_rank_that_only_coordinates_takes_messages_of_workers_alone(make, pauses):
+def test_a_rank_that_only_coordinates_takes_messages_of_workers_alone(make, pauses, capsys):
     comm = ScriptedComm(None, (0, END, None), (0, FINISHED, None), None)
-    _, monitor, _, _ = make(1)
+    _, monitor, _, _ = make(1, quiet=False)
     monitor.coordinator._comm = comm
     beats = []
     assert run_message_loop(comm, StopRequest(), lambda: beats.append(1), monitor, None) == {}
     assert len(beats) == 2
     assert pauses == [None, "reset"]
+    assert "0/1 layer," in capsys.readouterr().err
     assert comm.sent == [(0, END, None)]
 
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_remetrics.analyze.plan import cost, files_of, make_plan, next_chunk, share_of
+from hpc_remetrics.analyze.plan import (
+    _tail_start,
+    cost,
+    files_of,
+    make_plan,
+    next_chunk,
+    share_of,
+)
 from hpc_remetrics.buckets import BUCKETS, bucket_of, divide
 from hpc_remetrics.claimed_sizes import unique_layers
 from hpc_remetrics.records import Catalog, Digest, Image, Layer
@@ -141,6 +148,14 @@ def test_the_tail_is_as_long_as_may_be(sizes, ranks):
     if len(assigned) > ranks:
         smallest = min(map(cost, assigned))
         assert tail + smallest > 0.7 * whole - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("tail", "start"), [(0.0, 4), (0.09, 4), (0.125, 3), (0.49, 3), (0.5, 2), (0.75, 1), (1.0, 0)]
+)
+def test_the_tail_begins_at_the_first_layer_that_fits(tail, start):
+    """The layers cost 2, 2, 3 and 1 of 8 seconds; they need not be sorted here."""
+    assert _tail_start([2.0, 2.0, 3.0, 1.0], tail) == start
 
 
 def test_every_rank_begins_with_a_layer_where_there_are_enough():

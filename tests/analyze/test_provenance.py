@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from hpc_remetrics import __version__
+from hpc_remetrics.analyze import provenance
 from hpc_remetrics.analyze.coordinator import WorkDone
 from hpc_remetrics.analyze.provenance import about_rank, about_run, new_note
 from hpc_remetrics.config import AnalyzeOptions
@@ -48,8 +49,13 @@ def test_a_rank_that_profiled_nothing():
     assert (row["rank"], row["host"]) == (0, socket.gethostname())
     zeros = ("layers", "files", "bytes", "busy_seconds", "idle_seconds", "child_peak_memory")
     assert [row[name] for name in zeros] == [0] * 6
-    assert row["cpu_seconds"] > 0
-    assert 10**6 < row["peak_memory"] < 10**11
+
+
+def test_what_a_rank_took_is_what_the_system_counts(monkeypatch):
+    usage = SimpleNamespace(ru_utime=1.5, ru_stime=0.25, ru_maxrss=3)
+    monkeypatch.setattr(provenance.resource, "getrusage", lambda who: usage)
+    row = about_rank(SerialComm(), None, 10.0)
+    assert (row["cpu_seconds"], row["peak_memory"]) == (1.75, 3072)
 
 
 def worker_of(**done):

@@ -52,14 +52,52 @@ class World:
         self.calls.append(("send", dest, tag, pickle.loads(buffer[0])))
         return Request(self.tests)
 
+    def Improbe(self, source, tag, status):
+        assert (source, tag) == ("any source", "any tag")
+        if not self.arrives:
+            return None
+        status.source, status.tag, message = self.arrives.pop(0)
+        data = pickle.dumps(message)
+        status.count = len(data)
+        return Matched(data, self.tests)
+
     def Abort(self, code):
         raise SystemExit(code)
+
+
+class Matched:
+    """A message that has arrived, and can be received."""
+
+    def __init__(self, data, tests):
+        self.data, self.tests = data, tests
+
+    def Irecv(self, buffer):
+        assert len(buffer[0]) == len(self.data)
+        buffer[0][:] = self.data
+        return Request(self.tests)
+
+
+class Status:
+    """Says of a message that has arrived how long it is, and whose."""
+
+    def Get_count(self, unit):
+        assert unit == "byte"
+        return self.count
+
+    def Get_source(self):
+        return self.source
+
+    def Get_tag(self):
+        return self.tag
 
 
 class Library:
     """The module `mpi4py.MPI`."""
 
     BYTE = "byte"
+    ANY_SOURCE = "any source"
+    ANY_TAG = "any tag"
+    Status = Status
 
     def __init__(self, world):
         self.COMM_WORLD = world
@@ -160,6 +198,26 @@ def test_buffers_of_messages_are_kept_until_they_have_left():
     assert len(comm._pending) == 2
     comm.flush()
     assert len(comm._pending) == 0
+
+
+def test_messages_are_received_in_order_and_whole():
+    comm = comm_of(0, 3, tests=2)
+    assert comm.poll() is None
+    comm._comm.arrives = [(2, 9, {"a": 1}), (1, 8, "b" * 1000)]
+    assert comm.poll() == (2, 9, {"a": 1})
+    assert comm.poll() == (1, 8, "b" * 1000)
+    assert comm.poll() is None
+
+
+def test_buffers_of_messages_that_have_left_are_let_go_of():
+    comm = comm_of(0, 2, tests=1)
+    comm.send("first", 1, 9)
+    assert len(comm._pending) == 1
+    comm.poll()
+    assert len(comm._pending) == 0
+    comm.send("second", 1, 9)
+    comm.send("third", 1, 9)
+    assert [data for _, data in comm._pending] == [pickle.dumps("third", pickle.HIGHEST_PROTOCOL)]
 
 
 def test_rank_0_alone_returns_the_code_and_ends_last(monkeypatch):

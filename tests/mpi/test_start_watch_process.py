@@ -76,11 +76,13 @@ def watch(tmp_path, monkeypatch):
     monkeypatch.setattr(start_watch_process.select, "select", select)
     monkeypatch.setattr(start_watch_process.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(start_watch_process.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(start_watch_process.signal, "signal", lambda number, handler: None)
+    handlers = {}
+    monkeypatch.setattr(start_watch_process.signal, "signal", handlers.__setitem__)
     monkeypatch.setattr(start_watch_process.os, "kill", lambda *what: killed.append(what))
 
     def run(rank, closed_after=1000, first=60, longest=900):
         run.closed_after = closed_after
+        run.handlers = handlers
         start_watch_process.main(
             [str(tmp_path), str(rank), "4711", "node7", "2", "2", str(first), str(longest)]
         )
@@ -106,6 +108,12 @@ def test_only_the_watch_of_the_lowest_rank_speaks(watch, capsys):
     _, killed = watch(1)
     assert killed == [(4711, signal.SIGKILL)]
     assert capsys.readouterr().err == ""
+
+
+def test_the_watch_outlives_the_signals_that_a_launcher_sends(watch):
+    watch(0)
+    ignored = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    assert watch.handlers == dict.fromkeys(ignored, signal.SIG_IGN)
 
 
 def test_a_rank_that_is_connected_is_left_alone(watch, capsys):
@@ -188,3 +196,15 @@ def test_what_is_known_of_a_process(dead):
     name, parent, began = start_watch._about(os.getpid())
     assert name and parent == os.getppid() and began.isdigit()
     assert start_watch._about(dead) == ("", 0, "")
+
+
+@pytest.mark.parametrize(
+    ("environ", "ranks"),
+    [
+        ({}, 0),
+        ({"MPI_LOCALNRANKS": "4"}, 4),
+        ({"MPI_LOCALNRANKS": "many"}, 0),
+    ],
+)
+def test_ranks_of_this_node_by_the_word_of_the_launcher(environ, ranks):
+    assert start_watch._local_size(environ) == ranks

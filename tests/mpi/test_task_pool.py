@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from support.thread_ranks import on_ranks
 
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.mpi import task_pool
@@ -267,3 +268,29 @@ def test_another_rank_serves_and_gets_the_value():
     comm = Other(1, 2)
     comm.inbox.append((0, QUIT, None))
     assert schedule_on_rank_0(comm, pool_of(comm), lambda: 1 / 0) == 7
+
+
+class RecordedPool:
+    """A task pool that records what is asked of it."""
+
+    def __init__(self):
+        self.calls = []
+
+    def serve(self):
+        self.calls.append("serve")
+
+    def quit(self):
+        self.calls.append("quit")
+
+
+def test_other_ranks_serve_while_rank_0_schedules_and_all_get_its_value():
+    def run(comm):
+        pool = RecordedPool()
+        value = schedule_on_rank_0(comm, pool, lambda: pool.calls.append("schedule") or "value")
+        return value, pool.calls
+
+    assert on_ranks(3, run) == [
+        ("value", ["schedule", "quit"]),
+        ("value", ["serve"]),
+        ("value", ["serve"]),
+    ]

@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help quickstart test fast lint format types bench wheel clean
+.PHONY: help quickstart test fast lint format types bench dist clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,8 +30,10 @@ types: $(BIN)/ruff ## Check types
 bench: $(BIN)/ruff ## Compare with other programs on the same layers
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks
 
-wheel: $(BIN)/ruff ## Build a wheel in dist/
-	$(BIN)/python -m pip wheel --no-deps -w dist .
+dist: $(BIN)/ruff ## Build a source archive and a wheel in dist/
+	rm -rf dist
+	$(BIN)/python -c "import setuptools.build_meta as build; build.build_sdist('dist')"
+	$(BIN)/python -m pip wheel --no-deps -w dist dist/*.tar.gz
 
 clean: ## Remove everything that was made here, the virtual environment too
 	rm -rf .venv .setup.* build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,14 +1,19 @@
-"""The wheel holds everything that the program needs, and the scripts are sound."""
+"""Wheel and source archive hold what they should, and the scripts are sound."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
+from packaging.specifiers import SpecifierSet
 
 from hpc_remetrics import __version__
 
@@ -16,26 +21,89 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("scripts/quickstart", "scripts/test", "scripts/lib.sh", ".ci/run")
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_every_module(tmp_path):
-    copy = tmp_path / "copy"
-    skip = shutil.ignore_patterns(
-        ".git", ".venv", "*.egg-info", "build", "__pycache__", ".*_cache", "tests"
+IGNORED = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+BUILD = "import sys, setuptools.build_meta as build; getattr(build, sys.argv[1])(sys.argv[2])"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built of a copy of the repository.
+
+    :ivar copy: the copy, which nothing was built in but the source archive.
+    :ivar unpacked: what the source archive holds.
+    :ivar wheel: the wheel that was built of that.
+    """
+
+    copy: Path
+    unpacked: Path
+    wheel: Path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    copy = shutil.copytree(ROOT, folder / "copy", ignore=shutil.ignore_patterns(".git", *IGNORED))
+    subprocess.run(
+        [sys.executable, "-c", BUILD, "build_sdist", folder], cwd=copy, check=True, timeout=300
     )
-    shutil.copytree(ROOT, copy, ignore=skip)
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, copy]
-    subprocess.run(command, check=True, timeout=300)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert f"-{__version__}-" in wheel.name
-    with zipfile.ZipFile(wheel) as archive:
+    with tarfile.open(folder / f"hpc_remetrics-{__version__}.tar.gz") as archive:
+        archive.extractall(folder)
+    unpacked = folder / f"hpc_remetrics-{__version__}"
+    subprocess.run(
+        [sys.executable, "-c", BUILD, "build_wheel", folder], cwd=unpacked, check=True, timeout=300
+    )
+    (wheel,) = folder.glob("*.whl")
+    return Built(copy, unpacked, wheel)
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the files below a directory but those that a build makes."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in found if "hpc_remetrics.egg-info" not in path.parts}
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module(built):
+    with zipfile.ZipFile(built.wheel) as archive:
         names = archive.namelist()
     package = ROOT / "hpc_remetrics"
-    here = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")} | {
-        "hpc_remetrics/py.typed"
-    }
-    assert here <= set(names)
+    here = {str(path.relative_to(ROOT)) for path in package.rglob("*.py")}
+    assert here | {"hpc_remetrics/py.typed"} <= set(names)
     assert any(name.endswith("LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+@pytest.mark.slow
+def test_the_source_archive_holds_the_repository(built):
+    assert files_in(built.copy) - files_in(built.unpacked) == set()
+    assert os.access(built.unpacked / "scripts" / "quickstart", os.X_OK)
+
+
+@pytest.mark.slow
+def test_tests_run_from_the_source_archive(built):
+    """Those that read files of the repository: pages, scripts, modules."""
+    tests = ("tests/docs", "tests/cli/test_packaging.py", "tests/test_architecture.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not slow", *tests]
+    result = subprocess.run(command, cwd=built.unpacked, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
+
+
+@pytest.mark.slow
+def test_an_index_can_show_the_package(built):
+    with zipfile.ZipFile(built.wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        about = Metadata.from_email(archive.read(name))
+    assert about.license_expression == "Apache-2.0"
+    assert about.keywords and about.author and about.classifiers
+    assert about.requires_python == SpecifierSet(">=3.10")
+    assert about.description.startswith("# hpc_remetrics")
+    assert about.description_content_type == "text/markdown"
+
+
+def test_the_page_of_the_package_leads_nowhere_in_the_repository():
+    page = (ROOT / "docs" / "package.md").read_text()
+    assert re.findall(r"\]\((?!https://)", page) == []
 
 
 def test_every_folder_with_modules_is_a_package():

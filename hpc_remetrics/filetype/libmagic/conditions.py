@@ -18,6 +18,7 @@ that are found are then tested one by one, by the functions `may_pass` (of the f
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Container, Mapping
 from functools import cached_property, lru_cache
@@ -110,11 +111,12 @@ class Condition:
         return _looks_like_text(self._record)
 
     @cached_property
-    def may_continue(self) -> bool:
-        """Tell whether libmagic may go on with the next rules although this one printed."""
-        if self.rule in self._database.continuing:
-            return True
-        return bool(self._record.description) and _may_lose_place(self._record)
+    def continues_below(self) -> float:
+        """Bytes of a file, as far as libmagic reads it, below which it may go on with the next
+        rules although this one printed: 0 if it never does, infinite if it always may."""
+        if self._record.description and _may_lose_place(self._record):
+            return math.inf
+        return self._database.continuing.get(self.rule, 0)
 
     @cached_property
     def reads_end(self) -> bool:
@@ -132,7 +134,7 @@ class Condition:
         record = self._record
         return (
             bool(record.description)
-            and not self.may_continue
+            and not self.continues_below
             and not (self.binary and self.text)  # in the other walk it may not pass
             and record.relation == EQUAL
             and not record.flag & MOVED

@@ -21,8 +21,10 @@ The file is a header, the records of all rules, and the records of the named blo
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -259,14 +261,20 @@ class Database:
         return frozenset(rule for rule in range(self.rules) if self._calls[rule])
 
     @cached_property
-    def continuing(self) -> frozenset[int]:
+    def continuing(self) -> dict[int, float]:
         """The rules behind which libmagic may go on with the next although they printed.
 
-        A test of theirs, below the first, looks at the file's end, and finds no such place
-        (msetoffset).
+        A test of theirs, below the first, looks at the file's end, and finds no such place in a
+        file of which libmagic reads fewer bytes than stand here (msetoffset).
         """
-        marked = self._have(self._reads_end & (self._levels > 0))
-        return frozenset(np.flatnonzero(marked[: self.rules]).tolist())
+        needed: dict[int, float] = {}
+        for number in np.flatnonzero(self._reads_end & (self._levels > 0)).tolist():
+            distance = self._record(number).offset
+            rule = self._owner(number)
+            if rule < self.rules:
+                least = distance if distance >= 0 else math.inf
+                needed[rule] = max(needed.get(rule, 0), least)
+        return needed
 
     @cached_property
     def reading_end(self) -> frozenset[int]:
@@ -292,6 +300,10 @@ class Database:
         first_two = fields[1::-1] if self._format.has_wide_flags else fields[:2]
         return Record._make((*first_two, *fields[2:-1], fields[-1].partition(b"\0")[0]))
 
+    def _owner(self, number: int) -> int:
+        """Return the rule or block that a record belongs to."""
+        return bisect_right(self._starts, number) - 1
+
     def _have(self, marks: np.ndarray) -> np.ndarray:
         """Tell for each rule and block whether one of its records is marked.
 
@@ -308,7 +320,7 @@ class Database:
         """
         blocks: dict[bytes, int] = {}
         for number in np.flatnonzero(self._types == NAME).tolist():
-            block = int(np.searchsorted(self._starts, number, "right")) - 1
+            block = self._owner(number)
             if block >= self.rules:
                 blocks.setdefault(self._record(number).string, block)
         return blocks
@@ -317,12 +329,10 @@ class Database:
     def _calls(self) -> list[frozenset[int]]:
         """The named blocks that each rule and block calls itself."""
         calls: list[set[int]] = [set() for _ in self._starts]
-        users = np.flatnonzero(self._types == USE)
-        owners = np.searchsorted(self._starts, users, "right") - 1
-        for number, owner in zip(users.tolist(), owners.tolist(), strict=True):
+        for number in np.flatnonzero(self._types == USE).tolist():
             name = _block_name(self._record(number).value)
             if name in self._blocks:
-                calls[owner].add(self._blocks[name])
+                calls[self._owner(number)].add(self._blocks[name])
         return [frozenset(blocks) for blocks in calls]
 
     def _reached_blocks(self, rules: list[int]) -> list[int]:

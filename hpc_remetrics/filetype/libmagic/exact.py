@@ -86,7 +86,7 @@ class ExactMagic:
         at_end = self._end_rules.of(content, head)
         conditions = _up_to_end_of_walk([*_may_print(found, head, False, None), *at_end])
         for condition in conditions:
-            if condition.may_continue:
+            if len(head) < condition.continues_below:
                 return self._describe_continued(content, head, conditions, found, condition.rule)
         return self._ask(content, head, _whole(conditions), is_text=False)
 
@@ -159,7 +159,7 @@ class ExactMagic:
 
         textual = [one for one in textual if one.may_print(text.utf8, matches)]
         conditions = _up_to_end_of_walk([*binary, *textual])
-        if any(one.may_continue for one in conditions):
+        if any(len(head) < one.continues_below for one in conditions):
             # Rules that were left out may end the walk behind this one.
             return self._plain.describe(content)
         return self._ask(content, head, _whole(conditions), is_text=True)

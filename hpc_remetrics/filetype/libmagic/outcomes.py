@@ -75,7 +75,7 @@ class Outcomes:
                 continue
             if not condition.may_print(self._text, self._ends):
                 continue
-            if condition.may_continue or condition.reads_end or condition.loses_levels:
+            if condition.continues_below or condition.reads_end or condition.loses_levels:
                 raise NotKnownError
             printed, _ = self._of_test(condition.node, 0, False)
             possible |= printed - {b""}

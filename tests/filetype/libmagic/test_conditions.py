@@ -1,6 +1,7 @@
 """What rules need, and what they print, on made rules; the judge of real ones is libmagic."""
 
 import contextlib
+import math
 
 import pytest
 from support.magic_rules import binary, database, record, textual
@@ -276,7 +277,7 @@ def test_rules_that_end_the_walk(first, ends, continues):
     made = database([first])
     found = Condition(made, 0, made.first_record(0))
     assert found.ends_walk is ends
-    assert found.may_continue is continues
+    assert found.continues_below == (math.inf if continues else 0)
 
 
 def test_files_that_look_like_text():

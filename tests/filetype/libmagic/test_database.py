@@ -1,5 +1,6 @@
 """The compiled database: rules, named blocks, and subsets, on databases of a few made rules."""
 
+import math
 import struct
 
 import pytest
@@ -108,7 +109,16 @@ def test_entangled_rules(rule, blocks, entangled, by_top):
 def test_rules_that_read_the_end(rule, blocks, reads_end, continues):
     made = database(ONE, rule, blocks=blocks)
     assert made.reading_end == ({1} if reads_end else set())
-    assert made.continuing == ({1} if continues else set())
+    assert made.continuing == ({1: 0} if continues else {})
+
+
+def test_the_file_must_reach_to_the_furthest_place_from_its_end():
+    first = binary(STRING, b"a")
+    places = [record(BYTE, 1, level=1, offset=offset, flag=OFFNEGATIVE) for offset in (4, 22, 8)]
+    assert database(ONE, [first, *places]).continuing == {1: 22}
+    # libmagic compares a negative distance as an unsigned number.
+    places = [record(BYTE, 1, level=1, offset=offset, flag=OFFNEGATIVE) for offset in (-1, 4)]
+    assert database([first, *places]).continuing == {0: math.inf}
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,14 @@ class Condition:
             node.has_effect = True
             return node
         # A test of bytes that has words prints whatever is below.
-        prints_at_once = top.description and top.flag & BINTEST
-        records = [top] if prints_at_once else self._database.records(self.rule)
+        if top.description and top.flag & BINTEST:
+            return tree_of(self._database, [top])
+        return self.whole_node
+
+    @cached_property
+    def whole_node(self) -> RuleNode:
+        """The rule as a tree with all of its tests."""
+        records = self._database.records(self.rule)
         if self.loses_levels:
             records = [_with_unknown_place(record) for record in records]
         return tree_of(self._database, records)
@@ -229,6 +235,8 @@ def place_test(record: Record) -> Test | None:
     if record.type == DER:
         return _is_der_sequence if record.value.startswith(b"seq\0") else None
     word = record.word
+    if record.type == LESTRING16 and not record.modifiers:
+        return _wide_word_test(word)
     if record.type not in (STRING, SEARCH) or record.modifiers & ~patterns.UNDERSTOOD or not word:
         return None
     if record.modifiers & ~patterns.PLAIN:
@@ -261,6 +269,8 @@ def _may_pass(node: RuleNode) -> Predicate:
     record = node.record
     moved = record.flag & MOVED
     test = place_test(record)
+    if test is not None and node.place_of_block_test is not None and record.type in WIDTHS:
+        return _where_present(test, node.place_of_block_test, WIDTHS[record.type])
     if record.type in QUADS and moved:
         return _always  # wherever its place is, zeros may be read
     if test is not None and record.level == 1 and moved == OFFADD and _is_placed_search(node.top):
@@ -292,6 +302,12 @@ def _may_pass(node: RuleNode) -> Predicate:
 def _always(data: bytes, matches: MatchEnds | None) -> bool:
     """Stand for a test of which nothing is known."""
     return True
+
+
+def _where_present(test: Test, place: int, width: int) -> Predicate:
+    """Return a test that may pass where the file hasn't all of its bytes."""
+    end = place + width
+    return lambda data, matches: len(data) < end or test(data, place)
 
 
 def _may_lose_place(record: Record) -> bool:
@@ -366,6 +382,20 @@ def _at_named_place(record: Record, test: Test) -> Predicate:
         if 0 <= place < 1 << 32:
             return test(data, place)
         return passes_absent or test(data, place & (1 << 32) - 1)
+
+    return may_pass
+
+
+def _wide_word_test(word: bytes) -> Test:
+    """Return the test of a word of 16-bit characters, of which the lower bytes are compared (mcopy).
+
+    A zero may count as a blank, and behind the end of the file any byte may be.
+    """
+    wanted = [(character, 0 if character == ord(" ") else character) for character in word]
+
+    def may_pass(data: bytes, offset: int) -> bool:
+        lower_bytes = data[offset : offset + 2 * len(word) : 2]
+        return all(byte in allowed for byte, allowed in zip(lower_bytes, wanted, strict=False))
 
     return may_pass
 

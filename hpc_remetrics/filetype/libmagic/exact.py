@@ -143,19 +143,18 @@ class ExactMagic:
         else:
             binary = _may_print(self._screen.of_bytes(head), head, text.looks, None)
 
+        binary.sort(key=_by_rule)
+
         # A rule of both walks that doesn't pass in the file doesn't in the text that is the same.
         textual = [one for one in found if one.text and not (one.binary and text.is_whole)]
         textual.sort(key=_by_rule)
 
-        # Word the description without libmagic, where only rules for text can print.
-        if not binary and self._texts.is_left_to_rules(head):
+        # Word the description without libmagic, where only rules that see this text may print.
+        if (text.is_whole or not binary) and self._texts.is_left_to_rules(head):
             try:
-                printed = Outcomes(text.utf8, matches, text.looks).of(textual)
+                return self._worded(text, matches, binary, textual)
             except NotKnownError:
                 pass
-            else:
-                may_be_long = LONG_LINE_PATTERN in matches
-                return self._texts.describe(text, printed.decode(), may_be_long).encode()
 
         textual = [one for one in textual if one.may_print(text.utf8, matches)]
         conditions = _up_to_end_of_walk([*binary, *textual])
@@ -163,6 +162,22 @@ class ExactMagic:
             # Rules that were left out may end the walk behind this one.
             return self._plain.describe(content)
         return self._ask(content, head, _whole(conditions), is_text=True)
+
+    def _worded(
+        self, text: Text, matches: Matches, binary: list[Condition], textual: list[Condition]
+    ) -> bytes:
+        """Return the description of a text, put together without libmagic.
+
+        :raises NotKnownError: what the rules print can't be told.
+        """
+        outcomes = Outcomes(text.utf8, matches, text.looks)
+        # What a rule for bytes prints is the whole description.
+        printed = outcomes.of(binary)
+        if printed:
+            return printed
+        printed = outcomes.of(textual)
+        may_be_long = LONG_LINE_PATTERN in matches
+        return self._texts.describe(text, printed.decode(), may_be_long).encode()
 
     def _ask(
         self, content: ContentBytes, head: bytes, rules: _Rules, *, is_text: bool

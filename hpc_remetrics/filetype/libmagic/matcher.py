@@ -167,6 +167,7 @@ class _TextMatcher:
 
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
+        self._alone: dict[Pattern, Matcher] = {}
         self.near = Matcher(patterns, strict=True)
 
     @cached_property
@@ -180,9 +181,16 @@ class _TextMatcher:
         if len(text) <= NEAR:
             return self.near.find(text)
         ends = self.near.find(text[:NEAR])
-        for pattern in self.far.find(text):
-            ends.setdefault(pattern, len(text))
+        for pattern, end in self.far.find(text).items():
+            if pattern.reach is None or end <= pattern.reach or self._is_within(pattern, text):
+                ends.setdefault(pattern, len(text))
         return ends
+
+    def _is_within(self, pattern: Pattern, text: bytes) -> bool:
+        """Tell whether a pattern matches in what libmagic searches, and not behind it alone."""
+        if pattern not in self._alone:
+            self._alone[pattern] = Matcher([pattern], strict=False)
+        return pattern in self._alone[pattern].find(text[: pattern.reach])
 
 
 class Matches(dict[Pattern, int]):

@@ -1,4 +1,4 @@
-r"""Predict what the rules for text print, where that is possible without libmagic.
+r"""Predict what rules print of a text, where that is possible without libmagic.
 
 One of libmagic's rules for C source is::
 
@@ -50,7 +50,7 @@ _Outcome = tuple[bool | None, int | None]
 
 
 class Outcomes:
-    """Tells what the rules for text print of one text.
+    """Tells what the rules of one walk, that for bytes or that for text, print of one text.
 
     :param text: in UTF-8.
     :param ends: the patterns that match in it.
@@ -66,7 +66,7 @@ class Outcomes:
     def of(self, conditions: list[Condition]) -> bytes:
         """Return what libmagic prints, b"" for nothing.
 
-        :param conditions: rules for text that may print, in libmagic's order.
+        :param conditions: rules of one walk that may print, in libmagic's order.
         :raises NotKnownError: it may be one thing or another.
         """
         possible: set[bytes] = set()
@@ -77,7 +77,7 @@ class Outcomes:
                 continue
             if condition.continues_below or condition.reads_end or condition.loses_levels:
                 raise NotKnownError
-            printed, _ = self._of_test(condition.node, 0, False)
+            printed, _ = self._of_test(condition.whole_node, 0, False)
             possible |= printed - {b""}
             if len(possible) > 1:
                 raise NotKnownError
@@ -104,7 +104,8 @@ class Outcomes:
         if record.type not in _FOLLOWED_TYPES or node.fails or record.relation == _UNEQUAL:
             raise NotKnownError
         if record.type == USE:
-            if may_print(node)(self._text, self._ends):
+            # Where the rule has printed before, some versions let a call pass without its block.
+            if node.has_more or may_print(node)(self._text, self._ends):
                 raise NotKnownError
             return {b""}, False
 

@@ -31,6 +31,7 @@ from .database import (
     NAME,
     OFFADD,
     OFFNEGATIVE,
+    OFFPOSITIVE,
     REGEX,
     SEARCH,
     STRING,
@@ -92,7 +93,13 @@ class RuleNode:
 
     :ivar top: the first test of the rule.
     :ivar pattern: what must match somewhere for the test to pass, None if nothing is known to.
-    :ivar is_followed: a call whose block is below.
+    :ivar is_followed: a call whose block is below, in place of the tests that the rule has below
+        the call. Such a test is asked only where the block has printed already (mget, magiccheck),
+        so it isn't the first to print.
+    :ivar has_more: a call that has such tests.
+    :ivar place_of_block_test: where a test of a called block looks, None if that isn't known. Bytes
+        that the file hasn't there may be any, since libmagic seeks the end as if the block began
+        the file (mget).
     """
 
     def __init__(self, record: Record, top: Record, above: Record | None = None) -> None:
@@ -101,6 +108,8 @@ class RuleNode:
         self.pattern = _pattern_of_test(record, top, above)
         self.below: list[RuleNode] = []
         self.is_followed = False
+        self.has_more = False
+        self.place_of_block_test: int | None = None
 
     @cached_property
     def fails(self) -> bool:
@@ -160,47 +169,73 @@ def tree_of(database: Database, records: list[Record]) -> RuleNode:
 
     :param records: all of the rule, or its first ones alone.
     """
-    return _grow(database, records, records[0], 0)
+    return _grow(database, records, records[0], 0, None)
 
 
-def _grow(database: Database, records: list[Record], top: Record, nesting: int) -> RuleNode:
+def _grow(
+    database: Database, records: list[Record], top: Record, nesting: int, base: int | None
+) -> RuleNode:
+    """Return the tree of a rule, or of a block.
+
+    :param base: the place of a block in the file, None if that isn't known.
+    """
     root = RuleNode(records[0], top)
     line = [root]  # the last test of each level
     for record in records[1:]:
         # A level may be left out: libmagic then never comes to the test, unless one of that level
         # passed.
         del line[max(record.level, 1) :]
-        node = RuleNode(record, top, line[-1].record)
+        is_fixed = not record.flag & (MOVED | OFFPOSITIVE)
+        node = RuleNode(_moved(record) if nesting else record, top, line[-1].record)
+        if is_fixed and base is not None:
+            node.place_of_block_test = base + record.offset
         if record.type == USE:
-            _follow(database, node, top, nesting)
-        line[-1].below.append(node)
+            place = node.place_of_block_test if nesting else record.offset
+            _follow(database, node, top, nesting, place if is_fixed else None)
+        above = line[-1]
+        if above.is_followed and above.record.relation == EQUAL:
+            above.has_more = True
+        else:
+            above.below.append(node)
         line.append(node)
     return root
 
 
-def _follow(database: Database, node: RuleNode, top: Record, nesting: int) -> None:
-    """Put the block that a test calls below it, if it is small; its places aren't known."""
-    block = database.named_block(node.record.value) if nesting < _MAX_NESTING else []
+def _follow(
+    database: Database, node: RuleNode, top: Record, nesting: int, place: int | None
+) -> None:
+    """Put the block that a test calls below it, if it is small.
+
+    :param place: where the test looks, and the places of the block count from; None if not known.
+    """
+    called = node.record.value
+    block = database.named_block(called) if nesting < _MAX_NESTING else []
     if not block or len(block) > _MAX_BLOCK_RECORDS or block[0].description:
         return
-    moved = [record._replace(flag=record.flag | INDIROFFADD) for record in block]
-    node.below += _grow(database, moved, top, nesting + 1).below
+    # A call with `^` swaps the bytes of numbers.
+    base = None if called.startswith(b"^") else place
+    node.below += _grow(database, block, top, nesting + 1, base).below
     node.is_followed = True
 
 
-def _max_base(record: Record, top: Record) -> int | None:
+def _moved(record: Record) -> Record:
+    """Return a test of a block, of which the place isn't known to be that of the record."""
+    return record._replace(flag=record.flag | INDIROFFADD)
+
+
+def _max_base(record: Record, above: Record | None) -> int | None:
     """Return from where on, at most, the offset of a test counts; None if that isn't known."""
     if not record.flag & MOVED:
         return 0
-    if record.flag & MOVED != OFFADD or record.level != 1 or top.flag & MOVED:
+    if above is None or record.flag & MOVED != OFFADD or above.flag & MOVED:
         return None
-    # It counts from behind what the first test matched.
-    if top.type in (STRING, *WIDTHS):
-        return top.offset + patterns.STRING_BYTES
-    if top.type == REGEX:
-        return top.offset + REGEX_BYTES
-    if top.type == SEARCH and top.range and not top.modifiers & ~patterns.PLAIN:
-        return top.offset + top.range + top.length
+    # It counts from behind what the test above matched.
+    if above.type in (STRING, *WIDTHS):
+        return above.offset + patterns.STRING_BYTES
+    if above.type == REGEX:
+        return above.offset + REGEX_BYTES
+    if above.type == SEARCH and above.range and not above.modifiers & ~patterns.PLAIN:
+        return above.offset + above.range + above.length
     return None
 
 
@@ -212,7 +247,7 @@ def _pattern_of_test(record: Record, top: Record, above: Record | None) -> Patte
         return _pattern_of_word(record.word, record.modifiers, None)
     if record.type not in (REGEX, SEARCH):
         return None
-    base = _max_base(record, top)
+    base = _max_base(record, above)
     begin = None if base is None else base + record.offset
     if record.type == REGEX:
         return _pattern_of_expression(record, begin, above)

@@ -25,6 +25,7 @@ from hpc_remetrics.filetype.libmagic.database import (
     NAME,
     OFFADD,
     OFFNEGATIVE,
+    OFFPOSITIVE,
     PSTRING,
     REGEX,
     SEARCH,
@@ -144,6 +145,23 @@ def test_rules_of_the_end_are_kept_apart():
             ],
             [(r"\x78\x79\x7a", 20)],
         ),
+        # Below the second level too it counts from behind the test above, if that is at a place.
+        (
+            [
+                textual(BYTE, 1, relation="x"),
+                record(SEARCH, b"ab", level=1, range=9),
+                record(REGEX, b"xyz", b"a", level=2, flag=OFFADD, offset=1),
+            ],
+            [(r"\x78\x79\x7a", 8192 + 12)],
+        ),
+        (
+            [
+                textual(BYTE, 1, relation="x"),
+                record(SEARCH, b"ab", level=1, range=9, flag=OFFADD),
+                record(REGEX, b"xyz", b"a", level=2, flag=OFFADD, offset=1),
+            ],
+            [(r"\x78\x79\x7a", None)],
+        ),
         (
             [
                 textual(SEARCH, b"ab", range=9),
@@ -210,6 +228,14 @@ def test_the_patterns_that_a_rule_needs(rule, sought):
         ([modified(SEARCH, b"ab", patterns.TEXT, b"a", range=2)], b"..ab", False),
         ([modified(STRING, b"AB", patterns.IGNORE_UPPER, b"a")], b"ab", True),
         ([modified(STRING, b"AB", patterns.IGNORE_UPPER, b"a")], b"ac", False),
+        # A word of 16-bit characters: a zero may be a blank, behind the end any byte may be.
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa\0 \0b\0", True),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa\0\0\1b\0", True),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa?", True),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa?\0", True),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xab", True),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa?b", False),
+        ([binary(LESTRING16, b"a b", b"a", offset=1)], b"xa? ?c", False),
         # A DER sequence: tag 16, and the tag of its first element.
         ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x05\x02", True),
         ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x05\x03", False),
@@ -422,6 +448,94 @@ def test_a_block_that_a_rule_calls_is_followed():
     one = condition_of(made, 0)
     with pytest.raises(NotKnownError):  # its places aren't known
         Outcomes(b"ab\n", Ends(b"ab\n"), True).of([one])
+
+
+def printed_by_bytes(text: bytes, *rules) -> bytes:
+    made = database(*rules)
+    found = [condition_of(made, rule) for rule in range(made.rules)]
+    return Outcomes(text, Ends(text), True).of(found)
+
+
+def test_tests_below_one_for_bytes_that_has_words_print_too():
+    below = record(BYTE, 0x62, b"b", level=1, offset=1)
+    assert printed_by_bytes(b"ab\n", [binary(BYTE, 0x61, b"a"), below]) == b"a b"
+    assert printed_by_bytes(b"ac\n", [binary(BYTE, 0x61, b"a"), below]) == b"a"
+
+
+# Blocks at a known place
+
+
+CALLED = [
+    record(NAME, b"block"),
+    record(BYTE, 5, level=1, offset=3),
+    record(BYTE, 6, b"six", level=2, offset=4),
+]
+
+
+def calling(call, *rest, block=CALLED, version=544) -> Condition:
+    rule = [binary(STRING, b"a"), call, *rest]
+    found = condition_of(database(rule, blocks=[block], version=version), 0)
+    assert found is not None
+    return found
+
+
+def test_numbers_of_a_block_are_looked_up_behind_the_place_of_the_call():
+    found = calling(record(USE, b"block", level=1, offset=10))
+    assert found.may_print(b"a............\5\6", None)
+    assert not found.may_print(b"a............\6\6", None)
+    assert not found.may_print(b"a............\5\5", None)
+    # libmagic seeks the end as if the block began the file, and reads what isn't known.
+    assert found.may_print(b"a............\5", None)
+    assert not found.may_print(b"a............\6", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        record(USE, b"^block", level=1, offset=10),
+        record(USE, b"block", level=1, offset=10, flag=OFFADD),
+    ],
+)
+def test_numbers_of_a_block_whose_place_is_not_known_may_be_any(call):
+    assert calling(call).may_print(b"a" + b"." * 20, None)
+
+
+def test_a_block_that_is_called_from_the_beginning_of_the_file_is_at_no_known_place():
+    call = record(USE, b"block", level=1, offset=10, flag=OFFPOSITIVE)
+    assert calling(call, version=546).may_print(b"a" + b"." * 20, None)
+
+
+def test_a_number_of_a_block_behind_another_match_may_be_any():
+    moved = [CALLED[0], record(BYTE, 5, b"five", level=1, offset=3, flag=OFFADD)]
+    found = calling(record(USE, b"block", level=1, offset=10), block=moved)
+    assert found.may_print(b"a" + b"." * 20, None)
+
+
+def test_blocks_that_blocks_call_count_from_there():
+    outer = [record(NAME, b"outer"), record(USE, b"block", level=1, offset=2)]
+    rule = [binary(STRING, b"a"), record(USE, b"outer", level=1, offset=10)]
+    found = condition_of(database(rule, blocks=[CALLED, outer]), 0)
+    assert found.may_print(b"a..............\5\6", None)
+    assert not found.may_print(b"a............\5\6..", None)
+
+
+def test_what_a_rule_has_below_a_call_is_not_the_first_to_print():
+    default = record(DEFAULT, b"", b"other", level=2, relation="x")
+    found = calling(record(USE, b"block", level=1), default)
+    assert not found.may_print(b"a..\1\1", None)
+    assert found.may_print(b"a..\5\6", None)
+    # A call that must fail passes where the block prints nothing.
+    inverted = record(USE, b"block", level=1, relation="!")
+    assert calling(inverted, default).may_print(b"a..\1\1", None)
+
+
+def test_what_a_rule_prints_below_a_call_is_not_known():
+    default = record(DEFAULT, b"", b"other", level=2, relation="x")
+    for rest, is_known in (([], True), ([default], False)):
+        rule = [textual(STRING, b"a", b"an a"), record(USE, b"block", level=1), *rest]
+        one = condition_of(database(rule, blocks=[CALLED]), 0)
+        with contextlib.nullcontext() if is_known else pytest.raises(NotKnownError):
+            assert Outcomes(b"a..\1\n", Ends(b""), True).of([one]) == b"an a"
 
 
 # Screen

@@ -273,8 +273,20 @@ def test_a_longer_text_is_searched_for_the_loose_form_too():
 def test_the_strict_form_is_sought_in_the_first_bytes_of_a_longer_text():
     text = b"aa bb".ljust(NEAR + 1)
     assert found_in(text, NEAR_A, FAR_B) == {NEAR_A: 2, FAR_B: 5}
-    assert found_in(b"x" * (NEAR - 1) + b"aabb", NEAR_A, FAR_B) == {FAR_B: NEAR + 3}
+    assert found_in(b"x" * (NEAR - 2) + b"xabb", NEAR_A, FAR_B) == {FAR_B: NEAR + 2}
     assert found_in(b"x" * (NEAR - 2) + b"aabb", NEAR_A) == {NEAR_A: NEAR}
+
+
+def test_a_match_behind_what_libmagic_searches_is_none():
+    # FAR_B has to end in the first NEAR + 1 bytes, of which its loose form needs one.
+    assert found_in(b"x" * NEAR + b"bx", FAR_B, ANYWHERE_C) == {FAR_B: NEAR + 2}
+    assert found_in(b"x" * NEAR + b"xb", FAR_B, ANYWHERE_C) == {}
+    assert found_in(b"x" * NEAR + b"bb", FAR_B) == {FAR_B: NEAR + 2}
+    # Whichever end the engine tells of two.
+    layers = PatternLayers([FAR_B])
+    layers.triggers.far.find = lambda text: {FAR_B: len(text)}
+    assert layers.find(b"x" * NEAR + b"bb") == {FAR_B: NEAR + 2}
+    assert layers.find(b"x" * NEAR + b"xb") == {}
 
 
 def test_a_pattern_of_no_rule_is_sought_when_it_is_asked_for():

@@ -264,7 +264,7 @@ def holders(output: Path) -> list[tuple[int, str, str]]:
     :raises PermissionError: the lock file exists, and this user may not read it.
     """
     try:
-        file = os.open(lock_path(output), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(lock_path(output), os.O_RDONLY | os.O_NONBLOCK)
     except PermissionError:
         raise
     except OSError:

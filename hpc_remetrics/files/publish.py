@@ -94,8 +94,7 @@ def publish_whole(temporary: Path, target: Path) -> None:
     :raises OutputError: something else had it.
     """
     with hold_path(temporary) as at:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(at.name, flags, dir_fd=at.directory)
+        descriptor = os.open(at.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=at.directory)
     try:
         os.fsync(descriptor)
     finally:
@@ -196,7 +195,7 @@ def _sync_directory(at: HeldPath) -> None:
     """Make the names in a directory survive a crash of the machine, where the system can."""
     if at.directory is None:
         return
-    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at.directory)
+    descriptor = os.open(".", os.O_RDONLY, dir_fd=at.directory)
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -34,7 +34,10 @@ _LATEST = 253_402_300_799
 
 _COLUMN = re.compile("[a-z][a-z_]{0,39}")
 
-_RANK_NUMBERS = frozenset({"rank", "ok", "partial", "failed", "files", "bytes", "busy_seconds"})
+_RANK_COLUMNS = frozenset(
+    {"rank", "host", "ok", "partial", "failed", "files", "bytes", "busy_seconds"}
+)
+"""Columns that each row of a rank has."""
 
 _RANKS_A_SECOND = 100
 """A job of many ranks rewrites its note less often: it writes this many rows a second at most."""
@@ -149,9 +152,9 @@ def _is_sound(note: JobNote) -> bool:
 
 
 def _is_sound_rank(row: Any) -> bool:
-    if not isinstance(row, dict) or not row.keys() >= _RANK_NUMBERS:
+    if not isinstance(row, dict) or not row.keys() >= _RANK_COLUMNS:
         return False
-    if not isinstance(row.get("host"), str):
+    if not isinstance(row["host"], str):
         return False
     # The names become columns of `/run/job_ranks`
     if not all(map(_COLUMN.fullmatch, row)):

@@ -4,6 +4,7 @@ import os
 import zlib
 
 import pytest
+from support.open_files import open_files
 
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files import journal
@@ -21,6 +22,7 @@ def written(path, *values, head=HEAD):
     for value in values:
         made.append(value)
     made.close()
+    assert open_files(path) == []
     return path.read_bytes() if path.exists() else b""
 
 

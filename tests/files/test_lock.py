@@ -1,6 +1,5 @@
 """The lock on an output: one job at a time, and none in the way after a kill."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -9,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from support.open_files import open_files
 
 from hpc_remetrics.errors import OutputError, OutputLockedError
 from hpc_remetrics.files import lock as module
@@ -355,38 +355,29 @@ def test_who_holds_what_does_not_exist(tmp_path):
     assert holders(tmp_path / "pipe") == []
 
 
-def open_lock_files(tmp_path):
-    """Return the open files of this process that lie in a directory."""
-    found = []
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-    return [path for path in found if path.startswith(str(tmp_path))]
-
-
 def test_a_lock_that_is_given_back_is_closed(tmp_path, monkeypatch):
     output = tmp_path / "out.h5"
     lock = OutputLock(output)
-    assert len(open_lock_files(tmp_path)) == 1
+    assert len(open_files(tmp_path)) == 1
     assert [share for share, _, _ in holders(output)] == []
-    assert len(open_lock_files(tmp_path)) == 1
+    assert len(open_files(tmp_path)) == 1
     lock.release()
-    assert open_lock_files(tmp_path) == []
+    assert open_files(tmp_path) == []
     with OutputLock(output):
         pass
-    assert open_lock_files(tmp_path) == []
+    assert open_files(tmp_path) == []
     OutputLock(output).undo()
     OutputLock(tmp_path / "new.h5").undo()
-    assert open_lock_files(tmp_path) == []
+    assert open_files(tmp_path) == []
     monkeypatch.setattr(OutputLock, "_has_name", lambda lock: lock._heartbeats > 1)
     monkeypatch.setattr(module, "HEARTBEAT", 0.0)
     again = OutputLock(output)
-    assert len(open_lock_files(tmp_path)) == 1
+    assert len(open_files(tmp_path)) == 1
     again.release()
     (tmp_path / "other.h5.lock").write_bytes(b"some text")
     with pytest.raises(OutputError):
         OutputLock(tmp_path / "other.h5")
-    assert open_lock_files(tmp_path) == []
+    assert open_files(tmp_path) == []
 
 
 @pytest.fixture

@@ -53,6 +53,15 @@ def test_what_is_replaced_without_asking(tmp_path):
     check_replaceable(path, "page", own)
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_output_in_a_directory_that_can_not_be_written_is_refused(tmp_path, monkeypatch, exists):
+    if exists:
+        (tmp_path / "out").write_text("x")
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: path != tmp_path)
+    with pytest.raises(OutputError, match=f"no permission to make files in {tmp_path};"):
+        check_replaceable(tmp_path / "out", "page", own)
+
+
 def test_another_programs_file_is_replaced_with_force_alone(tmp_path):
     path = tmp_path / "out"
     path.write_text("x")

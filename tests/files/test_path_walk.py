@@ -1,10 +1,12 @@
 """Walking a path: which links are followed, and what is held at the end."""
 
+import fcntl
 import os
 import stat
 from types import SimpleNamespace
 
 import pytest
+from support.open_files import open_files
 
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files import path_walk
@@ -27,6 +29,7 @@ def walk(path):
         status = at.status()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(at.directory)
+    assert open_files(at.path.parent) == []
     return at.path, status is not None
 
 
@@ -39,6 +42,13 @@ def test_a_path_without_links(tmp_path, monkeypatch):
     assert walk(path_walk.Path("../a/.././y")) == (tmp_path / "y", False)
 
 
+@pytest.mark.parametrize("name", ["/etc", "/etc/passwd", "x"])
+def test_directories_that_may_only_be_searched_are_walked_too(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with hold_path(path_walk.Path(name)) as at:
+        assert fcntl.fcntl(at.directory, fcntl.F_GETFL) & os.O_PATH
+
+
 def test_links_are_followed_wherever_they_are(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "directory").symlink_to("a/b")
@@ -46,6 +56,7 @@ def test_links_are_followed_wherever_they_are(tmp_path):
     (tmp_path / "absolute").symlink_to(tmp_path / "directory" / "up")
     assert walk(tmp_path / "directory" / "up") == (tmp_path / "a" / "file", False)
     assert walk(tmp_path / "absolute") == (tmp_path / "a" / "file", False)
+    assert open_files(tmp_path) == []
 
 
 def test_as_many_links_as_linux_follows(tmp_path):
@@ -73,6 +84,7 @@ def test_a_directory_itself_is_held(tmp_path):
         assert (at.name, at.path) == (".", tmp_path)
         assert os.path.samestat(os.fstat(at.directory), tmp_path.stat())
         assert stat.S_ISDIR(at.status().st_mode)
+    assert open_files(tmp_path) == []
 
 
 def test_a_strangers_link_is_not_followed(tmp_path, monkeypatch):

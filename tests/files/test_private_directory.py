@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.open_files import open_files
 from support.tools import need
 
 from hpc_remetrics.errors import OutputError
-from hpc_remetrics.files.private_directory import is_private, private_directories, private_directory
+from hpc_remetrics.files.private_directory import (
+    is_private,
+    open_private,
+    private_directories,
+    private_directory,
+)
 from hpc_remetrics.node.scratch import Scratch, bases_in
 
 OTHER = 12345
@@ -63,6 +69,19 @@ def test_a_taken_name_costs_nothing(shared, what):
     other.close()
     one.close()
     assert not base.exists()
+
+
+def test_what_is_no_private_directory_says_why(tmp_path):
+    in_the_way(tmp_path / "open", "an open directory of ours")
+    in_the_way(tmp_path / "link", "a dangling link")
+    in_the_way(tmp_path / "file", "a file")
+    for name in ("open", "link", "file"):
+        with pytest.raises(PermissionError, match="it is not private to this user"):
+            open_private(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        open_private(tmp_path / "missing")
+    assert open_files(tmp_path) == []
+    assert private_directories(tmp_path / "missing", "name") == []
 
 
 def test_the_directories_above_are_made(tmp_path):

@@ -1,9 +1,11 @@
 """Publishing: a name means a whole file, and nothing else is left or touched."""
 
+import fcntl
 import os
 import re
 
 import pytest
+from support.open_files import open_files
 
 from hpc_remetrics.errors import OutputError
 from hpc_remetrics.files import publish
@@ -79,16 +81,12 @@ def test_a_file_is_synced_before_it_has_its_name(tmp_path, monkeypatch):
 
 
 def test_no_file_stays_open(tmp_path):
-    def open_files():
-        return len(os.listdir("/proc/self/fd"))
-
-    before = open_files()
     (tmp_path / "whole").write_text("x")
     publish_whole(tmp_path / "whole", tmp_path / "target")
     publish_copy(tmp_path / "target", tmp_path / "copy")
     copy_new(tmp_path / "target", tmp_path / "other")
     write_whole(tmp_path / "file", ["x"])
-    assert open_files() == before
+    assert open_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -134,6 +132,18 @@ def test_a_finished_file_gets_its_name(tmp_path):
     (tmp_path / "directory").mkdir()
     with pytest.raises(OutputError, match="is a directory"):
         publish_whole(target, tmp_path / "directory")
+
+
+def test_a_finished_file_is_synced_itself_and_not_what_a_link_leads_to(tmp_path, monkeypatch):
+    flags = []
+
+    def sync(descriptor):
+        flags.append(fcntl.fcntl(descriptor, fcntl.F_GETFL))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    (tmp_path / "whole").write_text("x")
+    publish_whole(tmp_path / "whole", tmp_path / "target")
+    assert flags[0] & os.O_NOFOLLOW and len(flags) == 2
 
 
 def test_temporary_names(tmp_path):

@@ -1,6 +1,7 @@
 """Opening for writing: nothing that was planted is written to, and files are as the umask wants."""
 
 import contextlib
+import fcntl
 import os
 import stat
 from types import SimpleNamespace
@@ -63,6 +64,8 @@ def test_a_file_is_changed_in_place(tmp_path):
     close(descriptor)
     assert path.read_text() == "abcd"
     descriptor = open_in_place(path, missing_ok=False)
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    assert flags & os.O_NOFOLLOW and flags & os.O_NONBLOCK
     os.write(descriptor, b"X")
     close(descriptor)
     assert path.read_text() == "Xbcd"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -299,6 +300,15 @@ def test_buckets():
     hashes = np.array([0, 2**62, 2**63, 2**64 - 1], np.uint64)
     assert _bucket(hashes, 4).tolist() == [0, 1, 2, 3] and _bucket(hashes, 1).tolist() == [0] * 4
     assert content_join.CODES * file_rows.NAME_KINDS < 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("rows", "ranks", "buckets"),
+    [(0, 1, 1), (1000, 3, 3), (1000, 1, 2), (1001, 1, 3), (10**9, 1, 1 << 16)],
+)
+def test_rows_of_one_bucket_fit_into_memory(rows, ranks, buckets):
+    inputs = SimpleNamespace(memory=500 * 192, comm=SimpleNamespace(size=ranks))
+    assert file_rows.buckets_for(inputs, rows) == buckets
 
 
 def test_common_names_are_the_most_frequent(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +60,23 @@ def test_notes_are_not_rewritten_at_once(tmp_path):
     assert read_notes(tmp_path)[0].sum("ok") == 3
     now = time.monotonic()
     assert now < book._due <= now + job_notes._EVERY_SECONDS
+
+
+def test_a_note_is_due_when_its_time_has_come_and_has_milliseconds(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=100.0, time=lambda: 7.5, monotonic=lambda: clock.now)
+    monkeypatch.setattr(job_notes, "time", clock)
+    book = Notebook(tmp_path, note())
+    clock.now = 102.34567
+    book.close({1: Tally(1, 0.12345)}, "")
+    (found,) = read_notes(tmp_path)
+    assert (found.updated, found.seconds) == (7.5, 2.346)
+    assert [row["idle_seconds"] for row in found.ranks] == [2.222, 2.346]
+
+    written = []
+    for clock.now in (104.0, 108.9, 109.0, 113.9, 114.0):
+        book.update({1: Tally(int(clock.now))})
+        written.append(read_notes(tmp_path)[0].sum("ok"))
+    assert written == [104, 104, 109, 109, 114]
 
 
 def test_jobs_of_many_ranks_write_less_often(tmp_path):

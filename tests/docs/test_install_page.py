@@ -2,7 +2,12 @@
 
 import configparser
 import re
+import subprocess
 from pathlib import Path
+
+from hpc_remetrics.files.lock import lock_path
+from hpc_remetrics.parts.parts_directory import parts_directory
+from hpc_remetrics.sources.demo import DemoSource
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "install.md").read_text()
@@ -42,3 +47,18 @@ def test_the_easyconfig_names_every_package_with_its_version():
     assert listed == {name: pins[name] for name in listed}
     modules = {name for name, _ in values["dependencies"]} | {"numpy"}  # of SciPy-bundle
     assert needed() - {"tomli"} <= set(listed) | modules
+
+
+def test_the_commands_remove_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    output = tmp_path / "hub.h5"
+    cache = DemoSource("demo:")._directory.parent
+    assert tmp_path in cache.parents
+    for directory in (cache, parts_directory(output)):
+        directory.mkdir(parents=True)
+        (directory / "file").touch()
+    lock_path(output).touch()
+    for command in re.findall("^    (rm .*)$", PAGE, re.MULTILINE):
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".cache"]

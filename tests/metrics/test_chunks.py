@@ -4,10 +4,8 @@ files."""
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
-import random
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,7 +15,6 @@ import h5py
 import numpy as np
 import pyfastcdc
 import pytest
-from support.added import Added
 from support.layouts import Layout
 from support.runs import Runs
 from support.same import assert_same
@@ -29,13 +26,9 @@ from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.gather import fingerprints
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.gather.fingerprints import distinct
-from hpc_remetrics.limits import Limits
 from hpc_remetrics.metrics.chunk_dedup import ChunkTotals
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts.spill_check import checked_blocks
-from hpc_remetrics.parts.spill_writer import Spill
-from hpc_remetrics.profile.chunking import CDC_BYTES, LEAST, MOST, ChunkProbe
-from hpc_remetrics.profile.layer import profile_layer
+from hpc_remetrics.profile.chunking import CDC_BYTES, LEAST, MOST
 
 from .test_compression import NO_TYPES, scenario, tar_of_files
 
@@ -281,52 +274,6 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     assert [row["chunks"] for row in rows] == [int(cuts[1]), int(cuts[0])] and rows[0][
         "bytes"
     ] == int(cuts[2])
-
-
-def test_what_is_not_whole_leaves_no_chunk(tmp_path, monkeypatch):
-    """A layer that ends within a long file, some of whose chunks are on scratch already."""
-
-    from hpc_remetrics.profile import chunking
-
-    monkeypatch.setattr(chunking, "_HELD", 1 << 10)
-    data = tar_of_files({"a": b"first" * 1000, "long": noise(3, HEAD_BYTES + (4 << 20))})
-    found = []
-    for size in (len(data), HEAD_BYTES + (2 << 20)):
-        spill = Spill(tmp_path / str(size))
-        profile = profile_layer(
-            io.BytesIO(data), spill, Limits(), size=size, probes=[ChunkProbe(Fraction(1))]
-        )
-        spill.close()
-        blocks = list(checked_blocks(profile, tmp_path / str(size), {}))
-        found.append(
-            [sum(len(block.extras[name]) for block in blocks) for name in ("cuts", "chunks")]
-        )
-        assert profile.status == ("ok" if size == len(data) else "partial")
-    assert found[1][0] == 1 and found[1][1] < 10 and found[0][0] == 2 and found[0][1] > 2000
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_pieces_are_cut_where_the_whole_is(seed):
-    rng = random.Random(seed)
-    data = noise(seed, 2_000_000) + bytes(300_000) + noise(seed, 700_000 + rng.randrange(4096))
-    digest = hashlib.sha256(data).digest()
-    probe, whole, passed = ChunkProbe(Fraction(1)), Added(), Added()
-    probe.content(digest, data, whole.add)
-    watcher, at = probe.long_content(len(data)), 0
-    while at < len(data):
-        step = rng.randrange(1, 400_000)
-        watcher.piece(data[at : at + step], passed.add)
-        at += step
-    watcher.end(digest, passed.add)
-    assert whole.records("cuts") == passed.records("cuts")
-    ((_, count),) = whole.records("cuts")
-    assert sorted(set(passed.records("chunks"))) == sorted(set(whole.records("chunks")))
-    # Of the zeros there is only one page.
-    assert len(whole.records("chunks")) < 3_000_000 // 4096 + count + 2
-    # A content is cut once a layer.
-    again = Added()
-    probe.content(digest, data, again.add)
-    assert again.packed == {}
 
 
 def test_distinct_tells_methods_and_last_bytes_apart():

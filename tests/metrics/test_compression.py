@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import math
-import random
 import tarfile
 import zlib
 from pathlib import Path
@@ -15,7 +14,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from support.added import Added
 from support.layouts import Layout
 from support.runs import Runs
 from support.same import assert_same
@@ -32,7 +30,6 @@ from hpc_remetrics.metrics.compression import (
 )
 from hpc_remetrics.parts.part_format import FOOTER, MAGIC
 from hpc_remetrics.parts.part_reader import read_part
-from hpc_remetrics.profile.compression_sample import CompressionProbe
 from hpc_remetrics.tar.decoders import zstd_module
 
 zstd = zstd_module()
@@ -180,28 +177,6 @@ def test_a_sample_is_drawn_by_digest(half, whole):
             row = scenario(half, f"file_dedup_{codec}")
             assert row["ci_low"] < row["bytes"] < row["ci_high"] and row["is_estimated"] == 1
             assert f"{chosen.sum():,} of {len(chosen):,} contents" in row["estimated_from"]
-
-
-@pytest.mark.slow
-def test_long_contents_are_drawn_by_their_beginning_however_they_come():
-    """The pieces that they come in are those of whatever packed the layer."""
-    rng, drawn = random.Random(5), 0
-    for seed in range(6):
-        data = long_file(seed, HEAD_BYTES + 1 + rng.randrange(100_000))
-        found = set()
-        for most in (1 << 17, 50_000):
-            watcher, at, added = CompressionProbe("1/2").long_content(len(data)), 0, Added()
-            while at < len(data):
-                step = rng.randrange(1, most)
-                watcher.piece(data[at : at + step], added.add)
-                at += step
-            watcher.end(bytes(32), added.add)
-            found.add(tuple(added.records("samples")))
-        assert len(found) == 1
-        drawn += found != {()}
-        sizes = len(gzip.compress(data, 6)), streamed(data)
-        assert found <= {(), ((bytes(32), *sizes),)}
-    assert 1 <= drawn <= 5
 
 
 @pytest.mark.slow

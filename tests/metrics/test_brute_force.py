@@ -90,7 +90,9 @@ def some_dataset() -> Made:
         Entry("file", b"b", 5),
     ]
     images = [[0, 1, 2, 3, 4, 5], [0, 1, 5, 4], [3, 3, 0], [], [6, 7], [6, 7, 7, 6], [5, 2, 6, 7]]
-    return Made([*layers, linked, gone], images)
+    # A hard link may stand before its file.
+    ahead = linked[::-1]
+    return Made([*layers, linked, gone, ahead], [*images, [8, 7]])
 
 
 def test_a_dataset_with_everything_in_it():

@@ -12,11 +12,19 @@ from support.made import Entry, Made
 from support.thread_ranks import on_ranks
 
 import hpc_remetrics
-from hpc_remetrics.metrics import common_names, content_join, contents, file_rows, path_join
+from hpc_remetrics.metrics import (
+    common_names,
+    content_join,
+    contents,
+    file_rows,
+    hidden,
+    path_join,
+)
 from hpc_remetrics.metrics.compute import compute_metrics
 from hpc_remetrics.metrics.contents import TOP, top_contents
 from hpc_remetrics.metrics.file_rows import FileBlock, _bucket
-from hpc_remetrics.metrics.hidden import common_length, matches
+from hpc_remetrics.metrics.hidden import HiddenPass, common_length, matches
+from hpc_remetrics.metrics.inputs import MetricsInputs
 from hpc_remetrics.metrics.path_join import TOP_PATH, content_bounds, top_paths
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Popularity, Skipped
@@ -162,7 +170,8 @@ def test_lists_and_pulls(dataset):
         zip(counts.readable("value")[of_kinds], counts["count"][of_kinds].tolist(), strict=True)
     )
     assert kinds == {"file": 10, "hardlink": 1, "whiteout": 1, "opaque": 1}
-    assert counts["bytes"].min() >= -1
+    sizes = counts["bytes"][of_kinds].tolist()
+    assert sorted(sizes) == [0, 0, 0, metrics.totals["FLS"]]
 
 
 def test_values_of_enums_are_counted(dataset):
@@ -336,6 +345,39 @@ def test_a_block_is_read_as_it_was_written(tmp_path):
     for name in ("content", "layer", "row", "run", "extension", "extensions"):
         assert getattr(again, name).tolist() == getattr(block, name).tolist()
     assert [one.tolist() for one in again.directories] == [one.tolist() for one in arrays[4:8]]
+
+
+class WatchingComm(SerialComm):
+    """Calls a function when all ranks wait for one another."""
+
+    def __init__(self, watch):
+        super().__init__()
+        self.barrier = watch
+
+
+def test_ranks_read_the_sizes_of_contents_when_they_are_written(dataset, tmp_path):
+    seen = []
+    comm = WatchingComm(lambda: seen.append((tmp_path / "sizes").stat().st_size))
+    inputs = MetricsInputs(comm, dataset, tmp_path, 1 << 20)
+    inputs.map_sizes()
+    assert seen == [8 * 7]
+    assert inputs.sizes.tolist() == dataset.contents["size"].tolist()
+
+
+def test_indexes_of_layers_are_kept_while_there_is_room_for_them(dataset, tmp_path, monkeypatch):
+    """There is room for two; the one that was not used for longest goes first."""
+    made = []
+
+    def index(inputs, layer):
+        made.append(layer)
+        return SimpleNamespace(nbytes=10)
+
+    monkeypatch.setattr(hidden, "LayerIndex", index)
+    one = HiddenPass(MetricsInputs(SerialComm(), dataset, tmp_path, 40))
+    for layer in (0, 1, 0, 2, 0, 1):
+        one._index(layer)
+    assert made == [0, 1, 2, 1]
+    assert list(one._indexes) == [0, 1]
 
 
 def test_matches_and_common_beginnings():

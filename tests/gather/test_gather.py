@@ -3,12 +3,14 @@ parts."""
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import random
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +21,10 @@ from support.tools import need
 
 import hpc_remetrics
 from hpc_remetrics.dataset.ledger import Ledger
-from hpc_remetrics.errors import PartError
+from hpc_remetrics.errors import OutputError, PartError
 from hpc_remetrics.gather import content_numbers, numbering
-from hpc_remetrics.gather.gather import gather
+from hpc_remetrics.gather import gather as gather_module
+from hpc_remetrics.gather.gather import DatasetBuild, gather
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
@@ -249,6 +252,41 @@ def test_nothing_at_all(tmp_path):
         )
         assert dataset.paths() == []
     assert subprocess.run([need("h5dump"), output], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [(None, ["drain", "drain", "finish", "close"]), (OSError("x"), ["drain", "drain", "finish"])],
+)
+def test_chunks_of_other_ranks_are_stored_while_one_writes_and_when_it_fails(
+    tmp_path, monkeypatch, error, calls
+):
+    """They wait for rank 0 to store their chunks, and for all to have finished."""
+    done = []
+
+    class RecordedWriter:
+        def __init__(self, comm, file):
+            pass
+
+        def drain(self):
+            done.append("drain")
+
+        def finish(self):
+            done.append("finish")
+
+    def pieces(writer, contents, chunks):
+        yield
+        yield
+        if error:
+            raise error
+
+    monkeypatch.setattr(gather_module, "ChunkWriter", RecordedWriter)
+    reader = SimpleNamespace(placement=None, close=lambda: done.append("close"))
+    build = DatasetBuild(SerialComm(), reader, tmp_path)
+    monkeypatch.setattr(build, "_write_pieces", pieces)
+    with pytest.raises(OutputError) if error else contextlib.nullcontext():
+        build._write_large(None, None, None)
+    assert done == calls
 
 
 def test_a_layer_that_no_part_holds_is_never_left_out_in_silence(tmp_path):

@@ -8,7 +8,7 @@ from support import tars
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import NOTES
 from hpc_remetrics.tar.fault import LayerFault
-from hpc_remetrics.tar.members import MemberReader, is_header
+from hpc_remetrics.tar.members import MemberReader, _wrong_gnu_prefix, is_header
 from hpc_remetrics.tar.stream import TarStream
 
 END = bytes(1024)
@@ -416,3 +416,24 @@ def test_pairs_of_a_sparse_map_in_order():
     assert only(tars.pax(rest + pair) + tars.file(b"a", b"data"))["fragments"] == [(0, 4)]
     for wrong in (pair[::-1], [pair[0], pair[0]], [(b"GNU.sparse.offset", b"0,4"), pair[1]]):
         assert "out of order" in fault_of(tars.pax(rest + wrong) + tars.file(b"a", b"data") + END)
+
+
+FAR = b"\x80" + bytes(3) + (1 << 60).to_bytes(8, "big")
+"""A time in base 256 that fills its 12 bytes."""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "name"),
+    [
+        (bytes(155), b""),
+        (b"00000000000\0" * 2 + b"rest", b""),
+        (FAR + FAR + b"\xff", b""),
+        (bytes(12) + FAR + b"\xff", b""),
+        (b"usr/share/doc\0", b"usr/share/doc"),
+        (b"00000000000\0x\0", b"00000000000"),
+        (b"00000000000\0" + b"00000000000x", b"00000000000"),
+        ("ü".encode() + bytes(150), b""),
+    ],
+)
+def test_a_prefix_in_the_place_of_two_times_is_told_by_what_is_no_number(prefix, name):
+    assert _wrong_gnu_prefix(prefix.ljust(155, b"\0")) == name

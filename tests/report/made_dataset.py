@@ -76,7 +76,7 @@ MADE = Made(
     run={
         "started": 1_500_000_000,
         "version": "9.9",
-        "sources": "oci:first\noci:second",
+        "sources": {"source": ["oci:first", "oci:second"]},
         **job_tables([_JOB]),
     },
 )

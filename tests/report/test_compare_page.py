@@ -89,15 +89,16 @@ def test_of_many_types_the_first_twelve_are_shown(number, more):
     assert lines[12:] == [f"  … and {count} more (--json shows all)" for count in more]
 
 
-@pytest.fixture
-def paths(tmp_path):
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
     """Two datasets, whose types come from different versions of libmagic."""
     layers = [[Entry("file", b"a", 1)], [Entry("file", b"b", 2)]]
     made = [
         Made(layers, images, run={"types": types})
         for images, types in (([[0]], "magic-546-plain-1"), ([[0, 1]], "magic-539-plain-1"))
     ]
-    return [one.write(tmp_path / str(place), False) for place, one in enumerate(made)]
+    folder = tmp_path_factory.mktemp("compared")
+    return [one.write(folder / str(place), False) for place, one in enumerate(made)]
 
 
 @pytest.fixture

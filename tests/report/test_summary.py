@@ -1,0 +1,95 @@
+"""The section on the metrics of a dataset, line by line, with numbers counted by hand."""
+
+import shutil
+
+import h5py
+import pytest
+from support.made import Made
+
+import hpc_remetrics
+from hpc_remetrics.report.summary import section
+
+SHARES = [
+    "",
+    "shares",
+    "       100 %   of images' files are in another image too",
+    "     6.201 %   of images' bytes are hidden by a later layer",
+    "     90.14 %   of files are distinct contents",
+    "     15.27 %   of bytes are redundant",
+]
+
+
+def test_every_line(dataset):
+    """The layers have 8, 5, 63 and 0 entries of 10 compressed bytes each."""
+    assert section(dataset) == [
+        "",
+        "distribution                     median         90 %         99 %          max",
+        "  layer, compressed                80 B        630 B        630 B        630 B",
+        "  layer, as tar                  4.1 kB      32.3 kB      32.3 kB      32.3 kB",
+        "  layer, FLS / CLS                 50.8         53.4         53.4         53.4",
+        "  layer, files                        5           63           63           63",
+        "  layer, its images                   2            3            3            3",
+        "  image, compressed               710 B        760 B        760 B        760 B",
+        "  image, files' bytes           36.3 kB      38.4 kB      38.4 kB      38.4 kB",
+        "  image, files                       68           71           71           71",
+        "  image, layers                       3            3            3            3",
+        "  file, bytes                     595 B        919 B        978 B        978 B",
+        "  content, copies                     1            1            4            4",
+        "  repository, pulls               1,000    1,000,000    1,000,000    1,000,000",
+        *SHARES,
+        "",
+        "what a registry would store",
+        "      1.6 kB       1 ×   every image stores its layers, compressed",
+        "       760 B    2.11 ×   every layer is stored once, compressed, as registries do",
+        "     81.1 kB       1 ×   every image stores its regular files, uncompressed",
+        "     38.4 kB    2.11 ×   every layer's regular files are stored once, uncompressed",
+        "     32.5 kB    2.49 ×   every content is stored once, uncompressed",
+        "     16.3 kB  0.0982 ×   every content is stored once, each compressed by gzip"
+        " (estimate: 16.3 kB to 16.3 kB)",
+        "     10.9 kB   0.147 ×   every content is stored once, each compressed by zstd"
+        " (estimate: 10.9 kB to 10.9 kB)",
+    ]
+
+
+@pytest.fixture
+def changed(made, tmp_path):
+    """Return a function that changes a copy of the dataset and returns its lines."""
+
+    def lines(change):
+        path = shutil.copy(made, tmp_path / "changed.h5")
+        with h5py.File(path, "a") as file:
+            change(file)
+        with hpc_remetrics.open(path) as dataset:
+            return section(dataset)
+
+    return lines
+
+
+def test_files_without_a_type_have_a_share_of_their_own(changed):
+    def change(file):
+        groups = file["metrics/groups"]
+        groups["class"][:] = [b"other", b"other"]
+        groups["group"][:] = [b"data", b"empty"]
+
+    lines = changed(change)
+    start = lines.index("shares") - 1
+    assert lines[start : lines.index("what a registry would store") - 1] == [
+        *SHARES,
+        "     52.11 %   of files are 'data' to the taxonomy, 52.4 % of bytes",
+    ]
+
+
+def test_a_dataset_without_metrics_says_how_to_get_them(changed, tmp_path):
+    def change(file):
+        del file["metrics"]
+
+    path = tmp_path / "changed.h5"
+    assert changed(change) == [
+        "",
+        f"The dataset has no metrics: `hpc-remetrics reduce {path}` computes them.",
+    ]
+
+
+def test_an_empty_dataset_has_no_such_section(tmp_path):
+    with hpc_remetrics.open(Made([], []).write(tmp_path / "made")) as dataset:
+        assert section(dataset) == []

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .errors import DatasetError as DatasetError
+
 if TYPE_CHECKING:
     from pathlib import Path
 

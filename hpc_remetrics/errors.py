@@ -78,8 +78,11 @@ class RegistryError(BlobError):
         self.exit_code = 4 if cause == "rate_limited" else 3
 
 
-class DatasetError(RemetricsError):
-    """A file is not a dataset or part of this program, or of another schema version."""
+class DatasetError(RemetricsError, OSError):
+    """A file is not a dataset or part of this program, or of another schema version.
+
+    It is an `OSError`, as other readers of files raise it; it has no `errno`.
+    """
 
     exit_code = 2
 

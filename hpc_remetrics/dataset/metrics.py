@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,21 @@ class Metrics:
             raise KeyError(f"/metrics has no table {name!r}, it has {', '.join(self._tables)}")
         return self._tables[name]
 
-    @property
-    def tables(self) -> list[str]:
-        """Names of the tables."""
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tables
+
+    def keys(self) -> list[str]:
+        """Return the names of the tables."""
         return list(self._tables)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.keys()
 
     @property
     def totals(self) -> dict[str, int | float]:

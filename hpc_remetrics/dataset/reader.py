@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from ..row_ranges import block_ranges
+from . import display
 from .chunk_cache import ChunkReader
 from .ledger import Ledger
 from .metrics import Metrics
@@ -47,6 +48,8 @@ _SUMMED = (
 
 class Dataset:
     """An open dataset: `dataset.layers["CLS"]`, `dataset.contents.frame()`; close it or use `with`.
+
+    Tables are attributes, and members of a mapping: `dataset["layers"]` is `dataset.layers`.
 
     :raises DatasetError: the file is missing, damaged, or not a dataset of this schema version.
     """
@@ -137,16 +140,36 @@ class Dataset:
         """Close the file; tables can't be read any more."""
         self._file.close()
 
-    @property
-    def tables(self) -> list[str]:
-        """Names of the tables."""
-        return list(TABLES)
-
-    def table(self, name: str) -> Table:
-        """Return a table by its name."""
+    def __getitem__(self, name: str) -> Table:
         if name not in TABLES:
             raise KeyError(f"there is no table {name!r}, there are {', '.join(TABLES)}")
-        return getattr(self, name)
+        return self._tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in TABLES
+
+    def keys(self) -> list[str]:
+        """Return the names of the tables."""
+        return list(TABLES)
+
+    def items(self) -> Iterator[tuple[str, Table]]:
+        """Yield the name of each table, and the table."""
+        yield from self._tables.items()
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.keys()
+
+    def __repr__(self) -> str:
+        return display.dataset_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.dataset_html(self)
 
     def paths(self, start: int = 0, stop: int | None = None) -> list[bytes]:
         """Return the paths of the entries `start` to `stop`."""
@@ -270,7 +293,7 @@ class Dataset:
         """
         for name in ("entries", "contents", "chunks"):
             reader = self.chunks_of(name)
-            for start, stop in block_ranges(len(self.table(name)), CHUNK_ROWS, rank, ranks):
+            for start, stop in block_ranges(len(self[name]), CHUNK_ROWS, rank, ranks):
                 for column in TABLES[name].columns.values():
                     if column.type == "bytes":
                         self._check_blob(reader, column.name, start, stop)

@@ -81,6 +81,8 @@ def library_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except DatasetError:
+        raise
     except (RuntimeError, ValueError, LookupError, TypeError, SystemError) as error:
         raise damaged(path, f"it can't be changed ({_brief(error)})") from error
     except OSError as error:
@@ -136,6 +138,8 @@ class StoredFile:
 
         :param largest: the most bytes that the library may read at once meanwhile.
         """
+        if self.descriptor < 0:
+            raise self._closed()
         self._reader.largest = largest
         try:
             yield
@@ -155,6 +159,8 @@ class StoredFile:
 
     def read(self, place: int, size: int) -> bytes:
         """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
+        if self.descriptor < 0:
+            raise self._closed()
         try:
             data = read_at(self.descriptor, size, place)
         except OSError as error:
@@ -162,6 +168,9 @@ class StoredFile:
         if len(data) != size:
             raise DatasetError(f"{self.path} became shorter while it was read")
         return data
+
+    def _closed(self) -> DatasetError:
+        return DatasetError(f"{self.path} is closed", "open it again to read more of it")
 
     def count(self, stored: int) -> None:
         """Add the bytes of a dataset to the sum, which can't exceed the size of the file."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import DatasetError
 from ..wording import counted
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def export_command(
         try:
             make_directories(directory)
             _write(dataset, form, directory, tables)
+        except DatasetError:
+            raise
         except OSError as error:
             raise output_error(error, directory, "the export") from error
     return 0
@@ -67,7 +70,7 @@ def _write(dataset: Dataset, form: str, directory: Path, tables: Sequence[str]) 
         if tables or not name.startswith(METRICS):
             print(f"{target}: {counted(rows, 'row')}", file=sys.stderr)
     if dataset.has_metrics and not tables:
-        metrics = counted(len(dataset.metrics.tables), "table")
+        metrics = counted(len(dataset.metrics), "table")
         print(f"{directory / METRICS}: {metrics} of metrics", file=sys.stderr)
 
 
@@ -75,14 +78,14 @@ def _names(dataset: Dataset, tables: Sequence[str]) -> list[str]:
     """Return the names of the tables to write, those of metrics as `metrics/NAME`."""
     if tables:
         return list(tables)
-    metrics = dataset.metrics.tables if dataset.has_metrics else []
-    return [*dataset.tables, *(f"{METRICS}{name}" for name in metrics)]
+    metrics = dataset.metrics.keys() if dataset.has_metrics else []
+    return [*dataset, *(f"{METRICS}{name}" for name in metrics)]
 
 
 def _table(dataset: Dataset, name: str) -> Table:
     if name.startswith(METRICS):
         return dataset.metrics[name.removeprefix(METRICS)]
-    return dataset.table(name)
+    return dataset[name]
 
 
 def _check(

@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import DatasetError, OutputError
 
 _HINTS = {
     errno.ENOSPC: "make room or choose another place (-o, --scratch)",
@@ -20,13 +20,16 @@ _HINTS = {
 
 @contextlib.contextmanager
 def disk_errors(path: Path, what: str) -> Iterator[None]:
-    """Raise an `OutputError` in place of an `OSError` of the body.
+    """Raise an `OutputError` in place of an `OSError` of the body, other than a `DatasetError`.
 
     :param path: what the body writes.
     :param what: what that is, for the message: `scratch`, `the dataset` …
     """
     try:
         yield
+    except DatasetError:
+        # It says that something can't be read, and nothing of what is written.
+        raise
     except OSError as error:
         raise output_error(error, path, what) from error
 

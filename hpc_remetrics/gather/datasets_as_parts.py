@@ -264,7 +264,7 @@ def _table_records(
     """Yield a rank's range of a table as (n,) `EXTRA_RECORDS[kind]`, a block at a time."""
     dtype = EXTRA_RECORDS[kind]
     reader = dataset.chunks_of(table)
-    for start, stop in block_ranges(len(dataset.table(table)), CHUNK_ROWS, rank, ranks):
+    for start, stop in block_ranges(len(dataset[table]), CHUNK_ROWS, rank, ranks):
         records = np.empty(stop - start, dtype)
         for name in dtype.names or ():
             records[name] = reader.column(name, start, stop)

@@ -94,6 +94,8 @@ def read_part(path: Path) -> PartIndex:
             return _read_part(path, descriptor)
         finally:
             os.close(descriptor)
+    except DatasetError:
+        raise
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from None
     except _MALFORMED as error:

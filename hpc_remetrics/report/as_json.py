@@ -26,7 +26,7 @@ def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
         name: plain(dataclasses.asdict(metrics.distribution(name)))
         for name in metrics.distributions
     }
-    for name in metrics.tables:
+    for name in metrics:
         if name not in (*_BY_ROW, *_PARTS, "totals"):
             found[name] = rows(metrics[name])
     return found

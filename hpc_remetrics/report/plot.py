@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..dataset.reader import Dataset, reading
+from ..errors import DatasetError
 from ..files.disk_errors import output_error
 from ..files.outputs import check_output_directory, check_replaceable
 from ..files.publish import write_whole
@@ -52,6 +53,8 @@ def plot_command(
                     write_whole(directory / f"{figure.file}.{ending}", [data])
                 name = f"{directory / figure.file}.{{{','.join(endings)}}}"
                 print(f"{name}: {figure.title}", file=sys.stderr)
+        except DatasetError:
+            raise
         except OSError as error:
             raise output_error(error, directory, "the figures") from error
         if not numbers.totals["images"]:

@@ -23,7 +23,7 @@ def dataset(made):
 
 @pytest.mark.parametrize("name", list(TABLES))
 def test_every_value(made, dataset, name):
-    table = dataset.table(name)
+    table = dataset[name]
     got = table.arrow().to_pydict()
     assert list(got) == [*table.keys, *table.columns]
     for key in table.keys:

@@ -61,10 +61,10 @@ def test_what_the_run_says(dataset, tmp_path):
 
 
 def test_tables_by_name(dataset):
-    assert dataset.tables == list(TABLES)
-    assert dataset.table("layers") is dataset.layers
+    assert list(dataset) == dataset.keys() == list(TABLES)
+    assert dataset["layers"] is dataset.layers
     with pytest.raises(KeyError, match="there is no table 'layer', there are repositories, images"):
-        dataset.table("layer")
+        dataset["layer"]
 
 
 def test_files_that_are_no_dataset(tmp_path, changed):
@@ -202,3 +202,11 @@ def test_contradictions_that_a_computation_meets_are_blamed_on_the_dataset(datas
         raise UsageError("x", "y")
     with pytest.raises(RecursionError), reading(dataset):
         raise RecursionError
+
+
+def test_a_closed_dataset_says_so(made):
+    dataset = Dataset(made)
+    dataset.close()
+    for read in (lambda: dataset.entries["uid"], lambda: dataset.paths(), lambda: dataset.run):
+        with pytest.raises(OSError, match=r"made\.h5 is closed; open it again"):
+            read()

@@ -23,7 +23,7 @@ def dataset(made):
 
 @pytest.mark.parametrize("name", list(TABLES))
 def test_readable_values(made, dataset, name):
-    table = dataset.table(name)
+    table = dataset[name]
     for column, values in truth(made, name).items():
         kind = TABLES[name].columns[column].type
         if kind == "offset" or column == "notes":

@@ -80,7 +80,7 @@ def test_commands_of_other_tools(folder):
             for text in re.findall(rb"\d+(?=[,\s])", dumped.stdout.partition(b"DATA {")[2])
         ]
         assert set(data.layers["CLS"].tolist()) <= set(numbers)
-        assert all(f" /{name}/row\n" in names.stdout for name in data.tables)
+        assert all(f" /{name}/row\n" in names.stdout for name in data)
         kinds = data.entries.readable("kind").tolist()
     counts = dict(duckdb.sql(query.replace("tables/", f"{folder}/tables/")).fetchall())
     assert counts == {kind: kinds.count(kind) for kind in set(kinds)}

@@ -71,7 +71,7 @@ def test_cells_of_a_spreadsheet_are_no_formulas(exported):
 
 def test_metrics_have_a_directory_of_their_own(made, exported):
     with hpc_remetrics.open(made) as dataset:
-        names = set(dataset.metrics.tables)
+        names = set(dataset.metrics)
         totals = dataset.metrics.totals
     for form in FORMATS:
         assert {path.stem for path in (exported / form / "metrics").iterdir()} == names

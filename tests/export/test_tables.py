@@ -125,7 +125,7 @@ def test_metrics_are_tables_too(dataset, exported, form):
         "json": lambda p: pandas.read_json(p, lines=True),
     }
     folder = exported / form / "metrics"
-    assert {path.stem for path in folder.iterdir()} == set(dataset.metrics.tables)
+    assert {path.stem for path in folder.iterdir()} == set(dataset.metrics)
     for name in ("growth_summary", "totals"):
         frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
         for column in table.columns:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_remetrics.errors import OutputError
+from hpc_remetrics.errors import DatasetError, OutputError
 from hpc_remetrics.files.disk_errors import disk_errors, output_error
 
 
@@ -40,3 +40,8 @@ def test_an_error_without_a_number():
 def test_other_errors_stay():
     with pytest.raises(KeyError), disk_errors(Path("x"), "scratch"):
         raise KeyError
+
+
+def test_a_dataset_that_can_not_be_read_is_no_error_of_writing():
+    with pytest.raises(DatasetError, match="damaged"), disk_errors(Path("x"), "scratch"):
+        raise DatasetError("damaged")

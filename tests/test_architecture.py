@@ -23,9 +23,9 @@ ROW_OF = {
     name: row for row, names in enumerate([*rows_of_the_page(), ["__init__"]]) for name in names
 }
 
-# The package hands out its reader and its figures, and a reader of a dataset classifies with the
-# one table of types.
-ALLOWED = {("__init__", "dataset"), ("__init__", "report")}
+# The package hands out its reader, its figures and the error of a dataset; a reader of a dataset
+# classifies with the one table of types.
+ALLOWED = {("__init__", "dataset"), ("__init__", "errors"), ("__init__", "report")}
 
 
 def package_of(module: str) -> str:

@@ -91,9 +91,10 @@ def html(dataset: Dataset) -> str:
 def _about(dataset: Dataset) -> str:
     """Return when, by which version and from which sources the dataset was made."""
     run = dataset.run
-    started = datetime.fromtimestamp(float(run.get("started", 0)), timezone.utc)
-    parts = [f"analyzed {started:%Y-%m-%d %H:%M} UTC", f"hpc_remetrics {run.get('version', '?')}"]
-    parts += [f"sources: {escape(_sources(dataset))}"]
+    parts = [f"hpc_remetrics {run.get('version', '?')}", f"sources: {escape(_sources(dataset))}"]
+    if "started" in run:
+        started = datetime.fromtimestamp(float(run["started"]), timezone.utc)
+        parts.insert(0, f"analyzed {started:%Y-%m-%d %H:%M} UTC")
     if not len(dataset.images):
         parts.append("the dataset is empty: its sources held no image")
     return f"<p>{quoted('; '.join(parts))}</p>"
@@ -188,10 +189,11 @@ def _metrics(name: str, table: Table) -> str:
 
     # Say how many rows are left out
     more = len(table) - len(rows)
-    left_out = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>"
+    left_out = (
+        f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>" if more else ""
+    )
     description = f"<p>{quoted(table.form.description)}</p>"
-    body = _table(heads, rows, texts) + (left_out if more > 0 else "")
-    return f"<h3>{quoted(name)}</h3>{description}{body}"
+    return f"<h3>{quoted(name)}</h3>{description}{_table(heads, rows, texts)}{left_out}"
 
 
 def _failures(numbers: ReportData) -> str:

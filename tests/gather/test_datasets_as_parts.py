@@ -8,17 +8,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.same import assert_same
 from support.thread_ranks import on_ranks
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.gather import content_numbers
+from hpc_remetrics.gather import content_numbers, datasets_as_parts
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts.part_format import EXTRA_RECORDS
 from hpc_remetrics.records import Catalog, Popularity
 
 from .test_gather import SIZES, Corpus
@@ -70,6 +73,25 @@ def test_small_blocks(tmp_path, small_chunks):
     with hpc_remetrics.open(output) as dataset:
         assert ledgers == [dataset.ledger] * 2
         dataset.check_all()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "kept"),
+    [
+        (Fraction(0), []),
+        (Fraction(1, 4), [0, (1 << 62) - 1]),
+        (Fraction(1), [0, (1 << 62) - 1, 1 << 62, (1 << 64) - 1]),
+    ],
+)
+def test_chunks_of_a_sample_are_those_below_its_bound(monkeypatch, fraction, kept):
+    heads = [0, (1 << 62) - 1, 1 << 62, (1 << 64) - 1]
+    records = np.zeros(4, EXTRA_RECORDS["chunks"])
+    for row, head in zip(records, heads, strict=True):
+        row["fingerprint"] = np.void(head.to_bytes(8, "big") + b"\xff" * 8)
+    monkeypatch.setattr(datasets_as_parts, "_table_records", lambda *about: iter([records]))
+    pieces = datasets_as_parts._chunk_records(None, fraction, 0, 1)
+    found = [row["fingerprint"].tobytes()[:8] for piece in pieces for row in piece]
+    assert [int.from_bytes(head, "big") for head in found] == kept
 
 
 @pytest.mark.slow

@@ -13,7 +13,10 @@ from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.config import MergeOptions
+from hpc_remetrics.dataset.ledger import Ledger
 from hpc_remetrics.errors import DatasetError
+from hpc_remetrics.files.lock import lock_path
+from hpc_remetrics.files.publish import temporary_name
 from hpc_remetrics.gather import merge as module
 from hpc_remetrics.mpi.comm import SerialComm
 
@@ -72,6 +75,20 @@ def test_the_run_of_the_merged_dataset(inputs, tmp_path, capsys):
     assert (jobs["ranks"].tolist(), jobs["seconds"].tolist()) == ([2, 3, 4], [1.5, 2.5, 3.5])
     words = "3 layers: 3 ok, 0 partial, 0 failed, 0 pending; 1 duplicates dropped"
     assert capsys.readouterr().err.splitlines()[-1] == f"{path}: {words}"
+
+
+def test_the_output_is_locked_and_swept_before_anything_is_written(inputs, tmp_path, monkeypatch):
+    left = temporary_name(tmp_path / "merged.h5")
+    left.write_text("")
+    seen = []
+
+    def merge(*about):
+        seen.append((lock_path(tmp_path / "merged.h5").stat().st_size > 0, left.exists()))
+        return Ledger()
+
+    monkeypatch.setattr(module, "merge", merge)
+    merged(inputs, tmp_path, quiet=True)
+    assert seen == [(True, False)]
 
 
 def test_quiet(inputs, tmp_path, capsys):

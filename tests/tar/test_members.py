@@ -174,7 +174,7 @@ def test_checksums_of_bytes_with_and_without_a_sign():
     signed = sum(byte - 256 * (byte > 127) for byte in block)
     assert signed == unsigned - 512
     for total in (unsigned, signed):
-        for form in (b"%06o\0 ", b"%06o \0", b"%07o\0", b" %o\0"):
+        for form in (b"%06o\0 ", b"%06o \0", b"%07o\0", b" %o\0", b"%o\0\x80"):
             field = (form % total).ljust(8, b"\0")
             assert is_header(tars.sealed(block, field)), field
     for total in (unsigned + 1, unsigned - 1, signed + 1, signed - 256, 0):

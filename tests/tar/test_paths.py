@@ -3,10 +3,12 @@
 import posixpath
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpc_remetrics.tar import paths
 from hpc_remetrics.tar.fault import LayerFault
 from hpc_remetrics.tar.paths import Directories, clean, key_of
 
@@ -59,6 +61,46 @@ def test_a_file_is_made_beyond_the_room_and_not_before(tmp_path):
             directories.add_parents(long + b"%d/file" % number)
         assert directories.count() == 5 + bool(long)
         assert list(tmp_path.iterdir()) == []
+
+
+DEEP = b"d/" * 129
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [b"ab", b"a"],
+        [b"a", b"ab"],
+        [b"a/b", b"a"],
+        [b"a", b"a/b"],
+        [b"a/b", b"a/c", b"a/b"],
+        [b"a/b", b"b/b", b"a"],
+    ],
+)
+def test_deep_directories_after_one_that_begins_alike(tmp_path, names):
+    directories = Directories(tmp_path / "overflow")
+    truth = set()
+    for name in names:
+        directories.add_parents(DEEP + name)
+        directories.add(DEEP + name)
+        parts = (DEEP + name).split(b"/")
+        truth |= {b"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    assert directories.count() == len(truth)
+
+
+@pytest.mark.parametrize("block", [3, 4, 100])
+def test_the_hash_of_a_deep_directory_is_a_sum_over_its_bytes(tmp_path, monkeypatch, block):
+    """Of a factor of each byte times one of its place; the same ones for all paths."""
+    monkeypatch.setattr(paths, "_HASHED_BYTES", block)
+    deep = paths.DeepDirectories(tmp_path / "overflow", 10, 10)
+    long = np.frombuffer(b"some/path/of/bytes", np.uint8)
+    found = []
+    for data in (long[:9], long):
+        ends = np.array([1, 3, 4, 6, 8, 9, len(data)])
+        found += zip(ends.tolist(), deep._sums(data, ends).tolist(), strict=True)
+    _, of_byte, of_place = deep._factors
+    terms = [int(of_byte[byte]) * int(of_place[n]) for n, byte in enumerate(long.tolist())]
+    assert found == [(end, sum(terms[:end]) % (1 << 64)) for end, _ in found]
 
 
 def test_deep_directories_have_a_limit(tmp_path):

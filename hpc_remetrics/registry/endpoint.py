@@ -21,7 +21,7 @@ from .blobs import Fetch
 from .budget import PULLS, Budget
 from .client import Client
 from .header_fields import each, next_page
-from .responses import PassingError, SmallResponse, shown
+from .responses import PassingError, SmallResponse, length_of, shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -129,7 +129,7 @@ class Registry:
         small = self.client.get(
             _blob_path(repository, digest), method="HEAD", scope=scope_of(repository)
         )
-        return _length(small.headers)
+        return length_of(small.headers)
 
     def read_blob(self, repository: str, digest: Digest, limit: int) -> bytes:
         """Return a small blob, such as a config, verified.
@@ -246,16 +246,11 @@ def _blob_path(repository: str, digest: Digest) -> str:
     return f"/v2/{repository}/blobs/{digest}"
 
 
-def _length(headers: Mapping[str, str]) -> int:
-    text = headers.get("content-length", "")
-    return int(text) if text.isdecimal() and len(text) < 20 else -1
-
-
 def _manifest(answer: SmallResponse, data: bytes) -> Manifest:
     digest = _digest(answer.headers.get("docker-content-digest", ""))
     if digest is None and data:
         digest = Digest(hashlib.sha256(data).digest())
-    size = len(data) if data else _length(answer.headers)
+    size = len(data) if data else length_of(answer.headers)
     return Manifest(data, _media_type(answer), digest, size, answer.headers)
 
 

@@ -74,8 +74,7 @@ class StreamedResponse:
     @property
     def length(self) -> int:
         """Bytes of the body by its `Content-Length`, -1 without."""
-        text = self.headers.get("content-length", "")
-        return int(text) if text.isdecimal() and len(text) < 20 else -1
+        return length_of(self.headers)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body.
@@ -127,6 +126,12 @@ class StreamedResponse:
         if not self._response.raw.isclosed():
             self._response.raw.close()
         self._response.close()
+
+
+def length_of(headers: Mapping[str, str]) -> int:
+    """Return the bytes of a body by the header `content-length`, -1 without."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isdecimal() and len(text) < 20 else -1
 
 
 def shown(url: str) -> str:

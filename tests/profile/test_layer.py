@@ -1,5 +1,6 @@
 """The row of a layer, and what its hard links resolve to."""
 
+import gzip
 import hashlib
 import io
 
@@ -10,7 +11,8 @@ from hpc_remetrics.limits import Limits
 from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.entries import profile_file
 from hpc_remetrics.profile.layer import profile_layer
-from hpc_remetrics.records import Digest
+from hpc_remetrics.records import NOTES, Digest
+from hpc_remetrics.tar.fault import LayerFault
 
 ENTRIES = [
     tars.header(b"d/", b"5"),
@@ -119,3 +121,156 @@ def test_hard_links_take_the_content_of_what_they_name(tmp_path, monkeypatch, at
     assert found[1].sha256 == found[0].sha256 == found[4].sha256
     assert found[5].sha256 == found[7].sha256
     assert profile.notes != 0
+
+
+def profiled(tmp_path, data: bytes, **options):
+    (tmp_path / "layer").write_bytes(data)
+    return profile_file(tmp_path / "layer", **options)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_whole_layer_has_the_digest_of_its_tar_and_nothing_else_to_say(tmp_path):
+    profile, _ = profiled(tmp_path, gzip.compress(LAYER, mtime=0))
+    assert profile.diff_id == sha256(LAYER)
+    assert (profile.compression, profile.TLS) == ("gzip", len(LAYER))
+    assert (tmp_path / "layer").stat().st_size == profile.CLS
+    assert (profile.stage, profile.cause, profile.message, profile.offset) == ("", "", "", -1)
+    assert profile.notes == 0
+    assert profile.cpu_seconds > 0
+
+
+def test_a_tar_that_is_broken_is_read_to_its_end_all_the_same(tmp_path):
+    """The digest of the whole can be had behind a fault of the tar."""
+    broken = tars.file(b"a", b"1") + b"x" * 512 + bytes(1024) + tars.file(b"b") + tars.END
+    profile, entries = profiled(tmp_path, gzip.compress(broken, mtime=0))
+    assert (profile.status, profile.stage, len(entries)) == ("partial", "tar", 1)
+    assert (profile.offset, profile.TLS) == (1024, len(broken))
+    assert profile.diff_id == sha256(broken)
+
+
+def test_a_stream_that_is_broken_has_no_digest_of_a_tar(tmp_path):
+    whole = gzip.compress(LAYER, mtime=0)
+    cut = whole[:-8] + bytes(8)
+    expected = Digest(hashlib.sha256(cut).digest())
+    profile, entries = profiled(tmp_path, cut, expected=expected)
+    assert (profile.status, profile.stage) == ("partial", "decompress")
+    assert (profile.diff_id, len(entries)) == ("", 7)
+    assert (profile.CLS, profile.TLS, profile.offset) == (len(cut), len(LAYER), len(LAYER))
+
+
+def test_bytes_behind_the_end_of_a_tar_are_noted(tmp_path):
+    profile, _ = profiled(tmp_path, LAYER + bytes(10240))
+    assert (profile.status, profile.notes) == ("ok", 0)
+    profile, _ = profiled(tmp_path, LAYER + bytes(512) + b"x")
+    assert (profile.status, profile.notes) == ("ok", NOTES["trailing_data"])
+
+
+def test_what_is_no_layer_fails_with_its_size_and_digest(tmp_path):
+    data = b"neither a tar nor compressed" * 100
+    expected = Digest(hashlib.sha256(data).digest())
+    profile, entries = profiled(tmp_path, data, expected=expected)
+    assert (profile.status, profile.CLS, entries) == ("failed", len(data), [])
+    assert profile.cause not in ("", "digest_mismatch")
+
+
+def test_entries_of_unknown_types_and_links_to_nothing_are_noted(tmp_path):
+    layer = tars.header(b"odd", b"9") + tars.header(b"hard", b"1", link=b"none") + tars.END
+    profile, entries = profiled(tmp_path, layer)
+    assert [entry.kind for entry in entries] == ["other", "hardlink"]
+    assert profile.notes == NOTES["other_entries"] | NOTES["unresolved_hardlink"]
+    assert (profile.others, profile.FLS) == (1, 0)
+
+
+def test_a_size_without_a_digest_is_verified(tmp_path):
+    profile, _ = profiled(tmp_path, LAYER, expected_size=len(LAYER))
+    assert profile.status == "ok"
+    profile, entries = profiled(tmp_path, LAYER, expected_size=0)
+    assert (profile.cause, profile.stage, profile.offset) == ("size_mismatch", "verify", -1)
+    assert profile.message == f"the blob has {len(LAYER)} bytes, the manifest says 0"
+    assert (profile.compression, profile.TLS, entries) == ("none", 0, [])
+
+
+def test_a_right_digest_decides_over_a_wrong_size(tmp_path):
+    expected = Digest(hashlib.sha256(LAYER).digest())
+    profile, entries = profiled(tmp_path, LAYER, expected=expected, expected_size=1)
+    assert (profile.status, len(entries)) == ("ok", 7)
+
+
+class Failing(io.BytesIO):
+    """A blob whose bytes can't be read beyond some of them."""
+
+    def __init__(self, data: bytes, good: int) -> None:
+        super().__init__(data[:good])
+
+    def read(self, size: int = -1) -> bytes:
+        if data := super().read(size):
+            return data
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("good", [0, len(LAYER) // 2, len(LAYER)])
+def test_a_blob_that_can_not_be_read_leaves_nothing(tmp_path, good):
+    spill = Spill(tmp_path / "spill")
+    expected = Digest(hashlib.sha256(LAYER).digest())
+    stream = Failing(LAYER, good)
+    profile = profile_layer(stream, spill, Limits(), size=len(LAYER) + 1, expected=expected)
+    spill.close()
+    assert (profile.status, profile.cause, profile.entries) == ("failed", "io_error", 0)
+    assert (tmp_path / "spill").stat().st_size == 0
+
+
+def test_a_fault_of_this_machine_replaces_one_of_the_layer(tmp_path):
+    """The stream is broken, and then the rest of the blob can't be read."""
+    broken = gzip.compress(LAYER, mtime=0)[:-8] + bytes(5_000_000)
+    spill = Spill(tmp_path / "spill")
+    profile = profile_layer(Failing(broken, 4_000_000), spill, Limits(), size=len(broken))
+    spill.close()
+    assert (profile.status, profile.cause, profile.entries) == ("failed", "io_error", 0)
+    assert profile.offset == -1
+
+
+def test_long_messages_are_cut(tmp_path, monkeypatch):
+    def fail(*_):
+        raise LayerFault("tar", "bad_header", "x" * 600)
+
+    monkeypatch.setattr("hpc_remetrics.profile.layer.Decompressed", fail)
+    profile, _ = profiled(tmp_path, LAYER)
+    assert profile.message == "x" * 500
+
+
+def test_entries_have_the_values_of_their_headers(tmp_path):
+    header = tars.header(b"f", b"0", mode=0o106755, uid=7, gid=8, mtime=9)
+    times = tars.pax({b"mtime": b"12.5"}) + tars.header(b"d", b"5", mode=0o40700)
+    device = tars.header(b"c", b"3", link=b"not a link")
+    _, entries = profiled(tmp_path, header + times + device + tars.END)
+    found = [(entry.mode, entry.uid, entry.gid, entry.mtime, entry.mtime_ns) for entry in entries]
+    assert found[0] == (0o6755, 7, 8, 9, 0)
+    assert found[1] == (0o700, 0, 0, 12, 500_000_000)
+    assert (entries[2].kind, entries[2].link) == ("character_device", b"")
+
+
+HOLES = tars.old_gnu_sparse(b"s", 3 << 20, [(10, b"x" * 10)])
+
+
+def test_a_sparse_file_has_its_holes_as_zeros(tmp_path):
+    profile, (entry,) = profiled(tmp_path, HOLES + tars.END)
+    want = bytes(10) + b"x" * 10 + bytes((3 << 20) - 20)
+    assert (entry.size, entry.sha256) == (3 << 20, hashlib.sha256(want).digest())
+    assert profile.FLS == 3 << 20
+
+
+def test_holes_of_all_files_count_together(tmp_path):
+    holes = (3 << 20) - 10
+    profile, _ = profiled(tmp_path, HOLES * 2 + tars.END, limits=Limits(sparse_bytes=2 * holes))
+    assert profile.status == "ok"
+    profile, _ = profiled(tmp_path, HOLES * 2 + tars.END, limits=Limits(sparse_bytes=2 * holes - 1))
+    assert (profile.status, profile.cause) == ("partial", "limit_sparse")
+
+
+def test_what_entries_without_content_store_is_passed_over(tmp_path):
+    layer = tars.header(b"odd", b"9", size=5) + tars.padded(b"bytes") + tars.file(b"d/f", b"1")
+    _, entries = profiled(tmp_path, layer + tars.END)
+    assert [entry.path for entry in entries] == [b"odd", b"d/f"]

@@ -122,6 +122,9 @@ def test_modes_leave_the_owner_access_and_have_no_set_id_bits(tree, root):
     assert [mode_of(root / name) for name in names] == [0o600, 0o777, 0o651, 0o700, 0o777, 0o700]
     tree.directory(b"above", 0o755)
     assert mode_of(root / "above") == 0o755
+    # A directory in the place of a file is for its owner alone, too
+    tree.write(b"all/file", 0o644, 0, [])
+    assert mode_of(root / "all") == 0o700
 
 
 def fill(tree: UnpackedTree, kind: str) -> None:
@@ -421,6 +424,30 @@ def test_nothing_leaves_the_directory(unpack, tmp_path, attack):
     assert made == set()
     assert (outside / "secret").read_text() == "secret"
     assert os.stat(outside / "secret").st_nlink == 1
+    assert rows[:2] == rows[2:]
+
+
+def test_an_unpacked_layer_has_the_modes_and_the_bytes_of_its_entries(unpack):
+    layer = [
+        tars.file(b"d/f", b"bytes", mode=0o640),
+        entry(b"d/", b"5", mode=0o750),
+        entry(b"d/.wh.x", b"0", mode=0o600),
+        entry(b"d/.wh..wh..opq", b"0", mode=0o604),
+        entry(b"link", b"2", link=b"d/f", mode=0o777),
+        entry(b"hard", b"1", link=b"./d//f"),
+        tars.old_gnu_sparse(b"sparse", 5000, [(1000, b"data")]),
+    ]
+    before = os.umask(0)
+    try:
+        root, rows = unpack(b"".join(layer) + tars.END)
+    finally:
+        os.umask(before)
+    names = ("d/f", "d", "d/.wh.x", "d/.wh..wh..opq")
+    assert [mode_of(root / name) for name in names] == [0o640, 0o750, 0o600, 0o604]
+    assert (root / "d" / "f").read_bytes() == (root / "hard").read_bytes() == b"bytes"
+    assert os.readlink(root / "link") == "d/f"
+    want = bytes(1000) + b"data" + bytes(3996)
+    assert (root / "sparse").read_bytes() == want
     assert rows[:2] == rows[2:]
 
 

@@ -51,7 +51,7 @@ def test_json_has_the_totals_and_the_run(read, dataset, capsys):
 def test_json_has_all_metrics_but_those_of_single_layers_and_images(read, dataset, capsys):
     metrics = dataset.metrics
     found = read(capsys)["metrics"]
-    assert set(found) == set(metrics.tables) - {"layers", "images", "quantiles", "histograms"}
+    assert set(found) == set(metrics) - {"layers", "images", "quantiles", "histograms"}
     assert found["totals"] == metrics.totals
     copies = found["distributions"]["contents/copies"]
     assert (copies["count"], copies["max"], copies["unit"]) == (64, 4.0, "1")

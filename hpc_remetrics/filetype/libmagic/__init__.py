@@ -90,7 +90,7 @@ def _checked_exact(plain: Magic) -> ExactMagic:
     :raises MissingComponentError: there is no engine that seeks patterns.
     :raises ValueError: this libmagic isn't supported.
     """
-    # numpy and the matcher are loaded only where they are needed.
+    # The matcher is loaded only where it is needed.
     from .exact import ExactMagic
     from .samples import SAMPLES
 

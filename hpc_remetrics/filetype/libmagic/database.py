@@ -24,14 +24,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from bisect import bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
-
-import numpy as np
 
 from .versions import Version
 
@@ -150,26 +148,27 @@ class Database:
             raise ValueError("a database of another record size")
         self._data = data
 
-        # View the fields that are looked at in all records: one row a record.
-        table = np.frombuffer(data, np.uint8).reshape(-1, self._record_bytes)[1:]
-        first = table[:, :2].copy().view("<u2")[:, 0]
-        second = table[:, 2]
+        # View the fields that are looked at in all records.
+        first = self._column(0)
+        second = self._column(1)
+        third = self._column(2)
+        pairs = [low | high << 8 for low, high in zip(first, second, strict=True)]
         has_wide_flags = self._format.has_wide_flags
-        self._levels: np.ndarray = second if has_wide_flags else first
-        self._flags: np.ndarray = first if has_wide_flags else second
-        self._types = table[:, 6]
-        conditions = table[:, 10]
+        self._flags: Sequence[int] = pairs if has_wide_flags else third
+        levels: Sequence[int] = third if has_wide_flags else pairs
+        self._types = self._column(6)
 
         # A rule, or a block, goes from one record of level 0 to the next.
-        starts = np.flatnonzero(self._levels == 0)
-        self._starts: list[int] = starts.tolist()
-        self._ends: list[int] = np.append(starts[1:], len(self._levels)).tolist()
-        self.rules = int(np.searchsorted(starts, rule_records))
+        self._starts = [number for number, level in enumerate(levels) if not level]
+        self._ends = [*self._starts[1:], len(levels)]
+        self.rules = bisect_left(self._starts, rule_records)
 
-        begins_inside = self._levels[0] or (block_records and self._levels[rule_records])
-        if begins_inside or conditions.any():
+        # Rules, and blocks, begin with a record of level 0.
+        needed = [0, rule_records] if block_records else [0]
+        begins_inside = any(number >= len(levels) or levels[number] for number in needed)
+        if begins_inside or any(self._column(10)):
             raise ValueError("a database with conditions")
-        if not np.isin(self._types, range(1, self._format.last_type + 1)).all():
+        if not set(self._types) <= set(range(1, self._format.last_type + 1)):
             raise ValueError("a database with unknown tests")
 
     def records(self, rule: int) -> list[Record]:
@@ -232,26 +231,25 @@ class Database:
         memory: that is a test of the same rule, unless the rule begins with a test that leaves the
         memory alone.
         """
-        wide = [BESTRING16, LESTRING16]
-        leaving_memory = [*wide, SEARCH, REGEX, DER]
-        has_indirect = self._have(self._types == INDIRECT)
-        has_wide = self._have(np.isin(self._types, wide))
-        leaves_memory = np.isin(self._types[self._starts], leaving_memory)
+        wide = (BESTRING16, LESTRING16)
+        leaving_memory = (*wide, SEARCH, REGEX, DER)
+        have_indirect = self._owners(self._of_types(INDIRECT))
+        have_wide = self._owners(self._of_types(*wide))
 
         def is_entangled(rule: int) -> bool:
-            parts = [rule, *self._reached_blocks([rule])]
-            return any(
-                has_indirect[part] or (leaves_memory[rule] and has_wide[part]) for part in parts
-            )
+            parts = {rule, *self._reached_blocks([rule])}
+            leaves_memory = self._types[self._starts[rule]] in leaving_memory
+            return bool(parts & have_indirect or (leaves_memory and parts & have_wide))
 
         return frozenset(filter(is_entangled, range(self.rules)))
 
     @cached_property
     def entangled_tops(self) -> frozenset[int]:
         """The rules whose first test may depend on other rules."""
-        first_types = self._types[self._starts[: self.rules]]
-        entangled = np.isin(first_types, [INDIRECT, USE, BESTRING16, LESTRING16])
-        return frozenset(np.flatnonzero(entangled).tolist())
+        entangled = (INDIRECT, USE, BESTRING16, LESTRING16)
+        return frozenset(
+            rule for rule in range(self.rules) if self._types[self._starts[rule]] in entangled
+        )
 
     @cached_property
     def losing_levels(self) -> frozenset[int]:
@@ -268,10 +266,10 @@ class Database:
         file of which libmagic reads fewer bytes than stand here (msetoffset).
         """
         needed: dict[int, float] = {}
-        for number in np.flatnonzero(self._reads_end & (self._levels > 0)).tolist():
+        for number in self._reading_end:
             distance = self._record(number).offset
             rule = self._owner(number)
-            if rule < self.rules:
+            if rule < self.rules and number != self._starts[rule]:
                 least = distance if distance >= 0 else math.inf
                 needed[rule] = max(needed.get(rule, 0), least)
         return needed
@@ -279,21 +277,26 @@ class Database:
     @cached_property
     def reading_end(self) -> frozenset[int]:
         """The rules with a test that looks at the file's end, or that reach a block with one."""
-        marked = self._have(self._reads_end)
-        rules = set(np.flatnonzero(marked[: self.rules]).tolist())
-        blocks = {self.rules + int(block) for block in np.flatnonzero(marked[self.rules :])}
-        for rule in range(self.rules):
-            if self._calls[rule] and blocks.intersection(self._reached_blocks([rule])):
-                rules.add(rule)
-        return frozenset(rules)
+        owners = self._owners(self._reading_end)
+        reaching = {
+            rule
+            for rule in range(self.rules)
+            if self._calls[rule] and owners.intersection(self._reached_blocks([rule]))
+        }
+        return frozenset(reaching.union(owner for owner in owners if owner < self.rules))
 
     @cached_property
-    def _reads_end(self) -> np.ndarray:
-        """(records,) bool: a test looks at the file's end.
+    def _reading_end(self) -> list[int]:
+        """The records with a test that looks at the file's end.
 
         A negative place behind the match above isn't one at the end (msetoffset).
         """
-        return self._flags & (OFFNEGATIVE | OFFADD | INDIROFFADD) == OFFNEGATIVE
+        moved = OFFNEGATIVE | OFFADD | INDIROFFADD
+        return [number for number, flag in enumerate(self._flags) if flag & moved == OFFNEGATIVE]
+
+    def _column(self, place: int) -> bytes:
+        """Return one byte of each record, which is at this place of the record."""
+        return self._data[self._record_bytes + place :: self._record_bytes]
 
     def _record(self, number: int) -> Record:
         fields = _FIELDS.unpack_from(self._data, self._record_bytes * (1 + number))
@@ -304,13 +307,13 @@ class Database:
         """Return the rule or block that a record belongs to."""
         return bisect_right(self._starts, number) - 1
 
-    def _have(self, marks: np.ndarray) -> np.ndarray:
-        """Tell for each rule and block whether one of its records is marked.
+    def _owners(self, records: Iterable[int]) -> set[int]:
+        """Return the rules and blocks that records belong to."""
+        return set(map(self._owner, records))
 
-        :param marks: (records,) bool.
-        :returns: (rules and blocks,) bool.
-        """
-        return np.add.reduceat(marks.astype(np.int32), self._starts) > 0
+    def _of_types(self, *types: int) -> list[int]:
+        """Return the records with a test of one of these types."""
+        return [number for number, type_ in enumerate(self._types) if type_ in types]
 
     @cached_property
     def _blocks(self) -> dict[bytes, int]:
@@ -319,7 +322,7 @@ class Database:
         Before 5.40 a name may stand inside a block, and is found too (file_magicfind).
         """
         blocks: dict[bytes, int] = {}
-        for number in np.flatnonzero(self._types == NAME).tolist():
+        for number in self._of_types(NAME):
             block = self._owner(number)
             if block >= self.rules:
                 blocks.setdefault(self._record(number).string, block)
@@ -329,7 +332,7 @@ class Database:
     def _calls(self) -> list[frozenset[int]]:
         """The named blocks that each rule and block calls itself."""
         calls: list[set[int]] = [set() for _ in self._starts]
-        for number in np.flatnonzero(self._types == USE).tolist():
+        for number in self._of_types(USE):
             name = _block_name(self._record(number).value)
             if name in self._blocks:
                 calls[self._owner(number)].add(self._blocks[name])

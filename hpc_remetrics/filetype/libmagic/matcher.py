@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import MissingComponentError
 from .tree import NEAR, Pattern
@@ -39,13 +39,16 @@ def require_engine() -> None:
 class Matcher:
     """Finds the patterns that match.
 
-    :param strict: seek their strict form, in texts of no more than `tree.NEAR` bytes.
+    :param form: the expression that is sought of each: `strict`, in texts of no more than
+        `tree.NEAR` bytes, `loose`, or the `word` that each match of `loose` has.
     :ivar find: returns the patterns that match somewhere in a text -> where the first match ends.
     :raises MissingComponentError: there is no engine that seeks patterns.
     """
 
-    def __init__(self, patterns: Iterable[Pattern], *, strict: bool) -> None:
-        expressions = {one: (one.strict if strict else one.loose).encode() for one in patterns}
+    def __init__(
+        self, patterns: Iterable[Pattern], form: Literal["strict", "loose", "word"]
+    ) -> None:
+        expressions = {one: getattr(one, form).encode() for one in patterns}
         self.find: _Find = _engine()(expressions) if expressions else _find_nothing
 
 
@@ -168,13 +171,13 @@ class _TextMatcher:
     def __init__(self, patterns: list[Pattern]) -> None:
         self._patterns = patterns
         self._alone: dict[Pattern, Matcher] = {}
-        self.near = Matcher(patterns, strict=True)
+        self.near = Matcher(patterns, "strict")
 
     @cached_property
     def far(self) -> Matcher:
         """The patterns that may match beyond the first bytes, in their loose form."""
         patterns = [pattern for pattern in self._patterns if not pattern.is_near]
-        return Matcher(patterns, strict=False)
+        return Matcher(patterns, "loose")
 
     def find(self, text: bytes) -> dict[Pattern, int]:
         """Return the patterns that match -> where the first match ends, the text's size if unknown."""
@@ -189,7 +192,7 @@ class _TextMatcher:
     def _is_within(self, pattern: Pattern, text: bytes) -> bool:
         """Tell whether a pattern matches in what libmagic searches, and not behind it alone."""
         if pattern not in self._alone:
-            self._alone[pattern] = Matcher([pattern], strict=False)
+            self._alone[pattern] = Matcher([pattern], "loose")
         return pattern in self._alone[pattern].find(text[: pattern.reach])
 
 

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from .database import UNSIGNED, Record
 
@@ -33,20 +31,14 @@ BIG_ENDIAN = frozenset((7, 8, 26))
 _AND, _OR, _XOR, _ADD, _MINUS, _TIMES, _DIVIDE, _MODULO = range(8)
 _INVERSE = 0x40
 
-_PAIRS = np.arange(1 << 16, dtype=np.int64)
-"""(65536,) int64: all pairs of bytes, as little-endian numbers; below as big-endian ones."""
-_SWAPPED_PAIRS = (_PAIRS & 0xFF) << 8 | _PAIRS >> 8
-
 _MAX_PAIRS = 1 << 13
+_ANY_BYTE = bytes(range(256))
 
 Test = Callable[[bytes, int], bool]
 """Tells whether a file's bytes pass a test at a place."""
 
 Pairs = list[int]
 """Pairs of bytes, each as first + 256 * second."""
-
-Numbers = Any
-"""A number, or an array of numbers: (n,) int64."""
 
 
 def byte_order(type_: int) -> Literal["big", "little"]:
@@ -100,7 +92,7 @@ def test_of(record: Record) -> Test | None:
             if not is_padded:
                 return passes_absent
             number = number.ljust(width, b"\0")
-        return bool(relation(change(int.from_bytes(number, order))))
+        return relation(change(int.from_bytes(number, order)))
 
     return test
 
@@ -133,19 +125,35 @@ def pairs_of(record: Record) -> tuple[int, Pairs] | None:
     wanted = int.from_bytes(record.value[:8], "little")
     if record.relation == ord("=") and record.operator == _AND:
         return _pinned_pair(record, width, record.mask & _limit(width) or _limit(width))
-    is_inverted = bool(record.operator & _INVERSE)
-    if record.relation == ord("&") and not record.mask and not is_inverted:
+    is_plain = not record.mask and not record.operator & _INVERSE
+    if record.relation == ord("&") and is_plain:
         return _pinned_pair(record, width, wanted & _limit(width))
-    if width > 2 or (record.flag & UNSIGNED and wanted >> 63):
-        return None
-    # Try all pairs.
-    numbers = _SWAPPED_PAIRS if record.type in BIG_ENDIAN else _PAIRS
     if width == 1:
-        numbers = _PAIRS & 0xFF
-    passing = np.flatnonzero(_relation_of(record, width)(_change_of(record, width)(numbers)))
-    return (record.offset, passing.tolist()) if len(passing) <= _MAX_PAIRS else None
+        change = _change_of(record, width)
+        passes = _relation_of(record, width)
+        passing = bytes(number for number in range(256) if passes(change(number)))
+        are_few = _are_few(len(passing) << 8)
+        return (record.offset, pairs_from(passing, _ANY_BYTE)) if are_few else None
+    if width > 2 or not is_plain or chr(record.relation) not in "<>":
+        return None
+    # List all numbers on one side of that of the test.
+    least = 0 if record.flag & UNSIGNED else -1 << 15
+    numbers = range(least, least + (1 << 16))
+    at = _wanted_number(record) - least
+    numbers = numbers[: max(at, 0)] if record.relation == ord("<") else numbers[max(at + 1, 0) :]
+    order = byte_order(record.type)
+    if not _are_few(len(numbers)):
+        return None
+    pairs = [int.from_bytes((number & 0xFFFF).to_bytes(2, order), "little") for number in numbers]
+    return record.offset, pairs
 
 
+def _are_few(pairs: int) -> bool:
+    """Tell whether so many pairs are worth a look-up."""
+    return 0 < pairs <= _MAX_PAIRS
+
+
+@lru_cache(None)
 def pairs_from(first: bytes, second: bytes) -> Pairs:
     """Return all pairs of two sets of bytes."""
     return [one + 256 * other for one in first for other in second]
@@ -156,14 +164,14 @@ def _limit(width: int) -> int:
     return (1 << 8 * width) - 1
 
 
-def _change_of(record: Record, width: int) -> Callable[[Numbers], Numbers]:
+def _change_of(record: Record, width: int) -> Callable[[int], int]:
     """Return what a test does to a number before it compares it: mask, arithmetic, inversion."""
     limit = _limit(width)
     flip = limit if record.operator & _INVERSE else 0
     mask = record.mask & limit
     if not record.mask:
         return lambda number: number ^ flip
-    operators: dict[int, Callable[[Numbers], Numbers]] = {
+    operators: dict[int, Callable[[int], int]] = {
         _AND: lambda number: number & mask,
         _OR: lambda number: number | mask,
         _XOR: lambda number: number ^ mask,
@@ -177,18 +185,22 @@ def _change_of(record: Record, width: int) -> Callable[[Numbers], Numbers]:
     return lambda number: (change(number) & limit) ^ flip
 
 
-def _relation_of(record: Record, width: int) -> Callable[[Numbers], Any]:
+def _wanted_number(record: Record) -> int:
+    """Return the number that a test compares with, of 64 bits with or without a sign."""
+    wanted = int.from_bytes(record.value[:8], "little")
+    return wanted if record.flag & UNSIGNED else (wanted ^ 1 << 63) - (1 << 63)
+
+
+def _relation_of(record: Record, width: int) -> Callable[[int], bool]:
     """Return the comparison of numbers, which are extended to 64 bits first as libmagic does."""
     is_unsigned = bool(record.flag & UNSIGNED)
     sign = 1 << (8 * width - 1)
-    wanted = int.from_bytes(record.value[:8], "little")
-    if not is_unsigned:
-        wanted = (wanted ^ 1 << 63) - (1 << 63)
+    wanted = _wanted_number(record)
 
-    def extended(number: Numbers) -> Numbers:
+    def extended(number: int) -> int:
         return number if is_unsigned else (number ^ sign) - sign
 
-    relations: dict[str, Callable[[Numbers], Any]] = {
+    relations: dict[str, Callable[[int], bool]] = {
         "=": lambda number: extended(number) == wanted,
         "!": lambda number: extended(number) != wanted,
         "<": lambda number: extended(number) < wanted,
@@ -223,4 +235,6 @@ def _pinned_pair(record: Record, width: int, mask: int) -> tuple[int, Pairs]:
 @lru_cache(None)
 def _bytes_under(mask: int, value: int) -> bytes:
     """Return all bytes that are `value` where `mask` has bits."""
+    if mask == 0xFF:
+        return bytes([value])
     return bytes(byte for byte in range(256) if byte & mask == value)

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-
-import numpy as np
+from operator import getitem, itemgetter
 
 from .conditions import WORD_BYTES, Condition
 from .matcher import Matcher, Matches, PatternLayers
@@ -29,10 +28,6 @@ LONG_LINE_PATTERN = pattern_of(LONG_LINE, LONG_LINE, None)
 
 _FAR = 1 << 16
 """Bytes of a file within which patterns are sought; rules that need one further on are tested."""
-
-_ROW_BITS = 10
-_PRIME = np.uint16(1021)
-_PAIR = np.dtype("<u2")
 
 
 class Screen:
@@ -58,7 +53,7 @@ class Screen:
         self._by_pattern_in_text = _PatternIndex(in_text)
 
         triggers = self._by_pattern_in_bytes.triggers()
-        self._bytes_matcher = Matcher(triggers, strict=False)
+        self._bytes_matcher = Matcher(triggers, "word")
         self._reach = max((one.reach or 0 for one in triggers), default=0)
         self._text_layers = PatternLayers([*self._by_pattern_in_text.triggers(), LONG_LINE_PATTERN])
 
@@ -119,10 +114,10 @@ class _PlaceIndex:
     """Rules by the bytes that they need at a place.
 
     The place 0, where most look, has dictionaries: of four bytes where all four are known, as many
-    files begin with the same two. Of each other place, a row of a small table tells by a hash of a
-    pair whether one of the place's can be it, so that the table stays in the processor's cache::
+    files begin with the same two. Of each other place, a row of a table tells of the byte there
+    whether a pair can begin with it, and a dictionary has the pairs::
 
-        place    row of 1,024 bits, by pair % 1021      pair -> rules
+        place    row of 256, by the byte there          pair -> rules
           4      0 0 1 0 0 0 0 ...                      {0x6d6f: [...]}
         257      0 0 0 0 0 1 0 ...                      {0x7375: [...]}
     """
@@ -139,22 +134,11 @@ class _PlaceIndex:
         self._by_pair = [rows[offset] for offset in self._offsets]
         self._max_padded_bytes = max((one.padded_bytes for one in self._padded), default=0)
 
-        # Mark the hash of each pair in the row of its place.
-        offsets = np.array(self._offsets, np.intp)
-        row_starts = np.arange(len(rows), dtype=np.intp) << _ROW_BITS
-        self._table = np.zeros(len(rows) << _ROW_BITS, np.bool_)
-        for start, row in zip(row_starts, self._by_pair, strict=True):
-            self._table[start + np.fromiter(row, np.uint16) % _PRIME] = True
-
-        # For each number of places that a file may have: views, and room for hashes and cells.
-        # numpy's own work costs more than the look-ups.
-        self._buffers = [
-            (
-                offsets[:places],
-                row_starts[:places],
-                np.empty(places, np.uint16),
-                np.empty(places, np.intp),
-            )
+        marks = [_marks({pair & 0xFF for pair in row}) for row in self._by_pair]
+        # For each number of places that a file may have: the rows, and what takes the bytes there
+        # at once. The first byte of the file is taken besides: of one place it would be no tuple.
+        self._look_ups = [
+            (marks[:places], itemgetter(*self._offsets[:places], 0, 0))
             for places in range(len(rows) + 1)
         ]
 
@@ -188,12 +172,10 @@ class _PlaceIndex:
         for offset, words in self._by_word.items():
             found += words.get(data[offset : offset + WORD_BYTES].lower(), ())
 
-        # Look up the hashes of the pairs at all other places at once, then the pairs themselves.
+        # Look up the bytes at all other places at once, then the pairs that they begin.
         places = bisect_left(self._offsets, last)
-        offsets, row_starts, hashes, cells = self._buffers[places]
-        pairs = np.ndarray((last,), _PAIR, data, 0, (1,))[offsets]
-        np.remainder(pairs, _PRIME, hashes)
-        marks = self._table.take(np.add(row_starts, hashes, cells)).tobytes()
+        rows, take = self._look_ups[places]
+        marks = bytes(map(getitem, rows, take(data)))
         row = marks.find(1)
         while row >= 0:
             offset = self._offsets[row]
@@ -207,6 +189,14 @@ class _PlaceIndex:
         if last < self._max_padded_bytes:
             found += [one for one in self._padded if last < one.padded_bytes]
         return found
+
+
+def _marks(members: Iterable[int]) -> bytes:
+    """Return 256 bytes: 1 for each member, 0 for the others."""
+    marks = bytearray(256)
+    for member in members:
+        marks[member] = 1
+    return bytes(marks)
 
 
 def _first_bytes(pairs: Pairs) -> list[int]:

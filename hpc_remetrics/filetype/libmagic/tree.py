@@ -52,6 +52,9 @@ REGEX_BYTES = 8192
 NEAR = REGEX_BYTES
 """Bytes of a text that are searched with the strict form of patterns."""
 
+_MIN_WORD = 4
+"""Characters of a word that is sought in place of a pattern."""
+
 _MAX_NESTING = 4
 _MAX_BLOCK_RECORDS = 40
 
@@ -76,6 +79,21 @@ class Pattern:
         """How many characters it names: the more, the rarer it is."""
         return re.sub(r"\[[^]]*\]", "", self.loose).count("\\x")
 
+    @cached_property
+    def word(self) -> str:
+        r"""The longest run of characters that each match of `loose` has; `loose` if that is short.
+
+        An engine is ready for words in a twentieth of the time that repeats and sets take it.
+
+        >>> Pattern("", r"[\x09\x20]*\x73\x65\x63\x74\x0d?", None, False).word
+        '\\x73\\x65\\x63\\x74'
+        """
+        if re.search(r"[|(]", self.loose):
+            return self.loose
+        runs = re.findall(r"(?:\\x[0-9a-f]{2}(?![?*{]))+", re.sub(r"\[[^]]*\]", "-", self.loose))
+        longest = max(runs, key=len, default="")
+        return longest if len(longest) >= _MIN_WORD * len(r"\x00") else self.loose
+
     @property
     def is_near(self) -> bool:
         """Tell whether what libmagic searches is within the first :data:`NEAR` bytes."""
@@ -92,7 +110,7 @@ class RuleNode:
     """A test of a rule, and the tests of the next level below it.
 
     :ivar top: the first test of the rule.
-    :ivar pattern: what must match somewhere for the test to pass, None if nothing is known to.
+    :param above: the test of the level above.
     :ivar is_followed: a call whose block is below, in place of the tests that the rule has below
         the call. Such a test is asked only where the block has printed already (mget, magiccheck),
         so it isn't the first to print.
@@ -105,11 +123,16 @@ class RuleNode:
     def __init__(self, record: Record, top: Record, above: Record | None = None) -> None:
         self.record = record
         self.top = top
-        self.pattern = _pattern_of_test(record, top, above)
+        self._above = above
         self.below: list[RuleNode] = []
         self.is_followed = False
         self.has_more = False
         self.place_of_block_test: int | None = None
+
+    @cached_property
+    def pattern(self) -> Pattern | None:
+        """What must match somewhere for the test to pass, None if nothing is known to."""
+        return _pattern_of_test(self.record, self.top, self._above)
 
     @cached_property
     def fails(self) -> bool:

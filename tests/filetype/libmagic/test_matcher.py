@@ -135,7 +135,7 @@ def test_the_first_engine_that_works_is_taken(monkeypatch, no_engine_yet):
     with_packages(monkeypatch, compilers, versions)
     require_engine()
     pattern = a_pattern("b")
-    assert Matcher([pattern], strict=True).find(b"abab") == {pattern: 2}
+    assert Matcher([pattern], "strict").find(b"abab") == {pattern: 2}
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def found_in(text: bytes, *triggers: Pattern) -> dict[Pattern, int]:
 
 
 def test_no_patterns_are_found_nowhere():
-    assert Matcher([], strict=True).find(b"a") == {}
+    assert Matcher([], "strict").find(b"a") == {}
     assert found_in(b"a" * (NEAR + 1)) == {}
 
 
@@ -287,6 +287,24 @@ def test_a_match_behind_what_libmagic_searches_is_none():
     layers.triggers.far.find = lambda text: {FAR_B: len(text)}
     assert layers.find(b"x" * NEAR + b"bb") == {FAR_B: NEAR + 2}
     assert layers.find(b"x" * NEAR + b"xb") == {}
+
+
+@pytest.mark.parametrize(
+    ("loose", "word"),
+    [
+        (r"\x61\x62\x63\x64", r"\x61\x62\x63\x64"),
+        (r"\x61\x62\x63\x64\x65?[\x30]", r"\x61\x62\x63\x64"),
+        (r"[\x61\x62\x63\x64]*\x61\x62\x63\x64\x65{2}", r"\x61\x62\x63\x64"),
+        (r"\x61\x62\x63\x64+\x65", r"\x61\x62\x63\x64"),
+        (r"\x61\x62\x63\x64*\x65", r"\x61\x62\x63\x64*\x65"),
+        (r"\x61\x62\x63[\x61\x62\x63\x64]\x63", r"\x61\x62\x63[\x61\x62\x63\x64]\x63"),
+        (r"\x61\x62\x63\x64|\x65", r"\x61\x62\x63\x64|\x65"),
+        (r"(?i:\x61\x62\x63\x64)", r"(?i:\x61\x62\x63\x64)"),
+    ],
+)
+def test_the_word_that_each_match_has(loose, word):
+    assert a_pattern("", loose).word == word
+    assert Matcher([a_pattern("", loose)], "word").find(b"xabcdee0 abcdc") != {}
 
 
 def test_a_pattern_of_no_rule_is_sought_when_it_is_asked_for():
@@ -426,6 +444,6 @@ def test_every_match_of_one_pattern_is_found_wherever_it_is(needs, screen):
     first = set(screen._by_pattern_in_text.triggers())
     others = {pattern for need in needs for pattern in patterns_of(need.node)} - first
     for pattern in sorted(others, key=lambda one: one.strict):
-        matcher = Matcher([pattern], strict=True)
+        matcher = Matcher([pattern], "strict")
         assert not list(missed(matcher, pattern, pattern.strict, drawn))
     assert len(others) > 200

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 from support.same import assert_same
@@ -251,6 +252,10 @@ def test_nothing_at_all(tmp_path):
             for name in ("images", "layers", "entries", "contents", "types")
         )
         assert dataset.paths() == []
+    with h5py.File(output) as file:
+        # Offsets have one row more than there are entries
+        assert file["entries/path_offset"][()].tolist() == [0]
+        assert file["entries/link_offset"][()].tolist() == [0]
     assert subprocess.run([need("h5dump"), output], capture_output=True).returncode == 0
 
 

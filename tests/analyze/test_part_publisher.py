@@ -2,6 +2,7 @@
 
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
 from support.synthetic import make_layer
@@ -99,17 +100,26 @@ def test_without_layers_there_is_no_part(make, parts):
     assert list(parts.iterdir()) == []
 
 
-def test_a_part_is_due_when_its_first_layer_has_waited(make, layers):
-    publisher = make(seconds=0.05)
+def test_a_part_is_due_when_its_first_layer_has_waited(make, layers, monkeypatch):
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(part_publisher, "time", clock)
+    publisher = make(seconds=4.0)
+
+    def due_at(*moments):
+        due = []
+        for clock.now in moments:
+            due.append(publisher.is_due)
+        return due
+
     publisher.add(*layers[0])
-    assert not publisher.is_due
-    time.sleep(0.03)
+    assert due_at(100.0, 102.0) == [False, False]
     publisher.add(*layers[1])
-    time.sleep(0.03)
-    assert publisher.is_due
+    assert due_at(103.9, 104.0) == [False, True]
     publisher.publish()
-    publisher.add(*layers[2])
     assert not publisher.is_due
+    clock.now = 105.0
+    publisher.add(*layers[2])
+    assert due_at(108.9, 109.0) == [False, True]
 
 
 def test_a_part_is_due_when_it_has_enough_layers(make, layers, monkeypatch):

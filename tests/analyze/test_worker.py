@@ -1,12 +1,13 @@
 """The worker, step by step: real layers through a real child into parts, messages to nobody."""
 
 import gzip
-import time
+from types import SimpleNamespace
 
 import pytest
 from support.blob_source import BlobSource, tar_of
 from support.recording_comm import RecordingComm
 
+from hpc_remetrics.analyze import worker as worker_module
 from hpc_remetrics.analyze.coordinator import (
     ASSIGN,
     DEAL,
@@ -270,17 +271,22 @@ def test_pauses_travel_in_both_directions(make):
 
 
 def test_a_report_is_sent_when_layers_were_done_and_it_is_time(monkeypatch):
+    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(worker_module, "time", clock)
     comm = RecordingComm()
     report = ProgressReport(comm)
     report.add(WorkDone(ok=1, files=2))
+    clock.now = 100.5
     report.send_if_due()
     assert comm.sent == []
-    monkeypatch.setattr(report, "_sent_at", time.monotonic() - 0.6)
+    clock.now = 100.6
     report.send_if_due()
     assert comm.sent == [(0, PROGRESS, WorkDone(ok=1, files=2))]
     assert report.total == WorkDone(ok=1, files=2)
+
+    # Without a layer it is not urgent
     report.add(WorkDone(busy_seconds=1.0))
-    monkeypatch.setattr(report, "_sent_at", time.monotonic() - 0.6)
+    clock.now = 102.0
     report.send_if_due()
     assert len(comm.sent) == 1
     report.send()

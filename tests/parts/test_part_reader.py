@@ -14,6 +14,7 @@ import pytest
 from support.synthetic import SIGNATURE, TYPES, make_layer
 
 from hpc_remetrics.errors import DatasetError
+from hpc_remetrics.parts import part_reader
 from hpc_remetrics.parts.part_format import ENTRY_COLUMNS, EXTRA_RECORDS, FOOTER, LAYER, MAGIC
 from hpc_remetrics.parts.part_reader import read_part, wrong_values
 from hpc_remetrics.parts.part_writer import write_part
@@ -86,6 +87,7 @@ def test_the_same_part_again(tmp_path, whole):
         (lambda found, rows: [1], "not an object"),
         (index("layers", True), "layers is not of the type int"),
         (index("layers", 1 << 40), "layers in"),
+        (index("layers", 5000), "layers in"),
         (index("layers", -1), "layer"),
         (index("types", {}), "types is not of the type list"),
         (index("types", ["x" * 4097]), "a type is not a short string"),
@@ -146,6 +148,26 @@ def test_what_is_refused(tmp_path, whole, change, words):
 )
 def test_what_is_accepted(tmp_path, whole, change):
     assert read_part(rewritten(tmp_path / "a", whole, change))
+
+
+def test_an_index_may_have_so_many_bytes_and_no_more(tmp_path, whole, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(whole)
+    _, _, _, length, _ = FOOTER.unpack(whole[-FOOTER.size :])
+    monkeypatch.setattr(part_reader, "_INDEX_BYTES", length)
+    assert read_part(path)
+    monkeypatch.setattr(part_reader, "_INDEX_BYTES", length - 1)
+    with pytest.raises(DatasetError, match=f"not a whole part: .*an index of {length} bytes"):
+        read_part(path)
+
+
+@pytest.mark.parametrize("beyond", [1, FOOTER.size, 2 * FOOTER.size])
+def test_an_index_that_is_longer_than_the_part_is_refused(tmp_path, whole, beyond):
+    path = tmp_path / "a"
+    longer = len(whole) - FOOTER.size + beyond
+    path.write_bytes(whole[: -FOOTER.size] + FOOTER.pack(MAGIC, 1, 0, longer, len(whole)))
+    with pytest.raises(DatasetError, match=r"not a whole part: .*bytes, the footer says"):
+        read_part(path)
 
 
 def test_unknown_stages_and_causes_become_internal(tmp_path, whole):

@@ -57,6 +57,18 @@ def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]
     assert subprocess.run(["h5dump", "-H", index.path], capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize("block", [1, 7, 50])
+def test_blocks_of_a_layer_follow_one_another(tmp_path: Path, block: int) -> None:
+    layer = make_layer(random.Random(3), 1, 50)
+    item = layer.digest, layer.profile, layer.spill(tmp_path, block)
+    path = write_part(tmp_path, "x", [item], [], TYPES, SIGNATURE, tmp_path)
+    with h5py.File(path) as file:
+        assert file["entries/uid"][:].tolist() == [row.uid for row in layer.rows]
+        assert file["entries/digest"][:].tobytes() == b"".join(row.digest for row in layer.rows)
+        assert file["entries/path"][:].tobytes() == b"".join(row.path for row in layer.rows)
+        assert file["entries/link"][:].tobytes() == b"".join(row.link for row in layer.rows)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -76,7 +88,7 @@ def test_what_is_written_comes_back(tmp_path: Path, layers: list[SyntheticLayer]
 def test_a_row_that_lies_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     good, layer = (make_layer(random.Random(3), number, 50) for number in (1, 2))
     layer.profile = replace(layer.profile, **change)
-    with pytest.raises(SpillError) as caught:
+    with pytest.raises(SpillError, match=f"^{layer.digest}: ") as caught:
         write(tmp_path, "x", [good, layer])
     assert caught.value.digest == layer.digest
     assert os.listdir(tmp_path / "parts") == []

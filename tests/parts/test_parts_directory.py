@@ -15,6 +15,7 @@ from hpc_remetrics.parts.parts_directory import (
     ScannedParts,
     best_statuses,
     scan_parts,
+    set_aside,
     sweep_temporaries,
 )
 
@@ -41,6 +42,14 @@ def test_the_best_row_of_a_layer(tmp_path: Path) -> None:
     }
 
 
+def test_files_of_other_names_are_no_parts(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+    part = write(tmp_path, "x", layers)
+    for name in ("other.h5", "part-x.txt", ".part-x.h5.0.tmp", "part-x.h5.damaged"):
+        (part.parent / name).write_text("x")
+    found = scan_parts(part.parent, SerialComm())
+    assert [one.path for one in found.parts] == [part] and found.damaged == []
+
+
 def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
     assert scan_parts(tmp_path / "none", SerialComm()) == ScannedParts([], [])
 
@@ -51,6 +60,14 @@ def test_temporaries_are_swept(tmp_path: Path) -> None:
     (tmp_path / "part-2.h5").touch()
     assert sweep_temporaries(tmp_path) == 1
     assert os.listdir(tmp_path) == ["part-2.h5"]
+
+
+def test_a_part_that_is_set_aside_is_renamed_if_it_is_there(tmp_path: Path) -> None:
+    part = tmp_path / "part-1.h5"
+    part.write_text("x")
+    for _ in range(2):
+        set_aside(part)
+        assert os.listdir(tmp_path) == ["part-1.h5.damaged"]
 
 
 def test_a_damaged_part_is_named_and_nothing_crashes(

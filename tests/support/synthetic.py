@@ -45,10 +45,13 @@ class SyntheticLayer:
     rows: list[Row] = field(default_factory=list)
     extras: dict[str, bytes] = field(default_factory=dict)
 
-    def spill(self, folder: Path) -> Path:
+    def spill(self, folder: Path, block: int = 1 << 20) -> Path:
+        """Write the layer to a spill, in blocks of some rows, and return its path."""
         path = folder / f"{self.digest.hex}.spill"
         spill = Spill(path)
-        for r in self.rows:
+        for number, r in enumerate(self.rows):
+            if number and number % block == 0:
+                spill.flush()
             content = (r.size, r.type, r.digest)
             spill.add(
                 KINDS[r.kind], r.mode, r.uid, r.gid, r.mtime, r.mtime_ns, content, r.path, r.link

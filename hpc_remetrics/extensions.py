@@ -12,7 +12,9 @@ Built-in ones are found without the metadata of installed packages, whose readin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +68,19 @@ class Extensions:
                 f"the {self._kind()} {point.name!r} of {package} can't be imported: {error}"
             ) from error
 
-    def _others(self) -> Iterator[EntryPoint]:
-        """Yield the entry points of installed packages."""
+    def _others(self) -> tuple[EntryPoint, ...]:
+        """Return the entry points of installed packages."""
         # Only a name that is not built in leads here: it reads the metadata of every package.
-        from importlib.metadata import entry_points
-
-        yield from entry_points(group=self.group)
+        return _entry_points(self.group, tuple(sys.path))
 
     def _kind(self) -> str:
         """Return what one of the group is called, in the singular."""
         return self.group.rpartition(".")[2].removesuffix("s")
+
+
+@cache
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of one group in the packages on `sys.path`, which is `path`."""
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=group))

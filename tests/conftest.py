@@ -1,11 +1,12 @@
 """What holds for all tests."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support import small_images
 from support.runs import Runs
 from support.small_chunks import use_small_chunks
@@ -13,25 +14,40 @@ from support.tools import need
 
 from hpc_remetrics.mpi.signals import STOP_SIGNALS
 
-# In CI the same examples each time: a change is judged by what it changed. Elsewhere new ones, to
-# find more.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How long an example takes says how busy the machine is, so no test fails for it. In CI the same
+# examples are drawn each time: a change is judged by what it changed. Elsewhere new ones find more.
+settings.register_profile(
+    "all",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+settings.register_profile("fast", settings.get_profile("all"), max_examples=20)
+settings.load_profile("all")
 
 
 WHOLE_PROGRAM = {"clone", "fuzz", "images", "kills", "run", "slurm"}
 """Directories whose tests run the whole program, for seconds each."""
 
+SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests of the whole program as slow; give serial ones to one worker."""
+    """Mark tests of the whole program as slow."""
     for item in items:
         if item.path.parent.name in WHOLE_PROGRAM:
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("serial"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Don't even import modules that have slow tests alone, where those are left out."""
+    if config.option.markexpr != "not slow":
+        return None
+    if collection_path.name in WHOLE_PROGRAM:
+        return True
+    is_module = collection_path.suffix == ".py"
+    return (is_module and SLOW_MODULE.search(collection_path.read_text()) is not None) or None
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_remetrics.analyze.plan import (
@@ -35,7 +35,6 @@ def test_files_are_estimated_by_bytes_and_by_layers_where_no_size_is_known():
 sizes = st.lists(st.integers(-1, 5 * 10**9), max_size=200)
 
 
-@settings(deadline=None)
 @given(sizes, st.integers(1, 70))
 def test_every_layer_stands_in_the_plan_once(sizes, ranks):
     layers = [layer(number, size) for number, size in enumerate(sizes)]
@@ -45,7 +44,6 @@ def test_every_layer_stands_in_the_plan_once(sizes, ranks):
     assert sorted(one.digest for one in dealt) == sorted(one.digest for one in layers)
 
 
-@settings(deadline=None)
 @given(sizes, st.integers(1, 20))
 def test_shares_differ_by_no_more_than_the_dearest_layer(sizes, ranks):
     layers = [layer(number, size) for number, size in enumerate(sizes)]
@@ -137,7 +135,6 @@ def test_the_drawn_example():
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(sizes, st.integers(1, 20))
 def test_the_tail_is_as_long_as_may_be(sizes, ranks):
     plan = make_plan([layer(number, size) for number, size in enumerate(sizes)], ranks)
@@ -170,7 +167,6 @@ def test_without_a_tail_all_is_assigned():
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(sizes, st.integers(1, 9))
 def test_the_shares_of_jobs_hold_every_layer_once(sizes, count):
     layers = [layer(number, size) for number, size in enumerate(sizes)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from contextlib import ExitStack
 
@@ -23,8 +24,8 @@ from hpc_remetrics.mpi.comm import SerialComm
 JOBS = {"job": ["j1", "j2"], "ranks": [2, 3], "seconds": [1.5, 2.5], "old": [1, 1]}
 
 
-@pytest.fixture
-def inputs(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Two datasets with one layer in common."""
     layers = [[Entry("file", b"f%d" % n, n)] for n in range(3)]
     runs = [
@@ -35,10 +36,17 @@ def inputs(tmp_path):
     runs[1] |= {"sources": {"source": ["oci:/b", "oci:/c"]}}
     runs[1] |= {"jobs": {"job": ["j3"], "ranks": [4], "seconds": [3.5], "new": [1]}}
     images = ([[0], [1]], [[1], [2]])
+    directory = tmp_path_factory.mktemp("inputs")
     return [
-        Made(layers, images[n], run=runs[n]).write(tmp_path / f"{n}", metrics=False)
+        Made(layers, images[n], run=runs[n]).write(directory / f"{n}", metrics=False)
         for n in range(2)
     ]
+
+
+@pytest.fixture
+def inputs(written, tmp_path):
+    """The same as copies, to be damaged."""
+    return [shutil.copy(path, tmp_path / f"{n}.h5") for n, path in enumerate(written)]
 
 
 def merged(inputs, tmp_path, **options):

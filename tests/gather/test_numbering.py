@@ -89,7 +89,7 @@ def test_one_digest_with_two_sizes_is_reported_with_its_layers(function):
     assert [layers.tolist() for layers in reported] == [[3]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 5)), max_size=40),
     st.lists(st.sets(st.integers(0, 5)), max_size=6),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,9 +26,10 @@ from hpc_remetrics.records import Image, Layer
 SIZES = [30, 0, 1, 50, 200]
 
 
-@pytest.fixture
-def parts(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Layers in parts of one, two and two layers, with as many samples as entries each."""
+    directory = tmp_path_factory.mktemp("parts")
     rng = random.Random(5)
     layers = [make_layer(rng, number, size) for number, size in enumerate(SIZES)]
     for number, layer in enumerate(layers):
@@ -35,9 +38,16 @@ def parts(tmp_path):
         layer.extras = {"samples": b"".join(records)}
     paths = []
     for name, some in (("a", layers[:1]), ("b", layers[1:3]), ("c", layers[3:])):
-        items = [(layer.digest, layer.profile, layer.spill(tmp_path)) for layer in some]
-        paths.append(write_part(tmp_path, name, items, [], TYPES, SIGNATURE, tmp_path))
+        items = [(layer.digest, layer.profile, layer.spill(directory)) for layer in some]
+        paths.append(write_part(directory, name, items, [], TYPES, SIGNATURE, directory))
     return layers, paths
+
+
+@pytest.fixture
+def parts(written, tmp_path):
+    """The same as copies, to be damaged."""
+    layers, paths = written
+    return layers, [Path(shutil.copy(path, tmp_path)) for path in paths]
 
 
 @pytest.fixture

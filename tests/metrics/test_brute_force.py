@@ -100,7 +100,7 @@ def test_a_dataset_with_everything_in_it():
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(datasets())
 def test_random_datasets(made):
     check(made)

@@ -119,7 +119,7 @@ def test_arrays_of_ranks_are_combined_element_by_element(ranks):
             assert one.tolist() == want.tolist() and one.shape == (2, 3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 2**50)), st.integers(1, 5)),

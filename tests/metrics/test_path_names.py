@@ -50,14 +50,14 @@ def test_odd_paths(texts):
     check(texts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PATHS)
 def test_random_paths(texts):
     check(texts)
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(PATHS)
 def test_many_random_paths(texts):
     check(texts)

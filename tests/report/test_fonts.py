@@ -9,6 +9,7 @@ from hpc_remetrics.report.figures.fonts import FAMILY, font_of, small_family
 TEXT = "AVATAR Today 0.5–12 % ~ {x}… 3×3 → μs −1 ·"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["normal", "bold"])
 def test_outlines_and_kerning_are_those_of_the_whole_font(weight):
     whole, small = (

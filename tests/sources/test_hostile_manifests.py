@@ -321,7 +321,7 @@ def check(catalog):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(FIELDS), new=json_values)
 def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
     place = Place(tmp_path_factory.mktemp("field"))
@@ -339,7 +339,7 @@ def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(ENTRY_FIELDS), new=json_values, in_index=st.booleans())
 def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_index):
     place = Place(tmp_path_factory.mktemp("field"))
@@ -351,7 +351,7 @@ def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
         [

@@ -1,15 +1,23 @@
 """Writes OCI image layouts from tar files, with gzip and zstd as packers."""
 
+import gzip
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
-PACKERS = {
-    "gzip": (["gzip", "-n", "-6"], f"{TAR}+gzip"),
-    "zstd": (["zstd", "-q", "-3"], f"{TAR}+zstd"),
-    "plain": (["cat"], TAR),
+
+
+def _zstd(tar: bytes) -> bytes:
+    return subprocess.run(["zstd", "-q", "-3"], input=tar, check=True, capture_output=True).stdout
+
+
+PACKERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "gzip": (lambda tar: gzip.compress(tar, 6, mtime=0), f"{TAR}+gzip"),
+    "zstd": (_zstd, f"{TAR}+zstd"),
+    "plain": (bytes, TAR),
 }
 
 
@@ -23,9 +31,8 @@ class Layout:
 
     def layer(self, tar: bytes, packer: str) -> tuple[dict, str]:
         """Return descriptor and diff_id."""
-        command, media_type = PACKERS[packer]
-        data = subprocess.run(command, input=tar, check=True, capture_output=True).stdout
-        return self.blob(data, media_type), "sha256:" + hashlib.sha256(tar).hexdigest()
+        pack, media_type = PACKERS[packer]
+        return self.blob(pack(tar), media_type), "sha256:" + hashlib.sha256(tar).hexdigest()
 
     def blob(self, data: bytes, media_type: str) -> dict:
         digest = hashlib.sha256(data).hexdigest()

@@ -15,7 +15,6 @@ import archives
 
 MANY = settings(
     max_examples=int(os.environ.get("TAR_EXAMPLES", "600")),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
@@ -131,6 +130,7 @@ def test_long_numbers(name, place, go, read):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.1", "1.0"])
 def test_long_numbers_in_a_sparse_map(version, place, go, read):
     data = tars.pax_sparse(b"s", 100, [(5, b"x")], version).replace(b"5,1,", b"5,1,")

@@ -16,7 +16,6 @@ from support.tools import need
 
 SOME = settings(
     max_examples=int(os.environ.get("TREE_EXAMPLES", "25")),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 FORMATS = {

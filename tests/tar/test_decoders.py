@@ -172,7 +172,7 @@ def test_xz_has_a_limit_of_memory():
 NO_NUL = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"n"))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.sampled_from([0, 1, 2, 4, 8, 16, 24, 28, 30, 31]),
     st.binary(max_size=20),

@@ -64,7 +64,7 @@ def test_every_field_of_a_plain_header():
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 1600), max_size=6),
     st.sampled_from([1, 100, 511, 512, 513, 4096]),
@@ -181,7 +181,7 @@ def test_checksums_of_bytes_with_and_without_a_sign():
         assert not is_header(tars.sealed(block, b"%06o\0 " % total))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=512, max_size=512))
 def test_checksums_of_any_bytes(block):
     assert is_header(tars.sealed(block))

@@ -13,7 +13,7 @@ PIECES = st.lists(st.binary(min_size=1, max_size=9), max_size=9)
 SIZES = st.lists(st.integers(0, 12), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PIECES, SIZES)
 def test_taken_in_any_pieces(chunks, sizes):
     data = b"".join(chunks)
@@ -29,7 +29,7 @@ def test_taken_in_any_pieces(chunks, sizes):
     assert stream.digest() == hashlib.sha256(data).digest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PIECES, st.integers(0, 40), st.integers(0, 40))
 def test_skipped_or_taken_exactly(chunks, first, second):
     data = b"".join(chunks)

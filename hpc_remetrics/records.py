@@ -149,20 +149,20 @@ class Popularity:
     :param stars: -1: unknown; so are `pulls`.
     :param stratum: of the sample in which it was drawn, "" if it was not.
     :param weight: how many repositories it represents, 0: unknown.
-    :param drawn: repositories drawn in its stratum, including those without an image; 0: unknown.
+    :param drawn: repositories drawn in its stratum, including those without an image; -1: unknown.
     """
 
     stars: int = -1
     pulls: int = -1
     stratum: str = ""
     weight: float = 0.0
-    drawn: int = 0
+    drawn: int = -1
 
     def __or__(self, other: Popularity) -> Popularity:
         """Merge two rows about one repository: the greater of two numbers is the later one.
 
         >>> Popularity(3, -1) | Popularity(2, 10)
-        Popularity(stars=3, pulls=10, stratum='', weight=0.0, drawn=0)
+        Popularity(stars=3, pulls=10, stratum='', weight=0.0, drawn=-1)
         """
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Popularity(*(max(mine, its) for mine, its in pairs))

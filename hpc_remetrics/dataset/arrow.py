@@ -3,8 +3,8 @@
 Every table has its columns under the dataset's names, in the dataset's order, after the keys by
 which tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries`
 also `layer`, in `/image_layers` also `image`. Enums and notes are words, digests `sha256:…`,
-fingerprints hexadecimal digits, paths and links strings (`text_values.path_text`); what is missing
-is null.
+fingerprints hexadecimal digits, paths and links strings (`text_values.path_text`). The missing
+value of a column is null; a column that has none is not nullable.
 """
 
 from __future__ import annotations
@@ -71,6 +71,23 @@ def batches(
         start = end
 
 
+def frame(table: Any, start: int, stop: int) -> Any:
+    """Return an Arrow table as a pandas frame of the rows `start` to `stop`.
+
+    Integers of columns that may lack values get pandas' nullable types: floats would round them.
+    """
+    pa = import_pyarrow()
+    pandas = import_pandas()
+    nullable = {pa.int32(): pandas.Int32Dtype(), pa.int64(): pandas.Int64Dtype()}
+    series = {}
+    for field in table.schema:
+        types = nullable.get if field.nullable else None
+        series[field.name] = table.column(field.name).to_pandas(types_mapper=types)
+    result = pandas.DataFrame(series, copy=False)
+    result.index = pandas.RangeIndex(start, max(start, stop), name="row")
+    return result
+
+
 def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
     """Return the row at which a batch from `start` on ends, at most `stop`."""
     # Take as many rows as have `BATCH_BYTES` of paths, and of links, but at least one
@@ -90,9 +107,10 @@ def _field(pa: Any, table: Table, name: str) -> Any:
             names = ", ".join(table.keys + table.columns)
             raise KeyError(f"/{table.form.name} has no column {name!r}, it has {names}")
         target = table.form.name if name == "row" else f"{name}s"
-        return pa.field(name, pa.int64(), metadata={"description": f"row in /{target}"})
+        about = {"description": f"row in /{target}"}
+        return pa.field(name, pa.int64(), nullable=False, metadata=about)
     about = {"unit": column.unit, "description": column.description}
-    return pa.field(name, _type(pa, column), metadata=about)
+    return pa.field(name, _type(pa, column), nullable=column.is_nullable, metadata=about)
 
 
 def _type(pa: Any, column: Column) -> Any:
@@ -108,42 +126,57 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
     if column is None:
         return pa.array(table.key(name, start, stop), pa.int64())
     if column.type == "bytes":
-        return _paths(pa, *table.blob(name, start, stop))
+        return _paths(pa, *table.blob(name, start, stop), column.is_nullable)
     values = table.column(name, start, stop)
     if column.type == "enum":
         return pa.DictionaryArray.from_arrays(pa.array(values), list(ENUMS[column.argument]))
     if column.type == "digest":
-        return _digests(pa, values)
+        return _digests(pa, values, column.is_nullable)
     if column.type in ("text", "fingerprint"):
-        return pa.array(table.readable(name, start, stop).tolist(), pa.string())
+        texts = table.readable(name, start, stop).tolist()
+        if column.is_nullable:
+            texts = [text or None for text in texts]
+        return pa.array(texts, pa.string())
     if name == "notes":
         return pa.array(note_texts(values), pa.string())
     return _numbers(pa, values, column)
 
 
 def _numbers(pa: Any, values: np.ndarray, column: Column) -> Any:
-    """Return an array of numbers; a row number that points nowhere is null, and so is NaN."""
+    """Return an array of numbers; -1 is null where it is the missing value, and NaN always is."""
     values = values.astype(column.dtype, copy=False)
     is_null = None
-    if column.type == "row":
-        is_null = values < 0
+    if column.missing == "-1":
+        is_null = values == -1
     elif column.type == "f8":
         is_null = np.isnan(values)
     return pa.array(values, mask=is_null)
 
 
-def _paths(pa: Any, data: bytes, bounds: np.ndarray) -> Any:
-    """Return an array of the strings of paths; plain ASCII is taken over as it is."""
+def _paths(pa: Any, data: bytes, bounds: np.ndarray, is_nullable: bool) -> Any:
+    """Return an array of the strings of paths; plain ASCII is taken over as it is.
+
+    :param is_nullable: whether an empty one is null.
+    """
     if is_plain(data):
         offsets = pa.py_buffer((bounds - bounds[0]).astype(np.int32).tobytes())
-        return pa.StringArray.from_buffers(len(bounds) - 1, offsets, pa.py_buffer(data))
-    return pa.array(path_texts(data, (bounds - bounds[0]).tolist()), pa.string())
+        validity = _validity(pa, np.diff(bounds) > 0) if is_nullable else None
+        return pa.StringArray.from_buffers(len(bounds) - 1, offsets, pa.py_buffer(data), validity)
+    texts: list[str | None] = [*path_texts(data, (bounds - bounds[0]).tolist())]
+    if is_nullable:
+        texts = [text or None for text in texts]
+    return pa.array(texts, pa.string())
 
 
-def _digests(pa: Any, values: np.ndarray) -> Any:
+def _validity(pa: Any, is_known: np.ndarray) -> Any:
+    """Return the bitmap of an array that has a value where (n,) `is_known` is true."""
+    return pa.py_buffer(np.packbits(is_known, bitorder="little").tobytes())
+
+
+def _digests(pa: Any, values: np.ndarray, is_nullable: bool) -> Any:
     """Return an array of `sha256:…`, built from its buffers; unknown digests are null."""
     offsets = np.arange(len(values) + 1, dtype=np.int32) * DIGEST_CHARS
-    validity = pa.py_buffer(np.packbits(is_digest(values), bitorder="little").tobytes())
+    validity = _validity(pa, is_digest(values)) if is_nullable else None
     chars = pa.py_buffer(digest_chars(values).tobytes())
     return pa.StringArray.from_buffers(
         len(values), pa.py_buffer(offsets.tobytes()), chars, validity

@@ -113,6 +113,16 @@ def describe(identifier: Any, **texts: str) -> None:
         created.write(np.array(text, _STRING))
 
 
+def add_array(identifier: Any, name: str, values: np.ndarray) -> None:
+    """Write (n,) numbers as an attribute of an object that has none of this name yet.
+
+    :param identifier: of the object, at h5py's low level.
+    """
+    kind = h5py.h5t.py_create(values.dtype, logical=True)
+    space = h5py.h5s.create_simple(values.shape)
+    h5py.h5a.create(identifier, name.encode(), kind, space).write(values)
+
+
 def text_array(values: list[str], limit: int) -> np.ndarray:
     """Return (n,) strings of fixed length: UTF-8, as long as the longest, at most `limit` bytes.
 

@@ -1,7 +1,7 @@
 """The layout of `/metrics`: its tables, columns and distributions, as one text.
 
 A table is a group in `/metrics`; its columns are datasets of one value a row. Types are those of
-`schema.py`, and `f8`: IEEE double, NaN where a ratio has no denominator. Ratios and shares are
+`schema.py`; `f8` is NaN where a ratio has no denominator. Ratios and shares are
 plain numbers (0.5, not 50). Nothing here depends on the number of ranks; what does is in `/run`.
 
 A distribution over billions of values is three things, all of them exact:
@@ -28,268 +28,268 @@ METRICS_VERSION = 1
 """Attribute `version` of `/metrics`."""
 
 AMOUNTS = """
-    contents        i8                  1       distinct contents
-    files           i8                  1       regular files (copies)
-    content_bytes   i8                  byte    bytes of the distinct contents
-    bytes           i8                  byte    bytes of the regular files
-    redundant_bytes i8                  byte    bytes - content_bytes
-    mean_size       f8                  byte    bytes / files
-    dedup_ratio_by_count f8             1       files / contents
-    dedup_ratio_by_capacity f8          1       bytes / content_bytes
-    share_of_files  f8                  1       files / all regular files
-    share_of_bytes  f8                  1       bytes / bytes of all regular files
-    share_of_redundant_bytes f8         1       redundant_bytes / redundant bytes of all regular files
+    contents                 i8                 1       none    distinct contents
+    files                    i8                 1       none    regular files (copies)
+    content_bytes            i8                 byte    none    bytes of the distinct contents
+    bytes                    i8                 byte    none    bytes of the regular files
+    redundant_bytes          i8                 byte    none    bytes - content_bytes
+    mean_size                f8                 byte    NaN     bytes / files
+    dedup_ratio_by_count     f8                 1       NaN     files / contents
+    dedup_ratio_by_capacity  f8                 1       NaN     bytes / content_bytes
+    share_of_files           f8                 1       NaN     files / all regular files
+    share_of_bytes           f8                 1       NaN     bytes / bytes of all regular files
+    share_of_redundant_bytes f8                 1       NaN     redundant_bytes / redundant bytes of all regular files
 """
 """The columns that `…amounts` stands for: files, contents, and how much of them is redundant."""
 
 METRICS_SCHEMA = """
 totals: counts, bytes and ratios of the whole dataset; one row
-    repositories            i8              1       repositories
-    images                  i8              1       rows of /images
-    image_layers            i8              1       rows of /image_layers: layers as the manifests list them
-    layers                  i8              1       distinct layers
-    layers_ok               i8              1       layers that were read whole
-    layers_partial          i8              1       layers with the entries before a fault
-    layers_failed           i8              1       layers of which nothing could be read
-    CLS                     i8              byte    compressed bytes of the distinct layers
-    TLS                     i8              byte    their bytes as uncompressed tar
-    FLS                     i8              byte    bytes of the regular files in them
-    entries                 i8              1       entries
-    files                   i8              1       regular files
-    directories             i8              1       directories, counted in each layer
-    symlinks                i8              1       symbolic links
-    hardlinks               i8              1       hard links
-    devices                 i8              1       devices and FIFOs
-    whiteouts               i8              1       whiteouts and opaque markers
-    others                  i8              1       entries of a type that no tool extracts
-    empty_files             i8              1       regular files without a byte
-    contents                i8              1       distinct contents
-    content_bytes           i8              byte    bytes of the distinct contents
-    paths                   i8              1       distinct paths of regular files, cleaned
-    path_contents           i8              1       distinct pairs of path and content
-    image_CLS               i8              byte    sum of CLS over image_layers: compressed bytes with no sharing
-    image_TLS               i8              byte    sum of TLS over image_layers
-    image_FLS               i8              byte    sum of FLS over image_layers
-    image_files             i8              1       sum of files over image_layers
-    shared_files            i8              1       of image_files, those whose content is in another image too
-    shared_bytes            i8              byte    of image_FLS, those of files whose content is in another image too
-    hidden_files            i8              1       of image_files, those that a later layer of their image hides
-    hidden_bytes            i8              byte    of image_FLS, those of files that a later layer of their image hides
-    sharing_ratio           f8              1       image_CLS / CLS
-    compression_ratio_FLS   f8              1       FLS / CLS
-    compression_ratio_TLS   f8              1       TLS / CLS
-    dedup_ratio_by_count    f8              1       files / contents
-    dedup_ratio_by_capacity f8              1       FLS / content_bytes
-    unique_file_share       f8              1       contents / files
-    redundant_byte_share    f8              1       (FLS - content_bytes) / FLS
-    shared_file_share       f8              1       shared_files / image_files
-    hidden_byte_share       f8              1       hidden_bytes / image_FLS
+    repositories            i8                 1       none    repositories
+    images                  i8                 1       none    rows of /images
+    image_layers            i8                 1       none    rows of /image_layers: layers as the manifests list them
+    layers                  i8                 1       none    distinct layers
+    layers_ok               i8                 1       none    layers that were read whole
+    layers_partial          i8                 1       none    layers with the entries before a fault
+    layers_failed           i8                 1       none    layers of which nothing could be read
+    CLS                     i8                 byte    none    compressed bytes of the distinct layers
+    TLS                     i8                 byte    none    their bytes as uncompressed tar
+    FLS                     i8                 byte    none    bytes of the regular files in them
+    entries                 i8                 1       none    entries
+    files                   i8                 1       none    regular files
+    directories             i8                 1       none    directories, counted in each layer
+    symlinks                i8                 1       none    symbolic links
+    hardlinks               i8                 1       none    hard links
+    devices                 i8                 1       none    devices and FIFOs
+    whiteouts               i8                 1       none    whiteouts and opaque markers
+    others                  i8                 1       none    entries of a type that no tool extracts
+    empty_files             i8                 1       none    regular files without a byte
+    contents                i8                 1       none    distinct contents
+    content_bytes           i8                 byte    none    bytes of the distinct contents
+    paths                   i8                 1       none    distinct paths of regular files, cleaned
+    path_contents           i8                 1       none    distinct pairs of path and content
+    image_CLS               i8                 byte    none    sum of CLS over image_layers: compressed bytes with no sharing
+    image_TLS               i8                 byte    none    sum of TLS over image_layers
+    image_FLS               i8                 byte    none    sum of FLS over image_layers
+    image_files             i8                 1       none    sum of files over image_layers
+    shared_files            i8                 1       none    of image_files, those whose content is in another image too
+    shared_bytes            i8                 byte    none    of image_FLS, those of files whose content is in another image too
+    hidden_files            i8                 1       none    of image_files, those that a later layer of their image hides
+    hidden_bytes            i8                 byte    none    of image_FLS, those of files that a later layer of their image hides
+    sharing_ratio           f8                 1       NaN     image_CLS / CLS
+    compression_ratio_FLS   f8                 1       NaN     FLS / CLS
+    compression_ratio_TLS   f8                 1       NaN     TLS / CLS
+    dedup_ratio_by_count    f8                 1       NaN     files / contents
+    dedup_ratio_by_capacity f8                 1       NaN     FLS / content_bytes
+    unique_file_share       f8                 1       NaN     contents / files
+    redundant_byte_share    f8                 1       NaN     (FLS - content_bytes) / FLS
+    shared_file_share       f8                 1       NaN     shared_files / image_files
+    hidden_byte_share       f8                 1       NaN     hidden_bytes / image_FLS
 
 distributions: summaries of values over layers, images, contents and so on, in the order of DISTRIBUTIONS
-    name            text 64             1       name, such as `layers/CLS`
-    population      text 32             1       what has one value each: layers, images, repositories, contents, files, paths
-    unit            text 16             1       unit of the values
-    scale           text 8              1       kind of bins: log, linear (one wide) or share (fifty from 0 to 1)
-    description     text 255            1       a sentence for readers
-    count           i8                  1       number of values
-    sum             f8                  unit    sum of the values, exact for whole numbers up to 2**53
-    mean            f8                  unit    sum / count
-    min             f8                  unit    smallest value
-    median          f8                  unit    quantile at 0.5
-    p90             f8                  unit    quantile at 0.9
-    p99             f8                  unit    quantile at 0.99
-    max             f8                  unit    largest value
-    first_quantile  i8                  row     first of its rows in quantiles
-    quantiles       i4                  1       rows in quantiles, 0 where there is no value
-    first_bin       i8                  row     first of its rows in histograms
-    bins            i4                  1       rows in histograms, from the first bin with a value to the last
+    name            text 64                  1       none    name, such as `layers/CLS`
+    population      text 32                  1       none    what has one value each: layers, images, repositories, contents, files, paths
+    unit            text 16                  1       none    unit of the values
+    scale           text 8                   1       none    kind of bins: log, linear (one wide) or share (fifty from 0 to 1)
+    description     text 255                 1       none    a sentence for readers
+    count           i8                       1       none    number of values
+    sum             f8                       unit    NaN     sum of the values, exact for whole numbers up to 2**53
+    mean            f8                       unit    NaN     sum / count
+    min             f8                       unit    NaN     smallest value
+    median          f8                       unit    NaN     quantile at 0.5
+    p90             f8                       unit    NaN     quantile at 0.9
+    p99             f8                       unit    NaN     quantile at 0.99
+    max             f8                       unit    NaN     largest value
+    first_quantile  first metrics/quantiles  1       none    first of its rows in quantiles
+    quantiles       i4                       1       none    rows in quantiles, 0 where there is no value
+    first_bin       first metrics/histograms 1       none    first of its rows in histograms
+    bins            i4                       1       none    rows in histograms, from the first bin with a value to the last
 
 quantiles: the values of the distributions at chosen probabilities
-    probability     f8                  1       share of the values that do not exceed `value`, ascending
-    value           f8                  unit    the smallest value that this share does not exceed; the distribution's unit
+    probability     f8                 1       NaN     share of the values that do not exceed `value`, ascending
+    value           f8                 unit    NaN     the smallest value that this share does not exceed; the distribution's unit
 
 histograms: the values of the distributions in bins
-    low             f8                  unit    lower bound of the bin, inclusive; the distribution's unit
-    high            f8                  unit    upper bound of the bin, exclusive but for the last bin of a share
-    count           i8                  1       values in the bin
-    sum             f8                  unit    their sum
+    low             f8                 unit    NaN     lower bound of the bin, inclusive; the distribution's unit
+    high            f8                 unit    NaN     upper bound of the bin, exclusive but for the last bin of a share
+    count           i8                 1       none    values in the bin
+    sum             f8                 unit    NaN     their sum
 
 value_counts: how often each value of a categorical variable occurs; by `variable`, most frequent first
-    variable        text 32             1       the variable, one of VALUE_COUNTS
-    value           text 255            1       its value, a word of the dataset's enums
-    count           i8                  1       entries, layers, images, failures or skipped descriptors with it
-    bytes           i8                  byte    their bytes, as VALUE_COUNTS says; -1 where that makes no sense
+    variable        text 32            1       none    the variable, one of VALUE_COUNTS
+    value           text 255           1       ""      its value, a word of the dataset's enums
+    count           i8                 1       none    entries, layers, images, failures or skipped descriptors with it
+    bytes           i8                 byte    -1      their bytes, as VALUE_COUNTS says, where that makes sense
 
 classes: files by class of the taxonomy, most bytes first
-    class           text 64             1       class
+    class           text 64            1       none    class
     …amounts
 
 groups: files by group within its class, classes in the order above, most bytes first
-    class           text 64             1       class
-    group           text 64             1       group
+    class           text 64            1       none    class
+    group           text 64            1       none    group
     …amounts
 
 types: files by type within its group, classes and groups in the order above, most bytes first
-    class           text 64             1       class
-    group           text 64             1       group
-    type            text 1024           1       type
+    class           text 64            1       none    class
+    group           text 64            1       none    group
+    type            text 1024          1       none    type
     …amounts
 
 extensions: files by the extension of their name, most files first; the last row holds all other extensions
-    extension       text 255            1       what follows the last dot of the name, unless it begins there; empty: none
-    is_other        u1                  1       1 for the row that holds all other extensions
+    extension       text 255           1       none    what follows the last dot of the name, unless it begins there; empty: none
+    is_other        u1                 1       none    1 for the row that holds all other extensions
     …amounts
 
 directories: files by the first 1 to 4 parts of their directory; each depth has every file, most files first
-    depth           u1                  1       parts that are kept, 1 to 4
-    directory       text 1024           1       the parts, all where a directory has fewer; empty: the root
-    is_other        u1                  1       1 for the last row of a depth, which holds all other directories
+    depth           u1                 1       none    parts that are kept, 1 to 4
+    directory       text 1024          1       none    the parts, all where a directory has fewer; empty: the root
+    is_other        u1                 1       none    1 for the last row of a depth, which holds all other directories
     …amounts
 
 same_path: paths with one content or several, and contents at one path or several
-    category        text 32             1       paths_one_content, paths_several_contents, contents_one_path, …
-    count           i8                  1       paths or contents
-    files           i8                  1       regular files at these paths, or copies of these contents
-    share           f8                  1       count / all paths or all contents
-    share_of_files  f8                  1       files / all regular files
+    category        text 32            1       none    paths_one_content, paths_several_contents, contents_one_path, …
+    count           i8                 1       none    paths or contents
+    files           i8                 1       none    regular files at these paths, or copies of these contents
+    share           f8                 1       NaN     count / all paths or all contents
+    share_of_files  f8                 1       NaN     files / all regular files
 
 dedup_levels: redundant copies of files within one layer, across layers, and in all
-    level           text 32             1       within_layers, across_layers, all
-    files           i8                  1       redundant files
-    bytes           i8                  byte    redundant bytes
-    share_of_files  f8                  1       files / all regular files
-    share_of_bytes  f8                  1       bytes / bytes of all regular files
+    level           text 32            1       none    within_layers, across_layers, all
+    files           i8                 1       none    redundant files
+    bytes           i8                 byte    none    redundant bytes
+    share_of_files  f8                 1       NaN     files / all regular files
+    share_of_bytes  f8                 1       NaN     bytes / bytes of all regular files
 
 growth: deduplication of the first n layers of several random orders; a row for each order and n
-    order           i4                  1       number of the order, from 0
-    layers          i8                  1       number of layers, n
-    files           i8                  1       regular files in them
-    contents        i8                  1       distinct contents in them
-    bytes           i8                  byte    bytes of the files
-    content_bytes   i8                  byte    bytes of the distinct contents
-    dedup_ratio_by_count f8             1       files / contents
-    dedup_ratio_by_capacity f8          1       bytes / content_bytes
+    order                   i4                 1       none    number of the order, from 0
+    layers                  i8                 1       none    number of layers, n
+    files                   i8                 1       none    regular files in them
+    contents                i8                 1       none    distinct contents in them
+    bytes                   i8                 byte    none    bytes of the files
+    content_bytes           i8                 byte    none    bytes of the distinct contents
+    dedup_ratio_by_count    f8                 1       NaN     files / contents
+    dedup_ratio_by_capacity f8                 1       NaN     bytes / content_bytes
 
 growth_summary: deduplication of the first n layers, summarized over the random orders
-    layers                       i8     1       number of layers, n
-    dedup_ratio_by_count_mean    f8     1       mean over the orders
-    dedup_ratio_by_count_min     f8     1       minimum over the orders
-    dedup_ratio_by_count_max     f8     1       maximum over the orders
-    dedup_ratio_by_count_std     f8     1       sample standard deviation over the orders (n - 1)
-    dedup_ratio_by_capacity_mean f8     1       mean over the orders
-    dedup_ratio_by_capacity_min  f8     1       minimum over the orders
-    dedup_ratio_by_capacity_max  f8     1       maximum over the orders
-    dedup_ratio_by_capacity_std  f8     1       sample standard deviation over the orders (n - 1)
+    layers                       i8                 1       none    number of layers, n
+    dedup_ratio_by_count_mean    f8                 1       NaN     mean over the orders
+    dedup_ratio_by_count_min     f8                 1       NaN     minimum over the orders
+    dedup_ratio_by_count_max     f8                 1       NaN     maximum over the orders
+    dedup_ratio_by_count_std     f8                 1       NaN     sample standard deviation over the orders (n - 1)
+    dedup_ratio_by_capacity_mean f8                 1       NaN     mean over the orders
+    dedup_ratio_by_capacity_min  f8                 1       NaN     minimum over the orders
+    dedup_ratio_by_capacity_max  f8                 1       NaN     maximum over the orders
+    dedup_ratio_by_capacity_std  f8                 1       NaN     sample standard deviation over the orders (n - 1)
 
 what_if: the bytes that a registry would store in several scenarios
-    scenario        text 32             1       one of SCENARIOS, in their order
-    description     text 255            1       a sentence for readers
-    bytes           f8                  byte    bytes stored, or an estimate of them
-    ratio           f8                  1       bytes of no_sharing, or of no_sharing_uncompressed, / bytes
-    is_compressed   u1                  1       1 where bytes are compressed bytes
-    is_estimated    u1                  1       1 where bytes are estimated from a sample
-    ci_low          f8                  byte    lower end of the 95 % confidence interval; bytes if exact
-    ci_high         f8                  byte    upper end of the 95 % confidence interval; bytes if exact
-    estimated_from  text 255            1       the sample that the estimate comes from, empty where nothing is estimated
+    scenario        text 32            1       none    one of SCENARIOS, in their order
+    description     text 255           1       none    a sentence for readers
+    bytes           f8                 byte    NaN     bytes stored, or an estimate of them
+    ratio           f8                 1       NaN     bytes of no_sharing, or of no_sharing_uncompressed, / bytes
+    is_compressed   u1                 1       none    1 where bytes are compressed bytes
+    is_estimated    u1                 1       none    1 where bytes are estimated from a sample
+    ci_low          f8                 byte    NaN     lower end of the 95 % confidence interval; bytes if exact
+    ci_high         f8                 byte    NaN     upper end of the 95 % confidence interval; bytes if exact
+    estimated_from  text 255           1       ""      the sample that the estimate comes from, where it is one
 
 pulls: totals weighted by pulls; each image gets an equal part of the pulls of its repository
-    quantity        text 32             1       CLS, FLS, shared_bytes, hidden_bytes: as in totals, by image
-    bytes           f8                  byte    sum over the images
-    share           f8                  1       bytes / FLS (of CLS: 1)
-    pulled_bytes    f8                  byte    sum over the images, each times its pulls
-    pulled_share    f8                  1       pulled_bytes / pulled_bytes of FLS (of CLS: 1)
+    quantity        text 32            1       none    CLS, FLS, shared_bytes, hidden_bytes: as in totals, by image
+    bytes           f8                 byte    NaN     sum over the images
+    share           f8                 1       NaN     bytes / FLS (of CLS: 1)
+    pulled_bytes    f8                 byte    NaN     sum over the images, each times its pulls
+    pulled_share    f8                 1       NaN     pulled_bytes / pulled_bytes of FLS (of CLS: 1)
 
 hidden: files that images ship and hide, by cause: the lowest layer above that hides the file, first match of HIDDEN_BY
-    cause           text 32             1       one of HIDDEN_BY
-    files           i8                  1       files, counted in each image
-    bytes           i8                  byte    bytes of the files
-    share_of_bytes  f8                  1       bytes / image_FLS
+    cause           text 32            1       none    one of HIDDEN_BY
+    files           i8                 1       none    files, counted in each image
+    bytes           i8                 byte    none    bytes of the files
+    share_of_bytes  f8                 1       NaN     bytes / image_FLS
 
 top_layers: the layers that most images use
-    layer           i8                  row     row in /layers
-    digest          digest              1       digest of the layer
-    images          i8                  1       rows of /images that use it
-    CLS             i8                  byte    compressed layer size
-    FLS             i8                  byte    files layer size
-    files           i8                  1       regular files
-    image           text 1024           1       name of the first image that uses it
+    layer           row layers         1       none    the layer
+    digest          digest             1       none    digest of the layer
+    images          i8                 1       none    rows of /images that use it
+    CLS             i8                 byte    none    compressed layer size
+    FLS             i8                 byte    none    files layer size
+    files           i8                 1       none    regular files
+    image           text 1024          1       none    name of the first image that uses it
 
 top_contents: the contents with the most copies, and those with the most redundant bytes
-    ranked_by       text 16             1       copies or redundant_bytes: which of the two lists
-    content         i8                  row     row in /contents
-    digest          digest              1       digest of the content
-    size            i8                  byte    bytes of the content
-    copies          i8                  1       regular files that have it
-    layers          i8                  1       layers that have it
-    images          i8                  1       images that have it
-    redundant_bytes i8                  byte    (copies - 1) * size
-    type            text 1024           1       type
-    path            text 1024           1       path of the first file in /entries that has it
+    ranked_by       text 16            1       none    copies or redundant_bytes: which of the two lists
+    content         row contents       1       none    the content
+    digest          digest             1       none    digest of the content
+    size            i8                 byte    none    bytes of the content
+    copies          i8                 1       none    regular files that have it
+    layers          i8                 1       none    layers that have it
+    images          i8                 1       none    images that have it
+    redundant_bytes i8                 byte    none    (copies - 1) * size
+    type            text 1024          1       none    type
+    path            text 1024          1       ""      path of the first file in /entries that has it
 
 top_paths: the paths with the most different contents
-    path            text 1024           1       path
-    contents        i8                  1       distinct contents
-    files           i8                  1       regular files
+    path            text 1024          1       none    path
+    contents        i8                 1       none    distinct contents
+    files           i8                 1       none    regular files
 
 top_repositories: the repositories with the most pulls; those whose pulls are unknown are left out
-    repository      i8                  row     row in /repositories
-    name            text 1024           1       name
-    pulls           i8                  1       pulls
-    stars           i8                  1       stars, -1 unknown
-    images          i8                  1       rows of /images
+    repository      row repositories   1       none    the repository
+    name            text 1024          1       none    name
+    pulls           i8                 1       none    pulls
+    stars           i8                 1       -1      stars, where they are known
+    images          i8                 1       none    rows of /images
 
 top_hidden: the images that hide the most bytes
-    image           i8                  row     row in /images
-    name            text 1024           1       name
-    FLS             i8                  byte    bytes of the files of its layers
-    hidden_files    i8                  1       files that a later layer hides
-    hidden_bytes    i8                  byte    bytes of these files
-    hidden_byte_share f8                1       hidden_bytes / FLS
+    image             row images         1       none    the image
+    name              text 1024          1       none    name
+    FLS               i8                 byte    none    bytes of the files of its layers
+    hidden_files      i8                 1       none    files that a later layer hides
+    hidden_bytes      i8                 byte    none    bytes of these files
+    hidden_byte_share f8                 1       NaN     hidden_bytes / FLS
 
 layers: one row a layer, as in /layers
-    contents        i8                  1       distinct contents
-    content_bytes   i8                  byte    bytes of the distinct contents
-    shared_files    i8                  1       regular files whose content is in more than one image
-    shared_bytes    i8                  byte    bytes of these files
-    exclusive_contents i8               1       distinct contents that no other layer has
-    exclusive_bytes i8                  byte    bytes of these contents: what deleting the layer would free
-    hidden_bytes_min i8                 byte    bytes of its files that are hidden, in the image where the fewest are
-    hidden_bytes_max i8                 byte    bytes of its files that are hidden, in the image where the most are
-    hides_bytes_max i8                  byte    bytes of lower layers that it hides first, in the image with the most
+    contents           i8                 1       none    distinct contents
+    content_bytes      i8                 byte    none    bytes of the distinct contents
+    shared_files       i8                 1       none    regular files whose content is in more than one image
+    shared_bytes       i8                 byte    none    bytes of these files
+    exclusive_contents i8                 1       none    distinct contents that no other layer has
+    exclusive_bytes    i8                 byte    none    bytes of these contents: what deleting the layer would free
+    hidden_bytes_min   i8                 byte    none    bytes of its files that are hidden, in the image where the fewest are
+    hidden_bytes_max   i8                 byte    none    bytes of its files that are hidden, in the image where the most are
+    hides_bytes_max    i8                 byte    none    bytes of lower layers that it hides first, in the image with the most
 
 images: one row an image, as in /images; sums over its layers as the manifest lists them
-    CLS             i8                  byte    sum of CLS
-    TLS             i8                  byte    sum of TLS
-    FLS             i8                  byte    sum of FLS
-    files           i8                  1       regular files
-    directories     i8                  1       directories, counted in each layer
-    shared_files    i8                  1       regular files whose content is in another image too
-    shared_bytes    i8                  byte    bytes of these files
-    hidden_files    i8                  1       files that a later layer hides
-    hidden_bytes    i8                  byte    bytes of these files
+    CLS             i8                 byte    none    sum of CLS
+    TLS             i8                 byte    none    sum of TLS
+    FLS             i8                 byte    none    sum of FLS
+    files           i8                 1       none    regular files
+    directories     i8                 1       none    directories, counted in each layer
+    shared_files    i8                 1       none    regular files whose content is in another image too
+    shared_bytes    i8                 byte    none    bytes of these files
+    hidden_files    i8                 1       none    files that a later layer hides
+    hidden_bytes    i8                 byte    none    bytes of these files
 
 samples: contents that were compressed one by one while layers were read; empty where there was no sample
-    codec           text 16             1       gzip or zstd
-    level           i4                  1       level of compression
-    contents        i8                  1       contents in the sample
-    bytes           i8                  byte    their bytes
-    compressed_bytes i8                 byte    their bytes compressed, each by itself, never more than uncompressed
+    codec            text 16            1       none    gzip or zstd
+    level            i4                 1       none    level of compression
+    contents         i8                 1       none    contents in the sample
+    bytes            i8                 byte    none    their bytes
+    compressed_bytes i8                 byte    none    their bytes compressed, each by itself, never more than uncompressed
 
 chunks: chunks that `analyze --chunks` cut contents into; empty without it
-    method          text 16             1       fixed or cdc
-    target_size     i8                  byte    size of a chunk; for cdc the mean that it aims at
-    chunks          i8                  1       chunks of the distinct contents
-    distinct_chunks i8                  1       distinct chunks
-    bytes           i8                  byte    bytes of the distinct contents that were cut
-    distinct_bytes  i8                  byte    bytes of the distinct chunks
+    method          text 16            1       none    fixed or cdc
+    target_size     i8                 byte    none    size of a chunk; for cdc the mean that it aims at
+    chunks          i8                 1       none    chunks of the distinct contents
+    distinct_chunks i8                 1       none    distinct chunks
+    bytes           i8                 byte    none    bytes of the distinct contents that were cut
+    distinct_bytes  i8                 byte    none    bytes of the distinct chunks
 
 estimates: totals of all repositories, where the crawl was a sample of them; else empty
-    name            text 64             1       a column of totals
-    sample_value    f8                  unit    the value in this dataset
-    estimate        f8                  unit    the estimate for all repositories
-    ci_low          f8                  unit    lower end of the 95 % confidence interval
-    ci_high         f8                  unit    upper end of the 95 % confidence interval
-    method          text 255            1       how it was estimated
+    name            text 64            1       none    a column of totals
+    sample_value    f8                 unit    NaN     the value in this dataset
+    estimate        f8                 unit    NaN     the estimate for all repositories
+    ci_low          f8                 unit    NaN     lower end of the 95 % confidence interval
+    ci_high         f8                 unit    NaN     upper end of the 95 % confidence interval
+    method          text 255           1       none    how it was estimated
 """
 
 DISTRIBUTIONS_TEXT = """

@@ -1,17 +1,22 @@
 """The format of a dataset: one commented text that writer, reader and tests parse.
 
-A line that ends in a colon opens a table (an HDF5 group), the lines below it are its columns
-(one-dimensional datasets): name, type, unit, description. Columns of one table have one value a row
-and are joined to other tables by row numbers, from 0. Types:
+A name with a colon opens a table (an HDF5 group), the lines below it are its columns: name, type,
+unit, missing value, description. Columns of one table have one value a row and are joined to other
+tables by row numbers, from 0. Types:
 
-- `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles; `row`: i4, or i8 where the table
-  pointed at has 2**31 rows or more; -1 points nowhere;
-- `digest`: 32 raw bytes, HDF5 opaque; all zero where there is none; `fingerprint`: 16 of them;
+- `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles;
+- `row TABLE`: a row of the table, i4, or i8 where it has 2**31 rows or more;
+- `first TABLE`: i8, the first of several rows of the table, of which another column has the number;
+- `digest`: 32 raw bytes, HDF5 opaque; `fingerprint`: 16 of them;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
 - `text N`: UTF-8 of fixed length, that of the longest value, at most N bytes; padded with NUL;
 - `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column
   `path` is `path[path_offset[r]:path_offset[r + 1]]`;
 - `offset`: i8, one more than there are rows.
+
+The missing value is what stands where nothing is known or nothing applies: `-1`, `NaN`, `""` (no
+byte), `0` (a digest of zero bytes); `none`: every row has a value. Frames, Arrow tables and
+exported files have nulls in its place.
 
 Within a schema version columns may be added. Anything else is a new version, and a line in
 `HISTORY`.
@@ -19,6 +24,7 @@ Within a schema version columns may be added. Anything else is a new version, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,96 +52,96 @@ TITLE = "Every layer and every file of a set of container images"
 
 SCHEMA = """
 repositories: the repositories that the images are of, sorted by name
-    name            text 1024           1       name without tag or digest
-    stars           i8                  1       stars when it was crawled, -1 unknown
-    pulls           i8                  1       pulls when it was crawled, -1 unknown
-    stratum         text 255            1       stratum of the sample that it was drawn for, empty where it was not
-    weight          f8                  1       repositories that it stands for, 0 unknown
-    drawn           i4                  1       repositories drawn in its stratum, with and without images, 0 unknown
+    name            text 1024          1       none    name without tag or digest
+    stars           i8                 1       -1      stars when it was crawled
+    pulls           i8                 1       -1      pulls when it was crawled
+    stratum         text 255           1       ""      stratum of the sample that it was drawn for
+    weight          f8                 1       NaN     repositories that it stands for
+    drawn           i4                 1       -1      repositories drawn in its stratum, with and without images
 
 images: manifests under a name, for one platform each, sorted by name and digest
-    name            text 1024           1       name as the source has it
-    repository      row                 row     row in /repositories
-    digest          digest              1       SHA-256 of the manifest
-    platform        text 255            1       os/architecture[/variant], empty where nothing says it
-    manifest_type   enum manifest_type  1       what kind of manifest it is
-    first_layer     i8                  row     first of its rows in /image_layers
-    layers          i4                  1       rows in /image_layers, base first
+    name            text 1024          1       none    name as the source has it
+    repository      row repositories   1       none    repository that it is of
+    digest          digest             1       none    SHA-256 of the manifest
+    platform        text 255           1       ""      os/architecture[/variant], where something says it
+    manifest_type   enum manifest_type 1       none    what kind of manifest it is
+    first_layer     first image_layers 1       none    first of its rows in /image_layers
+    layers          i4                 1       none    rows in /image_layers, base first
 
 image_layers: the layers of the images, in order
-    layer           row                 row     row in /layers
+    layer           row layers         1       none    the layer
 
 layers: every layer once, sorted by digest
-    digest          digest              1       SHA-256 of the blob (the compressed bytes)
-    diff_id         digest              1       SHA-256 of the uncompressed tar, zero where it was not read whole
-    media_type      enum media_type     1       media type in the manifests, the first in order where they differ
-    compression     enum compression    1       compression by the blob's first bytes
-    CLS             i8                  byte    compressed layer size, bytes of the blob as read
-    TLS             i8                  byte    tar layer size, bytes of the uncompressed tar
-    FLS             i8                  byte    files layer size, sum of the sizes of the regular files
-    entries         i8                  1       rows in /entries
-    files           i8                  1       entries that are regular files
-    directories     i8                  1       distinct directories, as an entry or as a parent of one
-    symlinks        i8                  1       entries that are symbolic links
-    hardlinks       i8                  1       entries that are hard links
-    devices         i8                  1       entries that are devices or FIFOs
-    whiteouts       i8                  1       entries that are whiteouts or opaque markers
-    others          i8                  1       entries of a type that no tool extracts
-    depth           i4                  1       greatest number of parts of a path
-    status          enum status         1       how the layer ended; partial: the entries before the fault are there
-    notes           u4                  bits    what was odd about it, see the attribute flag_meanings
-    images          i4                  1       rows of /images that use it
-    first_entry     i8                  row     first of its rows in /entries
+    digest          digest             1       none    SHA-256 of the blob (the compressed bytes)
+    diff_id         digest             1       0       SHA-256 of the uncompressed tar, where it was read whole
+    media_type      enum media_type    1       none    media type in the manifests, the first in order where they differ
+    compression     enum compression   1       none    compression by the blob's first bytes
+    CLS             i8                 byte    none    compressed layer size, bytes of the blob as read
+    TLS             i8                 byte    none    tar layer size, bytes of the uncompressed tar
+    FLS             i8                 byte    none    files layer size, sum of the sizes of the regular files
+    entries         i8                 1       none    rows in /entries
+    files           i8                 1       none    entries that are regular files
+    directories     i8                 1       none    distinct directories, as an entry or as a parent of one
+    symlinks        i8                 1       none    entries that are symbolic links
+    hardlinks       i8                 1       none    entries that are hard links
+    devices         i8                 1       none    entries that are devices or FIFOs
+    whiteouts       i8                 1       none    entries that are whiteouts or opaque markers
+    others          i8                 1       none    entries of a type that no tool extracts
+    depth           i4                 1       none    greatest number of parts of a path
+    status          enum status        1       none    how the layer ended; partial: the entries before the fault are there
+    notes           u4                 bits    none    what was odd about it, see the attribute flag_meanings
+    images          i4                 1       none    rows of /images that use it
+    first_entry     first entries      1       none    first of its rows in /entries
 
 entries: the members of the layers' tar files, by layer and in the order of the tar
-    content         row                 row     row in /contents, -1 none; that of the file for a hard link
-    kind            enum kind           1       what the entry is
-    path            bytes               byte    path as in the tar
-    path_offset     offset              byte    where the path begins in path
-    link            bytes               byte    target of symbolic and hard links as in the tar, empty for others
-    link_offset     offset              byte    where the target begins in link
-    mode            u2                  bits    permission, set-id and sticky bits
-    uid             i8                  1       user number
-    gid             i8                  1       group number
-    mtime           i8                  s       modification time since 1970-01-01 00:00 UTC, whole seconds
-    mtime_ns        u4                  ns      the rest of the modification time
+    content         row contents       1       -1      content of the file; for a hard link that of the file which it names
+    kind            enum kind          1       none    what the entry is
+    path            bytes              byte    none    path as in the tar
+    path_offset     offset             byte    none    where the path begins in path
+    link            bytes              byte    ""      target of symbolic and hard links as in the tar
+    link_offset     offset             byte    none    where the target begins in link
+    mode            u2                 bits    none    permission, set-id and sticky bits
+    uid             i8                 1       none    user number
+    gid             i8                 1       none    group number
+    mtime           i8                 s       none    modification time since 1970-01-01 00:00 UTC, whole seconds
+    mtime_ns        u4                 ns      none    the rest of the modification time
 
 contents: distinct contents of files, sorted by digest
-    digest          digest              1       SHA-256 of the bytes
-    size            i8                  byte    number of bytes
-    type            row                 row     row in /types
-    copies          i8                  1       file entries that carry it, hard links not counted
-    layers          i4                  1       distinct layers that carry it
-    images          i4                  1       rows of /images with a layer that carries it
-    gzip            i8                  byte    bytes as gzip stores it, size if that is less; -1 not in the sample
-    zstd            i8                  byte    bytes as zstd stores it, size if that is less; -1 not in the sample
-    cdc_chunks      u4                  1       chunks that FastCDC cuts it into, 0 where it was not cut
+    digest          digest             1       none    SHA-256 of the bytes
+    size            i8                 byte    none    number of bytes
+    type            row types          1       none    type of its content
+    copies          i8                 1       none    file entries that carry it, hard links not counted
+    layers          i4                 1       none    distinct layers that carry it
+    images          i4                 1       none    rows of /images with a layer that carries it
+    gzip            i8                 byte    -1      bytes as gzip stores it, size if that is less; for contents of the sample
+    zstd            i8                 byte    -1      bytes as zstd stores it, size if that is less; for contents of the sample
+    cdc_chunks      i8                 1       -1      chunks that FastCDC cuts it into, where it was cut
 
 types: the types that contents have, sorted by description
-    description     text 1024           1       what libmagic says of the content, reduced to its stable head
-    mime            text 255            1       media type
-    group           text 64             1       group of the taxonomy
-    class           text 64             1       class of the taxonomy
+    description     text 1024          1       none    what libmagic says of the content, reduced to its stable head
+    mime            text 255           1       none    media type
+    group           text 64            1       none    group of the taxonomy
+    class           text 64            1       none    class of the taxonomy
 
 chunks: distinct chunks of the contents, or a sample of them by fingerprint, sorted by method and fingerprint
-    method          enum chunk_method   1       how the contents were cut
-    fingerprint     fingerprint         1       first half of the SHA-256 of the bytes
-    size            u4                  byte    number of bytes
+    method          enum chunk_method  1       none    how the contents were cut
+    fingerprint     fingerprint        1       none    first half of the SHA-256 of the bytes
+    size            u4                 byte    none    number of bytes
 
 failures: why layers are partial or failed, and what images state falsely of them (stage `manifest`), sorted by digest
-    digest          digest              1       digest of the layer
-    stage           enum stage          1       what was being done
-    cause           enum cause          1       what went wrong
-    message         text 500            1       a sentence for people
-    offset          i8                  byte    position in the uncompressed tar, -1 where that makes no sense
+    digest          digest             1       none    digest of the layer
+    stage           enum stage         1       none    what was being done
+    cause           enum cause         1       none    what went wrong
+    message         text 500           1       none    a sentence for people
+    offset          i8                 byte    -1      position in the uncompressed tar, where that makes sense
 
 skipped: what images hold that is not profiled as a layer, sorted
-    image           text 1024           1       name of the image
-    digest          text 255            1       digest as the descriptor writes it
-    size            i8                  byte    bytes as the descriptor says, -1 where it does not say
-    media_type      text 255            1       media type in full
-    cause           enum skip_cause     1       why it was counted apart
-    message         text 500            1       a sentence for people
+    image           text 1024          1       none    name of the image
+    digest          text 255           1       ""      digest as the descriptor writes it
+    size            i8                 byte    -1      bytes as the descriptor says, where it does
+    media_type      text 255           1       ""      media type in full
+    cause           enum skip_cause    1       none    why it was counted apart
+    message         text 500           1       none    a sentence for people
 """
 
 ENUMS = {
@@ -157,15 +163,17 @@ WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
 ADDED = frozenset({"chunks"})
 """Tables that were added within this version; a file without one has no rows of it."""
 
-ABSENT: dict[str, int | float | bytes] = {
-    "gzip": -1,
-    "zstd": -1,
-    "cdc_chunks": 0,
-    "stratum": b"",
-    "weight": 0.0,
-    "drawn": 0,
+ABSENT = frozenset({"gzip", "zstd", "cdc_chunks", "stratum", "weight", "drawn"})
+"""Columns that were added within this version; in a file without one every value is missing."""
+
+MISSING: dict[str, int | float | bytes | None] = {
+    "none": None,
+    "-1": -1,
+    "NaN": math.nan,
+    '""': b"",
+    "0": bytes(32),
 }
-"""Column that was added within this version -> its value in every row of a file without it."""
+"""Word of the schema for a missing value -> the value as columns have it."""
 
 CHUNK_ROWS = 1 << 17
 CHUNK_BYTES = 1 << 20
@@ -175,14 +183,40 @@ CHUNK_BYTES = 1 << 20
 class Column:
     """One column of a table, a dataset in the file.
 
-    :ivar type: word of the schema; `argument`: the word after it, of `text` and `enum`.
+    :ivar type: word of the schema; `argument`: the word after it, of `text`, `enum`, `row` and
+        `first`.
+    :ivar missing: word of the schema, a key of `MISSING`.
     """
 
     name: str
     type: str
     argument: str
     unit: str
+    missing: str
     description: str
+
+    @property
+    def is_nullable(self) -> bool:
+        """Return whether some rows may have no value."""
+        return self.missing != "none"
+
+    @property
+    def missing_value(self) -> int | float | bytes | None:
+        """Return what stands for a missing value, None where every row has one.
+
+        >>> TABLES["contents"].columns["gzip"].missing_value
+        -1
+        """
+        return MISSING[self.missing]
+
+    @property
+    def target(self) -> str:
+        """Return the table that the column's row numbers are of, "" for other columns.
+
+        >>> TABLES["entries"].columns["content"].target
+        'contents'
+        """
+        return self.argument if self.type in ("row", "first") else ""
 
     @property
     def dtype(self) -> str:
@@ -198,6 +232,7 @@ class Column:
             "bytes": "<u1",
             "offset": "<i8",
             "row": "<i8",
+            "first": "<i8",
             "text": "",
         }
         return special.get(self.type, f"<{self.type}")
@@ -263,10 +298,10 @@ def parse(text: str) -> Iterator[TableFormat]:
         for line in lines:
             column, kind, *rest = line.split(maxsplit=2)
             argument = ""
-            if kind in ("text", "enum"):
+            if kind in ("text", "enum", "row", "first"):
                 argument, *rest = rest[0].split(maxsplit=1)
-            unit, about = rest[0].split(maxsplit=1)
-            columns[column] = Column(column, kind, argument, unit, about)
+            unit, missing, about = rest[0].split(maxsplit=2)
+            columns[column] = Column(column, kind, argument, unit, missing, about)
         yield TableFormat(name, description, columns)
 
 

@@ -12,7 +12,7 @@ from ..wording import counted
 from . import arrow
 from .schema import ABSENT, CHUNK_ROWS, ENUMS, TableFormat
 from .stored_file import StoredGroup
-from .text_values import digest_texts, note_texts, path_texts
+from .text_values import is_digest, path_texts
 from .value_checks import check_order
 
 _KEYS = {"entries": ["layer"], "image_layers": ["image"]}
@@ -21,12 +21,16 @@ _KEYS = {"entries": ["layer"], "image_layers": ["image"]}
 _OWNERS = {"layer": ("layers", "first_entry"), "image": ("images", "first_layer")}
 """Key -> the table that it points into, and that table's column of first rows."""
 
+_NO_ROW = np.int64(np.iinfo(np.int64).min)
+"""What stands for a missing row number below a mask; as an index it fails, where -1 is the last."""
+
 
 class Table:
     """One table of a dataset: `table["size"]` reads a column, `len(table)` is the number of rows.
 
     `column` gives values as they are stored, `readable` as people write them; `frame` and `arrow`
-    give whole tables, `batches` a large one piece by piece. Nothing is read before that.
+    give whole tables, `batches` a large one piece by piece, `take` the values of rows that another
+    table points at. Nothing is read before that.
 
     :param columns: name -> what gives the values of its slices; `path` is the dataset's, for
         messages.
@@ -65,15 +69,18 @@ class Table:
         """Names of the row numbers that frames have besides the columns, to join tables by."""
         return ["row", *_KEYS.get(self.form.name, [])]
 
-    @property
-    def stored(self) -> frozenset[str]:
-        """Names of the columns that the file has; a file of an earlier program may lack some."""
-        return frozenset(
-            name for name, column in self._columns.items() if not isinstance(column, AbsentColumn)
-        )
-
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.column(name)
+        """Return a column's values; a masked array where the missing value of numbers is -1.
+
+        Below the mask a row number is no row of any table, so that an index with it fails.
+        """
+        values = self.column(name)
+        column = self.form.columns[name]
+        if column.missing != "-1":
+            return values
+        if column.type == "row":
+            values = np.where(values < 0, _NO_ROW, values)
+        return np.ma.masked_array(values, values < 0, fill_value=-1)
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return a column's values as stored: enums as numbers, strings as bytes, digests raw.
@@ -86,6 +93,50 @@ class Table:
         values = np.asarray(self._columns[name][start:stop])
         check_order(self.path, self.form.name, self.form.columns[name], values)
         return values
+
+    def take(self, rows: Any, name: str) -> np.ma.MaskedArray:
+        """Return a column's values, as `readable` gives them, at rows that another table points at.
+
+        Masked where a row is missing, or where its value is:
+
+            rows of /contents       0   7  --   0        entries["content"]
+            take(rows, "size")     12   5  --  12        contents.take(rows, "size")
+
+        :param rows: (n,) row numbers: an array of numpy, pandas or Arrow; missing are those that
+            are masked, null, NaN or -1.
+        :returns: (n,), with the fill value -1 for numbers.
+        :raises IndexError: the table has no such row.
+        """
+        numbers = _row_numbers(rows)
+        is_missing = numbers == -1
+        present = numbers[~is_missing]
+        low = int(present.min()) if len(present) else 0
+        high = int(present.max()) + 1 if len(present) else 0
+        if low < 0 or high > len(self):
+            wrong = low if low < 0 else high - 1
+            raise IndexError(f"/{self.form.name} has {counted(len(self), 'row')}, no row {wrong}")
+
+        # Read the rows from the first to the last that is wanted
+        known = self.readable(name, low, high)
+        values = np.zeros(len(numbers), known.dtype)
+        values[~is_missing] = known[present - low]
+        is_missing[~is_missing] = self._is_missing(name, low, high)[present - low]
+        is_number = values.dtype.kind in "iuf"
+        return np.ma.masked_array(values, is_missing, fill_value=-1 if is_number else None)
+
+    def _is_missing(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return (stop - start,) bool, which rows have no value in a column."""
+        column = self.form.columns[name]
+        if not column.is_nullable:
+            return np.zeros(stop - start, bool)
+        if column.type == "bytes":
+            return np.diff(self.column(f"{name}_offset", start, stop + 1)) == 0
+        values = self.column(name, start, stop)
+        if column.type == "digest":
+            return ~is_digest(values)
+        if column.type == "f8":
+            return np.isnan(values)
+        return values == column.missing_value
 
     def stored_column(self, name: str) -> Any:
         """Return what gives the values of a column's slices, without the check of their order."""
@@ -140,30 +191,16 @@ class Table:
     ) -> Any:
         """Return rows of the table as a pandas frame, indexed by row number.
 
-        Enums are categories, digests `sha256:…`, paths strings; row numbers that point nowhere stay
-        -1.
+        Enums are categories, digests `sha256:…`, paths strings, and missing values null: columns of
+        integers that may lack some have the pandas types `Int64` or `Int32`.
 
-        :raises MissingComponentError: pandas is not installed; the message says how to get it.
+        :raises MissingComponentError: pandas or pyarrow is not installed; the message says how to
+            get it.
         """
-        pandas = arrow.import_pandas()
-        names = columns or [*self.keys[1:], *self.columns]
-        index = pandas.RangeIndex(*slice(start, stop).indices(len(self))[:2], name="row")
-        return pandas.DataFrame({name: self._framed(name, start, stop) for name in names}, index)
-
-    def _framed(self, name: str, start: int, stop: int | None) -> Any:
-        """Return a column or key as pandas takes it."""
-        column = self.form.columns.get(name)
-        if column is None and name in self.keys:
-            return self.key(name, start, stop)
-        if column is not None and column.type == "enum":
-            numbers = self.column(name, start, stop)
-            words = list(ENUMS[column.argument])
-            return arrow.import_pandas().Categorical.from_codes(numbers, words)
-        if column is not None and column.type == "digest":
-            return digest_texts(self.column(name, start, stop))
-        if name == "notes":
-            return note_texts(self.column(name, start, stop))
-        return self.readable(name, start, stop)
+        arrow.import_pandas()
+        names = list(columns or [*self.keys[1:], *self.columns])
+        first, end, _ = slice(start, stop).indices(len(self))
+        return arrow.frame(self.arrow(names, first, end), first, end)
 
     def arrow(
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
@@ -179,10 +216,24 @@ class Table:
         return arrow.batches(self, columns, rows=rows)
 
 
+def _row_numbers(rows: Any) -> np.ndarray:
+    """Return (n,) int64 of row numbers in an array of any library, -1 for missing ones."""
+    if isinstance(rows, np.ma.MaskedArray):
+        return rows.filled(-1).astype(np.int64)
+    if hasattr(rows, "fill_null"):
+        rows = rows.fill_null(-1)
+    elif hasattr(rows, "fillna"):
+        rows = rows.fillna(-1)
+    numbers = np.asarray(rows)
+    if numbers.dtype.kind == "f":
+        numbers = np.where(np.isnan(numbers), -1, numbers)
+    return numbers.astype(np.int64)
+
+
 class AbsentColumn:
     """A column that the program which wrote the file did not know: one value in every row."""
 
-    def __init__(self, value: int | float | bytes, rows: int) -> None:
+    def __init__(self, value: int | float | bytes | None, rows: int) -> None:
         self._value = value
         self._rows = rows
 
@@ -194,9 +245,9 @@ def stored_columns(group: StoredGroup, form: TableFormat) -> dict[str, Any]:
     """Return what gives the values of each column of a group, by name."""
     rows = group.column("row").rows
     columns: dict[str, Any] = {}
-    for name in form.columns:
+    for name, column in form.columns.items():
         if name in ABSENT and name not in group:
-            columns[name] = AbsentColumn(ABSENT[name], rows)
+            columns[name] = AbsentColumn(column.missing_value, rows)
         else:
             columns[name] = group.column(name)
     return columns

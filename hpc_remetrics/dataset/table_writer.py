@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import h5py
 import numpy as np
 
 from ..records import NOTES
-from .hdf5 import attribute, describe, new_column, text_array
+from .hdf5 import add_array, attribute, describe, new_column, text_array
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,
@@ -26,6 +25,12 @@ from .schema import (
 
 _DIMENSION = "This is a netCDF dimension but not a netCDF variable. %9d"
 """What netCDF-4 writes into a dimension scale without values."""
+
+_MISSING = {'""': "empty", "0": "all bytes 0"}
+"""Missing value of a column that is no number -> its attribute `missing`.
+
+It can't be `_FillValue`, which masks single bytes of digests and what netCDF makes of strings.
+"""
 
 _RUN_TEXT_BYTES = 8192
 """Bytes of a string in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take
@@ -108,19 +113,9 @@ def _size(column: Column, sizes: Mapping[str, int]) -> int:
 
 
 def _dtype(column: Column, rows: Mapping[str, int]) -> np.dtype:
-    if column.type == "row" and (target := pointed_at(column)):
-        return np.dtype(row_dtype(rows[target]))
+    if column.type == "row":
+        return np.dtype(row_dtype(rows[column.target]))
     return np.dtype(column.dtype)
-
-
-def pointed_at(column: Column) -> str:
-    """Return the table that a column of row numbers points into, "" for other columns.
-
-    >>> pointed_at(TABLES["entries"].columns["content"])
-    'contents'
-    """
-    table = re.search(r"/([a-z_]+)", column.description)
-    return table[1] if column.type == "row" and table else ""
 
 
 def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
@@ -138,10 +133,13 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
         deflate=column.compressible,
     )
     describe(created, unit=column.unit, description=column.description)
+    if column.missing == "-1":
+        add_array(created, "_FillValue", np.full(1, -1, dtype))
+    elif column.missing in _MISSING:
+        describe(created, missing=_MISSING[column.missing])
     if column.name == "notes":
-        attributes = h5py.AttributeManager(h5py.Dataset(created))
-        attributes["flag_masks"] = np.array(list(NOTES.values()), np.uint32)
-        attributes["flag_meanings"] = " ".join(NOTES)
+        add_array(created, "flag_masks", np.array(list(NOTES.values()), np.uint32))
+        describe(created, flag_meanings=" ".join(NOTES))
     return created
 
 

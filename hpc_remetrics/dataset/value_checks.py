@@ -92,10 +92,9 @@ def _check_of(column: Column, rows_of: Callable[[str], int]) -> Check | None:
         return None
 
     # Integers: row numbers point into their table, others are not negative unless they may be
-    lowest = -1 if "-1" in column.description else 0
-    target = re.match(r"row in /([a-z_]+)", column.description)
-    if column.unit == "row" and target:
-        return _within(lowest, rows_of(target[1]) - 1)
+    lowest = -1 if column.missing == "-1" else 0
+    if column.type == "row":
+        return _within(lowest, rows_of(column.target) - 1)
     if column.name.startswith("redundant"):
         lowest = -_MAX
     return _within(lowest, _MAX_OF.get(column.name, _MAX))

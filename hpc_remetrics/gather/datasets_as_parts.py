@@ -7,6 +7,7 @@ flat on scratch first (`dataset/flat_contents.py`), once a node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..arrays import distinct
 from ..dataset.flat_contents import FlatContents
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
-from ..dataset.schema import ABSENT, CHUNK_ROWS
+from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..dataset.table import Table
 from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
@@ -77,7 +78,11 @@ def _digests(table: Table) -> list[Digest]:
 
 def _repositories(dataset: Dataset) -> dict[str, Popularity]:
     rows = _columns(dataset.repositories, "name", "stars", "pulls", "stratum", "weight", "drawn")
-    return {name: Popularity(*known) for name, *known in rows}
+    found = {}
+    for name, stars, pulls, stratum, weight, drawn in rows:
+        known_weight = 0.0 if math.isnan(weight) else weight
+        found[name] = Popularity(stars, pulls, stratum, known_weight, drawn)
+    return found
 
 
 def _images(dataset: Dataset) -> Iterator[Image]:
@@ -243,8 +248,9 @@ class DatasetReader(PlacedReader):
 def _content_records(dataset: Dataset, kind: str, rank: int, ranks: int) -> Iterator[np.ndarray]:
     """Yield the records of a rank's range of the contents that a probe measured."""
     value = EXTRAS[kind][1][0]  # the field after the digest
+    missing = TABLES["contents"].columns[value].missing_value
     for records in _table_records(dataset, "contents", kind, rank, ranks):
-        yield records[records[value] != ABSENT[value]]
+        yield records[records[value] != missing]
 
 
 def _chunk_records(

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import distinct
-from ..dataset.schema import ABSENT
+from ..dataset.schema import TABLES
 from ..parts.spill_format import PROBED_COLUMNS
 from .placement import Placement
 
@@ -120,7 +120,7 @@ def number(
     place_of[order] = np.repeat(np.arange(len(starts)), counts)
     contents = np.zeros(len(starts), CONTENT)
     for name in PROBED_COLUMNS:
-        contents[name] = ABSENT[name]
+        contents[name] = TABLES["contents"].columns[name].missing_value
     if not len(rows):
         return contents, place_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,7 @@ def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
     columns: dict[str, Any] = {"name": names}
     for column in _POPULARITY:
         columns[column] = [getattr(popularity, column) for popularity in known]
+    columns["weight"] = [weight or math.nan for weight in columns["weight"]]
     return columns
 
 

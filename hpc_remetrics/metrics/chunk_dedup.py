@@ -39,11 +39,12 @@ class CutTally:
         """Add contents.
 
         :param size: (n,) int64, bytes.
-        :param cdc_chunks: (n,) int64, 0 where a content was not cut.
+        :param cdc_chunks: (n,) int64, -1 where a content was not cut.
         """
-        cut = size[cdc_chunks > 0]
+        is_cut = cdc_chunks > 0
+        cut = size[is_cut]
         fixed_chunks = -(-cut // FIXED_BYTES)
-        self.sums += int(cut.sum()), int(fixed_chunks.sum()), int(cdc_chunks.sum())
+        self.sums += int(cut.sum()), int(fixed_chunks.sum()), int(cdc_chunks[is_cut].sum())
 
 
 def count_chunks(inputs: MetricsInputs) -> np.ndarray:

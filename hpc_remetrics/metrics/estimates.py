@@ -77,11 +77,11 @@ class RepositorySample:
 def sample_of(inputs: MetricsInputs) -> RepositorySample | None:
     """Return the sample that a dataset's repositories are, or None if they are none."""
     table = inputs.dataset.repositories
-    if "weight" not in table.stored or not len(table) or not (table["weight"] > 0).all():
+    if not len(table) or not (table["weight"] > 0).all():
         return None
     _, first, stratum = np.unique(table["stratum"], return_index=True, return_inverse=True)
     stratum = stratum.reshape(-1)
-    drawn = np.maximum(table["drawn"][first], np.bincount(stratum))
+    drawn = np.maximum(table.column("drawn")[first], np.bincount(stratum))
     return RepositorySample(stratum, table["weight"][first], drawn)
 
 

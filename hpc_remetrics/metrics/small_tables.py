@@ -54,8 +54,10 @@ def image_distributions(inputs: MetricsInputs, images: Columns) -> dict[str, Sum
 
 def repository_distributions(inputs: MetricsInputs) -> dict[str, Summary]:
     """Return the distributions over repositories; unknown pulls and stars are left out."""
-    table = inputs.dataset.repositories
-    values = {name: table[name][table[name] >= 0] for name in ("pulls", "stars")}
+    values = {}
+    for name in ("pulls", "stars"):
+        column = inputs.dataset.repositories.column(name)
+        values[name] = column[column >= 0]
     values["images"] = images_of_repositories(inputs)
     return _distributions("repositories", values)
 
@@ -90,7 +92,7 @@ def value_counts(
     """
     data = inputs.dataset
     cls = inputs.layer("CLS")
-    sizes = np.maximum(data.skipped["size"], 0)
+    sizes = np.maximum(data.skipped.column("size"), 0)
     of_layers = ("status", "compression", "media_type")
     of_images = ("manifest_type", "platform")
     parts = [
@@ -164,14 +166,14 @@ def top_layers(inputs: MetricsInputs) -> dict[str, Any]:
 def top_repositories(inputs: MetricsInputs) -> dict[str, Any]:
     """Return the table `top_repositories`."""
     table = inputs.dataset.repositories
-    pulls = table["pulls"]
+    pulls = table.column("pulls")
     rows = _largest(pulls)
     rows = rows[pulls[rows] >= 0]
     return {
         "repository": rows,
         "name": table.readable("name")[rows].tolist(),
         "pulls": pulls[rows],
-        "stars": table["stars"][rows],
+        "stars": table.column("stars")[rows],
         "images": images_of_repositories(inputs)[rows],
     }
 
@@ -200,7 +202,7 @@ def pulls(inputs: MetricsInputs, images: Columns) -> dict[str, Any]:
     """
     # An image gets an equal part of its repository's pulls.
     repository = inputs.dataset.images["repository"]
-    known = np.maximum(inputs.dataset.repositories["pulls"], 0)[repository]
+    known = np.maximum(inputs.dataset.repositories.column("pulls"), 0)[repository]
     weight = ratio(known, images_of_repositories(inputs)[repository])
     names = ["CLS", "FLS", "shared_bytes", "hidden_bytes"]
     unweighted = np.array([int(images[name].sum()) for name in names], float)

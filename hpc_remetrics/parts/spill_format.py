@@ -32,7 +32,7 @@ MAX_BYTES = 1 << 62
 
 EXTRAS: dict[str, list[tuple[str, str]]] = {
     "samples": [("digest", "V32"), ("gzip", "<i8"), ("zstd", "<i8")],
-    "cuts": [("digest", "V32"), ("cdc_chunks", "<u4")],
+    "cuts": [("digest", "V32"), ("cdc_chunks", "<i8")],
     "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
 }
 """Extra records, which probes add (`profile/probe.py`): kind -> fields and numpy types.
@@ -43,7 +43,7 @@ cut, and how many content-defined chunks came out. `chunks`: those chunks, or a 
 
 EXTRA_RANGES: dict[str, dict[str, tuple[int, int]]] = {
     "samples": {"gzip": (0, MAX_BYTES), "zstd": (0, MAX_BYTES)},
-    "cuts": {},
+    "cuts": {"cdc_chunks": (0, MAX_BYTES)},
     "chunks": {"method": (0, len(CHUNK_METHODS))},
 }
 """Kind of extra records -> field -> the range of its values, without the end."""

@@ -9,7 +9,7 @@ adds records of a type of `parts.spill_format.EXTRAS` to the spill of the layer:
     "b", 9 MB               long_content(9437184) -> watcher
       256 kB                watcher.piece(bytes, add)            add("chunks", ...), taken back if
       256 kB ...            watcher.piece(bytes, add)              the content turns out to be cut
-      its end               watcher.end(sha256, add)             add("cuts", 36 bytes)
+      its end               watcher.end(sha256, add)             add("cuts", 40 bytes)
 
 A probe is one file, and a name in `PROBE_CLASSES` or an entry point `hpc_remetrics.probes` of
 another package: a class whose constructor takes the setting, a string, and raises `ValueError` if
@@ -19,8 +19,8 @@ new type of records needs a place in the dataset too:
 
 - `parts/spill_format.py`: its fields in `EXTRAS`, a digest first, and their values in
   `EXTRA_RANGES`;
-- `dataset/schema.py`: columns of `/contents`, named as the fields behind the digest, and in
-  `ABSENT` what a content without a record has.
+- `dataset/schema.py`: columns of `/contents`, named as the fields behind the digest, whose missing
+  value is what a content without a record has.
 
 What is between (spill, checks, parts, gather, merge) handles any type of records: of several about
 one content the smallest value counts, and at most the size of the content.

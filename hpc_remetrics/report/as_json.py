@@ -17,9 +17,9 @@ _PARTS = ("distributions", "quantiles", "histograms")
 
 
 def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
-    """Return all metrics but those of single layers and images, as lists of rows; NaN is null.
+    """Return all metrics but those of single layers and images; missing values are null.
 
-    `totals` is one object, and `distributions` has for each its numbers, quantiles and bins.
+    Tables are lists of rows, `totals` is one object, and `distributions` has for each its numbers, quantiles and bins.
     """
     found: dict[str, Any] = {"totals": plain(metrics.totals)}
     found["distributions"] = {
@@ -34,7 +34,8 @@ def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
 
 def rows(table: Any) -> list[dict[str, Any]]:
     """Return a table as a list of objects of readable values."""
-    columns = [table.readable(name).tolist() for name in table.columns]
+    every = table.key("row")
+    columns = [table.take(every, name).tolist() for name in table.columns]
     return [
         plain(dict(zip(table.columns, values, strict=True)))
         for values in zip(*columns, strict=True)

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pyarrow
 import pytest
 from support.tables_by_h5py import truth
@@ -30,7 +31,7 @@ def test_every_value(made, dataset, name):
         assert got[key] == table.key(key).tolist()
     for column, values in truth(made, name).items():
         if TABLES[name].columns[column].type == "bytes":
-            values = [path_text(value) for value in values]
+            values = [None if value is None else path_text(value) for value in values]
         if TABLES[name].columns[column].type != "offset":
             assert got[column] == values, column
 
@@ -58,6 +59,33 @@ def test_types_and_metadata(dataset):
     assert schema.field("path").type == pyarrow.string()
     assert schema.field("mtime").metadata[b"unit"] == b"s"
     assert schema.field("mtime").metadata[b"description"].startswith(b"modification time")
+
+
+def test_what_can_lack_no_value_is_not_nullable(dataset):
+    for name, form in TABLES.items():
+        schema = arrow.schema_of(dataset[name])
+        for field in schema:
+            column = form.columns.get(field.name)
+            assert field.nullable == (column is not None and column.is_nullable), field
+
+
+def test_frames_keep_integers_and_nulls(made, dataset):
+    for name in TABLES:
+        frame = dataset[name].frame()
+        for column, values in truth(made, name).items():
+            form = TABLES[name].columns[column]
+            if form.missing == "-1":
+                assert str(frame[column].dtype) in ("Int32", "Int64")
+                assert frame[column].isna().tolist() == [value is None for value in values]
+                assert frame[column].dropna().tolist() == [
+                    value for value in values if value is not None
+                ]
+            elif form.missing == "none" and form.dtype[1:2] in ("i", "u") and column != "notes":
+                assert (
+                    column.endswith("_offset")
+                    or form.type in ("enum", "bytes")
+                    or (frame[column].dtype == np.dtype(form.dtype))
+                )
 
 
 def test_batches_are_bounded_by_rows_and_by_bytes_of_paths(dataset, monkeypatch):

@@ -25,16 +25,21 @@ def dataset(made):
 def test_readable_values(made, dataset, name):
     table = dataset[name]
     for column, values in truth(made, name).items():
-        kind = TABLES[name].columns[column].type
-        if kind == "offset" or column == "notes":
+        form = TABLES[name].columns[column]
+        if form.type == "offset" or column == "notes":
             continue
         want = values
-        if kind == "bytes":
-            want = [path_text(value) for value in values]
-        elif kind == "digest":
+        if form.type == "bytes":
+            want = [path_text(value or b"") for value in values]
+        elif form.type == "digest":
             want = [(value or "sha256:" + "0" * 64)[7:] for value in values]
-        elif kind == "row":
+        elif form.missing == '""':
+            want = [value or "" for value in values]
+        elif form.missing == "-1":
             want = [-1 if value is None else value for value in values]
+        elif form.missing == "NaN":
+            assert [None if value != value else value for value in table.readable(column)] == values
+            continue
         assert table.readable(column).tolist() == want, column
         for rows in ((3, 9), (0, 1), (2, 2), (5, 10**9)):
             assert table.readable(column, *rows).tolist() == want[slice(*rows)], column
@@ -51,7 +56,8 @@ def test_frames_have_keys_categories_and_texts(made, dataset):
     layers = dataset.layers.frame(["digest", "diff_id", "status", "notes"])
     want = truth(made, "layers")
     assert layers["digest"].tolist() == want["digest"]
-    assert layers["diff_id"].tolist() == [value or "" for value in want["diff_id"]]
+    diff_ids = layers["diff_id"]
+    assert diff_ids.where(diff_ids.notna(), None).tolist() == want["diff_id"]
     assert layers["notes"].tolist() == want["notes"]
     assert list(dataset.image_layers.frame().columns) == ["image", "layer"]
     assert dataset.entries.frame(["layer"], 0, 3).columns.tolist() == ["layer"]
@@ -61,6 +67,84 @@ def test_a_frame_without_pandas_says_what_to_install(dataset, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingComponentError, match=r"pip install 'hpc-remetrics\[analysis\]'"):
         dataset.layers.frame(["CLS"])
+
+
+def test_missing_numbers_are_masked(made, dataset):
+    for name in TABLES:
+        table = dataset[name]
+        for column, values in truth(made, name).items():
+            if TABLES[name].columns[column].missing == "-1":
+                assert table[column].tolist() == values
+                assert table[column].filled().tolist() == table.column(column).tolist()
+            else:
+                assert not isinstance(table[column], np.ma.MaskedArray)
+    gzip = dataset.contents["gzip"]
+    assert 0 < gzip.count() < len(gzip)
+    assert gzip.mean() == np.mean([size for size in gzip.tolist() if size is not None])
+
+
+def test_a_missing_row_number_is_no_index(dataset):
+    """As an index -1 is the last row, which has nothing to do with it."""
+    content = dataset.entries["content"]
+    with pytest.raises(IndexError):
+        dataset.contents["size"][content]
+    known = content[content >= 0]
+    assert known.tolist() == [row for row in content.tolist() if row is not None]
+    assert dataset.contents["size"][known].min() >= 0
+
+
+@pytest.mark.parametrize("name", ["size", "type", "digest", "gzip", "cdc_chunks"])
+def test_rows_that_another_table_points_at_are_taken(made, dataset, name):
+    values = truth(made, "contents")[name]
+    if name == "digest":
+        values = [value.removeprefix("sha256:") for value in values]
+    content = truth(made, "entries")["content"]
+    want = [None if row is None else values[row] for row in content]
+    found = dataset.contents.take(dataset.entries["content"], name)
+    assert found.tolist() == want
+    assert found.mask.tolist() == [value is None for value in want]
+
+
+def test_rows_may_be_arrays_of_any_library(dataset):
+    content = dataset.entries["content"]
+    want = dataset.contents.take(content, "size").tolist()
+    frame = dataset.entries.frame(["content"])["content"]
+    arrow = dataset.entries.arrow(["content"])["content"]
+    raw = dataset.entries.column("content")
+    for rows in (frame, frame.astype(float), arrow, arrow.combine_chunks(), raw, raw.tolist()):
+        assert dataset.contents.take(rows, "size").tolist() == want
+    # A lookup of a lookup
+    types = dataset.contents.take(content, "type")
+    texts = dataset.types.take(types, "description").tolist()
+    assert [text is None for text in texts] == [row is None for row in content.tolist()]
+
+
+def test_take_of_texts_and_paths_and_nothing(made, dataset):
+    every = dataset.entries.key("row")
+    want = truth(made, "entries")["link"]
+    links = dataset.entries.take(every, "link").tolist()
+    assert links == [None if link is None else path_text(link) for link in want]
+    strata = dataset.repositories.take(np.array([0, -1]), "stratum")
+    assert strata.tolist() == ["stratum", None]
+    weights = dataset.repositories.take(np.arange(len(dataset.repositories)), "weight")
+    assert weights.tolist() == truth(made, "repositories")["weight"]
+    diff_ids = dataset.layers.take(dataset.layers.key("row"), "diff_id")
+    assert [one is None for one in diff_ids.tolist()] == [
+        one is None for one in truth(made, "layers")["diff_id"]
+    ]
+    nothing = dataset.contents.take(np.array([-1, -1]), "gzip")
+    assert nothing.tolist() == [None, None]
+    assert nothing.filled().tolist() == [-1, -1]
+    assert dataset.contents.take([], "size").tolist() == []
+
+
+def test_rows_that_a_table_does_not_have_are_refused(dataset):
+    rows = len(dataset.contents)
+    for wrong in (rows, -2):
+        with pytest.raises(IndexError, match=f"/contents has {rows} rows, no row {wrong}"):
+            dataset.contents.take([0, wrong], "size")
+    with pytest.raises(KeyError, match="/contents has no column 'color'"):
+        dataset.contents.take([0], "color")
 
 
 def test_keys_join_rows_with_their_layer_and_image(dataset):
@@ -89,7 +173,6 @@ def test_names(dataset):
     assert "path_offset" not in dataset.entries.columns and "path" in dataset.entries.columns
     assert repr(dataset.layers).startswith("</layers: 4 rows of digest, diff_id, media_type,")
     assert dataset.entries.words("kind")[ENUMS["kind"]["file"]] == "file"
-    assert {"gzip", "size"} <= dataset.contents.stored
     with pytest.raises(KeyError, match="/layers has no column 'color', it has digest, "):
         dataset.layers["color"]
 

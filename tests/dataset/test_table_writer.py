@@ -12,7 +12,6 @@ from hpc_remetrics.dataset.schema import TABLES, Column, chunk_rows, row_dtype, 
 from hpc_remetrics.dataset.table_writer import (
     create_table,
     describe_file,
-    pointed_at,
     write_run,
     write_table,
 )
@@ -113,16 +112,24 @@ def test_a_chunk_is_what_hdf5_reads(file, compressible, dtype):
 
 def test_sizes_of_chunks():
     assert [chunk_rows(width) for width in (1, 8, 16, 32)] == [1 << 17, 1 << 17, 1 << 16, 1 << 15]
-    blob, number = (Column("x", kind, "", "1", "") for kind in ("bytes", "i8"))
+    blob, number = (Column("x", kind, "", "1", "none", "") for kind in ("bytes", "i8"))
     assert rows_of_chunk(blob, 1, 1 << 30) == 1 << 20
     assert rows_of_chunk(number, 8, 1 << 30) == 1 << 17
     assert rows_of_chunk(number, 8, 5) == 5
     assert (row_dtype((1 << 31) - 1), row_dtype(1 << 31)) == ("<i4", "<i8")
 
 
-def test_row_numbers_point_into_a_table():
-    assert pointed_at(TABLES["image_layers"].columns["layer"]) == "layers"
-    assert pointed_at(TABLES["images"].columns["first_layer"]) == ""
+def test_missing_values_are_attributes(file):
+    create_table(file, "contents", {"row": 2}, {"types": 1})
+    create_table(file, "layers", {"row": 2}, {})
+    create_table(file, "entries", {"row": 2, "path_byte": 1, "link_byte": 1}, {"contents": 1 << 31})
+    for name in ("contents/gzip", "contents/cdc_chunks", "entries/content"):
+        fill = file[name].attrs["_FillValue"]
+        assert (fill.tolist(), fill.dtype) == ([-1], file[name].dtype)
+    assert file["layers/diff_id"].attrs["missing"] == "all bytes 0"
+    assert file["entries/link"].attrs["missing"] == "empty"
+    for name in ("layers/digest", "entries/path", "contents/size", "contents/type"):
+        assert not {"_FillValue", "missing"} & set(file[name].attrs)
 
 
 def test_a_column_is_what_h5py_itself_makes(file):

@@ -22,6 +22,7 @@ def folder(tmp_path_factory):
     """A folder with a dataset of the demo images by the name that the page uses."""
     runs = Runs(tmp_path_factory.mktemp("format"))
     runs.run(runs.analyze(f"demo:{runs.folder / 'images'}", "remetrics.h5", "--types", "none"))
+    runs.run(runs.command("export", "remetrics.h5", "--format", "csv", "-o", "tables"))
     return runs.folder
 
 
@@ -31,7 +32,9 @@ def test_the_page_shows_the_schema():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=["reader", "h5py", "duckdb", "xarray", "pandas"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["take", "reader", "h5py", "duckdb", "xarray", "pandas", "csv"]
+)
 def test_an_example_runs(folder, example):
     result = subprocess.run(
         [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True

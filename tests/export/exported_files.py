@@ -25,7 +25,7 @@ def read(folder, form, table):
     numbers = {
         name
         for name, one in TABLES[table].columns.items()
-        if one.type in ("row", "u2", "u4", "i4", "i8")
+        if one.type in ("row", "first", "u2", "u4", "i4", "i8")
     }
     keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
     kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
@@ -51,13 +51,12 @@ def check(dataset, folder, form, table):
         if name.endswith("_offset"):
             continue
         found = got[name]
-        if TABLES[table].columns[name].type == "bytes":
-            assert [path_bytes(text) for text in found] == values
-        elif form == "csv" and TABLES[table].columns[name].type == "text":
-            assert [path_bytes(text).decode() for text in found] == values
-        elif form == "csv":
-            assert found == [
-                "" if value is None and isinstance(found[0], str) else value for value in values
-            ], name
+        column = TABLES[table].columns[name]
+        if column.is_nullable and form == "csv":
+            found = [None if value == "" else value for value in found]
+        if column.type == "bytes":
+            assert [None if text is None else path_bytes(text) for text in found] == values
+        elif form == "csv" and column.type == "text":
+            assert [None if text is None else path_bytes(text).decode() for text in found] == values
         else:
             assert found == values, name

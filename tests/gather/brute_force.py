@@ -122,8 +122,9 @@ def _probed(files: dict, found: dict, order: list) -> dict[str, list]:
             for digest, (gzip, zstd) in pairs
         ],
         "cdc_chunks": [
-            min(len(chunks_of(digest, 0)), found[digest]["size"]) if digest in files else 0
+            min(len(chunks), found[digest]["size"]) if digest in files and chunks else -1
             for digest in order
+            for chunks in [chunks_of(digest, 0)]
         ],
     }
 

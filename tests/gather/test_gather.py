@@ -227,7 +227,7 @@ def test_layers_that_reach_over_blocks(tmp_path):
         "u8",
     )
     with hpc_remetrics.open(output) as dataset:
-        contents = dataset.entries["content"]
+        contents = dataset.entries.column("content")
         assert (contents >= 0).tolist() == (sizes != np.uint64(2**64 - 1)).tolist()
         assert (
             dataset.contents["size"][contents[contents >= 0]].tolist()

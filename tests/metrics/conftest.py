@@ -46,7 +46,7 @@ def sql(dataset):
         "entries": {
             "row": list(rows),
             "layer": (first.searchsorted(rows, "right") - 1).tolist(),
-            "content": dataset.entries["content"],
+            "content": dataset.entries.column("content"),
             "kind": dataset.entries.readable("kind").tolist(),
             "path": [path_text(clean(path)) for path in dataset.paths()],
         },

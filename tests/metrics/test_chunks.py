@@ -235,7 +235,7 @@ def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
         assert len(dataset.chunks) == len(dataset.metrics["chunks"]) == 0 and not scenario(
             dataset, "chunks_cdc"
         )
-        assert not dataset.contents["cdc_chunks"].any()
+        assert dataset.contents["cdc_chunks"].mask.all()
     result = runs.run(runs.analyze(f"oci:{layout}", "plain.h5", "--chunks", *NO_TYPES), code=2)
     assert "chunk_sample=0, this run has chunk_sample=1" in result.stderr
     result = runs.run(

@@ -79,7 +79,7 @@ class Tree:
 
 def test_images_hide_what_an_unpacker_removes(dataset):
     kinds, paths, links = dataset.entries.readable("kind"), dataset.paths(), dataset.links()
-    content, sizes = dataset.entries["content"], dataset.contents["size"]
+    content, sizes = dataset.entries.column("content"), dataset.contents["size"]
     layers, files = [], []
     for layer in range(len(dataset.layers)):
         rows = range(*dataset.entries_of(layer).indices(len(paths)))

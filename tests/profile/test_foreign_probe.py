@@ -52,7 +52,7 @@ def test_it_is_found_and_made_with_its_setting(package):
     (probe,) = load_probes({"pages": "4096"})
     records = []
     probe.content(bytes(32), bytes(4097), lambda kind, record: records.append((kind, record)))
-    assert records == [("cuts", bytes(32) + b"\2\0\0\0")]
+    assert records == [("cuts", bytes(32) + b"\2" + bytes(7))]
 
 
 def test_a_setting_that_it_refuses_is_an_error_of_one_line(package):

@@ -21,8 +21,12 @@ def truth(path, table):
             elif column.type == "digest":
                 texts = [value.tobytes().hex() for value in values]
                 found[name] = [f"sha256:{text}" if text.strip("0") else None for text in texts]
+            elif column.type == "fingerprint":
+                found[name] = [value.tobytes().hex() for value in values]
             elif column.type == "text":
                 found[name] = [value.decode() for value in values.tolist()]
+                if column.missing == '""':
+                    found[name] = [text or None for text in found[name]]
             elif name == "notes":
                 found[name] = [
                     " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
@@ -30,9 +34,12 @@ def truth(path, table):
             elif column.type == "bytes":
                 bounds = group[f"{name}_offset"][:].tolist()
                 found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
+                if column.missing == '""':
+                    found[name] = [text or None for text in found[name]]
             elif column.type != "offset":
-                found[name] = [
-                    None if column.type == "row" and value < 0 else value
-                    for value in values.tolist()
-                ]
+                is_missing = values != values if column.missing == "NaN" else values == -1
+                if column.missing == "none":
+                    is_missing[:] = False
+                pairs = zip(values.tolist(), is_missing.tolist(), strict=True)
+                found[name] = [None if missing else value for value, missing in pairs]
         return found

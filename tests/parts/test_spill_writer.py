@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.open_files import open_files
 
 from hpc_remetrics.parts import spill_writer
 from hpc_remetrics.parts.spill_format import EXTRA_STRUCTS, HEADER, NO_CONTENT, NO_TYPE, read_blocks
@@ -122,6 +123,21 @@ def test_loose_records_are_kept_or_dropped(spill):
     spill.drop_loose()
     assert records(spill) == [1, 2, 5]
     assert [row for row, _, _, _ in spill.entries()] == [0]
+
+
+def test_loose_records_at_the_beginning_are_dropped(spill):
+    spill.add_loose_records("chunks", chunk(1))
+    spill.drop_loose()
+    assert spill.path.stat().st_size == 0
+    spill.add_records("chunks", chunk(2))
+    assert records(spill) == [2]
+
+
+def test_a_spill_is_closed(tmp_path):
+    spill = Spill(tmp_path / "closed")
+    assert len(open_files(tmp_path)) == 1
+    spill.close()
+    assert open_files(tmp_path) == []
 
 
 def test_nothing_is_written_of_nothing(spill):

@@ -604,3 +604,29 @@ def test_before_5_40_a_call_of_a_block_makes_places_and_defaults_unknown():
         assert made.may_print(b"abc", None)
         with pytest.raises(NotKnownError) if may else contextlib.nullcontext():
             Outcomes(b"abx", Ends(b"abx"), True).of([made])
+
+
+def test_a_sequence_in_der_is_found_by_its_first_byte():
+    """The tag is in the low five bits: 16, or 31 where it follows."""
+    found = condition(binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1))
+    [(offset, pairs)] = found.places
+    assert offset == 0
+    assert {pair & 0xFF for pair in pairs} == {
+        high | tag for high in range(0, 256, 32) for tag in (16, 31)
+    }
+    assert len(pairs) == 16 * 256
+
+
+def test_blocks_that_call_blocks_are_followed_four_calls_deep():
+    names = [b"one", b"two", b"three", b"four", b"five"]
+    blocks = [
+        [record(NAME, name), record(USE, called, level=1)]
+        for name, called in zip(names, [*names[1:], b"six"], strict=True)
+    ]
+    blocks.append([record(NAME, b"six"), record(BYTE, 5, b"five", level=1, offset=3)])
+    node = condition(binary(STRING, b"a"), record(USE, b"one", level=1), blocks=blocks).node
+    depth = 0
+    while node.below:
+        node = node.below[0]
+        depth += node.is_followed
+    assert depth == 4

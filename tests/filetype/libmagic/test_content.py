@@ -1,6 +1,7 @@
 """Both ends of a content are its bytes, wherever the pieces of its tail begin."""
 
 import io
+import os
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,16 @@ def test_a_file_in_memory_holds_one_content_after_the_other(tmp_path):
             (DATA, DATA),
         ):
             assert stored(file, content) == want
+
+
+def test_the_file_in_memory_has_the_permissions_of_a_file(monkeypatch):
+    """libmagic looks at them; a file in memory has all."""
+    for lacks_memory_files in (False, True):
+        if lacks_memory_files:
+            monkeypatch.delattr(os, "memfd_create")
+        descriptor = _MemoryFile().hold(b"x")
+        assert os.fstat(descriptor).st_mode & 0o777 == 0o644
+        os.close(descriptor)
 
 
 def test_many_pieces_are_written():

@@ -200,3 +200,11 @@ def test_what_passes_has_a_pair(type_, value, mask, operator, relation, flag, da
 def test_types_in_big_endian_order():
     assert set(BIG_ENDIAN) == {7, 8, 26}
     assert {WIDTHS[one] for one in QUADS} == {8}
+
+
+def test_a_number_has_eight_bytes_whatever_follows_them():
+    value = (0x1F8B).to_bytes(8, "little") + b"\xff" * 8
+    made = record(BESHORT, value, mask=0)
+    assert bytes_of(made) == b"\x1f\x8b"
+    assert pairs_of(made) == (0, [0x8B1F])
+    assert evaluator_of(made)(b"\x1f\x8b", 0) is True

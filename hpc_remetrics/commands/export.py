@@ -8,14 +8,18 @@ from pathlib import Path
 from ..config import directory_option, force_option
 from ..errors import UsageError
 from ..export import FORMATS
-from ..options import PATH, STRINGS, Options, argument, choice_of, option, suggestion
+from ..options import PATH, STRINGS, SWITCH, Options, argument, choice_of, option, suggestion
 from . import Command
+
+_WHOLE = ("hdf5", "seed2017")
+"""Formats that have no single tables."""
 
 _EXAMPLES = """
 formats:
   parquet    one file for each table, for DuckDB, pandas, polars, R and Spark
   csv        the same as text
   json       the same, one object on each line
+  hdf5       the dataset itself, in one file again: with --anonymous, to publish it
   seed2017   the files of the 2017 tool: layer_db_json/, image_mapper.json, list_less_50m.json …
 
 Tables and columns are named as in the dataset, enums are words, digests are `sha256:…`, and paths
@@ -25,6 +29,7 @@ have \\xNN for bytes that are not printable UTF-8. Row numbers in other tables r
 examples:
   hpc-remetrics export hub.h5 --format parquet -o hub
   hpc-remetrics export hub.h5 --format csv --table layers --table images -o tables
+  hpc-remetrics export hub.h5 --format hdf5 --anonymous -o public
   duckdb -c "SELECT kind, count(*) FROM 'hub/entries.parquet' GROUP BY kind"
 """
 
@@ -51,6 +56,13 @@ class ExportOptions(Options):
         help="write only this table, such as layers or metrics/growth",
         default_text="all",
     )
+    anonymous: bool = option(
+        "--anonymous",
+        value=SWITCH,
+        default=False,
+        key=False,
+        help="leave out host names, paths and command lines of those who made the dataset",
+    )
     force: bool = force_option("files that this program did not export")
 
 
@@ -63,12 +75,22 @@ def _run(options: ExportOptions) -> int:
     known = [*TABLES, *(f"{METRICS_DIRECTORY}{name}" for name in METRICS)]
     if unknown := [name for name in options.tables if name not in known]:
         raise UsageError(f"--table: unknown table {unknown[0]!r}", suggestion(unknown[0], known))
+    if options.tables and options.format in _WHOLE:
+        message = f"--table: {options.format} is always written whole"
+        raise UsageError(message, "choose parquet, csv or json for single tables")
     directory = options.output or Path(f"{options.dataset.stem}-{options.format}")
-    return export_command(options.dataset, options.format, directory, options.tables, options.force)
+    return export_command(
+        options.dataset,
+        options.format,
+        directory,
+        options.tables,
+        options.force,
+        is_anonymous=options.anonymous,
+    )
 
 
 COMMAND = Command(
-    "write a dataset as Parquet, CSV or JSON, or as the 2017 tool's files",
+    "write a dataset as Parquet, CSV, JSON or HDF5, or as the 2017 tool's files",
     ExportOptions,
     _run,
     _EXAMPLES,

@@ -118,6 +118,14 @@ def write_all(descriptor: int, data: Any, offset: int) -> None:
     """Write all bytes of a buffer at an offset."""
     view = memoryview(data).cast("B")
     while view:
-        written = os.pwrite(descriptor, view, offset)
+        written = _write_at(descriptor, view, offset)
         view = view[written:]
         offset += written
+
+
+def _write_at(descriptor: int, data: memoryview, offset: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, data, offset)
+    # Windows has a position only
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, data)

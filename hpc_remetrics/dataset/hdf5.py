@@ -29,6 +29,13 @@ def new_file(path: Path) -> Iterator[tuple[Any, Sink]]:
 
 
 @contextmanager
+def file_through(descriptor: int) -> Iterator[Any]:
+    """Write a new HDF5 file through the descriptor of an empty one; closed as in `new_file`."""
+    with _through_sink(descriptor, "w") as (file, _):
+        yield file
+
+
+@contextmanager
 def file_to_change(path: Path) -> Iterator[Any]:
     """Open an HDF5 file to add to it, one that no reader knows yet; closed as in `new_file`."""
     with _through_sink(open_in_place(path, missing_ok=False), "r+") as (file, _):

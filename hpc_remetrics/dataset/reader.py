@@ -344,10 +344,30 @@ class Dataset:
         root = self._file.root
         return root.group("metrics") if "metrics" in root else None
 
+    @property
+    def has_run(self) -> bool:
+        """Whether the file says how it was made (`/run`); one that was published may not."""
+        return "run" in self._file.root
+
     @cached_property
     def run(self) -> dict[str, Any]:
         """The attributes of `/run`: what made the file; none of it is part of the result."""
+        if not self.has_run:
+            return {}
         return checked_run(self.path, self._file.root.group("run").attributes)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the file itself."""
+        return self._file.root.attributes
+
+    def copy_group(self, name: str, target: Any) -> None:
+        """Copy a group with all that is in it into another HDF5 file, values as they are stored.
+
+        :param target: an open file of h5py, which has no group of this name.
+        """
+        if name in self._file.root:
+            self._file.copy_group(name, target)
 
     @property
     def compress_sample(self) -> Fraction:
@@ -366,8 +386,7 @@ class Dataset:
 
     def run_table(self, name: str) -> dict[str, np.ndarray]:
         """Return the columns of a table of `/run` (`ranks`, `jobs`, …), empty if it is missing."""
-        run = self._file.root.group("run")
-        if name not in run:
+        if not self.has_run or name not in (run := self._file.root.group("run")):
             return {}
         group = run.group(name)
         columns = {column: group.column(column)[:] for column in group.names}
@@ -425,7 +444,7 @@ def _check(path: Path, root: StoredGroup) -> None:
     if version != SCHEMA_VERSION:
         message = f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
         raise DatasetError(message)
-    missing = [name for name in (*TABLES, "run") if name not in root and name not in ADDED]
+    missing = [name for name in TABLES if name not in root and name not in ADDED]
     if missing:
         names = ", ".join(f"/{name}" for name in missing)
         raise DatasetError(f"{path} lacks {names}: it is damaged")

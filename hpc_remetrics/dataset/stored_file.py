@@ -157,6 +157,11 @@ class StoredFile:
         ) as error:
             raise DatasetError(f"{self.path}: {what} ({_brief(error)})") from None
 
+    def copy_group(self, name: str, target: Any) -> None:
+        """Copy a group into an open file of h5py; chunks are copied without their filters' work."""
+        with self.reading(f"/{name} can't be copied"):
+            h5py.h5o.copy(self._file.id, name.encode(), target.id, name.encode())
+
     def read(self, place: int, size: int) -> bytes:
         """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
         if self.descriptor < 0:

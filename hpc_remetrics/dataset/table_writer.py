@@ -160,6 +160,19 @@ def _scales(
         h5py.h5ds.attach_scale(columns[column.name], scales[column.dimension], 0)
 
 
+def attach_scales_again(parent: Any, form: TableFormat) -> None:
+    """Attach the dimension scales of a table that was copied: HDF5 copies references as zeros."""
+    group = parent[form.name]
+    for column in form.columns.values():
+        if column.name in group and "DIMENSION_LIST" in group[column.name].attrs:
+            scale = group[column.dimension]
+            scale.attrs.pop("REFERENCE_LIST", None)
+            del group[column.name].attrs["DIMENSION_LIST"]
+    for column in form.columns.values():
+        if column.name in group:
+            h5py.h5ds.attach_scale(group[column.name].id, group[column.dimension].id, 0)
+
+
 def write_run(
     file: Any, run: Mapping[str, Any], failures: Sequence[Any], seconds: np.ndarray
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import DatasetError
@@ -15,14 +17,20 @@ if TYPE_CHECKING:
     from ..dataset.reader import Dataset
     from ..dataset.table import Table
 
-FORMATS = ("parquet", "csv", "json", "seed2017")
+FORMATS = ("parquet", "csv", "json", "hdf5", "seed2017")
 
 METRICS = "metrics/"
 """Prefix of the names of tables of metrics, and the directory that they are written to."""
 
 
 def export_command(
-    path: Path, form: str, directory: Path, tables: Sequence[str], force: bool = False
+    path: Path,
+    form: str,
+    directory: Path,
+    tables: Sequence[str],
+    force: bool = False,
+    *,
+    is_anonymous: bool = False,
 ) -> int:
     """Write a dataset to a directory, one file for each table; return the exit code.
 
@@ -31,6 +39,7 @@ def export_command(
     :param form: one of :data:`FORMATS`.
     :param tables: names of the tables to write; all if there is none.
     :param force: replace files that this program did not export.
+    :param is_anonymous: leave out names of hosts, paths and command lines.
     """
     from ..dataset.reader import Dataset, reading
     from ..files.disk_errors import output_error
@@ -43,7 +52,7 @@ def export_command(
         _check(dataset, form, directory, tables, force)
         try:
             make_directories(directory)
-            _write(dataset, form, directory, tables)
+            _write(dataset, form, directory, tables, is_anonymous)
         except DatasetError:
             raise
         except OSError as error:
@@ -51,7 +60,21 @@ def export_command(
     return 0
 
 
-def _write(dataset: Dataset, form: str, directory: Path, tables: Sequence[str]) -> None:
+def _write(
+    dataset: Dataset, form: str, directory: Path, tables: Sequence[str], is_anonymous: bool
+) -> None:
+    if form == "hdf5":
+        from .dataset_file import write_dataset
+
+        target = directory / dataset.path.name
+        write_dataset(dataset, target, is_anonymous)
+        print(target, file=sys.stderr)
+        return
+    if is_anonymous:
+        # All other formats are written from a copy that names nobody
+        with _anonymous_copy(dataset, directory) as copy:
+            _write(copy, form, directory, tables, False)
+        return
     if form == "seed2017":
         from .files_of_2017 import write
 
@@ -72,6 +95,19 @@ def _write(dataset: Dataset, form: str, directory: Path, tables: Sequence[str]) 
     if dataset.has_metrics and not tables:
         metrics = counted(len(dataset.metrics), "table")
         print(f"{directory / METRICS}: {metrics} of metrics", file=sys.stderr)
+
+
+@contextmanager
+def _anonymous_copy(dataset: Dataset, directory: Path) -> Iterator[Dataset]:
+    """Yield an open copy of a dataset, in a temporary directory below another one."""
+    from ..dataset.reader import Dataset
+    from .dataset_file import write_dataset
+
+    with TemporaryDirectory(dir=directory) as temporary:
+        copy = Path(temporary, dataset.path.name)
+        write_dataset(dataset, copy, is_anonymous=True)
+        with Dataset(copy) as opened:
+            yield opened
 
 
 def _names(dataset: Dataset, tables: Sequence[str]) -> list[str]:
@@ -98,6 +134,12 @@ def _check(
         from .files_of_2017 import check
 
         check(directory, force)
+        return
+    if form == "hdf5":
+        from ..dataset.reader import is_dataset
+
+        target = directory / dataset.path.name
+        check_replaceable(target, "dataset", is_dataset, force, [dataset.path])
         return
     from .tables import is_table
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..dataset.reader import Dataset
 
 
+_NO_RUN = "when, on what and by which version it was made is unknown: the file has no /run"
+
+
 def report_command(path: Path, as_json: bool, html: Path | None = None, force: bool = False) -> int:
     """Print the numbers of a dataset as a page or as JSON; return the exit code.
 
@@ -61,7 +64,10 @@ def _numbers(dataset: Dataset) -> dict[str, Any]:
     from ..summaries.totals import totals
     from .as_json import metrics_as_json
 
-    found = {**dataclasses.asdict(totals(dataset)), "run": dataclasses.asdict(run_totals(dataset))}
+    jobs = run_totals(dataset)
+    # Null, not zeros, where nothing is known of the jobs
+    run = dataclasses.asdict(jobs) if jobs.jobs else None
+    found = {**dataclasses.asdict(totals(dataset)), "run": run}
     return found | ({"metrics": metrics_as_json(dataset.metrics)} if dataset.has_metrics else {})
 
 
@@ -76,5 +82,6 @@ def _page(dataset: Dataset, name: str) -> str:
             page(totals(dataset), name),
             *summary.section(dataset),
             *run_section.section(run_totals(dataset)),
+            *([] if dataset.has_run else ["", _NO_RUN]),
         ]
     )

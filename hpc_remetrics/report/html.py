@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from html import escape as quoted
+from typing import Any
 
 import numpy as np
 
@@ -91,10 +92,18 @@ def html(dataset: Dataset) -> str:
 def _about(dataset: Dataset) -> str:
     """Return when, by which version and from which sources the dataset was made."""
     run = dataset.run
+<<<<<<< HEAD
     parts = [f"hpc_remetrics {run.get('version', '?')}", f"sources: {escape(_sources(dataset))}"]
     if "started" in run:
         started = datetime.fromtimestamp(float(run["started"]), timezone.utc)
         parts.insert(0, f"analyzed {started:%Y-%m-%d %H:%M} UTC")
+=======
+    parts = [
+        f"analyzed {_time(run)}",
+        f"hpc_remetrics {run.get('version', 'of an unknown version')}",
+        f"sources: {escape(_sources(dataset))}",
+    ]
+>>>>>>> 1855a15 (Write a dataset without names of hosts, paths and command lines, and read one without /run)
     if not len(dataset.images):
         parts.append("the dataset is empty: its sources held no image")
     return f"<p>{quoted('; '.join(parts))}</p>"
@@ -104,7 +113,15 @@ def _sources(dataset: Dataset) -> str:
     """Return the names of the sources, of many the first ones."""
     names = dataset.sources
     more = f" and {len(names) - _MOST_SOURCES:,} more" if len(names) > _MOST_SOURCES else ""
-    return " ".join(names[:_MOST_SOURCES]) + more if names else "?"
+    return " ".join(names[:_MOST_SOURCES]) + more if names else "unknown"
+
+
+def _time(run: Mapping[str, Any]) -> str:
+    """Return when a run began, as its attributes say it."""
+    if "started" not in run:
+        return "at an unknown time"
+    started = datetime.fromtimestamp(float(run["started"]), timezone.utc)
+    return f"{started:%Y-%m-%d %H:%M} UTC"
 
 
 def _contents() -> str:

@@ -97,8 +97,17 @@ def test_missing_tables(changed):
     with Dataset(changed) as dataset:  # a table that was added within the version
         assert len(dataset.chunks) == 0
     with h5py.File(changed, "r+") as file:
-        del file["types"], file["run"]
-    refuse(changed, "lacks /types, /run: it is damaged")
+        del file["types"], file["skipped"]
+    refuse(changed, "lacks /types, /skipped: it is damaged")
+
+
+def test_a_file_may_not_say_how_it_was_made(changed):
+    with h5py.File(changed, "r+") as file:
+        del file["run"]
+    with Dataset(changed) as dataset:
+        assert not dataset.has_run and dataset.run == {}
+        assert dataset.sources == [] and dataset.fingerprint == "" and dataset.ranks == {}
+        assert dataset.failed_on == {} and dataset.compress_sample == 0
 
 
 def swap(file, name, one, other):

@@ -49,7 +49,8 @@ class Made:
     """Layers (lists of entries), and images (lists of places of layers).
 
     :ivar status: place of a layer -> `partial`, or `failed` (then it has no entries); else `ok`.
-    :ivar cause: why layers are partial or failed.
+    :ivar cause: why layers are partial or failed, `stage`: in which stage that happened, and
+        `failed_on`: on which rank and host.
     :ivar first: number from which digests of layers come; datasets of one number share layers.
     :ivar seconds: place of a layer -> CPU seconds that it took; else none are known.
     :ivar compressed: words of contents that the sample compressed, to a half by gzip and to a third
@@ -64,6 +65,8 @@ class Made:
     repositories: dict[str, Popularity] = field(default_factory=dict)
     status: dict[int, str] = field(default_factory=dict)
     cause: str = "bad_header"
+    stage: str = "tar"
+    failed_on: tuple[int, str] = (-1, "")
     first: int = 0
     seconds: dict[int, float] = field(default_factory=dict)
     compressed: frozenset[int] = frozenset()
@@ -134,7 +137,14 @@ class Made:
 
     def _failures(self) -> list[Failure]:
         return [
-            Failure(self.digest(layer), "tar", self.cause, f"fault in layer {layer}", 512)
+            Failure(
+                self.digest(layer),
+                self.stage,
+                self.cause,
+                f"fault in layer {layer}",
+                512,
+                *self.failed_on,
+            )
             for layer in self.status
         ]
 

@@ -1,0 +1,138 @@
+"""Write a dataset as one HDF5 file again, whole or without what tells who made it and where.
+
+Tables are copied as they are stored, so that this takes as long as copying the file. Without names
+of hosts, paths and command lines:
+
+    the file, /run        attributes that name nobody: `_FILE_ATTRIBUTES`, `_RUN_ATTRIBUTES`
+    ranks, jobs in /run   numbers, and host-1, host-2, … in place of names
+    /failures, /skipped   messages of stages and causes that are about content alone
+    other tables          as they are: names of images and paths within layers are the data
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..dataset.hdf5 import file_through
+from ..dataset.metrics_schema import METRICS
+from ..dataset.reader import Dataset
+from ..dataset.schema import TABLES, TableFormat
+from ..dataset.table import Table
+from ..dataset.table_writer import attach_scales_again, write_run, write_table
+from ..files.publish import replacing
+from ..records import Digest, Failure
+
+_FILE_ATTRIBUTES = ("format", "schema_version", "title", "Conventions", "date_created")
+_RUN_ATTRIBUTES = (
+    *("version", "started", "gather_started", "python", "rank_count", "fingerprint", "platforms"),
+    *("types", "compress_sample", "compress_with", "chunk_sample"),
+)
+"""Attributes that name no host, no path and no command."""
+
+_RUN_TABLES = ("ranks", "jobs", "job_ranks")
+
+_ABOUT_CONTENT = {
+    "failures": ("stage", frozenset({"decompress", "tar", "manifest"})),
+    "skipped": (
+        "cause",
+        frozenset({"artifact", "attestation", "foreign", "encrypted", "unknown_media_type"})
+        | frozenset({"other_platform", "too_deep", "too_many"}),
+    ),
+}
+"""Table -> the column that decides whether a message is kept, and the words there for which it is;
+other messages may name paths and hosts."""
+
+
+def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
+    """Write a dataset to a file, which gets its name when it is whole.
+
+    :param is_anonymous: leave out names of hosts, paths and command lines.
+    """
+    with replacing(target) as new, file_through(os.dup(new.fileno())) as file:
+        for name, value in dataset.attributes.items():
+            if name in _FILE_ATTRIBUTES or not is_anonymous:
+                file.attrs[name] = value
+        changed = _without_messages(dataset) if is_anonymous else {}
+        rows = {name: len(dataset[name]) for name in TABLES}
+        for name in TABLES:
+            if name in changed:
+                write_table(file, name, changed[name], rows)
+            else:
+                dataset.copy_group(name, file)
+                _attach_scales(file, [TABLES[name]])
+        dataset.copy_group("metrics", file)
+        if "metrics" in file:
+            _attach_scales(file["metrics"], METRICS.values())
+        if not is_anonymous:
+            dataset.copy_group("run", file)
+        elif dataset.has_run:
+            _write_anonymous_run(dataset, file)
+
+
+def _attach_scales(parent: Any, forms: Iterable[TableFormat]) -> None:
+    for form in forms:
+        if form.name in parent:
+            attach_scales_again(parent, form)
+
+
+def _without_messages(dataset: Dataset) -> dict[str, dict[str, Any]]:
+    """Return the tables that have messages, by name: column -> values for `write_table`."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, (decisive, kept) in _ABOUT_CONTENT.items():
+        table = dataset[name]
+        is_kept = [word in kept for word in table.readable(decisive).tolist()]
+        columns = {column: _stored(table, column) for column in table.form.columns}
+        columns["message"] = [
+            message if keep else ""
+            for message, keep in zip(columns["message"], is_kept, strict=True)
+        ]
+        tables[name] = columns
+    return tables
+
+
+def _stored(table: Table, name: str) -> Any:
+    """Return a column's values: strings as str, others as they are stored."""
+    is_text = table.form.columns[name].type == "text"
+    return table.readable(name).tolist() if is_text else table.column(name)
+
+
+def _write_anonymous_run(dataset: Dataset, file: Any) -> None:
+    """Write `/run` without what tells who made the dataset and where."""
+    aliases: dict[str, str] = {}
+    run: dict[str, Any] = {
+        name: value for name, value in dataset.run.items() if name in _RUN_ATTRIBUTES
+    }
+    for name in _RUN_TABLES:
+        columns = dataset.run_table(name)
+        run[name] = {
+            column: _cleaned(column, values, aliases) for column, values in columns.items()
+        }
+    failures = [
+        Failure(Digest(digest), "", "", "", rank=rank, host=_alias(host, aliases))
+        for digest, (rank, host) in dataset.failed_on.items()
+    ]
+    unknown = np.zeros(len(dataset.layers))
+    write_run(file, run, failures, dataset.run_table("layers").get("cpu_seconds", unknown))
+
+
+def _cleaned(column: str, values: np.ndarray, aliases: dict[str, str]) -> list[Any]:
+    """Return the values of a column of a table of `/run` without names of hosts and messages."""
+    if values.dtype.kind != "S":
+        return values.tolist()
+    texts = [value.decode("utf-8", "replace") for value in values.tolist()]
+    if column == "host":
+        return [_alias(text, aliases) for text in texts]
+    if column == "ended":
+        # Behind the colon of `failed: …` is a message.
+        return [text.partition(":")[0] for text in texts]
+    return texts if column in ("job", "share") else [""] * len(texts)
+
+
+def _alias(host: str, aliases: dict[str, str]) -> str:
+    """Return the word for a host, one that was not there before the next one."""
+    return aliases.setdefault(host, f"host-{len(aliases) + 1}") if host else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from html import escape as quoted
-from typing import Any
 
 import numpy as np
 
@@ -92,18 +91,11 @@ def html(dataset: Dataset) -> str:
 def _about(dataset: Dataset) -> str:
     """Return when, by which version and from which sources the dataset was made."""
     run = dataset.run
-<<<<<<< HEAD
-    parts = [f"hpc_remetrics {run.get('version', '?')}", f"sources: {escape(_sources(dataset))}"]
+    version = run.get("version", "of an unknown version")
+    parts = [f"hpc_remetrics {version}", f"sources: {escape(_sources(dataset))}"]
     if "started" in run:
         started = datetime.fromtimestamp(float(run["started"]), timezone.utc)
         parts.insert(0, f"analyzed {started:%Y-%m-%d %H:%M} UTC")
-=======
-    parts = [
-        f"analyzed {_time(run)}",
-        f"hpc_remetrics {run.get('version', 'of an unknown version')}",
-        f"sources: {escape(_sources(dataset))}",
-    ]
->>>>>>> 1855a15 (Write a dataset without names of hosts, paths and command lines, and read one without /run)
     if not len(dataset.images):
         parts.append("the dataset is empty: its sources held no image")
     return f"<p>{quoted('; '.join(parts))}</p>"
@@ -114,14 +106,6 @@ def _sources(dataset: Dataset) -> str:
     names = dataset.sources
     more = f" and {len(names) - _MOST_SOURCES:,} more" if len(names) > _MOST_SOURCES else ""
     return " ".join(names[:_MOST_SOURCES]) + more if names else "unknown"
-
-
-def _time(run: Mapping[str, Any]) -> str:
-    """Return when a run began, as its attributes say it."""
-    if "started" not in run:
-        return "at an unknown time"
-    started = datetime.fromtimestamp(float(run["started"]), timezone.utc)
-    return f"{started:%Y-%m-%d %H:%M} UTC"
 
 
 def _contents() -> str:

@@ -295,7 +295,7 @@ def test_a_dataset_that_does_not_say_where_it_comes_from(about):
     def change(run):
         del run["sources"], run.attrs["version"], run.attrs["started"]
 
-    assert about(change) == "hpc_remetrics ?; sources: ?"
+    assert about(change) == "hpc_remetrics of an unknown version; sources: unknown"
 
 
 def test_an_empty_dataset_is_called_empty(tmp_path, monkeypatch):

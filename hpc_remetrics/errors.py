@@ -39,6 +39,8 @@ def _rebuild(
     kind: type[RemetricsError], args: tuple[Any, ...], state: dict[str, Any]
 ) -> RemetricsError:
     error = kind.__new__(kind, *args)
+    # OSError, which a DatasetError is too, takes its arguments in `__init__` alone
+    error.args = args
     error.__dict__.update(state)
     return error
 

@@ -15,7 +15,9 @@ def test_it_runs_the_command_line(monkeypatch):
     assert entry.main() == 7
 
 
-@pytest.mark.parametrize(("version", "is_old"), [((3, 9, 18), True), ((3, 10, 0), False)])
+@pytest.mark.parametrize(
+    ("version", "is_old"), [((3, 9, 18, "final", 0), True), ((3, 10, 0, "final", 0), False)]
+)
 def test_an_old_python_is_told(monkeypatch, capsys, version, is_old):
     monkeypatch.setattr(cli, "main", lambda: 7)
     monkeypatch.setattr(sys, "version_info", version)

@@ -109,9 +109,12 @@ def test_few_open_files(monkeypatch):
 
 
 def test_a_lock_that_doesnt_hold(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.fcntl, "lockf", lambda *_: None)
+    asked = []
+    monkeypatch.setattr(doctor.fcntl, "lockf", lambda file, how: asked.append(how))
     found = doctor._locks(tmp_path)
     assert (found.state, "taken" in found.text) == ("fail", True)
+    # A command of a user does not wait for a lock that another job holds
+    assert asked == [doctor.fcntl.LOCK_EX | doctor.fcntl.LOCK_NB]
 
 
 def test_a_check_that_breaks_is_one_failure():
@@ -144,12 +147,18 @@ def test_the_file_system_of_a_path(tmp_path, monkeypatch, path, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "state"), [("ext4", "ok"), ("gpfs", "ok"), ("nfs", "warn"), ("odd", "warn")]
+    ("kind", "state", "text"),
+    [
+        ("ext4", "ok", "ext4, of this machine alone"),
+        ("gpfs", "ok", "gpfs"),
+        ("nfs", "warn", "nfs: locks between nodes depend on how it is mounted"),
+        ("odd", "warn", "odd: locks between nodes are not known to work"),
+    ],
 )
-def test_locks_are_doubtful_on_some(monkeypatch, kind, state):
+def test_locks_are_doubtful_on_some(monkeypatch, kind, state, text):
     monkeypatch.setattr(doctor, "_file_system", lambda _: kind)
     found = doctor._kind(Path("/"))
-    assert found.state == state
+    assert (found.state, found.text) == (state, text)
     assert bool(found.mend) == (state == "warn")
 
 

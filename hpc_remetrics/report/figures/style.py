@@ -45,6 +45,8 @@ _RC: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    # Nothing stands between a panel and its title, so matplotlib need not look
+    "axes.titley": 1.0,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
     "grid.color": "#dddddd",
@@ -60,6 +62,8 @@ _RC: Any = {
     "savefig.facecolor": "white",
     # A path may hold a dollar sign, which is no formula.
     "text.parse_math": False,
+    # The same widths in all formats
+    "text.hinting": "no_hinting",
     # TrueType outlines: printers and publishers refuse Type 3 fonts.
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
@@ -158,6 +162,7 @@ def _read_style(path: Path) -> None:
     rcParams.update(chosen)
     rcParams["figure.constrained_layout.use"] = False
     rcParams["figure.autolayout"] = False
+    rcParams["savefig.bbox"] = None
 
 
 MARK = "figure by hpc_remetrics"
@@ -172,6 +177,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": MARK},
 }
 
+_OPTIONS: dict[str, dict[str, Any]] = {"png": {"pil_kwargs": {"compress_level": 3}}}
+"""Options of `savefig`: this level takes half of the time of the usual one, for 2 % more bytes."""
+
 
 def new_figure(height: float, title: str, name: str) -> Any:
     """Return an empty figure with a title; pyplot does not know it.
@@ -181,9 +189,11 @@ def new_figure(height: float, title: str, name: str) -> Any:
     """
     from matplotlib.figure import Figure
 
+    from .placement import PanelPlacement
+
     chosen = look()
     size = (chosen.width, 2 * height if chosen.is_narrow else height)
-    figure = Figure(size, chosen.dpi, layout="constrained")
+    figure = Figure(size, chosen.dpi, layout=PanelPlacement())
     if chosen.has_title:
         text = f"{title} · {name[: int(_TITLE_CHARS * chosen.width / WIDTH)]}"
         figure.suptitle(text, x=0.01, ha="left", **font_of([text]))
@@ -210,25 +220,15 @@ def is_figure(path: Path) -> bool:
 def encode(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
     """Return a figure as files (format -> bytes), without a date: equal figures are equal files.
 
-    The figure is laid out once, at its own resolution, and then stays as it is.
+    The figure is laid out and drawn once, at its own resolution.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from .recording import recorded
 
-    # Lay out while the PNG is drawn; `savefig` would lay out again for each format
-    canvas: Any = FigureCanvasAgg(figure)
-    png = io.BytesIO()
-    if "png" in formats:
-        canvas.print_png(png, metadata=_METADATA["png"])
-    else:
-        figure.draw_without_rendering()
-    figure.set_layout_engine(None)
-
-    # Draw the others as they were laid out
+    drawing = recorded(figure)
     found = {}
     for form in formats:
-        file = png
-        if form != "png":
-            file = io.BytesIO()
-            figure.savefig(file, format=form, metadata=_METADATA[form])
+        file = io.BytesIO()
+        options = _OPTIONS.get(form, {})
+        drawing.savefig(file, format=form, dpi=figure.dpi, metadata=_METADATA[form], **options)
         found[form] = file.getvalue()
     return found

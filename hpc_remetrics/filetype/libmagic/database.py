@@ -241,7 +241,9 @@ class Database:
             leaves_memory = self._types[self._starts[rule]] in leaving_memory
             return bool(parts & have_indirect or (leaves_memory and parts & have_wide))
 
-        return frozenset(filter(is_entangled, range(self.rules)))
+        may_be = {rule for rule in range(self.rules) if self._calls[rule]}
+        may_be.update(one for one in have_indirect | have_wide if one < self.rules)
+        return frozenset(filter(is_entangled, may_be))
 
     @cached_property
     def entangled_tops(self) -> frozenset[int]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import MissingComponentError
@@ -138,6 +139,25 @@ def _misses_matches(compile_by: _Compile) -> bool:
     )
 
 
+def installed_version(package: str) -> str:
+    """Return the version of a package of one module of the same name, "" if it isn't installed."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return ""
+    # Read it from the name of the directory that pip makes: to load the modules for metadata takes
+    # longer than all else here.
+    beside = Path(spec.origin).parents[1].glob(f"{package}-*.dist-info")
+    versions = [path.stem.removeprefix(f"{package}-") for path in beside]
+    if len(versions) == 1:
+        return versions[0]
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
 @lru_cache(None)
 def _engine() -> _Compile:
     """Return the function that compiles expressions by the engine that is installed.
@@ -146,9 +166,8 @@ def _engine() -> _Compile:
     """
     problems = []
     for (package, tried), compile_by in _COMPILERS.items():
-        try:
-            installed = version(package)
-        except PackageNotFoundError:
+        installed = installed_version(package)
+        if not installed:
             continue
         try:
             misses = installed != tried or _misses_matches(compile_by)

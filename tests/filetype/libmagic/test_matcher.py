@@ -16,7 +16,12 @@ from hpc_remetrics.filetype.libmagic import matcher as matcher_module
 from hpc_remetrics.filetype.libmagic.binding import database_path, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import Condition, condition_of
 from hpc_remetrics.filetype.libmagic.database import find_database
-from hpc_remetrics.filetype.libmagic.matcher import Matcher, PatternLayers, require_engine
+from hpc_remetrics.filetype.libmagic.matcher import (
+    Matcher,
+    PatternLayers,
+    installed_version,
+    require_engine,
+)
 from hpc_remetrics.filetype.libmagic.screen import Screen
 from hpc_remetrics.filetype.libmagic.tree import NEAR, Pattern, RuleNode
 from hpc_remetrics.filetype.libmagic.versions import VERSIONS
@@ -62,13 +67,10 @@ def no_engine_yet():
 
 
 def with_packages(monkeypatch, compilers, versions):
-    def version_of(package):
-        if package not in versions:
-            raise PackageNotFoundError(package)
-        return versions[package]
-
     monkeypatch.setattr(matcher_module, "_COMPILERS", compilers)
-    monkeypatch.setattr(matcher_module, "version", version_of)
+    monkeypatch.setattr(
+        matcher_module, "installed_version", lambda package: versions.get(package, "")
+    )
 
 
 def finds_all(expressions):
@@ -121,6 +123,22 @@ def test_an_engine_that_reports_a_later_end_is_known_by_that():
         return lambda text: {key: end + 1 for key, end in find(text).items()}
 
     assert matcher_module._misses_matches(compile_by)
+
+
+def test_the_version_of_a_package_is_read_from_its_directory(monkeypatch, tmp_path):
+    (tmp_path / "seeker").mkdir()
+    (tmp_path / "seeker" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed_version("not_a_seeker") == ""
+    assert installed_version("seeker") == "of unknown version"
+    (tmp_path / "seeker-1.2.3.dist-info").mkdir()
+    assert installed_version("seeker") == "1.2.3"
+    # Of two, that of the metadata counts.
+    (tmp_path / "seeker-1.2.4.dist-info").mkdir()
+    for version_ in ("1.2.3", "1.2.4"):
+        metadata = tmp_path / f"seeker-{version_}.dist-info" / "METADATA"
+        metadata.write_text(f"Metadata-Version: 2.1\nName: seeker\nVersion: {version_}\n")
+    assert installed_version("seeker") in ("1.2.3", "1.2.4")
 
 
 def test_the_first_engine_that_works_is_taken(monkeypatch, no_engine_yet):

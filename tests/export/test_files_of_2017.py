@@ -23,7 +23,7 @@ LAYERS = [
         *[Entry("symlink", b"s", link=b"../x\xff"), Entry("directory", b"empty/")],
         *[Entry("whiteout", b"etc/.wh.a"), Entry("fifo", b"dev/p")],
     ],
-    [Entry("directory", b"./"), Entry("file", b"other.txt", 0)],
+    [Entry("directory", b"./"), Entry("file", b"sub/other.txt", 0)],
     [],
     [],
 ]
@@ -145,7 +145,7 @@ def test_the_profile_of_a_layer(folder):
 
 def test_the_root_is_a_directory_if_it_is_an_entry(folder):
     profile = load(folder / "layer_db_json" / f"{NAMES[1]}.json")
-    assert profile["dirs"] == [directory("/", 0, file(LAYERS[1][1]))]
+    assert profile["dirs"] == [directory("/", 0), directory("/sub", 1, file(LAYERS[1][1]))]
 
 
 def test_a_layer_without_entries_has_a_profile_and_a_failed_one_has_none(folder):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support import tars
 from support.layouts import Layout
+from support.made import Made
 from support.runs import Runs
 from support.small_images import PARTS, tar_of, tar_of_odd_things
 from support.tools import need
@@ -45,6 +46,12 @@ def datasets(tmp_path_factory) -> dict[str, Path]:
 def made(tmp_path_factory) -> Path:
     """The file of the dataset by hand."""
     return MADE.write(tmp_path_factory.mktemp("made") / "made")
+
+
+@pytest.fixture(scope="session")
+def without_images(tmp_path_factory) -> Path:
+    """The file of a dataset by hand whose sources held no image."""
+    return Made([], []).write(tmp_path_factory.mktemp("empty") / "made")
 
 
 @pytest.fixture(scope="session")

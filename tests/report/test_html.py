@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 import pytest
 from support.browser import Browser
-from support.made import Made
 
 import hpc_remetrics
 from hpc_remetrics.report import html as module
@@ -298,9 +297,9 @@ def test_a_dataset_that_does_not_say_where_it_comes_from(about):
     assert about(change) == "hpc_remetrics of an unknown version; sources: unknown"
 
 
-def test_an_empty_dataset_is_called_empty(tmp_path, monkeypatch):
+def test_an_empty_dataset_is_called_empty(without_images, monkeypatch):
     monkeypatch.setattr(module, "FIGURES", {4: tables_of(4)})
-    with hpc_remetrics.open(Made([], []).write(tmp_path / "made")) as dataset:
+    with hpc_remetrics.open(without_images) as dataset:
         sections = Sections(html(dataset))
     (about,) = sections.texts["", "p"]
     assert about.endswith("; the dataset is empty: its sources held no image")

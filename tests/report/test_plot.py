@@ -5,7 +5,6 @@ import io
 from dataclasses import replace
 
 import pytest
-from support.made import Made
 
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.report import plot as module
@@ -52,25 +51,28 @@ def test_all_figures_if_none_is_chosen(plot, capsys):
     assert "empty" not in capsys.readouterr().err
 
 
-def test_an_empty_dataset_is_called_empty(plot, tmp_path, capsys):
-    plot(3, path=Made([], []).write(tmp_path / "made"))
+def test_an_empty_dataset_is_called_empty(plot, without_images, capsys):
+    plot(13, path=without_images)
     assert capsys.readouterr().err.splitlines()[1:] == [
         "the dataset is empty: its figures say so, and nothing else"
     ]
 
 
-def test_files_of_this_program_are_replaced_and_no_others(plot, tmp_path, made):
-    names = plot(3, has_data=True)
-    assert names == ["figure-03-layer-files.csv", "figure-03-layer-files.svg"]
-    before = [(tmp_path / "figures" / name).read_bytes() for name in names]
-    plot(3, has_data=True)
-    for name, data in zip(names, before, strict=True):
-        target = tmp_path / "figures" / name
+def test_files_of_this_program_are_replaced_and_no_others(plot, tmp_path):
+    names = plot(13, has_data=True)
+    assert names == ["figure-13-layer-sharing.csv", "figure-13-layer-sharing.svg"]
+    targets = [tmp_path / "figures" / name for name in names]
+    before = [target.read_bytes() for target in targets]
+    plot(13, has_data=True)
+    for target, data in zip(targets, before, strict=True):
         target.write_text("table,row,column,valued\n")
-        with pytest.raises(UsageError, match=f"{name} exists and is no figure of this program"):
-            plot(3, has_data=True)
-        plot(3, has_data=True, force=True)
-        assert target.read_bytes() == data
+        refusal = f"{target.name} exists and is no figure of this program"
+        with pytest.raises(UsageError, match=refusal):
+            plot(13, has_data=True)
+        target.write_bytes(data)
+    targets[0].write_text("precious")
+    plot(13, has_data=True, force=True)
+    assert [target.read_bytes() for target in targets] == before
 
 
 def test_the_numbers_of_a_figure(plot, tmp_path, dataset):

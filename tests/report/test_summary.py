@@ -4,7 +4,6 @@ import shutil
 
 import h5py
 import pytest
-from support.made import Made
 
 import hpc_remetrics
 from hpc_remetrics.report.summary import section
@@ -90,6 +89,6 @@ def test_a_dataset_without_metrics_says_how_to_get_them(changed, tmp_path):
     ]
 
 
-def test_an_empty_dataset_has_no_such_section(tmp_path):
-    with hpc_remetrics.open(Made([], []).write(tmp_path / "made")) as dataset:
+def test_an_empty_dataset_has_no_such_section(without_images):
+    with hpc_remetrics.open(without_images) as dataset:
         assert section(dataset) == []

@@ -191,7 +191,7 @@ def server():
 
 def fetched(server, request, *, workers=1, stopped=False):
     """Request a page; return the result and the pauses that this led to."""
-    registries = Registries(Access(patience=Patience(connect=2, idle=1, deadline=5, tries=1)))
+    registries = Registries(Access(patience=Patience(connect=20, idle=20, deadline=60, tries=1)))
     if stopped:
         registries.stopped.set()
     result = PageFetcher(registries, server.host, workers)(request)

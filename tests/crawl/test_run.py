@@ -22,7 +22,7 @@ TAGS = {
     "space/one": ["latest"],
     "space/none": [],
 }
-ACCESS = Access(patience=Patience(connect=2, idle=2, deadline=5, tries=1))
+ACCESS = Access(patience=Patience(connect=20, idle=20, deadline=60, tries=1))
 
 
 pytestmark = pytest.mark.usefixtures("signal_handlers")

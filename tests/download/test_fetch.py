@@ -22,7 +22,7 @@ def fetch(registry, tmp_path):
 
     def run(kind, name, **options):
         output = tmp_path / "out" / kind
-        access = Access(patience=Patience(connect=2, idle=2, deadline=5, tries=1))
+        access = Access(patience=Patience(connect=20, idle=20, deadline=60, tries=1))
         reference = f"{registry.host}/{name}"
         chosen = FetchOptions(
             kind=kind, reference=reference, output=output, access=access, **options

@@ -15,7 +15,7 @@ from hpc_remetrics.layout.image_layout import REF_NAME, Layout
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.registry.access import Access, Patience
 
-ACCESS = Access(patience=Patience(connect=2, idle=2, deadline=5, blob_deadline=5, tries=1))
+ACCESS = Access(patience=Patience(connect=20, idle=20, deadline=60, blob_deadline=60, tries=1))
 
 
 pytestmark = pytest.mark.usefixtures("signal_handlers")

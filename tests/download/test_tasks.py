@@ -25,7 +25,7 @@ def registry():
 
 
 def tasks_of(layout, *platforms, **limits) -> Tasks:
-    patience = Patience(connect=2, idle=2, deadline=5, blob_deadline=5, tries=1)
+    patience = Patience(connect=20, idle=20, deadline=60, blob_deadline=60, tries=1)
     return Tasks(Registries(Access(patience=patience)), layout, platforms, Limits(**limits))
 
 

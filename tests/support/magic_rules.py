@@ -59,7 +59,11 @@ def compiled(
     return b"".join(one.ljust(size, b"\0") for one in records)
 
 
+FORMATS = {539: 16, 542: 17, 543: 18, 546: 20, 548: 21}
+"""First version of libmagic with a format -> the format."""
+
+
 def database(*rules: list[Record], blocks: list[list[Record]] = (), version: int = 544) -> Database:
-    """Return a database of these rules, strongest first."""
-    format_ = 18 if version < 546 else 20
+    """Return a database of these rules, strongest first, in the format of the version."""
+    format_ = FORMATS[max(first for first in FORMATS if first <= version)]
     return Database(compiled(list(rules), list(blocks), format_), VERSIONS[version])

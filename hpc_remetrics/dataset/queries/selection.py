@@ -60,7 +60,7 @@ def image_row(data: Dataset, image: Any) -> int:
     if len(rows) > 1:
         platforms = data.images.readable("platform")[rows].tolist()
         found = ", ".join(f"{row} ({name})" for row, name in zip(rows, platforms, strict=True))
-        raise KeyError(f"{len(rows)} images are called {image!r}: choose one of the rows {found}")
+        raise KeyError(f"several images are called {image!r}: choose one of the rows {found}")
     return int(rows[0])
 
 

@@ -53,7 +53,7 @@ def shared_bytes(data: Dataset, by: str, images: Sequence[Any] | None) -> Any:
         labels = data.repositories.readable("name")[repositories].tolist()
     if len(labels) > _MOST_GROUPS:
         raise ValueError(
-            f"{len(labels):,} groups have too many pairs: choose up to {_MOST_GROUPS:,} images"
+            f"{len(labels):,} have too many pairs: choose images, at most {_MOST_GROUPS:,}"
         )
     has_layer = _layers_of_groups(data, rows, group, len(labels))
 

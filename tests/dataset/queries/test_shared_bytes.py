@@ -70,5 +70,5 @@ def test_what_can_not_be_asked(many_images, monkeypatch):
     with pytest.raises(KeyError, match="by image or repository, not by 'layer'"):
         many_images.shared_bytes("layer")
     monkeypatch.setattr(shared_bytes, "_MOST_GROUPS", 3)
-    with pytest.raises(ValueError, match="too many pairs: choose up to 3 images"):
+    with pytest.raises(ValueError, match="too many pairs: choose images, at most 3"):
         many_images.shared_bytes()

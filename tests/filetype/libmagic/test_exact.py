@@ -7,6 +7,7 @@ import random
 
 import pytest
 from support.machine_files import machine_files
+from support.magic_rules import binary, compiled
 from support.tools import need
 
 from hpc_remetrics.errors import MissingComponentError
@@ -456,7 +457,7 @@ def test_rules_that_are_not_compiled_are_not_understood(tmp_path, rules):
 
 
 def test_other_data_bases_are_not_understood(tmp_path, plain):
-    data = bytearray(installed_database().subset([(0, True)]))
+    data = bytearray(compiled([[binary(STRING, b"abcd", b"letters")]], format_=18))
     (tmp_path / "one.mgc").write_bytes(data)
     assert find_database(str(tmp_path / "one.mgc"), VERSIONS[544]).rules == 1
     for at, value, message in (

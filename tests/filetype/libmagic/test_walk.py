@@ -4,7 +4,7 @@ import pytest
 from support.magic_rules import binary, database, record, textual
 
 from hpc_remetrics.filetype.libmagic import exact as exact_module
-from hpc_remetrics.filetype.libmagic.binding import Magic
+from hpc_remetrics.filetype.libmagic.binding import Magic, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import condition_of
 from hpc_remetrics.filetype.libmagic.database import INDIRECT, REGEX, STRING
 from hpc_remetrics.filetype.libmagic.exact import _Subsets, _up_to_end_of_walk
@@ -41,7 +41,11 @@ ENTANGLED = [binary(STRING, b"abcd", b"a"), record(INDIRECT, level=1)]
 @pytest.fixture
 def subsets(monkeypatch) -> _Subsets:
     monkeypatch.setattr(exact_module, "_MAX_SUBSETS", 3)
-    return _Subsets(database(ENDING, ENTANGLED, [binary(STRING, b"xy", b"an xy")]))
+    # The installed libmagic loads the subsets, so they are stored as it wants them.
+    made = database(
+        ENDING, ENTANGLED, [binary(STRING, b"xy", b"an xy")], version=libmagic_version()
+    )
+    return _Subsets(made)
 
 
 def test_a_subset_describes_by_its_rules_alone(subsets):

@@ -217,22 +217,44 @@ def test_a_share_is_profiled_alone_and_has_the_exit_code_of_its_layers(steps):
     assert steps(RecordedBacklog([]), share=(1, 2)) == (3, [])
 
 
-def test_the_child_of_a_single_process_ends_with_the_command(
-    make, no_layers, monkeypatch, signal_handlers
-):
-    ended = []
+@pytest.fixture
+def children(monkeypatch):
+    """Record the children that a command starts and ends, instead of starting them."""
+    done = []
 
     class RecordedChild:
         def __init__(self, limits):
             self.limits = limits
+            done.append(("begun", limits))
 
         def close(self):
-            ended.append(self.limits)
+            done.append(("ended", self.limits))
 
     monkeypatch.setattr(run, "Child", RecordedChild)
+    return done
+
+
+def test_the_child_of_a_single_process_ends_with_the_command(
+    make, no_layers, children, signal_handlers
+):
     options = make(sources=no_layers, share=(1, 1)).options
     assert run.analyze(options) == 0
-    assert ended == [options.limits]
+    assert children == [("begun", options.limits), ("ended", options.limits)]
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "is_begun"), [(1, None, True), (3, 0, False), (3, 2, True)]
+)
+def test_ranks_that_profile_start_a_child_before_mpi(
+    make, children, monkeypatch, signal_handlers, size, rank, is_begun
+):
+    begun = []
+    monkeypatch.setattr(run, "launched_size", lambda: size)
+    monkeypatch.setattr(run, "launched_rank", lambda: rank)
+    monkeypatch.setattr(run, "run_job", lambda work, stop: begun.append(len(children)) or 7)
+    assert run.analyze(make().options) == 7
+    assert begun == [int(is_begun)]
+    assert len(children) == 2 * is_begun
 
 
 def test_a_run_that_is_stopped_says_what_is_left(make, child, tmp_path, capsys):

@@ -1,13 +1,16 @@
 """Which rules are asked, and with which database, on made rules."""
 
+from types import SimpleNamespace
+
 import pytest
 from support.magic_rules import binary, database, record, textual
 
+from hpc_remetrics.filetype.libmagic import beyond_head
 from hpc_remetrics.filetype.libmagic import exact as exact_module
 from hpc_remetrics.filetype.libmagic.binding import Magic, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import condition_of
 from hpc_remetrics.filetype.libmagic.database import INDIRECT, REGEX, STRING
-from hpc_remetrics.filetype.libmagic.exact import _Subsets, _up_to_end_of_walk
+from hpc_remetrics.filetype.libmagic.exact import ExactMagic, _Subsets, _up_to_end_of_walk
 
 ENDING = [binary(STRING, b"abcd", b"ends the walk")]
 REFINED = [binary(REGEX, b"abcd", b"may not pass")]
@@ -80,3 +83,54 @@ def test_the_bytes_of_subsets_are_bounded(subsets, monkeypatch):
     monkeypatch.setattr(exact_module, "_MAX_SUBSET_BYTES", 3 * size - 1)
     subsets.of(((2, True),), True)
     assert subsets.of(((0, True),), False) is not first
+
+
+class NamedMagic:
+    """libmagic with some rules: says by which of its functions it was asked."""
+
+    def __init__(self, of_head: bytes = b"head") -> None:
+        self.of_head = of_head
+
+    def describe(self, content) -> bytes:
+        return b"file"
+
+    def describe_buffer(self, head: bytes) -> bytes:
+        return self.of_head
+
+
+ELF = b"\x7fELF"
+COMPOUND = bytes.fromhex("d0cf11e0a1b11ae1")
+
+
+@pytest.mark.parametrize(
+    ("head", "of_head", "buffer_is_enough", "reading_end", "answer"),
+    [
+        (b"abc", b"head", True, set(), b"head"),
+        (b"abc", b"head", True, {6}, b"head"),  # a rule that is not asked
+        (b"abc", b"head", True, {5}, b"file"),
+        (b"abc", b"head", False, set(), b"file"),
+        (COMPOUND, b"head", True, set(), b"file"),
+        (ELF, b"ELF, version 1", True, set(), b"ELF, version 1"),
+        (ELF, b"ELF", True, set(), b"file"),
+        (ELF, None, True, set(), b"file"),
+    ],
+)
+def test_a_file_is_shown_only_where_its_head_is_not_enough(
+    monkeypatch, head, of_head, buffer_is_enough, reading_end, answer
+):
+    monkeypatch.setattr(beyond_head, "_is_sound_elf", lambda content, head: True)
+    asked = SimpleNamespace(
+        _subsets=SimpleNamespace(of=lambda rules, is_text: NamedMagic(of_head)),
+        _database=SimpleNamespace(reading_end=reading_end),
+        _version=SimpleNamespace(buffer_is_enough=buffer_is_enough),
+    )
+    found = ExactMagic._ask(asked, head + b"more", head, {5: True}, is_text=False)
+    assert found == answer
+
+
+def test_rules_that_have_no_subset_are_asked_together():
+    asked = SimpleNamespace(
+        _subsets=SimpleNamespace(of=lambda rules, is_text: None),
+        _plain=SimpleNamespace(describe=lambda content: b"plain"),
+    )
+    assert ExactMagic._ask(asked, b"abc", b"abc", {5: True}, is_text=False) == b"plain"

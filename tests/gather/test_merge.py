@@ -99,6 +99,19 @@ def test_the_output_is_locked_and_swept_before_anything_is_written(inputs, tmp_p
     assert seen == [(True, False)]
 
 
+def test_the_command_runs_as_a_job_and_returns_0(tmp_path, monkeypatch, signal_handlers):
+    seen = []
+
+    def merge(comm, options, stack):
+        stack.callback(seen.append, "closed")
+        seen.append((comm.size, options))
+
+    monkeypatch.setattr(module, "_merge", merge)
+    options = MergeOptions(datasets=(), output=tmp_path / "merged.h5")
+    assert module.merge_command(options) == 0
+    assert seen == [(1, options), "closed"]
+
+
 def test_quiet(inputs, tmp_path, capsys):
     merged(inputs[:1], tmp_path, quiet=True)
     assert capsys.readouterr().err == ""

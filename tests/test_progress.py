@@ -107,6 +107,13 @@ def test_odd_totals_break_nothing(clock, layers, size):
     assert stream.getvalue().count("\n") == 1
 
 
+def test_a_line_is_shown_at_once_though_the_stream_is_buffered(clock, tmp_path):
+    with open(tmp_path / "log", "w", buffering=1 << 16) as stream:
+        progress = Progress(1, 1, stream, clock)
+        progress.finish()
+        assert (tmp_path / "log").read_text().startswith("0/1 layer, 0 files")
+
+
 def test_quiet_says_nothing(clock):
     stream = io.StringIO()
     progress = Progress(1, 1, stream, clock, quiet=True)

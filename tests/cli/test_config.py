@@ -210,6 +210,36 @@ def test_what_is_wrong_on_the_command_line_is_named(here, words, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("number", ["1", "64"])
+def test_as_many_downloads_at_once_as_there_may_be(here, number):
+    assert options("x", "--threads", number, command="download").threads == int(number)
+    for wrong in ("0", "65"):
+        with pytest.raises(UsageError, match="not a whole number from 1 to 64"):
+            options("x", "--threads", wrong, command="download")
+
+
+@pytest.mark.parametrize(("text", "share"), [("1/1", (1, 1)), ("1000000/1000000", (10**6, 10**6))])
+def test_as_many_shares_of_a_job_as_there_may_be(here, text, share):
+    assert options("--share", text).share == share
+    for wrong in ("0/1", "2/1", "1/1000001", "1/", "/1", "1", "a/1", "1/a"):
+        with pytest.raises(UsageError, match="not K/N"):
+            options("--share", wrong)
+
+
+def test_layers_of_each_size_on_a_node(here):
+    assert options("--node-layers", "1,2,3,4").node_layers == (1, 2, 3, 4)
+
+
+def test_plans_are_of_ranks_on_nodes(here):
+    assert options("demo:", "--ranks", "3", "--nodes", "3", command="plan").calibration is None
+    timed = options("demo:", "--time", command="plan")
+    assert timed.calibration == Path("remetrics.h5")
+    with pytest.raises(UsageError, match="--nodes 4 is more than there are ranks, 3"):
+        options("demo:", "--ranks", "3", "--nodes", "4", command="plan")
+    with pytest.raises(UsageError, match="no source named"):
+        options(command="plan")
+
+
 def test_what_only_the_command_line_can_say_is_not_read_elsewhere(here, monkeypatch):
     monkeypatch.setenv("REMETRICS_FORCE", "1")
     monkeypatch.setenv("REMETRICS_SHARE", "1/2")

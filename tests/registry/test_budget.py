@@ -1,9 +1,11 @@
 """The budget of a process: a rate, pauses, pull limits, and the pauses that ranks exchange."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from hpc_remetrics.registry import budget as budget_module
 from hpc_remetrics.registry.access import Access
 from hpc_remetrics.registry.budget import ALL, PULLS, Budget, Pause, PullLimit
 
@@ -78,3 +80,28 @@ def test_without_pulls_left_they_continue_at_the_rate_of_the_limit():
     assert budget.limits["a"].remaining == 0
     budget.apply_headers("b", {})
     assert "b" not in budget.limits
+
+
+def test_what_is_left_of_a_pause_is_waited_for(monkeypatch):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(budget_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    budget = Budget(Access(requests_per_second=2.0))
+    assert budget.claim("h") == 0.0
+    clock.now += 0.25
+    assert budget.claim("h") == 0.25
+    clock.now += 0.25
+    assert budget.claim("h") == 0.0
+    budget.pause("h", 10.0)
+    clock.now += 9.5
+    assert budget.claim("h") == 0.5
+    assert [pause.seconds for pause in budget.new_pauses()] == [0.5]
+    clock.now += 0.5
+    assert budget.claim("h") == 0.0
+    assert budget.requests == 3
+    # A difference below 50 ms is none, so that ranks don't send it around
+    budget.pause("h", 10.0)
+    budget.new_pauses()
+    budget.pause("h", 10.04)
+    assert budget.new_pauses() == []
+    budget.pause("h", 10.06)
+    assert len(budget.new_pauses()) == 1

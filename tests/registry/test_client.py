@@ -8,7 +8,7 @@ from hpc_remetrics.errors import RegistryError
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry.access import Access, Patience
 from hpc_remetrics.registry.auth import _TOKEN_SECONDS, _lifetime
-from hpc_remetrics.registry.client import REDIRECTS, _joined
+from hpc_remetrics.registry.client import REDIRECTS, _joined, origin
 from hpc_remetrics.registry.endpoint import Registry
 
 
@@ -90,6 +90,23 @@ def test_where_a_url_leads(url, target):
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("https://a/x", "https://a:443/y", True),
+        ("http://a/x", "http://a:80/y", True),
+        ("https://a/x", "https://A/x", True),
+        ("http://a:443/x", "https://a/x", False),
+        ("https://a:80/x", "http://a/x", False),
+        ("https://a/x", "https://b/x", False),
+        ("https://a:444/x", "https://a/x", False),
+        ("https://a:99999/x", "https://a/x", False),
+    ],
+)
+def test_credentials_belong_to_scheme_host_and_port(one, other, is_same):
+    assert (origin(one) == origin(other)) is is_same
+
+
+@pytest.mark.parametrize(
     ("stated", "seconds"),
     [(60, 60.0), (0.5, 0.5), (999_999_999, 999_999_999.0)]
     + [(wrong, _TOKEN_SECONDS) for wrong in (None, True, "60", 0, -5, 1e9, [])],
@@ -114,7 +131,8 @@ def test_the_digest_of_a_manifest_is_checked(server):
         registry_at(server).manifest("a", "1")
     # That of schema 1 covers only a part of it.
     server.answer = lambda head: answer(200, wrong, ("Content-Type", DOCKER_1), body=body)
-    assert registry_at(server).manifest("a", "1").data == body
+    manifest = registry_at(server).manifest("a", "1")
+    assert (manifest.data, str(manifest.digest)) == (body, f"sha256:{'0' * 64}")
 
 
 @pytest.mark.parametrize("size", [5, -1])

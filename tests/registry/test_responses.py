@@ -128,6 +128,11 @@ def test_the_exception_of_a_library_is_translated(timer, error, cause, message, 
     assert "secret" not in str(found)
 
 
+def test_what_fails_before_the_deadline_is_no_limit_of_time(timer):
+    timer.left = lambda: 0.5
+    assert fault(os_error(errno.ECONNRESET), URL, timer).cause == "io_error"
+
+
 def test_a_circle_of_causes_ends(timer):
     first, second = requests.ConnectionError(), http.client.HTTPException()
     first.__cause__, second.__cause__ = second, first

@@ -10,7 +10,7 @@ from hpc_remetrics.crawl.output import Output
 from hpc_remetrics.crawl.sample import SampleStratum
 from hpc_remetrics.errors import OutputError, UsageError
 from hpc_remetrics.files.journal import Journal
-from hpc_remetrics.sources.repositories import Repository
+from hpc_remetrics.sources.repositories import COLUMNS, Repository
 
 
 class Known:
@@ -84,6 +84,9 @@ def test_a_list_of_a_crawl_is_replaced_and_no_other(options, tmp_path):
     output = Output(options)
     output.check()
     written(options, *ROWS)
+    output.check()
+    # So is one of another version, with fewer columns.
+    options.output.write_text(f"{','.join(COLUMNS[:3])},tag\n")
     output.check()
     # A journal beside it tells, too.
     (tmp_path / "list.csv.about.json").unlink()

@@ -107,6 +107,16 @@ def test_the_progress_line(journal):
     assert crawl._line().endswith(" a second, 1 failed")
 
 
+def test_the_last_line_of_a_walk_is_shown_if_it_had_several_requests(journal, capsys):
+    crawl = Round(journal, None, 0.0, quiet=False)
+    for name, count in (("a", 1), ("b", 2)):
+        crawl.begin(pages(*(f"{name}/{number}" for number in range(count))))
+        for _ in range(count):
+            crawl.take(crawl.next(), PageResult(ListingPage([])))
+        crawl.finish()
+        assert capsys.readouterr().err.count("to come") == count - 1
+
+
 def test_the_cost_of_requests():
     assert rate_of(0, None, 0) == 0.0 and rate_of(3, (10, 5, 1005.0), 1000.0) == 2.0
     assert cost_in_words(7, 0, None) == "7 requests, as fast as they go; the host states no limit"

@@ -76,6 +76,13 @@ def test_repositories_come_with_most_pulls_first(options, hub, capfd):
     assert sum(hub.asked.values()) == 1
 
 
+def test_what_a_killed_crawl_left_is_removed(options):
+    left = options.output.with_name(f".list.csv.{'0' * 16}.tmp")
+    left.write_text("")
+    crawled(options)
+    assert not left.exists()
+
+
 def test_all_tags_and_the_newest_ones(options, hub):
     rows = crawled(replace(options, tags="all"))
     assert Counter(row["name"] for row in rows) == {"space/many": 150, "space/one": 1}

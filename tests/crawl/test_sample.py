@@ -29,6 +29,8 @@ def test_a_larger_sample_takes_nothing_away(populations, size):
 
 def test_shares_grow_with_the_square_root():
     assert allot({"a": 90_000, "b": 10_000, "c": 100}, 410) == {"a": 300, "b": 100, "c": 10}
+    # From the first one on: two each, and the next two are due where 300 / 3 and 300 / 4 are
+    assert allot({"a": 90_000, "b": 10_000}, 6) == {"a": 4, "b": 2}
 
 
 def test_the_draw_has_the_sizes_of_the_strata_and_depends_on_the_seed():

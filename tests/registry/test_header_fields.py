@@ -148,3 +148,9 @@ def test_no_header_raises_anything_else_or_takes_long():
     for piece in pieces:
         parse_links([piece * 30_000])
         parse_challenges([piece * 30_000])
+
+
+def test_a_challenge_with_a_token_has_no_parameters():
+    negotiate, basic = parse_challenges(["Negotiate  TlRM==, Basic  realm=x"])
+    assert (negotiate.scheme, negotiate.parameters) == ("negotiate", {})
+    assert (basic.scheme, basic.parameters) == ("basic", {"realm": "x"})

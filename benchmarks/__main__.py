@@ -13,6 +13,7 @@ from pathlib import Path
 
 ALL = (
     "startup",
+    "figures",
     "compare",
     "gather",
     "download",

@@ -35,7 +35,7 @@ def open(path: "str | Path") -> "Dataset":
     return Dataset(path)
 
 
-def plot(data: "Dataset", figure: int, ax: Any = None) -> Any:
+def plot(data: "Dataset", figure: int, ax: Any = None, letters: bool = False) -> Any:
     """Draw a figure of docs/figures.md with matplotlib, and return the figure.
 
     >>> with open("remetrics.h5") as data:
@@ -45,6 +45,7 @@ def plot(data: "Dataset", figure: int, ax: Any = None) -> Any:
     :param figure: its number.
     :param ax: axes of a figure of yours, made with `subplots(layout="constrained")`: the figure
         takes their place, and the subfigure that it has become is returned.
+    :param letters: call the panels (a), (b), …
     :raises ValueError: there is no such figure, or `ax` stands in no grid.
     :raises DatasetError: the dataset has no metrics.
     """
@@ -56,8 +57,8 @@ def plot(data: "Dataset", figure: int, ax: Any = None) -> Any:
         raise ValueError(f"there is no figure {figure}, there are {min(FIGURES)} to {max(FIGURES)}")
     numbers = read_report_data(data)
     if ax is not None:
-        return draw_in_place(figure, numbers, ax)
-    with style(look=Look(has_title=False)):
+        return draw_in_place(figure, numbers, ax, letters)
+    with style(look=Look(has_title=False, has_letters=letters)):
         return drawn(FIGURES[figure], numbers)
 
 

@@ -18,9 +18,8 @@ from ..options import (
     list_of,
     option,
 )
+from ..report.figure_defaults import DPI, FORMATS, WIDTH
 from . import Command
-
-_FORMATS = ("png", "svg", "pdf")
 
 _EXAMPLES = """
 Figures are drawn from the metrics in the dataset; docs/figures.md says what each figure shows.
@@ -49,8 +48,8 @@ class PlotOptions(Options):
     )
     formats: tuple[str, ...] = option(
         "--format",
-        value=list_of(choice_of(*_FORMATS)),
-        default=_FORMATS,
+        value=list_of(choice_of(*FORMATS)),
+        default=FORMATS,
         key=False,
         help="format to write",
         default_text="all of them",
@@ -58,7 +57,7 @@ class PlotOptions(Options):
     width: float = option(
         "--width",
         value=POSITIVE,
-        default=7.5,
+        default=WIDTH,
         key=False,
         metavar="INCHES",
         help="width of a figure; below 5, for a column of a journal, panels are stacked",
@@ -66,7 +65,7 @@ class PlotOptions(Options):
     dpi: float = option(
         "--dpi",
         value=POSITIVE,
-        default=160,
+        default=DPI,
         key=False,
         metavar="N",
         help="dots per inch of PNG files",

@@ -11,9 +11,9 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from support.made import Entry
 
-from hpc_remetrics.report.figures import FIGURES
+from hpc_remetrics.report.figures import FIGURES, draw_in_place
 from hpc_remetrics.report.figures.panels import density, panels_of
-from hpc_remetrics.report.figures.style import style
+from hpc_remetrics.report.figures.style import Look, style
 from hpc_remetrics.report.hub_2017 import DISTRIBUTIONS
 from hpc_remetrics.report.report_data import read_report_data
 
@@ -272,8 +272,8 @@ ROWS = {
             Bars(
                 "images (number)",
                 {
-                    layer_name("made0000:a-ta…y-characters", 0): 3,
-                    layer_name("made0000:a-ta…y-characters", 1): 2,
+                    layer_name("made0000:a-tag-of…aracters", 0): 3,
+                    layer_name("made0000:a-tag-of…aracters", 1): 2,
                     layer_name("made0001:1", 2): 2,
                     layer_name("made0002:1", FAILED): 1,
                 },
@@ -530,6 +530,9 @@ ROWS = {
 }
 """Figure -> its rows of panels, each with a legend if it has labels."""
 
+ONE_LEGEND = (11, 16)
+"""Figures whose rows have the same labels, and one legend for all."""
+
 
 @pytest.fixture(scope="module")
 def numbers(dataset):
@@ -576,6 +579,9 @@ def test_panels(canvas, numbers, number):
                 check_histograms([next(axes) for _ in panel.distributions], panel, numbers)
         if labels:
             legends.append(sorted(labels, key=lambda label: label.startswith("2017")))
+    if number in ONE_LEGEND:
+        labels = dict.fromkeys(label for labels in legends for label in labels)
+        legends = [sorted(labels, key=lambda label: label.startswith("2017"))]
     assert next(axes, None) is None
     assert legends_of(canvas) == legends
     assert supylabels(canvas) == shared
@@ -685,3 +691,21 @@ def test_scenarios_with_the_intervals_of_estimates(canvas, numbers):
     ).check(right, numbers)
     assert right.get_xlabel() == "reduction against no sharing (1)"
     assert legends_of(canvas) == [[interval, published]]
+
+
+@pytest.mark.parametrize("letters", [True, False])
+def test_panels_in_a_figure_of_the_user_have_letters_if_wanted(numbers, letters):
+    own = Canvas((10, 4))
+    part = draw_in_place(13, numbers, own.subplots(1, 2)[1], letters)
+    titles = [axes.get_title("left") for axes in panels_of(part)]
+    assert titles == (["(a)", "(b)"] if letters else ["", ""])
+
+
+@pytest.mark.parametrize("number", [4, 10, 12, 16, 17, 19])
+def test_a_narrow_figure_cuts_a_name_once(numbers, number):
+    with style(look=Look(width=3.4)):
+        canvas = Canvas()
+        FIGURES[number].draw(canvas, numbers)
+    labels = [text.get_text() for axes in panels_of(canvas) for text in axes.get_yticklabels()]
+    assert all(len(label) <= 28 and label.count("…") <= 1 for label in labels)
+    assert number in (16, 19) or any(len(label) == 28 for label in labels)

@@ -13,8 +13,6 @@ from ...log import escape
 from ..report_data import ReportData
 from . import of_dedup, of_files, of_images, of_layers, of_run
 
-FORMATS = ("png", "svg", "pdf")
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -262,26 +260,33 @@ FIGURES = {figure.number: figure for figure in _ALL}
 
 def drawn(figure: Figure, numbers: ReportData) -> Any:
     """Draw a figure; draw and save it within `style.style()`."""
-    from .panels import fit_column, letter
-    from .style import look, new_figure
+    from .style import new_figure
 
     title = f"{figure.number} · {figure.title}"
     canvas = new_figure(figure.height, title, escape(numbers.name))
+    _draw(figure, numbers, canvas)
+    return canvas
+
+
+def _draw(figure: Figure, numbers: ReportData, canvas: Any) -> None:
+    """Draw the panels of a figure on a figure or subfigure of matplotlib, as `style.look()` says."""
+    from .panels import fit_column, letter
+    from .style import look
+
     figure.draw(canvas, numbers)
     if look().is_narrow:
         fit_column(canvas)
     if look().has_letters:
         letter(canvas)
-    return canvas
 
 
-def draw_in_place(number: int, numbers: ReportData, ax: Any) -> Any:
+def draw_in_place(number: int, numbers: ReportData, ax: Any, letters: bool = False) -> Any:
     """Draw a figure where an axes of the user's figure stands, and return its subfigure.
 
+    :param letters: whether panels are called (a), (b), …
     :raises ValueError: the axes are in no grid, so that nothing can take their place.
     """
-    from .panels import fit_column
-    from .style import Look, look, style
+    from .style import Look, style
 
     spec = ax.get_subplotspec()
     if spec is None:
@@ -289,10 +294,9 @@ def draw_in_place(number: int, numbers: ReportData, ax: Any) -> Any:
     parent = ax.figure
     ax.remove()
     part = parent.add_subfigure(spec)
-    with style(look=Look(width=part.bbox.width / parent.dpi, has_title=False)):
-        FIGURES[number].draw(part, numbers)
-        if look().is_narrow:
-            fit_column(part)
+    width = part.bbox.width / parent.dpi
+    with style(look=Look(width=width, has_title=False, has_letters=letters)):
+        _draw(FIGURES[number], numbers, part)
     return part
 
 

@@ -19,7 +19,6 @@ from .panels import (
     line,
     logarithmic,
     mark,
-    short,
     units,
 )
 from .style import GREY, four_panels, two_panels
@@ -151,22 +150,22 @@ def by_type(figure: Any, numbers: ReportData) -> None:
         strict=True,
     ):
         _ratio_and_share(row, numbers.metrics[name], column, f"{name}, most redundant bytes first")
-        legend(row)
+    legend(figure)
 
 
 def _ratio_and_share(row: Any, table: Any, column: str, title: str) -> None:
     """Draw the ratios of the rows with the most redundant bytes, and their share of these."""
     left, right = two_panels(row)
     rows = largest(table, "redundant_bytes")
-    labels = [short(name, 30) for name in table.readable(column)[rows]]
+    labels = table.readable(column)[rows].tolist()
     series = {
         "by count": table["dedup_ratio_by_count"][rows],
         "by capacity": table["dedup_ratio_by_capacity"][rows],
     }
-    bars(left, labels, series, "deduplication ratio (1)", "ratio", none="no file")
+    bars(left, labels, series, "deduplication ratio (1)", "ratio", none="no file", most=30)
     left.set_title(title, loc="left")
     series = {"of all redundant bytes": table["share_of_redundant_bytes"][rows]}
-    bars(right, labels, series, "share of all redundant bytes (%)", none="no file")
+    bars(right, labels, series, "share of all redundant bytes (%)", none="no file", most=30)
 
 
 def by_directory(figure: Any, numbers: ReportData) -> None:
@@ -185,10 +184,10 @@ def _directories(axes: Any, table: Any, depth: int) -> None:
     order = largest(table, "redundant_bytes", len(table))
     rows = order[table["depth"][order] == depth][:MOST_BARS]
     names = np.where(table["is_other"][rows], "all others", table.readable("directory")[rows])
-    labels = [short(name or "/", 30) for name in names]
+    labels = [name or "/" for name in names]
     series = {"redundant": "share_of_redundant_bytes", "all": "share_of_bytes"}
     values = {f"of {name} bytes": table[column][rows] for name, column in series.items()}
-    bars(axes, labels, values, "share (%)", none="no file")
+    bars(axes, labels, values, "share (%)", none="no file", most=30)
 
 
 def hidden(figure: Any, numbers: ReportData) -> None:
@@ -220,14 +219,14 @@ def hidden(figure: Any, numbers: ReportData) -> None:
     )
     left.set_title("hidden bytes by cause", loc="left")
     table = metrics["top_hidden"]
-    labels = [short(name, 30) for name in table.readable("name")]
     bars(
         right,
-        labels,
+        table.readable("name").tolist(),
         {"": table["hidden_bytes"]},
         "hidden bytes (bytes)",
         "byte",
         none="nothing is hidden",
+        most=30,
     )
     right.set_title("images with the most hidden bytes", loc="right")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..hub_2017 import CLASS_BYTES, CLASS_FILES
 from ..report_data import ReportData
-from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, short, value_counts
+from .panels import bars, cdf, cdf_and_histogram, largest, legend, mark, panels_of, value_counts
 from .style import two_panels
 
 _SAME = {
@@ -53,8 +53,15 @@ def copies(figure: Any, numbers: ReportData) -> None:
     )
     table = numbers.metrics["top_contents"]
     chosen = table.readable("ranked_by") == "copies"
-    labels = [short(path or "?", 34) for path in table.readable("path")[chosen]]
-    bars(right, labels, {"": table["copies"][chosen]}, "copies (number)", "count", none="no file")
+    bars(
+        right,
+        [path or "?" for path in table.readable("path")[chosen]],
+        {"": table["copies"][chosen]},
+        "copies (number)",
+        "count",
+        none="no file",
+        most=34,
+    )
     right.set_title("contents with the most copies (first path)", loc="right")
     legend(row)
 
@@ -67,12 +74,11 @@ def types(figure: Any, numbers: ReportData) -> None:
     left, right = two_panels(middle)
     _shares(left, metrics["groups"], "group", "bytes", "groups")
     _shares(right, metrics["types"], "type", "bytes", "types")
-    legend(middle)
     left, right = two_panels(bottom)
     _shares(left, metrics["extensions"], "extension", "files", "extensions")
     value_counts(right, metrics, "kind", "entries (number)")
     right.set_title("kinds of entries", loc="left")
-    legend(bottom)
+    _one_mark_each(figure)
 
 
 def _classes(row: Any, numbers: ReportData) -> None:
@@ -98,19 +104,18 @@ def _classes(row: Any, numbers: ReportData) -> None:
         none="no file",
     )
     right.set_title("mean file size by class", loc="left")
-    _one_mark_each(row)
 
 
-def _one_mark_each(row: Any) -> None:
-    """Give a row its legend, with one label for the marks of files and one for those of bytes."""
-    for axes in row.axes:
+def _one_mark_each(figure: Any) -> None:
+    """Give a figure its legend, with one label for the marks of files and one for those of bytes."""
+    for axes in panels_of(figure):
         for one in axes.lines:
             source = one.get_label().rpartition("(")[2]
             if "of files" in one.get_label():
                 one.set_label(f"2017: share of files ({source}")
             elif "of bytes" in one.get_label():
                 one.set_label(f"2017: share of bytes ({source}")
-    legend(row)
+    legend(figure)
 
 
 def _shares(axes: Any, table: Any, column: str, by: str, title: str) -> None:
@@ -159,14 +164,14 @@ def paths(figure: Any, numbers: ReportData) -> None:
     }
     bars(left, names, series, "share (%)", none="no file")
     table = metrics["top_paths"]
-    labels = [short(path, 34) for path in table.readable("path")]
     bars(
         right,
-        labels,
+        table.readable("path").tolist(),
         {"": np.asarray(table["contents"])},
         "contents (number)",
         "count",
         none="no file",
+        most=34,
     )
     right.set_title("paths with the most contents", loc="right")
     legend(bottom)

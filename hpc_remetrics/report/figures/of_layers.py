@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..report_data import ReportData
-from .panels import MOST_BARS, bars, cdf, cdf_and_histogram, legend, short
+from .panels import MOST_BARS, bars, cdf, cdf_and_histogram, legend
 from .style import two_panels
 
 
@@ -50,7 +50,7 @@ def references(figure: Any, numbers: ReportData) -> None:
     # Name a layer by its first image and the first digits of its digest
     table = numbers.metrics["top_layers"]
     names = zip(table.readable("image"), table.readable("digest"), strict=True)
-    labels = [f"{short(image, 26)} {digest[:8]}" for image, digest in names]
+    labels = [f"{image} {digest[:8]}" for image, digest in names]
     bars(
         right,
         labels[:MOST_BARS],
@@ -58,6 +58,7 @@ def references(figure: Any, numbers: ReportData) -> None:
         "images (number)",
         "count",
         none="no layer",
+        most=35,
     )
     right.set_title("layers in the most images (first image, digest)", loc="right")
     legend(row)

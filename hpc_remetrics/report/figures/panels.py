@@ -13,9 +13,10 @@ import numpy as np
 
 from ...dataset.metrics import Distribution, Metrics
 from ...log import escape
+from ..figure_defaults import WIDTH
 from ..hub_2017 import DISTRIBUTIONS, PublishedValue
 from .fonts import FAMILY, font_of
-from .style import COLORS, GREY, HATCHES, LINES, MARKERS, WIDTH, look
+from .style import COLORS, GREY, HATCHES, LINES, MARKERS, look
 
 MOST_BARS = 12
 _LABEL = 38
@@ -185,13 +186,16 @@ def bars(
     xlabel: str,
     kind: str = "share",
     none: str = "no data",
+    most: int = _LABEL,
 ) -> None:
     """Draw horizontal bars, the first on top, for each label one of each series.
 
     Counts and bytes that span decades are dots on a logarithmic axis: it has no zero from which
     the length of a bar could be read.
 
+    :param labels: as they are; here they are cut, once.
     :param kind: what the values are: share, count, ratio, byte, byte/s or s.
+    :param most: characters of a label, of which a narrow figure shows fewer.
     """
     labels = list(labels)[:MOST_BARS]
     if not labels:
@@ -221,9 +225,10 @@ def bars(
         else:
             axes.barh(places, shown, height, label=label, **hatch)
 
-    # Put the labels beside the groups, the first on top
-    axes.set_ylim(max(len(labels), _FEW_BARS) - 0.4, -0.6)
-    most = _COLUMN_LABEL if look().is_narrow else _LABEL
+    # Put the labels beside the groups, the first on top, few of them in the middle
+    room = (max(_FEW_BARS - len(labels), 0) + 1.2) / 2
+    axes.set_ylim(len(labels) - 1 + room, -room)
+    most = min(most, _COLUMN_LABEL) if look().is_narrow else most
     names = [short(label, most) for label in labels]
     axes.set_yticks(range(len(names)), names, **font_of(names))
     axes.tick_params(axis="y", length=0)

@@ -14,13 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ..figure_defaults import DPI, WIDTH
 from .fonts import FAMILY, font_of, small_family
-
-WIDTH = 7.5
-"""Width in inches of the text of an A4 or letter page."""
-
-DPI = 160
-"""Dots per inch of a PNG file, and of the layout of all formats."""
 
 _NARROW = 5.0
 """Figures of fewer inches have their panels one below another, as in a column of a journal."""

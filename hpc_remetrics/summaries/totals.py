@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -149,10 +150,11 @@ def _kinds_of_metrics(metrics: Metrics) -> dict[str, int]:
 def _count_words(table: Table, name: str) -> dict[str, int]:
     """Count the words that an enum column has, most common first."""
     words = table.words(name)
-    counts = np.zeros(max(words) + 1, np.int64)
+    counts: Counter[int] = Counter()
     for start, stop in block_ranges(len(table), CHUNK_ROWS):
-        counts += np.bincount(table.column(name, start, stop), minlength=len(counts))
-    return _most_common((words[int(number)], int(counts[number])) for number in counts.nonzero()[0])
+        numbers = np.bincount(table.column(name, start, stop))
+        counts.update(dict(enumerate(numbers.tolist())))
+    return _most_common((words[number], count) for number, count in counts.items() if count)
 
 
 def _most_common(counts: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from support.made import Entry, Made
 from hpc_remetrics.analyze.plan import cost
 from hpc_remetrics.config import PlanOptions
 from hpc_remetrics.records import Digest, Layer
+from hpc_remetrics.summaries import forecast as module
 from hpc_remetrics.summaries.forecast import forecast, rates_of
 from hpc_remetrics.summaries.plan import plan_numbers
 
@@ -58,7 +59,11 @@ def test_a_single_rank_profiles_layers_itself(layout):
 
 
 @pytest.mark.parametrize("extract", [False, True])
-def test_a_forecast_counts_nothing_as_fetched_that_is_read_in_place(layout, tmp_path, extract):
+def test_a_forecast_counts_nothing_as_fetched_that_is_read_in_place(
+    layout, tmp_path, monkeypatch, extract
+):
+    # Without the rows of the gather, the layers decide on the scratch
+    monkeypatch.setattr(module, "_ROW_BYTES", 0)
     ranks = {"rank": [0], "host": ["a"], "peak_memory": [100], "child_peak_memory": [10]}
     made = Made([[Entry("file", b"f", 1)]], [[0]], seconds={0: 1.0}, run={"ranks": ranks})
     earlier = made.write(tmp_path / "made", metrics=False)

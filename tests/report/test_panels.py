@@ -125,6 +125,9 @@ def test_published_values_can_be_left_out():
         (5, 41957, [1, 10, 100, 1e3, 1e4, 1e5]),
         (0, 5000, [0, 10, 100, 1e3, 1e4]),
         (1, 5e8, [1, 1e3, 1e6, 1e9]),
+        (1, 5e5, [1, 1e3, 1e6]),
+        (1e3, 5e7, [1e3, 1e4, 1e5, 1e6, 1e7, 1e8]),
+        (1, 100, [1, 10, 100]),
     ],
 )
 def test_numbered_ticks(axes, low, high, numbered):

@@ -11,7 +11,7 @@ from support.made import Made
 import hpc_remetrics
 from hpc_remetrics.summaries import compare as module
 from hpc_remetrics.summaries import totals
-from hpc_remetrics.summaries.compare import Amount, Changes, Images, compare
+from hpc_remetrics.summaries.compare import Amount, Changes, Images, TypeChange, compare
 
 from .made_datasets import FIRST, SECOND, compressed, files_of, layers_of
 from .test_totals import TYPES
@@ -121,8 +121,9 @@ def test_contents_of_another_type(first, tmp_path):
     assert found.retyped == len(texts) > 0
     files, size = sums_of_types(FIRST)
     old, new = sorted(found.types, key=lambda one: one.name)
-    assert (old.name, old.files) == ("ASCII text", (files["ASCII text"], 0))
-    assert (new.name, new.bytes) == ("plain text", (0, size["ASCII text"]))
+    amount = files["ASCII text"], size["ASCII text"]
+    assert old == TypeChange("ASCII text", (amount[0], 0), (amount[1], 0))
+    assert new == TypeChange("plain text", (0, amount[0]), (0, amount[1]))
 
 
 @pytest.mark.slow

@@ -38,6 +38,13 @@ def test_more_ranks_take_less_time_until_the_longest_layer_decides():
     assert of(sizes).longest_seconds == 2 * (0.5 + 1e-7 * 10 * GB)
 
 
+def test_times_are_in_tenths_of_a_second():
+    found = of([12_345_678] * 10, ranks=4)
+    assert found.longest_seconds == 3.5  # 3.469
+    assert found.profile_seconds == 11.6  # 34.69 / 3
+    assert of([10 * GB], ranks=7).gather_seconds == 1.4  # 10 / 7
+
+
 def test_a_single_rank_profiles_itself():
     assert of([GB], ranks=1).profile_seconds == of([GB], ranks=2).profile_seconds
 

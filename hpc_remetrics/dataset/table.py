@@ -104,7 +104,7 @@ class Table:
 
         :param rows: (n,) row numbers: an array of numpy, pandas or Arrow; missing are those that
             are masked, null, NaN or -1.
-        :returns: (n,), with the fill value -1 for numbers.
+        :returns: (n,), with the fill value -1 for signed numbers.
         :raises IndexError: the table has no such row.
         """
         numbers = _row_numbers(rows)
@@ -121,8 +121,8 @@ class Table:
         values = np.zeros(len(numbers), known.dtype)
         values[~is_missing] = known[present - low]
         is_missing[~is_missing] = self._is_missing(name, low, high)[present - low]
-        is_number = values.dtype.kind in "iuf"
-        return np.ma.masked_array(values, is_missing, fill_value=-1 if is_number else None)
+        is_signed = values.dtype.kind in "if"
+        return np.ma.masked_array(values, is_missing, fill_value=-1 if is_signed else None)
 
     def _is_missing(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return (stop - start,) bool, which rows have no value in a column."""

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ import hpc_remetrics
 from hpc_remetrics.gather import content_numbers, datasets_as_parts
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.parts.part_format import EXTRA_RECORDS
-from hpc_remetrics.records import Catalog, Popularity
+from hpc_remetrics.parts.part_format import EXTRA_RECORDS, LAYER
+from hpc_remetrics.records import NOTES, Catalog, Popularity
 
 from .test_gather import SIZES, Corpus
 
@@ -92,6 +93,18 @@ def test_chunks_of_a_sample_are_those_below_its_bound(monkeypatch, fraction, kep
     pieces = datasets_as_parts._chunk_records(None, fraction, 0, 1)
     found = [row["fingerprint"].tobytes()[:8] for piece in pieces for row in piece]
     assert [int.from_bytes(head, "big") for head in found] == kept
+
+
+def test_a_wrong_diff_id_in_one_dataset_is_noted_and_media_types_are_judged_anew():
+    wrong = NOTES["diff_id_mismatch"]
+    other = NOTES["media_type_mismatch"]
+    layers = np.zeros(3, LAYER)
+    layers["digest"] = np.array([bytes([n]) * 32 for n in (1, 2, 3)], "V32")
+    layers["notes"] = [other, 0, other | wrong]
+    index = SimpleNamespace(layers=layers.copy())
+    index.layers["notes"] = [0, wrong | other, 0]
+    datasets_as_parts._unite_notes(layers, [index, SimpleNamespace(layers=layers[:0])])
+    assert layers["notes"].tolist() == [0, wrong, wrong]
 
 
 @pytest.mark.slow

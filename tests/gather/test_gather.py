@@ -27,6 +27,7 @@ from hpc_remetrics.gather import content_numbers, numbering
 from hpc_remetrics.gather import gather as gather_module
 from hpc_remetrics.gather.gather import DatasetBuild, gather
 from hpc_remetrics.mpi.comm import SerialComm
+from hpc_remetrics.parts.part_reader import read_part
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Catalog, Failure, Image, Layer
 
@@ -303,7 +304,20 @@ def test_a_layer_that_no_part_holds_is_never_left_out_in_silence(tmp_path):
         corpus.gather("serial")
 
 
-def test_a_digest_with_two_sizes_is_refused(tmp_path):
+def test_lengths_that_do_not_add_up_are_refused_when_they_are_written(tmp_path):
+    corpus = Corpus(tmp_path, 15, [60])
+    for path in corpus.directory.iterdir():
+        if read_part(path).layers["entries"].any():
+            with open(path, "r+b") as file:
+                file.seek(read_part(path).offsets["path_length"])
+                file.write(b"\xff")
+    with pytest.raises(PartError, match="the lengths of its paths don't add up"):
+        corpus.gather("serial")
+    assert not (tmp_path / "serial.h5").exists()
+
+
+def test_a_digest_with_two_sizes_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(gather_module, "new_file", None)
     corpus = Corpus(tmp_path, 14, [60])
     rows = [row for row in corpus.layers[0].rows if row.kind == "file"]
     lie = make_layer(corpus.rng, "lie", 1)

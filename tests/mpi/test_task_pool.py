@@ -89,18 +89,18 @@ def test_no_more_tasks_than_two_a_thread_are_under_way():
     class Source(Numbers):
         def next(self):
             taken.append(pool._busy)
+            # No task ends before the sixth is taken.
+            if len(taken) == 6:
+                gate.set()
             return super().next()
 
-    stop = threading.Thread(target=lambda: (time.sleep(0.1), gate.set()))
-    stop.start()
     assert pool.run_tasks(Source(20), stop=False, heartbeat=nothing)
-    stop.join()
     assert max(taken) == 5
     assert (pool._busy, pool._free, pool._load) == (0, 6, [0])
 
 
 def test_tasks_of_all_threads_run_at_once():
-    meeting = threading.Barrier(4, timeout=10)
+    meeting = threading.Barrier(4, timeout=60)
     pool = pool_of(SerialComm(), lambda task: meeting.wait() >= 0, threads=4)
     source = Numbers(4)
     assert pool.run_tasks(source, stop=False, heartbeat=nothing)
@@ -121,15 +121,17 @@ def test_an_error_of_a_task_ends_the_run_and_stops_the_others(error):
 
 
 def test_a_stop_keeps_what_ends_soon_after_it():
-    class Stop:
-        asked = 0
+    gate = threading.Event()
+    pool = pool_of(SerialComm(), lambda task: gate.wait(60) and task, threads=2)
 
+    class Stop:
         def __bool__(self):
-            self.asked += 1
-            return self.asked > 1
+            # All tasks end after the stop, and none before.
+            if pool._busy == 4:
+                gate.set()
+            return gate.is_set()
 
     source = Numbers(100)
-    pool = pool_of(SerialComm(), lambda task: time.sleep(0.05) or task, threads=2)
     assert pool.run_tasks(source, Stop(), nothing) is False
     assert pool._stopped.is_set()
     assert sorted(source.results) == [0, 1, 2, 3]
@@ -153,7 +155,7 @@ def test_a_stop_does_not_wait_for_tasks_that_go_on(monkeypatch):
 def test_tasks_go_to_the_rank_with_the_fewest():
     comm = ScriptedComm(0, 3)
     gate = threading.Event()
-    pool = pool_of(comm, lambda task: gate.wait(10) and f"{task}0")
+    pool = pool_of(comm, lambda task: gate.wait(60) and f"{task}0")
     for task in "abcde":
         pool._submit(task)
     assert comm.sent == [(1, TASK, (2, "b")), (2, TASK, (3, "c")), (1, TASK, (5, "e"))]

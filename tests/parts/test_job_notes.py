@@ -50,16 +50,15 @@ def test_a_note_is_written_and_read_back(tmp_path):
     assert found.ranks[1]["idle_seconds"] == pytest.approx(found.seconds, abs=0.01)
 
 
-def test_notes_are_not_rewritten_at_once(tmp_path):
+def test_notes_are_not_rewritten_at_once(tmp_path, monkeypatch):
+    clock = SimpleNamespace(now=100.0, time=lambda: 7.5, monotonic=lambda: clock.now)
+    monkeypatch.setattr(job_notes, "time", clock)
     book = Notebook(tmp_path, note())
     book.update({})
-    book.update({1: Tally(3)})
-    assert read_notes(tmp_path)[0].sum("ok") == 0
-    book._due = 0.0
-    book.update({1: Tally(3)})
-    assert read_notes(tmp_path)[0].sum("ok") == 3
-    now = time.monotonic()
-    assert now < book._due <= now + job_notes._EVERY_SECONDS
+    for now, done, written in ((104.9, 3, 0), (105.0, 4, 4), (109.9, 5, 4), (110.0, 6, 6)):
+        clock.now = now
+        book.update({1: Tally(done)})
+        assert read_notes(tmp_path)[0].sum("ok") == written
 
 
 def test_a_note_is_due_when_its_time_has_come_and_has_milliseconds(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -127,12 +128,31 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         exchange.sent += len(data)
 
     def reset(self) -> None:
-        """End the connection with a RST, which takes with it what the client has not read yet."""
+        """End the connection with a RST, once the client has read everything that was sent.
+
+        A RST takes with it what the client has not read yet.
+        """
         self.wfile.flush()
-        time.sleep(0.03)
+        for _ in range(10_000):
+            if not self._unread():
+                break
+            time.sleep(0.003)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
+
+    def _unread(self) -> int:
+        """Return how many bytes are under way to the client, or wait there to be read."""
+        ports = f":{self.connection.getsockname()[1]:04X}", f":{self.client_address[1]:04X}"
+        unread = 0
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, _, queues, *_ = line.split()
+            sent, received = queues.split(":")
+            if (local[-5:], remote[-5:]) == ports:
+                unread += int(sent, 16)
+            elif (remote[-5:], local[-5:]) == ports:
+                unread += int(received, 16)
+        return unread
 
     def finish(self) -> None:
         with contextlib.suppress(OSError):

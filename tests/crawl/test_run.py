@@ -14,6 +14,7 @@ from support.raw_server import RawServer, answer
 from hpc_remetrics.crawl.options import CrawlOptions, parse_target
 from hpc_remetrics.crawl.run import crawl
 from hpc_remetrics.errors import SourceError, UsageError
+from hpc_remetrics.files.lock import OutputLock
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.registry.access import Access, Patience
 
@@ -74,6 +75,13 @@ def test_repositories_come_with_most_pulls_first(options, hub, capfd):
     assert crawl(SerialComm(), replace(options, quiet=False)) == 0
     assert f"nothing to do: {options.output} is complete\n" == capfd.readouterr().err
     assert sum(hub.asked.values()) == 1
+
+
+def test_the_lock_shows_that_the_job_lives(options, monkeypatch):
+    beats = []
+    monkeypatch.setattr(OutputLock, "heartbeat", lambda lock: beats.append(1))
+    crawled(options)
+    assert beats
 
 
 def test_what_a_killed_crawl_left_is_removed(options):

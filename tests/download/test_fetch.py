@@ -45,6 +45,11 @@ def test_the_config_of_the_image_that_is_meant_of_an_index(fetch, registry):
     assert fetch("config", "a:2", platforms=("linux/arm64",)) == b'{"name": "a:arm64"}'
     with pytest.raises(UsageError, match=r"is an index of 2 images \(linux/amd64, linux/arm64\)"):
         fetch("config", "a:2", platforms=())
+    # Of many images the platforms of the first ones are named
+    registry.index("a:4", **{f"x{number}": arm64 for number in range(21)})
+    with pytest.raises(UsageError, match="is an index of 21 images") as caught:
+        fetch("config", "a:4")
+    assert str(caught.value).count("linux/x") == 20
     registry.index("a:3", arm64=arm64)
     assert fetch("config", "a:3", force=True) == b'{"name": "a:arm64"}'
 

@@ -11,6 +11,7 @@ from support.tiny_registry import TinyRegistry
 from hpc_remetrics.download.options import DownloadOptions
 from hpc_remetrics.download.run import download
 from hpc_remetrics.errors import SourceError, UsageError
+from hpc_remetrics.files.lock import OutputLock
 from hpc_remetrics.layout.image_layout import REF_NAME, Layout
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.registry.access import Access, Patience
@@ -56,6 +57,13 @@ def names(options) -> list[str]:
 
 def blobs(options) -> list[bytes]:
     return sorted(path.read_bytes() for path in (options.output / "blobs/sha256").iterdir())
+
+
+def test_the_lock_shows_that_the_job_lives(options, downloaded, monkeypatch):
+    beats = []
+    monkeypatch.setattr(OutputLock, "heartbeat", lambda lock: beats.append(1))
+    downloaded(options)
+    assert beats
 
 
 def test_images_and_their_blobs_come_once(options, registry, downloaded):

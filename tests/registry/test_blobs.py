@@ -181,6 +181,11 @@ def test_a_body_of_unknown_length_may_not_be_longer(scene):
     assert str(error).endswith("with more than 10 bytes, its descriptor says 10")
 
 
+def test_an_empty_blob_may_have_no_byte(scene):
+    longer = answer(200, body=b"x", length=False)
+    assert "with more than 0 bytes" in str(scene.fault(longer, longer, size=0))
+
+
 def test_a_body_of_unknown_length_may_be_as_long(scene):
     assert scene.fetch(answer(200, body=BLOB, length=False)) == BLOB
 

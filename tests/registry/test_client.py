@@ -6,6 +6,7 @@ from support.tiny_registry import TinyRegistry
 
 from hpc_remetrics.errors import RegistryError
 from hpc_remetrics.records import Digest
+from hpc_remetrics.registry import client
 from hpc_remetrics.registry.access import Access, Patience
 from hpc_remetrics.registry.auth import _TOKEN_SECONDS, _lifetime
 from hpc_remetrics.registry.client import REDIRECTS, _joined, origin
@@ -50,6 +51,16 @@ def test_any_other_status_is_an_error_that_names_it(server, status):
     with pytest.raises(RegistryError) as caught:
         registry_at(server).client.get("/v2/")
     assert caught.value.status == status and str(status) in str(caught.value)
+
+
+def test_a_passing_failure_is_tried_as_often_as_patience_says(server, monkeypatch):
+    waits = []
+    monkeypatch.setattr(client, "pause_before", lambda number: waits.append(number) or 0.0)
+    server.answer = lambda head: answer(503)
+    with pytest.raises(RegistryError, match="returned status 503; tried 3 times"):
+        registry_at(server, tries=3).client.get("/v2/")
+    assert len(server.heads) == 3
+    assert waits == [1, 2]
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])

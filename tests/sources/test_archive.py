@@ -320,3 +320,17 @@ def test_maps_of_sparse_members_are_checked():
     number = lambda field: int(field[:-1], 8)  # noqa: E731
     assert old_gnu_pairs(table + b"rest", number) == [(1, 2), (1, 2)]
     assert old_gnu_pairs(table[:24] + bytes(24) + table, number) == [(1, 2)]
+
+
+@pytest.mark.parametrize(("fragments", "fits"), [(66, True), (67, False)])
+def test_the_blocks_of_a_sparse_map_are_bounded(of, monkeypatch, fragments, fits):
+    """Four pairs are in the header and 21 in each block behind it; the last pair ends the map."""
+    limits = Limits(header_bytes=2000)
+    monkeypatch.setattr("hpc_remetrics.sources.archive.Limits", lambda: limits)
+    pieces = [(2 * number, b"x") for number in range(fragments)]
+    archive = of(tars.old_gnu_sparse(b"s", 2 * fragments, pieces), tars.END)
+    if fits:
+        assert data_of(archive, "s") == b"x\0" * fragments
+    else:
+        with pytest.raises(SourceError, match="a sparse map of more than 2000 bytes"):
+            _ = archive.members

@@ -79,9 +79,9 @@ class JobNote:
 class Notebook:
     """Keeps the note of a running job beside its parts."""
 
-    def __init__(self, folder: Path, note: JobNote) -> None:
+    def __init__(self, directory: Path, note: JobNote) -> None:
         self.note = note
-        self._path = folder / f"job-{note.job}.json"
+        self._path = directory / f"job-{note.job}.json"
         self._begun = time.monotonic()
         self._every = max(_EVERY_SECONDS, len(note.ranks) / _RANKS_A_SECOND)
         self._due = 0.0
@@ -116,9 +116,9 @@ class Notebook:
             write_whole(self._path, [text], sync=False)
 
 
-def read_notes(folder: Path) -> list[JobNote]:
+def read_notes(directory: Path) -> list[JobNote]:
     """Return the notes of all jobs on an output, in order of their start."""
-    notes = filter(None, map(_read, sorted(folder.glob("job-*.json"))))
+    notes = filter(None, map(_read, sorted(directory.glob("job-*.json"))))
     return sorted(notes, key=lambda note: (note.started, note.job))
 
 

@@ -1,10 +1,9 @@
-"""The requests of the OCI distribution specification: manifests, blobs, tags, referrers."""
+"""The requests of the OCI distribution specification: manifests, blobs, tags."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,9 +38,6 @@ ACCEPT = ", ".join(
     )
 )
 """The Accept header for manifests: all known types, new ones first."""
-
-_REFERRER_PAGES = 100
-"""Pages of referrers that are read at most; they are held in memory."""
 
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
 
@@ -208,19 +204,6 @@ class Registry:
         """Yield the repositories of the registry, those after `last`."""
         query = urlencode({"n": page_size, **({"last": last} if last else {})})
         yield from self._texts(f"/v2/_catalog?{query}", "registry:catalog:*", "repositories")
-
-    def referrers(self, repository: str, digest: Digest) -> list[dict[str, Any]]:
-        """Return the descriptors of a manifest's referrers; [] if the registry has no such API."""
-        try:
-            path = f"/v2/{repository}/referrers/{digest}"
-            pages = self.pages(path, scope_of(repository), "manifests")
-            few = itertools.islice(pages, _REFERRER_PAGES)
-            found = [item for page in few for item in _items(page, "manifests")]
-        except RegistryError as error:
-            if error.status in (400, 404, 405):
-                return []
-            raise
-        return [item for item in found if isinstance(item, dict)]
 
     def _texts(self, url: str, scope: str, member: str) -> Iterator[str]:
         for page in self.pages(url, scope, member):

@@ -52,7 +52,7 @@ class Resolver:
     """Resolves sources with the same options.
 
     :param platforms: `os/architecture[/variant]`; empty: all.
-    :param folder: the directory of the journal; None: no journal.
+    :param directory: that of the journal; None: no journal.
     :param keep: the layout of `--keep`, None without; a journal of a run without it is not used.
     :param beat: heartbeat of rank 0's lock, called often.
     """
@@ -61,7 +61,7 @@ class Resolver:
         self,
         platforms: Sequence[str],
         limits: Limits,
-        folder: Path | None = None,
+        directory: Path | None = None,
         stop: StopRequest | None = None,
         beat: Callable[[], None] = lambda: None,
         quiet: bool = False,
@@ -69,7 +69,7 @@ class Resolver:
     ) -> None:
         self._platforms = platforms
         self._limits = limits
-        self._folder = folder
+        self._directory = directory
         self._stop = stop or StopRequest()
         self._beat = beat
         self._quiet = quiet
@@ -142,7 +142,7 @@ class Resolver:
 
     def _open_journal(self) -> Journal | None:
         """Open the journal of these options, None if there is none."""
-        if self._folder is None:
+        if self._directory is None:
             return None
         names = ("manifest_bytes", "index_depth", "index_manifests", "image_layers")
         limits = [getattr(self._limits, name) for name in names]
@@ -150,7 +150,7 @@ class Resolver:
         if self._keep:
             head["keep"] = str(self._keep)
         word = hashlib.sha256(json.dumps(head).encode()).hexdigest()[:8]
-        return Journal(self._folder / f"manifests-{word}.journal", head)
+        return Journal(self._directory / f"manifests-{word}.journal", head)
 
 
 class _ManifestPlan:

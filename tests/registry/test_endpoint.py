@@ -173,24 +173,6 @@ def test_without_a_member_a_page_itself_is_the_item(server, registry, monkeypatc
         next(pages)
 
 
-def test_referrers_are_the_objects_of_a_list(server, registry, monkeypatch):
-    monkeypatch.setattr(endpoint, "_REFERRER_PAGES", 2)
-    server.answer = lambda head: listing(
-        "manifests", [{"n": len(server.heads)}, "x"], f"/v2/page{len(server.heads)}"
-    )
-    assert registry.referrers("a", DIGEST) == [{"n": 1}, {"n": 2}]
-    assert requests_of(server)[0] == ("GET", f"/v2/a/referrers/{DIGEST}")
-
-
-@pytest.mark.parametrize("status", [400, 404, 405])
-def test_a_registry_without_referrers_has_none(server, registry, status):
-    server.answer = lambda head: answer(status)
-    assert registry.referrers("a", DIGEST) == []
-    server.answer = lambda head: answer(410)
-    with pytest.raises(RegistryError):
-        registry.referrers("a", DIGEST)
-
-
 def test_a_link_that_can_not_be_read_is_an_error_with_the_status(server, registry):
     server.answer = lambda head: answer(200, ("Link", "<ftp://x/y>; rel=next"), body=b"{}")
     with pytest.raises(RegistryError, match="names no page of a registry") as caught:

@@ -256,7 +256,6 @@ WAYS = [
     lambda registry, folder: registry.head_manifest("a", "1"),
     lambda registry, folder: list(registry.tags("a")),
     lambda registry, folder: list(registry.catalog()),
-    lambda registry, folder: registry.referrers("a", DIGEST),
     lambda registry, folder: registry.read_blob("a", DIGEST, 1 << 16),
     lambda registry, folder: registry.blob_size("a", DIGEST),
     lambda registry, folder: fetch_the_rest(registry, folder / "blob"),

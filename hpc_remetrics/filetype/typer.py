@@ -23,9 +23,8 @@ from .heads import RULE, head_of
 from .libmagic import ContentBytes, ContentEnds, Libmagic
 from .shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 
-MODES = ("exact", "plain", "none")
-"""Ways to type: ask libmagic with the rules that can match, ask it with all its rules, or call
-everything "untyped". The first two agree."""
+MODES = ("exact", "plain")
+"""Ways to type: ask libmagic with the rules that can match, or with all its rules. They agree."""
 
 MAX_WAITING = 128
 """Contents that wait to be typed at most."""
@@ -114,8 +113,6 @@ class Typer:
 
     def _known_number(self, digest: bytes, size: int) -> int:
         """Return the number of a type that is known without libmagic, -1 if it isn't."""
-        if self._mode == "none":
-            return UNTYPED
         return self._table.get(digest) if size else EMPTY
 
     def _learn(self, digest: bytes, data: ContentBytes) -> int:

@@ -129,7 +129,7 @@ class Child:
 
         A second call starts a new process, since a process takes one setup.
 
-        :param types: how contents are typed, one of `typer.MODES`.
+        :param types: how contents are typed, one of `typer.MODES`, or "none".
         :param table: directory of the node's table of types.
         :param watch: file to be made, which shows what libmagic works on.
         :param probes: name of a probe -> its setting, as `probe.load_probes` takes them.

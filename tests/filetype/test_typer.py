@@ -10,7 +10,7 @@ from hpc_remetrics.errors import MissingComponentError, UsageError
 from hpc_remetrics.filetype import typer as module
 from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.filetype.libmagic.binding import Magic
-from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
+from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, TypeTable
 from hpc_remetrics.filetype.typer import (
     MAX_WAITING,
     MAX_WAITING_BYTES,
@@ -53,17 +53,8 @@ def test_empty_files_are_not_asked(table, monkeypatch):
     assert Typer("plain", table).type_of(sha256(b""), b"", 0) == EMPTY
 
 
-def test_mode_none_asks_nothing(table, monkeypatch):
-    monkeypatch.setattr(module, "_SafeLibmagic", None)
-    typer = Typer("none", table)
-    assert {typer.type_of(sha256(data), data, len(data)) for data in (b"", PNG)} == {UNTYPED}
-    content = [len(PNG), None, sha256(PNG)]
-    typer.type_later(content, PNG)
-    assert content[1] == UNTYPED
-
-
 def test_no_other_mode(table):
-    with pytest.raises(UsageError, match="choose from exact, plain, none"):
+    with pytest.raises(UsageError, match="choose from exact, plain"):
         Typer("fast", table)
 
 

@@ -178,9 +178,7 @@ def test_a_layer_is_unpacked_where_a_job_says_so(serve, setup, job, tmp_path):
 def test_a_setup_that_can_not_be_used_is_told(serve, setup, tmp_path):
     code, answers = serve({**setup, "types": "guess"})
     assert code == 1
-    assert answers == [
-        {"error": "unknown way to type files 'guess'; choose from exact, plain, none"}
-    ]
+    assert answers == [{"error": "unknown way to type files 'guess'; choose from exact, plain"}]
     code, answers = serve({**setup, "watch": str(tmp_path / "gone")})
     assert code == 1
     (answer,) = answers

@@ -12,7 +12,7 @@ from support.raw_server import RawServer, answer
 from hpc_remetrics.errors import BlobError, RegistryError
 from hpc_remetrics.limits import LAYER_BYTES
 from hpc_remetrics.records import Digest
-from hpc_remetrics.registry import blobs, client
+from hpc_remetrics.registry import blobs, client, responses
 from hpc_remetrics.registry.access import Access, Patience
 from hpc_remetrics.registry.blobs import Fetch, free_bytes, missing_room
 from hpc_remetrics.registry.client import Client
@@ -179,6 +179,26 @@ def test_a_body_of_unknown_length_may_not_be_longer(scene):
     error = scene.fault(longer, longer)
     assert error.cause == "size_mismatch"
     assert str(error).endswith("with more than 10 bytes, its descriptor says 10")
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Let bodies come in pieces of four bytes at most."""
+    monkeypatch.setattr(responses, "_READ", 4)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_body_that_was_too_long_is_asked_for_from_its_beginning(scene):
+    longer = answer(200, body=BLOB + b"xx", length=False)
+    assert scene.fetch(longer, WHOLE) == BLOB
+    assert scene.ranges == ["", ""]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_of_a_blob_beyond_the_limit_nothing_is_left(scene, monkeypatch):
+    monkeypatch.setattr(blobs, "LAYER_BYTES", 9)
+    assert scene.fault(answer(200, body=BLOB, length=False), size=-1).cause == "limit_size"
+    assert scene.path.read_bytes() == b""
 
 
 def test_an_empty_blob_may_have_no_byte(scene):

@@ -79,13 +79,13 @@ need_python() {
 
 has_libmagic() { "$BASE_PYTHON" -I -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null; }
 
-# Set `missing` of the caller to the packages whose command is not there.
+# Set `missing` of the caller to the packages whose command or path is not there.
 find_missing() {
     local pair
     missing=()
     has_libmagic || missing+=(libmagic1)
     for pair in "$@"; do
-        command -v "${pair#*=}" >/dev/null || missing+=("${pair%%=*}")
+        command -v "${pair#*=}" >/dev/null || [ -e "${pair#*=}" ] || missing+=("${pair%%=*}")
     done
 }
 

@@ -21,6 +21,9 @@ If all rules together can print only one thing, that is the description; otherwi
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 from . import patterns
 from .conditions import (
     Condition,
@@ -31,7 +34,7 @@ from .conditions import (
     search_bytes,
 )
 from .database import CLEAR, DEFAULT, NOSPACE, OFFADD, REGEX, SEARCH, STRING, USE, Record
-from .numeric import QUADS, WIDTHS
+from .numeric import QUADS, WIDTHS, Test
 from .patterns import STRING_BYTES, begins_with
 from .tree import EQUAL, MOVED, NEAR, RuleNode
 
@@ -47,6 +50,40 @@ class NotKnownError(Exception):
 
 _Outcome = tuple[bool | None, int | None]
 """Whether a test passes, and where its match ends; each is None if that isn't known."""
+
+
+class _Facts(NamedTuple):
+    """What is the same of a test for all texts.
+
+    :ivar can_be_told: the type of the test is followed here.
+    :ivar words: what it prints, None if a value of the file is in it.
+    :ivar is_exact: `test` is the very test of libmagic.
+    :ivar is_plain_search: a search whose word must be within reach of the pattern.
+    :ivar length: bytes that the test looks at, but for a search.
+    """
+
+    can_be_told: bool
+    words: bytes | None
+    is_exact: bool
+    is_plain_search: bool
+    test: Test | None
+    length: int
+
+
+@lru_cache(None)
+def _facts(node: RuleNode) -> _Facts:
+    record = node.record
+    exact = is_exact(record)
+    return _Facts(
+        can_be_told=(
+            record.type in _FOLLOWED_TYPES and not node.fails and record.relation != _UNEQUAL
+        ),
+        words=_constant_words(record),
+        is_exact=exact,
+        is_plain_search=exact and record.type == SEARCH,
+        test=place_test(record) if exact else None,
+        length=WIDTHS.get(record.type, record.length),
+    )
 
 
 class Outcomes:
@@ -69,6 +106,8 @@ class Outcomes:
         :param conditions: rules of one walk that may print, in libmagic's order.
         :raises NotKnownError: it may be one thing or another.
         """
+        if not conditions:
+            return b""
         possible: set[bytes] = set()
         for condition in conditions:
             if condition.looks_like_text not in (None, self._looks):
@@ -97,20 +136,22 @@ class Outcomes:
         :param base: where the match above ends, None if that isn't known.
         :param sibling_passed: a test of the same level before it passed, None if not known.
         """
-        passes, end = self._outcome(node, base, sibling_passed)
+        facts = _facts(node)
+        passes, end = self._outcome(node, facts, base, sibling_passed)
         if passes is False or not node.matters:
             return {b""}, passes
-        record = node.record
-        if record.type not in _FOLLOWED_TYPES or node.fails or record.relation == _UNEQUAL:
+        if not facts.can_be_told:
             raise NotKnownError
-        if record.type == USE:
+        if node.record.type == USE:
             # Where the rule has printed before, some versions let a call pass without its block.
             if node.has_more or may_print(node)(self._text, self._ends):
                 raise NotKnownError
             return {b""}, False
 
         # Put what each test below may print behind what is printed before it.
-        possible = {_constant_words(record)}
+        if facts.words is None:
+            raise NotKnownError
+        possible = {facts.words}
         any_passed: bool | None = False
         for one in node.asked:
             below, passed = self._of_test(one, end, any_passed)
@@ -124,12 +165,14 @@ class Outcomes:
             possible.add(b"")
         return possible, passes
 
-    def _outcome(self, node: RuleNode, base: int | None, sibling_passed: bool | None) -> _Outcome:
+    def _outcome(
+        self, node: RuleNode, facts: _Facts, base: int | None, sibling_passed: bool | None
+    ) -> _Outcome:
         """Evaluate one test."""
         record = node.record
         pattern = node.pattern
         # Fail where the word or the pattern is nowhere within reach.
-        if record.type == SEARCH and is_exact(record):
+        if facts.is_plain_search:
             reach = None if pattern is None else pattern.reach
             if self._text.find(record.word, 0, reach) < 0:
                 return False, None
@@ -142,14 +185,13 @@ class Outcomes:
             return self._matches_regex(node, place), None
         if place is None:
             return None, None
-        if not is_exact(record):
+        if not facts.is_exact:
             end = place + record.length if record.type == STRING else None
             return self._begins_with_word(record, place), end
-        if record.type == SEARCH:
+        if facts.is_plain_search:
             return self._search(record, place)
-        test = place_test(record)
-        length = len(record.word) if record.type == STRING else WIDTHS[record.type]
-        return (None if test is None else test(self._text, place)), place + length
+        passes = None if facts.test is None else facts.test(self._text, place)
+        return passes, place + facts.length
 
     def _place(self, record: Record, base: int | None) -> int | None:
         """Return where a test looks, None if that isn't known."""
@@ -218,16 +260,12 @@ def _or(one: bool | None, other: bool | None) -> bool | None:
     return None if one is None or other is None else False
 
 
-def _constant_words(record: Record) -> bytes:
-    """Return what a test prints.
-
-    :raises NotKnownError: a value of the file is in it.
-    """
+def _constant_words(record: Record) -> bytes | None:
+    """Return what a test prints, None if a value of the file is in it."""
     words = record.description
     has_value = b"%" in words or b"$" in words
-    if has_value or not words.isascii() or not words.decode("ascii").isprintable():
-        raise NotKnownError
-    return words
+    is_plain = words.isascii() and words.decode("ascii").isprintable()
+    return words if is_plain and not has_value else None
 
 
 def _joined(first: bytes, then: bytes, record: Record) -> bytes:

@@ -22,6 +22,8 @@ import itertools
 import re
 from typing import AnyStr, NamedTuple
 
+from .matcher import Matcher
+from .tree import pattern_of_other_than
 from .versions import CsvRule, Version
 
 _MIN_TEXT_BYTES = 2
@@ -74,6 +76,7 @@ class PlainText:
 
     :param version: of the libmagic whose words these are.
     :param max_head: bytes of a file that libmagic reads; a file of as many may go on.
+    :raises MissingComponentError: there is no engine that seeks patterns.
     """
 
     def __init__(self, version: Version, max_head: int) -> None:
@@ -81,6 +84,8 @@ class PlainText:
         self._max_head = max_head
         self._max_text_bytes = version.max_text_bytes or max_head
         self._quiet = version.quiet_controls + _PRINTABLE
+        not_quiet = pattern_of_other_than(self._quiet)
+        self._find_odd = Matcher([not_quiet], "strict").find
 
     def read(self, head: bytes) -> Text | str:
         """Return what libmagic makes of a file: a text, :data:`NOT_TEXT`, or :data:`UNKNOWN`.
@@ -96,11 +101,12 @@ class PlainText:
             # A zero is in no text but of wider characters, which have a mark; in EBCDIC it is a
             # zero too.
             return UNKNOWN if head.startswith(_WIDE_MARKS) else NOT_TEXT
-        odd = seen.translate(None, self._quiet)
-        if not odd:
+        # Seek the first odd byte, which takes a tenth of the time of picking all.
+        if not self._find_odd(seen):
             if seen.startswith(_UTF7_MARK):
                 return UNKNOWN
             return Text("ASCII", seen, None, is_whole, looks)
+        odd = seen.translate(None, self._quiet)
         if odd.translate(None, _LOUD + _HIGH):
             # Control characters are in no text but EBCDIC, which has neither these for a blank nor
             # for a line feed.

@@ -106,6 +106,12 @@ def pattern_of(strict: str, loose: str, reach: int | None, exact: bool = False) 
     return Pattern(strict, loose, reach, exact)
 
 
+def pattern_of_other_than(characters: bytes) -> Pattern:
+    """Return a pattern that matches at any byte but these."""
+    others = "".join(f"\\x{one:02x}" for one in range(256) if one not in characters)
+    return pattern_of(f"[{others}]", f"[{others}]", None)
+
+
 class RuleNode:
     """A test of a rule, and the tests of the next level below it.
 

@@ -23,7 +23,12 @@ from hpc_remetrics.filetype.libmagic.matcher import (
     require_engine,
 )
 from hpc_remetrics.filetype.libmagic.screen import Screen
-from hpc_remetrics.filetype.libmagic.tree import NEAR, Pattern, RuleNode
+from hpc_remetrics.filetype.libmagic.tree import (
+    NEAR,
+    Pattern,
+    RuleNode,
+    pattern_of_other_than,
+)
 from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
@@ -439,6 +444,19 @@ def missed(matcher, key: str, expression: str, drawn: random.Random):
         text, end = Made(expression, drawn).text()
         if not 0 <= matcher.find(text).get(key, -1) <= end:
             yield text
+
+
+def test_each_odd_byte_is_found_wherever_it_is():
+    quiet = b"\t\n" + bytes(range(0x20, 0x7F))
+    odd = pattern_of_other_than(quiet)
+    find = Matcher([odd], "strict").find
+    assert find(b"") == find(quiet * 9) == {}
+    for byte in set(range(256)) - set(quiet):
+        # At each place of a vector of 64 bytes, or at one of them.
+        for place in range(0, FAR, 1 if byte in (0, 0x1B, 0x7F, 0x80, 0xFF) else 67):
+            for behind in (0, 1, 70):
+                text = b"x" * place + bytes([byte]) + b"x" * behind
+                assert find(text) == {odd: place + 1}
 
 
 @pytest.mark.slow

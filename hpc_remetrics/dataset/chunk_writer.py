@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 
 from ..mpi.comm import Backoff, Comm
-from .schema import Column, rows_of_chunk
+from .schema import ROW, Column, row_dtype, rows_of_chunk
 
 _CHUNK = 30
 _DONE = 31
@@ -55,6 +55,11 @@ class ChunkWriter:
             data = deflated(values[at : at + rows], rows, column.compressible)
             self._put(path, start + at, data)
 
+    def write_rows(self, table: str, start: int, stop: int, size: int) -> None:
+        """Write the row numbers from `start` to `stop` of a table that has `size` rows."""
+        numbers = np.arange(start, stop, dtype=row_dtype(size))
+        self.write(f"{table}/{ROW.name}", ROW, start, numbers, size)
+
     def _put(self, path: str, row: int, data: bytes) -> None:
         """Store a chunk on rank 0, or send it there; wait while too many are unconfirmed."""
         if self._file is not None:
@@ -78,7 +83,7 @@ class ChunkWriter:
         dataset = self._datasets.get(path)
         if dataset is None:
             dataset = self._datasets[path] = self._file[path]
-        dataset.id.write_direct_chunk((row,), data)
+        dataset.id.write_direct_chunk((row, *[0] * (dataset.ndim - 1)), data)
 
     def drain(self) -> bool:
         """Store the chunks that arrived at rank 0; return whether there were any."""

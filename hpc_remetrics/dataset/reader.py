@@ -389,7 +389,7 @@ class Dataset:
         if not self.has_run or name not in (run := self._file.root.group("run")):
             return {}
         group = run.group(name)
-        columns = {column: group.column(column)[:] for column in group.names}
+        columns = {name: group.column(name)[:] for name in group.names if not is_dimension(name)}
         check_run_table(self.path, name, columns)
         return columns
 
@@ -417,6 +417,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """A digest of all that the rows depend on; "" if the file has none."""
         return str(self.run.get("fingerprint", ""))
+
+
+def is_dimension(name: str) -> bool:
+    """Return whether a dataset of a table of `/run` is a dimension and no column."""
+    return name == "row" or name.endswith("_byte")
 
 
 def is_dataset(path: Path) -> bool:

@@ -7,7 +7,7 @@ tables by row numbers, from 0. Types:
 - `u1` … `u4`, `i4`, `i8`: little-endian integers, `f8` doubles;
 - `row TABLE`: a row of the table, i4, or i8 where it has 2**31 rows or more;
 - `first TABLE`: i8, the first of several rows of the table, of which another column has the number;
-- `digest`: 32 raw bytes, HDF5 opaque; `fingerprint`: 16 of them;
+- `digest`: 32 raw bytes, in HDF5 a row of a dataset of two dimensions; `fingerprint`: 16 of them;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
 - `text N`: UTF-8 of fixed length, that of the longest value, at most N bytes; padded with NUL;
 - `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column
@@ -238,9 +238,15 @@ class Column:
         return special.get(self.type, f"<{self.type}")
 
     @property
-    def dimension(self) -> str:
-        """Return the name of the column's dimension; offsets and blobs have their own."""
-        return {"bytes": f"{self.name}_byte", "offset": "row_bound"}.get(self.type, "row")
+    def dimensions(self) -> tuple[str, ...]:
+        """Return the names of the column's dimensions; offsets and blobs have their own.
+
+        >>> TABLES["layers"].columns["digest"].dimensions
+        ('row', 'digest_byte')
+        """
+        if self.type in ("digest", "fingerprint"):
+            return "row", f"{self.type}_byte"
+        return ({"bytes": f"{self.name}_byte", "offset": "row_bound"}.get(self.type, "row"),)
 
     @property
     def compressible(self) -> bool:
@@ -255,6 +261,10 @@ class TableFormat:
     name: str
     description: str
     columns: dict[str, Column]
+
+
+ROW = Column("row", "i8", "", "1", "none", "number of the row, by which other tables refer to it")
+"""The column of row numbers that each table has besides those of the schema."""
 
 
 def chunk_rows(itemsize: int) -> int:

@@ -1,10 +1,10 @@
 """Read an untrusted HDF5 file: the library reads its structure, this module its values.
 
-A file of this program holds groups of one-dimensional datasets, stored in one piece or in chunks
-with the filters `shuffle` and `deflate`. HDF5 can do much more: take values from other files
-(links, external storage, virtual datasets), load code for filters, and inflate a few bytes to
-gigabytes. None of that is in our files, so it is refused before anything is read. Values are then
-read here, by place and size, with every bound known:
+A file of this program holds groups of one-dimensional datasets, and of rows of bytes, stored in one
+piece or in chunks with the filters `shuffle` and `deflate`. HDF5 can do much more: take values from
+other files (links, external storage, virtual datasets), load code for filters, and inflate a few
+bytes to gigabytes. None of that is in our files, so it is refused before anything is read. Values
+are then read here, by place and size, with every bound known:
 
 - the file is opened once (`files/untrusted.py`); the library reads through that descriptor, so it
   never opens a name;
@@ -293,6 +293,8 @@ class StoredGroup:
 class StoredColumn:
     """A one-dimensional dataset: `column[start:stop]` reads (stop - start,) values of `dtype`.
 
+    So is one of (n, 32) bytes, whose values are of the type `V32`.
+
     :ivar rows: number of values; `words`: of an enum, word -> number.
     :ivar chunk_rows: values of a chunk; a contiguous dataset is one chunk.
     :ivar filters: numbers of the filters, in the order in which they were applied.
@@ -303,10 +305,14 @@ class StoredColumn:
         self.file = file
         self.name = name
         self.check: Check | None = None
-        if len(identity.shape) != 1:
+        self.dtype = np.dtype(identity.dtype)
+        is_raw = len(identity.shape) == 2 and self.dtype == np.uint8
+        if len(identity.shape) != 1 and not is_raw:
             raise damaged(file.path, f"{name} has {len(identity.shape)} dimensions, not one")
         self.rows = int(identity.shape[0])
-        self.dtype = np.dtype(identity.dtype)
+        if is_raw:
+            self.dtype = np.dtype((np.void, int(identity.shape[1])))
+        self._shape = identity.shape
         self.words = h5py.check_enum_dtype(identity.dtype)
         if self.dtype.hasobject or not self.dtype.itemsize:
             raise damaged(file.path, f"{name} holds values of no fixed size")
@@ -329,7 +335,10 @@ class StoredColumn:
             raise damaged(self.file.path, f"{self.name} lies in other files (external storage)")
         self.chunk_rows = self.rows
         if layout == h5py.h5d.CHUNKED:
-            self.chunk_rows = int(properties.get_chunk()[0])
+            chunk = properties.get_chunk()
+            if tuple(chunk[1:]) != tuple(self._shape[1:]):
+                raise damaged(self.file.path, f"{self.name} has chunks with parts of rows")
+            self.chunk_rows = int(chunk[0])
             self._locate_chunks(identity)
         elif layout == h5py.h5d.CONTIGUOUS:
             place = identity.get_offset()
@@ -337,7 +346,7 @@ class StoredColumn:
             if place is not None:
                 self._add_piece(int(place), self.rows * self.dtype.itemsize, 0)
         elif layout == h5py.h5d.COMPACT:
-            values = np.empty(self.rows, self.dtype)
+            values = np.empty(self._shape, np.dtype(identity.dtype))
             identity.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
             self._compact = values.tobytes()
         else:

@@ -1,7 +1,20 @@
-"""Write HDF5 tables as the schema describes them, with attributes and netCDF dimension scales."""
+"""Write HDF5 tables as the schema describes them, with attributes and netCDF dimensions.
+
+The dimensions of a table are datasets in its group, as netCDF-4 has them. `row` has the row
+numbers as its values. Each has a number that is its own in the file, by which columns name their
+dimensions:
+
+    row                 CLASS=DIMENSION_SCALE  NAME=row  _Netcdf4Dimid=4
+    digest_byte         CLASS=DIMENSION_SCALE  …         _Netcdf4Dimid=5
+    digest (rows, 32)                                    _Netcdf4Coordinates=[4, 5]
+
+The usual way, references to the dimension in each column and back (`DIMENSION_LIST`,
+`REFERENCE_LIST`), makes PyTables warn at every column and fail at every dimension.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +27,7 @@ from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,
     FORMAT,
+    ROW,
     SCHEMA_VERSION,
     TABLES,
     TITLE,
@@ -32,6 +46,9 @@ _MISSING = {'""': "empty", "0": "all bytes 0"}
 It can't be `_FillValue`, which masks single bytes of digests and what netCDF makes of strings.
 """
 
+_SMALL_BYTES = 4096
+"""Bytes of a column that is stored in one piece: the index of its chunks would take 2 kB."""
+
 _RUN_TEXT_BYTES = 8192
 """Bytes of a string in a table of `/run`: paths have up to 4096, and bytes that are not UTF-8 take
 six each."""
@@ -45,7 +62,7 @@ def describe_file(file: Any) -> None:
 
 
 def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
-    """Create an empty table of fixed size, to be filled chunk by chunk.
+    """Create an empty table of fixed size, to be filled chunk by chunk, its row numbers too.
 
     :param sizes: dimension -> its length: `row`, and for blobs `path_byte` and so on.
     :param rows: table -> its rows, for the width of row numbers.
@@ -56,7 +73,7 @@ def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[s
         column.name: _create(group, column, _size(column, sizes), _dtype(column, rows))
         for column in form.columns.values()
     }
-    _scales(group, form, sizes, columns)
+    _dimensions(group, form, sizes, columns, 0)
 
 
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
@@ -95,11 +112,21 @@ def write_columns(
             values = text_array(list(values), int(column.argument))
         else:
             values = np.asarray(values, _dtype(column, rows).newbyteorder("<"))
-        dataset = _create(group, column, count, values.dtype)
+        dataset = _create(group, column, count, values.dtype, _SMALL_BYTES)
         if count:
-            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values))
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, _plain(values))
         created[column.name] = dataset
-    _scales(group, form, {"row": count}, created)
+    row = _dimensions(group, form, {"row": count}, created, _SMALL_BYTES)
+    if count:
+        row.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(count, dtype=row_dtype(count)))
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Return (n,) values as HDF5 takes them: raw bytes as (n, bytes) uint8."""
+    values = np.ascontiguousarray(values)
+    if values.dtype.kind != "V":
+        return values
+    return values.view(np.uint8).reshape(len(values), values.dtype.itemsize)
 
 
 def _group(parent: Any, form: TableFormat) -> Any:
@@ -109,7 +136,7 @@ def _group(parent: Any, form: TableFormat) -> Any:
 
 
 def _size(column: Column, sizes: Mapping[str, int]) -> int:
-    return sizes["row"] + 1 if column.type == "offset" else sizes[column.dimension]
+    return sizes["row"] + 1 if column.type == "offset" else sizes[column.dimensions[0]]
 
 
 def _dtype(column: Column, rows: Mapping[str, int]) -> np.dtype:
@@ -118,9 +145,10 @@ def _dtype(column: Column, rows: Mapping[str, int]) -> np.dtype:
     return np.dtype(column.dtype)
 
 
-def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
-    """Create the dataset of a column, chunked unless it is empty, and describe it.
+def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int = 0) -> Any:
+    """Create the dataset of a column, chunked unless it is empty or small, and describe it.
 
+    :param small: bytes up to which it is stored in one piece.
     :returns: its identifier at h5py's low level.
     """
     stored = h5py.enum_dtype(ENUMS[column.argument], "u1") if column.type == "enum" else dtype
@@ -129,7 +157,7 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
         column.name,
         np.dtype(stored),
         size,
-        chunk_rows=rows_of_chunk(column, dtype.itemsize, size) if size else 0,
+        chunk_rows=_chunk_rows(column, dtype, size, small),
         deflate=column.compressible,
     )
     describe(created, unit=column.unit, description=column.description)
@@ -143,34 +171,68 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype) -> Any:
     return created
 
 
-def _scales(
-    group: Any, form: TableFormat, sizes: Mapping[str, int], columns: Mapping[str, Any]
-) -> None:
-    """Attach netCDF-4 dimension scales, which have no values and take no room.
+def _chunk_rows(column: Column, dtype: np.dtype, size: int, small: int) -> int:
+    """Return the rows of a chunk, 0 where all values are stored in one piece."""
+    if size * dtype.itemsize <= small or not size:
+        return 0
+    return rows_of_chunk(column, dtype.itemsize, size)
 
+
+def _numbers() -> dict[tuple[str, str], int]:
+    """Number the dimensions of all tables: (path of the table, dimension) -> number."""
+    numbers: dict[tuple[str, str], int] = {}
+    for parent, forms in (("", TABLES), ("/metrics", METRICS)):
+        for name, form in forms.items():
+            of_columns = (column.dimensions for column in form.columns.values())
+            for dimension in ("row", *itertools.chain.from_iterable(of_columns)):
+                numbers.setdefault((f"{parent}/{name}", dimension), len(numbers))
+    return numbers
+
+
+_NUMBERS = _numbers()
+
+
+def _dimensions(
+    group: Any,
+    form: TableFormat,
+    sizes: Mapping[str, int],
+    columns: Mapping[str, Any],
+    small: int,
+) -> Any:
+    """Create the dimensions of a table, and name those of each column.
+
+    :param sizes: dimension -> its length: `row`, and for blobs `path_byte` and so on.
     :param columns: name -> identifier of the dataset, of all columns.
+    :param small: bytes of row numbers up to which these are stored in one piece.
+    :returns: identifier of the dataset `row`, whose values are not written yet.
     """
-    lengths = {column.dimension: _size(column, sizes) for column in form.columns.values()}
-    scales = {}
-    for dimension, length in lengths.items():
-        scale = new_column(group, dimension, np.dtype(">f4"), length)
+    lengths = {"row": sizes["row"]}
+    for column in form.columns.values():
+        lengths[column.dimensions[0]] = _size(column, sizes)
+        if len(column.dimensions) > 1:
+            lengths[column.dimensions[1]] = np.dtype(column.dtype).itemsize
+        numbers = [_NUMBERS[group.name, dimension] for dimension in column.dimensions]
+        add_array(columns[column.name], "_Netcdf4Coordinates", np.array(numbers, np.int32))
+    created = {
+        dimension: _dimension(group, dimension, length, _NUMBERS[group.name, dimension], small)
+        for dimension, length in lengths.items()
+    }
+    return created["row"]
+
+
+def _dimension(group: Any, name: str, length: int, number: int, small: int = _SMALL_BYTES) -> Any:
+    """Create a netCDF dimension; all but `row` have no values and take no room."""
+    if name == "row":
+        dtype = np.dtype(row_dtype(length))
+        chunk = _chunk_rows(ROW, dtype, length, small)
+        scale = new_column(group, name, dtype, length, chunk_rows=chunk, deflate=True)
+        h5py.h5ds.set_scale(scale, name.encode())
+        describe(scale, description=ROW.description)
+    else:
+        scale = new_column(group, name, np.dtype(np.uint8), length)
         h5py.h5ds.set_scale(scale, (_DIMENSION % length).encode())
-        scales[dimension] = scale
-    for column in form.columns.values():
-        h5py.h5ds.attach_scale(columns[column.name], scales[column.dimension], 0)
-
-
-def attach_scales_again(parent: Any, form: TableFormat) -> None:
-    """Attach the dimension scales of a table that was copied: HDF5 copies references as zeros."""
-    group = parent[form.name]
-    for column in form.columns.values():
-        if column.name in group and "DIMENSION_LIST" in group[column.name].attrs:
-            scale = group[column.dimension]
-            scale.attrs.pop("REFERENCE_LIST", None)
-            del group[column.name].attrs["DIMENSION_LIST"]
-    for column in form.columns.values():
-        if column.name in group:
-            h5py.h5ds.attach_scale(group[column.name].id, group[column.dimension].id, 0)
+    add_array(scale, "_Netcdf4Dimid", np.array(number, np.int32))
+    return scale
 
 
 def write_run(
@@ -186,18 +248,37 @@ def write_run(
     group.attrs["description"] = (
         "what made this file; everything that may differ between runs on the same images"
     )
+    tables: dict[str, dict[str, np.ndarray]] = {}
     for name, value in run.items():
         if isinstance(value, Mapping):
-            table = group.create_group(name)
-            for column, values in value.items():
-                if values and isinstance(values[0], str):
-                    table[column] = text_array(values, _RUN_TEXT_BYTES)
-                else:
-                    table[column] = np.asarray(values)
+            tables[name] = {column: _run_values(values) for column, values in value.items()}
         else:
             group.attrs[name] = attribute(value) if isinstance(value, str) else value
-    group.create_group("layers")["cpu_seconds"] = seconds.astype("<f4")
-    table = group.create_group("failures")
-    table["digest"] = np.array([failure.digest.raw for failure in failures], "V32")
-    table["rank"] = np.array([failure.rank for failure in failures], np.int32)
-    table["host"] = text_array([failure.host for failure in failures], 255)
+    tables["layers"] = {"cpu_seconds": seconds.astype("<f4")}
+    tables["failures"] = {
+        "digest": np.array([failure.digest.raw for failure in failures], "V32"),
+        "rank": np.array([failure.rank for failure in failures], np.int32),
+        "host": text_array([failure.host for failure in failures], 255),
+    }
+    for number, (name, columns) in enumerate(tables.items()):
+        _write_run_table(group.create_group(name), columns, len(_NUMBERS) + 2 * number)
+
+
+def _run_values(values: Sequence[Any]) -> np.ndarray:
+    if values and isinstance(values[0], str):
+        return text_array(list(values), _RUN_TEXT_BYTES)
+    return np.asarray(values)
+
+
+def _write_run_table(group: Any, columns: Mapping[str, np.ndarray], number: int) -> None:
+    """Write a table of `/run`, whose dimensions have this number and the next one."""
+    count = max(map(len, columns.values()), default=0)
+    row = _dimension(group, "row", count, number)
+    if count:
+        row.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(count, dtype=row_dtype(count)))
+    for name, values in columns.items():
+        dataset = group.create_dataset(name, data=_plain(values))
+        numbers = [number, number + 1][: dataset.ndim]
+        add_array(dataset.id, "_Netcdf4Coordinates", np.array(numbers, np.int32))
+        if dataset.ndim > 1:
+            _dimension(group, f"{name}_byte", dataset.shape[1], number + 1)

@@ -12,18 +12,16 @@ of hosts, paths and command lines:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..dataset.hdf5 import file_through
-from ..dataset.metrics_schema import METRICS
 from ..dataset.reader import Dataset
-from ..dataset.schema import TABLES, TableFormat
+from ..dataset.schema import TABLES
 from ..dataset.table import Table
-from ..dataset.table_writer import attach_scales_again, write_run, write_table
+from ..dataset.table_writer import write_run, write_table
 from ..files.publish import replacing
 from ..records import Digest, Failure
 
@@ -64,20 +62,11 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
                 write_table(file, name, changed[name], rows)
             else:
                 dataset.copy_group(name, file)
-                _attach_scales(file, [TABLES[name]])
         dataset.copy_group("metrics", file)
-        if "metrics" in file:
-            _attach_scales(file["metrics"], METRICS.values())
         if not is_anonymous:
             dataset.copy_group("run", file)
         elif dataset.has_run:
             _write_anonymous_run(dataset, file)
-
-
-def _attach_scales(parent: Any, forms: Iterable[TableFormat]) -> None:
-    for form in forms:
-        if form.name in parent:
-            attach_scales_again(parent, form)
 
 
 def _without_messages(dataset: Dataset) -> dict[str, dict[str, Any]]:

@@ -233,6 +233,7 @@ class ContentNumbers:
     def write(self, writer: ChunkWriter, block: int, rows: np.ndarray) -> None:
         """Write one block of `/contents`, as `content_blocks` yields it."""
         start = block * CHUNK_ROWS
+        writer.write_rows("contents", start, start + len(rows), self.total)
         ordered = np.empty(len(rows), _PLACED)
         ordered[rows["row"] - start] = rows
         values = {name: np.ascontiguousarray(ordered[name]) for name in _COLUMNS}

@@ -29,6 +29,7 @@ class EntryWriter:
         rows = self._placement.entries
         start = block * CHUNK_ROWS
         stop = min(start + CHUNK_ROWS, rows)
+        self._writer.write_rows("entries", start, stop, rows)
         self._write("content", start, contents, rows)
         for name in _COPIED:
             self._write(name, start, self._reader.column(name, start, stop), rows)

@@ -106,6 +106,7 @@ class Fingerprints:
     def write(self, writer: ChunkWriter, block: int, rows: np.ndarray) -> None:
         """Write one block of `/chunks`, as `blocks` yields it."""
         start = block * CHUNK_ROWS
+        writer.write_rows("chunks", start, start + len(rows), self.total)
         ordered = np.empty(len(rows), _PLACED)
         ordered[rows["row"] - start] = rows
         for name, column in TABLES["chunks"].columns.items():

@@ -139,7 +139,7 @@ def test_tables_with_more_rows_than_there_can_be(changed):
         for name in list(file["failures"]):
             values = file["failures"][name][:]
             del file["failures"][name]
-            file["failures"][name] = np.repeat(values, 3)
+            file["failures"][name] = np.repeat(values, 3, axis=0)
     refuse(changed, "/failures has more rows than /layers")
 
 

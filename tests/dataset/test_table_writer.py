@@ -39,14 +39,54 @@ def test_a_large_table_is_created_and_filled_chunk_by_chunk(file):
     assert group["uid"].compression == "gzip"
     assert not group["kind"].shuffle
     assert h5py.check_enum_dtype(group["kind"].dtype) == KINDS
-    assert group["uid"].dims[0][0].name == "/entries/row"
-    assert group["path_offset"].dims[0][0].name == "/entries/row_bound"
-    assert group["path"].dims[0][0].name == "/entries/path_byte"
     writer = ChunkWriter(SerialComm(), file)
     values = np.arange(rows) * 7 - 5
     writer.write("entries/uid", TABLES["entries"].columns["uid"], 0, values, rows)
+    writer.write_rows("entries", 0, 1 << 17, rows)
+    writer.write_rows("entries", 1 << 17, rows, rows)
     writer.finish()
     assert group["uid"][:].tolist() == values.tolist()
+    assert group["row"][:].tolist() == list(range(rows))
+
+
+def dimensions_of(dataset):
+    """Return the datasets that are the dimensions of a column, as netCDF finds them."""
+    scales = {
+        int(scale.attrs["_Netcdf4Dimid"]): scale
+        for scale in dataset.parent.values()
+        if scale.attrs.get("CLASS") == b"DIMENSION_SCALE"
+    }
+    return [scales[number] for number in dataset.attrs["_Netcdf4Coordinates"].tolist()]
+
+
+def test_columns_name_their_dimensions_by_number(file):
+    create_table(file, "entries", {"row": 3, "path_byte": 5, "link_byte": 0}, {"contents": 1})
+    create_table(file, "contents", {"row": 2}, {"types": 0})
+    numbers = set()
+    for table in ("entries", "contents"):
+        for name, column in TABLES[table].columns.items():
+            dataset = file[table][name]
+            found = dimensions_of(dataset)
+            assert [one.name for one in found] == [f"/{table}/{one}" for one in column.dimensions]
+            assert tuple(map(len, found)) == dataset.shape
+            numbers |= {(one.name, int(one.attrs["_Netcdf4Dimid"])) for one in found}
+    assert len(dict(numbers)) == len({number for _, number in numbers}) == len(numbers)
+    row = file["entries/row"]
+    assert row.attrs["NAME"] == b"row"
+    assert row.chunks == (3,)
+    assert b"not a netCDF variable" in file["entries/path_byte"].attrs["NAME"]
+    assert file["entries/path_byte"].id.get_storage_size() == 0
+    for item in (*file["entries"].values(), *file["contents"].values()):
+        assert not {"DIMENSION_LIST", "REFERENCE_LIST"} & set(item.attrs)
+
+
+@pytest.mark.parametrize(("rows", "chunks"), [(1024, None), (1025, (1025,))])
+def test_small_columns_are_stored_in_one_piece(file, rows, chunks):
+    """The index of the chunks of a column takes more than 4 kB of values."""
+    write_table(file, "image_layers", {"layer": np.arange(rows)}, {"layers": rows})
+    for name in ("layer", "row"):
+        assert file["image_layers"][name].chunks == chunks
+        assert file["image_layers"][name][:].tolist() == list(range(rows))
 
 
 def test_a_small_table_is_written_whole(file):
@@ -95,7 +135,12 @@ def test_the_run_has_attributes_and_tables(file):
     assert group["ranks/no"].shape == (0,)
     assert group["layers/cpu_seconds"][:].tolist() == [0.5, 1.5]
     assert group["layers/cpu_seconds"].dtype == "<f4"
-    assert group["failures/digest"][:].tolist() == [b"\1" * 32]
+    assert group["failures/digest"][:].tolist() == [[1] * 32]
+    assert group["failures/row"][:].tolist() == [0]
+    assert [one.name for one in dimensions_of(group["failures/digest"])] == [
+        "/run/failures/row",
+        "/run/failures/digest_byte",
+    ]
     assert group["failures/rank"][:].tolist() == [3]
     assert group["failures/host"][:].tolist() == [b"n1"]
 
@@ -136,8 +181,15 @@ def test_a_column_is_what_h5py_itself_makes(file):
     kinds = h5py.enum_dtype(KINDS, "u1")
     for dtype in (np.dtype("<i8"), np.dtype("V32"), kinds):
         made = new_column(file, f"made {dtype}", dtype, 9, chunk_rows=5, deflate=True)
-        options = {"compression": 1, "shuffle": dtype.itemsize > 1}
-        expected = file.create_dataset(f"b {dtype}", (9,), dtype, chunks=(5,), **options).id
+        options = {"compression": 1, "shuffle": dtype.kind != "V" and dtype.itemsize > 1}
+        shape = (9,)
+        chunks = (5,)
+        plain = dtype
+        if dtype.kind == "V":
+            shape = (9, 32)
+            chunks = (5, 32)
+            plain = np.dtype("u1")
+        expected = file.create_dataset(f"b {dtype}", shape, plain, chunks=chunks, **options).id
         assert made.get_create_plist().equal(expected.get_create_plist())
         assert made.get_type().equal(expected.get_type())
     plain = h5py.Dataset(new_column(file, "plain", np.dtype("<i4"), 3))

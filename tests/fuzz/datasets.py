@@ -98,28 +98,26 @@ def _bomb(table: str, rows: int) -> Change:
         for name in list(file[table]):
             old = file[f"{table}/{name}"]
             kind = old.dtype
-            if kind.byteorder == ">":
+            width = old.shape[1:]
+            if b"not a netCDF variable" in old.attrs.get("NAME", b""):
                 del file[f"{table}/{name}"]
-                file.create_dataset(f"{table}/{name}", (rows,), ">f4")
+                file.create_dataset(f"{table}/{name}", (rows,), "u1")
             elif not name.endswith("_offset"):
                 del file[f"{table}/{name}"]
-                _zeros(file, f"{table}/{name}", rows, kind)
+                _zeros(file, f"{table}/{name}", rows, kind, width)
 
     return change
 
 
-def _zeros(file: Any, name: str, rows: int, kind: np.dtype) -> None:
+def _zeros(file: Any, name: str, rows: int, kind: np.dtype, width: tuple[int, ...]) -> None:
     """Create a column of zeros: every chunk is the same few bytes, and digests are not deflated."""
-    size = min(rows, (1 << 20) // kind.itemsize)
-    deflated = {} if kind.kind == "V" else {"compression": 9}
-    made = file.create_dataset(name, (rows,), kind, chunks=(size,), **deflated)
-    data = (
-        bytes(size * kind.itemsize)
-        if kind.kind == "V"
-        else zlib.compress(bytes(size * kind.itemsize), 9)
-    )
+    row_bytes = kind.itemsize * int(np.prod(width))
+    size = min(rows, (1 << 20) // row_bytes)
+    deflated = {} if width else {"compression": 9}
+    made = file.create_dataset(name, (rows, *width), kind, chunks=(size, *width), **deflated)
+    data = bytes(size * row_bytes) if width else zlib.compress(bytes(size * row_bytes), 9)
     for start in range(0, rows, size):
-        made.id.write_direct_chunk((start,), data)
+        made.id.write_direct_chunk((start, *[0] * len(width)), data)
 
 
 def _oversized_chunk(file: Any, rng: random.Random, secret: Path) -> None:

@@ -61,6 +61,9 @@ class Made:
         for start in range(0, len(self.keys), 3):
             yield chunks(self.keys[start : start + 3])
 
+    def write_rows(self, table, start, stop, size) -> None:
+        self.write(f"{table}/row", None, start, np.arange(start, stop), size)
+
     def write(self, path, column, start, values, size) -> None:
         assert values.flags.c_contiguous
         self.written[path] = start, values.tolist(), size
@@ -80,7 +83,10 @@ def test_chunks_are_numbered_over_all_buckets(tmp_path: Path, monkeypatch, bucke
     assert made.written["chunks/fingerprint"] == (0, [one for _, one in wanted], len(wanted))
     assert made.written["chunks/method"] == (0, [method for method, _ in wanted], len(wanted))
     assert made.written["chunks/size"][1] == [one[0] for _, one in wanted]
-    assert made.written.keys() == {f"chunks/{name}" for name in TABLES["chunks"].columns}
+    assert made.written.keys() == {
+        "chunks/row",
+        *(f"chunks/{name}" for name in TABLES["chunks"].columns),
+    }
     assert list(tmp_path.iterdir()) == []
 
 

@@ -158,6 +158,9 @@ class Kept:
     def __init__(self):
         self.written = {}
 
+    def write_rows(self, table, start, stop, size):
+        self.write(f"{table}/row", None, start, np.arange(start, stop), size)
+
     def write(self, path, column, start, values, size):
         self.written.setdefault(path, []).append((start, values.tolist(), size))
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..dataset.reader import Dataset, reading
 from ..errors import UsageError
+from ..filetype.shared_table import slots_for
 from ..limits import AHEAD_BYTES, AHEAD_LAYERS, UNPACKED
 
 _GATHER_ROWS = 100_000
@@ -32,8 +33,8 @@ _SPILL_BYTES = 128 << 20
 _ROW_BYTES = 160
 """Bytes on scratch of an entry on its way through a gather."""
 
-_TYPE_TABLE_BYTES = 64 << 20
-"""Bytes of the table of types that the ranks of a node share, on scratch and in memory."""
+_ANY_SIZE = 1 << 60
+"""Bytes that a table of types may take: how much memory the nodes have isn't known here."""
 
 _MIN_RANK_BYTES = 1_000_000_000
 
@@ -160,6 +161,9 @@ def forecast(
     entries = int(rates.entries_a_byte * sum(sizes))
     gather = entries / (_GATHER_ROWS * ranks)
 
+    # The table of types that the ranks of a node share, on scratch and in memory
+    table_bytes = 8 * slots_for(entries / nodes, _ANY_SIZE)
+
     # Scratch: layers that are prefetched and unpacked, and spills; later the rows of the gather
     taken = [
         max(blob, 0) + (UNPACKED * size if unpack else 0)
@@ -170,7 +174,7 @@ def forecast(
     profile_bytes = min(largest, allowed) + ranks_per_node * _SPILL_BYTES
     gather_bytes = _ROW_BYTES * entries // nodes
 
-    rank_memory = 3 * rates.rank_bytes // 2 + _TYPE_TABLE_BYTES // ranks_per_node
+    rank_memory = 3 * rates.rank_bytes // 2 + table_bytes // ranks_per_node
     return Forecast(
         ranks=ranks,
         nodes=nodes,
@@ -178,8 +182,8 @@ def forecast(
         longest_seconds=round(longest, 1),
         gather_seconds=round(gather, 1),
         entries=entries,
-        scratch_bytes=_TYPE_TABLE_BYTES + max(profile_bytes, gather_bytes),
-        memory_bytes=ranks_per_node * rates.rank_bytes + _TYPE_TABLE_BYTES,
+        scratch_bytes=table_bytes + max(profile_bytes, gather_bytes),
+        memory_bytes=ranks_per_node * rates.rank_bytes + table_bytes,
         rank_memory_bytes=max(rank_memory, _MIN_RANK_BYTES),
         limit_seconds=900 * math.ceil((1.5 * (profile + gather) + 60) / 900),
     )

@@ -21,6 +21,9 @@ from hpc_remetrics.summaries.forecast import Rates, forecast, rates_of
 from .made_datasets import note, rank_row
 
 GB = 10**9
+TABLE_BYTES = 16 << 20
+"""The least table of types."""
+
 RATES = Rates(
     layer_seconds=0.5, byte_seconds=1e-7, entries_a_byte=1e-4, wall_a_cpu=2.0, rank_bytes=GB
 )
@@ -69,15 +72,22 @@ def test_prefetch_is_bounded_for_each_rank_of_a_node():
     sizes = [AHEAD_BYTES // 2] * 100
     for ranks, nodes, here in ((4, 1, 4), (4, 2, 2), (5, 2, 3)):
         found = of(sizes, sizes, ranks=ranks, nodes=nodes)
-        scratch = module._TYPE_TABLE_BYTES + here * (AHEAD_BYTES + module._SPILL_BYTES)
+        scratch = TABLE_BYTES + here * (AHEAD_BYTES + module._SPILL_BYTES)
         assert found.scratch_bytes == scratch
-        assert found.memory_bytes == here * GB + module._TYPE_TABLE_BYTES
+        assert found.memory_bytes == here * GB + TABLE_BYTES
+
+
+def test_the_table_of_types_grows_with_the_files_of_a_node():
+    # 100 and 50 million entries a node: 2^25 and 2^24 words
+    for nodes, size in ((1, 256 << 20), (2, 128 << 20)):
+        found = of([1000 * GB], ranks=2 * nodes, nodes=nodes)
+        assert found.memory_bytes == 2 * GB + size
 
 
 def test_the_rows_of_the_gather_may_take_more_scratch_than_the_layers():
     found = of([100 * GB], ranks=4, nodes=2)
     assert found.entries == 10_000_000
-    assert found.scratch_bytes == module._TYPE_TABLE_BYTES + module._ROW_BYTES * 5_000_000
+    assert found.scratch_bytes == TABLE_BYTES + module._ROW_BYTES * 5_000_000
 
 
 def test_what_to_request_of_the_batch_system():
@@ -89,7 +99,7 @@ def test_what_to_request_of_the_batch_system():
     slower = Rates(1161.0, 0.0, 0.0, 1.0, 1)
     limits = [forecast(one, [1], [0], ranks=1, nodes=1).limit_seconds for one in (slow, slower)]
     assert limits == [1800, 2700]
-    assert found.rank_memory_bytes == 3 * GB // 2 + module._TYPE_TABLE_BYTES // 3
+    assert found.rank_memory_bytes == 3 * GB // 2 + TABLE_BYTES // 3
     small = Rates(0.5, 1e-7, 1e-4, 2.0, 1000)
     assert forecast(small, [], [], ranks=4, nodes=2).rank_memory_bytes == GB
 

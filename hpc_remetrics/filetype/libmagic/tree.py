@@ -60,7 +60,10 @@ _MAX_BLOCK_RECORDS = 40
 
 
 class Pattern:
-    """An expression that must match within the first `reach` bytes, or anywhere for None.
+    r"""An expression that must match within the first `reach` bytes, or anywhere for None.
+
+    >>> Pattern("", r"[\x09\x20]*\x73\x65\x63\x74\x0d?", None, False).word
+    '\\x73\\x65\\x63\\x74'
 
     Two are equal if they are the same object: :func:`pattern_of` makes no second one.
 
@@ -81,12 +84,9 @@ class Pattern:
 
     @cached_property
     def word(self) -> str:
-        r"""The longest run of characters that each match of `loose` has; `loose` if that is short.
+        """The longest run of characters that each match of `loose` has; `loose` if that is short.
 
         An engine is ready for words in a twentieth of the time that repeats and sets take it.
-
-        >>> Pattern("", r"[\x09\x20]*\x73\x65\x63\x74\x0d?", None, False).word
-        '\\x73\\x65\\x63\\x74'
         """
         if re.search(r"[|(]", self.loose):
             return self.loose

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpc_remetrics.commands import COMMANDS, parse
-from hpc_remetrics.config import AnalyzeOptions, known_settings, read_options
+from hpc_remetrics.config import AnalyzeOptions, known_settings, read_options, remarks
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.registry.access import Access
@@ -228,6 +228,23 @@ def test_as_many_shares_of_a_job_as_there_may_be(here, text, share):
 
 def test_layers_of_each_size_on_a_node(here):
     assert options("--node-layers", "1,2,3,4").node_layers == (1, 2, 3, 4)
+
+
+def test_what_a_user_should_know_about_the_settings(here):
+    """Status reads no settings, so what is wrong with them does not stop it."""
+    status = COMMANDS.load("status").options
+    environ = {"HOME": "/nowhere", "REMETRICS_SISE": "1"}
+    told = list(remarks(AnalyzeOptions, None, environ))
+    assert told == [one for one in told if one.startswith("unknown variable REMETRICS_SISE")]
+    assert list(remarks(status, None, environ)) == told
+    Path("remetrics.toml").write_text("sise = 1")
+    taken = "settings are taken from remetrics.toml in the current directory"
+    assert list(remarks(AnalyzeOptions, None, environ)) == [*told, taken]
+    assert list(remarks(AnalyzeOptions, Path("remetrics.toml"), environ)) == told
+    *others, wrong = remarks(status, None, environ)
+    assert others == told
+    assert "unknown setting 'sise'" in wrong
+    assert wrong.endswith("(this command needs no settings, and goes on)")
 
 
 def test_plans_are_of_ranks_on_nodes(here):

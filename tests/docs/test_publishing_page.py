@@ -1,5 +1,6 @@
 """docs/publishing.md and CITATION.cff name this version, and the page names what stays in /run."""
 
+import configparser
 import re
 
 from support.package import ROOT
@@ -16,10 +17,11 @@ def test_the_version_is_that_of_the_program():
 
 
 def test_it_is_licensed_and_described_as_the_package_is():
-    setup = (ROOT / "setup.cfg").read_text()
-    (licence,) = re.findall(r"^license_expression = (.*)$", setup, re.MULTILINE)
-    assert f"\nlicense: {licence}\n" in CITATION
-    (keywords,) = re.findall(r"^keywords =\n((?:    .*\n)+)", setup, re.MULTILINE)
-    assert re.findall(r"^  - (?!name)(.*)$", CITATION, re.MULTILINE) == keywords.split()
-    (description,) = re.findall(r"^description = (.*)$", setup, re.MULTILINE)
-    assert description in CITATION
+    # A build writes the file anew, in another layout
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    about = setup["metadata"]
+    assert f"\nlicense: {about['license_expression']}\n" in CITATION
+    named = re.findall(r"^  - (?!name)(.*)$", CITATION, re.MULTILINE)
+    assert named == about["keywords"].split()
+    assert about["description"] in CITATION

@@ -46,6 +46,12 @@ _MISSING = {'""': "empty", "0": "all bytes 0"}
 It can't be `_FillValue`, which masks single bytes of digests and what netCDF makes of strings.
 """
 
+_UNITS = frozenset({"1", "byte", "s", "ns"})
+"""Units of the schema that UDUNITS knows; others say that there is none of a whole column."""
+
+_WITHOUT_UNITS = frozenset({"text", "digest", "fingerprint", "enum", "bytes"})
+"""Types of columns that are no numbers, which have no units in CF."""
+
 _SMALL_BYTES = 4096
 """Bytes of a column that is stored in one piece: the index of its chunks would take 2 kB."""
 
@@ -59,6 +65,7 @@ def describe_file(file: Any) -> None:
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["title"] = TITLE
+    file.attrs["Conventions"] = "CF-1.11, ACDD-1.3"
 
 
 def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
@@ -160,7 +167,11 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int =
         chunk_rows=_chunk_rows(column, dtype, size, small),
         deflate=column.compressible,
     )
-    describe(created, unit=column.unit, description=column.description)
+    describe(created, long_name=column.description)
+    if column.unit in _UNITS and column.type not in _WITHOUT_UNITS:
+        describe(created, units=column.unit)
+    if column.target:
+        describe(created, points_to=f"/{column.target}")
     if column.missing == "-1":
         add_array(created, "_FillValue", np.full(1, -1, dtype))
     elif column.missing in _MISSING:
@@ -227,7 +238,7 @@ def _dimension(group: Any, name: str, length: int, number: int, small: int = _SM
         chunk = _chunk_rows(ROW, dtype, length, small)
         scale = new_column(group, name, dtype, length, chunk_rows=chunk, deflate=True)
         h5py.h5ds.set_scale(scale, name.encode())
-        describe(scale, description=ROW.description)
+        describe(scale, long_name=ROW.description)
     else:
         scale = new_column(group, name, np.dtype(np.uint8), length)
         h5py.h5ds.set_scale(scale, (_DIMENSION % length).encode())

@@ -96,8 +96,8 @@ def test_a_small_table_is_written_whole(file):
     assert group["description"][:].tolist() == [b"a", "ünï".encode()]
     assert group["mime"].dtype.itemsize == 255
     assert group["group"][:].tolist() == [b"a", b"b"]
-    assert group["mime"].attrs["unit"] == "1"
-    assert group["mime"].attrs["description"] == "media type"
+    assert "units" not in group["mime"].attrs
+    assert group["mime"].attrs["long_name"] == "media type"
     assert group.attrs["description"].startswith("the types that contents have")
 
 
@@ -119,6 +119,7 @@ def test_a_file_says_what_it_is(file):
     describe_file(file)
     assert (file.attrs["format"], file.attrs["schema_version"]) == ("hpc_remetrics dataset", 1)
     assert file.attrs["title"]
+    assert file.attrs["Conventions"].startswith("CF-1.")
 
 
 def test_the_run_has_attributes_and_tables(file):
@@ -162,6 +163,18 @@ def test_sizes_of_chunks():
     assert rows_of_chunk(number, 8, 1 << 30) == 1 << 17
     assert rows_of_chunk(number, 8, 5) == 5
     assert (row_dtype((1 << 31) - 1), row_dtype(1 << 31)) == ("<i4", "<i8")
+
+
+def test_columns_have_units_and_say_where_they_point(file):
+    create_table(file, "contents", {"row": 2}, {"types": 1})
+    create_table(file, "layers", {"row": 2}, {})
+    assert file["contents/size"].attrs["units"] == "byte"
+    assert file["contents/copies"].attrs["units"] == "1"
+    assert "units" not in file["layers/notes"].attrs
+    assert "units" not in file["layers/status"].attrs
+    assert file["contents/type"].attrs["points_to"] == "/types"
+    assert file["layers/first_entry"].attrs["points_to"] == "/entries"
+    assert "points_to" not in file["contents/size"].attrs
 
 
 def test_missing_values_are_attributes(file):

@@ -12,6 +12,7 @@ from support.runs import Runs
 from support.tools import need
 
 import hpc_remetrics
+from hpc_remetrics.dataset.metrics_schema import METRICS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metrics of real files")]
 
@@ -49,14 +50,15 @@ def test_reduce_again_changes_nothing(tmp_path, real):
     same(real, copy)
 
 
-def test_every_value_has_a_unit_and_a_description(real):
+def test_every_value_has_a_description_and_numbers_have_units(real):
     with h5py.File(real, "r", locking=False) as file:
         for table in file["metrics"].values():
             assert table.attrs["description"]
-            for name, column in table.items():
-                assert name == "row" or (column.attrs["unit"] and column.attrs["description"]), (
-                    column.name
-                )
+            for name, column in METRICS[table.name.rpartition("/")[2]].columns.items():
+                attributes = table[name].attrs
+                assert attributes["long_name"]
+                is_number = column.type[0] in "iuf" and column.unit != "unit"
+                assert ("units" in attributes) == (is_number or column.type in ("row", "first"))
 
 
 def test_reduce_of_something_else_says_so(tmp_path):

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import directory_option, force_option
 from ..errors import UsageError
 from ..export import FORMATS
-from ..options import PATH, STRINGS, SWITCH, Options, argument, choice_of, option, suggestion
+from ..options import (
+    PATH,
+    STRING,
+    STRINGS,
+    SWITCH,
+    Options,
+    argument,
+    choice_of,
+    option,
+    suggestion,
+)
 from . import Command
+
+if TYPE_CHECKING:
+    from ..export.package import PackageInfo
 
 _WHOLE = ("hdf5", "seed2017")
 """Formats that have no single tables."""
@@ -30,6 +44,7 @@ examples:
   hpc-remetrics export hub.h5 --format parquet -o hub
   hpc-remetrics export hub.h5 --format csv --table layers --table images -o tables
   hpc-remetrics export hub.h5 --format hdf5 --anonymous -o public
+  hpc-remetrics export hub.h5 --package --title "Docker Hub, 2026" --license CC-BY-4.0 -o public
   duckdb -c "SELECT kind, count(*) FROM 'hub/entries.parquet' GROUP BY kind"
 """
 
@@ -63,6 +78,38 @@ class ExportOptions(Options):
         key=False,
         help="leave out host names, paths and command lines of those who made the dataset",
     )
+    package: bool = option(
+        "--package",
+        value=SWITCH,
+        default=False,
+        key=False,
+        help="describe the files for a publication: datapackage.json, croissant.json, README.md, …",
+    )
+    title: str = option(
+        "--title",
+        value=STRING,
+        default="",
+        key=False,
+        metavar="TEXT",
+        help="title of the package",
+        default_text="the dataset's name",
+    )
+    creators: tuple[str, ...] = option(
+        "--creator",
+        value=STRINGS,
+        default=(),
+        key=False,
+        metavar="NAME",
+        help="who made the package (repeat)",
+    )
+    license: str = option(
+        "--license",
+        value=STRING,
+        default="",
+        key=False,
+        metavar="SPDX",
+        help="licence of the package, as in SPDX: CC-BY-4.0, CC0-1.0, …",
+    )
     force: bool = force_option("files that this program did not export")
 
 
@@ -78,6 +125,9 @@ def _run(options: ExportOptions) -> int:
     if options.tables and options.format in _WHOLE:
         message = f"--table: {options.format} is always written whole"
         raise UsageError(message, "choose parquet, csv or json for single tables")
+    if options.package and options.format in _WHOLE:
+        message = f"--package describes tables, and {options.format} has none"
+        raise UsageError(message, "choose parquet, csv or json")
     directory = options.output or Path(f"{options.dataset.stem}-{options.format}")
     return export_command(
         options.dataset,
@@ -86,7 +136,20 @@ def _run(options: ExportOptions) -> int:
         options.tables,
         options.force,
         is_anonymous=options.anonymous,
+        package=_package_info(options),
     )
+
+
+def _package_info(options: ExportOptions) -> PackageInfo | None:
+    """Return what to say of the export in the files that describe it, None without `--package`."""
+    from ..export.package import PackageInfo
+
+    if not options.package:
+        if options.title or options.creators or options.license:
+            raise UsageError("--title, --creator and --license are for --package", "add --package")
+        return None
+    title = options.title or options.dataset.stem
+    return PackageInfo(title, options.creators, options.license)
 
 
 COMMAND = Command(

@@ -16,8 +16,12 @@ from ..wording import counted
 if TYPE_CHECKING:
     from ..dataset.reader import Dataset
     from ..dataset.table import Table
+    from .package import PackageInfo
 
 FORMATS = ("parquet", "csv", "json", "hdf5", "seed2017")
+
+ENDINGS = {"parquet": "parquet", "csv": "csv", "json": "jsonl"}
+"""Format with a file for each table -> how the names of its files end."""
 
 METRICS = "metrics/"
 """Prefix of the names of tables of metrics, and the directory that they are written to."""
@@ -31,6 +35,7 @@ def export_command(
     force: bool = False,
     *,
     is_anonymous: bool = False,
+    package: PackageInfo | None = None,
 ) -> int:
     """Write a dataset to a directory, one file for each table; return the exit code.
 
@@ -40,6 +45,7 @@ def export_command(
     :param tables: names of the tables to write; all if there is none.
     :param force: replace files that this program did not export.
     :param is_anonymous: leave out names of hosts, paths and command lines.
+    :param package: what to say of the export in files that describe it; None: no such files.
     """
     from ..dataset.reader import Dataset, reading
     from ..files.disk_errors import output_error
@@ -50,9 +56,14 @@ def export_command(
     check_output_directory(directory)
     with Dataset(path) as dataset, reading(dataset):
         _check(dataset, form, directory, tables, force)
+        if package is not None:
+            _check_package(directory, force)
         try:
             make_directories(directory)
-            _write(dataset, form, directory, tables, is_anonymous)
+            with _published(dataset, directory, is_anonymous and form != "hdf5") as published:
+                _write(published, form, directory, tables, is_anonymous)
+                if package is not None:
+                    _describe(published, form, directory, tables, package)
         except DatasetError:
             raise
         except OSError as error:
@@ -70,11 +81,6 @@ def _write(
         write_dataset(dataset, target, is_anonymous)
         print(target, file=sys.stderr)
         return
-    if is_anonymous:
-        # All other formats are written from a copy that names nobody
-        with _anonymous_copy(dataset, directory) as copy:
-            _write(copy, form, directory, tables, False)
-        return
     if form == "seed2017":
         from .files_of_2017 import write
 
@@ -87,7 +93,7 @@ def _write(
     from .tables import write_table
 
     for name in _names(dataset, tables):
-        target = directory / f"{name}.{form}"
+        target = directory / f"{name}.{ENDINGS[form]}"
         make_directories(target.parent)
         rows = write_table(_table(dataset, name), target, form)
         if tables or not name.startswith(METRICS):
@@ -97,12 +103,29 @@ def _write(
         print(f"{directory / METRICS}: {metrics} of metrics", file=sys.stderr)
 
 
+def _describe(
+    dataset: Dataset, form: str, directory: Path, tables: Sequence[str], info: PackageInfo
+) -> None:
+    """Write the files that describe an export."""
+    from .package import facts_of, write_package
+
+    exported = {name: _table(dataset, name) for name in _names(dataset, tables)}
+    written = write_package(directory, exported, ENDINGS[form], info, facts_of(dataset))
+    print(f"{directory}: {', '.join(written)}", file=sys.stderr)
+
+
 @contextmanager
-def _anonymous_copy(dataset: Dataset, directory: Path) -> Iterator[Dataset]:
-    """Yield an open copy of a dataset, in a temporary directory below another one."""
+def _published(dataset: Dataset, directory: Path, is_anonymous: bool) -> Iterator[Dataset]:
+    """Yield what is exported: the dataset, or an open copy that names nobody.
+
+    :param directory: gets a temporary directory for the copy.
+    """
     from ..dataset.reader import Dataset
     from .dataset_file import write_dataset
 
+    if not is_anonymous:
+        yield dataset
+        return
     with TemporaryDirectory(dir=directory) as temporary:
         copy = Path(temporary, dataset.path.name)
         write_dataset(dataset, copy, is_anonymous=True)
@@ -145,5 +168,14 @@ def _check(
 
     for name in _names(dataset, tables):
         table = _table(dataset, name)
-        target = directory / f"{name}.{form}"
+        target = directory / f"{name}.{ENDINGS[form]}"
         check_replaceable(target, "export", partial(is_table, table, form), force, [dataset.path])
+
+
+def _check_package(directory: Path, force: bool) -> None:
+    """Check that the files that describe the export may be written."""
+    from ..files.outputs import check_replaceable
+    from .package import PACKAGE_FILES, is_package_file
+
+    for name in PACKAGE_FILES:
+        check_replaceable(directory / name, "package", is_package_file, force, [])

@@ -36,7 +36,7 @@ dist: $(BIN)/ruff ## Build a source archive and a wheel in dist/
 	$(BIN)/python -m pip wheel --no-deps -w dist dist/*.tar.gz
 
 clean: ## Remove everything that was made here, the virtual environment too
-	rm -rf .venv .setup.* build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-validators .setup.* build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/ruff:
 	scripts/test --setup-only

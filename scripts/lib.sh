@@ -152,3 +152,15 @@ install_own_libmagic() {
     step "installing a libmagic of its own, as the system has none" \
         "$VENV/bin/python" -I -m pip install -c "$ROOT/constraints.txt" pylibmagic
 }
+
+# need_validators: programs that judge what tests write, in an environment of their own (the packages that they
+# want are many, and not those of ours); they come last in PATH.
+need_validators() {
+    local directory=$ROOT/.venv-validators list=$ROOT/tests/validators.txt
+    PATH=$PATH:$directory/bin
+    ! cmp -s "$list" "$directory/installed.txt" || return 0
+    rm -rf "$directory"
+    step "making the virtual environment $directory" "$BASE_PYTHON" -I -m venv "$directory"
+    step "installing validators" "$directory/bin/python" -I -m pip install -q -r "$list"
+    cp "$list" "$directory/installed.txt"
+}

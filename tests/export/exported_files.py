@@ -8,13 +8,14 @@ from support.tables_by_h5py import truth
 
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.dataset.text_values import path_bytes
+from hpc_remetrics.export import ENDINGS
 
 FORMATS = ("parquet", "csv", "json")
 
 
 def read(folder, form, table):
     """The same, from an exported file."""
-    path = folder / f"{table}.{form}"
+    path = folder / f"{table}.{ENDINGS[form]}"
     if form == "parquet":
         return pyarrow.parquet.read_table(path).to_pydict()
     if form == "json":

@@ -113,7 +113,9 @@ def test_other_formats_keep_strings_as_they_are(named):
     assert {path_bytes(path) for path in paths} >= set(NAMES)
     assert "@SUM(A1:A9)" in paths
     assert export_command(named / "named.h5", "json", named / "json", ("entries",)) == 0
-    rows = [json.loads(line) for line in (named / "json" / "entries.json").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (named / "json" / "entries.jsonl").read_text().splitlines()
+    ]
     assert [row["path"] for row in rows] == paths
 
 

@@ -13,7 +13,7 @@ import hpc_remetrics
 from hpc_remetrics.dataset import arrow
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.errors import OutputError, RemetricsError
-from hpc_remetrics.export import export_command, tables
+from hpc_remetrics.export import ENDINGS, export_command, tables
 from hpc_remetrics.records import Popularity, Skipped
 
 from .exported_files import FORMATS, check
@@ -95,7 +95,7 @@ def test_parquet_tells_units_and_has_words_as_dictionaries(exported):
 def test_what_is_written_is_told(made, tmp_path, capsys):
     export_command(made, "json", tmp_path, ())
     lines = capsys.readouterr().err.splitlines()
-    assert f"{tmp_path}/layers.json: 3 rows" in lines
+    assert f"{tmp_path}/layers.jsonl: 3 rows" in lines
     assert len(lines) == len(TABLES) + 1
     assert lines[-1].startswith(f"{tmp_path}/metrics: ") and lines[-1].endswith(
         " tables of metrics"
@@ -104,14 +104,14 @@ def test_what_is_written_is_told(made, tmp_path, capsys):
 
 def test_chosen_tables_alone(made, tmp_path, capsys):
     export_command(made, "json", tmp_path, ("layers", "metrics/hidden"))
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")) == [
-        "layers.json",
-        "metrics/hidden.json",
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.jsonl")) == [
+        "layers.jsonl",
+        "metrics/hidden.jsonl",
     ]
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        f"{tmp_path}/layers.json: 3 rows",
-        f"{tmp_path}/metrics/hidden.json: 4 rows",
+        f"{tmp_path}/layers.jsonl: 3 rows",
+        f"{tmp_path}/metrics/hidden.jsonl: 4 rows",
     ]
 
 
@@ -132,7 +132,7 @@ def test_memory_holds_one_batch(made, exported, tmp_path, monkeypatch):
     monkeypatch.setattr(arrow, "BATCH_BYTES", 20)
     with hpc_remetrics.open(made) as dataset:
         for form in FORMATS:
-            target = tmp_path / f"entries.{form}"
+            target = tmp_path / f"entries.{ENDINGS[form]}"
             assert tables.write_table(dataset.entries, target, form) == 18
             if form != "parquet":
                 assert target.read_bytes() == (exported / form / target.name).read_bytes()
@@ -145,11 +145,11 @@ def test_files_of_this_program_are_replaced_and_no_others(made, exported, tmp_pa
     for form in FORMATS:
         folder = shutil.copytree(exported / form, tmp_path / form)
         with hpc_remetrics.open(made) as dataset:
-            assert tables.is_table(dataset.layers, form, folder / f"layers.{form}")
-            assert not tables.is_table(dataset.layers, form, folder / f"images.{form}")
+            assert tables.is_table(dataset.layers, form, folder / f"layers.{ENDINGS[form]}")
+            assert not tables.is_table(dataset.layers, form, folder / f"images.{ENDINGS[form]}")
             assert not tables.is_table(dataset.layers, form, tmp_path / "missing")
         export_command(made, form, folder, ("layers",))
-        target = folder / f"layers.{form}"
+        target = folder / f"layers.{ENDINGS[form]}"
         target.write_text("something of the user")
         with pytest.raises(RemetricsError, match="layers"):
             export_command(made, form, folder, ("layers",))

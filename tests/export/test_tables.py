@@ -10,6 +10,7 @@ from support.tables_by_h5py import truth
 
 from hpc_remetrics.dataset import arrow
 from hpc_remetrics.dataset.schema import TABLES
+from hpc_remetrics.export import ENDINGS
 from hpc_remetrics.records import KINDS
 
 from .exported_files import FORMATS, check
@@ -85,7 +86,7 @@ def test_duckdb_joins_the_tables(odd, exported):
 def test_duckdb_and_pandas_read_every_format(exported, form):
     import pandas
 
-    path = exported / form / f"layers.{form}"
+    path = exported / form / f"layers.{ENDINGS[form]}"
     read = {
         "parquet": pandas.read_parquet,
         "csv": pandas.read_csv,
@@ -127,14 +128,14 @@ def test_metrics_are_tables_too(dataset, exported, form):
     folder = exported / form / "metrics"
     assert {path.stem for path in folder.iterdir()} == set(dataset.metrics)
     for name in ("growth_summary", "totals"):
-        frame, table = read[form](folder / f"{name}.{form}"), dataset.metrics[name]
+        frame, table = read[form](folder / f"{name}.{ENDINGS[form]}"), dataset.metrics[name]
         for column in table.columns:
             assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (
                 name,
                 column,
             )
     if form == "json":
-        assert "NaN" not in (folder / "growth.json").read_text()
+        assert "NaN" not in (folder / "growth.jsonl").read_text()
 
 
 def test_mistakes_are_one_line(runs, odd, tmp_path):

@@ -97,6 +97,10 @@ def test_a_layer_bigger_than_a_share_is_all_that_its_rank_begins_with():
     assert all(plan.assigned)
 
 
+def test_a_chunk_is_a_quarter_of_what_each_rank_would_have():
+    assert next_chunk(1600.0, 4) == 100.0
+
+
 def test_chunks_shrink_to_nothing():
     left, chunks = 1000.0, []
     while left > 0.1:

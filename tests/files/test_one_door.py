@@ -73,8 +73,6 @@ ALLOWED = {
     ("profile/unpack.py", "os.ftruncate"): "a file that it created",
     ("parts/spill_writer.py", "os.ftruncate"): "a descriptor of the door's",
     ("filetype/shared_table.py", "os.ftruncate"): "a descriptor of the door's",
-    ("filetype/libmagic/samples.py", "tarfile.open"): "into memory",
-    ("filetype/libmagic/samples.py", "zipfile.ZipFile"): "into memory",
     ("sources/demo.py", "tarfile.open"): "into memory",
     # A check of the machine writes like anything else would, in a directory of its own.
     ("doctor.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",

@@ -109,7 +109,6 @@ class Dataset:
         for fewer, more in (
             ("repositories", "images"),
             ("types", "contents"),
-            ("failures", "layers"),
         ):
             if len(self._tables[fewer]) > len(self._tables[more]):
                 raise damaged(path, f"/{fewer} has more rows than /{more}")

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from support.made import Made
+from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.dataset import reader
@@ -136,11 +136,22 @@ def test_small_tables_that_contradict_each_other(changed, name, row, value, word
 
 def test_tables_with_more_rows_than_there_can_be(changed):
     with h5py.File(changed, "r+") as file:
-        for name in list(file["failures"]):
-            values = file["failures"][name][:]
-            del file["failures"][name]
-            file["failures"][name] = np.repeat(values, 3, axis=0)
-    refuse(changed, "/failures has more rows than /layers")
+        rows = len(file["images"]["name"])
+        for name in list(file["repositories"]):
+            values = file["repositories"][name][:]
+            del file["repositories"][name]
+            file["repositories"][name] = np.repeat(values, rows + 1, axis=0)
+    refuse(changed, "/repositories has more rows than /images")
+
+
+def test_more_images_than_layers_may_be_wrong_about_sizes(tmp_path):
+    """Each image that states a wrong size for a shared layer is a row of /failures."""
+    made = Made([[Entry("file", b"a", 1)]], [[0], [0], [0]], check_sizes=True)
+    path = made.write(tmp_path / "made")
+    with Dataset(path) as dataset:
+        assert dataset.failures.readable("stage").tolist() == ["manifest"] * 3
+        assert dataset.has_metrics
+        assert len(dataset.layers) == 1
 
 
 def test_digests_of_layers_are_sorted(changed):

@@ -53,9 +53,9 @@ def _tar() -> bytes:
     return (before + b"%06o\0 " % checksum + behind).ljust(10240, b"\0")
 
 
-def _zip() -> bytes:
-    """Return a zip with one file, larger than any place that a rule counts from its end."""
-    data = b"b" * 600
+def _zip(size: int) -> bytes:
+    """Return a zip with one file of `size` bytes."""
+    data = b"b" * size
     name = b"a"
     fields = struct.pack("<5H3I", 20, 0, 0, 0, 0x21, zlib.crc32(data), len(data), len(data))
     local = b"PK\3\4" + fields + struct.pack("<2H", len(name), 0) + name + data
@@ -98,7 +98,9 @@ SAMPLES = (
     _gzip(),
     zlib.compress(_TEXT),
     _tar(),
-    _zip(),
+    # A zip that is larger than any place that a rule counts from its end, and a smaller one.
+    _zip(600),
+    _zip(10),
     b"\x1a\1" + bytes(40),
     b"\xa7\r\r\n" + bytes(12) + b"\xe3",
     b"TZif2" + bytes(60),

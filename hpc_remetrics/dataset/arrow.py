@@ -44,8 +44,18 @@ def _import(package: str, who_needs: str) -> Any:
         raise MissingComponentError(message, "pip install 'hpc-remetrics[analysis]'") from None
 
 
+def check_names(columns: Sequence[str] | None) -> None:
+    """Refuse a string in place of a list of columns, which would be taken for its letters.
+
+    :raises TypeError: `columns` is a string.
+    """
+    if isinstance(columns, str):
+        raise TypeError(f"columns are a list of names: write [{columns!r}]")
+
+
 def schema_of(table: Table, columns: Sequence[str] | None = None) -> Any:
     """Return the Arrow schema of a table's batches; units and descriptions are field metadata."""
+    check_names(columns)
     pa = import_pyarrow()
     return pa.schema([_field(pa, table, name) for name in columns or table.keys + table.columns])
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from ..wording import counted
-from . import arrow
+from . import arrow, display
 from .schema import ABSENT, CHUNK_ROWS, ENUMS, TableFormat
 from .stored_file import StoredGroup
-from .text_values import is_digest, path_texts
+from .text_values import digest_texts, is_digest, path_texts
 from .value_checks import check_order
 
 _KEYS = {"entries": ["layer"], "image_layers": ["image"]}
@@ -57,7 +57,27 @@ class Table:
         return self._rows
 
     def __repr__(self) -> str:
-        return f"</{self.form.name}: {counted(len(self), 'row')} of {', '.join(self.columns)}>"
+        return display.table_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.table_html(self)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.columns
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return the table as a stream of Arrow record batches, in a PyCapsule.
+
+        By it polars, pyarrow, pandas and DuckDB read a table directly: `polars.DataFrame(table)`.
+        """
+        form = arrow.schema_of(self)
+        reader = arrow.import_pyarrow().RecordBatchReader.from_batches(form, self.batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each column, "1" for plain numbers."""
+        return {name: self.form.columns[name].unit for name in self.columns}
 
     @property
     def columns(self) -> list[str]:
@@ -69,11 +89,21 @@ class Table:
         """Names of the row numbers that frames have besides the columns, to join tables by."""
         return ["row", *_KEYS.get(self.form.name, [])]
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    @overload
+    def __getitem__(self, name: str) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, name: list[str]) -> Any: ...
+
+    def __getitem__(self, name: str | list[str]) -> Any:
         """Return a column's values; a masked array where the missing value of numbers is -1.
 
         Below the mask a row number is no row of any table, so that an index with it fails.
+
+        :param name: a column, or a list of columns and keys, of which a pandas frame is returned.
         """
+        if not isinstance(name, str):
+            return self.frame(name)
         values = self.column(name)
         column = self.form.columns[name]
         if column.missing != "-1":
@@ -166,7 +196,7 @@ class Table:
         return {number: word for word, number in ENUMS[self.form.columns[name].argument].items()}
 
     def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Return a column's values for people: words of enums, paths as str, hex digests.
+        """Return a column's values for people: words of enums, paths as str, digests `sha256:…`.
 
         :returns: (stop - start,) objects, or numbers as `column` gives them.
         """
@@ -182,7 +212,9 @@ class Table:
             return np.array(by_number, object)[values]
         if kind == "text":
             return np.array([value.decode("utf-8", "replace") for value in values], object)
-        if kind in ("digest", "fingerprint"):
+        if kind == "digest":
+            return np.array(digest_texts(values), object)
+        if kind == "fingerprint":
             return np.array([value.hex() for value in values.tolist()], object)
         return values
 
@@ -198,9 +230,14 @@ class Table:
             get it.
         """
         arrow.import_pandas()
+        arrow.check_names(columns)
         names = list(columns or [*self.keys[1:], *self.columns])
         first, end, _ = slice(start, stop).indices(len(self))
         return arrow.frame(self.arrow(names, first, end), first, end)
+
+    def head(self, rows: int = 5) -> Any:
+        """Return the first rows of the table as a pandas frame."""
+        return self.frame(stop=rows)
 
     def arrow(
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None

@@ -111,7 +111,7 @@ class _Names:
         self._directory = directory
         self._profiles, self.jobs, self.mappers = (directory / name for name in _DIRECTORIES)
         self._time = f"{int(dataset.run.get('started', 0)):010d}"
-        self.digests = [f"sha256:{digest}" for digest in dataset.layers.readable("digest")]
+        self.digests: list[str] = dataset.layers.readable("digest").tolist()
         self.has_failed = dataset.layers.readable("status") == "failed"
         self.profiled: list[int] = np.flatnonzero(~self.has_failed).tolist()
         self.failed: list[int] = np.flatnonzero(self.has_failed).tolist()

@@ -148,7 +148,7 @@ def other_hdf5(path: Path) -> Path:
             text_file,
         ),
         (
-            "t/layers.json",
+            "t/layers.jsonl",
             ("export", "d.h5", "--format", "json", "-o", "t", "--table", "layers"),
             text_file,
         ),

@@ -66,8 +66,8 @@ def test_export_names_the_directory_by_dataset_and_format(made, folder, form):
 def test_export_of_chosen_tables(made, folder):
     words = ("export", made, "--format", "json", "--table", "layers", "-o", "out")
     run(*words, "--table", "metrics/totals")
-    names = {str(path.relative_to(folder)) for path in folder.rglob("*.json")}
-    assert names == {"out/layers.json", "out/metrics/totals.json"}
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*.jsonl")}
+    assert names == {"out/layers.jsonl", "out/metrics/totals.jsonl"}
     with pytest.raises(UsageError, match=r"--table: unknown table 'layer'.*layers"):
         run(*words, "--table", "layer", "--table", "other")
 

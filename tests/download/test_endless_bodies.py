@@ -142,7 +142,6 @@ BODIES = {
     "config": lambda registry: registry.read_blob("a", Digest.parse(DIGEST), SMALL),
     "catalog": lambda registry: list(registry.catalog()),
     "tags": lambda registry: list(registry.tags("a")),
-    "referrers": lambda registry: registry.referrers("a", Digest.parse(DIGEST)),
 }
 WHERE = {
     "answer": lambda host: endless(200),

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.same import hex_digests
 
 from hpc_remetrics.export.files_of_2017 import write
 
@@ -44,8 +45,7 @@ def layers(dataset):
         for name in (*names, "images", "depth", "others")
     }
     return {
-        f"sha256:{row[0]}": dict(zip(columns, row, strict=True))
-        for row in zip(*columns.values(), strict=True)
+        row[0]: dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
     }
 
 
@@ -80,7 +80,7 @@ def test_every_file_of_a_layer(folder, dataset):
         part = dataset.entries_of(layer)
         if part.start == part.stop:
             continue
-        digest = dataset.layers.readable("digest", layer, layer + 1)[0]
+        (digest,) = hex_digests(dataset.layers, "digest", layer, layer + 1)
         (path,) = (folder / "layer_db_json").glob(f"sha256-{digest}-*.json")
         got = {}
         for directory in load(path)["dirs"]:
@@ -91,7 +91,8 @@ def test_every_file_of_a_layer(folder, dataset):
                     )
                 ] = file
         frame = dataset.entries.frame(["kind", "content", "uid", "mtime"], part.start, part.stop)
-        digests, types = dataset.contents.readable("digest"), dataset.types.readable("description")
+        frame["content"] = frame["content"].fillna(-1)
+        digests, types = hex_digests(dataset.contents), dataset.types.readable("description")
         size, type_of = dataset.contents["size"], dataset.contents["type"]
         seen = 0
         for name, row in zip(dataset.paths(part.start, part.stop), frame.itertuples(), strict=True):

@@ -95,7 +95,7 @@ def expected(
         },
         "contents": {
             **_probed(files, found, order),
-            "digest": [digest.hex() for digest in order],
+            "digest": [f"sha256:{digest.hex()}" for digest in order],
             "size": [found[digest]["size"] for digest in order],
             "type": [types.index(found[digest]["type"]) for digest in order],
             "copies": [found[digest]["copies"] for digest in order],
@@ -149,7 +149,7 @@ def _images(images: list) -> dict[str, list]:
     return {
         "name": [image.name for image in images],
         "repository": [repositories.index(image.repository) for image in images],
-        "digest": [image.digest.hex for image in images],
+        "digest": [str(image.digest) for image in images],
         "platform": [image.platform for image in images],
         "manifest_type": [image.manifest_type for image in images],
         "layers": [len(image.layers) for image in images],
@@ -182,7 +182,7 @@ def _layers(
         media = min(
             (layer.media_type for layer in named), key=lambda word: list(_MEDIA).index(word)
         )
-        table["digest"].append(digest.hex)
+        table["digest"].append(str(digest))
         table["first_entry"].append(at)
         table["media_type"].append(media)
         table["images"].append(len(users[digest]))
@@ -219,7 +219,7 @@ def _failures(digests: list, chosen: dict, lone: list[Failure]) -> dict[str, lis
         rows + [(layer.digest, layer.profile.cause, layer.profile.offset) for layer in bad]
     )
     return {
-        "digest": [digest.hex for digest, _, _ in rows],
+        "digest": [str(digest) for digest, _, _ in rows],
         "cause": [cause for _, cause, _ in rows],
         "offset": [offset for _, _, offset in rows],
     }

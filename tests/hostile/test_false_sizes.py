@@ -44,14 +44,10 @@ def check(path, descriptor, names):
         failures = {
             name: dataset.failures.readable(name).tolist() for name in dataset.failures.columns
         }
-        assert set(failures["digest"]) <= {descriptor["digest"].removeprefix("sha256:")}
+        assert set(failures["digest"]) <= {descriptor["digest"]}
         assert set(failures["cause"]) <= {"size_mismatch"}
         assert sorted(message.split()[0] for message in failures["message"]) == false
-        row = (
-            dataset.layers.readable("digest")
-            .tolist()
-            .index(descriptor["digest"].removeprefix("sha256:"))
-        )
+        row = dataset.layers.readable("digest").tolist().index(descriptor["digest"])
         assert dataset.layers["CLS"][row] == descriptor["size"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cases import CANARY
+from support.same import hex_digests
 
 from hpc_remetrics.records import NOTES
 
@@ -18,14 +19,14 @@ def rows(dataset):
     columns = {name: dataset.layers.readable(name).tolist() for name in names}
     return {
         digest: {name: values[row] for name, values in columns.items()} | {"row": row}
-        for row, digest in enumerate(dataset.layers.readable("digest").tolist())
+        for row, digest in enumerate(hex_digests(dataset.layers))
     }
 
 
 def failures(dataset):
     names = ("cause", "stage", "message", "offset")
     columns = {name: dataset.failures.readable(name).tolist() for name in names}
-    digests = dataset.failures.readable("digest").tolist()
+    digests = hex_digests(dataset.failures)
     return {
         digest: {name: columns[name][row] for name in names} for row, digest in enumerate(digests)
     }

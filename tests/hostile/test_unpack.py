@@ -4,7 +4,7 @@ import os
 
 import pytest
 from cases import CANARY
-from support.same import assert_same
+from support.same import assert_same, hex_digests
 
 
 @pytest.mark.slow
@@ -38,10 +38,10 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
     )
     assert_same(hostile.folder / "alone.h5", one)
     layers = hostile.alone.layers
-    counts = [int((tmp_path / f"{name}.count").read_text()) for name in layers.readable("digest")]
+    counts = [int((tmp_path / f"{name}.count").read_text()) for name in hex_digests(layers)]
     assert counts == layers["files"].tolist()
     failing, two = (
-        "case {digest} in " + layers.readable("digest")[0] + ") exit 7;; esac; : {dir}",
+        "case {digest} in " + hex_digests(layers)[0] + ") exit 7;; esac; : {dir}",
         tmp_path / "two.h5",
     )
     result = runs.run(runs.analyze(source, two, "--exec", failing), code=3)

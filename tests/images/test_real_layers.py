@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from machine_layers import LAYERS, unpacked
 from support.mtree import mtree, plain, time_of
+from support.same import hex_digests
 
 from hpc_remetrics.filetype.heads import head_of
 
@@ -51,7 +52,7 @@ def extracted(blob, path):
 @pytest.mark.slow
 def test_every_entry_is_as_bsdtar_says(real):
     compared, hard = 0, 0
-    for layer, digest in enumerate(real.dataset.layers.readable("digest")):
+    for layer, digest in enumerate(hex_digests(real.dataset.layers)):
         theirs = mtree(real.blobs[digest])
         ours = {
             row["path"].removeprefix(b"./").rstrip(b"/"): row for row in rows(real.dataset, layer)
@@ -103,8 +104,8 @@ def test_hard_links_carry_the_content_of_their_file(real):
 def test_digests_of_layers_are_those_of_their_bytes(real):
     layers = real.dataset.layers
     for digest, diff_id, size, compression in zip(
-        layers.readable("digest"),
-        layers.readable("diff_id"),
+        hex_digests(layers),
+        hex_digests(layers, "diff_id"),
         layers["CLS"],
         layers.readable("compression"),
         strict=True,
@@ -128,7 +129,7 @@ def test_every_type_is_as_file_says(real, tmp_path):
     }
     types = dataset.contents["type"]
     compared, by_the_end = 0, 0
-    for digest in dataset.layers.readable("digest"):
+    for digest in hex_digests(dataset.layers):
         folder = unpacked(real.blobs[digest], tmp_path / digest)
         found = []
         for place, _, names in os.walk(os.fsencode(folder)):

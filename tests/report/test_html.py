@@ -209,7 +209,7 @@ def test_the_numbers_of_a_figure(sections):
     names += ["redundant bytes", "type", "path"]
     kinds = ["text", "", "text", "", "", "", "", "", "text", "text"]
     assert head == list(zip(names, kinds, strict=True))
-    digest = MADE.layers[0][1].digest.hex()
+    digest = f"sha256:{MADE.layers[0][1].digest.hex()}"
     assert first[0] == ("copies", "text") and first[2] == (digest, "long")
     assert first[3:] == [
         ("919 B", ""),

@@ -18,3 +18,9 @@ def assert_same(one: Path, other: Path, *but: str) -> None:
         if text.endswith("differences found") and not text.startswith("0 ")
     ]
     assert result.returncode == 0, "\n\n".join(differs) or result.stdout[-2000:] + result.stderr
+
+
+def hex_digests(table, name="digest", start=0, stop=None) -> list[str]:
+    """Return the hex digits of a column of digests, as names of blobs have them."""
+    texts = table.readable(name, start, stop).tolist()
+    return [text.removeprefix("sha256:") for text in texts]

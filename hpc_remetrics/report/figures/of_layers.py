@@ -50,7 +50,7 @@ def references(figure: Any, numbers: ReportData) -> None:
     # Name a layer by its first image and the first digits of its digest
     table = numbers.metrics["top_layers"]
     names = zip(table.readable("image"), table.readable("digest"), strict=True)
-    labels = [f"{image} {digest[:8]}" for image, digest in names]
+    labels = [f"{image} {digest.removeprefix('sha256:')[:8]}" for image, digest in names]
     bars(
         right,
         labels[:MOST_BARS],

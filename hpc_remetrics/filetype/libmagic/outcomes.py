@@ -41,7 +41,9 @@ from .tree import EQUAL, MOVED, NEAR, RuleNode
 _MAX_POSSIBLE = 8
 _FOLLOWED_TYPES = frozenset((STRING, SEARCH, REGEX, DEFAULT, CLEAR, USE, *WIDTHS)) - QUADS
 _UNEQUAL = ord("!")
-_SEPARATOR = b" "
+_GAP = b"\0"
+"""Stands for the blank before what a test prints, unless nothing was printed before; no test whose
+words are followed prints a zero."""
 
 
 class NotKnownError(Exception):
@@ -56,7 +58,7 @@ class _Facts(NamedTuple):
     """What is the same of a test for all texts.
 
     :ivar can_be_told: the type of the test is followed here.
-    :ivar words: what it prints, None if a value of the file is in it.
+    :ivar words: what it prints, behind a gap if it wants one; None if a value of the file is in it.
     :ivar is_exact: `test` is the very test of libmagic.
     :ivar is_plain_search: a search whose word must be within reach of the pattern.
     :ivar length: bytes that the test looks at, but for a search.
@@ -116,7 +118,8 @@ class Outcomes:
                 continue
             if condition.continues_below or condition.reads_end or condition.loses_levels:
                 raise NotKnownError
-            printed, _ = self._of_test(condition.whole_node, 0, False)
+            found, _ = self._of_test(condition.whole_node, 0, False)
+            printed = {_spelled(words) for words in found}
             possible |= printed - {b""}
             if len(possible) > 1:
                 raise NotKnownError
@@ -132,6 +135,8 @@ class Outcomes:
         self, node: RuleNode, base: int | None, sibling_passed: bool | None
     ) -> tuple[set[bytes], bool | None]:
         """Return all that a test and those below it may print, and whether it passes.
+
+        Gaps are marked (`_GAP`), since a test that prints nothing may have one below that does.
 
         :param base: where the match above ends, None if that isn't known.
         :param sibling_passed: a test of the same level before it passed, None if not known.
@@ -158,7 +163,7 @@ class Outcomes:
             any_passed = _or(any_passed, passed)
             if one.record.type == CLEAR:
                 any_passed = False
-            possible = {_joined(first, then, one.record) for first in possible for then in below}
+            possible = {first + then for first in possible for then in below}
             if len(possible) > _MAX_POSSIBLE:
                 raise NotKnownError
         if not passes:
@@ -261,15 +266,19 @@ def _or(one: bool | None, other: bool | None) -> bool | None:
 
 
 def _constant_words(record: Record) -> bytes | None:
-    """Return what a test prints, None if a value of the file is in it."""
+    """Return what a test prints, behind a gap if it wants one; None if a value is in it."""
     words = record.description
     has_value = b"%" in words or b"$" in words
     is_plain = words.isascii() and words.decode("ascii").isprintable()
-    return words if is_plain and not has_value else None
+    if has_value or not is_plain:
+        return None
+    return words if not words or record.flag & NOSPACE else _GAP + words
 
 
-def _joined(first: bytes, then: bytes, record: Record) -> bytes:
-    """Put what a test prints behind what was printed before, with a blank between."""
-    if first and then and not record.flag & NOSPACE:
-        return first + _SEPARATOR + then
-    return first + then
+def _spelled(printed: bytes) -> bytes:
+    """Return what is printed with its gaps as blanks; nothing stands before the first one.
+
+    >>> _spelled(b"\\0a\\0b, c")
+    b'a b, c'
+    """
+    return printed.removeprefix(_GAP).replace(_GAP, b" ")

@@ -382,6 +382,18 @@ def test_words_are_joined_with_a_blank_or_without():
     assert printed(b"ab\n", [textual(STRING, b"a", b"an a"), joined]) == b"an aand b"
 
 
+def test_the_first_test_that_prints_decides_about_the_blank():
+    """Some tests print nothing, as in the rule for ADIF, and those below them do."""
+    first = textual(STRING, b"a", b"an a")
+    silent = record(STRING, b"b", level=1, offset=1)
+    below = record(STRING, b"c", b", and c", level=2, offset=2)
+    assert printed(b"abc\n", [first, silent, below]) == b"an a , and c"
+    assert printed(b"abc\n", [first, silent, below._replace(flag=0x10)]) == b"an a, and c"
+    quiet = textual(STRING, b"a")
+    assert printed(b"abc\n", [quiet, silent, below]) == b", and c"
+    assert printed(b"abc\n", [quiet, silent, below._replace(flag=0x10)]) == b", and c"
+
+
 def test_default_passes_if_no_test_beside_it_did():
     default = record(DEFAULT, b"", b"other", level=1, relation="x")
     rule = [textual(STRING, b"a"), record(STRING, b"b", b"a b", level=1, offset=1), default]

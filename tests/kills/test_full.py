@@ -43,7 +43,7 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
     """A file system grows step by step under one output; each run continues until it is full."""
     full, done = 0, set()
     for number in range(20):
-        output = small(16_384 + number * 65_536) / "out.h5"
+        output = small(16_384 + number * 40_960) / "out.h5"
         command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05")
         full += ends_well(Job(command, runs.folder), output.parent)
         done = goes_on(output, done)

@@ -129,7 +129,8 @@ def test_every_distinct_chunk_once(made, cut):
             )
             assert what["bytes"] == what["ci_low"] == what["ci_high"] == size < row["bytes"]
             assert (
-                what["is_estimated"] == what["is_compressed"] == 0 and what["estimated_from"] == ""
+                what["is_estimated"] == what["is_compressed"] == 0
+                and what["estimated_from"] is None
             )
             assert what["ratio"] == dataset.metrics.totals["image_FLS"] / size
         assert table["target_size"].tolist() == [4096, 8192]
@@ -265,7 +266,7 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     """).fetchall()
     rows = [
         json.loads(line)
-        for line in (runs.folder / "json/metrics/chunks.json").read_text().splitlines()
+        for line in (runs.folder / "json/metrics/chunks.jsonl").read_text().splitlines()
     ]
     assert (
         sorted((row["method"], row["distinct_chunks"], row["distinct_bytes"]) for row in rows)

@@ -130,7 +130,7 @@ def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
             assert row["bytes"] == row["ci_low"] == row["ci_high"] == size
             assert (
                 row["is_estimated"] == 0
-                and row["estimated_from"] == ""
+                and row["estimated_from"] is None
                 and row["is_compressed"] == 1
             )
             assert row["ratio"] == totals["image_CLS"] / size
@@ -272,7 +272,7 @@ def test_the_estimate_is_told_drawn_and_exported(made, half):
     runs.run(runs.command("export", half, "--format", "json", "-o", "json"))
     rows = [
         json.loads(line)
-        for line in (runs.folder / "json/metrics/what_if.json").read_text().splitlines()
+        for line in (runs.folder / "json/metrics/what_if.jsonl").read_text().splitlines()
     ]
     assert {row["scenario"] for row in rows if row["is_estimated"]} == {
         "file_dedup_gzip",

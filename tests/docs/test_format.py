@@ -11,7 +11,7 @@ from support.runs import Runs
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.dataset.schema import SCHEMA, SCHEMA_VERSION
+from hpc_remetrics.dataset.schema import SCHEMA, SCHEMA_VERSION, TABLES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -29,6 +29,19 @@ def folder(tmp_path_factory):
 def test_the_page_shows_the_schema():
     assert SCHEMA.strip() in PAGE
     assert f"`schema_version` is {SCHEMA_VERSION}." in PAGE
+
+
+def test_the_page_draws_every_column_that_holds_rows():
+    (drawing,) = re.findall(r"```\n(/images .*?)```", PAGE, re.DOTALL)
+    pointing = [
+        (name, column.name, column.target)
+        for name, table in TABLES.items()
+        for column in table.columns.values()
+        if column.target
+    ]
+    words = set(re.findall(r"/?\w+", drawing))
+    assert words == {word for one in pointing for word in (f"/{one[0]}", one[1], f"/{one[2]}")}
+    assert len(re.findall("[▶◀▼]", drawing)) == len(pointing)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hpc_remetrics.report.figures.placement import PanelPlacement
+from hpc_remetrics.report.figures.panel_placement import PanelPlacement
 from hpc_remetrics.report.figures.recording import recorded
 from hpc_remetrics.report.figures.style import encode, style
 

@@ -184,7 +184,7 @@ def new_figure(height: float, title: str, name: str) -> Any:
     """
     from matplotlib.figure import Figure
 
-    from .placement import PanelPlacement
+    from .panel_placement import PanelPlacement
 
     chosen = look()
     size = (chosen.width, 2 * height if chosen.is_narrow else height)

@@ -3,8 +3,8 @@
 import pytest
 from matplotlib.figure import Figure
 
+from hpc_remetrics.report.figures.panel_placement import PanelPlacement
 from hpc_remetrics.report.figures.panels import empty, legend
-from hpc_remetrics.report.figures.placement import PanelPlacement
 from hpc_remetrics.report.figures.recording import recorder
 from hpc_remetrics.report.figures.style import style
 

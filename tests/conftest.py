@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import logging
 import os
 import re
 import signal
@@ -54,6 +55,16 @@ def pytest_make_parametrize_id(val, argname):
     """Name long bytes by their argument: compressed data may hold the time of day, and all workers
     must collect tests of the same names."""
     return argname if isinstance(val, bytes) and len(val) > 16 else None
+
+
+@pytest.fixture(autouse=True)
+def logging_of_one_test():
+    """Put back what a command that runs in this process changes of its log: handlers and level."""
+    logger = logging.getLogger("hpc_remetrics")
+    before = logger.handlers[:], logger.propagate, logger.level
+    yield
+    logger.handlers[:], logger.propagate = before[:2]
+    logger.setLevel(before[2])
 
 
 @pytest.fixture

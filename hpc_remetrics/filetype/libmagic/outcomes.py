@@ -276,9 +276,5 @@ def _constant_words(record: Record) -> bytes | None:
 
 
 def _spelled(printed: bytes) -> bytes:
-    """Return what is printed with its gaps as blanks; nothing stands before the first one.
-
-    >>> _spelled(b"\\0a\\0b, c")
-    b'a b, c'
-    """
+    """Return what is printed with its gaps as blanks; nothing stands before the first one."""
     return printed.removeprefix(_GAP).replace(_GAP, b" ")

@@ -1,4 +1,4 @@
-"""What figures are like if nobody says otherwise; importing this costs no import of numpy."""
+"""Default formats, width and resolution of figures, for commands that import no numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where contents occur: paths, layers and images."""
+"""Find the paths, layers and images in which contents occur."""
 
 from __future__ import annotations
 

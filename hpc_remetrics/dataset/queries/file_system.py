@@ -150,22 +150,19 @@ def file_system(data: Dataset, image: int) -> Any:
     values = _entry_columns(data, seen)
     links = values.pop("link")
     content = values["content"]
-    has_content = content >= 0
+    has_none = content < 0
 
     # Look up sizes and types; what is no file has none.
-    size = np.where(has_content, _taken(data.contents["size"], content), 0)
-    types = data.types.readable("description")
-    of_type = _taken(data.contents["type"], content)
-    type_texts = _taken(types, of_type).astype(object)
-    type_texts[~has_content] = None
+    size = data.contents.take(content, "size").filled(0)
+    types = data.types.take(data.contents.take(content, "type"), "description")
     columns = {
         "path": [path_text(path) for path in seen.paths],
         "kind": pandas.Categorical.from_codes(values["kind"], list(KINDS)),
-        "size": pandas.arrays.IntegerArray(size.astype(np.int64), ~has_content),
-        "type": type_texts.tolist(),
+        "size": pandas.arrays.IntegerArray(size, has_none),
+        "type": types.tolist(),
         "link": [path_text(link) for link in links],
         "layer": seen.layers,
-        "content": pandas.arrays.IntegerArray(content.astype(np.int64), ~has_content),
+        "content": pandas.arrays.IntegerArray(content.astype(np.int64), has_none),
         **{name: values[name] for name in _COLUMNS if name not in ("kind", "content")},
     }
     return pandas.DataFrame(columns, pandas.Index(seen.rows, name="entry"))
@@ -189,10 +186,3 @@ def _entry_columns(data: Dataset, seen: VisibleEntries) -> dict[str, Any]:
         links[here] = np.array([*data.links(entries.start, entries.stop), None], object)[within]
     columns["link"] = links.tolist()
     return columns
-
-
-def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the values of some rows; those of row -1 mean nothing."""
-    if not len(values):
-        return np.zeros(len(rows), values.dtype)
-    return values[np.maximum(rows, 0)]

@@ -1,4 +1,4 @@
-"""What each image adds to those before it: layers, and contents."""
+"""Count the layers and contents that each image adds to the images before it."""
 
 from __future__ import annotations
 

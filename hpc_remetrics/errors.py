@@ -3,9 +3,10 @@
 Everything raised on purpose derives from :class:`RemetricsError`, so that the command line can
 print one line and choose the exit code; anything else is a fault of the program and keeps its
 traceback.
-"""
 
-from __future__ import annotations
+The package imports this module first, so it keeps to what any Python 3 reads: an old interpreter
+must come as far as `__main__`, which says in one line what is wrong.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,7 @@ class RemetricsError(Exception):
         super().__init__(message)
         self.hint = hint
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         # Ranks send errors to each other; the default would call the class with the message alone.
         return _rebuild, (type(self), self.args, self.__dict__)
 
@@ -36,7 +37,7 @@ class RemetricsError(Exception):
 
 
 def _rebuild(
-    kind: type[RemetricsError], args: tuple[Any, ...], state: dict[str, Any]
+    kind: "type[RemetricsError]", args: "tuple[Any, ...]", state: "dict[str, Any]"
 ) -> RemetricsError:
     error = kind.__new__(kind, *args)
     # OSError, which a DatasetError is too, takes its arguments in `__init__` alone
@@ -95,7 +96,7 @@ class PartError(DatasetError):
     :param parts: paths of the parts, or of the datasets that are merged.
     """
 
-    def __init__(self, parts: Sequence[str], message: str, hint: str = "") -> None:
+    def __init__(self, parts: "Sequence[str]", message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.parts = parts
 

@@ -3,6 +3,7 @@ traceback."""
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -131,11 +132,34 @@ def test_a_package_that_is_missing_is_named(shell, tmp_path, name, arguments):
     )
 
 
+def first_files() -> list[Path]:
+    """Return the files that `python -m hpc_remetrics` runs before it looks at its own version."""
+    package = Path(__file__).resolve().parents[2] / "hpc_remetrics"
+    waiting = [package / "__init__.py", package / "__main__.py"]
+    found: list[Path] = []
+    while waiting:
+        file = waiting.pop()
+        found.append(file)
+        for statement in ast.parse(file.read_text()).body:
+            if isinstance(statement, ast.ImportFrom) and statement.level:
+                assert statement.level == 1
+                assert statement.module is not None
+                imported = file.parent / f"{statement.module}.py"
+                assert imported.exists(), f"{file} imports a package, which imports more"
+                if imported not in found:
+                    waiting.append(imported)
+    return found
+
+
 def test_the_first_files_are_read_by_any_python_3():
     """No syntax there that an old interpreter would end at, before it can say what is wrong."""
-    import ast
-
-    for name in ("__init__.py", "__main__.py"):
-        text = (Path(__file__).resolve().parents[2] / "hpc_remetrics" / name).read_text()
+    files = first_files()
+    assert [file.name for file in files] == ["__main__.py", "__init__.py", "errors.py"]
+    for file in files:
+        text = file.read_text()
         assert "from __future__ import annotations" not in text
-        ast.parse(text, feature_version=(3, 6))
+        tree = ast.parse(text, feature_version=(3, 6))
+        for node in ast.walk(tree):
+            # Annotations are evaluated: a type with brackets or bars must be a string.
+            for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+                assert not isinstance(annotation, ast.Subscript | ast.BinOp), ast.dump(annotation)

@@ -7,7 +7,9 @@ format and never change meaning (new words are appended).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field
+from typing import NamedTuple
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
@@ -75,6 +77,9 @@ class Image:
     :param platform: `os/architecture[/variant]`, "" if unknown.
     :param manifest_type: a member of :data:`MANIFEST_TYPES`.
     :param layers: in order of the manifest, base first; a layer may occur twice.
+    :param config: of its config, None if that could not be read or there is none (schema 1).
+    :param annotations: key and value of the manifest's annotations, in the order of the manifest;
+        secrets are replaced.
     """
 
     name: str
@@ -82,6 +87,8 @@ class Image:
     platform: str
     manifest_type: str
     layers: tuple[Layer, ...] = ()
+    config: Digest | None = None
+    annotations: tuple[tuple[str, str], ...] = ()
 
     @property
     def repository(self) -> str:
@@ -93,6 +100,89 @@ class Image:
         name = self.name.partition("@")[0]
         head, colon, tail = name.rpartition(":")
         return head if colon and "/" not in tail else name
+
+
+class Step(NamedTuple):
+    """One entry of a config's `history`: what made a layer, or changed the config alone.
+
+    Texts hold what the config says, with its control characters, but no lone surrogates.
+
+    :param created: seconds since 1970-01-01 UTC, rounded down; None: no valid date.
+    :param created_ns: nanoseconds after these seconds, 0 to 999,999,999.
+    :param is_empty: whether it says that it made no layer (`empty_layer`).
+    :param secrets: how many secrets were replaced in its texts.
+    """
+
+    created: int | None = None
+    created_ns: int = 0
+    created_by: str = ""
+    comment: str = ""
+    author: str = ""
+    is_empty: bool = False
+    secrets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What the config of an image says, without its layers; missing texts are "".
+
+    Texts hold what the config says, with its control characters, but no lone surrogates.
+    `entrypoint` to `on_build` hold the value as compact JSON.
+
+    :param size: bytes of the config's blob.
+    :param created: seconds since 1970-01-01 UTC, rounded down; None: no valid date.
+    :param created_ns: nanoseconds after these seconds, 0 to 999,999,999.
+    :param labels: key and value, in the order of the config; so is `environment`.
+    :param history: oldest first.
+    :param notes: bits of :data:`CONFIG_NOTES`.
+    :param secrets: how many secrets were replaced in it, those of its history included.
+    """
+
+    digest: Digest
+    size: int
+    created: int | None = None
+    created_ns: int = 0
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    os_version: str = ""
+    author: str = ""
+    user: str = ""
+    working_dir: str = ""
+    stop_signal: str = ""
+    entrypoint: str = ""
+    cmd: str = ""
+    exposed_ports: str = ""
+    volumes: str = ""
+    healthcheck: str = ""
+    shell: str = ""
+    on_build: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    history: tuple[Step, ...] = ()
+    notes: int = 0
+    secrets: int = 0
+
+
+class Configs:
+    """Configs by digest, each once; iterating yields them in the order of their digests."""
+
+    def __init__(self) -> None:
+        self._by_digest: dict[Digest, ImageConfig] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Configs) and list(self) == list(other)
+
+    def __iter__(self) -> Iterator[ImageConfig]:
+        for digest in sorted(self._by_digest):
+            yield self._by_digest[digest]
+
+    def add(self, config: ImageConfig) -> None:
+        """Take a config, unless one of the same digest is there."""
+        self._by_digest.setdefault(config.digest, config)
 
 
 @dataclass(frozen=True)
@@ -176,6 +266,7 @@ class Catalog:
     :param repositories: popularity by `repository` of the images.
     :param passing: whether something is missing that another run may find.
     :param others: platforms of images left out because of `--platform`, not all if there are many.
+    :param configs: the configs that images name, each once.
     """
 
     images: list[Image] = field(default_factory=list)
@@ -183,8 +274,12 @@ class Catalog:
     repositories: dict[str, Popularity] = field(default_factory=dict)
     passing: bool = False
     others: set[str] = field(default_factory=set)
+    configs: Configs = field(default_factory=Configs)
 
     def __add__(self, other: Catalog) -> Catalog:
+        configs = Configs()
+        for config in (*self.configs, *other.configs):
+            configs.add(config)
         repositories = dict(self.repositories)
         for name, popularity in other.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity
@@ -194,6 +289,7 @@ class Catalog:
             repositories=repositories,
             passing=self.passing or other.passing,
             others=self.others | other.others,
+            configs=configs,
         )
 
 
@@ -331,3 +427,19 @@ NOTES = {
     "other_entries": 1 << 8,
 }
 """Bits of `/layers/notes`: oddities of layers that are complete all the same."""
+
+CONFIG_NOTES = {
+    "malformed": 1 << 0,
+    "wrong_type": 1 << 1,
+    "repeated_key": 1 << 2,
+    "invalid_utf8": 1 << 3,
+    "bad_date": 1 << 4,
+    "history_mismatch": 1 << 5,
+}
+"""Bits of a config's notes.
+
+`malformed`: no JSON object, and nothing else of it is known; `wrong_type`: a member of another type
+than the specification's was left out; `repeated_key`: the later member holds; `invalid_utf8`: bytes
+that are not UTF-8, or half a surrogate pair, became U+FFFD; `bad_date`: no date by RFC 3339;
+`history_mismatch`: the steps that made a layer, by the history, are not as many as the layers.
+"""

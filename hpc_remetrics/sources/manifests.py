@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import BlobError, RegistryError
 from ..limits import Limits
-from ..records import Catalog, Digest, Image, Layer, Popularity, Skipped
+from ..records import Catalog, Configs, Digest, Image, Layer, Popularity, Skipped
 from ..wording import counted
 from . import documents, platforms, schema1
 from .base import NamedManifest, Source
@@ -138,6 +138,7 @@ def resolve_named(
 
 def merge(catalogs: Iterable[Catalog]) -> Catalog:
     """Join catalogs in their order; an image of the same name and digest is taken once."""
+    configs = Configs()
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
     repositories: dict[str, Popularity] = {}
@@ -152,7 +153,9 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
         passing |= catalog.passing
         if catalog.others:
             others = platforms.fewer(others | catalog.others)
-    return Catalog(list(images.values()), list(skipped), repositories, passing, others)
+        for config in catalog.configs:
+            configs.add(config)
+    return Catalog(list(images.values()), list(skipped), repositories, passing, others, configs)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from ..mpi.comm import Comm
 from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
 from ..programs import command_line
-from .datasets_as_parts import common_compress_sample, merge, min_chunk_sample
+from .dataset_reader import common_compress_sample, min_chunk_sample
+from .datasets_as_parts import merge
 from .replacement import check_dataset_output
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from support.thread_ranks import on_ranks
 from support.tools import need
 
 import hpc_remetrics
-from hpc_remetrics.gather import content_numbers, datasets_as_parts
+from hpc_remetrics.gather import content_numbers, dataset_reader, datasets_as_parts
 from hpc_remetrics.gather.datasets_as_parts import merge
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_format import EXTRA_RECORDS, LAYER
@@ -89,8 +89,8 @@ def test_chunks_of_a_sample_are_those_below_its_bound(monkeypatch, fraction, kep
     records = np.zeros(4, EXTRA_RECORDS["chunks"])
     for row, head in zip(records, heads, strict=True):
         row["fingerprint"] = np.void(head.to_bytes(8, "big") + b"\xff" * 8)
-    monkeypatch.setattr(datasets_as_parts, "_table_records", lambda *about: iter([records]))
-    pieces = datasets_as_parts._chunk_records(None, fraction, 0, 1)
+    monkeypatch.setattr(dataset_reader, "_table_records", lambda *about: iter([records]))
+    pieces = dataset_reader._chunk_records(None, fraction, 0, 1)
     found = [row["fingerprint"].tobytes()[:8] for piece in pieces for row in piece]
     assert [int.from_bytes(head, "big") for head in found] == kept
 

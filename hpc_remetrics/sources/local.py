@@ -23,10 +23,13 @@ LISTING_BYTES = 256 << 20
 
 
 class _ExtentReader(io.RawIOBase):
-    """The bytes of one extent as a raw stream."""
+    """The bytes of one extent as a raw stream.
 
-    def __init__(self, extent: Extent, offset: int) -> None:
-        self._descriptor = os.open(extent.path, os.O_RDONLY | os.O_CLOEXEC)
+    :param descriptor: of the extent's file; the stream closes it.
+    """
+
+    def __init__(self, descriptor: int, extent: Extent, offset: int) -> None:
+        self._descriptor = descriptor
         self._position = extent.offset + offset
         self._end = extent.offset + extent.size
 
@@ -52,7 +55,9 @@ def open_extent(extent: Extent, offset: int = 0) -> BinaryIO:
     """
     if offset < 0:
         raise ValueError(f"the offset must not be negative, got {offset}")
-    return io.BufferedReader(_ExtentReader(extent, offset))
+    # Open the file first: a stream that was never set up can't be closed
+    descriptor = os.open(extent.path, os.O_RDONLY | os.O_CLOEXEC)
+    return io.BufferedReader(_ExtentReader(descriptor, extent, offset))
 
 
 class FileTree(ABC):

@@ -1,7 +1,9 @@
 """Files of a directory and of an archive, and blobs that are read in place."""
 
+import gc
 import hashlib
 import os
+import sys
 
 import pytest
 from support import tars
@@ -37,6 +39,16 @@ def test_an_extent_is_read_to_its_end_and_no_further(file):
         os.fstat(descriptor)
     with pytest.raises(ValueError, match="must not be negative, got -1"):
         open_extent(Extent(file, 2, 5), -1)
+
+
+def test_a_file_that_has_gone_leaves_no_stream_behind(file, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        open_extent(Extent(file, 0, 3))
+    gc.collect()
+    assert not ignored
 
 
 def test_files_of_a_directory(tmp_path, file):

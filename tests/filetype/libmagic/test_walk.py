@@ -9,7 +9,7 @@ from hpc_remetrics.filetype.libmagic import Libmagic, beyond_head
 from hpc_remetrics.filetype.libmagic import exact as exact_module
 from hpc_remetrics.filetype.libmagic.binding import Magic, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import condition_of
-from hpc_remetrics.filetype.libmagic.database import INDIRECT, REGEX, STRING
+from hpc_remetrics.filetype.libmagic.database import INDIRECT, NAME, REGEX, STRING
 from hpc_remetrics.filetype.libmagic.exact import ExactMagic, _Subsets, _up_to_end_of_walk
 
 ENDING = [binary(STRING, b"abcd", b"ends the walk")]
@@ -44,9 +44,14 @@ ENTANGLED = [binary(STRING, b"abcd", b"a"), record(INDIRECT, level=1)]
 @pytest.fixture
 def subsets(monkeypatch) -> _Subsets:
     monkeypatch.setattr(exact_module, "_MAX_SUBSETS", 3)
-    # The installed libmagic loads the subsets, so they are stored as it wants them.
+    # The installed libmagic loads the subsets, so they are stored as it wants them: 5.46 loads no
+    # single record, and a subset is filled up with the name of a block.
     made = database(
-        ENDING, ENTANGLED, [binary(STRING, b"xy", b"an xy")], version=libmagic_version()
+        ENDING,
+        ENTANGLED,
+        [binary(STRING, b"xy", b"an xy")],
+        blocks=[[record(NAME, b"block")]],
+        version=libmagic_version(),
     )
     return _Subsets(made)
 

@@ -340,6 +340,45 @@ MANIFEST_TYPES = _enum("oci", "docker_schema2", "docker_schema1", "docker_archiv
 CHUNK_METHODS = _enum("fixed", "cdc")
 """Methods of cutting contents into chunks."""
 
+STEP_KINDS = _enum(
+    "base",
+    "COPY --from",
+    "COPY",
+    "ADD",
+    "WORKDIR",
+    "metadata",
+    "buildpacks",
+    "bazel",
+    "jib",
+    "ko",
+    "apko",
+    "nix",
+    "squash",
+    "commit",
+    "RUN conda",
+    "RUN pip",
+    "RUN npm",
+    "RUN gem",
+    "RUN php",
+    "RUN R",
+    "RUN go",
+    "RUN cargo",
+    "RUN maven",
+    "RUN dotnet",
+    "RUN spack",
+    "RUN make",
+    "RUN apt",
+    "RUN apk",
+    "RUN dnf",
+    "RUN git",
+    "RUN curl",
+    "RUN chown",
+    "RUN other",
+    "other",
+    "no history",
+)
+"""Kinds of build steps, see `metrics/step_kinds.py`; `other`: one that no rule knows."""
+
 SKIP_CAUSES = _enum(
     "artifact",
     "attestation",

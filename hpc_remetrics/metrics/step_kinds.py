@@ -1,0 +1,214 @@
+"""Tell from the texts of a build step what kind of step it is: RUN apt, COPY, ADD, …
+
+A step is an entry of `history` in an image's config. Its texts are what the build tool wrote:
+
+    /bin/sh -c #(nop) ADD file:5a3f… in /                docker's classic builder     base
+    |1 V=3 /bin/sh -c apt-get update && apt-get install  the same, with a build arg   RUN apt
+    RUN /bin/sh -c pip install numpy # buildkit          BuildKit                     RUN pip
+    COPY --from=build /out/app /usr/bin/                 kaniko, buildah              COPY --from
+    bazel build ...                                      bazel                        bazel
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import dropwhile
+
+from ..records import STEP_KINDS
+
+TEXT_BYTES = 8192
+"""Bytes of `created_by` and of `comment` that are looked at; what follows them does not count."""
+
+RULES_TEXT = r"""
+base         first    ADD(?: .*)? /$|COPY .*rootfs\S{0,80} /$
+base         text     Apply image|Install update|KIWI|BusyBox|# debian\.sh
+base         comment  Imported from|debuerreotype
+COPY --from  text     COPY (?:--\S+ )*(?:--from=|/)\S*
+COPY         text     COPY
+ADD          text     ADD
+WORKDIR      text     WORKDIR
+metadata     text     ARG|CMD|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER
+metadata     text     ONBUILD|SHELL|STOPSIGNAL|USER|VOLUME
+buildpacks   text     Layer: '.*|Buildpacks|Application (?:Layer|Slice.*)|Software Bill-of-Materials
+bazel        text     bazel
+jib          text     jib\S*
+ko           text     ko (?:build|publish)
+apko         text     apko
+nix          comment  store paths:
+squash       comment  merge sha256:\S*
+commit       text     (?:\S*/)?(?:a|ba|da|k|z)?sh$|(?:cmd|powershell|pwsh)(?:\.exe)?$
+RUN conda    command  conda|mamba|micromamba
+RUN pip      command  pip[\d.]*|pipx|pipenv|poetry|pdm|uv|python[\d.]* (?:-\S+ )*-m pip
+RUN npm      command  npm|npx|yarn|pnpm|bun
+RUN gem      command  gem|bundle
+RUN php      command  composer|pecl|pear|phpize|docker-php-ext-\S+|install-php-extensions
+RUN R        command  r|rscript|install2\.r|installgithub\.r
+RUN go       command  go (?:build|generate|get|install|mod)|xcaddy
+RUN cargo    command  cargo|rustup|rustup-init
+RUN maven    command  mvn|mvnw|gradle|gradlew|sbt|ant
+RUN dotnet   command  dotnet|nuget|msbuild
+RUN spack    command  spack|eb
+RUN make     command  make|gmake|cmake|ninja|meson|scons|configure|gcc|g\+\+|cc|bazel|bazelisk
+RUN apt      command  apt|apt-get|apt-key|apt-mark|aptitude|add-apt-repository|dpkg|install_packages
+RUN apk      command  apk
+RUN dnf      command  dnf|yum|microdnf|tdnf|zypper|rpm|rpmkeys
+RUN git      command  git|svn|hg
+RUN curl     command  curl|wget|aria2c|axel|invoke-webrequest|iwr
+RUN chown    command  chown|chmod|chgrp
+RUN other    text     RUN|\|\d+|(?:\S*/)?\w*sh(?:\.exe)? .*|(?:cmd|powershell|pwsh)(?:\.exe)? .*
+"""
+"""The rules: a kind of step, what of a step is looked at, and a regular expression.
+
+The first rule that matches decides; a step that matches none is `other`. A rule looks at the
+beginning of
+
+- `text`: `created_by`, without `/bin/sh -c #(nop)` before it and `# buildkit` behind it;
+- `first`: the same, of the step that made the lowest layer of an image;
+- `comment`: `comment`;
+- `command`: each command of the shell in `created_by`, without its directory, in lower case.
+
+A match ends where a word ends. Commands that bring an application come before those that prepare
+for it, which many steps have, and often undo: a step that installs a compiler by apt, downloads an
+archive by curl and runs make is `RUN make`.
+"""
+
+NO_HISTORY = STEP_KINDS["no history"]
+"""The kind of a layer without a step, and of a step without text."""
+
+_OTHER = STEP_KINDS["other"]
+
+_NOP = "#(nop)"
+_NOP_WITHIN = 512
+"""Characters in which the mark of docker's classic builder begins, if it is there."""
+
+_SEPARATOR = re.compile(r"[;&|(){}`\n]|\s(?:-[a-z]{0,8}c|/c|-command)\s+[\"']?")
+"""What commands of a shell stand between, and what `bash -c` or `cmd /C` has before them."""
+
+_BEFORE_COMMAND = frozenset(
+    (
+        *("run", "sudo", "env", "exec", "time", "nice", "eatmydata", "xargs"),
+        *("if", "then", "else", "do", "while", "until", "!"),
+    )
+)
+"""Words that may stand before the name of a command, besides options and assignments."""
+
+_BRINGS_NOTHING = frozenset(
+    ("--version", "-version", "version", "-v", "--help", "clean", "autoclean", "cache")
+)
+"""First arguments of commands that add no files: `npm --version`, `apt-get clean`."""
+
+_ASSIGNMENT = re.compile(r"\w+=")
+_MOST_WORDS = 40
+"""Words of a command that are looked at, with those before its name."""
+
+_RULE_WORDS = 4
+"""Words of a command that a rule is matched with, of at most `_WORD` characters."""
+
+_WORD = 64
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line of the rules.
+
+    :ivar looks_at: text, first, comment or command.
+    """
+
+    kind: str
+    looks_at: str
+    pattern: str
+
+
+def _parsed() -> Iterator[Rule]:
+    """Yield the rules; columns are divided by two or more spaces."""
+    for line in RULES_TEXT.strip().splitlines():
+        yield Rule(*re.split("  +", line, maxsplit=2))
+
+
+RULES = tuple(_parsed())
+"""The rules in order."""
+
+
+class _RulesFor:
+    """The rules that look at the same part of a step, as one regular expression."""
+
+    def __init__(self, *looks_at: str) -> None:
+        self._places = [place for place, rule in enumerate(RULES) if rule.looks_at in looks_at]
+        groups = [f"((?:{RULES[place].pattern})(?!\\S))" for place in self._places]
+        self._pattern = re.compile("|".join(groups))
+
+    def first(self, text: str) -> int:
+        """Return the place of the first rule that matches; `len(RULES)` if none does."""
+        match = self._pattern.match(text)
+        group = match.lastindex if match else None
+        return self._places[group - 1] if group else len(RULES)
+
+
+_TEXT = _RulesFor("text")
+_TEXT_OF_FIRST = _RulesFor("text", "first")
+_COMMENT = _RulesFor("comment")
+_COMMAND = _RulesFor("command")
+
+_FIRST_COMMAND = min(place for place, rule in enumerate(RULES) if rule.looks_at == "command")
+
+
+def step_kind(created_by: bytes, comment: bytes, is_first: bool) -> int:
+    """Return the number of a step's kind in `STEP_KINDS`.
+
+    The time it takes is linear in the bytes of both texts, of which it reads `TEXT_BYTES` each.
+
+    :param is_first: whether the step made the lowest layer of an image.
+
+    >>> step_kind(b"RUN /bin/sh -c apk add curl # buildkit", b"", False) == STEP_KINDS["RUN apk"]
+    True
+    """
+    text = _instruction(_decoded(created_by))
+    remark = _decoded(comment)
+    if not text and not remark:
+        return NO_HISTORY
+    rules = _TEXT_OF_FIRST if is_first else _TEXT
+    place = min(rules.first(text), _COMMENT.first(remark))
+    # Look for commands where no rule before theirs has matched.
+    if place > _FIRST_COMMAND:
+        place = min([place, *map(_COMMAND.first, _commands(text))])
+    return STEP_KINDS[RULES[place].kind] if place < len(RULES) else _OTHER
+
+
+def _decoded(text: bytes) -> str:
+    return text[:TEXT_BYTES].decode("latin-1").strip()
+
+
+def _instruction(text: str) -> str:
+    """Return a text without what builders put around the instruction.
+
+    >>> _instruction('/bin/sh -c #(nop)  CMD ["sh"]'), _instruction("WORKDIR /app # buildkit")
+    ('CMD ["sh"]', 'WORKDIR /app')
+    """
+    at = text.find(_NOP, 0, _NOP_WITHIN)
+    if at >= 0:
+        text = text[at + len(_NOP) :].lstrip()
+    return text.removesuffix("# buildkit").rstrip()
+
+
+def _commands(text: str) -> Iterator[str]:
+    """Yield the first words of each command of the shell in a text, in lower case.
+
+    >>> list(_commands("RUN set -eux; X=1 sudo -E /usr/bin/apt-get update && ./configure"))
+    ['set -eux', 'apt-get update', 'configure']
+    """
+    for piece in _SEPARATOR.split(text.lower()):
+        words = [word.strip("\"'@") for word in piece.split(maxsplit=_MOST_WORDS)]
+        first = list(dropwhile(_is_before_command, words))[:_RULE_WORDS]
+        if first and not _BRINGS_NOTHING.intersection(first[1:2]):
+            path = first[0].replace("\\", "/")
+            first[0] = path.rpartition("/")[2]
+            yield " ".join(word[:_WORD] for word in first)
+
+
+def _is_before_command(word: str) -> bool:
+    """Return whether a word is an option, an assignment, or a word such as `sudo`."""
+    if not word or word.startswith("-") or word in _BEFORE_COMMAND:
+        return True
+    return _ASSIGNMENT.match(word) is not None

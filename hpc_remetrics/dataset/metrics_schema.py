@@ -46,6 +46,7 @@ METRICS_SCHEMA = """
 totals: counts, bytes and ratios of the whole dataset; one row
     repositories            i8                 1       none    repositories
     images                  i8                 1       none    rows of /images
+    undated_images          i8                 1       none    images that say not when they were made, or name a constant before 2013
     image_layers            i8                 1       none    rows of /image_layers: layers as the manifests list them
     layers                  i8                 1       none    distinct layers
     layers_ok               i8                 1       none    layers that were read whole
@@ -283,6 +284,42 @@ chunks: chunks that `analyze --chunks` cut contents into; empty without it
     bytes           i8                 byte    none    bytes of the distinct contents that were cut
     distinct_bytes  i8                 byte    none    bytes of the distinct chunks
 
+updates: pairs of an older and a newer image, and what a client with the older one pulls for the newer one
+    repository       row repositories   1       none    repository of the newer image
+    old              row images         1       none    the image that the client has
+    new              row images         1       none    the image that it pulls
+    update           i8                 1       none    number of the pair among those of its repository and platform, from 1
+    layers           i8                 1       none    distinct layers of the newer image that the older one lacks
+    layer_bytes      i8                 byte    none    CLS of these layers: what a pull by layer transfers, without manifest and config
+    image_layers     i8                 1       none    distinct layers of the newer image
+    image_bytes      i8                 byte    none    CLS of these: what a client without any image pulls
+    unread_layers    i8                 1       none    layers of both images that were not read whole; their contents are not known, or not all
+    contents         i8                 1       none    distinct contents in the layers of the newer image that no layer of the older one has
+    content_bytes    i8                 byte    none    bytes of these contents: what a pull by file transfers uncompressed
+    sampled_contents i8                 1       none    of these contents, those that were compressed one by one
+    gzip             f8                 byte    NaN     bytes of these contents compressed by gzip, each by itself; NaN where too few were
+    gzip_ci_low      f8                 byte    NaN     lower end of the 95 % confidence interval; gzip if exact
+    gzip_ci_high     f8                 byte    NaN     upper end of the 95 % confidence interval; gzip if exact
+    zstd             f8                 byte    NaN     bytes of these contents compressed by zstd, each by itself; NaN where too few were
+    zstd_ci_low      f8                 byte    NaN     lower end of the 95 % confidence interval; zstd if exact
+    zstd_ci_high     f8                 byte    NaN     upper end of the 95 % confidence interval; zstd if exact
+
+update_totals: what all pairs of `updates` pull together, by method
+    method           text 32            1       none    one of UPDATE_METHODS, in their order
+    description      text 255           1       none    a sentence for readers
+    bytes            f8                 byte    NaN     bytes pulled, or an estimate of them
+    share            f8                 1       NaN     bytes / bytes of images
+    ci_low           f8                 byte    NaN     lower end of the 95 % confidence interval; bytes if exact
+    ci_high          f8                 byte    NaN     upper end of the 95 % confidence interval; bytes if exact
+    is_estimated     u1                 1       none    1 where bytes are estimated from a sample
+
+update_growth: what the first n updates of every repository and platform pull together; a row for each n
+    updates          i8                 1       none    number of updates, n
+    pairs            i8                 1       none    pairs of `updates` among the first n
+    image_bytes      i8                 byte    none    sum of image_bytes over them
+    layer_bytes      i8                 byte    none    sum of layer_bytes
+    content_bytes    i8                 byte    none    sum of content_bytes
+
 estimates: totals of all repositories, where the crawl was a sample of them; else empty
     name            text 64            1       none    a column of totals
     sample_value    f8                 unit    NaN     the value in this dataset
@@ -360,6 +397,15 @@ SCENARIOS = {
     "chunks_cdc": "every content-defined chunk is stored once, uncompressed",
 }
 """Values of `scenario` in `what_if`; a scenario that the dataset has no data for is left out."""
+
+UPDATE_METHODS = {
+    "images": "every layer of the newer image is pulled, compressed, as by a client without images",
+    "layers": "layers that the older image lacks are pulled, compressed, as registries serve them",
+    "files": "contents that the older image lacks are pulled, uncompressed",
+    "files_gzip": "contents that the older image lacks are pulled, each compressed by gzip",
+    "files_zstd": "contents that the older image lacks are pulled, each compressed by zstd",
+}
+"""Values of `method` in `update_totals`; a method that the dataset has no data for is left out."""
 
 HIDDEN_BY = {
     "overwritten": "a later layer has an entry at the same path",

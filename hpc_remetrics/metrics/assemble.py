@@ -19,15 +19,22 @@ from .estimates import estimates
 from .growth import growth_summary
 from .inputs import MetricsInputs
 from .results import ContentResults, FileResults, HiddenResults, Tables
+from .update_tables import update_growth, update_table, update_totals
+from .updates import UpdateResults
 
 
 def assemble(
-    inputs: MetricsInputs, contents: ContentResults, files: FileResults, hidden: HiddenResults
+    inputs: MetricsInputs,
+    contents: ContentResults,
+    files: FileResults,
+    hidden: HiddenResults,
+    updates: UpdateResults,
 ) -> Tables:
     """Return all tables of `/metrics`."""
     layers = files.layers | hidden.layers
     images = _images(inputs, layers, hidden)
     totals = _totals(inputs, contents, files, images)
+    totals["undated_images"] = updates.pairs.undated
     file_totals = FileTotals.of(contents.by_type)
     distributions = {
         **contents.distributions,
@@ -58,6 +65,9 @@ def assemble(
         "images": images,
         "samples": compression.samples(contents.compression),
         "chunks": contents.chunks.table(),
+        "updates": update_table(inputs, updates),
+        "update_totals": update_totals(updates),
+        "update_growth": update_growth(updates),
         "estimates": estimates(inputs, images),
     }
 

@@ -123,28 +123,33 @@ class CompressionTally:
     def __init__(self) -> None:
         self.sums = np.zeros((len(_NAMES), 2, _CLASSES), np.int64)
 
-    def add(self, size: np.ndarray, packed: dict[str, np.ndarray]) -> None:
+    def add(
+        self, size: np.ndarray, packed: dict[str, np.ndarray], times: np.ndarray | int = 1
+    ) -> None:
         """Add contents.
 
         :param size: (n,) int64, bytes.
         :param packed: codec -> (n,) int64, compressed bytes, -1 where not in the sample.
+        :param times: (n,) int64, how often the bytes of each content count. A content is one draw
+            of the sample however often it counts, and belongs to the class of all bytes that count.
         """
-        place = np.where(size > 0, (np.frexp(size.astype(float))[1] + 1) // 2, 0)
+        total = size * times
+        place = np.where(total > 0, (np.frexp(total.astype(float))[1] + 1) // 2, 0)
         self._add("contents", place, np.ones_like(size))
-        self._add("size", place, size)
-        self._add_squares("squares", place, size >> _SHIFTS[place])
+        self._add("size", place, total)
+        self._add_squares("squares", place, total >> _SHIFTS[place])
         # Add those of the sample.
         is_sampled = (packed["gzip"] >= 0) & (packed["zstd"] >= 0) & (size <= MOST_BYTES)
         chosen = np.flatnonzero(is_sampled)
         place = place[chosen]
-        size = size[chosen]
-        self._add("sampled", place, np.ones_like(size))
-        self._add("sampled_size", place, size)
-        self._add_squares("sampled_squares", place, size >> _SHIFTS[place])
+        total = total[chosen]
+        self._add("sampled", place, np.ones_like(total))
+        self._add("sampled_size", place, total)
+        self._add_squares("sampled_squares", place, total >> _SHIFTS[place])
         for codec in CODECS:
             values = packed[codec][chosen]
-            ratios = values * _UNIT // np.maximum(size, 1)
-            self._add(f"{codec} packed", place, values)
+            ratios = values * _UNIT // np.maximum(size[chosen], 1)
+            self._add(f"{codec} packed", place, (packed[codec] * times)[chosen])
             self._add(f"{codec} ratios", place, ratios)
             self._add_squares(f"{codec} ratio_squares", place, ratios)
 

@@ -7,7 +7,8 @@
 3. Files travel to the rank that owns their content: layers, names and growth are counted
    (`content_join.py`, `growth.py`).
 4. Layers are stacked as in the images, to find what they hide (`hidden.py`).
-5. Rank 0 puts the tables together (`assemble.py`).
+5. Pairs of images are compared, to find what an update pulls (`updates.py`).
+6. Rank 0 puts the tables together (`assemble.py`).
 
 Every number is a sum, a minimum or a maximum of whole numbers over all ranks, or is made from such
 numbers on rank 0, so the result does not depend on the number of ranks.
@@ -34,9 +35,11 @@ from .contents import ContentPass
 from .distribution import summaries
 from .file_rows import FilePass
 from .hidden import HiddenPass
+from .image_pairs import consecutive_pairs
 from .inputs import MetricsInputs, combined
 from .path_join import PathPass, top_paths
 from .results import ContentResults, FileResults, HiddenResults, Tables
+from .updates import UpdatePass
 
 DEFAULT_MEMORY = 1 << 30
 """Bytes that a rank may take for rows between passes."""
@@ -76,7 +79,10 @@ def compute_metrics(
     contents = _content_pass(inputs)
     files = _file_pass(inputs, contents)
     hidden = _hidden_pass(inputs)
-    return assemble(inputs, contents, files, hidden) if comm.rank == comm.root else {}
+    updates = UpdatePass(inputs, consecutive_pairs(dataset)).run()
+    if comm.rank != comm.root:
+        return {}
+    return assemble(inputs, contents, files, hidden, updates)
 
 
 def _content_pass(inputs: MetricsInputs) -> ContentResults:

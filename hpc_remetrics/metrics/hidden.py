@@ -16,7 +16,6 @@ passed over, and so is a whole block of levels that has no path in common with w
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
@@ -26,6 +25,7 @@ import numpy as np
 from ..arrays import distinct
 from ..dataset.metrics_schema import HIDDEN_BY
 from .inputs import MetricsInputs
+from .layer_cache import LayerCache
 from .layer_index import LayerIndex
 
 _VISIBLE = len(HIDDEN_BY)
@@ -238,9 +238,7 @@ class HiddenPass:
         self._blocks: list[LevelBlock] = []
         self._undo: list[list[_Undo]] = []
         self._sums: list[np.ndarray] = [np.zeros((_VISIBLE, 2), np.int64)]
-        # Indexes of layers, the least recently used first.
-        self._indexes: OrderedDict[int, LayerIndex] = OrderedDict()
-        self._index_bytes = 0
+        self._indexes = LayerCache(lambda layer: LayerIndex(inputs, layer), inputs.memory // 2)
 
     def run(self) -> None:
         """Work out this rank's share of the images."""
@@ -279,7 +277,7 @@ class HiddenPass:
 
     def _push(self, layer: int) -> None:
         """Put a layer on the stack, and hide what it hides."""
-        index = self._index(layer)
+        index = self._indexes[layer]
         undo: list[_Undo] = []
         total = np.zeros((_VISIBLE, 2), np.int64)
         for level in self._below(index):
@@ -326,16 +324,6 @@ class HiddenPass:
         hidden = [level.hidden for level in self._levels]
         np.minimum.at(self.fewest, list(chain), hidden)
         np.maximum.at(self.most, list(chain), hidden)
-
-    def _index(self, layer: int) -> LayerIndex:
-        """Return a layer's index, kept while there is room for it."""
-        if layer not in self._indexes:
-            self._indexes[layer] = index = LayerIndex(self.inputs, layer)
-            self._index_bytes += index.nbytes
-            while len(self._indexes) > 1 and self._index_bytes > self.inputs.memory // 2:
-                self._index_bytes -= self._indexes.popitem(last=False)[1].nbytes
-        self._indexes.move_to_end(layer)
-        return self._indexes[layer]
 
 
 def common_length(one: list[int] | tuple[int, ...], other: tuple[int, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -97,18 +98,27 @@ class MetricsInputs:
 
     def map_sizes(self) -> None:
         """Write the sizes of all contents to a file that the ranks of a node share. Collective."""
+        blocks = block_ranges(self.contents, CHUNK_ROWS)
+        sizes = (self.content.column("size", start, stop) for start, stop in blocks)
+        self.sizes = self.mapped("sizes", np.dtype(np.int64), sizes)
+
+    def mapped(self, name: str, dtype: np.dtype, pieces: Iterable[np.ndarray]) -> np.ndarray:
+        """Return rows in a file that the ranks of a node share, not in memory. Collective.
+
+        :param name: of the file on scratch.
+        :param pieces: (n,) arrays, the same on all ranks; read on one rank of each node.
+        :returns: (n,) of the dtype.
+        """
         # The first rank of each host writes the file for all of them.
-        path = self.scratch / "sizes"
+        path = self.scratch / name
         hosts = self.comm.allgather((self.comm.host, str(path)))
         path = Path(next(file for host, file in hosts if host == self.comm.host))
         if path.parent == self.scratch:
             with private_file(path, "wb") as file:
-                for start, stop in block_ranges(self.contents, CHUNK_ROWS):
-                    sizes = self.content.column("size", start, stop)
-                    file.write(np.ascontiguousarray(sizes, np.int64).data)
+                for piece in pieces:
+                    file.write(np.ascontiguousarray(piece, dtype).data)
         self.comm.barrier()
-        if self.contents:
-            self.sizes = np.memmap(path, np.int64, "r")
+        return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
 
 
 def combined(comm: Comm, values: np.ndarray, operation: np.ufunc = np.add) -> np.ndarray:

@@ -1,0 +1,73 @@
+"""The tables about updates, which rank 0 makes: by pair, summed, and over the first n updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import ratio, summed_by
+from ..dataset.metrics_schema import UPDATE_METHODS
+from .compression import CODECS, Estimate, estimate, strata
+from .inputs import MetricsInputs
+from .updates import UpdateResults
+
+_GROWING = ("image_bytes", "layer_bytes", "content_bytes")
+
+
+def update_table(inputs: MetricsInputs, results: UpdateResults) -> dict[str, Any]:
+    """Return the table `updates`."""
+    pairs = results.pairs
+    return {
+        "repository": inputs.dataset.images["repository"][pairs.new],
+        "old": pairs.old,
+        "new": pairs.new,
+        "update": pairs.update,
+        **results.counts,
+        **results.estimates,
+    }
+
+
+def update_totals(results: UpdateResults) -> dict[str, Any]:
+    """Return the table `update_totals`: what all pairs together pull, by method."""
+    counts = results.counts
+    rows = [
+        _exact("images", int(counts["image_bytes"].sum())),
+        _exact("layers", int(counts["layer_bytes"].sum())),
+        _exact("files", int(counts["content_bytes"].sum())),
+    ]
+    for codec in CODECS:
+        classes = strata(results.compression, codec)
+        found = estimate(classes)
+        if found is not None:
+            is_estimated = any(one.unsampled_size for one in classes)
+            rows.append(_row(f"files_{codec}", found, is_estimated))
+    table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    table["share"] = ratio(np.array(table["bytes"]), np.full(len(rows), rows[0]["bytes"]))
+    table["description"] = [UPDATE_METHODS[method] for method in table["method"]]
+    return table
+
+
+def _exact(method: str, size: int) -> dict[str, Any]:
+    return _row(method, Estimate(size, size, size), is_estimated=False)
+
+
+def _row(method: str, found: Estimate, is_estimated: bool) -> dict[str, Any]:
+    return {
+        "method": method,
+        "bytes": found.bytes,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "is_estimated": is_estimated,
+    }
+
+
+def update_growth(results: UpdateResults) -> dict[str, Any]:
+    """Return the table `update_growth`: sums over the first n updates of every repository."""
+    update = results.pairs.update
+    most = int(update.max(initial=0))
+    columns = {"pairs": np.ones_like(update)} | {name: results.counts[name] for name in _GROWING}
+    table: dict[str, Any] = {"updates": np.arange(1, most + 1)}
+    for name, values in columns.items():
+        table[name] = np.cumsum(summed_by(update, values, most + 1))[1:]
+    return table

@@ -1,0 +1,267 @@
+"""What a client that has the older image of a pair pulls for the newer one: layers, and contents.
+
+    older image       A  B  C           a layer is pulled if the older image lacks it: D
+    newer image       A  B  D           a content is pulled if D has it, and none of A, B, C does
+
+Contents of a layer are a sorted array of rows of /contents. Neighbouring pairs have most layers in
+common, so the arrays of the last layers are kept. What a content takes compressed comes from the
+sample of compressed contents: for each pair if enough of them are in the sample, and for all pairs
+together, where a content counts once for each pair that pulls it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import counted, distinct, is_among
+from ..dataset.schema import CHUNK_ROWS
+from ..mpi.shuffle import Shuffle
+from ..profile.compression_sample import MOST_BYTES
+from ..records import KINDS, STATUSES
+from ..row_ranges import block_ranges
+from .compression import CODECS, MIN_SAMPLED, CompressionTally, Estimate, estimate, strata
+from .file_rows import buckets_for
+from .image_pairs import ImagePairs
+from .inputs import MetricsInputs, combined
+from .layer_cache import LayerCache
+
+SAMPLED = np.dtype([("content", "<i8"), *((codec, "<i8") for codec in CODECS)])
+"""A content of the compression sample: its row, and its bytes by codec."""
+
+COUNTS = (
+    *("layers", "layer_bytes", "image_layers", "image_bytes"),
+    *("unread_layers", "contents", "content_bytes", "sampled_contents"),
+)
+"""Columns of whole numbers."""
+
+ESTIMATES = tuple(f"{codec}{end}" for codec in CODECS for end in ("", "_ci_low", "_ci_high"))
+"""Columns of estimated bytes."""
+
+_PAIR_COST = 100
+"""Cost of a pair beside the entries of its layers, in entries."""
+
+_OLD_COST = 8
+"""An entry of the older image costs this part of one of a layer that is pulled."""
+
+_BYTES_A_ROW = 64
+"""Memory that a content takes on its way to its owner."""
+
+
+@dataclass(frozen=True)
+class PairLayers:
+    """Distinct layers of the older and the newer image of a pair: (n,) int64 each, ascending."""
+
+    old: np.ndarray
+    new: np.ndarray
+
+    @property
+    def added(self) -> np.ndarray:
+        """Layers of the newer image that the older one lacks."""
+        return self.new[~is_among(self.new, self.old)]
+
+    @property
+    def all(self) -> np.ndarray:
+        """Layers of both."""
+        return distinct(np.append(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class UpdateResults:
+    """What the images of pairs take, the same on every rank.
+
+    :ivar counts: name of `COUNTS` -> (pairs,) int64.
+    :ivar estimates: name of `ESTIMATES` -> (pairs,) f8, NaN where too few contents are in the
+        sample.
+    :ivar compression: sums of a `CompressionTally`, in which a content counts once for each pair.
+    """
+
+    pairs: ImagePairs
+    counts: dict[str, np.ndarray]
+    estimates: dict[str, np.ndarray]
+    compression: np.ndarray
+
+
+class UpdatePass:
+    """Compares this rank's share of the pairs; making it is collective."""
+
+    def __init__(self, inputs: MetricsInputs, pairs: ImagePairs) -> None:
+        images = inputs.dataset.images
+        self.inputs = inputs
+        self.pairs = pairs
+        self._first_layer = images["first_layer"]
+        self._layers = images["layers"]
+        self._is_whole = inputs.dataset.layers["status"] == STATUSES["ok"]
+        self._contents = LayerCache(self._contents_of, inputs.memory // 2)
+        self._sample = _mapped_sample(inputs)
+        self._counts = {name: np.zeros(len(pairs), np.int64) for name in COUNTS}
+        self._estimates = {name: np.zeros(len(pairs)) for name in ESTIMATES}
+
+    def run(self) -> UpdateResults:
+        """Compare the pairs, and count in how many of them each content is pulled. Collective."""
+        inputs = self.inputs
+        # Each content travels to its owner once for each pair that pulls it.
+        buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
+        contents = max(inputs.contents, 1)
+        pulled = Shuffle(inputs.comm, inputs.scratch, "pulled", np.dtype("<i8"), buckets)
+        pulled.exchange_all(self._pulled(), lambda rows: rows * buckets // contents)
+        tally = CompressionTally()
+        for _, rows in pulled.buckets():
+            content, times = counted(rows)
+            tally.add(np.asarray(inputs.sizes[content]), self._packed(content), times)
+        comm = inputs.comm
+        return UpdateResults(
+            self.pairs,
+            {name: combined(comm, values) for name, values in self._counts.items()},
+            {name: combined(comm, values) for name, values in self._estimates.items()},
+            combined(comm, tally.sums),
+        )
+
+    def layers(self, pair: int) -> PairLayers:
+        """Return the layers of the images of a pair."""
+        return PairLayers(
+            self._layers_of(int(self.pairs.old[pair])), self._layers_of(int(self.pairs.new[pair]))
+        )
+
+    def _layers_of(self, image: int) -> np.ndarray:
+        first = int(self._first_layer[image])
+        return distinct(self.inputs.image_layers[first : first + int(self._layers[image])])
+
+    def new_contents(self, layers: PairLayers) -> np.ndarray:
+        """Return the contents that the newer image has and the older one lacks, ascending."""
+        pieces = [self._contents[layer] for layer in layers.added.tolist()]
+        contents = distinct(np.concatenate([np.empty(0, np.int64), *pieces]))
+        for layer in layers.old.tolist():
+            if len(contents):
+                contents = contents[~_is_in(contents, self._contents[layer])]
+        return contents
+
+    def _pulled(self) -> Iterator[np.ndarray]:
+        """Compare this rank's pairs; yield the contents that they pull, some pairs at a time."""
+        held: list[np.ndarray] = []
+        rows = 0
+        for pair in self.share():
+            layers = self.layers(pair)
+            contents = self.new_contents(layers)
+            self._note(pair, layers, contents)
+            held.append(contents)
+            rows += len(contents)
+            if rows * _BYTES_A_ROW >= self.inputs.memory:
+                yield np.concatenate(held)
+                held = []
+                rows = 0
+        if held:
+            yield np.concatenate(held)
+
+    def share(self) -> list[int]:
+        """Return this rank's pairs: neighbours, of about the same cost as those of other ranks."""
+        entries = self.inputs.layer("entries")
+        costs = []
+        for pair in range(len(self.pairs)):
+            layers = self.layers(pair)
+            kept = int(entries[layers.old].sum()) // _OLD_COST
+            costs.append(_PAIR_COST + int(entries[layers.added].sum()) + kept)
+        comm = self.inputs.comm
+        rank_of = (np.cumsum(costs) - 1) * comm.size // max(sum(costs), 1)
+        return np.flatnonzero(rank_of == comm.rank).tolist()
+
+    def _note(self, pair: int, layers: PairLayers, contents: np.ndarray) -> None:
+        """Note what a pair pulls."""
+        cls = self.inputs.layer("CLS")
+        sizes = np.asarray(self.inputs.sizes[contents])
+        packed = self._packed(contents)
+        sampled = int((packed["zstd"] >= 0).sum())
+        values = {
+            "layers": len(layers.added),
+            "layer_bytes": int(cls[layers.added].sum()),
+            "image_layers": len(layers.new),
+            "image_bytes": int(cls[layers.new].sum()),
+            "unread_layers": int((~self._is_whole[layers.all]).sum()),
+            "contents": len(contents),
+            "content_bytes": int(sizes.sum()),
+            "sampled_contents": sampled,
+        }
+        for name, value in values.items():
+            self._counts[name][pair] = value
+        for codec, found in _estimates(sizes, packed, sampled).items():
+            self._estimates[codec][pair] = found.bytes
+            self._estimates[f"{codec}_ci_low"][pair] = found.low
+            self._estimates[f"{codec}_ci_high"][pair] = found.high
+
+    def _packed(self, contents: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what contents take by codec, (n,) int64 each, -1 of those not in the sample."""
+        sample = self._sample
+        packed = {codec: np.full(len(contents), -1) for codec in CODECS}
+        if len(sample) and len(contents):
+            place = np.minimum(np.searchsorted(sample["content"], contents), len(sample) - 1)
+            found = sample[place]
+            is_sampled = found["content"] == contents
+            for codec in CODECS:
+                packed[codec][is_sampled] = found[codec][is_sampled]
+        return packed
+
+    def _contents_of(self, layer: int) -> np.ndarray:
+        """Read the distinct contents of a layer, (n,) int64, ascending."""
+        first = int(self.inputs.layer("first_entry")[layer])
+        stop = first + int(self.inputs.layer("entries")[layer])
+        kind = self.inputs.entry.column("kind", first, stop)
+        content = self.inputs.entry.column("content", first, stop)
+        return distinct(content[(kind == KINDS["file"]) & (content >= 0)].astype(np.int64))
+
+
+def _is_in(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which values are among others, (n,) bool; both are ascending and distinct.
+
+    The fewer are looked up in the more.
+
+    >>> _is_in(np.array([1, 3]), np.array([2, 3, 4])).tolist()
+    [False, True]
+    """
+    found = np.zeros(len(values), bool)
+    if not len(values) or not len(others):
+        return found
+    if len(values) <= len(others):
+        place = np.minimum(np.searchsorted(others, values), len(others) - 1)
+        return np.asarray(others[place] == values)
+    place = np.minimum(np.searchsorted(values, others), len(values) - 1)
+    found[place[values[place] == others]] = True
+    return found
+
+
+def _estimates(
+    sizes: np.ndarray, packed: dict[str, np.ndarray], sampled: int
+) -> dict[str, Estimate]:
+    """Return what contents take compressed, by codec: NaN where too few are in the sample.
+
+    :param sizes: (n,) int64; `packed` codec -> (n,) int64, -1 where not in the sample.
+    :param sampled: how many are in the sample.
+    """
+    if sampled == len(sizes):
+        sums = {codec: float(values.sum()) for codec, values in packed.items()}
+        return {codec: Estimate(size, size, size) for codec, size in sums.items()}
+    unknown = Estimate(math.nan, math.nan, math.nan)
+    if sampled < MIN_SAMPLED:
+        return dict.fromkeys(packed, unknown)
+    tally = CompressionTally()
+    tally.add(sizes, packed)
+    return {codec: estimate(strata(tally.sums, codec)) or unknown for codec in packed}
+
+
+def _mapped_sample(inputs: MetricsInputs) -> np.ndarray:
+    """Return the sample of compressed contents, (n,) `SAMPLED`, ascending. Collective."""
+
+    def rows() -> Iterator[np.ndarray]:
+        for start, stop in block_ranges(inputs.contents, CHUNK_ROWS):
+            packed = [inputs.content.column(codec, start, stop) for codec in CODECS]
+            size = inputs.content.column("size", start, stop)
+            chosen = np.flatnonzero(np.all([*(p >= 0 for p in packed), size <= MOST_BYTES], axis=0))
+            sample = np.empty(len(chosen), SAMPLED)
+            sample["content"] = start + chosen
+            for codec, values in zip(CODECS, packed, strict=True):
+                sample[codec] = values[chosen]
+            yield sample
+
+    return inputs.mapped("compression-sample", SAMPLED, rows())

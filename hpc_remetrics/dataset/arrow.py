@@ -3,8 +3,9 @@
 Every table has its columns under the dataset's names, in the dataset's order, after the keys by
 which tables are joined and which HDF5 readers have from the place of a row: `row`, in `/entries`
 also `layer`, in `/image_layers` also `image`. Enums and notes are words, digests `sha256:…`,
-fingerprints hexadecimal digits, paths and links strings (`text_values.path_text`). The missing
-value of a column is null; a column that has none is not nullable.
+fingerprints hexadecimal digits, times timestamps without a time zone (they are UTC), paths and
+links strings (`text_values.path_text`). The missing value of a column is null; a column that has
+none is not nullable.
 """
 
 from __future__ import annotations
@@ -16,14 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import MissingComponentError
-from .schema import CHUNK_ROWS, ENUMS, Column
-from .text_values import DIGEST_CHARS, digest_chars, is_digest, is_plain, note_texts, path_texts
+from .schema import CHUNK_ROWS, ENUMS, FLAGS, MISSING, Column
+from .text_values import (
+    DIGEST_CHARS,
+    digest_chars,
+    flag_texts,
+    is_digest,
+    is_plain,
+    path_texts,
+    utf8_texts,
+)
 
 if TYPE_CHECKING:
     from .table import Table
 
 BATCH_BYTES = 64 << 20
-"""Bytes of paths and links that a batch holds unless one row alone has more."""
+"""Bytes of each blob, such as the paths, that a batch holds unless one row alone has more."""
 
 
 def import_pyarrow() -> Any:
@@ -69,7 +78,7 @@ def batches(
 ) -> Iterator[Any]:
     """Yield record batches of the rows `start` to `stop`, of at most `rows` rows each.
 
-    A batch has about `BATCH_BYTES` of paths and links at most.
+    A batch has about `BATCH_BYTES` of each blob, such as the paths, at most.
     """
     pa = import_pyarrow()
     form = schema_of(table, columns)
@@ -100,10 +109,10 @@ def frame(table: Any, start: int, stop: int) -> Any:
 
 def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
     """Return the row at which a batch from `start` on ends, at most `stop`."""
-    # Take as many rows as have `BATCH_BYTES` of paths, and of links, but at least one
+    # Take as many rows as have `BATCH_BYTES` of each blob, but at least one
     for name in names:
         column = table.form.columns.get(name)
-        if column is not None and column.type == "bytes":
+        if column is not None and column.is_blob:
             bounds = table.column(f"{name}_offset", start, stop + 1)
             fitting = int(np.searchsorted(bounds - bounds[0], BATCH_BYTES, "right")) - 1
             stop = start + max(1, fitting)
@@ -126,8 +135,10 @@ def _field(pa: Any, table: Table, name: str) -> Any:
 def _type(pa: Any, column: Column) -> Any:
     if column.type == "enum":
         return pa.dictionary(pa.uint8(), pa.string())
-    if column.type in ("text", "digest", "fingerprint", "bytes") or column.name == "notes":
+    if column.type in ("text", "digest", "fingerprint", "bytes", "utf8", "flags"):
         return pa.string()
+    if column.type == "time":
+        return pa.timestamp("s")
     return pa.from_numpy_dtype(np.dtype(column.dtype))
 
 
@@ -135,8 +146,8 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
     column = table.form.columns.get(name)
     if column is None:
         return pa.array(table.key(name, start, stop), pa.int64())
-    if column.type == "bytes":
-        return _paths(pa, *table.blob(name, start, stop), column.is_nullable)
+    if column.is_blob:
+        return _blob(pa, *table.blob(name, start, stop), column)
     values = table.column(name, start, stop)
     if column.type == "enum":
         return pa.DictionaryArray.from_arrays(pa.array(values), list(ENUMS[column.argument]))
@@ -147,8 +158,11 @@ def _array(pa: Any, table: Table, name: str, start: int, stop: int) -> Any:
         if column.is_nullable:
             texts = [text or None for text in texts]
         return pa.array(texts, pa.string())
-    if name == "notes":
-        return pa.array(note_texts(values), pa.string())
+    if column.type == "flags":
+        return pa.array(flag_texts(values, FLAGS[column.argument]), pa.string())
+    if column.type == "time":
+        is_null = values == MISSING["NaT"]
+        return pa.array(values.astype("<M8[s]"), pa.timestamp("s"), mask=is_null)
     return _numbers(pa, values, column)
 
 
@@ -163,17 +177,19 @@ def _numbers(pa: Any, values: np.ndarray, column: Column) -> Any:
     return pa.array(values, mask=is_null)
 
 
-def _paths(pa: Any, data: bytes, bounds: np.ndarray, is_nullable: bool) -> Any:
-    """Return an array of the strings of paths; plain ASCII is taken over as it is.
+def _blob(pa: Any, data: bytes, bounds: np.ndarray, column: Column) -> Any:
+    """Return an array of the strings of a blob; plain ASCII is taken over as it is.
 
-    :param is_nullable: whether an empty one is null.
+    :param column: decides whether an empty one is null, and whether bytes are escaped.
     """
-    if is_plain(data):
+    is_path = column.type == "bytes"
+    if is_plain(data) if is_path else data.isascii():
         offsets = pa.py_buffer((bounds - bounds[0]).astype(np.int32).tobytes())
-        validity = _validity(pa, np.diff(bounds) > 0) if is_nullable else None
+        validity = _validity(pa, np.diff(bounds) > 0) if column.is_nullable else None
         return pa.StringArray.from_buffers(len(bounds) - 1, offsets, pa.py_buffer(data), validity)
-    texts: list[str | None] = [*path_texts(data, (bounds - bounds[0]).tolist())]
-    if is_nullable:
+    read = path_texts if is_path else utf8_texts
+    texts: list[str | None] = [*read(data, (bounds - bounds[0]).tolist())]
+    if column.is_nullable:
         texts = [text or None for text in texts]
     return pa.array(texts, pa.string())
 

@@ -57,6 +57,11 @@ class Dataset:
     repositories: Table
     images: Table
     image_layers: Table
+    configs: Table
+    labels: Table
+    environment: Table
+    annotations: Table
+    history: Table
     layers: Table
     entries: Table
     contents: Table
@@ -104,6 +109,7 @@ class Dataset:
         check_runs(path, "layers", *entries, "entries", len(self.entries))
         image_layers = images["first_layer"], images["layers"]
         check_runs(path, "images", *image_layers, "image_layers", len(self.image_layers))
+        self._check_configs()
 
         # Check tables that can't have more rows than another one
         for fewer, more in (
@@ -123,6 +129,16 @@ class Dataset:
         # One row more a block compares each block with the next one
         for start, stop in block_ranges(len(layers), CHUNK_ROWS):
             layers.column("digest", start, stop + 1)
+
+    def _check_configs(self) -> None:
+        """Check that labels, variables and steps belong to one config each, and its order."""
+        configs = self.configs
+        owned = ("label", "labels", "labels"), ("variable", "variables", "environment")
+        for first, count, table in (*owned, ("step", "steps", "history")):
+            rows = configs[f"first_{first}"], configs[count]
+            check_runs(self.path, "configs", *rows, table, len(self._tables[table]))
+        for start, stop in block_ranges(len(configs), CHUNK_ROWS):
+            configs.column("digest", start, stop + 1)
 
     def __enter__(self) -> Dataset:
         return self
@@ -290,11 +306,11 @@ class Dataset:
 
         :raises DatasetError: a value is wrong.
         """
-        for name in ("entries", "contents", "chunks"):
+        for name in ("history", "entries", "contents", "chunks"):
             reader = self.chunks_of(name)
             for start, stop in block_ranges(len(self[name]), CHUNK_ROWS, rank, ranks):
                 for column in TABLES[name].columns.values():
-                    if column.type == "bytes":
+                    if column.is_blob:
                         self._check_blob(reader, column.name, start, stop)
                     else:
                         # One row more compares each block with the next one

@@ -9,14 +9,17 @@ tables by row numbers, from 0. Types:
 - `first TABLE`: i8, the first of several rows of the table, of which another column has the number;
 - `digest`: 32 raw bytes, in HDF5 a row of a dataset of two dimensions; `fingerprint`: 16 of them;
 - `enum NAME`: u1, an HDF5 enum with the words of `records.py`;
+- `flags NAME`: u4, a set of bits with the words of `records.py`;
+- `time`: i8, seconds since 1970-01-01 00:00 UTC, of the years 0 to 9999;
 - `text N`: UTF-8 of fixed length, that of the longest value, at most N bytes; padded with NUL;
 - `bytes`: a blob, the values of all rows one after the other, with no separator; value r of column
   `path` is `path[path_offset[r]:path_offset[r + 1]]`;
+- `utf8`: the same, of UTF-8;
 - `offset`: i8, one more than there are rows.
 
-The missing value is what stands where nothing is known or nothing applies: `-1`, `NaN`, `""` (no
-byte), `0` (a digest of zero bytes); `none`: every row has a value. Frames, Arrow tables and
-exported files have nulls in its place.
+The missing value is what stands where nothing is known or nothing applies: `-1`, `NaN`, `NaT` (of
+times, -2**63 as in numpy), `""` (no byte), `0` (a digest of zero bytes); `none`: every row has a
+value. Frames, Arrow tables and exported files have nulls in its place.
 
 Within a schema version columns may be added. Anything else is a new version, and a line in
 `HISTORY`.
@@ -32,9 +35,11 @@ from ..records import (
     CAUSES,
     CHUNK_METHODS,
     COMPRESSIONS,
+    CONFIG_NOTES,
     KINDS,
     MANIFEST_TYPES,
     MEDIA_TYPES,
+    NOTES,
     SKIP_CAUSES,
     STAGES,
     STATUSES,
@@ -67,9 +72,92 @@ images: manifests under a name, for one platform each, sorted by name and digest
     manifest_type   enum manifest_type 1       none    what kind of manifest it is
     first_layer     first image_layers 1       none    first of its rows in /image_layers
     layers          i4                 1       none    rows in /image_layers, base first
+    created         time               s       NaT     when it was made, as its config says
+    config          row configs        1       -1      its config, where it could be read
 
 image_layers: the layers of the images, in order
     layer           row layers         1       none    the layer
+    step            row history        1       -1      step of the image's config that made it, where as many steps make layers as there are
+
+configs: the configs of the images, each once, sorted by digest
+    digest          digest             1       none    SHA-256 of the config
+    size            i8                 byte    none    number of bytes
+    created         time               s       NaT     when the image was made
+    created_ns      u4                 ns      none    the rest of that time
+    os              utf8               byte    ""      operating system
+    os_offset       offset             byte    none    where it begins in os
+    architecture    utf8               byte    ""      architecture of the CPU
+    architecture_offset offset             byte    none    where it begins in architecture
+    variant         utf8               byte    ""      variant of that
+    variant_offset  offset             byte    none    where it begins in variant
+    os_version      utf8               byte    ""      version of the operating system, for Windows
+    os_version_offset offset             byte    none    where it begins in os_version
+    author          utf8               byte    ""      who made the image
+    author_offset   offset             byte    none    where it begins in author
+    user            utf8               byte    ""      user that the process runs as
+    user_offset     offset             byte    none    where it begins in user
+    working_dir     utf8               byte    ""      its working directory
+    working_dir_offset offset             byte    none    where it begins in working_dir
+    stop_signal     utf8               byte    ""      signal that stops it
+    stop_signal_offset offset             byte    none    where it begins in stop_signal
+    entrypoint      utf8               byte    ""      what it runs, as JSON
+    entrypoint_offset offset             byte    none    where it begins in entrypoint
+    cmd             utf8               byte    ""      its arguments, or what runs without an entrypoint, as JSON
+    cmd_offset      offset             byte    none    where it begins in cmd
+    exposed_ports   utf8               byte    ""      ports that it listens on, as JSON
+    exposed_ports_offset offset             byte    none    where it begins in exposed_ports
+    volumes         utf8               byte    ""      directories that are volumes, as JSON
+    volumes_offset  offset             byte    none    where it begins in volumes
+    healthcheck     utf8               byte    ""      how its health is checked, as JSON
+    healthcheck_offset offset             byte    none    where it begins in healthcheck
+    shell           utf8               byte    ""      shell of the steps that are no lists of words, as JSON
+    shell_offset    offset             byte    none    where it begins in shell
+    on_build        utf8               byte    ""      steps for images that are built on it, as JSON
+    on_build_offset offset             byte    none    where it begins in on_build
+    first_label     first labels       1       none    first of its rows in /labels
+    labels          i4                 1       none    rows in /labels
+    first_variable  first environment  1       none    first of its rows in /environment
+    variables       i4                 1       none    rows in /environment
+    first_step      first history      1       none    first of its rows in /history
+    steps           i4                 1       none    rows in /history
+    images          i4                 1       none    rows of /images that have it
+    notes           flags config_note  bits    none    what was odd about it, see the attribute flag_meanings
+    secrets         i4                 1       none    values that look like secrets, of which kind and length alone are kept
+
+labels: the labels of the configs, by config and in the order of the document
+    config          row configs        1       none    config that has it
+    key             utf8               byte    none    name of the label
+    key_offset      offset             byte    none    where it begins in key
+    value           utf8               byte    none    its value
+    value_offset    offset             byte    none    where it begins in value
+
+environment: the variables of the configs, by config and in the order of the document
+    config          row configs        1       none    config that sets it
+    key             utf8               byte    none    name of the variable
+    key_offset      offset             byte    none    where it begins in key
+    value           utf8               byte    none    its value
+    value_offset    offset             byte    none    where it begins in value
+
+annotations: the annotations of the images' manifests, by image and in the order of the document
+    image           row images         1       none    image that has it
+    key             utf8               byte    none    name of the annotation
+    key_offset      offset             byte    none    where it begins in key
+    value           utf8               byte    none    its value
+    value_offset    offset             byte    none    where it begins in value
+
+history: the steps that made the images, by config, base first
+    config          row configs        1       none    config that lists it
+    created         time               s       NaT     when it was done
+    created_ns      u4                 ns      none    the rest of that time
+    created_by      utf8               byte    ""      command that did it
+    created_by_offset offset             byte    none    where it begins in created_by
+    comment         utf8               byte    ""      comment on it
+    comment_offset  offset             byte    none    where it begins in comment
+    author          utf8               byte    ""      who did it
+    author_offset   offset             byte    none    where it begins in author
+    is_empty_layer  u1                 1       none    1 if it made no layer, else 0
+    image_layer     row image_layers   1       -1      layer that it made, in the first image with the config
+    secrets         i4                 1       none    values that look like secrets, of which kind and length alone are kept
 
 layers: every layer once, sorted by digest
     digest          digest             1       none    SHA-256 of the blob (the compressed bytes)
@@ -89,7 +177,7 @@ layers: every layer once, sorted by digest
     others          i8                 1       none    entries of a type that no tool extracts
     depth           i4                 1       none    greatest number of parts of a path
     status          enum status        1       none    how the layer ended; partial: the entries before the fault are there
-    notes           u4                 bits    none    what was odd about it, see the attribute flag_meanings
+    notes           flags note         bits    none    what was odd about it, see the attribute flag_meanings
     images          i4                 1       none    rows of /images that use it
     first_entry     first entries      1       none    first of its rows in /entries
 
@@ -157,19 +245,29 @@ ENUMS = {
 }
 """Name of an enum -> word -> number."""
 
+FLAGS = {"note": NOTES, "config_note": CONFIG_NOTES}
+"""Name of a set of bits -> word -> bit."""
+
 WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
 """Types that stand for no answer of libmagic: where nodes disagree, any other type wins."""
 
-ADDED = frozenset({"chunks"})
+ADDED = frozenset({"chunks", "configs", "labels", "environment", "annotations", "history"})
 """Tables that were added within this version; a file without one has no rows of it."""
 
-ABSENT = frozenset({"gzip", "zstd", "cdc_chunks", "stratum", "weight", "drawn"})
+ABSENT = frozenset(
+    {
+        *("repositories/stratum", "repositories/weight", "repositories/drawn"),
+        *("contents/gzip", "contents/zstd", "contents/cdc_chunks"),
+        *("images/created", "images/config", "image_layers/step"),
+    }
+)
 """Columns that were added within this version; in a file without one every value is missing."""
 
 MISSING: dict[str, int | float | bytes | None] = {
     "none": None,
     "-1": -1,
     "NaN": math.nan,
+    "NaT": -(1 << 63),
     '""': b"",
     "0": bytes(32),
 }
@@ -183,8 +281,8 @@ CHUNK_BYTES = 1 << 20
 class Column:
     """One column of a table, a dataset in the file.
 
-    :ivar type: word of the schema; `argument`: the word after it, of `text`, `enum`, `row` and
-        `first`.
+    :ivar type: word of the schema; `argument`: the word after it, of `text`, `enum`, `flags`, `row`
+        and `first`.
     :ivar missing: word of the schema, a key of `MISSING`.
     """
 
@@ -210,6 +308,11 @@ class Column:
         return MISSING[self.missing]
 
     @property
+    def is_blob(self) -> bool:
+        """Return whether all values stand one after the other, and another column has offsets."""
+        return self.type in ("bytes", "utf8")
+
+    @property
     def target(self) -> str:
         """Return the table that the column's row numbers are of, "" for other columns.
 
@@ -229,7 +332,10 @@ class Column:
             "digest": "V32",
             "fingerprint": "V16",
             "enum": "<u1",
+            "flags": "<u4",
+            "time": "<i8",
             "bytes": "<u1",
+            "utf8": "<u1",
             "offset": "<i8",
             "row": "<i8",
             "first": "<i8",
@@ -246,7 +352,9 @@ class Column:
         """
         if self.type in ("digest", "fingerprint"):
             return "row", f"{self.type}_byte"
-        return ({"bytes": f"{self.name}_byte", "offset": "row_bound"}.get(self.type, "row"),)
+        if self.is_blob:
+            return (f"{self.name}_byte",)
+        return ("row_bound" if self.type == "offset" else "row",)
 
     @property
     def compressible(self) -> bool:
@@ -281,7 +389,7 @@ def chunk_rows(itemsize: int) -> int:
 
 def rows_of_chunk(column: Column, itemsize: int, size: int) -> int:
     """Return the rows of a whole chunk of a column that has `size` values of `itemsize` bytes."""
-    rows = CHUNK_BYTES if column.type == "bytes" else chunk_rows(itemsize)
+    rows = CHUNK_BYTES if column.is_blob else chunk_rows(itemsize)
     return min(rows, size)
 
 
@@ -308,7 +416,7 @@ def parse(text: str) -> Iterator[TableFormat]:
         for line in lines:
             column, kind, *rest = line.split(maxsplit=2)
             argument = ""
-            if kind in ("text", "enum", "row", "first"):
+            if kind in ("text", "enum", "flags", "row", "first"):
                 argument, *rest = rest[0].split(maxsplit=1)
             unit, missing, about = rest[0].split(maxsplit=2)
             columns[column] = Column(column, kind, argument, unit, missing, about)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..wording import counted
 from . import arrow, display
-from .schema import ABSENT, CHUNK_ROWS, ENUMS, TableFormat
+from .schema import ABSENT, CHUNK_ROWS, ENUMS, MISSING, TableFormat
 from .stored_file import StoredGroup
-from .text_values import digest_texts, is_digest, path_texts
+from .text_values import digest_texts, is_digest, path_texts, utf8_texts
 from .value_checks import check_order
 
 _KEYS = {"entries": ["layer"], "image_layers": ["image"]}
@@ -96,7 +96,7 @@ class Table:
     def __getitem__(self, name: list[str]) -> Any: ...
 
     def __getitem__(self, name: str | list[str]) -> Any:
-        """Return a column's values; a masked array where the missing value of numbers is -1.
+        """Return a column's values; a masked array where numbers or times may be missing.
 
         Below the mask a row number is no row of any table, so that an index with it fails.
 
@@ -106,6 +106,9 @@ class Table:
             return self.frame(name)
         values = self.column(name)
         column = self.form.columns[name]
+        if column.missing == "NaT":
+            is_missing = values == MISSING["NaT"]
+            return np.ma.masked_array(values, is_missing, fill_value=MISSING["NaT"])
         if column.missing != "-1":
             return values
         if column.type == "row":
@@ -159,7 +162,7 @@ class Table:
         column = self.form.columns[name]
         if not column.is_nullable:
             return np.zeros(stop - start, bool)
-        if column.type == "bytes":
+        if column.is_blob:
             return np.diff(self.column(f"{name}_offset", start, stop + 1)) == 0
         values = self.column(name, start, stop)
         if column.type == "digest":
@@ -182,7 +185,7 @@ class Table:
         return np.searchsorted(self._siblings[owner][first], rows, "right") - 1
 
     def blob(self, name: str, start: int = 0, stop: int | None = None) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the paths or links of some rows, and where each value lies in them.
+        """Return the bytes of a blob's values in some rows, and where each value lies in them.
 
         :returns: the bytes, and (stop - start + 1,) int64 offsets into the whole column; the first
             of these is where the bytes begin.
@@ -198,12 +201,13 @@ class Table:
     def readable(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return a column's values for people: words of enums, paths as str, digests `sha256:…`.
 
-        :returns: (stop - start,) objects, or numbers as `column` gives them.
+        :returns: (stop - start,) objects, `datetime64[s]`, or numbers as `column` gives them.
         """
         column = self.form.columns.get(name)
-        if column is not None and column.type == "bytes":
+        if column is not None and column.is_blob:
             data, bounds = self.blob(name, start, stop)
-            return np.array(path_texts(data, (bounds - bounds[0]).tolist()), object)
+            texts = path_texts if column.type == "bytes" else utf8_texts
+            return np.array(texts(data, (bounds - bounds[0]).tolist()), object)
         values = self.column(name, start, stop)
         kind = self.form.columns[name].type
         if kind == "enum":
@@ -214,6 +218,8 @@ class Table:
             return np.array([value.decode("utf-8", "replace") for value in values], object)
         if kind == "digest":
             return np.array(digest_texts(values), object)
+        if kind == "time":
+            return values.astype("<M8[s]")
         if kind == "fingerprint":
             return np.array([value.hex() for value in values.tolist()], object)
         return values
@@ -283,7 +289,7 @@ def stored_columns(group: StoredGroup, form: TableFormat) -> dict[str, Any]:
     rows = group.column("row").rows
     columns: dict[str, Any] = {}
     for name, column in form.columns.items():
-        if name in ABSENT and name not in group:
+        if f"{form.name}/{name}" in ABSENT and name not in group:
             columns[name] = AbsentColumn(column.missing_value, rows)
         else:
             columns[name] = group.column(name)
@@ -292,4 +298,7 @@ def stored_columns(group: StoredGroup, form: TableFormat) -> dict[str, Any]:
 
 def empty_columns(form: TableFormat) -> dict[str, np.ndarray]:
     """Return empty columns for a table that the program which wrote the file did not know."""
-    return {name: np.empty(0, column.dtype or "S1") for name, column in form.columns.items()}
+    return {
+        name: np.zeros(int(column.type == "offset"), column.dtype or "S1")
+        for name, column in form.columns.items()
+    }

@@ -21,11 +21,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..records import NOTES
 from .hdf5 import add_array, attribute, describe, new_column, text_array
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,
+    FLAGS,
     FORMAT,
     ROW,
     SCHEMA_VERSION,
@@ -49,10 +49,10 @@ It can't be `_FillValue`, which masks single bytes of digests and what netCDF ma
 _UNITS = frozenset({"1", "byte", "s", "ns"})
 """Units of the schema that UDUNITS knows; others say that there is none of a whole column."""
 
-_WITHOUT_UNITS = frozenset({"text", "digest", "fingerprint", "enum", "bytes"})
+_WITHOUT_UNITS = frozenset({"text", "digest", "fingerprint", "enum", "bytes", "utf8"})
 """Types of columns that are no numbers, which have no units in CF."""
 
-_SMALL_BYTES = 4096
+SMALL_BYTES = 4096
 """Bytes of a column that is stored in one piece: the index of its chunks would take 2 kB."""
 
 _RUN_TEXT_BYTES = 8192
@@ -68,19 +68,22 @@ def describe_file(file: Any) -> None:
     file.attrs["Conventions"] = "CF-1.11, ACDD-1.3"
 
 
-def create_table(file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int]) -> None:
+def create_table(
+    file: Any, name: str, sizes: Mapping[str, int], rows: Mapping[str, int], small: int = 0
+) -> None:
     """Create an empty table of fixed size, to be filled chunk by chunk, its row numbers too.
 
     :param sizes: dimension -> its length: `row`, and for blobs `path_byte` and so on.
     :param rows: table -> its rows, for the width of row numbers.
+    :param small: bytes up to which a column is stored in one piece.
     """
     form = TABLES[name]
     group = _group(file, form)
     columns = {
-        column.name: _create(group, column, _size(column, sizes), _dtype(column, rows))
+        column.name: _create(group, column, _size(column, sizes), _dtype(column, rows), small)
         for column in form.columns.values()
     }
-    _dimensions(group, form, sizes, columns, 0)
+    _dimensions(group, form, sizes, columns, small)
 
 
 def write_table(file: Any, name: str, columns: Mapping[str, Any], rows: Mapping[str, int]) -> None:
@@ -119,16 +122,16 @@ def write_columns(
             values = text_array(list(values), int(column.argument))
         else:
             values = np.asarray(values, _dtype(column, rows).newbyteorder("<"))
-        dataset = _create(group, column, count, values.dtype, _SMALL_BYTES)
+        dataset = _create(group, column, count, values.dtype, SMALL_BYTES)
         if count:
-            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, _plain(values))
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, plain(values))
         created[column.name] = dataset
-    row = _dimensions(group, form, {"row": count}, created, _SMALL_BYTES)
+    row = _dimensions(group, form, {"row": count}, created, SMALL_BYTES)
     if count:
         row.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(count, dtype=row_dtype(count)))
 
 
-def _plain(values: np.ndarray) -> np.ndarray:
+def plain(values: np.ndarray) -> np.ndarray:
     """Return (n,) values as HDF5 takes them: raw bytes as (n, bytes) uint8."""
     values = np.ascontiguousarray(values)
     if values.dtype.kind != "V":
@@ -172,13 +175,14 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int =
         describe(created, units=column.unit)
     if column.target:
         describe(created, points_to=f"/{column.target}")
-    if column.missing == "-1":
-        add_array(created, "_FillValue", np.full(1, -1, dtype))
+    if column.missing in ("-1", "NaT"):
+        add_array(created, "_FillValue", np.full(1, column.missing_value, dtype))
     elif column.missing in _MISSING:
         describe(created, missing=_MISSING[column.missing])
-    if column.name == "notes":
-        add_array(created, "flag_masks", np.array(list(NOTES.values()), np.uint32))
-        describe(created, flag_meanings=" ".join(NOTES))
+    if column.type == "flags":
+        words = FLAGS[column.argument]
+        add_array(created, "flag_masks", np.array(list(words.values()), np.uint32))
+        describe(created, flag_meanings=" ".join(words))
     return created
 
 
@@ -231,7 +235,7 @@ def _dimensions(
     return created["row"]
 
 
-def _dimension(group: Any, name: str, length: int, number: int, small: int = _SMALL_BYTES) -> Any:
+def _dimension(group: Any, name: str, length: int, number: int, small: int = SMALL_BYTES) -> Any:
     """Create a netCDF dimension; all but `row` have no values and take no room."""
     if name == "row":
         dtype = np.dtype(row_dtype(length))
@@ -288,7 +292,7 @@ def _write_run_table(group: Any, columns: Mapping[str, np.ndarray], number: int)
     if count:
         row.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(count, dtype=row_dtype(count)))
     for name, values in columns.items():
-        dataset = group.create_dataset(name, data=_plain(values))
+        dataset = group.create_dataset(name, data=plain(values))
         numbers = [number, number + 1][: dataset.ndim]
         add_array(dataset.id, "_Netcdf4Coordinates", np.array(numbers, np.int32))
         if dataset.ndim > 1:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-
-from ..records import NOTES
 
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
 _PLAIN_TEXT = re.compile(r"[ -\[\]-~]*")
@@ -91,9 +89,27 @@ def path_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
     return [path_text(data[low:high]) for low, high in pairwise(bounds)]
 
 
+def utf8_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
+    """Return each string between consecutive bounds of a blob of UTF-8."""
+    if data.isascii():
+        text = data.decode("ascii")
+        return [text[low:high] for low, high in pairwise(bounds)]
+    return [data[low:high].decode("utf-8", "replace") for low, high in pairwise(bounds)]
+
+
 def is_plain(data: bytes) -> bool:
     """Return whether `path_text` leaves all paths in a blob as they are."""
     return _PLAIN.fullmatch(data) is not None
+
+
+def time_texts(times: np.ndarray) -> list[str]:
+    """Return (n,) seconds since 1970 as strings of RFC 3339, "" for missing ones.
+
+    >>> time_texts(np.array([0, -62135596800, -1 << 63]))
+    ['1970-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '']
+    """
+    texts = np.datetime_as_string(times.view("<M8[s]")).tolist()
+    return ["" if text == "NaT" else f"{text}Z" for text in texts]
 
 
 def digest_chars(digests: np.ndarray) -> np.ndarray:
@@ -125,14 +141,14 @@ def digest_texts(digests: np.ndarray) -> list[str]:
     ]
 
 
-def note_texts(notes: np.ndarray) -> list[str]:
-    """Return the words of (n,) notes as `/layers` has them, with a space in between.
+def flag_texts(flags: np.ndarray, words: Mapping[str, int]) -> list[str]:
+    """Return the words of (n,) sets of bits, with a space in between.
 
-    >>> note_texts(np.array([0, 3], "u4"))
-    ['', 'missing_end_marker trailing_data']
+    >>> flag_texts(np.array([0, 3], "u4"), {"odd": 1, "long": 2})
+    ['', 'odd long']
     """
-    distinct, inverse = np.unique(notes, return_inverse=True)
+    distinct, inverse = np.unique(flags, return_inverse=True)
     texts = [
-        " ".join(word for word, bit in NOTES.items() if value & bit) for value in distinct.tolist()
+        " ".join(word for word, bit in words.items() if value & bit) for value in distinct.tolist()
     ]
     return [texts[place] for place in inverse.tolist()]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .schema import ABSENT, ENUMS, Column, TableFormat
+from .schema import ABSENT, ENUMS, MISSING, Column, TableFormat
 from .stored_file import Check, StoredColumn, StoredGroup, damaged
 
 _UNBOUNDED = frozenset({"uid", "gid", "mtime"})
@@ -26,7 +26,10 @@ _MAX = 1 << 62
 _MAX_OF = {"mode": 0o7777, "mtime_ns": 999_999_999, "depth": (1 << 31) - 1}
 """Column -> its largest value, where the type allows more."""
 
-_SORTED = frozenset({"layers", "contents"})
+_TIMES = (-62_167_219_200, 253_402_300_799)
+"""First and last second of the years 0 to 9999, which RFC 3339 can write."""
+
+_SORTED = frozenset({"configs", "layers", "contents"})
 """Tables that are sorted by digest, each once."""
 
 
@@ -38,12 +41,12 @@ def check_columns(group: StoredGroup, form: TableFormat, rows_of: Callable[[str]
     """
     rows = group.column("row").rows
     for column in form.columns.values():
-        if column.name in ABSENT and column.name not in group:
+        if f"{form.name}/{column.name}" in ABSENT and column.name not in group:
             continue  # the program that wrote the file did not know this column
         stored = group.column(column.name)
         _check_type(stored, column)
         wanted = rows + 1 if column.type == "offset" else rows
-        if column.type != "bytes" and stored.rows != wanted:
+        if not column.is_blob and stored.rows != wanted:
             message = f"{stored.name} has {stored.rows:,} values, not {wanted:,}"
             raise damaged(group.file.path, message)
         if not stored.is_there:
@@ -87,7 +90,9 @@ def _check_of(column: Column, rows_of: Callable[[str], int]) -> Check | None:
         return _one_of(ENUMS[column.argument])
     if column.type == "f8":
         return _finite
-    is_integer = column.dtype[1:2] in ("i", "u") and column.type != "bytes"
+    if column.type == "time":
+        return _time
+    is_integer = column.dtype[1:2] in ("i", "u") and not column.is_blob
     if not is_integer or column.name in _UNBOUNDED:
         return None
 
@@ -125,6 +130,11 @@ def _within(lowest: int, highest: int) -> Check:
         return f"it has the value {wrong:,}, allowed are {lowest:,} to {highest:,}"
 
     return check
+
+
+def _time(values: np.ndarray) -> str:
+    """Return what is wrong with (n,) seconds, of which some may be missing."""
+    return _within(*_TIMES)(values[values != MISSING["NaT"]])
 
 
 def _finite(values: np.ndarray) -> str:
@@ -230,9 +240,7 @@ def _is_run_type(column: str, values: np.ndarray, is_needed: bool) -> bool:
     return kind in "iuf" or (kind == "S" and not is_needed)
 
 
-_TIMES = ("started", "gather_started")
-_LATEST = 253_402_300_799
-"""The last second of the year 9999, which calendars can show."""
+_TIMES_OF_RUN = ("started", "gather_started")
 
 _FRACTION = re.compile(r"\d{1,18}(/\d{1,18})?\Z")
 
@@ -242,7 +250,7 @@ def checked_run(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises DatasetError: one is not a time or a fraction where it must be.
     """
-    for name in _TIMES:
+    for name in _TIMES_OF_RUN:
         if name in attributes and not _is_time(attributes[name]):
             raise damaged(path, f"the attribute {name} of /run is not a time")
     for name in ("compress_sample", "chunk_sample"):
@@ -255,7 +263,7 @@ def _is_time(value: Any) -> bool:
     number = np.asarray(value)
     if number.shape or number.dtype.kind not in "iuf":
         return False
-    return math.isfinite(float(number)) and 0 <= float(number) <= _LATEST
+    return math.isfinite(float(number)) and 0 <= float(number) <= _TIMES[1]
 
 
 def _is_fraction(text: str) -> bool:

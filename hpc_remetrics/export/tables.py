@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..dataset.arrow import import_pyarrow, schema_of
-from ..dataset.schema import TableFormat
+from ..dataset.schema import MISSING, TableFormat
 from ..dataset.table import Table
-from ..dataset.text_values import csv_texts
+from ..dataset.text_values import csv_texts, time_texts
 from ..files.publish import replacing
 
 _FORMULA = r"^[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
-_ODD = {"bytes": _FORMULA, "text": rf"{_FORMULA}|[^ -\[\]-~]"}
+_ODD_TEXT = rf"{_FORMULA}|[^ -\[\]-~]"
+_ODD = {"bytes": _FORMULA, "text": _ODD_TEXT, "utf8": _ODD_TEXT}
 """Type of a column -> pattern of the strings that `csv_texts` changes for a CSV file."""
 
 _MAX_LINE_BYTES = 1 << 20
@@ -31,7 +32,8 @@ def write_table(table: Table, target: Path, form: str) -> int:
 
     Parquet has a row group for each batch, compressed with zstd. CSV has a line of names first, and
     nothing between commas for null; strings are those of `text_values.csv_text`, so no name becomes
-    a formula in a spreadsheet. JSON has one object on each line.
+    a formula in a spreadsheet. JSON has one object on each line. Times are strings of RFC 3339 in
+    both.
 
     :param form: `parquet`, `csv` or `json`.
     """
@@ -84,12 +86,13 @@ def _csv(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    # Enums become strings
-    fields = [field.with_type(pa.string()) if _is_enum(field) else field for field in schema]
-    plain = pa.schema(fields)
+    # Enums and times become strings
+    is_string = [_is_enum(field) or _is_time(field) for field in schema]
+    pairs = zip(schema, is_string, strict=True)
+    plain = pa.schema([field.with_type(pa.string()) if text else field for field, text in pairs])
 
     def write(batch: Any) -> None:
-        table = pa.Table.from_batches([batch]).cast(plain)
+        table = pa.Table.from_batches([_with_time_texts(batch)]).cast(plain)
         for number, field in enumerate(plain):
             kind = form.columns[field.name].type if field.name in form.columns else ""
             column = table.column(number)
@@ -122,11 +125,32 @@ def _json(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
     def write(batch: Any) -> None:
+        batch = _with_time_texts(batch)
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         lines = [f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows]
         file.write("".join(lines).encode())
 
     yield write
+
+
+def _with_time_texts(batch: Any) -> Any:
+    """Return a record batch with strings of RFC 3339 in place of times."""
+    import pyarrow as pa
+
+    for number, field in enumerate(batch.schema):
+        if _is_time(field):
+            seconds = batch.column(number).cast(pa.int64()).fill_null(MISSING["NaT"])
+            texts = [text or None for text in time_texts(seconds.to_numpy())]
+            batch = batch.set_column(
+                number, field.with_type(pa.string()), pa.array(texts, pa.string())
+            )
+    return batch
+
+
+def _is_time(field: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_timestamp(field.type))
 
 
 def _is_enum(field: Any) -> bool:

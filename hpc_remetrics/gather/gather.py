@@ -33,6 +33,7 @@ from ..mpi.comm import Comm
 from ..parts.parts_directory import scan_parts
 from ..records import STATUSES, Catalog, Failure, Image, Layer
 from ..row_ranges import rank_range
+from .config_tables import ConfigTables
 from .content_numbers import ContentNumbers
 from .entry_writer import EntryWriter
 from .fingerprints import Fingerprints
@@ -158,15 +159,17 @@ class DatasetBuild:
     ) -> None:
         """Write the small tables, and create the large ones; on rank 0."""
         describe_file(file)
-        write_small_tables(
-            file,
-            self._placement,
-            catalog,
-            images=images,
-            types=contents.types,
-            run=run,
-            large={"contents": contents.total, "chunks": chunks.total},
-        )
+        with ConfigTables(images, catalog.configs, self._scratch) as configs:
+            write_small_tables(
+                file,
+                self._placement,
+                catalog,
+                images=images,
+                configs=configs,
+                types=contents.types,
+                run=run,
+                large={"contents": contents.total, "chunks": chunks.total},
+            )
 
     def _write_large(self, file: Any, contents: ContentNumbers, chunks: Fingerprints) -> None:
         """Write the large tables: each rank compresses its range, rank 0 stores what all send.

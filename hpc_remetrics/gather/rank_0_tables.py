@@ -1,4 +1,4 @@
-"""Write the small tables of a dataset on rank 0: repositories, images, layers, types, failures."""
+"""Write the tables that rank 0 writes alone: all but entries, contents and chunks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ..records import (
     Popularity,
     Skipped,
 )
+from .config_tables import ConfigTables
 from .placement import Placement
 
 _POPULARITY = ("stars", "pulls", "stratum", "weight", "drawn")
@@ -36,13 +37,14 @@ def write_small_tables(
     catalog: Catalog,
     *,
     images: list[Image],
+    configs: ConfigTables,
     types: list[str],
     run: Mapping[str, Any],
     large: Mapping[str, int],
 ) -> None:
-    """Write all small tables and `/run`, and create the large ones for others to fill.
+    """Write all tables of rank 0 and `/run`, and create those that all ranks fill.
 
-    :param images: of the catalog, sorted.
+    :param images: of the catalog, sorted; `configs`: what their configs say.
     :param types: descriptions in use, sorted.
     :param run: values, and mappings from column to list.
     :param large: number of rows of `contents` and of `chunks`.
@@ -55,13 +57,16 @@ def write_small_tables(
         "layers": len(placement.layers),
         "entries": placement.entries,
         "types": len(types),
+        **configs.rows,
         **large,
     }
 
     # Write repositories, images and layers
     write_table(file, "repositories", _repository_columns(catalog, repositories), rows)
-    write_table(file, "images", _image_columns(images, repositories), rows)
-    write_table(file, "image_layers", {"layer": _image_layers(placement.layers, images)}, rows)
+    write_table(file, "images", _image_columns(images, repositories, configs), rows)
+    image_layers = {"layer": _image_layers(placement.layers, images), "step": configs.step}
+    write_table(file, "image_layers", image_layers, rows)
+    configs.write(file, rows)
     write_table(file, "layers", _layer_columns(placement, images), rows)
 
     # Create the tables that all ranks fill; without entries nobody writes the one offset
@@ -89,7 +94,9 @@ def _repository_columns(catalog: Catalog, names: list[str]) -> dict[str, Any]:
     return columns
 
 
-def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, Any]:
+def _image_columns(
+    images: list[Image], repositories: list[str], configs: ConfigTables
+) -> dict[str, Any]:
     row = {name: number for number, name in enumerate(repositories)}
     counts = np.array([len(image.layers) for image in images], np.int64)
     return {
@@ -100,6 +107,8 @@ def _image_columns(images: list[Image], repositories: list[str]) -> dict[str, An
         "manifest_type": [MANIFEST_TYPES[image.manifest_type] for image in images],
         "first_layer": np.cumsum(counts) - counts,
         "layers": counts,
+        "created": configs.created,
+        "config": configs.config,
     }
 
 

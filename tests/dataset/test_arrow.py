@@ -80,10 +80,11 @@ def test_frames_keep_integers_and_nulls(made, dataset):
                 assert frame[column].dropna().tolist() == [
                     value for value in values if value is not None
                 ]
-            elif form.missing == "none" and form.dtype[1:2] in ("i", "u") and column != "notes":
+            elif form.missing == "none" and form.dtype[1:2] in ("i", "u") and form.type != "flags":
                 assert (
                     column.endswith("_offset")
-                    or form.type in ("enum", "bytes")
+                    or form.is_blob
+                    or form.type == "enum"
                     or (frame[column].dtype == np.dtype(form.dtype))
                 )
 

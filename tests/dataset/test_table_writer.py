@@ -83,8 +83,9 @@ def test_columns_name_their_dimensions_by_number(file):
 @pytest.mark.parametrize(("rows", "chunks"), [(1024, None), (1025, (1025,))])
 def test_small_columns_are_stored_in_one_piece(file, rows, chunks):
     """The index of the chunks of a column takes more than 4 kB of values."""
-    write_table(file, "image_layers", {"layer": np.arange(rows)}, {"layers": rows})
-    for name in ("layer", "row"):
+    columns = {"layer": np.arange(rows), "step": np.arange(rows)}
+    write_table(file, "image_layers", columns, {"layers": rows, "history": rows})
+    for name in ("layer", "step", "row"):
         assert file["image_layers"][name].chunks == chunks
         assert file["image_layers"][name][:].tolist() == list(range(rows))
 

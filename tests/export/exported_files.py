@@ -26,10 +26,10 @@ def read(folder, form, table):
     numbers = {
         name
         for name, one in TABLES[table].columns.items()
-        if one.type in ("row", "first", "u2", "u4", "i4", "i8")
+        if one.type in ("row", "first", "u1", "u2", "u4", "i4", "i8")
     }
     keys = {"row", "layer"} | ({"image"} if table == "image_layers" else set())
-    kinds = dict.fromkeys((numbers | keys) - {"notes"}, int)
+    kinds = dict.fromkeys(numbers | keys, int)
     kinds |= {name: float for name, one in TABLES[table].columns.items() if one.type == "f8"}
     return {
         name: [
@@ -57,7 +57,9 @@ def check(dataset, folder, form, table):
             found = [None if value == "" else value for value in found]
         if column.type == "bytes":
             assert [None if text is None else path_bytes(text) for text in found] == values
-        elif form == "csv" and column.type == "text":
+        elif column.type == "time" and form != "parquet":
+            assert found == [None if one is None else f"{one.isoformat()}Z" for one in values]
+        elif form == "csv" and column.type in ("text", "utf8"):
             assert [None if text is None else path_bytes(text).decode() for text in found] == values
         else:
             assert found == values, name

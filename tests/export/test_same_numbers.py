@@ -52,7 +52,7 @@ def read_csv(folder, name):
     never_null = {
         column.name: ""
         for column in FORMS[name].columns.values()
-        if column.type in ("text", "bytes") or column.name == "notes"
+        if column.type in ("text", "bytes", "utf8", "flags")
         if not column.is_nullable
     }
     return pandas.read_csv(
@@ -90,7 +90,7 @@ def numbers(name):
     for column in FORMS[name].columns.values():
         if column.type != "offset":
             is_number = column.type in ("row", "first") or (
-                column.type[0] in "iuf" and (column.type[1:].isdigit() and column.name != "notes")
+                column.type[0] in "iuf" and column.type[1:].isdigit()
             )
             split[is_number].append(column.name)
     return split[True], split[False]

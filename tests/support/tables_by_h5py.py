@@ -1,11 +1,16 @@
 """What the columns of a dataset hold, by h5py alone."""
 
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import h5py
 
-from hpc_remetrics.dataset.schema import ENUMS, TABLES
-from hpc_remetrics.records import NOTES
+from hpc_remetrics.dataset.schema import ENUMS, FLAGS, TABLES
+
+
+def time(seconds):
+    """Return seconds since 1970 as a time in UTC without a time zone."""
+    return datetime(1970, 1, 1) + timedelta(seconds=seconds)
 
 
 def truth(path, table):
@@ -27,13 +32,18 @@ def truth(path, table):
                 found[name] = [value.decode() for value in values.tolist()]
                 if column.missing == '""':
                     found[name] = [text or None for text in found[name]]
-            elif name == "notes":
+            elif column.type == "flags":
+                words = FLAGS[column.argument].items()
                 found[name] = [
-                    " ".join(word for word, bit in NOTES.items() if value & bit) for value in values
+                    " ".join(word for word, bit in words if value & bit) for value in values
                 ]
-            elif column.type == "bytes":
+            elif column.type == "time":
+                found[name] = [None if one == -(1 << 63) else time(one) for one in values.tolist()]
+            elif column.is_blob:
                 bounds = group[f"{name}_offset"][:].tolist()
                 found[name] = [values.tobytes()[a:b] for a, b in pairwise(bounds)]
+                if column.type == "utf8":
+                    found[name] = [text.decode() for text in found[name]]
                 if column.missing == '""':
                     found[name] = [text or None for text in found[name]]
             elif column.type != "offset":

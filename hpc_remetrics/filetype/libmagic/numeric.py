@@ -56,6 +56,7 @@ def may_be_error(record: Record) -> bool:
     It divides by a mask that is zero once it is cut to the type's width, or since 5.47 by -1
     (CHECKOVFL).
     """
+    # Of a date, whose width isn't known here, the lowest byte stands for the mask.
     limit = _limit(WIDTHS.get(record.type, 1))
     mask = record.mask & limit
     is_minus_one = mask == limit and not record.flag & UNSIGNED

@@ -169,11 +169,14 @@ class RuleNode:
 
         `default` passes if no test beside it did.
         """
-        last_default = 0
-        for at, node in enumerate(self.below):
+        asked = []
+        default_follows = False
+        for node in reversed(self.below):
+            if node.matters or default_follows:
+                asked.append(node)
             if node.matters and node.record.type == DEFAULT:
-                last_default = at
-        return [node for at, node in enumerate(self.below) if node.matters or at < last_default]
+                default_follows = True
+        return asked[::-1]
 
     @cached_property
     def expression(self) -> re.Pattern[bytes] | None:

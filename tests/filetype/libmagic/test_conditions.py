@@ -63,6 +63,14 @@ def modified(type_, word, modifiers, words=b"", make=binary, **fields):
         (modified(STRING, b"#! /bin", 0, b"a"), [(0, b"#! /")]),
         (binary(BELONG, 0x41424344, b"a"), [(0, b"abcd")]),
         (binary(LESHORT, 0x4142, b"a"), []),
+        (binary(STRING, b"abcd", b"a", flag=INDIR), []),
+        (modified(STRING, b"#!/b in", patterns.OPTIONAL_SPACE, b"a"), [(0, b"#!/b")]),
+        (modified(STRING, b"#!/ bin", patterns.OPTIONAL_SPACE, b"a"), []),
+        (modified(STRING, b"#!/ bin", patterns.COMPACT, b"a"), []),
+        (modified(STRING, b"abcd", 1 << 20, b"a"), []),
+        (modified(SEARCH, b"abcd", 1 << 20, b"a", range=1), []),
+        (modified(REGEX, b"abcd", patterns.TEXT, b"a", range=1), []),
+        (binary(GUID, b"abcd", b"a"), []),
     ],
 )
 def test_the_words_that_a_rule_needs(first, words):
@@ -80,12 +88,74 @@ def test_the_words_that_a_rule_needs(first, words):
         (modified(PSTRING, b"a", 1 << 8, b"a"), []),
         (binary(SEARCH, b"ab", b"a", range=1), [(0, [0x6261]), (1, [0x6261])]),
         (binary(STRING, b"ab", b"a", relation="!"), []),
+        (binary(SEARCH, b"ab", b"a", range=2), []),
+        (modified(SEARCH, b"ab", patterns.TEXT, b"a", range=1), [(0, [0x6261])]),
+        (modified(SEARCH, b"ab", patterns.TEXT, b"a", range=2), []),
+        (modified(REGEX, b"ab", patterns.TEXT, b"a", range=1), []),
+        (binary(SEARCH, b"ab", b"a", range=1, relation="!"), []),
+        (binary(SEARCH, b"", b"a", range=1), []),
+        (binary(GUID, b"\1\2\3", b"a", relation="!"), []),
+        (binary(GUID, b"\1\2\3", b"a", flag=INDIR), []),
+        (binary(DER, b"int", b"a"), []),
+        (binary(LESTRING16, b"", b"a"), []),
+        (modified(PSTRING, b"a", 1 << 7 | patterns.TEXT, b"a"), [(0, [b + 256 * 0x61 for b in range(256)])]),
+        (modified(PSTRING, b"", 1 << 7, b"a"), []),
     ],
-)
+)  # fmt: skip
 def test_the_places_that_a_rule_needs(first, places):
     found = condition(first)
     assert found.places == places
     assert found.words == []
+
+
+@pytest.mark.parametrize(
+    ("first", "is_few"),
+    [
+        (binary(LESHORT, 0x4140, mask=0xFFFC), True),  # four pairs
+        (binary(LESHORT, 0x4140, mask=0xFFF8), False),
+        (binary(LESHORT, 0), False),  # zeros are common
+        (binary(LESHORT, 1), True),
+        (binary(LESHORT, 1, flag=INDIR), False),
+        (binary(LEQUAD, 0x4140), False),
+        (binary(STRING, b"ab"), True),
+        (binary(SEARCH, b"ab", range=1), False),
+        (modified(SEARCH, b"ab", patterns.TEXT, range=1), False),
+    ],
+)
+def test_rules_that_are_found_by_their_first_test(first, is_few):
+    """Below is another that is rarer."""
+    found = condition(first, record(STRING, b"wxyz", b"a", level=1, offset=90))
+    assert found.of_first_test is is_few
+    if is_few:
+        assert found.places[0][0] == first.offset
+
+
+def test_what_is_found_by_words_or_places_needs_no_pattern():
+    below = record(SEARCH, b"wxyz", b"a", level=1, range=5)
+    assert condition(binary(STRING, b"abcd"), below).triggers == []
+    assert condition(binary(LESHORT, 1), below).triggers == []
+    assert condition(binary(BYTE, 1, relation="x"), below).triggers != []
+
+
+def test_tests_below_are_read_where_they_decide():
+    below = record(BYTE, 5, b"five", level=1)
+    assert condition(binary(STRING, b"ab"), below).node.below
+    # A rule for bytes that has words prints whatever is below; one for text is described by all.
+    assert not condition(binary(STRING, b"ab", b"words"), below).node.below
+    assert condition(textual(STRING, b"ab", b"words"), below).node.below
+    # Behind a test of the end the next ones count from there.
+    of_end = record(BYTE, 5, b"five", level=1, offset=4, flag=OFFNEGATIVE)
+    found = condition(binary(STRING, b"ab"), of_end)
+    assert found.reads_end
+    assert found.node.has_effect
+    assert not found.node.below
+    assert not condition(binary(STRING, b"ab"), below).reads_end
+
+
+def test_a_rule_that_is_found_cheaply_is_kept_unread():
+    for first in (binary(STRING, b"abcd"), binary(LESHORT, 1), binary(BYTE, 1, b"a", relation="x")):
+        assert condition(first) is not None
+    assert condition(binary(BYTE, 1, relation="x")) is None
 
 
 def test_the_rarest_place_of_the_way_is_taken():
@@ -170,10 +240,46 @@ def test_rules_of_the_end_are_kept_apart():
             ],
             [(r"\x61\x62", 11)],
         ),
+        # Of as many characters those below.
+        (
+            [textual(SEARCH, b"abc", range=9), record(SEARCH, b"xyz", b"a", level=1, range=5)],
+            [(r"\x78\x79\x7a", 8)],
+        ),
+        (
+            [textual(SEARCH, b"abc", b"words", range=9), record(SEARCH, b"wxyz", b"a", level=1, range=5)],
+            [(r"\x61\x62\x63", 12)],
+        ),
+        # Each of several may print.
+        (
+            [
+                textual(BYTE, 1, relation="x"),
+                record(SEARCH, b"wxyz", b"a", level=1, range=5),
+                record(SEARCH, b"ab", level=1, range=5),
+                record(SEARCH, b"stuv", b"b", level=1, range=6),
+            ],
+            [(r"\x77\x78\x79\x7a", 9), (r"\x73\x74\x75\x76", 10)],
+        ),
+        # The commonest of those below counts.
+        (
+            [
+                textual(SEARCH, b"abc", range=9),
+                record(SEARCH, b"wxyz", b"a", level=1, range=5),
+                record(SEARCH, b"st", b"b", level=1, range=6),
+            ],
+            [(r"\x61\x62\x63", 12)],
+        ),
     ],
-)
+)  # fmt: skip
 def test_the_patterns_that_a_rule_needs(rule, sought):
     assert [(one.strict, one.reach) for one in condition(*rule).triggers] == sought
+
+
+@pytest.mark.parametrize(("words", "are_sought"), [(8, 8), (9, 1)])
+def test_few_patterns_are_sought(words, are_sought):
+    """Of many tests below one that has a pattern, that pattern alone is."""
+    below = [record(SEARCH, b"word%d" % word, b"a", level=1, range=5) for word in range(words)]
+    found = condition(textual(SEARCH, b"ab", range=9), *below)
+    assert len(found.triggers) == are_sought
 
 
 @pytest.mark.parametrize(
@@ -221,6 +327,63 @@ def test_the_patterns_that_a_rule_needs(rule, sought):
         ([binary(BYTE, 5, b"a", flag=INDIR, offset=9, in_type=1, in_operator=3, relation="!")],
          b"xy", True),
         ([binary(BYTE, 5, b"a", flag=INDIR, in_type=1, in_operator=5, in_offset=2)], b"xy", True),
+        # A place of zero is one, and one below it is none.
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_operator=3, relation="!")],
+         b"\5\0", False),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_operator=3, in_offset=-1)],
+         b"\5\0", False),
+        # Nothing is added: the same without an operator.
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1)], b"\5\0", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1)], b"\6\0", False),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=1, in_offset=1)], b"\6\0", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=9)], b"\6\0", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR | OFFADD, offset=1, in_type=1)], b"\6\0", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=LESHORT, in_operator=3)],
+         b"\5\0\0", True),
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=LESHORT, in_operator=3)],
+         b"\5\0", False),  # half of the number is missing
+        ([binary(BYTE, 5, b"a", flag=INDIR, offset=1, in_type=7, in_operator=3)],
+         b".\0\3\5", True),
+        # Wherever zeros may be read, 64 bits may pass.
+        ([binary(LEQUAD, 5, b"a", flag=INDIR, in_type=1, in_operator=3)], b"\0" + bytes(20), True),
+        # Several tests below: one is enough, and none is without the first.
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3),
+          record(BYTE, 6, b"b", level=1, offset=3)], b"ab.\6", True),
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3),
+          record(BYTE, 6, b"b", level=1, offset=3)], b"ab.\7", False),
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, offset=3),
+          record(BYTE, 6, b"b", level=1, offset=3)], b"xb.\6", False),
+        # A place behind a search, before its match, and before the file.
+        ([binary(SEARCH, b"ab", range=9), record(BYTE, 5, b"a", level=1, offset=-3, flag=OFFADD)],
+         b"\5ab", True),
+        ([binary(SEARCH, b"ab", range=9), record(BYTE, 5, b"a", level=1, offset=-3, flag=OFFADD)],
+         b"ab\5", False),
+        ([binary(SEARCH, b"ab", range=9), record(BYTE, 5, b"a", level=1, flag=OFFADD)],
+         b"ab\5", True),
+        ([binary(SEARCH, b"ab", offset=1), record(BYTE, 5, b"a", level=1, flag=OFFADD)],
+         b"ab\6" + bytes(99) + b"ab\5", True),
+        ([binary(SEARCH, b"ab", range=2), record(BYTE, 5, b"a", level=1, flag=OFFADD)],
+         b"..ab\5", True),
+        ([binary(SEARCH, b"ab", range=2), record(BYTE, 5, b"a", level=1, flag=OFFADD)],
+         b"...ab\5", False),
+        # Behind any other match nothing is known of the place.
+        ([binary(STRING, b"ab"), record(BYTE, 5, b"a", level=1, flag=OFFADD)], b"ab\6", True),
+        ([binary(SEARCH, b"ab", range=9), record(BYTE, 7, level=1, relation="x"),
+          record(BYTE, 5, b"a", level=2, flag=OFFADD)], b"ab\6", True),
+        ([binary(SEARCH, b"ab", range=9, flag=INDIR), record(BYTE, 5, b"a", level=1, flag=OFFADD)],
+         b"ab\6", True),
+        # A search below the first test is asked of texts alone, where it is cheap.
+        ([binary(BYTE, 1), record(SEARCH, b"ab", b"a", level=1, range=4)], b"\1......", True),
+        # A search without a range is of all that follows.
+        ([binary(SEARCH, b"ab", b"a", offset=1)], b"...ab", True),
+        ([binary(SEARCH, b"ab", b"a", offset=1)], b"ab...", False),
+        ([binary(STRING, b"ab", b"a", relation="<")], b"xx", True),
+        ([binary(STRING, b"ab", b"a", relation="!")], b"ab", True),
+        ([binary(STRING, b"", b"a")], b"xx", True),
+        ([modified(STRING, b"ab", 1 << 20, b"a")], b"xx", True),
+        ([modified(LESTRING16, b"ab", patterns.TEXT, b"a")], b"xxxx", True),
+        ([modified(SEARCH, b"ab", patterns.IGNORE_LOWER, b"a", range=1, offset=1)], b".AB", True),
+        ([modified(SEARCH, b"ab", patterns.IGNORE_LOWER, b"a", range=1, offset=1)], b"..AB", False),
         # A search of a range: one more place without modifiers.
         ([binary(SEARCH, b"ab", b"a", range=2)], b"..ab", True),
         ([binary(SEARCH, b"ab", b"a", range=2)], b"...ab", False),
@@ -243,6 +406,21 @@ def test_the_patterns_that_a_rule_needs(rule, sought):
         ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x31\x05\x02", False),
         ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\xff\xff\xff\xff\xff", True),
         ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\xff\xff\x7f\xff\xff", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\x80\x80\x80\x80\x80", True),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\x80\x80\x80\x80\x7f", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x1f\xff\xff\xff\xff", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x7f\x03", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x80\x03", True),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"\x30\x05", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1)], b"", False),
+        ([binary(DER, b"seq\0"), record(DER, b"int4", b"a", level=1), record(DER, b"set", b"b", level=1)],
+         b"\x30\x05\x11", True),
+        ([binary(DER, b"seq\0"), record(DER, b"obj_id3", b"a", level=1)], b"\x30\x05\x06", True),
+        ([binary(DER, b"seq\0"), record(DER, b"seq", b"a", level=1)], b"\x30\x05\x10", True),
+        ([binary(DER, b"seq\0"), record(DER, b"seq", b"a", level=1)], b"\x30\x05\x11", False),
+        ([binary(DER, b"seq\0", b"a", offset=1)], b".\x30", True),
+        ([binary(DER, b"seq\0", b"a", offset=1)], b".\x31", False),
+        ([binary(DER, b"int4", b"a")], b"\x31", True),
     ],
 )  # fmt: skip
 def test_what_may_print(rule, data, prints):
@@ -257,6 +435,24 @@ def test_a_tag_that_is_not_known_may_be_any():
     assert condition(binary(DER, b"seq\0"), record(DER, b"eoc", b"a", level=1)).may_print(
         b"\x30\x05\x03", None
     )
+
+
+def test_a_search_below_is_asked_of_a_text_within_its_reach():
+    found = condition(binary(BYTE, 0x61), record(SEARCH, b"abc", b"a", level=1, range=4))
+    assert found.may_print(b"abc", Ends(b"abc"))
+    assert found.may_print(b"a...abc", Ends(b"a...abc"))
+    assert not found.may_print(b"a....abc", Ends(b"a....abc"))
+    assert not found.may_print(b"xabc", Ends(b"xabc"))
+
+
+def test_a_search_for_a_word_with_modifiers_is_asked_of_the_matches():
+    rule = [
+        binary(BYTE, 0x61),
+        modified(SEARCH, b"bc", patterns.IGNORE_LOWER, b"a", record, level=1, range=4),
+    ]
+    assert condition(*rule).may_print(b"aBC", Ends(b"aBC"))
+    assert not condition(*rule).may_print(b"axy", Ends(b"axy"))
+    assert condition(*rule).may_print(b"axy", None)
 
 
 def test_a_pattern_is_asked_of_the_matches():
@@ -297,6 +493,12 @@ def test_the_first_test_alone_may_pass():
         (binary(DER, b"seq\0", b"a"), False, True),
         (binary(BELONG, 5, b"a", flag=0x40), False, False),  # of both walks
         (binary(BELONG, 5, b"a", flag=OFFADD), False, False),
+        (binary(BELONG, 5, b"a", relation=">"), False, False),
+        (binary(BELONG, 5, b"a", relation="!"), False, True),
+        (binary(STRING, b"abcd", b"a", range=4), False, False),
+        (binary(SEARCH, b"abcd", b"a", range=4), True, False),
+        (binary(REGEX, b"abcd", b"a"), False, False),
+        (binary(BELONG, 0xFFD8FFE0, b"a", flag=UNSIGNED), True, False),
     ],
 )
 def test_rules_that_end_the_walk(first, ends, continues):
@@ -310,6 +512,10 @@ def test_files_that_look_like_text():
     assert condition(modified(STRING, b"abcd", patterns.TEXT, b"a")).looks_like_text is True
     assert condition(modified(STRING, b"abcd", patterns.BINARY, b"a")).looks_like_text is False
     assert condition(binary(STRING, b"abcd", b"a")).looks_like_text is None
+    # Only tests for text have modifiers: a number has its mask there.
+    assert condition(modified(LEQUAD, 5, patterns.TEXT, b"a")).looks_like_text is None
+    for type_ in (SEARCH, REGEX):
+        assert condition(modified(type_, b"ab", patterns.TEXT, b"a")).looks_like_text is True
     both = patterns.BINARY | patterns.TEXT
     assert condition(modified(STRING, b"abcd", both, b"a")).looks_like_text is None
 
@@ -318,6 +524,9 @@ def test_searches_and_exact_tests():
     assert search_bytes(record(SEARCH, b"ab", range=5)) == 7
     assert search_bytes(record(SEARCH, b"ab", range=5, modifiers=1)) == 6
     assert is_exact(record(STRING, b"ab"))
+    assert is_exact(record(SEARCH, b"ab", range=5, modifiers=patterns.START))
+    assert not is_exact(record(SEARCH, b"ab", range=5, modifiers=patterns.COMPACT))
+    assert not is_exact(record(STRING, b"ab", range=5))
     assert not is_exact(record(STRING, b""))
     assert not is_exact(record(STRING, b"ab", relation="<"))
     assert not is_exact(record(REGEX, b"ab"))

@@ -18,6 +18,7 @@ from hpc_remetrics.filetype.libmagic.numeric import (
 from hpc_remetrics.filetype.libmagic.numeric import test_of as evaluator_of
 
 BYTE, BESHORT, LESHORT, BELONG, LELONG, LEQUAD, BEQUAD = 1, 7, 10, 8, 11, 25, 26
+LEDATE = 12
 AND, OR, XOR, ADD, MINUS, TIMES, DIVIDE, MODULO, INVERSE = *range(8), 0x40
 
 
@@ -96,6 +97,10 @@ def test_versions_divide_numbers_with_a_sign_in_two_ways(operator):
         (record(LELONG, 1, mask=0xFFFFFFFF, operator=DIVIDE, flag=UNSIGNED), False),
         (record(LELONG, 1, mask=0xFFFF, operator=MODULO), False),
         (record(LELONG, 1, mask=0xFFFFFFFF), False),
+        # Of a date, any mask may be zero, or -1, that has the lowest byte of one.
+        (record(LEDATE, 1, mask=0x100, operator=DIVIDE), True),
+        (record(LEDATE, 1, mask=0xFF, operator=DIVIDE), True),
+        (record(LEDATE, 1, mask=0x101, operator=DIVIDE), False),
     ],
 )
 def test_a_division_that_some_version_refuses(made, may_be):

@@ -182,8 +182,8 @@ def test_the_tests_that_must_all_pass():
 # Blocks that rules call
 
 
-def block(*below: Record, first: Record = record(NAME, b"block")) -> list[Record]:
-    return [first, *below]
+def block(*below: Record, words: bytes = b"") -> list[Record]:
+    return [record(NAME, b"block", words), *below]
 
 
 def test_a_block_takes_the_place_of_a_call():
@@ -203,7 +203,7 @@ def test_a_block_takes_the_place_of_a_call():
     [
         (block(*[record(BYTE, 5, b"five", level=1)] * 39), True),
         (block(*[record(BYTE, 5, b"five", level=1)] * 40), False),  # too long
-        (block(record(BYTE, 5, level=1), first=record(NAME, b"block", b"words")), False),
+        (block(record(BYTE, 5, level=1), words=b"words"), False),
     ],
 )
 def test_only_a_small_block_is_followed(records, is_followed):

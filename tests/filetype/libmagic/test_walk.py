@@ -3,14 +3,26 @@
 from types import SimpleNamespace
 
 import pytest
-from support.magic_rules import binary, database, record, textual
+from support.magic_rules import FORMATS, binary, compiled, database, record, textual
 
 from hpc_remetrics.filetype.libmagic import Libmagic, beyond_head
 from hpc_remetrics.filetype.libmagic import exact as exact_module
 from hpc_remetrics.filetype.libmagic.binding import Magic, libmagic_version
 from hpc_remetrics.filetype.libmagic.conditions import condition_of
-from hpc_remetrics.filetype.libmagic.database import INDIRECT, NAME, REGEX, STRING
+from hpc_remetrics.filetype.libmagic.database import (
+    BINTEST,
+    INDIRECT,
+    NAME,
+    OFFADD,
+    OFFNEGATIVE,
+    REGEX,
+    SEARCH,
+    STRING,
+)
 from hpc_remetrics.filetype.libmagic.exact import ExactMagic, _Subsets, _up_to_end_of_walk
+from hpc_remetrics.filetype.libmagic.patterns import BINARY
+from hpc_remetrics.filetype.libmagic.patterns import TEXT as OF_TEXT
+from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
 ENDING = [binary(STRING, b"abcd", b"ends the walk")]
 REFINED = [binary(REGEX, b"abcd", b"may not pass")]
@@ -159,3 +171,149 @@ SYSV = b"ELF 64-bit LSB executable, x86-64, version 1 (SYSV), "
 )
 def test_descriptions_of_elf_files_agree_if_their_heads_do(want, got, agrees):
     assert Libmagic.agree(want, got) is agrees
+
+
+# The whole way of a content, judged by libmagic with the same made rules
+
+BYTE, LESHORT = 1, 10
+END = {"flag": OFFNEGATIVE}
+RULES = {
+    "early": [
+        binary(STRING, b"early", offset=8),
+        record(BYTE, 5, b"five", level=1, offset=20),
+    ],
+    "abcd": [binary(STRING, b"abcd", b"ends the walk")],
+    # Of a file of fewer than 22 bytes libmagic goes on behind this.
+    "cont": [
+        binary(STRING, b"cont", b"goes on"),
+        record(BYTE, ord("A"), b"an A", level=1, offset=22, **END),
+    ],
+    "silent": [
+        binary(LESHORT, 0x4142, offset=6),
+        record(BYTE, 5, b"five", level=1, offset=8),
+    ],
+    # It is found by the rarer number.
+    "zeros": [
+        binary(LESHORT, 0, offset=10),
+        record(LESHORT, 0x1234, b"rare", level=1, offset=14),
+    ],
+    "zip": [binary(STRING, b"PK\5\6", b"zip", offset=6, **END)],
+    # Its first test passes, and the second finds no place in a small file.
+    "tail": [
+        binary(LESHORT, 0x4344, offset=2, **END),
+        record(BYTE, 7, b"seven", level=1, offset=40, **END),
+    ],
+    "cont 2": [binary(STRING, b"cont", b"second")],
+    "lone": [
+        binary(SEARCH, b"lone", range=60),
+        record(BYTE, ord("!"), b"lone!", level=1, flag=OFFADD),
+    ],
+    "late": [binary(STRING, b"late", b"late words")],
+    "mark 1": [binary(STRING, b"mark", b"of text", modifiers=OF_TEXT)],
+    "mark 2": [binary(STRING, b"mark", b"of bytes", modifiers=BINARY)],
+    "both": [textual(STRING, b"both", b"of both walks", flag=BINTEST)],
+    "word": [textual(SEARCH, b"word", b"words", range=100)],
+    "name": [textual(STRING, b"name", b"named %s")],
+    "abcd 2": [textual(STRING, b"abcd", b"never")],
+    "text": [
+        textual(STRING, b"text", b"goes on too"),
+        record(BYTE, ord("A"), b"an A", level=1, offset=22, **END),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def walk():
+    """Return libmagic with the made rules, what asks it with few, and what was asked."""
+    version = libmagic_version()
+    if version not in VERSIONS:
+        pytest.skip(f"libmagic {version} is asked plainly")
+    format_ = FORMATS[max(first for first in FORMATS if first <= version)]
+    records = compiled(list(RULES.values()), [[record(NAME, b"unused")]], format_)
+    plain = Magic(records)
+    asked: list = []
+
+    class Plain(Magic):
+        def describe(self, content):
+            asked.append("all")
+            return super().describe(content)
+
+    class Subsets(_Subsets):
+        def of(self, rules, is_text):
+            names = list(RULES)
+            asked.extend(names[rule] if whole else f"{names[rule]}, first" for rule, whole in rules)
+            return super().of(rules, is_text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        made = exact_module.Database(records, VERSIONS[version])
+        patch.setattr(exact_module, "find_database", lambda path, version: made)
+        patch.setattr(exact_module, "_Subsets", Subsets)
+        yield plain, ExactMagic(Plain(records)), asked
+
+
+@pytest.mark.parametrize(
+    ("content", "rules"),
+    [
+        # Bytes.
+        (b"abcd\0\1", ["abcd"]),
+        (b"abcd\0\1AB\5", ["abcd"]),  # none behind a rule that ends the walk
+        (b"xxxx\0\1BA\5", ["silent"]),
+        (b"xxxx\0\1BA\6", []),
+        (b"xxxx\0\1lone!", ["lone"]),
+        (b"xxxx\0\1lone.", []),
+        (b"xxxx\0\1xxxx\0\0xx\x34\x12", ["zeros"]),
+        (b"xx\0\1PK\5\6..", ["zip"]),
+        (b"xx\0\1DC", ["tail"]),
+        (b"mark\0\1", ["mark 2"]),
+        (b"both\0\1", ["both"]),
+        (b"word\0\1", []),
+        # Rules behind one after which libmagic may go on: what passes first ends the walk.
+        (b"cont\0\1xxxx\0\0" + b"x" * 9, ["cont", "zeros, first", "zip, first", "tail", "cont 2"]),
+        (b"cont\0\1xxxx\0\0" + b"x" * 10, ["cont", "cont 2"]),
+        (b"cont\0\1BA\5", ["cont", "silent", "zip, first", "tail", "cont 2"]),
+        (b"cont\0\1BA\6", ["cont", "silent, first", "zip, first", "tail", "cont 2"]),
+        (b"cont\0\1xxearly", ["cont", "zip, first", "tail", "cont 2"]),
+        (b"cont\0\1PK\5\6..", ["cont", "zip", "tail", "cont 2"]),
+        (b"cont\0\1xxxxDC", ["cont", "zip, first", "tail", "cont 2"]),
+        # Texts.
+        (b"abcd word\n", "worded"),
+        (b"late lone!\n", "worded"),
+        (b"late lone.\n", "worded"),
+        (b"name word\n", "worded"),
+        (b"lone word\n", "worded"),
+        (b"mark word\n", "worded"),
+        (b"both\n", "worded"),
+        (b"nothing\n", "worded"),
+        (b"name is it\n", ["name"]),
+        (b"{word}\n", ["word"]),  # it may be JSON
+        (b"{abcd}\n", []),
+        (b"a text PK\5\6..\n", []),
+        (b"a text, DC", "all"),
+        (b"cont word\n", "all"),
+        (b"cont word, and this is a lot more\n", ["cont", "cont 2"]),
+        (b"text word\n", "worded"),
+        (b"text lord\n", "all"),
+        (b"text lord, and this is a lot more\n", ["text"]),
+        # Texts in other encodings: rules for bytes see the bytes, others UTF-8.
+        (b"abcd \xe9 word\n", ["abcd"]),
+        (b"late \xe9 lone!\n", ["lone", "late"]),
+        (b"lone \xe9 word\n", "worded"),
+        (b"mark \xe9\n", ["mark 1"]),
+        (b"both \xe9\n", ["both"]),
+        (b"name \xe9\n", ["name"]),
+        (b"word \xe9\n", "worded"),
+        # What isn't followed.
+        (b"a", "all"),
+        (b"\xff\xfea\0", "all"),
+    ],
+)
+def test_few_rules_describe_as_all_do(walk, content, rules):
+    plain, exact, asked = walk
+    asked.clear()
+    assert exact.describe(content) == plain.describe(content)
+    if rules == "worded":
+        assert asked == []
+    elif rules == "all":
+        assert asked == ["all"]
+    else:
+        assert asked == rules

@@ -42,6 +42,7 @@ def test_an_extent_is_read_to_its_end_and_no_further(file):
 
 
 def test_a_file_that_has_gone_leaves_no_stream_behind(file, monkeypatch):
+    # Python reports an error of a finalizer from 3.13 on.
     ignored = []
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)
     file.unlink()

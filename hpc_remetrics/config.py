@@ -493,6 +493,13 @@ class AnalyzeOptions(
         help="keep what is fetched from registries in this OCI image layout",
         example='"mirror"',
     )
+    keep_secrets: bool = option(
+        "--keep-secrets",
+        value=SWITCH,
+        default=False,
+        in_any_file=False,
+        help="keep what looks like a secret in environments, labels and histories of images",
+    )
     node_layers: tuple[int, ...] = option(
         "--node-layers",
         value=_FOUR_NUMBERS,

@@ -146,6 +146,7 @@ class Inputs:
             session.heartbeat,
             options.quiet,
             options.keep,
+            options.keep_secrets,
         )
 
     def _say_what_there_is(self, catalog: Catalog, whole: tuple[int, int]) -> None:

@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..filetype import typer
 from ..parts.part_format import PartIndex
 from ..records import Catalog
+from ..sources.secrets import table_version
 
 _LIMITS_OF_TIME = (
     "exec_seconds",
@@ -114,5 +115,6 @@ def check_signatures(
 def fingerprint_of(options: AnalyzeOptions, catalog: Catalog) -> str:
     """Return a SHA-256 in hex of everything that the rows of a dataset depend on."""
     rows = sorted(map(repr, [*catalog.images, *catalog.skipped]))
-    everything = (sorted(signature_of(options).items()), rows)
+    secrets = "kept" if options.keep_secrets else table_version()
+    everything = (sorted(signature_of(options).items()), rows, secrets)
     return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -10,6 +10,7 @@ skopeo use: case is ignored, and if a member occurs twice, its values are merged
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable
@@ -46,9 +47,11 @@ class _Repeated(dict[str, Any]):
     """A JSON object in which a name occurs twice, in the same or in another case.
 
     :ivar merged: folded name -> the value that Go's decoder makes of all members of that name.
+    :ivar is_same_case: whether one occurs twice in the same case.
     """
 
     merged: dict[str, Any]
+    is_same_case: bool
 
 
 @lru_cache(1024)
@@ -72,10 +75,21 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _repeated(pairs: Iterable[tuple[str, Any]]) -> _Repeated:
     found = _Repeated()
     found.merged = {}
+    found.is_same_case = False
     for name, value in pairs:
+        found.is_same_case |= name in found
         found[name] = value
         _put(found, _fold(name), value)
     return found
+
+
+def is_repeated(document: dict[str, Any], any_case: bool = True) -> bool:
+    """Tell whether a name occurs twice in an object.
+
+    :param any_case: whether names are the same that differ in case alone, as those of members are;
+        keys of maps, such as labels, are not.
+    """
+    return isinstance(document, _Repeated) and (any_case or document.is_same_case)
 
 
 _ALWAYS_THERE = frozenset({"config"})
@@ -155,6 +169,15 @@ def spelled(document: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def _replace_each(error: UnicodeError) -> tuple[str, int]:
+    """Replace each byte that is no UTF-8 by U+FFFD, as Go does; Python replaces some together."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error("hpc_remetrics.replace_each", _replace_each)
+
+
 def _no_constant(word: str) -> NoReturn:
     raise Malformed(f"{word} is not JSON")
 
@@ -165,7 +188,7 @@ def load(data: bytes) -> Any:
     :raises Malformed: it is not JSON, or nested too deeply.
     """
     try:
-        text = data.decode("utf-8", "replace")
+        text = data.decode("utf-8", "hpc_remetrics.replace_each")
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except RecursionError:
         raise Malformed("the JSON is nested too deeply") from None

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import BlobError, RegistryError
 from ..limits import Limits
-from ..records import Catalog, Configs, Digest, Image, Layer, Popularity, Skipped
+from ..records import Catalog, Configs, Digest, Image, ImageConfig, Layer, Popularity, Skipped
 from ..wording import counted
 from . import documents, platforms, schema1
 from .base import NamedManifest, Source
@@ -26,10 +26,12 @@ from .documents import (
     get_list,
     get_media_type,
     get_object,
+    get_platform,
     get_text,
     has,
     shown,
 )
+from .image_config import annotations_of, read_image_config
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -100,15 +102,22 @@ _PASSING = frozenset({"io_error", "denied", "limit_time", "rate_limited"})
 """Causes of failures at a registry that may not happen again."""
 
 
-def resolve(source: Source, platforms: Sequence[str] = (), limits: Limits | None = None) -> Catalog:
+def resolve(
+    source: Source,
+    platforms: Sequence[str] = (),
+    limits: Limits | None = None,
+    keep_secrets: bool = False,
+) -> Catalog:
     """Resolve all images of a source, in its order.
 
     :param platforms: `os/architecture[/variant]`; empty: all.
+    :param keep_secrets: whether secrets in configs and annotations stay as they are.
     :returns: one image for each pair of name and manifest digest.
     :raises SourceError: the place is not what its reference says; never for content of a manifest.
     """
     return merge(
-        resolve_named(source, named, platforms, limits) for named in source.named_manifests()
+        resolve_named(source, named, platforms, limits, keep_secrets)
+        for named in source.named_manifests()
     )
 
 
@@ -117,19 +126,21 @@ def resolve_named(
     named: NamedManifest,
     platforms: Sequence[str] = (),
     limits: Limits | None = None,
+    keep_secrets: bool = False,
 ) -> Catalog:
     """Resolve what one named manifest refers to; as :func:`resolve`, for ranks that share the work.
 
     :raises RegistryError: the limit of a registry is used up.
     """
     name = shown(named.name, 4096)
+    limits = limits or Limits()
     try:
         named, place = source.enter(named)
     except BlobError as error:
-        walk = _ManifestWalk(source, name, platforms, limits or Limits())
+        walk = _ManifestWalk(source, name, platforms, limits, keep_secrets)
         walk.miss(Descriptor(str(named.digest or ""), -1, ""), error)
         return walk.catalog
-    walk = _ManifestWalk(place, name, platforms, limits or Limits())
+    walk = _ManifestWalk(place, name, platforms, limits, keep_secrets)
     walk.start(named)
     if named.popularity and walk.catalog.images:
         walk.catalog.repositories[walk.catalog.images[0].repository] = named.popularity
@@ -178,12 +189,20 @@ class _ManifestWalk:
                                                      -> any other: `catalog.skipped`
     """
 
-    def __init__(self, source: Source, name: str, wanted: Sequence[str], limits: Limits) -> None:
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        wanted: Sequence[str],
+        limits: Limits,
+        keep_secrets: bool,
+    ) -> None:
         self.catalog = Catalog()
         self._source = source
         self._name = name
         self._wanted = platforms.check(wanted)
         self._limits = limits
+        self._keep_secrets = keep_secrets
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
         self._sizes: dict[Digest, int] = {}
@@ -338,7 +357,7 @@ class _ManifestWalk:
         if self._has_too_many(document, written):
             return
         layers = list(map(Descriptor.parse, written))
-        platform, diff_ids = self._read_config(config)
+        platform, diff_ids, image_config = self._read_config(config)
         if platform.lower() == "unknown/unknown":
             return self._skip_document(document, "attestation", "a statement about an image")
         platform = document.platform or platform
@@ -359,9 +378,18 @@ class _ManifestWalk:
                 document, "artifact", "none of its layers is one of an image"
             )
         manifest_type = document.manifest_type or kind
-        self.catalog.images.append(
-            Image(self._name, document.digest, platform, manifest_type, taken)
+        image = Image(
+            self._name,
+            document.digest,
+            platform,
+            manifest_type,
+            taken,
+            config=image_config.digest if image_config else None,
+            annotations=annotations_of(value, self._keep_secrets),
         )
+        self.catalog.images.append(image)
+        if image_config:
+            self.catalog.configs.add(image_config)
 
     def _has_too_many(self, document: _Document, layers: Sequence[Any]) -> bool:
         """Tell whether an image has more layers than the limit; if so, count it apart."""
@@ -428,18 +456,27 @@ class _ManifestWalk:
         layers = self._take_layers(found, list(map(self._refuse_layer, found)))
         self.catalog.images.append(Image(self._name, signed, platform, "docker_schema1", layers))
 
-    def _read_config(self, config: dict[str, Any]) -> tuple[str, list[Digest | None]]:
-        """Return platform and diff_ids; of a config that is missing or broken "" and []."""
+    def _read_config(
+        self, descriptor: dict[str, Any]
+    ) -> tuple[str, list[Digest | None], ImageConfig | None]:
+        """Return platform, diff_ids and all else that a config says.
+
+        The first two are "" and [] if the config is missing or malformed, or has other types there.
+        """
         try:
-            digest = Digest.parse(get_text(config, "digest"))
-            value = documents.parse(self._source.read(digest, self._limits.manifest_bytes))
-            diff_ids = get_list(get_object(value, "rootfs"), "diff_ids")
-            return documents.get_platform(value), [_digest_or_none(text) for text in diff_ids]
+            digest = Digest.parse(get_text(descriptor, "digest"))
+            data = self._source.read(digest, self._limits.manifest_bytes)
         except (ValueError, BlobError) as error:
             # Rows must not depend on passing failures of a registry.
             if isinstance(error, RegistryError) and error.cause in _PASSING:
                 raise
-            return "", []
+            return "", [], None
+        document, config = read_image_config(digest, data, self._keep_secrets)
+        try:
+            diff_ids = get_list(get_object(document, "rootfs"), "diff_ids")
+            return get_platform(document), list(map(_digest_or_none, diff_ids)), config
+        except Malformed:
+            return "", [], config
 
     def _size(self, digest: Digest, size: int) -> int:
         """Return the bytes of a layer as its descriptor or its source states, else -1."""

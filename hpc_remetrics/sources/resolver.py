@@ -30,9 +30,9 @@ from ..progress import StatusLine
 from ..records import Catalog
 from ..registry.registries import Registries
 from ..wording import counted
-from . import catalogs, platforms
+from . import catalogs, platforms, secrets
 from .base import NamedManifest, Source
-from .manifests import merge, resolve, resolve_named
+from .manifests import merge, resolve_named
 from .platforms import none_left
 
 _THREADS = 4
@@ -54,6 +54,7 @@ class Resolver:
     :param platforms: `os/architecture[/variant]`; empty: all.
     :param directory: that of the journal; None: no journal.
     :param keep: the layout of `--keep`, None without; a journal of a run without it is not used.
+    :param keep_secrets: whether secrets in configs and annotations stay as they are.
     :param beat: heartbeat of rank 0's lock, called often.
     """
 
@@ -66,6 +67,7 @@ class Resolver:
         beat: Callable[[], None] = lambda: None,
         quiet: bool = False,
         keep: Path | None = None,
+        keep_secrets: bool = False,
     ) -> None:
         self._platforms = platforms
         self._limits = limits
@@ -74,6 +76,7 @@ class Resolver:
         self._beat = beat
         self._quiet = quiet
         self._keep = keep
+        self._keep_secrets = keep_secrets
 
     def resolve(
         self, comm: Comm, sources: Sequence[Source], registries: Registries
@@ -92,7 +95,7 @@ class Resolver:
 
             def work(task: tuple[_Position, NamedManifest]) -> Catalog:
                 (number, _), named = task
-                return resolve_named(sources[number], named, self._platforms, self._limits)
+                return self._resolve_named(sources[number], named)
 
             pool = TaskPool(
                 comm, work, _THREADS, budget=registries.budget, stopped=registries.stopped
@@ -107,6 +110,9 @@ class Resolver:
         on_rank_0(comm, lambda: self._check_platforms(catalog))
         return catalog
 
+    def _resolve_named(self, source: Source, named: NamedManifest) -> Catalog:
+        return resolve_named(source, named, self._platforms, self._limits, self._keep_secrets)
+
     def _check_platforms(self, catalog: Catalog | None) -> None:
         """Raise an error if `--platform` leaves no image."""
         if catalog and catalog.others and not catalog.images:
@@ -117,7 +123,9 @@ class Resolver:
         for number, source in enumerate(sources):
             if not source.is_remote:
                 self._beat()
-                resolved[number, 0] = resolve(source, self._platforms, self._limits)
+                resolved[number, 0] = merge(
+                    self._resolve_named(source, named) for named in source.named_manifests()
+                )
 
     def _lead(
         self, pool: TaskPool, sources: Sequence[Source], resolved: dict[_Position, Catalog]
@@ -146,7 +154,13 @@ class Resolver:
             return None
         names = ("manifest_bytes", "index_depth", "index_manifests", "image_layers")
         limits = [getattr(self._limits, name) for name in names]
-        head = {"kind": "manifests", "platforms": list(self._platforms), "limits": limits}
+        head = {
+            "kind": "manifests",
+            "version": catalogs.VERSION,
+            "platforms": list(self._platforms),
+            "limits": limits,
+            "secrets": "kept" if self._keep_secrets else secrets.table_version(),
+        }
         if self._keep:
             head["keep"] = str(self._keep)
         word = hashlib.sha256(json.dumps(head).encode()).hexdigest()[:8]

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from hpc_remetrics.records import Catalog, Digest, Image, Layer, Skipped
+from hpc_remetrics.records import Catalog, Digest, Image, ImageConfig, Layer, Skipped, Step
 from hpc_remetrics.sources import catalogs, schema1
 from hpc_remetrics.sources.documents import (
     MAX_SIZE,
@@ -223,12 +223,24 @@ def test_a_catalog_comes_back_from_json():
     digest, other = Digest(bytes(32)), Digest(bytes([1]) * 32)
     layers = (Layer(digest, 5, "oci_tar", other, "host/a"), Layer(other, -1, "unspecified"))
     catalog = Catalog(
-        [Image("a:1", digest, "linux/amd64", "oci", layers), Image("b", other, "", "oci", ())],
+        [
+            Image("a:1", digest, "linux/amd64", "oci", layers, other, (("k", "v"), ("", ""))),
+            Image("b", other, "", "oci", ()),
+        ],
         [Skipped("a:1", "x", -1, "y", "artifact", "z")],
         others={"b/c", "a/b"},
     )
+    step = Step(-5, 7, "RUN x", "é", "me", True, 1)
+    pairs = (("k", "v"), ("", "\ud7ff"))
+    catalog.configs.add(
+        ImageConfig(
+            other, 9, -1, 3, "linux", labels=pairs, environment=pairs, history=(step,), secrets=2
+        )
+    )
+    catalog.configs.add(ImageConfig(digest, 5, notes=1))
     value = json.loads(json.dumps(catalogs.to_json(catalog)))
     assert catalogs.from_json(value) == catalog
     assert value["others"] == ["a/b", "b/c"]
-    del value["others"]
-    assert catalogs.from_json(value).others == set()
+    assert [type(step) for one in catalogs.from_json(value).configs for step in one.history] == [
+        Step
+    ]

@@ -21,6 +21,7 @@ from ..errors import DatasetError
 from ..row_ranges import block_ranges
 from . import display
 from .chunk_cache import ChunkReader
+from .history import is_utc_time
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
@@ -375,6 +376,22 @@ class Dataset:
     def attributes(self) -> dict[str, Any]:
         """The attributes of the file itself."""
         return self._file.root.attributes
+
+    @property
+    def history(self) -> str:
+        """The commands that made and changed the file, a line each; "" if it has none."""
+        return self._text_attribute("history")
+
+    @property
+    def date_created(self) -> str:
+        """When the file was made, in UTC as ISO 8601 writes it; "" if it does not say."""
+        text = self._text_attribute("date_created")
+        return text if is_utc_time(text) else ""
+
+    def _text_attribute(self, name: str) -> str:
+        value = self.attributes.get(name, "")
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return text.replace("\0", "")
 
     def copy_group(self, name: str, target: Any) -> None:
         """Copy a group with all that is in it into another HDF5 file, values as they are stored.

@@ -248,6 +248,22 @@ ENUMS = {
 FLAGS = {"note": NOTES, "config_note": CONFIG_NOTES}
 """Name of a set of bits -> word -> bit."""
 
+MODE_BITS = {
+    "set_user_id": 0o4000,
+    "set_group_id": 0o2000,
+    "sticky": 0o1000,
+    "owner_read": 0o400,
+    "owner_write": 0o200,
+    "owner_execute": 0o100,
+    "group_read": 0o40,
+    "group_write": 0o20,
+    "group_execute": 0o10,
+    "others_read": 0o4,
+    "others_write": 0o2,
+    "others_execute": 0o1,
+}
+"""Bits of `/entries/mode`."""
+
 WEAK_TYPES = frozenset({"untyped", "timed out", "unreadable by libmagic"})
 """Types that stand for no answer of libmagic: where nodes disagree, any other type wins."""
 

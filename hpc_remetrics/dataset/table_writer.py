@@ -21,12 +21,15 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .. import __version__
 from .hdf5 import add_array, attribute, describe, new_column, text_array
+from .history import extended, utc_time
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,
     FLAGS,
     FORMAT,
+    MODE_BITS,
     ROW,
     SCHEMA_VERSION,
     TABLES,
@@ -60,12 +63,18 @@ _RUN_TEXT_BYTES = 8192
 six each."""
 
 
-def describe_file(file: Any) -> None:
-    """Write the attributes that make a file a dataset of this schema version."""
+def describe_file(file: Any, seconds: float, command: str) -> None:
+    """Write the attributes that make a file a dataset of this schema version.
+
+    :param seconds: Unix time at which it is made, and `command` the command line that makes it.
+    """
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["title"] = TITLE
     file.attrs["Conventions"] = "CF-1.11, ACDD-1.3"
+    file.attrs["source"] = f"hpc_remetrics {__version__}"
+    file.attrs["date_created"] = utc_time(seconds)
+    file.attrs["history"] = extended("", seconds, command)
 
 
 def create_table(
@@ -179,11 +188,21 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int =
         add_array(created, "_FillValue", np.full(1, column.missing_value, dtype))
     elif column.missing in _MISSING:
         describe(created, missing=_MISSING[column.missing])
-    if column.type == "flags":
-        words = FLAGS[column.argument]
-        add_array(created, "flag_masks", np.array(list(words.values()), np.uint32))
-        describe(created, flag_meanings=" ".join(words))
+    _describe_flags(created, column, dtype)
     return created
+
+
+def _describe_flags(created: Any, column: Column, dtype: np.dtype) -> None:
+    """Name the values of an enum, or the bits of a set of them, as CF does."""
+    words: dict[str, int] = {}
+    if column.type == "enum":
+        words = ENUMS[column.argument]
+        add_array(created, "flag_values", np.array(list(words.values()), dtype))
+    elif column.unit == "bits":
+        words = FLAGS[column.argument] if column.type == "flags" else MODE_BITS
+        add_array(created, "flag_masks", np.array(list(words.values()), dtype))
+    if words:
+        describe(created, flag_meanings=" ".join(words))
 
 
 def _chunk_rows(column: Column, dtype: np.dtype, size: int, small: int) -> int:

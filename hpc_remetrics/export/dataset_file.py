@@ -4,6 +4,7 @@ Tables are copied as they are stored, so that this takes as long as copying the 
 of hosts, paths and command lines:
 
     the file, /run        attributes that name nobody: `_FILE_ATTRIBUTES`, `_RUN_ATTRIBUTES`
+    history of the file   times and commands, no command lines
     ranks, jobs in /run   numbers, and host-1, host-2, … in place of names
     /failures, /skipped   messages of stages and causes that are about content alone
     other tables          as they are: names of images and paths within layers are the data
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset.hdf5 import file_through
+from ..dataset.history import anonymous, with_this_command
 from ..dataset.reader import Dataset
 from ..dataset.schema import TABLES
 from ..dataset.table import Table
@@ -25,7 +27,7 @@ from ..dataset.table_writer import write_run, write_table
 from ..files.publish import replacing
 from ..records import Digest, Failure
 
-_FILE_ATTRIBUTES = ("format", "schema_version", "title", "Conventions", "date_created")
+_FILE_ATTRIBUTES = ("format", "schema_version", "title", "Conventions", "source", "date_created")
 _RUN_ATTRIBUTES = (
     *("version", "started", "gather_started", "python", "rank_count", "fingerprint", "platforms"),
     *("types", "compress_sample", "compress_with", "chunk_sample"),
@@ -55,6 +57,8 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
         for name, value in dataset.attributes.items():
             if name in _FILE_ATTRIBUTES or not is_anonymous:
                 file.attrs[name] = value
+        history = with_this_command(dataset.history)
+        file.attrs["history"] = anonymous(history) if is_anonymous else history
         changed = _without_messages(dataset) if is_anonymous else {}
         rows = {name: len(dataset[name]) for name in TABLES}
         for name in TABLES:

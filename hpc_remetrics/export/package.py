@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.arrow import import_pyarrow, schema_of
+from ..dataset.history import utc_time
 from ..files.publish import write_whole
 from ..wording import counted
 
@@ -136,11 +136,10 @@ class PackageFacts:
 def facts_of(dataset: Dataset) -> PackageFacts:
     """Return what is said of a dataset."""
     version = dataset.run.get("version", "")
-    started = dataset.run.get("started", 0.0)
     return PackageFacts(
         f"hpc_remetrics {version}".strip(),
         dataset.fingerprint,
-        _iso(float(started)),
+        dataset.date_created or utc_time(float(dataset.run.get("started", 0.0))),
         tuple(dataset.sources),
     )
 
@@ -446,12 +445,3 @@ def _slug(title: str) -> str:
     ('docker-hub-may-2026', 'dataset')
     """
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "dataset"
-
-
-def _iso(seconds: float) -> str:
-    """Return a time as ISO 8601 in UTC.
-
-    >>> _iso(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -12,6 +12,7 @@ Every number is a function of the parts alone, so any number of ranks makes the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -158,7 +159,8 @@ class DatasetBuild:
         chunks: Fingerprints,
     ) -> None:
         """Write the small tables, and create the large ones; on rank 0."""
-        describe_file(file)
+        seconds = float(run.get("gather_started", time.time()))
+        describe_file(file, seconds, str(run.get("command", "")))
         with ConfigTables(images, catalog.configs, self._scratch) as configs:
             write_small_tables(
                 file,

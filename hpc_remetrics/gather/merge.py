@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..config import MergeOptions
+from ..dataset.history import united, with_this_command
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
 from ..files.lock import OutputLock
@@ -58,7 +59,14 @@ def _merge(comm: Comm, options: MergeOptions, stack: ExitStack) -> None:
 
     # Merge them on scratch that the ranks of a node share
     scratch = stack.enter_context(shared_scratch(comm, options.scratch, options.scratch_rooms))
-    finish = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
+    history = with_this_command(united([dataset.history for dataset in datasets]))
+    finish = partial(
+        add_metrics,
+        comm,
+        scratch=scratch.path,
+        memory=int(options.memory * 1e6),
+        history=history,
+    )
     ledger = merge(comm, datasets, output, scratch.path, _run_values(datasets, comm), finish)
     if comm.rank == comm.root and not options.quiet:
         _print_result(datasets, output, ledger)

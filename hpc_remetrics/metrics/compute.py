@@ -47,13 +47,16 @@ DEFAULT_MEMORY = 1 << 30
 _NONE = np.iinfo(np.int64).max
 
 
-def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEMORY) -> None:
+def add_metrics(
+    comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEMORY, history: str = ""
+) -> None:
     """Compute the metrics of a dataset that nobody else reads yet, and write them into its file.
 
     Collective.
 
     :param scratch: a directory of this rank on node-local disk.
     :param memory: bytes that each rank may take for rows between passes.
+    :param history: what the file's history becomes; "": it stays as it is.
     :raises OutputError: the file or scratch can't be written.
     """
     with Collective(comm), disk_errors(scratch, "scratch"), Dataset(path) as dataset:
@@ -62,6 +65,8 @@ def add_metrics(comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEM
     def write() -> None:
         with disk_errors(path, "the dataset"), library_errors(path), file_to_change(path) as file:
             write_metrics(file, tables)
+            if history:
+                file.attrs["history"] = history
 
     on_rank_0(comm, write)
 

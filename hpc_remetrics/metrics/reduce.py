@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..config import ReduceOptions
+from ..dataset.history import with_this_command
 from ..dataset.reader import Dataset
 from ..files.disk_errors import disk_errors
 from ..files.lock import OutputLock
@@ -40,7 +41,7 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
     path = options.dataset
     temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(path)))
     # Check the dataset and its directory before anything is written.
-    collectively(comm, lambda: _read_all(path, comm))
+    history = collectively(comm, lambda: _read_all(path, comm))
     # A read-only file would be replaced all the same.
     hint = "allow it with `chmod u+w`, or reduce a copy"
     on_rank_0(comm, lambda: check_writable(real_name(path), hint))
@@ -52,7 +53,7 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
         on_rank_0(comm, lambda: _copy(path, temporary))
         # Write the metrics into the copy, and replace the dataset.
         with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
-            add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6))
+            add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6), history)
         on_rank_0(comm, lambda: _publish(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
@@ -68,10 +69,14 @@ def _copy(path: Path, temporary: Path) -> None:
         copy_new(path, temporary)
 
 
-def _read_all(path: Path, comm: Comm) -> None:
-    """Check this rank's share of a dataset: ranks can't stop in the middle of a reduction."""
+def _read_all(path: Path, comm: Comm) -> str:
+    """Check this rank's share of a dataset, and return its history with this command.
+
+    Ranks can't stop in the middle of a reduction.
+    """
     with Dataset(path) as dataset:
         dataset.check_all(comm.rank, comm.size)
+        return with_this_command(dataset.history)
 
 
 def _publish(temporary: Path, path: Path) -> None:

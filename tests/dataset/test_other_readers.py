@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import warnings
@@ -151,6 +152,19 @@ def test_xarray(made, columns, engine):
             assert is_same(got, values), f"{table}/{name}"
     for group in opened.values():
         group.close()
+
+
+@NEW_PYTHON
+@pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf"])
+def test_xarray_opens_any_time(made, tmp_path, engine):
+    """A tar may set any time, and xarray decodes times when it opens a file."""
+    xarray = pytest.importorskip("xarray")
+    times = [1 << 62, -(1 << 63)]
+    shutil.copy(made, tmp_path / "made.h5")
+    with h5py.File(tmp_path / "made.h5", "r+") as file:
+        file["entries/mtime"][:2] = times
+    with xarray.open_dataset(tmp_path / "made.h5", group="entries", engine=engine) as entries:
+        assert entries["mtime"].values[:2].tolist() == times
 
 
 @pytest.mark.parametrize("package", ["hdf5r", "rhdf5"])

@@ -6,9 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
+import hpc_remetrics
 from hpc_remetrics.dataset.chunk_writer import ChunkWriter, deflated
 from hpc_remetrics.dataset.hdf5 import describe, new_column
-from hpc_remetrics.dataset.schema import TABLES, Column, chunk_rows, row_dtype, rows_of_chunk
+from hpc_remetrics.dataset.schema import ENUMS, TABLES, Column, chunk_rows, row_dtype, rows_of_chunk
 from hpc_remetrics.dataset.table_writer import (
     create_table,
     describe_file,
@@ -111,16 +112,34 @@ def test_notes_say_what_their_bits_mean(file):
     assert "flag_masks" not in file["layers/images"].attrs
 
 
+def test_enums_and_modes_say_what_their_values_mean(file):
+    create_table(file, "entries", {"row": 2, "path_byte": 1, "link_byte": 1}, {"contents": 1})
+    kind = file["entries/kind"].attrs
+    assert kind["flag_values"].dtype == file["entries/kind"].dtype
+    assert (
+        dict(zip(kind["flag_meanings"].split(), kind["flag_values"].tolist(), strict=True)) == KINDS
+    )
+    mode = file["entries/mode"].attrs
+    assert mode["flag_masks"].dtype == file["entries/mode"].dtype
+    bits = dict(zip(mode["flag_meanings"].split(), mode["flag_masks"].tolist(), strict=True))
+    assert (bits["set_user_id"], bits["others_execute"]) == (0o4000, 0o1)
+    assert sum(bits.values()) == 0o7777
+    assert all(" " not in word for words in ENUMS.values() for word in words)
+
+
 def test_an_empty_table_has_no_chunks(file):
     create_table(file, "contents", {"row": 0}, {"types": 0})
     assert file["contents/size"].chunks is None
 
 
 def test_a_file_says_what_it_is(file):
-    describe_file(file)
+    describe_file(file, 60, "hpc-remetrics analyze demo:")
     assert (file.attrs["format"], file.attrs["schema_version"]) == ("hpc_remetrics dataset", 1)
     assert file.attrs["title"]
     assert file.attrs["Conventions"].startswith("CF-1.")
+    assert file.attrs["source"] == f"hpc_remetrics {hpc_remetrics.__version__}"
+    assert file.attrs["date_created"] == "1970-01-01T00:01:00Z"
+    assert file.attrs["history"] == "1970-01-01T00:01:00Z hpc-remetrics analyze demo:"
 
 
 def test_the_run_has_attributes_and_tables(file):

@@ -79,6 +79,14 @@ def anonymous(full, tmp_path_factory) -> Path:
     return target
 
 
+@pytest.fixture(autouse=True, scope="module")
+def command():
+    """The command line of an export, which goes into the history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["/home/jane/bin/hpc-remetrics", "export", f"{PATH}/made.h5"])
+        yield
+
+
 @pytest.fixture(scope="module")
 def without_run(full, tmp_path_factory) -> Path:
     """What is left where somebody removed /run with another program."""
@@ -112,7 +120,11 @@ def test_all_else_is_as_it_was(full, anonymous):
     assert changed == {"skipped/message"}
     assert after["skipped/message"] == "[b'', b'holds a chart']"
     with hpc_remetrics.open(full) as one, hpc_remetrics.open(anonymous) as other:
-        assert other.attributes == one.attributes
+        assert {**other.attributes, "history": one.history} == one.attributes
+        assert [line.split()[1:] for line in other.history.splitlines()] == [
+            ["hpc-remetrics", "analyze"],
+            ["hpc-remetrics", "export"],
+        ]
         assert other.run.keys() == {"description", "version", "started", "types"}
         assert {**one.run, **other.run} == one.run
         np.testing.assert_array_equal(

@@ -4,23 +4,16 @@ of a run."""
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import h5py
 import pytest
 from support.runs import Runs
-from support.tools import need
+from support.same import assert_same
 
 import hpc_remetrics
 from hpc_remetrics.dataset.metrics_schema import METRICS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("metrics of real files")]
-
-
-def same(one, other):
-    command = [need("h5diff"), "-v", "--exclude-path", "/run", one, other]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr
 
 
 @pytest.mark.parametrize(("ranks", "memory"), [(0, 1000), (1, 0.5), (2, 3), (3, 0.2)])
@@ -33,7 +26,7 @@ def test_reduce_gives_what_analyze_gave(tmp_path, real, ranks, memory):
     runs.run(
         runs.command("reduce", copy, "--memory", memory, "--scratch", runs.scratch, ranks=ranks)
     )
-    same(real, copy)
+    assert_same(real, copy)
     assert list(runs.scratch.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "copy.h5",
@@ -47,7 +40,12 @@ def test_reduce_again_changes_nothing(tmp_path, real):
     shutil.copy(real, copy)
     result = runs.run(runs.command("reduce", copy))
     assert "metrics" in result.stderr
-    same(real, copy)
+    assert_same(real, copy)
+    with hpc_remetrics.open(real) as before, hpc_remetrics.open(copy) as after:
+        earlier, _, line = after.history.rpartition("\n")
+        assert earlier == before.history
+        assert line.endswith(f" reduce {copy}")
+        assert after.date_created == before.date_created
 
 
 def test_every_value_has_a_description_and_numbers_have_units(real):

@@ -21,7 +21,7 @@ from ..errors import DatasetError
 from ..row_ranges import block_ranges
 from . import display
 from .chunk_cache import ChunkReader
-from .history import is_utc_time
+from .file_history import is_utc_time
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
@@ -378,7 +378,7 @@ class Dataset:
         return self._file.root.attributes
 
     @property
-    def history(self) -> str:
+    def file_history(self) -> str:
         """The commands that made and changed the file, a line each; "" if it has none."""
         return self._text_attribute("history")
 

@@ -22,8 +22,8 @@ import h5py
 import numpy as np
 
 from .. import __version__
+from .file_history import extended, utc_time
 from .hdf5 import add_array, attribute, describe, new_column, text_array
-from .history import extended, utc_time
 from .metrics_schema import METRICS, METRICS_VERSION
 from .schema import (
     ENUMS,

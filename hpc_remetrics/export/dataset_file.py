@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..dataset.file_history import anonymous, with_this_command
 from ..dataset.hdf5 import file_through
-from ..dataset.history import anonymous, with_this_command
 from ..dataset.reader import Dataset
 from ..dataset.schema import TABLES
 from ..dataset.table import Table
@@ -57,7 +57,7 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
         for name, value in dataset.attributes.items():
             if name in _FILE_ATTRIBUTES or not is_anonymous:
                 file.attrs[name] = value
-        history = with_this_command(dataset.history)
+        history = with_this_command(dataset.file_history)
         file.attrs["history"] = anonymous(history) if is_anonymous else history
         changed = _without_messages(dataset) if is_anonymous else {}
         rows = {name: len(dataset[name]) for name in TABLES}

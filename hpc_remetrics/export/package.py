@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.arrow import import_pyarrow, schema_of
-from ..dataset.history import utc_time
+from ..dataset.file_history import utc_time
 from ..files.publish import write_whole
 from ..wording import counted
 

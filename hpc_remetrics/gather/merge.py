@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..config import MergeOptions
-from ..dataset.history import united, with_this_command
+from ..dataset.file_history import united, with_this_command
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
 from ..files.lock import OutputLock
@@ -59,7 +59,7 @@ def _merge(comm: Comm, options: MergeOptions, stack: ExitStack) -> None:
 
     # Merge them on scratch that the ranks of a node share
     scratch = stack.enter_context(shared_scratch(comm, options.scratch, options.scratch_rooms))
-    history = with_this_command(united([dataset.history for dataset in datasets]))
+    history = with_this_command(united([dataset.file_history for dataset in datasets]))
     finish = partial(
         add_metrics,
         comm,

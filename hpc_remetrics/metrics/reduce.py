@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..config import ReduceOptions
-from ..dataset.history import with_this_command
+from ..dataset.file_history import with_this_command
 from ..dataset.reader import Dataset
 from ..files.disk_errors import disk_errors
 from ..files.lock import OutputLock
@@ -76,7 +76,7 @@ def _read_all(path: Path, comm: Comm) -> str:
     """
     with Dataset(path) as dataset:
         dataset.check_all(comm.rank, comm.size)
-        return with_this_command(dataset.history)
+        return with_this_command(dataset.file_history)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -120,8 +120,8 @@ def test_all_else_is_as_it_was(full, anonymous):
     assert changed == {"skipped/message"}
     assert after["skipped/message"] == "[b'', b'holds a chart']"
     with hpc_remetrics.open(full) as one, hpc_remetrics.open(anonymous) as other:
-        assert {**other.attributes, "history": one.history} == one.attributes
-        assert [line.split()[1:] for line in other.history.splitlines()] == [
+        assert {**other.attributes, "history": one.file_history} == one.attributes
+        assert [line.split()[1:] for line in other.file_history.splitlines()] == [
             ["hpc-remetrics", "analyze"],
             ["hpc-remetrics", "export"],
         ]

@@ -31,5 +31,8 @@ def test_like_analyzing_all_sources_at_once(runs, odd_layout, other, ranks):
         assert dataset.failures.frame(columns).equals(whole.failures.frame(columns))
         assert dataset.metrics.totals["images"] == 4
         assert str(dataset.run["merged"]).split() == [str(file) for file in files]
+        commands = [f" {word} " for word in ("analyze",) * 4 + ("merge",)]
+        lines = dataset.file_history.splitlines()
+        assert all(word in line for word, line in zip(commands, lines, strict=True))
         assert len(dataset.run_table("job_ranks")["rank"]) == 3  # one image has no layer
         assert [rank for rank, _ in dataset.failed_on.values()] == [0, 0]

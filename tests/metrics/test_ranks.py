@@ -42,8 +42,8 @@ def test_reduce_again_changes_nothing(tmp_path, real):
     assert "metrics" in result.stderr
     assert_same(real, copy)
     with hpc_remetrics.open(real) as before, hpc_remetrics.open(copy) as after:
-        earlier, _, line = after.history.rpartition("\n")
-        assert earlier == before.history
+        earlier, _, line = after.file_history.rpartition("\n")
+        assert earlier == before.file_history
         assert line.endswith(f" reduce {copy}")
         assert after.date_created == before.date_created
 

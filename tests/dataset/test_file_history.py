@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hpc_remetrics
-from hpc_remetrics.dataset.history import anonymous, extended, united, with_this_command
+from hpc_remetrics.dataset.file_history import anonymous, extended, united, with_this_command
 
 AT = "1970-01-01T00:00:00Z"
 
@@ -59,9 +59,9 @@ def test_attributes_of_other_programs_are_read_as_text(changed):
         with h5py.File(changed, "r+") as file:
             file.attrs[name] = value
     with hpc_remetrics.open(changed) as data:
-        assert (data.history, data.date_created) == ("[0 1 2]", "")
+        assert (data.file_history, data.date_created) == ("[0 1 2]", "")
     with h5py.File(changed, "r+") as file:
         file.attrs["history"] = np.bytes_(b"caf\xe9")
         del file.attrs["date_created"]
     with hpc_remetrics.open(changed) as data:
-        assert (data.history, data.date_created) == ("caf\ufffd", "")
+        assert (data.file_history, data.date_created) == ("caf\ufffd", "")

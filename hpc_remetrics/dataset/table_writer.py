@@ -113,7 +113,7 @@ def write_metrics(file: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
     group = file.create_group("metrics")
     group.attrs["version"] = METRICS_VERSION
     group.attrs["description"] = "every figure's numbers, ready to draw"
-    rows = {name: file[name]["row"].shape[0] for name in TABLES if name in file}
+    rows = {name: len(file[name]["row"]) if name in file else 0 for name in TABLES}
     for name, form in METRICS.items():
         write_columns(group, form, tables[name], rows)
 

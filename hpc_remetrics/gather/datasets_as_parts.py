@@ -18,7 +18,8 @@ from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
 from ..mpi.comm import Comm
 from ..parts.part_format import PartIndex
-from ..records import NOTES, Catalog, Image, Layer, Popularity, Skipped
+from ..records import NOTES, Catalog, Digest, Image, Layer, Popularity, Skipped
+from .dataset_configs import DatasetConfigs
 from .dataset_reader import DatasetReader, columns_of, digests_of, index_of, write_flat
 from .gather import DatasetBuild, Finish
 from .placement import Placement, place, sorted_images
@@ -50,11 +51,13 @@ def merge(
 
 
 def _catalog(datasets: Sequence[Dataset]) -> Catalog:
-    """Return the images, skipped objects and repositories of all datasets."""
+    """Return the images, skipped objects, repositories and configs of all datasets."""
     catalogs = (
         Catalog(list(_images(one)), list(_skipped(one)), _repositories(one)) for one in datasets
     )
-    return sum(catalogs, Catalog())
+    catalog = sum(catalogs, Catalog())
+    catalog.configs = DatasetConfigs(datasets)
+    return catalog
 
 
 def _repositories(dataset: Dataset) -> dict[str, Popularity]:
@@ -73,15 +76,29 @@ def _images(dataset: Dataset) -> Iterator[Image]:
     for digest, (size, media_type) in zip(digests_of(dataset.layers), rows, strict=True):
         layers.append(Layer(digest, size, media_type))
 
-    # Give each image its layers
+    # Give each image its layers, its config and its annotations
     image_layers = dataset.image_layers["layer"].tolist()
+    configs: list[Digest | None] = [*digests_of(dataset.configs), None]
+    annotations = _annotations(dataset)
     columns = ("name", "platform", "manifest_type", "first_layer", "layers")
-    rows = columns_of(dataset.images, *columns)
-    for digest, (name, platform, kind, first, count) in zip(
-        digests_of(dataset.images), rows, strict=True
-    ):
+    rows = zip(
+        digests_of(dataset.images),
+        dataset.images.column("config").tolist(),
+        columns_of(dataset.images, *columns),
+        strict=True,
+    )
+    for number, (digest, config, (name, platform, kind, first, count)) in enumerate(rows):
         mine = tuple(layers[row] for row in image_layers[first : first + count])
-        yield Image(name, digest, platform, kind, mine)
+        stated = tuple(annotations.get(number, ()))
+        yield Image(name, digest, platform, kind, mine, configs[config], stated)
+
+
+def _annotations(dataset: Dataset) -> dict[int, list[tuple[str, str]]]:
+    """Return row of an image -> key and value of each of its annotations."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for image, key, value in columns_of(dataset.annotations, "image", "key", "value"):
+        found.setdefault(image, []).append((key, value))
+    return found
 
 
 def _skipped(dataset: Dataset) -> Iterator[Skipped]:

@@ -14,7 +14,7 @@ entries. Layers are sorted by digest, and their entries follow one another:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -191,8 +191,14 @@ def _images_by_layer(
 
 
 def sorted_images(catalog: Catalog) -> list[Image]:
-    """Return the images in order of name, digest and platform, each once."""
-    unique: Mapping[tuple[str, Digest, str], Image] = {
-        (image.name, image.digest, image.platform): image for image in catalog.images
-    }
+    """Return the images in order of name, digest and platform, each once.
+
+    Of several the first that has a config counts: a source may lack it.
+    """
+    unique: dict[tuple[str, Digest, str], Image] = {}
+    for image in catalog.images:
+        key = (image.name, image.digest, image.platform)
+        known = unique.setdefault(key, image)
+        if known.config is None and image.config is not None:
+            unique[key] = image
     return [unique[key] for key in sorted(unique)]

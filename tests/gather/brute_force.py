@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from support.synthetic import TYPES, Row, SyntheticLayer
 
 from hpc_remetrics.dataset.schema import WEAK_TYPES
@@ -77,10 +79,7 @@ def expected(
     rows = [row for digest in digests if digest in chosen for row in chosen[digest].rows]
     files = {row.digest: row.size for row in rows if row.kind == "file"}
     return {
-        "images": _images(images),
-        "image_layers": {
-            "layer": [digests.index(layer.digest) for image in images for layer in image.layers]
-        },
+        **_images(images, digests, [*catalog.configs]),
         "layers": _layers(digests, chosen, lone, images, users),
         "entries": {
             "content": [order.index(row.digest) if row.size != NO_CONTENT else -1 for row in rows],
@@ -140,12 +139,79 @@ def _chunks(files: dict, share: float) -> dict[str, list]:
     }
 
 
-def _images(images: list) -> dict[str, list]:
+def _images(images: list, digests: list, configs: list) -> dict[str, dict[str, list]]:
+    """Return the tables of images, of their layers, and of what configs and annotations say."""
     repositories = sorted({image.repository for image in images})
-    first, at = [], 0
+    users: dict = {}
+    for number, image in enumerate(images):
+        if image.config:
+            users.setdefault(image.config, []).append(number)
+    configs = [config for config in configs if config.digest in users]
+    rows = {config.digest: row for row, config in enumerate(configs)}
+    histories = {row: [*config.history] for row, config in enumerate(configs)}
+    first_step = {row: sum(len(histories[one]) for one in range(row)) for row in histories}
+    first, step = [], []
     for image in images:
-        first.append(at)
-        at += len(image.layers)
+        first.append(len(step))
+        row = rows.get(image.config, -1)
+        made = [first_step[row] + n for n, one in enumerate(histories.get(row, [])) if not one[5]]
+        step += made if len(made) == len(image.layers) else [-1] * len(image.layers)
+    history = [(row, one) for row in histories for one in histories[row]]
+    layer_of = {
+        made: place
+        for used in users.values()
+        for place, made in enumerate(step)
+        if first[used[0]] <= place < first[used[0]] + len(images[used[0]].layers)
+    }
+    names = ("size", "created_ns", "notes", "secrets", "os", "author", "entrypoint", "on_build")
+    texts = ("created_ns", "created_by", "comment", "author", "secrets")
+    config_of = [rows.get(image.config, -1) for image in images]
+    created = [_time(config.created) for config in configs]
+    return {
+        "image_layers": {
+            "layer": [digests.index(layer.digest) for image in images for layer in image.layers],
+            "step": step,
+        },
+        "configs": {
+            "digest": [str(config.digest) for config in configs],
+            "created": created,
+            "labels": [len(config.labels) for config in configs],
+            "variables": [len(config.environment) for config in configs],
+            "steps": [len(config.history) for config in configs],
+            "first_step": list(first_step.values()),
+            "images": [len(users[config.digest]) for config in configs],
+            **{name: [getattr(config, name) for config in configs] for name in names},
+        },
+        "labels": _pairs("config", [config.labels for config in configs]),
+        "environment": _pairs("config", [config.environment for config in configs]),
+        "annotations": _pairs("image", [image.annotations for image in images]),
+        "history": {
+            "config": [row for row, _ in history],
+            "created": [_time(one.created) for _, one in history],
+            "is_empty_layer": [int(one.is_empty) for _, one in history],
+            "image_layer": [layer_of.get(row, -1) for row in range(len(history))],
+            **{name: [getattr(one, name) for _, one in history] for name in texts},
+        },
+        "images": {
+            **_image_columns(images, repositories, first),
+            "config": config_of,
+            "created": [None if row < 0 else created[row] for row in config_of],
+        },
+    }
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime(1970, 1, 1) + timedelta(seconds=seconds)
+
+
+def _pairs(owner: str, owned: list) -> dict[str, list]:
+    rows = [(row, key, value) for row, pairs in enumerate(owned) for key, value in pairs]
+    return {
+        name: [row[place] for row in rows] for place, name in enumerate((owner, "key", "value"))
+    }
+
+
+def _image_columns(images: list, repositories: list, first: list) -> dict[str, list]:
     return {
         "name": [image.name for image in images],
         "repository": [repositories.index(image.repository) for image in images],

@@ -35,7 +35,8 @@ def pieces(corpus: Corpus, number: int, chunk_samples: Sequence[str] = "1111") -
     images = whole.images
     for n in range(number):
         corpus.catalog = Catalog(
-            [image for place, image in enumerate(images) if place % number == n]
+            [image for place, image in enumerate(images) if place % number == n],
+            configs=whole.configs,
         )
         corpus.catalog.images += corpus.rng.sample(images, len(images) // 3)
         files.append(corpus.gather(f"piece{n}", chunk_sample=chunk_samples[n]))

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from support.made_configs import make_config, make_pairs
 from support.same import assert_same
 from support.synthetic import SIGNATURE, TYPES, SyntheticLayer, digest_of, make_layer
 from support.thread_ranks import on_ranks
@@ -54,6 +55,8 @@ class Corpus:
         for layer in self.layers:
             layer.extras = extras_of(layer.rows)
         self.catalog = Catalog([self.image(number) for number in range(6)])
+        self.catalog.images = [self.with_config(image) for image in self.catalog.images]
+        self.catalog.configs.add(make_config(rng, "of no image", 1))
         named = {layer.digest for image in self.catalog.images for layer in image.layers}
         every = [layer.digest for layer in self.layers] + [failure.digest for failure in self.lone]
         rest = [self.layer(digest) for digest in every if digest not in named]
@@ -80,6 +83,20 @@ class Corpus:
         return Image(
             name, digest_of("image", number), self.rng.choice(["", "linux/amd64"]), "oci", layers
         )
+
+    def with_config(self, image: Image) -> Image:
+        """Return an image with annotations, and with a config of its own, that of others, or none.
+
+        Some configs have another number of steps than the image has layers.
+        """
+        rng = self.rng
+        image = replace(image, annotations=make_pairs(rng))
+        if rng.random() < 0.2:
+            return image
+        steps = len(image.layers) + (rng.random() < 0.2)
+        config = make_config(rng, rng.choice([image.name, "of many"]), steps)
+        self.catalog.configs.add(config)
+        return replace(image, config=config.digest)
 
     def write(self) -> None:
         """Spread the layers over parts; some stand in two, and some failed at first."""

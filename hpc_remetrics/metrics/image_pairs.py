@@ -57,9 +57,7 @@ def consecutive_pairs(dataset: Dataset) -> ImagePairs:
     Images of the same date are in order of their names. Names of one manifest are one image, under
     the first of them.
     """
-    created = np.full(len(dataset.images), -1)
-    if "created" in dataset.images.columns:
-        created = dataset.images.column("created")
+    created = dataset.images.column("created")
     is_dated = created >= FIRST_DATE
     history = _histories(dataset)
     # Keep the first name of each manifest; rows are in order of the names.

@@ -10,14 +10,14 @@ import numpy as np
 
 from ..dataset.metrics import Metrics
 
-_BY_ROW = ("layers", "images")
-"""Tables with a row a layer or image: they are in the dataset, and `export` writes them."""
+_BY_ROW = ("layers", "images", "updates")
+"""Tables with a row a layer, image or pair of images: they are in the dataset, and `export` writes them."""
 
 _PARTS = ("distributions", "quantiles", "histograms")
 
 
 def metrics_as_json(metrics: Metrics) -> dict[str, Any]:
-    """Return all metrics but those of single layers and images; missing values are null.
+    """Return all metrics but those of single layers, images and pairs; missing values are null.
 
     Tables are lists of rows, `totals` is one object, and `distributions` has for each its numbers, quantiles and bins.
     """

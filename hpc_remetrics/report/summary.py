@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
 from ..log import escape
+from ..wording import counted
 from .values import number, shown
 
 _DISTRIBUTIONS = {
@@ -31,7 +32,7 @@ def section(dataset: Dataset) -> list[str]:
             f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them.",
         ]
     metrics = dataset.metrics
-    return [*_distributions(metrics), *_shares(metrics), *_what_if(metrics)]
+    return [*_distributions(metrics), *_shares(metrics), *_what_if(metrics), *_updates(metrics)]
 
 
 def _distributions(metrics: Metrics) -> list[str]:
@@ -96,3 +97,18 @@ def _what_if(metrics: Metrics) -> list[str]:
         if size
     ]
     return ["", "what a registry would store", *lines] if lines else []
+
+
+def _updates(metrics: Metrics) -> list[str]:
+    """Return what the updates of all repositories pull, by method."""
+    pairs = len(metrics["updates"])
+    if not pairs:
+        return []
+    table = metrics["update_totals"]
+    names = ("bytes", "share", "is_estimated", "ci_low", "ci_high")
+    rows = zip(table.readable("description"), *(table[name] for name in names), strict=True)
+    lines = []
+    for text, size, share, is_estimated, low, high in rows:
+        interval = _interval(low, high) if is_estimated else ""
+        lines.append(f"  {number(size, 'byte'):>10}{number(share, 'share'):>10}   {text}{interval}")
+    return ["", f"what {counted(pairs, 'update')} of images pull", *lines]

@@ -20,7 +20,6 @@ class Images:
     def __init__(self, rows: list[tuple[str, int, str, int, int]]) -> None:
         """Take (name, repository, platform, created, digest) of each image."""
         names, repositories, platforms, created, digests = zip(*rows, strict=True)
-        self.columns = ["name", "created"]
         self._values = {
             "name": np.array([name.encode() for name in names]),
             "repository": np.array(repositories, np.int32),

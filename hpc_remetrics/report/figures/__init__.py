@@ -11,7 +11,7 @@ from typing import Any
 
 from ...log import escape
 from ..report_data import ReportData
-from . import of_dedup, of_files, of_images, of_layers, of_run
+from . import of_dedup, of_files, of_images, of_layers, of_run, of_updates
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,17 @@ _ALL = (
         of_dedup.what_if,
         3.6,
         tables=("what_if", "pulls", "samples", "chunks", "estimates"),
+    ),
+    Figure(
+        24,
+        "updates",
+        "What updates pull",
+        "Bytes that a client pulls which has the image before, over all pairs of neighbouring images of a repository: "
+        "whole images, layers or files that the older image lacks, with the 95 % confidence interval of estimates; and "
+        "how these bytes add up over the first updates of all repositories. Layers are compressed, files are not.",
+        of_updates.updates,
+        3.6,
+        tables=("update_totals", "update_growth", "updates"),
     ),
 )
 

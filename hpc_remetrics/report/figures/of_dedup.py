@@ -14,6 +14,7 @@ from .panels import (
     bars,
     cdf,
     empty,
+    intervals,
     largest,
     legend,
     line,
@@ -239,16 +240,7 @@ def what_if(figure: Any, numbers: ReportData) -> None:
     names = [name.replace("_", " ") for name in table.readable("scenario")]
     bars(left, names, {"": table["bytes"]}, "bytes stored (bytes)", "byte", none="no layer")
 
-    # Draw the confidence intervals of what was estimated from a sample
-    for place, (low, high) in enumerate(zip(table["ci_low"], table["ci_high"], strict=True)):
-        if table["is_estimated"][place]:
-            left.plot(
-                [low, high],
-                [place, place],
-                color="#B00020",
-                linewidth=2,
-                label="95 % confidence interval",
-            )
+    intervals(left, table)
     bars(
         right,
         names,

@@ -246,6 +246,14 @@ def bars(
     axes.set_xlabel(xlabel)
 
 
+def intervals(axes: Any, table: Any) -> None:
+    """Draw the confidence intervals of the bars of a table's rows that are estimates."""
+    for place, (low, high) in enumerate(zip(table["ci_low"], table["ci_high"], strict=True)):
+        if table["is_estimated"][place]:
+            label = "95 % confidence interval"
+            axes.plot([low, high], [place, place], color="#B00020", linewidth=2, label=label)
+
+
 def _spans_decades(values: np.ndarray) -> bool:
     """Say whether values, (n,), are so large and so different that a linear axis hides some."""
     return bool(values.max() > DECADES**2 and values.max() > DECADES * values[values > 0].min())

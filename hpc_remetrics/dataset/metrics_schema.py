@@ -293,6 +293,7 @@ updates: pairs of an older and a newer image, and what a client with the older o
     layer_bytes      i8                 byte    none    CLS of these layers: what a pull by layer transfers, without manifest and config
     image_layers     i8                 1       none    distinct layers of the newer image
     image_bytes      i8                 byte    none    CLS of these: what a client without any image pulls
+    image_FLS        i8                 byte    none    FLS of these: the same by file, uncompressed
     unread_layers    i8                 1       none    layers of both images that were not read whole; their contents are not known, or not all
     contents         i8                 1       none    distinct contents in the layers of the newer image that no layer of the older one has
     content_bytes    i8                 byte    none    bytes of these contents: what a pull by file transfers uncompressed
@@ -308,7 +309,8 @@ update_totals: what all pairs of `updates` pull together, by method
     method           text 32            1       none    one of UPDATE_METHODS, in their order
     description      text 255           1       none    a sentence for readers
     bytes            f8                 byte    NaN     bytes pulled, or an estimate of them
-    share            f8                 1       NaN     bytes / bytes of images
+    share            f8                 1       NaN     bytes / bytes of images, or of images_uncompressed
+    is_compressed    u1                 1       none    1 where bytes are compressed bytes
     ci_low           f8                 byte    NaN     lower end of the 95 % confidence interval; bytes if exact
     ci_high          f8                 byte    NaN     upper end of the 95 % confidence interval; bytes if exact
     is_estimated     u1                 1       none    1 where bytes are estimated from a sample
@@ -399,8 +401,9 @@ SCENARIOS = {
 """Values of `scenario` in `what_if`; a scenario that the dataset has no data for is left out."""
 
 UPDATE_METHODS = {
-    "images": "every layer of the newer image is pulled, compressed, as by a client without images",
-    "layers": "layers that the older image lacks are pulled, compressed, as registries serve them",
+    "images": "every layer of the newer image is pulled, compressed",
+    "layers": "layers that the older image lacks are pulled, compressed, as registries do",
+    "images_uncompressed": "every file of the newer image is pulled, uncompressed",
     "files": "contents that the older image lacks are pulled, uncompressed",
     "files_gzip": "contents that the older image lacks are pulled, each compressed by gzip",
     "files_zstd": "contents that the older image lacks are pulled, each compressed by zstd",

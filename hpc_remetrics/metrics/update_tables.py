@@ -12,6 +12,16 @@ from .compression import CODECS, Estimate, estimate, strata
 from .inputs import MetricsInputs
 from .updates import UpdateResults
 
+_EXACT = {
+    "images": "image_bytes",
+    "layers": "layer_bytes",
+    "images_uncompressed": "image_FLS",
+    "files": "content_bytes",
+}
+"""Method -> the column of `updates` that it sums up."""
+
+_UNCOMPRESSED = ("images_uncompressed", "files")
+
 _GROWING = ("image_bytes", "layer_bytes", "content_bytes")
 
 
@@ -30,12 +40,7 @@ def update_table(inputs: MetricsInputs, results: UpdateResults) -> dict[str, Any
 
 def update_totals(results: UpdateResults) -> dict[str, Any]:
     """Return the table `update_totals`: what all pairs together pull, by method."""
-    counts = results.counts
-    rows = [
-        _exact("images", int(counts["image_bytes"].sum())),
-        _exact("layers", int(counts["layer_bytes"].sum())),
-        _exact("files", int(counts["content_bytes"].sum())),
-    ]
+    rows = [_exact(method, int(results.counts[name].sum())) for method, name in _EXACT.items()]
     for codec in CODECS:
         classes = strata(results.compression, codec)
         found = estimate(classes)
@@ -43,7 +48,10 @@ def update_totals(results: UpdateResults) -> dict[str, Any]:
             is_estimated = any(one.unsampled_size for one in classes)
             rows.append(_row(f"files_{codec}", found, is_estimated))
     table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    table["share"] = ratio(np.array(table["bytes"]), np.full(len(rows), rows[0]["bytes"]))
+    # Compressed bytes are compared with compressed ones, uncompressed with uncompressed.
+    sizes = dict(zip(table["method"], table["bytes"], strict=True))
+    wholes = [sizes["images" if one else "images_uncompressed"] for one in table["is_compressed"]]
+    table["share"] = ratio(np.array(table["bytes"]), np.array(wholes))
     table["description"] = [UPDATE_METHODS[method] for method in table["method"]]
     return table
 
@@ -59,6 +67,7 @@ def _row(method: str, found: Estimate, is_estimated: bool) -> dict[str, Any]:
         "ci_low": found.low,
         "ci_high": found.high,
         "is_estimated": is_estimated,
+        "is_compressed": method not in _UNCOMPRESSED,
     }
 
 

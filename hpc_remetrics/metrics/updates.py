@@ -33,7 +33,7 @@ SAMPLED = np.dtype([("content", "<i8"), *((codec, "<i8") for codec in CODECS)])
 """A content of the compression sample: its row, and its bytes by codec."""
 
 COUNTS = (
-    *("layers", "layer_bytes", "image_layers", "image_bytes"),
+    *("layers", "layer_bytes", "image_layers", "image_bytes", "image_FLS"),
     *("unread_layers", "contents", "content_bytes", "sampled_contents"),
 )
 """Columns of whole numbers."""
@@ -179,6 +179,7 @@ class UpdatePass:
             "layer_bytes": int(cls[layers.added].sum()),
             "image_layers": len(layers.new),
             "image_bytes": int(cls[layers.new].sum()),
+            "image_FLS": int(self.inputs.layer("FLS")[layers.new].sum()),
             "unread_layers": int((~self._is_whole[layers.all]).sum()),
             "contents": len(contents),
             "content_bytes": int(sizes.sum()),

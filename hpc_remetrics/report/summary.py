@@ -111,4 +111,4 @@ def _updates(metrics: Metrics) -> list[str]:
     for text, size, share, is_estimated, low, high in rows:
         interval = _interval(low, high) if is_estimated else ""
         lines.append(f"  {number(size, 'byte'):>10}{number(share, 'share'):>10}   {text}{interval}")
-    return ["", f"what {counted(pairs, 'update')} of images pull", *lines]
+    return ["", f"what clients pull in {counted(pairs, 'update')} of images", *lines]

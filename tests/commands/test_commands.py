@@ -92,8 +92,8 @@ def test_plot_gives_its_options_to_the_figures(made, monkeypatch):
             {"look": look, "has_data": True, "force": True},
         ),
     ]
-    with pytest.raises(UsageError, match="there is no figure 21; there are 1 to 20"):
-        run("plot", made, "--figure", 1, "--figure", 21, "--figure", 22)
+    with pytest.raises(UsageError, match="there is no figure 98; there are 1 to 24"):
+        run("plot", made, "--figure", 1, "--figure", 98, "--figure", 99)
 
 
 def test_analyze_says_what_cutting_contents_lacks_before_anything_starts(monkeypatch):

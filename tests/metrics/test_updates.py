@@ -78,6 +78,8 @@ def check(made: Made, path: Path, results: UpdateResults) -> None:
         assert counts["layer_bytes"][pair] == sum(10 * len(made.layers[n]) for n in new - old)
         assert counts["image_layers"][pair] == len(new)
         assert counts["image_bytes"][pair] == sum(10 * len(made.layers[n]) for n in new)
+        files = [one for n in new for one in made.layers[n] if one.kind == "file"]
+        assert counts["image_FLS"][pair] == sum(one.size for one in files)
         assert counts["contents"][pair] == len(wanted)
         assert counts["content_bytes"][pair] == sum(wanted.values())
         assert counts["unread_layers"][pair] == len((old | new) & made.status.keys())
@@ -150,10 +152,11 @@ def test_a_pair_with_enough_of_the_sample_has_an_estimate_with_its_interval(path
         assert values[f"{codec}_ci_low"] < values[codec] < values[f"{codec}_ci_high"]
     # Of one pair the total is the pair's.
     totals = update_totals(results)
-    assert totals["method"] == ["images", "layers", "files", "files_gzip", "files_zstd"]
-    assert totals["bytes"][3:] == [values["gzip"], values["zstd"]]
-    assert totals["ci_low"][3:] == [values["gzip_ci_low"], values["zstd_ci_low"]]
-    assert totals["is_estimated"] == [False, False, False, True, True]
+    assert totals["method"][4:] == ["files_gzip", "files_zstd"]
+    assert totals["bytes"][4:] == [values["gzip"], values["zstd"]]
+    assert totals["ci_low"][4:] == [values["gzip_ci_low"], values["zstd_ci_low"]]
+    assert totals["is_estimated"] == [False, False, False, False, True, True]
+    assert totals["is_compressed"] == [True, True, False, False, True, True]
 
 
 @pytest.mark.parametrize(("ranks", "memory"), [(2, 1 << 20), (3, 256)])
@@ -204,19 +207,20 @@ def test_growth_adds_up_the_first_updates_of_all_repositories():
 
 
 def test_without_pairs_there_are_totals_of_nothing():
-    results = results_of([], image_bytes=[], layer_bytes=[], content_bytes=[])
+    results = results_of([], image_bytes=[], layer_bytes=[], image_FLS=[], content_bytes=[])
     assert len(update_growth(results)["updates"]) == 0
     totals = update_totals(results)
-    assert totals["bytes"] == [0, 0, 0]
+    assert totals["bytes"] == [0, 0, 0, 0]
     assert np.isnan(totals["share"]).all()
 
 
 def test_totals_are_sums_and_shares_of_whole_images():
-    sizes = {"image_bytes": [8, 12], "layer_bytes": [4, 1], "content_bytes": [20, 10]}
+    sizes = {"image_bytes": [8, 12], "layer_bytes": [4, 1]}
+    sizes |= {"image_FLS": [50, 50], "content_bytes": [20, 10]}
     totals = update_totals(results_of([1, 2], **sizes))
-    assert totals["method"] == ["images", "layers", "files"]
-    assert totals["bytes"] == [20, 5, 30]
-    assert totals["share"].tolist() == [1, 0.25, 1.5]
+    assert totals["method"] == ["images", "layers", "images_uncompressed", "files"]
+    assert totals["bytes"] == [20, 5, 100, 30]
+    assert totals["share"].tolist() == [1, 0.25, 1, 0.3]
     assert totals["ci_low"] == totals["ci_high"] == totals["bytes"]
 
 

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from support.made import Entry
 
+import hpc_remetrics
 from hpc_remetrics.report.figures import FIGURES, draw_in_place
 from hpc_remetrics.report.figures.panels import density, panels_of
 from hpc_remetrics.report.figures.style import Look, style
@@ -691,6 +692,65 @@ def test_scenarios_with_the_intervals_of_estimates(canvas, numbers):
     ).check(right, numbers)
     assert right.get_xlabel() == "reduction against no sharing (1)"
     assert legends_of(canvas) == [[interval, published]]
+
+
+YEAR_2024 = 1_704_067_200
+
+
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory):
+    """The numbers of a dataset of three dated images of one repository."""
+    made = replace(MADE, repositories={}, tags={}, created={n: YEAR_2024 + n for n in range(3)})
+    path = made.write(tmp_path_factory.mktemp("updated"))
+    with hpc_remetrics.open(path) as dataset:
+        yield read_report_data(dataset)
+
+
+def test_what_updates_pull_with_the_intervals_of_estimates(updated):
+    """By the second image the third layer is pulled, by the third one a layer without entries."""
+    canvas = Canvas()
+    with style():
+        FIGURES[24].draw(canvas, updated)
+    left, right = panels_of(canvas)
+    interval = "95 % confidence interval"
+    pulled = distinct([entry for entry in OTHER if entry.content >= 20])[1]
+    totals = updated.metrics["update_totals"]
+    values = {
+        "images": 10 * sum(map(len, (BASE, UPPER, OTHER, BASE, OTHER))),
+        "layers": 10 * len(OTHER),
+        "images uncompressed": sum(
+            entry.size for entry in (*BASE, *UPPER, *OTHER, *BASE, *OTHER) if entry.kind == "file"
+        ),
+        "files": pulled,
+        "files gzip": totals["bytes"][4],
+        "files zstd": totals["bytes"][5],
+    }
+    marks = [(interval, place) for place, is_one in enumerate(totals["is_estimated"]) if is_one]
+    assert len(marks) == 2
+    Bars("bytes pulled (bytes)", values, marks=marks).check(left, updated)
+    curves = {
+        "whole images": [10 * (len(BASE) + len(UPPER) + len(OTHER)), values["images"]],
+        "layers": [10 * len(OTHER)] * 2,
+        "files": [pulled] * 2,
+    }
+    for line, (label, heights) in zip(right.lines, curves.items(), strict=True):
+        assert line.get_label() == label
+        assert list(line.get_xdata()) == [1, 2]
+        assert list(line.get_ydata()) == heights
+        assert line.get_marker() == "."
+    assert right.get_xlabel() == "updates of each repository (number)"
+    assert right.get_ylabel() == "bytes pulled so far (bytes)"
+    assert right.get_ylim()[0] == 0
+    assert right.yaxis.get_major_formatter()(2000) == BYTE
+    assert legends_of(canvas) == [[interval, *curves]]
+
+
+@pytest.mark.parametrize("number", [24])
+def test_without_dates_there_are_no_updates(canvas):
+    for axes in panels_of(canvas):
+        assert [text.get_text() for text in axes.texts] == [
+            "no two images of a repository with a date"
+        ]
 
 
 @pytest.mark.parametrize("letters", [True, False])

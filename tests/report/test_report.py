@@ -47,7 +47,7 @@ def test_json_has_all_numbers_but_those_of_single_layers_and_images(read, datase
     # Check some of the metrics
     found = of_metrics
     metrics = dataset.metrics
-    assert set(found) == set(metrics) - {"layers", "images", "quantiles", "histograms"}
+    assert set(found) == set(metrics) - {"layers", "images", "updates", "quantiles", "histograms"}
     assert found["totals"] == metrics.totals
     copies = found["distributions"]["contents/copies"]
     assert (copies["count"], copies["max"], copies["unit"]) == (64, 4.0, "1")

@@ -4,9 +4,12 @@ import shutil
 
 import h5py
 import pytest
+from support.made import Made
 
 import hpc_remetrics
 from hpc_remetrics.report.summary import section
+
+from .made_dataset import BASE, OTHER
 
 SHARES = [
     "",
@@ -92,3 +95,18 @@ def test_a_dataset_without_metrics_says_how_to_get_them(changed, tmp_path):
 def test_an_empty_dataset_has_no_such_section(without_images):
     with hpc_remetrics.open(without_images) as dataset:
         assert section(dataset) == []
+
+
+def test_what_updates_pull_by_method(tmp_path):
+    created = {0: 1_704_067_200, 1: 1_704_067_201}
+    path = Made([BASE, OTHER], [[0], [0, 1]], created=created).write(tmp_path / "made")
+    with hpc_remetrics.open(path) as dataset:
+        lines = section(dataset)
+    start = lines.index("what clients pull in 1 update of images")
+    assert lines[start + 1 :] == [
+        "       710 B     100 %   every layer of the newer image is pulled, compressed",
+        "       630 B   88.73 %   layers that the older image lacks are pulled, compressed,"
+        " as registries do",
+        "     36.3 kB     100 %   every file of the newer image is pulled, uncompressed",
+        "     29.4 kB   81.08 %   contents that the older image lacks are pulled, uncompressed",
+    ]

@@ -13,7 +13,16 @@ from hpc_remetrics.metrics.compute import add_metrics
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.parts.spill_format import EXTRA_STRUCTS, LayerProfile
-from hpc_remetrics.records import Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
+from hpc_remetrics.records import (
+    Catalog,
+    Digest,
+    Failure,
+    Image,
+    ImageConfig,
+    Layer,
+    Popularity,
+    Skipped,
+)
 from support.synthetic import TYPES, Row, SyntheticLayer, digest_of
 
 _MARKS = ("whiteout", "opaque")
@@ -58,6 +67,7 @@ class Made:
     :ivar skipped: what images hold besides layers, and `run`: the contents of `/run`.
     :ivar check_sizes: note that each image states 5 bytes for each layer, as they do.
     :ivar tags: place of an image in one of the `repositories` -> its tag; else `1`.
+    :ivar created: place of an image -> seconds at which its config says that it was made.
     """
 
     layers: list[list[Entry]]
@@ -74,6 +84,7 @@ class Made:
     run: dict[str, Any] = field(default_factory=dict)
     check_sizes: bool = False
     tags: dict[int, str] = field(default_factory=dict)
+    created: dict[int, int] = field(default_factory=dict)
 
     def digest(self, layer: int) -> Digest:
         return digest_of("made", self.first + layer)
@@ -108,6 +119,8 @@ class Made:
 
         images = [self._image(number) for number in range(len(self.images))]
         catalog = Catalog(images, self.skipped, self.repositories)
+        for number, seconds in self.created.items():
+            catalog.configs.add(ImageConfig(digest_of("config", number), 5, seconds))
         last = finish if metrics else None
         gather(
             SerialComm(),
@@ -126,7 +139,9 @@ class Made:
         name = f"made:{number:04}"
         if self.repositories:
             name = f"made{number:04}:{self.tags.get(number, '1')}"
-        return Image(name, digest_of("image", number, self.images[number]), "", "oci", layers)
+        config = digest_of("config", number) if number in self.created else None
+        digest = digest_of("image", number, self.images[number])
+        return Image(name, digest, "", "oci", layers, config)
 
     def _sample(self, entry: Entry) -> bytes:
         """Return the extra record of a file's content, none if it is not in the sample."""

@@ -273,6 +273,22 @@ class PlatformOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReuseOptions(Options):
+    """Which earlier datasets give layers."""
+
+    reuse: tuple[Path, ...] = option(
+        "--reuse",
+        value=PATHS,
+        default=(),
+        key=False,
+        metavar="EARLIER.h5",
+        help="take layers of the same digest from this earlier dataset, and neither fetch nor "
+        "profile them; may be repeated",
+        default_text="none",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LimitOptions(Options):
     """What hostile or broken input may cost."""
 
@@ -416,6 +432,7 @@ class AnalyzeOptions(
     SourceOptions,
     OutputOptions,
     PlatformOptions,
+    ReuseOptions,
     ExtractOptions,
     ScratchOptions,
     MemoryOptions,
@@ -559,6 +576,7 @@ class MergeOptions(MemoryOptions, ScratchOptions, JobOptions, SettingsOptions, T
 class PlanOptions(
     SourceOptions,
     PlatformOptions,
+    ReuseOptions,
     ExtractOptions,
     LimitOptions,
     AccessOptions,

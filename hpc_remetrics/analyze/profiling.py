@@ -49,11 +49,18 @@ class Profiled:
     seconds: float = 0.0
 
 
-def profile(session: Session, work: Work, todo: list[Layer], child: Child | None) -> Profiled:
+def profile(
+    session: Session,
+    work: Work,
+    todo: list[Layer],
+    child: Child | None,
+    reused: tuple[int, int] = (0, 0),
+) -> Profiled:
     """Profile layers on all ranks and publish them; return when every rank is done.
 
     :param todo: the layers; the same on every rank.
     :param child: None on a rank that profiles nothing.
+    :param reused: on rank 0, layers that are taken from earlier datasets, and their bytes.
     :raises RemetricsError: the error of the lowest rank that could not go on; on every rank.
     """
     comm = session.comm
@@ -65,7 +72,9 @@ def profile(session: Session, work: Work, todo: list[Layer], child: Child | None
             comm, lambda: _new_worker(session, work, scratch, types, child) if child else None
         )
         monitor = (
-            _new_monitor(session, work, todo, scratch.job, hosts) if session.is_rank_0 else None
+            _new_monitor(session, work, todo, reused, scratch.job, hosts)
+            if session.is_rank_0
+            else None
         )
         with session.stop_is_polled():
             begun = time.monotonic()
@@ -80,10 +89,16 @@ def profile(session: Session, work: Work, todo: list[Layer], child: Child | None
 
 
 def _new_monitor(
-    session: Session, work: Work, todo: list[Layer], job: str, hosts: list[str]
+    session: Session,
+    work: Work,
+    todo: list[Layer],
+    reused: tuple[int, int],
+    job: str,
+    hosts: list[str],
 ) -> JobMonitor:
     """Plan which rank profiles which layers, and begin the job's note; called on rank 0.
 
+    :param reused: layers that are taken from earlier datasets, and their bytes.
     :param hosts: of all ranks, by rank.
     """
     comm, options = session.comm, session.options
@@ -96,6 +111,7 @@ def _new_monitor(
         started=session.started,
         whole=work.whole,
         todo=todo,
+        reused=reused,
         ranks=[(rank, hosts[rank]) for rank in workers],
     )
     return JobMonitor(comm, plan, workers, Notebook(session.parts, note), quiet=options.quiet)

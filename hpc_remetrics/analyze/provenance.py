@@ -23,7 +23,7 @@ from ..parts.job_notes import JobNote, job_tables, read_notes
 from ..programs import command_line
 from ..records import Layer
 from .coordinator import WorkDone
-from .signature import chunk_share
+from .signature import chunk_share, recorded_signature
 from .worker import Worker
 
 
@@ -35,12 +35,14 @@ def new_note(
     whole: tuple[int, int],
     todo: Sequence[Layer],
     ranks: Sequence[tuple[int, str]],
+    reused: tuple[int, int] = (0, 0),
 ) -> JobNote:
     """Return the note of a job that has not profiled anything yet; called on rank 0.
 
     :param started: Unix time at which this process began.
     :param whole: layers of the dataset, and their compressed bytes.
     :param todo: layers that are left for this job.
+    :param reused: layers that are taken from earlier datasets, and their compressed bytes.
     :param ranks: number and host of each profiling rank.
     """
     return JobNote(
@@ -52,6 +54,7 @@ def new_note(
         *whole,
         len(todo),
         total_size(todo),
+        *reused,
         ranks=[{"rank": rank, "host": host, **asdict(WorkDone())} for rank, host in ranks],
     )
 
@@ -97,6 +100,7 @@ def about_run(
     """
     from ..profile.compression_sample import codecs
 
+    signature = recorded_signature(options)
     return {
         "fingerprint": fingerprint,
         "version": __version__,
@@ -111,6 +115,7 @@ def about_run(
         "probes": " ".join(f"{name}={setting}" for name, setting in options.probes),
         "platforms": " ".join(options.platforms),
         "sources": {"source": source_names(options.sources or (DEMO,))},
+        "signature": {"name": list(signature), "value": list(signature.values())},
         "rank_count": len(ranks),
         "ranks": {name: [rank[name] for rank in ranks] for name in ranks[0]},
         **job_tables(read_notes(parts)),

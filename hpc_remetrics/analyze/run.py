@@ -6,7 +6,9 @@ Every rank runs this code. A user-facing error on any rank is raised on every ra
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..buckets import total_size
 from ..config import AnalyzeOptions
@@ -26,6 +28,9 @@ from .provenance import about_rank, about_run
 from .run_inputs import Inputs, Work
 from .session import Session
 from .signature import fingerprint_of
+
+if TYPE_CHECKING:
+    from ..gather.dataset_reader import Reused
 
 
 def analyze(options: AnalyzeOptions) -> int:
@@ -60,15 +65,26 @@ def _run(session: Session, child: Child | None) -> int:
     on_rank_0(comm, inputs.check)
     with session.output_lock(inputs.check_output):
         work = inputs.resolve()
-        code = _make_dataset(session, work, child)
+        with _reused_layers(session, work) as reused:
+            code = _make_dataset(session, work, reused, child)
         on_rank_0(comm, lambda: session.write_kept_index(work.catalog, code))
         return code
 
 
-def _make_dataset(session: Session, work: Work, child: Child | None) -> int:
-    """Profile the layers that no part holds, then gather all of them; return the exit code."""
+def _reused_layers(session: Session, work: Work) -> AbstractContextManager[Reused | None]:
+    """Open the earlier datasets of `--reuse`, if there are any; all ranks call it."""
+    if not session.options.reuse:
+        return nullcontext()
+    # Only a run that reuses layers loads h5py for that.
+    from .reuse import reused_layers
+
+    return reused_layers(session, work.catalog)
+
+
+def _make_dataset(session: Session, work: Work, reused: Reused | None, child: Child | None) -> int:
+    """Profile the layers that nothing holds, then gather all of them; return the exit code."""
     comm, options = session.comm, session.options
-    backlog = Backlog(session, work.layers, work.signature)
+    backlog = Backlog(session, work.layers, work.signature, reused)
     todo = backlog.layers_left()
     if not todo and not options.share:
         code = on_rank_0(comm, lambda: code_if_complete(session, work))
@@ -77,7 +93,7 @@ def _make_dataset(session: Session, work: Work, child: Child | None) -> int:
     profiled = Profiled()
     while True:
         if todo:
-            profiled = profile(session, work, todo, child)
+            profiled = profile(session, work, todo, child, backlog.reused_amount)
             backlog.is_attempted = True
             left = backlog.layers_left()
             if left:
@@ -87,7 +103,7 @@ def _make_dataset(session: Session, work: Work, child: Child | None) -> int:
         try:
             return _gather_and_reduce(session, work, backlog, profiled)
         except PartError as error:
-            # Profile the layers of damaged parts again.
+            # Profile the layers of damaged parts and earlier datasets again.
             backlog.set_parts_aside(error)
             todo = backlog.layers_left()
 
@@ -122,6 +138,7 @@ def _gather_and_reduce(session: Session, work: Work, backlog: Backlog, profiled:
             reduce,
             backlog.passed_over,
             check_sizes=True,
+            reused=backlog.reused,
         )
     false_claims = on_rank_0(comm, lambda: count_false_claims(session))
     session.say(f"{options.output}: {ledger}")

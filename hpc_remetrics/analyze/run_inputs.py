@@ -71,6 +71,11 @@ class Inputs:
         options = self._options
         self.check_output()
         check_probes(options)
+        if options.reuse:
+            # Only a run that reuses layers loads h5py for that.
+            from .reuse import check_reusable
+
+            check_reusable(options)
         references = list(options.sources)
         if not references:
             self._session.say(

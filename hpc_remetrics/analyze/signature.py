@@ -34,6 +34,7 @@ _FLAGS = {
     "types": "libmagic and --types",
     "compress_sample": "--compress-sample",
     "chunk_sample": "--chunks and --chunk-sample",
+    "compress_with": "versions of zlib and zstd",
 }
 """The flags behind names in a signature that are no option themselves."""
 
@@ -89,6 +90,16 @@ def signature_of(options: AnalyzeOptions) -> dict[str, str]:
     }
 
 
+def recorded_signature(options: AnalyzeOptions) -> dict[str, str]:
+    """Return the signature that `/run` of a dataset keeps: that of parts, and what compressed."""
+    signature = signature_of(options)
+    if options.compress_sample:
+        from ..profile.compression_sample import codecs
+
+        signature["compress_with"] = codecs()
+    return signature
+
+
 def check_signatures(
     parts: Iterable[PartIndex], signature: Mapping[str, str], directory: Path
 ) -> None:
@@ -98,18 +109,54 @@ def check_signatures(
     :raises UsageError: it names the option, and both values.
     """
     for part in parts:
-        # Older versions may have kept names that say nothing today, but never those of probes.
-        probes = [name for name in part.signature if name.startswith(_PROBE)]
-        for name in dict.fromkeys([*signature, *probes]):
-            value = signature.get(name)
-            made = part.signature.get(name, _DEFAULTS.get(name))
-            if made != value:
-                was = f"without {name}" if made is None else f"with {name}={made}"
-                now = f"no {name}" if value is None else f"{name}={value}"
-                raise UsageError(
-                    f"{directory} holds parts made {was}, this run has {now}",
-                    f"use the same {_FLAGS.get(name, 'options')}, or another output with -o",
-                )
+        if differs := _first_difference(part.signature, signature):
+            name, text = differs
+            raise UsageError(
+                f"{directory} holds parts made {text}",
+                f"use the same {_flag_of(name)}, or another output with -o",
+            )
+
+
+def check_recorded_signature(
+    recorded: Mapping[str, str], signature: Mapping[str, str], path: Path
+) -> None:
+    """Refuse to take layers of a dataset that was made with other options.
+
+    :param recorded: of the dataset, `signature`: of this run; as `recorded_signature` gives them.
+    :param path: of the dataset, for the message.
+    :raises UsageError: it names the option, and both values.
+    """
+    if not recorded:
+        raise UsageError(
+            f"{path} does not say how its layers were profiled, so none can be reused",
+            "leave it out of --reuse, or take a dataset that `analyze` of this version made",
+        )
+    if differs := _first_difference(recorded, signature):
+        name, text = differs
+        raise UsageError(
+            f"{path} can't be reused: it was made {text}",
+            f"use the same {_flag_of(name)}, or leave it out of --reuse",
+        )
+
+
+def _first_difference(
+    made: Mapping[str, str], signature: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """Return the first name that has another value in two signatures, and both values in words."""
+    # Older versions may have kept names that say nothing today, but never those of probes.
+    probes = [name for name in made if name.startswith(_PROBE)]
+    for name in dict.fromkeys([*signature, *probes]):
+        value = signature.get(name)
+        earlier = made.get(name, _DEFAULTS.get(name))
+        if earlier != value:
+            was = f"without {name}" if earlier is None else f"with {name}={earlier}"
+            now = f"no {name}" if value is None else f"{name}={value}"
+            return name, f"{was}, this run has {now}"
+    return None
+
+
+def _flag_of(name: str) -> str:
+    return _FLAGS.get(name, "options")
 
 
 def fingerprint_of(options: AnalyzeOptions, catalog: Catalog) -> str:

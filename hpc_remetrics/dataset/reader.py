@@ -6,6 +6,7 @@ and while it is read, so whatever a file holds ends in values of the schema or i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
@@ -444,6 +445,23 @@ class Dataset:
         if names is None or names.dtype.kind != "S":
             return []
         return [name.decode("utf-8", "replace") for name in names.tolist()]
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """What the rows of its layers depend on besides them; empty if the file does not say."""
+        table = self.run_table("signature")
+        texts = {
+            name: [value.decode("utf-8", "replace") for value in values.tolist()]
+            for name, values in table.items()
+            if values.dtype.kind == "S"
+        }
+        return dict(zip(texts.get("name", []), texts.get("value", []), strict=False))
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Number, bytes and last change of the file that was opened, as they are now."""
+        about = os.fstat(self._file.descriptor)
+        return about.st_ino, about.st_size, about.st_mtime_ns
 
     @property
     def fingerprint(self) -> str:

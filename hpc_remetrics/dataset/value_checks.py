@@ -201,6 +201,7 @@ RUN_COLUMNS = {
     "ranks": ("rank", "host", "peak_memory", "child_peak_memory"),
     "layers": ("cpu_seconds",),
     "failures": ("digest", "rank", "host"),
+    "reused": ("layers", "bytes"),
 }
 """Table of `/run` -> the columns that readers need."""
 

@@ -7,7 +7,9 @@ row, so digest, size and type of the contents are laid out flat on scratch first
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from ..dataset.flat_contents import FlatContents
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..dataset.table import Table
+from ..errors import DatasetError
+from ..mpi.collective import collectively
 from ..mpi.comm import Comm
 from ..parts.part_format import BLOBS, ENTRY_COLUMNS, EXTRA_RECORDS, LAYER, PartIndex
 from ..parts.spill_format import EXTRAS, NO_CONTENT, NO_TYPE
@@ -27,6 +31,42 @@ from ..records import Digest, Failure
 from ..row_ranges import block_ranges
 from .placed_reader import PartReader
 from .placement import Placement
+
+
+@dataclass
+class Reused:
+    """Datasets of earlier runs whose layers a gather takes beside those of the parts.
+
+    :ivar datasets: open, the same on every rank.
+    :ivar indexes: on rank 0, what a part with the layers that are taken of each would hold.
+    """
+
+    datasets: list[Dataset] = field(default_factory=list)
+    indexes: list[PartIndex] = field(default_factory=list)
+
+    def leave_out(self, paths: Container[Path]) -> None:
+        """Take nothing of the datasets with these paths any more."""
+        self.datasets = [one for one in self.datasets if one.path not in paths]
+        self.indexes = [index for index in self.indexes if index.path not in paths]
+
+
+def open_on_all_ranks(comm: Comm, paths: Sequence[Path], stack: ExitStack) -> list[Dataset]:
+    """Open datasets on every rank; they are closed with the stack. Collective.
+
+    :raises DatasetError: one is missing, damaged or of another version, or it was replaced while
+        the ranks opened it; on every rank.
+    """
+    datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
+    expected = comm.bcast([dataset.identity for dataset in datasets])
+
+    def compare() -> None:
+        for dataset, identity in zip(datasets, expected, strict=True):
+            if dataset.identity != identity:
+                message = f"{dataset.path} was replaced while the ranks opened it"
+                raise DatasetError(message, "run the command again")
+
+    collectively(comm, compare)
+    return datasets
 
 
 def columns_of(table: Table, *names: str) -> Iterator[tuple[Any, ...]]:
@@ -114,8 +154,16 @@ class DatasetReader(PartReader):
         super().__init__(placement)
         self._datasets = datasets
         self._parts = len(placement.paths) - len(datasets)
-        self._entries = [dataset.entries for dataset in datasets]
+        self._entries = [dataset.chunks_of("entries") for dataset in datasets]
+        self._identities = [dataset.identity for dataset in datasets]
         self._contents = [FlatContents(_flat_file(directory, n)) for n in range(len(datasets))]
+
+    def check(self) -> None:
+        """Raise the first fault so far; it is one that a dataset was changed while it was read."""
+        for number, dataset in enumerate(self._datasets):
+            if dataset.identity != self._identities[number]:
+                self.fault([self._parts + number], "it was changed while it was read")
+        super().check()
 
     def extras_count(self, kind: str) -> int:
         """Return how many extra records the layers in parts have, and the rows of the tables."""

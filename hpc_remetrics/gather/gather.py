@@ -7,7 +7,7 @@
    large ones (`entry_writer.py`), which rank 0 puts in place (`dataset/chunk_writer.py`).
 4. Publish: the file gets its name when it is whole.
 
-Every number is a function of the parts alone, so any number of ranks makes the same file.
+Every number is a function of the layers alone, so any number of ranks makes the same file.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from ..records import STATUSES, Catalog, Failure, Image, Layer
 from ..row_ranges import rank_range
 from .config_tables import ConfigTables
 from .content_numbers import ContentNumbers
+from .dataset_reader import DatasetReader, Reused, write_flat
 from .entry_writer import EntryWriter
 from .fingerprints import Fingerprints
 from .placed_reader import PartReader, PlacedReader
@@ -56,15 +57,18 @@ def gather(
     finish: Finish | None = None,
     without: Container[str] = (),
     check_sizes: bool = False,
+    reused: Reused | None = None,
 ) -> Ledger:
     """Make the dataset `output` of the parts in `directory`, replacing what is there; collective.
 
-    :param catalog: on rank 0, the images whose layers belong to the dataset; parts hold all of
-        these.
+    :param catalog: on rank 0, the images whose layers belong to the dataset; parts and `reused`
+        hold all of these.
     :param scratch: a directory on node-local disk for rows between two ranks.
     :param run: on rank 0, the contents of `/run`: values, and mappings from column to list.
     :param without: names of parts that are ignored.
     :param check_sizes: note in `/failures` which images state a wrong size for a layer.
+    :param reused: earlier datasets whose layers are taken where no part holds a better row;
+        `/run/reused` says how many are.
     :raises OutputError: the output or scratch can't be written; the output is as it was before.
     :raises PartError: a part holds impossible entries; on every rank.
     """
@@ -72,14 +76,38 @@ def gather(
     images = sorted_images(catalog) if catalog is not None else []
     placed: Placement | None = None
     if comm.rank == comm.root:
-        placed = place(scanned.parts, images)
+        placed = place([*scanned.parts, *(reused.indexes if reused else [])], images)
         if check_sizes:
             _note_false_sizes(placed, images)
+        if reused and reused.datasets and run is not None:
+            run = {**run, "reused": _about_reused(placed, reused)}
     placement: Placement = comm.bcast(placed)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
-    build = DatasetBuild(comm, PartReader(placement), scratch)
-    return build.run(catalog, images, output, run, finish)
+    reader = _reader(comm, placement, reused, scratch)
+    return DatasetBuild(comm, reader, scratch).run(catalog, images, output, run, finish)
+
+
+def _reader(comm: Comm, placement: Placement, reused: Reused | None, scratch: Path) -> PlacedReader:
+    """Return what reads the placed layers from parts and from earlier datasets; collective."""
+    if not reused or not reused.datasets:
+        return PartReader(placement)
+    with Collective(comm), disk_errors(scratch, "scratch"):
+        write_flat(comm, reused.datasets, scratch)
+    return DatasetReader(placement, reused.datasets, scratch.parent)
+
+
+def _about_reused(placement: Placement, reused: Reused) -> dict[str, list[Any]]:
+    """Return the table `/run/reused`: how many layers each earlier dataset gave, and their CLS."""
+    table: dict[str, list[Any]] = {"dataset": [], "fingerprint": [], "layers": [], "bytes": []}
+    first = len(placement.paths) - len(reused.datasets)
+    for part, dataset in enumerate(reused.datasets, first):
+        taken = placement.layers[placement.part == part]
+        table["dataset"].append(str(dataset.path.absolute()))
+        table["fingerprint"].append(dataset.fingerprint)
+        table["layers"].append(len(taken))
+        table["bytes"].append(int(taken["CLS"].sum()))
+    return table
 
 
 def _note_false_sizes(placement: Placement, images: list[Image]) -> None:

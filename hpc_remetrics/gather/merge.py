@@ -25,7 +25,7 @@ from ..mpi.comm import Comm
 from ..mpi.job import run_job
 from ..node.scratch import shared_scratch
 from ..programs import command_line
-from .dataset_reader import common_compress_sample, min_chunk_sample
+from .dataset_reader import common_compress_sample, min_chunk_sample, open_on_all_ranks
 from .datasets_as_parts import merge
 from .replacement import check_dataset_output
 
@@ -51,8 +51,8 @@ def _merge(comm: Comm, options: MergeOptions, stack: ExitStack) -> None:
     output = options.output
 
     # Open and check the inputs on all ranks, and lock the output on rank 0
-    datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
-    collectively(comm, lambda: [dataset.check_all(comm.rank, comm.size) for dataset in datasets])
+    datasets = open_on_all_ranks(comm, paths, stack)
+    collectively(comm, lambda: _check_all(comm, datasets))
     on_rank_0(comm, lambda: _lock(output, datasets, options.force, stack))
     if comm.rank == comm.root:
         _warn(datasets)
@@ -70,6 +70,11 @@ def _merge(comm: Comm, options: MergeOptions, stack: ExitStack) -> None:
     ledger = merge(comm, datasets, output, scratch.path, _run_values(datasets, comm), finish)
     if comm.rank == comm.root and not options.quiet:
         _print_result(datasets, output, ledger)
+
+
+def _check_all(comm: Comm, datasets: Sequence[Dataset]) -> None:
+    for dataset in datasets:
+        dataset.check_all(comm.rank, comm.size)
 
 
 def _warn(datasets: Sequence[Dataset]) -> None:
@@ -116,10 +121,19 @@ def _run_values(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
         "sources": {"source": _sources(datasets)},
         "rank_count": comm.size,
     }
+    if signature := _common_signature(datasets):
+        values["signature"] = {"name": list(signature), "value": list(signature.values())}
     for name in _TABLES:
         if table := _stacked([dataset.run_table(name) for dataset in datasets]):
             values[name] = table
     return values
+
+
+def _common_signature(datasets: Sequence[Dataset]) -> dict[str, str]:
+    """Return the signature of all datasets, nothing where they differ in it."""
+    signatures = [dataset.signature for dataset in datasets]
+    same = all(signature == signatures[0] for signature in signatures)
+    return signatures[0] if same else {}
 
 
 def _stacked(tables: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -52,7 +52,8 @@ class JobNote:
     :ivar host: of its rank 0, and `process` its number there.
     :ivar started: Unix time, as is `updated`, that of this note.
     :ivar ended: how it ended; "" while it runs, and after it was killed.
-    :ivar layers: of the dataset, with `bytes` compressed; `todo_…`: what was left for this job.
+    :ivar layers: of the dataset, with `bytes` compressed; `todo_…`: what was left for this job;
+        `reused_…`: what no part held, and earlier datasets did.
     :ivar seconds: since its profiling began.
     :ivar ranks: what each profiling rank did so far, a row a rank.
     """
@@ -66,6 +67,8 @@ class JobNote:
     bytes: int
     todo_layers: int
     todo_bytes: int
+    reused_layers: int = 0
+    reused_bytes: int = 0
     updated: float = 0.0
     ended: str = ""
     seconds: float = 0.0
@@ -137,7 +140,10 @@ def _read(path: Path) -> JobNote | None:
 def _is_sound(note: JobNote) -> bool:
     """Return whether all values of a note have their types, and numbers are in range."""
     words = (note.job, note.share, note.host, note.ended)
-    numbers = (note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes)
+    numbers = (
+        *(note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes),
+        *(note.reused_layers, note.reused_bytes),
+    )
     times = (note.started, note.updated, note.seconds)
     if not all(isinstance(word, str) and len(word) < _WORD for word in words):
         return False

@@ -37,6 +37,7 @@ def page(numbers: dict[str, Any], found: Forecast | None, options: PlanOptions) 
     lines = [
         f"{counted(numbers['images'], 'image')}, {counted(numbers['layers'], 'layer')}, "
         f"{numbers['bytes'] / 1e9:.3f} GB compressed, {counted(numbers['skipped'], 'descriptor')} not profiled",
+        *_reused(numbers["reused"]),
         "",
         f"{'bucket':<14}{'layers':>12}{'GB':>14}",
     ]
@@ -50,11 +51,20 @@ def page(numbers: dict[str, Any], found: Forecast | None, options: PlanOptions) 
     return "\n".join([*lines, *(_times(found, options) if found else [])])
 
 
+def _reused(reused: dict[str, int]) -> list[str]:
+    if not reused["layers"]:
+        return []
+    layers = counted(reused["layers"], "more layer")
+    return [f"{layers}, {reused['bytes'] / 1e9:.3f} GB, of earlier datasets, not to be profiled"]
+
+
 def _times(found: Forecast, options: PlanOptions) -> list[str]:
     """Return the forecast, and the line that submits the job."""
     limit = f"{found.limit_seconds // 3600}:{found.limit_seconds % 3600 // 60:02}:00"
     memory = -(-found.rank_memory_bytes // 10**6)
-    words = shlex.join([*options.sources, *(["--extract"] if options.extract else [])])
+    reuse = [word for path in options.reuse for word in ("--reuse", str(path))]
+    extract = ["--extract"] if options.extract else []
+    words = shlex.join([*options.sources, *extract, *reuse])
     return [
         "",
         f"forecast for {counted(found.ranks, 'rank')} on {counted(found.nodes, 'node')}, "

@@ -9,10 +9,15 @@ from .text import line, size
 
 
 def section(run: RunTotals) -> list[str]:
-    """Return the lines; none where no job left a note."""
-    if not run.jobs:
+    """Return the lines; none where no job left a note and no layer was reused."""
+    if not run.jobs and not run.reused_layers:
         return []
     lines = ["", "profiling, all jobs"]
+    if run.reused_layers:
+        about = f"{size(run.reused_bytes)} compressed, of earlier datasets"
+        lines.append(line("layers reused", f"{run.reused_layers:,}", about))
+    if not run.jobs:
+        return lines
     lines.append(
         line(
             "jobs",

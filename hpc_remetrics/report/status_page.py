@@ -42,6 +42,8 @@ def page(found: Status) -> str:
             f"{found.again:,} of the failed are tried again by the next run" if found.again else ""
         )
         lines.append(line("  partial, failed", f"{ledger.partial + ledger.failed:,}", again))
+    if found.reused:
+        lines.append(line("reused", f"{found.reused:,}", "taken from earlier datasets"))
     if found.unpublished:
         lines.append(line("not yet published", f"{found.unpublished:,}", "done by running jobs"))
     if ledger.pending >= 0:

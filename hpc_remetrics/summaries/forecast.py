@@ -139,6 +139,7 @@ def forecast(
     ranks: int,
     nodes: int,
     unpack: bool = False,
+    reused: Sequence[int] = (),
 ) -> Forecast:
     """Predict a run.
 
@@ -146,6 +147,8 @@ def forecast(
     :param fetched: bytes of each layer that are copied to scratch, 0 if it is read in place.
     :param ranks: number of ranks with rank 0; `nodes`: number of nodes that they run on.
     :param unpack: whether layers are unpacked on scratch.
+    :param reused: compressed bytes of layers that are taken from earlier datasets: they are
+        gathered, and not profiled.
     """
     workers = max(ranks - 1, 1)
     ranks_per_node = math.ceil(ranks / nodes)
@@ -158,11 +161,12 @@ def forecast(
     profile = max(sum(times) / workers, longest)
 
     # Gather: all ranks share the entries
-    entries = int(rates.entries_a_byte * sum(sizes))
+    profiled = int(rates.entries_a_byte * sum(sizes))
+    entries = profiled + int(rates.entries_a_byte * sum(max(size, 0) for size in reused))
     gather = entries / (_GATHER_ROWS * ranks)
 
     # The table of types that the ranks of a node share, on scratch and in memory
-    table_bytes = 8 * slots_for(entries / nodes, _ANY_SIZE)
+    table_bytes = 8 * slots_for(profiled / nodes, _ANY_SIZE)
 
     # Scratch: layers that are prefetched and unpacked, and spills; later the rows of the gather
     taken = [

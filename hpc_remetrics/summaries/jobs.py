@@ -20,6 +20,7 @@ class RunTotals:
     :ivar rank_seconds: ranks times seconds of profiling, added up over the jobs. In `busy_seconds`
         of them the rank's child had a layer, in `idle_seconds` it had none; `fetch_seconds` and
         `publish_seconds` may overlap with both.
+    :ivar reused_layers: taken from earlier datasets, with `reused_bytes` compressed.
     """
 
     jobs: int
@@ -33,6 +34,8 @@ class RunTotals:
     fetch_seconds: float
     publish_seconds: float
     idle_seconds: float
+    reused_layers: int = 0
+    reused_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ def run_totals(dataset: Dataset) -> RunTotals:
     """Add up what the jobs did; all zero for a dataset whose jobs left no notes."""
     jobs = dataset.run_table("jobs")
     ranks = dataset.run_table("job_ranks")
+    reused = dataset.run_table("reused")
+    reused_sums = [int(reused[name].sum()) if reused else 0 for name in ("layers", "bytes")]
     if not jobs or not len(jobs["job"]):
-        return RunTotals(0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return RunTotals(0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, *reused_sums)
     return RunTotals(
         jobs=len(jobs["job"]),
         hosts=len(set(ranks["host"].tolist())),
@@ -65,6 +70,8 @@ def run_totals(dataset: Dataset) -> RunTotals:
         bytes=int(ranks["bytes"].sum()),
         rank_seconds=float((jobs["ranks"] * jobs["seconds"]).sum()),
         **{f"{stage}_seconds": float(ranks[f"{stage}_seconds"].sum()) for stage in _STAGES},
+        reused_layers=reused_sums[0],
+        reused_bytes=reused_sums[1],
     )
 
 

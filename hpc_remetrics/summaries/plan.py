@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..analyze.plan import Plan, cost, make_plan
+from ..analyze.reuse import takeable_digests
 from ..buckets import divide, total_size
 from ..claimed_sizes import unique_layers
 from ..config import PlanOptions
@@ -29,14 +30,21 @@ def plan_numbers(options: PlanOptions) -> tuple[dict[str, Any], Forecast | None]
         source.prepare()
     resolver = Resolver(options.platforms, options.limits)
     catalog = resolver.resolve(SerialComm(), sources, registries) or Catalog()
-    layers = list(unique_layers(catalog).values())
+    everything = unique_layers(catalog)
+    taken = takeable_digests(options.reuse, everything)
+    layers = [layer for digest, layer in everything.items() if digest not in taken]
+    reused = [layer for digest, layer in everything.items() if digest in taken]
     # Rank 0 of several ranks profiles nothing
     plan = make_plan(layers, max(options.ranks - 1, 1))
-    return _numbers(catalog, layers, plan, options.ranks), _forecast(options, sources, layers)
+    numbers = _numbers(catalog, layers, reused, plan, options.ranks)
+    return numbers, _forecast(options, sources, layers, reused)
 
 
 def _forecast(
-    options: PlanOptions, sources: Sequence[Source], layers: Sequence[Layer]
+    options: PlanOptions,
+    sources: Sequence[Source],
+    layers: Sequence[Layer],
+    reused: Sequence[Layer],
 ) -> Forecast | None:
     if options.calibration is None:
         return None
@@ -49,15 +57,19 @@ def _forecast(
         ranks=options.ranks,
         nodes=options.nodes,
         unpack=options.extract,
+        reused=[layer.size for layer in reused],
     )
 
 
-def _numbers(catalog: Catalog, layers: list[Layer], plan: Plan, ranks: int) -> dict[str, Any]:
+def _numbers(
+    catalog: Catalog, layers: list[Layer], reused: list[Layer], plan: Plan, ranks: int
+) -> dict[str, Any]:
     first = 1 if ranks > 1 else 0  # number of the first rank that profiles
     return {
         "images": len(catalog.images),
         "skipped": len(catalog.skipped),
         **_sum(layers),
+        "reused": {"layers": len(reused), "bytes": total_size(reused)},
         "buckets": [{"name": bucket.name, **_sum(bucket.layers)} for bucket in divide(layers)],
         "ranks": ranks,
         "shares": [{"rank": first + n, **_sum(share)} for n, share in enumerate(plan.assigned)],

@@ -69,6 +69,7 @@ class Status:
     :ivar parts_made_by: names of the other users who made parts.
     :ivar causes: cause -> published layers that are failed or partial for it, most common first.
     :ivar again: how many of these the next run tries again.
+    :ivar reused: layers that are taken from earlier datasets, and so in no part.
     """
 
     dataset: str
@@ -87,6 +88,7 @@ class Status:
     causes: dict[str, int]
     again: int
     jobs: list[JobStatus]
+    reused: int = 0
 
 
 def status(output: Path) -> Status:
@@ -111,7 +113,7 @@ def status(output: Path) -> Status:
     latest = notes[-1] if notes else None
     ledger = _ledger(output, done, latest)
     bytes_done = _published_bytes(scanned.parts)
-    bytes_left = max(latest.bytes - bytes_done, 0) if latest else -1
+    bytes_left = max(latest.bytes - latest.reused_bytes - bytes_done, 0) if latest else -1
     layers_a_second = sum(job.layers / max(job.seconds, 1.0) for job in running)
     bytes_a_second = sum(job.bytes / max(job.seconds, 1.0) for job in running)
     is_known = bytes_left >= 0 and bytes_a_second > 0
@@ -137,6 +139,7 @@ def status(output: Path) -> Status:
         causes=dict(causes.most_common()),
         again=again,
         jobs=jobs,
+        reused=latest.reused_layers if latest else 0,
     )
 
 
@@ -173,7 +176,8 @@ def _ledger(output: Path, done: dict[Digest, tuple[str, str]], latest: JobNote |
         with Dataset(output) as dataset, reading(dataset):
             return dataset.ledger
     ledger = Ledger.of(state for state, _ in done.values())
-    pending = max(latest.layers - ledger.layers, 0) if latest else -1
+    held = ledger.layers + (latest.reused_layers if latest else 0)
+    pending = max(latest.layers - held, 0) if latest else -1
     return ledger + Ledger(pending=pending)
 
 

@@ -1,6 +1,7 @@
 """The backlog: which layers are left, as the parts on disk say."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 from support.synthetic import TYPES, make_layer
@@ -9,8 +10,10 @@ from hpc_remetrics.analyze.backlog import Backlog
 from hpc_remetrics.analyze.session import Session
 from hpc_remetrics.config import AnalyzeOptions
 from hpc_remetrics.errors import PartError, UsageError
+from hpc_remetrics.gather.dataset_reader import Reused
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.signals import StopRequest
+from hpc_remetrics.parts.part_reader import read_part
 from hpc_remetrics.parts.part_writer import write_part
 from hpc_remetrics.records import Failure, Layer
 
@@ -111,6 +114,52 @@ def test_layers_of_other_images_do_not_count(make, layers, publish):
     backlog._layers = {layers["new"].digest: None}
     assert backlog.layers_left() == []
     assert backlog.ledger.ok == 1
+
+
+@pytest.fixture
+def earlier(layers, publish):
+    """Return a function that makes what an earlier dataset holds of some layers."""
+
+    def reused(*names):
+        index = read_part(publish("earlier", *names))
+        index.path.unlink()
+        dataset = SimpleNamespace(path=index.path)
+        return Reused([dataset], [index])
+
+    return reused
+
+
+def test_layers_of_earlier_datasets_are_not_left(make, layers, publish, earlier):
+    publish("a", "ok", "lost")
+    backlog = make()
+    backlog.reused = earlier("ok", "partial")
+    assert names_of(layers, backlog.layers_left()) == ["failed", "lost", "new"]
+    assert (backlog.ledger.ok, backlog.ledger.partial, backlog.ledger.failed) == (1, 1, 1)
+    size = layers["partial"].profile.CLS
+    assert backlog.reused_amount == (1, size) and size
+
+
+def test_the_better_of_part_and_earlier_dataset_counts(make, layers, publish, earlier):
+    publish("a", "lost")
+    backlog = make()
+    layers["lost"].profile.status = "ok"
+    backlog.reused = earlier("lost")
+    assert "lost" not in names_of(layers, backlog.layers_left())
+    assert backlog.ledger.ok == 1 and backlog.reused_amount == (0, 0)
+
+
+def test_a_damaged_earlier_dataset_is_left_out_and_not_renamed(make, layers, earlier, caplog):
+    backlog = make()
+    backlog.reused = earlier("ok")
+    path = backlog.reused.indexes[0].path
+    path.write_text("the dataset")
+    backlog.set_parts_aside(PartError([str(path)], "two sizes"))
+    assert path.read_text() == "the dataset"
+    assert backlog.passed_over == frozenset()
+    assert "no layers are reused of damaged datasets: two sizes" in caplog.text
+    assert "renamed" not in caplog.text
+    path.unlink()
+    assert len(backlog.layers_left()) == len(layers) and backlog.reused_amount == (0, 0)
 
 
 def test_parts_of_other_options_are_refused(make, publish):

@@ -135,7 +135,7 @@ def test_a_kept_layout_is_told_the_exit_code(make, no_layers, monkeypatch):
     told = []
     session = make(sources=no_layers)
     monkeypatch.setattr(session, "write_kept_index", lambda *about: told.append(about))
-    monkeypatch.setattr(run, "_make_dataset", lambda session, work, child: 4)
+    monkeypatch.setattr(run, "_make_dataset", lambda session, work, reused, child: 4)
     assert _run(session, None) == 4
     [(catalog, code)] = told
     assert [image.name for image in catalog.images] == ["a:1"] and code == 4
@@ -145,6 +145,7 @@ class RecordedBacklog:
     """A backlog with given layers left at each look, that records what is set aside."""
 
     ledger = Ledger(ok=1, failed=1)
+    reused_amount = 5, 6
 
     def __init__(self, *left):
         self.left = list(left)
@@ -169,7 +170,8 @@ def steps(make, monkeypatch):
         done = []
         results = list(gathers)
 
-        def profiled(session, work, todo, child):
+        def profiled(session, work, todo, child, reused):
+            assert reused == (5, 6)
             assert not backlog.is_attempted or backlog.aside
             done.append(todo)
             return Profiled(seconds=len(done))
@@ -186,7 +188,7 @@ def steps(make, monkeypatch):
         monkeypatch.setattr(run, "_gather_and_reduce", gathered)
         monkeypatch.setattr(run, "code_if_complete", lambda session, work: None)
         work = SimpleNamespace(layers=dict.fromkeys("abc"), signature={})
-        return run._make_dataset(make(**options), work, None), done
+        return run._make_dataset(make(**options), work, None, None), done
 
     return run_steps
 

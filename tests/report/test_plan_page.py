@@ -27,6 +27,7 @@ def numbers(ranks: int) -> dict[str, object]:
         "images": 1,
         "skipped": 2,
         **amount(3000, 12_345_678_900),
+        "reused": amount(0, 0),
         "buckets": [{"name": "up to 50 MB", **amount(2999, 345_678_900)}],
         "shares": [{"rank": rank, **amount(rank, rank * GB)} for rank in range(1, ranks + 1)],
         "tail": amount(1000, 5 * GB),
@@ -72,6 +73,16 @@ def test_of_many_ranks_the_first_twenty_have_a_row(ranks, more):
     lines = lines_of(numbers(ranks))
     assert [line.split()[1] for line in lines[6:26]] == [str(rank) for rank in range(1, 21)]
     assert lines[26:-1] == more
+
+
+def test_layers_that_are_reused_have_a_line():
+    reused = [Path("a.h5"), Path("b c.h5")]
+    found = {**numbers(ranks=2), "reused": amount(7, 2 * GB)}
+    lines = lines_of(found, FORECAST, reuse=reused, calibration=Path("a.h5"))
+    assert lines[1:3] == ["7 more layers, 2.000 GB, of earlier datasets, not to be profiled", ""]
+    assert lines[-1] == (
+        "    slurm/analyze.sbatch 'oci:a b' --reuse a.h5 --reuse 'b c.h5' -o hub.h5"
+    )
 
 
 @pytest.mark.parametrize("extract", [False, True])

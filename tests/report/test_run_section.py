@@ -33,6 +33,13 @@ def test_lines():
     ]
 
 
+def test_layers_of_earlier_datasets_come_first():
+    reused = replace(RUN, reused_layers=7, reused_bytes=5_000)
+    line = "  layers reused                  7   5 kB compressed, of earlier datasets"
+    assert section(reused) == [*section(RUN)[:2], line, *section(RUN)[2:]]
+    assert section(replace(reused, jobs=0)) == [*section(RUN)[:2], line]
+
+
 def test_ranks_that_took_no_time_were_busy_for_none_of_it():
     lines = section(replace(RUN, rank_seconds=0.0))
     assert [line.split()[3] for line in lines[4:6]] == ["0.0%", "0.0%"]

@@ -98,6 +98,12 @@ def test_a_job_that_runs():
     ]
 
 
+def test_layers_of_earlier_datasets_have_a_line():
+    lines = lines_of(replace(RUNNING, reused=12_345))
+    assert lines[5] == "  reused                    12,345   taken from earlier datasets"
+    assert lines[:5] + lines[6:] == lines_of(RUNNING)
+
+
 def test_a_rate_of_which_no_time_follows():
     found = replace(RUNNING, ledger=replace(RUNNING.ledger, pending=0, partial=0))
     lines = lines_of(replace(found, again=0))

@@ -16,7 +16,9 @@ NOTES = [
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    made = Made(LAYERS, FIRST.images, status=FIRST.status, run=job_tables(NOTES))
+    reused = {"dataset": ["a", "b"], "layers": [2, 3], "bytes": [10, 20]}
+    run = {**job_tables(NOTES), "reused": reused}
+    made = Made(LAYERS, FIRST.images, status=FIRST.status, run=run)
     with hpc_remetrics.open(made.write(tmp_path_factory.mktemp("jobs") / "made", False)) as opened:
         yield opened
 
@@ -34,6 +36,8 @@ def test_totals_of_two_jobs(dataset):
         fetch_seconds=1.5,
         publish_seconds=0.75,
         idle_seconds=2.0 + 4.0 + 0.0,
+        reused_layers=5,
+        reused_bytes=30,
     )
 
 

@@ -13,6 +13,10 @@ _1970 = date(1970, 1, 1).toordinal()
 _DAYS_PER_400_YEARS = 146_097
 """The calendar repeats after so many days."""
 
+_FIRST = -62_167_219_200
+_LAST = 253_402_300_799
+"""First and last second of the years 0 to 9999 UTC; a time zone may lead out of them."""
+
 
 def parse_date(text: str) -> tuple[int, int] | None:
     """Return (seconds since 1970-01-01 UTC, nanoseconds after these), None if it is no date.
@@ -21,7 +25,8 @@ def parse_date(text: str) -> tuple[int, int] | None:
 
     >>> parse_date("1970-01-01T01:00:00.25+01:00"), parse_date("1969-12-31T23:59:59.9Z")
     ((0, 250000000), (-1, 900000000))
-    >>> parse_date("10000-01-01T00:00:00Z")
+    >>> parse_date("10000-01-01T00:00:00Z"), parse_date("0000-01-01T00:00:00+01:00")
+    (None, None)
     """
     match = _DATE.match(text)
     if match is None:
@@ -39,4 +44,6 @@ def parse_date(text: str) -> tuple[int, int] | None:
         days -= _DAYS_PER_400_YEARS
     zone = int(zone_hours) * 3600 + int(f"{zone_hours[0]}{zone_minutes}") * 60
     seconds = days * _SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - zone
+    if not _FIRST <= seconds <= _LAST:
+        return None
     return seconds, int(fraction[:9].ljust(9, "0"))

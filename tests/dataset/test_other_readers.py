@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -146,9 +147,9 @@ def test_xarray(made, columns, engine):
         for name in names:
             values = columns[f"{table}/{name}"]
             got = group[name].values
-            if group[name].encoding.get("_FillValue") == -1:
-                assert np.isnan(got).tolist() == (values == -1).tolist(), f"{table}/{name}"
-                got = np.nan_to_num(got, nan=-1)
+            if (fill := group[name].encoding.get("_FillValue")) is not None:
+                assert np.isnan(got).tolist() == (values == fill).tolist(), f"{table}/{name}"
+                got = np.where(np.isnan(got), float(fill), got)
             assert is_same(got, values), f"{table}/{name}"
     for group in opened.values():
         group.close()
@@ -180,7 +181,9 @@ def test_r(made, columns, tmp_path, package):
     (tmp_path / "names").write_text("".join(f"{name}\n" for name in read))
     command = [need("Rscript"), R, package, made, tmp_path / "names"]
     result = subprocess.run(command, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
+    # rhdf5 says of the missing value of times that it is one
+    said = re.sub(r"(The value -2\^63 .*|This has been converted to NA .*)\n", "", result.stderr)
+    assert (result.returncode, said) == (0, "")
     lines = dict(line.rstrip().partition(" ")[::2] for line in result.stdout.splitlines())
     assert set(lines) == set(read)
     with h5py.File(made) as file:
@@ -199,7 +202,8 @@ def as_r_has_them(values, words, got):
         return [value.hex() for value in values.tolist()]
     if values.dtype.kind == "f":
         return ["NaN" if value != value else f"{value:.17g}" for value in values.tolist()]
-    return [str(value) for value in values.reshape(-1).tolist()]
+    # The missing value of times is what `bit64` takes for a missing integer, too
+    return ["NA" if one == -(1 << 63) else str(one) for one in values.reshape(-1).tolist()]
 
 
 def need_r(package):

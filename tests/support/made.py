@@ -4,7 +4,7 @@ run."""
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ class Made:
     :ivar check_sizes: note that each image states 5 bytes for each layer, as they do.
     :ivar tags: place of an image in one of the `repositories` -> its tag; else `1`.
     :ivar created: place of an image -> seconds at which its config says that it was made.
+    :ivar configs: place of an image -> fields of its config, such as `history`; images with equal
+        ones have the same config, others none.
+    :ivar changed: place of an image -> fields of it that differ from what is made, such as `name`.
+    :ivar diff_ids: place of a layer -> its diff_id as 64 hex digits; else none is known.
     """
 
     layers: list[list[Entry]]
@@ -85,6 +89,9 @@ class Made:
     check_sizes: bool = False
     tags: dict[int, str] = field(default_factory=dict)
     created: dict[int, int] = field(default_factory=dict)
+    configs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    changed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    diff_ids: dict[int, str] = field(default_factory=dict)
 
     def digest(self, layer: int) -> Digest:
         return digest_of("made", self.first + layer)
@@ -99,6 +106,7 @@ class Made:
                 for n, entry in enumerate(entries)
             ]
             profile = _profile(entries, self.status.get(number, "ok"))
+            profile.diff_id = self.diff_ids.get(number, profile.diff_id)
             profile.cpu_seconds = self.seconds.get(number, 0.0)
             extras = {"samples": b"".join(map(self._sample, entries))}
             layer = SyntheticLayer(self.digest(number), profile, rows, extras)
@@ -117,10 +125,10 @@ class Made:
         def finish(path: Path) -> None:
             add_metrics(SerialComm(), path, scratch, 1 << 20)
 
-        images = [self._image(number) for number in range(len(self.images))]
+        images = [self.image(number) for number in range(len(self.images))]
         catalog = Catalog(images, self.skipped, self.repositories)
-        for number, seconds in self.created.items():
-            catalog.configs.add(ImageConfig(digest_of("config", number), 5, seconds))
+        for number in {*self.configs, *self.created}:
+            catalog.configs.add(self._config(number))
         last = finish if metrics else None
         gather(
             SerialComm(),
@@ -134,14 +142,22 @@ class Made:
         )
         return output
 
-    def _image(self, number: int) -> Image:
+    def image(self, number: int) -> Image:
         layers = tuple(Layer(self.digest(layer), 5, "oci_tar") for layer in self.images[number])
         name = f"made:{number:04}"
         if self.repositories:
             name = f"made{number:04}:{self.tags.get(number, '1')}"
-        config = digest_of("config", number) if number in self.created else None
+        has_config = number in self.configs or number in self.created
+        config = self._config(number).digest if has_config else None
         digest = digest_of("image", number, self.images[number])
-        return Image(name, digest, "", "oci", layers, config)
+        image = Image(name, digest, "", "oci", layers, config)
+        return replace(image, **self.changed.get(number, {}))
+
+    def _config(self, number: int) -> ImageConfig:
+        fields = dict(self.configs.get(number, {}))
+        if number in self.created:
+            fields["created"] = self.created[number]
+        return ImageConfig(digest_of("config", repr(fields)), 100, **fields)
 
     def _sample(self, entry: Entry) -> bytes:
         """Return the extra record of a file's content, none if it is not in the sample."""

@@ -6,13 +6,14 @@ from .errors import DatasetError as DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from .dataset.reader import Dataset
 
 __version__ = "0.1.0"
 
 
-def open(path: "str | Path") -> "Dataset":
+def open(where: "str | Path | BinaryIO") -> "Dataset":
     """Open a dataset for reading: tables as numpy, pandas or Arrow, read when they are asked for.
 
     >>> with open("remetrics.h5") as data:
@@ -28,11 +29,14 @@ def open(path: "str | Path") -> "Dataset":
     >>> contents.column_names, contents["digest"][0].as_py()[:7]
     (['digest', 'size'], 'sha256:')
 
+    :param where: a path, a file object that can seek, or a URL that fsspec knows, such as
+        `s3://BUCKET/hub.h5` or `https://…`; of a URL only what is asked for is fetched.
     :raises DatasetError: the file is missing, damaged, or no dataset of this version.
+    :raises MissingComponentError: what reads such a URL is not installed.
     """
     from .dataset.reader import Dataset
 
-    return Dataset(path)
+    return Dataset(where)
 
 
 def plot(data: "Dataset", figure: int, ax: Any = None, letters: bool = False) -> Any:

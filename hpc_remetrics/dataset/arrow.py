@@ -29,6 +29,9 @@ from .text_values import (
 )
 
 if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
     from .table import Table
 
 BATCH_BYTES = 64 << 20
@@ -62,7 +65,7 @@ def check_names(columns: Sequence[str] | None) -> None:
         raise TypeError(f"columns are a list of names: write [{columns!r}]")
 
 
-def schema_of(table: Table, columns: Sequence[str] | None = None) -> Any:
+def schema_of(table: Table, columns: Sequence[str] | None = None) -> pyarrow.Schema:
     """Return the Arrow schema of a table's batches; units and descriptions are field metadata."""
     check_names(columns)
     pa = import_pyarrow()
@@ -75,7 +78,7 @@ def batches(
     start: int = 0,
     stop: int | None = None,
     rows: int = CHUNK_ROWS,
-) -> Iterator[Any]:
+) -> Iterator[pyarrow.RecordBatch]:
     """Yield record batches of the rows `start` to `stop`, of at most `rows` rows each.
 
     A batch has about `BATCH_BYTES` of each blob, such as the paths, at most.
@@ -90,7 +93,7 @@ def batches(
         start = end
 
 
-def frame(table: Any, start: int, stop: int) -> Any:
+def frame(table: pyarrow.Table, start: int, stop: int) -> pandas.DataFrame:
     """Return an Arrow table as a pandas frame of the rows `start` to `stop`.
 
     Integers of columns that may lack values get pandas' nullable types: floats would round them.

@@ -19,7 +19,7 @@ _INDENT = 31
 
 def dataset_text(dataset: Dataset) -> str:
     """Return a line for the dataset, and some for each table: its name, rows and columns."""
-    lines = [f"<hpc_remetrics dataset {str(dataset.path)!r}>"]
+    lines = [f"<hpc_remetrics dataset {str(dataset.place)!r}>"]
     for name, table in dataset.items():
         head = f"  {name:<14}{len(table):>14,}"
         lines += textwrap.wrap(
@@ -41,7 +41,7 @@ def dataset_html(dataset: Dataset) -> str:
         columns = f"<details>{summary}{_columns_html(table)}</details>"
         rows.append(f"<tr><th>{escape(name)}</th><td>{len(table):,}</td><td>{columns}</td></tr>")
     return (
-        f"<b>hpc_remetrics dataset</b> <code>{escape(str(dataset.path))}</code>"
+        f"<b>hpc_remetrics dataset</b> <code>{escape(str(dataset.place))}</code>"
         "<table><thead><tr><th>table</th><th>rows</th><th>columns</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )

@@ -1,10 +1,37 @@
-"""The file objects through which the HDF5 library reads and writes a descriptor of our own."""
+"""The file objects through which the HDF5 library reads and writes what this program has opened."""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import Any, Protocol
+
+
+class Readable(Protocol):
+    """Bytes that can be read at any place; `byte_source.py` has some."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+
+    def read(self, place: int, size: int) -> bytes:
+        """Return at most `size` bytes from `place` on, fewer at the end."""
+
+
+class Descriptor:
+    """The bytes of a file by its descriptor, which stays open."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return os.fstat(self._number).st_size
+
+    def read(self, place: int, size: int) -> bytes:
+        """Return at most `size` bytes from `place` on, fewer at the end."""
+        return read_at(self._number, size, place)
 
 
 class FileObject:
@@ -13,8 +40,8 @@ class FileObject:
     A read past the end gives zeros, as a sparse file would.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+    def __init__(self, source: Readable) -> None:
+        self._source = source
         self._position = 0
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -22,7 +49,7 @@ class FileObject:
         if whence == os.SEEK_CUR:
             offset += self._position
         elif whence == os.SEEK_END:
-            offset += os.fstat(self.descriptor).st_size
+            offset += self._source.size
         self._position = offset
         return self._position
 
@@ -32,7 +59,7 @@ class FileObject:
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer from the position on."""
-        data = read_at(self.descriptor, len(buffer), self._position)
+        data = self._source.read(self._position, len(buffer))
         buffer[: len(data)] = data
         buffer[len(data) :] = bytes(len(buffer) - len(data))
         self._position += len(buffer)
@@ -49,8 +76,8 @@ class FileObject:
 class BoundedReader(FileObject):
     """A file object for reading that refuses pieces of more than `largest` bytes."""
 
-    def __init__(self, descriptor: int, largest: int) -> None:
-        super().__init__(descriptor)
+    def __init__(self, source: Readable, largest: int) -> None:
+        super().__init__(source)
         self.largest = largest
 
     def readinto(self, buffer: Any) -> int:
@@ -77,7 +104,8 @@ class Sink(FileObject):
     """
 
     def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor)
+        super().__init__(Descriptor(descriptor))
+        self.descriptor = descriptor
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DatasetError
 from ..wording import counted
+from .byte_source import Place
 from .metrics_schema import METRICS, METRICS_VERSION
 from .stored_file import StoredGroup, damaged
 from .table import Table, stored_columns
@@ -65,7 +65,7 @@ class Metrics:
     """
 
     def __init__(
-        self, path: Path, group: StoredGroup | None, siblings: Mapping[str, Table]
+        self, path: Place, group: StoredGroup | None, siblings: Mapping[str, Table]
     ) -> None:
         if group is None:
             raise DatasetError(f"{path} has no metrics", _COMMAND)

@@ -14,13 +14,14 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ..errors import DatasetError
 from ..row_ranges import block_ranges
 from . import display
+from .byte_source import LocalBytes, Place, open_bytes
 from .chunk_cache import ChunkReader
 from .file_history import is_utc_time
 from .ledger import Ledger
@@ -36,6 +37,9 @@ from .value_checks import (
     check_sums,
     checked_run,
 )
+
+if TYPE_CHECKING:
+    import pandas
 
 _MAX_BYTES = 1 << 55
 """Bytes of all files that a rank's range of the contents may stand for: a hundred times those of
@@ -53,6 +57,8 @@ class Dataset:
 
     Tables are attributes, and members of a mapping: `dataset["layers"]` is `dataset.layers`.
 
+    :param where: a path, a URL of fsspec (`s3://…`), or a file object that can seek.
+    :ivar place: the path or URL, as messages have it; `path`: the same as a path.
     :raises DatasetError: the file is missing, damaged, or not a dataset of this schema version.
     """
 
@@ -72,12 +78,13 @@ class Dataset:
     failures: Table
     skipped: Table
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._file = _open(self.path)
+    def __init__(self, where: str | Path | BinaryIO) -> None:
+        self._file = StoredFile(open_bytes(where))
+        self.place = self._file.path
+        self.path = Path(self.place)
         self._tables: dict[str, Table] = {}
         try:
-            _check(self.path, self._file.root)
+            _check(self.place, self._file.root)
             self._open_tables()
             self._check_small()
         except BaseException:
@@ -92,7 +99,7 @@ class Dataset:
                 group = self._file.root.group(name)
                 rows = check_columns(group, form, self._rows_of)
                 columns = stored_columns(group, form)
-            self._tables[name] = Table(self.path, form, rows, columns, self._tables)
+            self._tables[name] = Table(self.place, form, rows, columns, self._tables)
             setattr(self, name, self._tables[name])
 
     def _rows_of(self, name: str) -> int:
@@ -102,7 +109,7 @@ class Dataset:
 
     def _check_small(self) -> None:
         """Check what the small tables say of each other and of the large ones."""
-        path = self.path
+        path = self.place
         layers = self.layers
         images = self.images
 
@@ -138,7 +145,7 @@ class Dataset:
         owned = ("label", "labels", "labels"), ("variable", "variables", "environment")
         for first, count, table in (*owned, ("step", "steps", "history")):
             rows = configs[f"first_{first}"], configs[count]
-            check_runs(self.path, "configs", *rows, table, len(self._tables[table]))
+            check_runs(self.place, "configs", *rows, table, len(self._tables[table]))
         for start, stop in block_ranges(len(configs), CHUNK_ROWS):
             configs.column("digest", start, stop + 1)
 
@@ -200,7 +207,7 @@ class Dataset:
         data, bounds = self.entries.blob(name, start, stop)
         return [data[low:high] for low, high in pairwise((bounds - bounds[0]).tolist())]
 
-    def file_system(self, image: int | str) -> Any:
+    def file_system(self, image: int | str) -> pandas.DataFrame:
         """Return the files of an image as a container sees them, layers merged by the OCI rules.
 
         :param image: its row in /images, or its name.
@@ -214,7 +221,7 @@ class Dataset:
 
         return file_system(self, image_row(self, image))
 
-    def places(self, contents: int | str | Sequence[int | str]) -> Any:
+    def places(self, contents: int | str | Sequence[int | str]) -> pandas.DataFrame:
         """Return where contents occur: the paths and layers of all files and hard links to them.
 
         :param contents: a row in /contents, a digest, or several.
@@ -227,7 +234,7 @@ class Dataset:
 
         return places(self, content_rows(self, contents))
 
-    def images_of(self, contents: int | str | Sequence[int | str]) -> Any:
+    def images_of(self, contents: int | str | Sequence[int | str]) -> pandas.DataFrame:
         """Return the images that ship contents, whether or not a container sees them.
 
         :param contents: a row in /contents, a digest, or several.
@@ -239,7 +246,9 @@ class Dataset:
 
         return images_of(self, content_rows(self, contents))
 
-    def shared_bytes(self, by: str = "image", images: Sequence[int | str] | None = None) -> Any:
+    def shared_bytes(
+        self, by: str = "image", images: Sequence[int | str] | None = None
+    ) -> pandas.DataFrame:
         """Return the bytes of the distinct contents that images or repositories have in common.
 
         :param by: `image` or `repository`.
@@ -252,7 +261,7 @@ class Dataset:
 
         return shared_bytes(self, by, images)
 
-    def image_growth(self, images: Sequence[int | str] | None = None) -> Any:
+    def image_growth(self, images: Sequence[int | str] | None = None) -> pandas.DataFrame:
         """Return what each image adds to those before it, and the totals up to it.
 
         :param images: rows in /images or names, in the order in which they are added; None: all, in
@@ -334,7 +343,7 @@ class Dataset:
             copies = self.contents.column("copies", start, stop).astype(float)
             total += float((size * np.maximum(copies, 1)).sum())
         if total > _MAX_BYTES:
-            raise damaged(self.path, f"/contents has {total:.0e} bytes")
+            raise damaged(self.place, f"/contents has {total:.0e} bytes")
 
     @property
     def ledger(self) -> Ledger:
@@ -355,7 +364,7 @@ class Dataset:
 
         :raises DatasetError: the file has none, or those of another version.
         """
-        return Metrics(self.path, self._metrics_group(), self._tables)
+        return Metrics(self.place, self._metrics_group(), self._tables)
 
     def _metrics_group(self) -> StoredGroup | None:
         root = self._file.root
@@ -371,7 +380,7 @@ class Dataset:
         """The attributes of `/run`: what made the file; none of it is part of the result."""
         if not self.has_run:
             return {}
-        return checked_run(self.path, self._file.root.group("run").attributes)
+        return checked_run(self.place, self._file.root.group("run").attributes)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -423,7 +432,7 @@ class Dataset:
             return {}
         group = run.group(name)
         columns = {name: group.column(name)[:] for name in group.names if not is_dimension(name)}
-        check_run_table(self.path, name, columns)
+        check_run_table(self.place, name, columns)
         return columns
 
     @property
@@ -477,19 +486,13 @@ def is_dimension(name: str) -> bool:
 def is_dataset(path: Path) -> bool:
     """Return whether a file is a dataset of this program, of any version."""
     try:
-        with closing(StoredFile(path)) as file:
+        with closing(StoredFile(LocalBytes(path))) as file:
             return bool(_scalar(file.root.attributes.get("format")) == FORMAT)
     except DatasetError:
         return False
 
 
-def _open(path: Path) -> StoredFile:
-    if not path.exists():
-        raise DatasetError(f"{path} is not there", "`hpc-remetrics analyze -o FILE` makes one")
-    return StoredFile(path)
-
-
-def _check(path: Path, root: StoredGroup) -> None:
+def _check(path: Place, root: StoredGroup) -> None:
     """Check that a file is a dataset of this schema version, and that it has all tables."""
     form = _scalar(root.attributes.get("format"))
     if form != FORMAT:
@@ -531,7 +534,7 @@ def reading(*datasets: Dataset) -> Iterator[None]:
     except (DatasetError, RecursionError):
         raise
     except _CONTRADICTIONS as error:
-        names = " or ".join(str(dataset.path) for dataset in datasets)
+        names = " or ".join(str(dataset.place) for dataset in datasets)
         text = " ".join(str(error).split())[:200]
         what = f"holds values that contradict each other ({type(error).__name__}: {text})"
         hint = (

@@ -6,8 +6,8 @@ other files (links, external storage, virtual datasets), load code for filters, 
 bytes to gigabytes. None of that is in our files, so it is refused before anything is read. Values
 are then read here, by place and size, with every bound known:
 
-- the file is opened once (`files/untrusted.py`); the library reads through that descriptor, so it
-  never opens a name;
+- the file is opened once (`byte_source.py`); the library reads through that, so it never opens a
+  name;
 - a chunk lies within the file, is as long as its filters can make it, and inflates to exactly what
   it must;
 - a dataset has all of its chunks and each once, and all of them together are no larger than the
@@ -18,19 +18,17 @@ are then read here, by place and size, with every bound known:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from ..errors import DatasetError
-from ..files.untrusted import open_regular
-from .file_object import BoundedReader, read_at
+from .byte_source import ByteSource, Place
+from .file_object import BoundedReader
 from .schema import CHUNK_BYTES
 
 try:
@@ -67,13 +65,13 @@ Check = Callable[[np.ndarray], str]
 """Returns what is wrong with (n,) values of a column, "" if nothing is."""
 
 
-def damaged(path: Path, what: str) -> DatasetError:
+def damaged(path: Place, what: str) -> DatasetError:
     """Return the error for a file that holds what this program never writes."""
     return DatasetError(f"{path}: {what}", _HINT)
 
 
 @contextmanager
-def library_errors(path: Path) -> Iterator[None]:
+def library_errors(path: Place) -> Iterator[None]:
     """Turn errors of the HDF5 library while it changes a file into a `DatasetError`.
 
     Changing a file needs more of its structure than reading, so a damaged file may get as far as
@@ -95,31 +93,25 @@ def library_errors(path: Path) -> Iterator[None]:
 class StoredFile:
     """An HDF5 file whose groups and datasets can be listed and read.
 
-    Its name may be a symbolic link.
-
-    :raises DatasetError: it is no regular file, or no HDF5 file.
+    :param source: its bytes, which are closed with it.
+    :raises DatasetError: it is no HDF5 file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.descriptor = open_regular(path, follow=True)
-        except OSError as error:
-            raise DatasetError(f"{path} can't be read: {error.strerror}") from None
-        about = os.fstat(self.descriptor)
-        self.size = about.st_size
-        # A sparse file may have any size, so its blocks on disk count, where the system has them
-        blocks = getattr(about, "st_blocks", self.size // 512)
-        on_disk = 4 * max(512 * blocks, 1 << 20)
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self.path = source.place
+        self.size = source.size
+        # A sparse file may have any size, so what it takes on disk counts
+        on_disk = 4 * max(source.stored, 1 << 20)
         self.at_once = _AT_ONCE + _AT_ONCE_RATIO * min(self.size, on_disk)
         self.stored = 0  # bytes of the datasets that were looked at
-        self._reader = BoundedReader(self.descriptor, _METADATA_BYTES)
+        self._reader = BoundedReader(source, _METADATA_BYTES)
         try:
             with self.reading("it is not an HDF5 file, or it is damaged"):
                 self._file = h5py.File(self._reader, "r")
             self.root = StoredGroup(self, self._file.id, "")
             if self._file.userblock_size:
-                raise damaged(path, "it begins with a user block")
+                raise damaged(self.path, "it begins with a user block")
         except BaseException:
             self.close()
             raise
@@ -128,9 +120,7 @@ class StoredFile:
         """Close the file; columns can't be read any more."""
         if (file := self.__dict__.pop("_file", None)) is not None:
             file.close()
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self._source.close()
 
     @contextmanager
     def reading(self, what: str, largest: int = _METADATA_BYTES) -> Iterator[None]:
@@ -138,7 +128,7 @@ class StoredFile:
 
         :param largest: the most bytes that the library may read at once meanwhile.
         """
-        if self.descriptor < 0:
+        if self._source.is_closed:
             raise self._closed()
         self._reader.largest = largest
         try:
@@ -164,10 +154,10 @@ class StoredFile:
 
     def read(self, place: int, size: int) -> bytes:
         """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
-        if self.descriptor < 0:
+        if self._source.is_closed:
             raise self._closed()
         try:
-            data = read_at(self.descriptor, size, place)
+            data = self._source.read(place, size)
         except OSError as error:
             raise DatasetError(f"{self.path} can't be read: {error.strerror}") from None
         if len(data) != size:

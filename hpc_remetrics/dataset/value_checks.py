@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .byte_source import Place
 from .schema import ABSENT, ENUMS, MISSING, Column, TableFormat
 from .stored_file import Check, StoredColumn, StoredGroup, damaged
 
@@ -141,7 +141,7 @@ def _finite(values: np.ndarray) -> str:
     return "it has an infinite value" if np.isinf(values).any() else ""
 
 
-def check_order(path: Path, table: str, column: Column, values: np.ndarray) -> None:
+def check_order(path: Place, table: str, column: Column, values: np.ndarray) -> None:
     """Refuse consecutive values of a column that must rise and do not.
 
     :param values: (n,) consecutive values of the column.
@@ -171,7 +171,7 @@ def _is_rising(digests: np.ndarray) -> bool:
 
 
 def check_runs(
-    path: Path, owner: str, first: np.ndarray, count: np.ndarray, owned: str, rows: int
+    path: Place, owner: str, first: np.ndarray, count: np.ndarray, owned: str, rows: int
 ) -> None:
     """Check that the owned rows of all owners follow one another and are all rows of their table.
 
@@ -185,7 +185,7 @@ def check_runs(
         raise damaged(path, f"/{owner} does not say which rows of /{owned} belong to which")
 
 
-def check_sums(path: Path, table: str, columns: Mapping[str, np.ndarray]) -> None:
+def check_sums(path: Place, table: str, columns: Mapping[str, np.ndarray]) -> None:
     """Refuse columns whose sums don't fit into 63 bits."""
     for name, values in columns.items():
         if float(values.sum(dtype=np.float64)) >= _MAX:
@@ -208,7 +208,7 @@ RUN_COLUMNS = {
 _WORD_COLUMNS = frozenset({"job", "host", "share", "ended"})
 
 
-def check_run_table(path: Path, name: str, columns: Mapping[str, Any]) -> None:
+def check_run_table(path: Place, name: str, columns: Mapping[str, Any]) -> None:
     """Check a table of `/run`: no needed column lacks, one length, strings or finite numbers.
 
     :param columns: name -> (n,) values.
@@ -246,7 +246,7 @@ _TIMES_OF_RUN = ("started", "gather_started")
 _FRACTION = re.compile(r"\d{1,18}(/\d{1,18})?\Z")
 
 
-def checked_run(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def checked_run(path: Place, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes of `/run`, those that readers compute with checked.
 
     :raises DatasetError: one is not a time or a fraction where it must be.

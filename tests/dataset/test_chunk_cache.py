@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hpc_remetrics.dataset import chunk_cache
+from hpc_remetrics.dataset.byte_source import LocalBytes
 from hpc_remetrics.dataset.chunk_cache import ChunkReader
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.dataset.stored_file import StoredColumn, StoredFile
@@ -25,7 +26,7 @@ def table(tmp_path):
         for name in ("row", "size", "type", "copies", "layers", "images"):
             group.create_dataset(name, data=np.arange(ROWS) * 3, chunks=(10,), compression=1)
         group.create_dataset("digest", data=digests, chunks=(10,))
-    file = StoredFile(tmp_path / "a.h5")
+    file = StoredFile(LocalBytes(tmp_path / "a.h5"))
     form = TABLES["contents"]
     group = file.root.group("contents")
     yield Table(tmp_path / "a.h5", form, ROWS, stored_columns(group, form), {})

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from hpc_remetrics.dataset.byte_source import LocalBytes
 from hpc_remetrics.dataset.reader import Dataset
 from hpc_remetrics.dataset.stored_file import StoredFile, library_errors
 from hpc_remetrics.errors import DatasetError
@@ -43,7 +44,7 @@ def read_all(path: Path) -> None:
 
 def test_values_are_those_that_h5py_reads(made):
     """Of every dataset of a file, in groups of all kinds, as the library itself reads them."""
-    stored, compared = StoredFile(made), 0
+    stored, compared = StoredFile(LocalBytes(made)), 0
     with h5py.File(made) as file:
         for group in (
             "entries",
@@ -76,7 +77,7 @@ def test_every_way_of_storing_that_is_read(tmp_path, options, rows):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("chunked", data=values, chunks=(min(100, rows),), **options)
         file.create_dataset("whole", data=values)
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     for name in ("chunked", "whole"):
         column = stored.root.column(name)
         for start, stop in (
@@ -97,7 +98,7 @@ def test_a_chunk_that_a_filter_was_left_out_of(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         made = file.create_dataset("x", (64,), "<i4", chunks=(64,), compression=1, shuffle=True)
         made.id.write_direct_chunk((0,), values.tobytes(), 0b11)
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     assert stored.root.column("x")[:].tolist() == values.tolist()
     stored.close()
 
@@ -170,7 +171,7 @@ def test_chunks_that_share_bytes_are_refused(tmp_path):
         file["a"] = np.zeros(1 << 16, "u1")
         for number in range(3):
             file[f"b{number}"] = file["a"]
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     stored.root.column("a")
     with pytest.raises(DatasetError, match="on top of each other"):
         stored.root.column("b0")

@@ -7,6 +7,7 @@ import pytest
 from support.tables_by_h5py import truth
 
 import hpc_remetrics
+from hpc_remetrics.dataset import table
 from hpc_remetrics.dataset.schema import ENUMS, TABLES
 from hpc_remetrics.dataset.table import AbsentColumn
 from hpc_remetrics.dataset.text_values import path_text
@@ -229,3 +230,25 @@ def test_others_read_a_table_as_an_arrow_stream(dataset):
     ((count,),) = duckdb.sql("SELECT count(*) FROM entries WHERE kind = 'file'").fetchall()
     assert count == (dataset.entries.readable("kind") == "file").sum()
     assert entries is dataset.entries
+
+
+def test_rows_are_dictionaries_of_what_frames_have(made):
+    with hpc_remetrics.open(made) as data:
+        rows = list(data.entries)
+        assert len(rows) == len(data.entries)
+        assert rows == data.entries.arrow().to_pylist()
+        assert rows[3] == next(data.entries.iter_rows(start=3))
+        assert {row["content"] is None for row in rows} == {True, False}
+        some = list(data.entries.iter_rows(["path"], 1, 3))
+        assert some == [{"path": row["path"]} for row in rows[1:3]]
+        assert list(data.entries.iter_rows(stop=0)) == []
+        assert "path" in data.entries
+        assert "row" not in data.entries
+        with pytest.raises(TypeError, match=r"write \['path'\]"):
+            list(data.entries.iter_rows("path"))
+
+
+def test_rows_are_read_in_pieces(made, monkeypatch):
+    monkeypatch.setattr(table, "_ROWS_AT_ONCE", 7)
+    with hpc_remetrics.open(made) as data:
+        assert [row["row"] for row in data.contents] == list(range(len(data.contents)))

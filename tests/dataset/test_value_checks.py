@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpc_remetrics.dataset.byte_source import LocalBytes
 from hpc_remetrics.dataset.metrics_schema import METRICS
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.dataset.stored_file import StoredFile
@@ -191,13 +192,13 @@ TYPES = {"description": ["a", "b"], "mime": ["", ""], "group": ["g", "g"], "clas
 def test_columns_have_the_type_and_length_of_the_schema(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         write_table(file, "types", TYPES, {})
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     assert check_columns(stored.root.group("types"), TABLES["types"], ROWS.__getitem__) == 2
     stored.close()
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         del file["types/mime"]
         file["types/mime"] = np.zeros(2, "S256")
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     with pytest.raises(
         DatasetError, match=r"/types/mime is of the type .S256, not a string of at most 255"
     ):
@@ -206,7 +207,7 @@ def test_columns_have_the_type_and_length_of_the_schema(tmp_path):
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         del file["types/mime"]
         file["types/mime"] = np.zeros(3, "S25")
-    stored = StoredFile(tmp_path / "a.h5")
+    stored = StoredFile(LocalBytes(tmp_path / "a.h5"))
     with pytest.raises(DatasetError, match="/types/mime has 3 values, not 2"):
         check_columns(stored.root.group("types"), TABLES["types"], ROWS.__getitem__)
     stored.close()

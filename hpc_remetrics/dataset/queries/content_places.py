@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ..text_values import path_text
 from .selection import image_labels
 
 if TYPE_CHECKING:
+    import pandas
+
     from ..reader import Dataset
 
 
@@ -36,7 +38,7 @@ def entries_with(data: Dataset, contents: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.concatenate(rows), np.concatenate(carried)
 
 
-def places(data: Dataset, contents: np.ndarray) -> Any:
+def places(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
     """Return the frame of `Dataset.places`."""
     pandas = import_pandas()
     rows, carried = entries_with(data, contents)
@@ -57,7 +59,7 @@ def places(data: Dataset, contents: np.ndarray) -> Any:
     return pandas.DataFrame(columns, pandas.Index(rows, name="entry"))
 
 
-def images_of(data: Dataset, contents: np.ndarray) -> Any:
+def images_of(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
     """Return the frame of `Dataset.images_of`."""
     pandas = import_pandas()
     rows, carried = entries_with(data, contents)

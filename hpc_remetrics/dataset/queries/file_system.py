@@ -25,6 +25,8 @@ from ..text_values import path_text
 from .selection import image_layers
 
 if TYPE_CHECKING:
+    import pandas
+
     from ..reader import Dataset
 
 _LONGEST = 4096
@@ -143,7 +145,7 @@ def visible_entries(data: Dataset, image: int) -> VisibleEntries:
     )
 
 
-def file_system(data: Dataset, image: int) -> Any:
+def file_system(data: Dataset, image: int) -> pandas.DataFrame:
     """Return the frame of `Dataset.file_system`."""
     pandas = import_pandas()
     seen = visible_entries(data, image)

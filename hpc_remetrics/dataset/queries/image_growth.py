@@ -13,10 +13,12 @@ from ..schema import CHUNK_ROWS
 from .selection import image_labels, image_row
 
 if TYPE_CHECKING:
+    import pandas
+
     from ..reader import Dataset
 
 
-def image_growth(data: Dataset, images: Sequence[Any] | None = None) -> Any:
+def image_growth(data: Dataset, images: Sequence[Any] | None = None) -> pandas.DataFrame:
     """Return the frame of `Dataset.image_growth`."""
     pandas = import_pandas()
     if images is None:

@@ -24,6 +24,8 @@ from ..arrow import import_pandas
 from .selection import image_labels, image_row
 
 if TYPE_CHECKING:
+    import pandas
+
     from ..reader import Dataset
 
 GROUPS = ("image", "repository")
@@ -35,7 +37,7 @@ _PRODUCT_CELLS = 1 << 22
 """Cells of a matrix that is multiplied at once, 8 bytes each."""
 
 
-def shared_bytes(data: Dataset, by: str, images: Sequence[Any] | None) -> Any:
+def shared_bytes(data: Dataset, by: str, images: Sequence[Any] | None) -> pandas.DataFrame:
     """Return the frame of `Dataset.shared_bytes`."""
     pandas = import_pandas()
     if by not in GROUPS:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrow import import_pandas
 
 if TYPE_CHECKING:
+    import pandas
+
     from ..reader import Dataset
 
 LEVELS = ("description", "mime", "group", "class")
 """Columns of /types by which sizes can be grouped."""
 
 
-def size_quantiles(data: Dataset, levels: Sequence[float], by: str, each_copy: bool) -> Any:
+def size_quantiles(
+    data: Dataset, levels: Sequence[float], by: str, each_copy: bool
+) -> pandas.DataFrame:
     """Return the frame of `Dataset.size_quantiles`."""
     pandas = import_pandas()
     if by not in LEVELS:

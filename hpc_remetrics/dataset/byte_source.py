@@ -39,6 +39,11 @@ class ByteSource(ABC):
     def read(self, place: int, size: int) -> bytes:
         """Return at most `size` bytes from `place` on, fewer at the end."""
 
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Number, bytes and last change of the file, as they are now; 0 where nothing tells."""
+        return 0, self.size, 0
+
     @abstractmethod
     def close(self) -> None:
         """Give back what was opened for it; nothing can be read any more."""
@@ -64,6 +69,12 @@ class LocalBytes(ByteSource):
     def read(self, place: int, size: int) -> bytes:
         """Return at most `size` bytes from `place` on, fewer at the end."""
         return read_at(self._descriptor, size, place)
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Number, bytes and last change of the file, as they are now."""
+        about = os.fstat(self._descriptor)
+        return about.st_ino, about.st_size, about.st_mtime_ns
 
     def close(self) -> None:
         """Close the file."""

@@ -6,7 +6,6 @@ and while it is read, so whatever a file holds ends in values of the schema or i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
@@ -469,8 +468,7 @@ class Dataset:
     @property
     def identity(self) -> tuple[int, int, int]:
         """Number, bytes and last change of the file that was opened, as they are now."""
-        about = os.fstat(self._file.descriptor)
-        return about.st_ino, about.st_size, about.st_mtime_ns
+        return self._file.source.identity
 
     @property
     def fingerprint(self) -> str:

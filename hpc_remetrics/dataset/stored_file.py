@@ -98,7 +98,7 @@ class StoredFile:
     """
 
     def __init__(self, source: ByteSource) -> None:
-        self._source = source
+        self.source = source
         self.path = source.place
         self.size = source.size
         # A sparse file may have any size, so what it takes on disk counts
@@ -120,7 +120,7 @@ class StoredFile:
         """Close the file; columns can't be read any more."""
         if (file := self.__dict__.pop("_file", None)) is not None:
             file.close()
-        self._source.close()
+        self.source.close()
 
     @contextmanager
     def reading(self, what: str, largest: int = _METADATA_BYTES) -> Iterator[None]:
@@ -128,7 +128,7 @@ class StoredFile:
 
         :param largest: the most bytes that the library may read at once meanwhile.
         """
-        if self._source.is_closed:
+        if self.source.is_closed:
             raise self._closed()
         self._reader.largest = largest
         try:
@@ -154,10 +154,10 @@ class StoredFile:
 
     def read(self, place: int, size: int) -> bytes:
         """Return `size` bytes of the file from `place` on; a `DatasetError` if it ends before."""
-        if self._source.is_closed:
+        if self.source.is_closed:
             raise self._closed()
         try:
-            data = self._source.read(place, size)
+            data = self.source.read(place, size)
         except OSError as error:
             raise DatasetError(f"{self.path} can't be read: {error.strerror}") from None
         if len(data) != size:

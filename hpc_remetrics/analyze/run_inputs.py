@@ -15,6 +15,7 @@ from ..gather.replacement import check_dataset_output, source_names
 from ..layout.image_layout import Layout
 from ..layout.keep import KeepingSource
 from ..mpi.collective import on_rank_0
+from ..node.tiers import default_tiers
 from ..parts.parts_directory import published_digests
 from ..records import LOST_CAUSES, Catalog, Digest, Layer
 from ..registry.registries import Registries
@@ -22,6 +23,7 @@ from ..sources import open_source
 from ..sources.absolute import input_paths
 from ..sources.base import Source
 from ..sources.resolver import Resolver
+from ..sources.stored_configs import StoredConfigs
 from ..wording import counted
 from .plan import share_of
 from .session import Session
@@ -152,6 +154,7 @@ class Inputs:
             options.quiet,
             options.keep,
             options.keep_secrets,
+            StoredConfigs((options.scratch or default_tiers())[-1]),
         )
 
     def _say_what_there_is(self, catalog: Catalog, whole: tuple[int, int]) -> None:

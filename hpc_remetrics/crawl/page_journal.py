@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files.journal import Journal
+from ..files.sorted_lines import SortedLines
 from .pages import ListingPage, PageRequest
-from .repository_table import sorted_lines
 
 JOURNAL_FORMAT = "hpc_remetrics crawl"
 VERSION = 1
@@ -108,7 +108,7 @@ class PageJournal:
         :param numbers: name of a repository -> its number.
         :param directory: directory for sorted runs that don't fit into memory.
         """
-        for line in sorted_lines(self._tag_lines(numbers), directory):
+        for line in SortedLines(directory, self._tag_lines(numbers)):
             number, _, row = line.split(" ", 2)
             yield int(number), json.loads(row)
 

@@ -7,17 +7,14 @@ A journal may hold more rows than memory, so lines are sorted in runs on disk an
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import heapq
-import itertools
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from ..files.sorted_lines import SortedLines
 from ..sources.repositories import Repository
 
 _MOST = 10**19 - 1
@@ -33,8 +30,8 @@ def by_pulls(
     :param registry: the host of all of them.
     :param directory: directory for sorted runs.
     """
-    lines = sorted_lines((_line(time, row) for time, row in seen), directory)
-    for line in sorted_lines(map(_by_pulls, _last_of_each(lines)), directory):
+    lines = SortedLines(directory, (_line(time, row) for time, row in seen))
+    for line in SortedLines(directory, map(_by_pulls, _last_of_each(lines))):
         yield _repository(line, registry)
 
 
@@ -79,34 +76,6 @@ def iso_time(seconds: float) -> str:
     """
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-RUN = 500_000
-"""Lines of a sorted run, about 100 MB."""
-
-
-def sorted_lines(lines: Iterable[str], directory: Path, run: int = RUN) -> Iterator[str]:
-    """Yield lines (without line ends) in order, sorted in runs on disk and merged.
-
-    :param lines: none may equal another one plus a tab or other control characters.
-    :param directory: directory for unnamed temporary files.
-    :param run: lines that are sorted in memory at once.
-    """
-    source = iter(lines)
-    with contextlib.ExitStack() as stack:
-        runs: list[TextIO] = []
-        while chunk := sorted(itertools.islice(source, run)):
-            if len(chunk) < run and not runs:
-                yield from chunk
-                return
-            file = stack.enter_context(
-                tempfile.TemporaryFile("w+", dir=directory, encoding="utf-8", newline="\n")
-            )
-            file.writelines(f"{line}\n" for line in chunk)
-            file.seek(0)
-            runs.append(file)
-        for line in heapq.merge(*runs):
-            yield line[:-1]
 
 
 _NUMBER = re.compile(r"(\d+)")

@@ -98,6 +98,9 @@ _MEMBERS = {
 _CAUSE_OF_BLOB_ERROR = dict.fromkeys(
     ("missing", "io_error", "denied", "limit_time"), "missing_manifest"
 )
+_TEXTS_BYTES = 64 << 20
+"""Bytes of configs and annotations under one name, beyond which no further image is taken."""
+
 _PASSING = frozenset({"io_error", "denied", "limit_time", "rate_limited"})
 """Causes of failures at a registry that may not happen again."""
 
@@ -107,17 +110,22 @@ def resolve(
     platforms: Sequence[str] = (),
     limits: Limits | None = None,
     keep_secrets: bool = False,
+    configs: Configs | None = None,
 ) -> Catalog:
     """Resolve all images of a source, in its order.
 
     :param platforms: `os/architecture[/variant]`; empty: all.
     :param keep_secrets: whether secrets in configs and annotations stay as they are.
+    :param configs: takes the configs, and is that of the catalog; None: a new one, in memory.
     :returns: one image for each pair of name and manifest digest.
     :raises SourceError: the place is not what its reference says; never for content of a manifest.
     """
     return merge(
-        resolve_named(source, named, platforms, limits, keep_secrets)
-        for named in source.named_manifests()
+        (
+            resolve_named(source, named, platforms, limits, keep_secrets)
+            for named in source.named_manifests()
+        ),
+        configs,
     )
 
 
@@ -147,9 +155,12 @@ def resolve_named(
     return walk.catalog
 
 
-def merge(catalogs: Iterable[Catalog]) -> Catalog:
-    """Join catalogs in their order; an image of the same name and digest is taken once."""
-    configs = Configs()
+def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalog:
+    """Join catalogs in their order; an image of the same name and digest is taken once.
+
+    :param configs: takes the configs of all, and is that of the result; None: a new one.
+    """
+    configs = Configs() if configs is None else configs
     images: dict[tuple[str, Digest], Image] = {}
     skipped: dict[Skipped, None] = {}
     repositories: dict[str, Popularity] = {}
@@ -164,8 +175,10 @@ def merge(catalogs: Iterable[Catalog]) -> Catalog:
         passing |= catalog.passing
         if catalog.others:
             others = platforms.fewer(others | catalog.others)
-        for config in catalog.configs:
-            configs.add(config)
+        # A catalog that was joined into the same configs has nothing to add.
+        if catalog.configs is not configs:
+            for config in catalog.configs:
+                configs.add(config)
     return Catalog(list(images.values()), list(skipped), repositories, passing, others, configs)
 
 
@@ -206,6 +219,7 @@ class _ManifestWalk:
         self._stack: list[tuple[Any, int]] = []
         self._seen: set[Digest] = set()
         self._sizes: dict[Digest, int] = {}
+        self._texts = 0
         self._named: set[str | int] = set()
         self._absent: list[tuple[Descriptor, str]] = []
 
@@ -387,6 +401,10 @@ class _ManifestWalk:
             config=image_config.digest if image_config else None,
             annotations=annotations_of(value, self._keep_secrets),
         )
+        if self._texts > _TEXTS_BYTES:
+            message = "the configs and annotations under this name are too long"
+            return self._skip_document(document, "too_many", message)
+        self._texts += _bytes_of_texts(image, image_config)
         self.catalog.images.append(image)
         if image_config:
             self.catalog.configs.add(image_config)
@@ -489,6 +507,15 @@ class _ManifestWalk:
             except BlobError:
                 self._sizes[digest] = -1
         return self._sizes[digest]
+
+
+def _bytes_of_texts(image: Image, config: ImageConfig | None) -> int:
+    """Return about how much memory annotations and config take."""
+    size = sum(len(key) + len(text) + 128 for key, text in image.annotations)
+    if config:
+        items = len(config.labels) + len(config.environment) + len(config.history)
+        size += config.size + 128 * items
+    return size
 
 
 def kind_of(value: dict[str, Any], media_type: str) -> str:

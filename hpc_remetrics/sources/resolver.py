@@ -6,7 +6,8 @@ resumed.
 
     rank 0    named manifests of all sources -> not in the journal -> tasks
     all ranks task (position, named manifest) -> `resolve_named` -> catalog of one image
-    rank 0    journal <- catalog;  catalogs in the order of (source, named manifest) -> one catalog
+    rank 0    journal <- catalog;  its configs to scratch (`stored_configs.py`)
+              catalogs in the order of (source, named manifest) -> one catalog
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from ..mpi.comm import Comm
 from ..mpi.signals import StopRequest
 from ..mpi.task_pool import TaskPool, schedule_on_rank_0
 from ..progress import StatusLine
-from ..records import Catalog
+from ..records import Catalog, Configs, ImageConfig
 from ..registry.registries import Registries
 from ..wording import counted
 from . import catalogs, platforms, secrets
 from .base import NamedManifest, Source
-from .manifests import merge, resolve_named
+from .manifests import merge, resolve, resolve_named
 from .platforms import none_left
 
 _THREADS = 4
@@ -68,6 +69,7 @@ class Resolver:
         quiet: bool = False,
         keep: Path | None = None,
         keep_secrets: bool = False,
+        configs: Configs | None = None,
     ) -> None:
         self._platforms = platforms
         self._limits = limits
@@ -77,6 +79,7 @@ class Resolver:
         self._quiet = quiet
         self._keep = keep
         self._keep_secrets = keep_secrets
+        self._configs = _NoConfigs() if configs is None else configs
 
     def resolve(
         self, comm: Comm, sources: Sequence[Source], registries: Registries
@@ -95,7 +98,9 @@ class Resolver:
 
             def work(task: tuple[_Position, NamedManifest]) -> Catalog:
                 (number, _), named = task
-                return self._resolve_named(sources[number], named)
+                return resolve_named(
+                    sources[number], named, self._platforms, self._limits, self._keep_secrets
+                )
 
             pool = TaskPool(
                 comm, work, _THREADS, budget=registries.budget, stopped=registries.stopped
@@ -106,12 +111,10 @@ class Resolver:
         # Only rank 0 has results. The order does not depend on which rank was faster.
         catalog = None
         if comm.rank == comm.root:
-            catalog = merge(resolved[position] for position in sorted(resolved))
+            found = (resolved[position] for position in sorted(resolved))
+            catalog = merge(found, self._configs)
         on_rank_0(comm, lambda: self._check_platforms(catalog))
         return catalog
-
-    def _resolve_named(self, source: Source, named: NamedManifest) -> Catalog:
-        return resolve_named(source, named, self._platforms, self._limits, self._keep_secrets)
 
     def _check_platforms(self, catalog: Catalog | None) -> None:
         """Raise an error if `--platform` leaves no image."""
@@ -123,8 +126,8 @@ class Resolver:
         for number, source in enumerate(sources):
             if not source.is_remote:
                 self._beat()
-                resolved[number, 0] = merge(
-                    self._resolve_named(source, named) for named in source.named_manifests()
+                resolved[number, 0] = resolve(
+                    source, self._platforms, self._limits, self._keep_secrets, self._configs
                 )
 
     def _lead(
@@ -134,7 +137,7 @@ class Resolver:
         self._walk(sources, resolved)
         journal = self._open_journal()
         try:
-            plan = _ManifestPlan(sources, resolved, journal, self._quiet)
+            plan = _ManifestPlan(sources, resolved, journal, self._configs, self._quiet)
 
             def beat() -> None:
                 self._beat()
@@ -167,6 +170,13 @@ class Resolver:
         return Journal(self._directory / f"manifests-{word}.journal", head)
 
 
+class _NoConfigs(Configs):
+    """Takes configs, and forgets them."""
+
+    def add(self, config: ImageConfig) -> None:
+        pass
+
+
 class _ManifestPlan:
     """The named manifests at registries that are not in the journal, as tasks of the pool."""
 
@@ -175,13 +185,15 @@ class _ManifestPlan:
         sources: Sequence[Source],
         resolved: dict[_Position, Catalog],
         journal: Journal | None,
+        configs: Configs,
         quiet: bool,
     ) -> None:
+        self._configs = configs
         self._resolved = resolved
         self._journal = journal
         self._todo: deque[tuple[_Position, NamedManifest]] = deque()
         # Take from the journal what an earlier run resolved; the rest is to do.
-        known = {key: catalogs.from_json(value) for key, value in journal} if journal else {}
+        known = {key: merge([catalogs.from_json(value)], configs) for key, value in journal or ()}
         for number, source in enumerate(sources):
             for count, named in enumerate(source.named_manifests() if source.is_remote else ()):
                 if (kept := known.get(_key(named))) is not None:
@@ -201,7 +213,8 @@ class _ManifestPlan:
         position, named = task
         if self._journal and not catalog.passing:
             self._journal.append([_key(named), catalogs.to_json(catalog)])
-        self._resolved[position] = catalog
+        # Of the configs only their digests stay in memory.
+        self._resolved[position] = merge([catalog], self._configs)
 
 
 def _key(named: NamedManifest) -> str:

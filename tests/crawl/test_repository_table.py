@@ -1,24 +1,6 @@
 """From rows of the journal to the list: sorted in runs on disk, each repository once."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from hpc_remetrics.crawl.repository_table import by_pulls, iso_time, newest, sorted_lines
-
-
-@pytest.mark.slow
-@given(st.lists(st.text("abc ", max_size=4), max_size=40), st.integers(1, 7))
-def test_lines_are_sorted_whatever_fits_into_memory(tmp_path_factory, lines, run):
-    directory = tmp_path_factory.getbasetemp()
-    assert list(sorted_lines(iter(lines), directory, run)) == sorted(lines)
-
-
-@pytest.mark.parametrize("run", [1, 2, 3, 8, 9])
-def test_runs_on_disk_are_merged(tmp_path, run):
-    lines = ["ü8", "a3", "b1", "a3", "c", "b0", "", "a1"]
-    assert list(sorted_lines(iter(lines), tmp_path, run)) == sorted(lines)
-    assert list(tmp_path.iterdir()) == []
+from hpc_remetrics.crawl.repository_table import by_pulls, iso_time, newest
 
 
 def test_a_repository_is_listed_once_in_its_latest_state_and_by_pulls(tmp_path):

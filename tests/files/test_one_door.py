@@ -52,7 +52,7 @@ ALLOWED = {
     ("settings.py", "os.open"): "for reading",
     ("report/figures/fonts.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("report/figures/style.py", "os.open"): "the current directory, O_PATH",
-    ("crawl/repository_table.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("files/sorted_lines.py", "tempfile.TemporaryFile"): "a file without a name",
     ("crawl/output.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("crawl/output.py", "shutil.rmtree"): "removes directories of killed crawls; follows no links",
     ("export/files_of_2017.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",

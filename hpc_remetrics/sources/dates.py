@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-]\d\d):(\d\d))\Z", re.ASCII
@@ -18,6 +19,7 @@ _LAST = 253_402_300_799
 """First and last second of the years 0 to 9999 UTC; a time zone may lead out of them."""
 
 
+@lru_cache(1 << 14)
 def parse_date(text: str) -> tuple[int, int] | None:
     """Return (seconds since 1970-01-01 UTC, nanoseconds after these), None if it is no date.
 

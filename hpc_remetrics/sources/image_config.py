@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..records import CONFIG_NOTES, Digest, ImageConfig, Step
-from . import secrets
 from .dates import parse_date
 from .documents import Malformed, get, is_repeated, parse, spelled
+from .secrets import Redactor
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _STEP_KEYS = ("created", "created_by", "comment", "author", "empty_layer")
@@ -87,7 +87,7 @@ def _image_config(
         environment=reader.environment(container),
         history=history,
         notes=reader.notes,
-        secrets=reader.secrets,
+        secrets=reader.redactor.count,
     )
 
 
@@ -100,13 +100,12 @@ class _Reader:
     """Reads fields, and collects what is to be said about them.
 
     :ivar notes: bits of `CONFIG_NOTES`.
-    :ivar secrets: how many secrets were replaced so far.
+    :ivar redactor: replaces secrets, and counts them.
     """
 
     def __init__(self, keep_secrets: bool) -> None:
-        self._keep_secrets = keep_secrets
+        self.redactor = Redactor(keep_secrets)
         self.notes = 0
-        self.secrets = 0
 
     def note(self, name: str) -> None:
         self.notes |= CONFIG_NOTES[name]
@@ -134,7 +133,7 @@ class _Reader:
 
     def text(self, document: dict[str, Any], key: str) -> str:
         """Return a text without secrets, "" if there is none."""
-        return self._redacted(self._clean(self._typed(document, key, str) or ""))
+        return self._clean_text(self._typed(document, key, str) or "")
 
     def _clean(self, text: str) -> str:
         """Return a text in which U+FFFD stands for each half of a surrogate pair, as for Go."""
@@ -145,20 +144,16 @@ class _Reader:
             self.note("invalid_utf8")
         return text
 
-    def _redacted(self, text: str) -> str:
-        if self._keep_secrets:
-            return text
-        text, count = secrets.redact_text(text)
-        self.secrets += count
-        return text
+    def _clean_text(self, text: str) -> str:
+        """Return a clean text without secrets."""
+        return self.redactor.text(self._clean(text))
 
-    def _pair(self, name: str, value: str) -> tuple[str, str]:
+    def _clean_words(self, words: Sequence[str]) -> list[str]:
+        return self.redactor.words(map(self._clean, words))
+
+    def _clean_pair(self, name: str, value: str) -> tuple[str, str]:
         name = self._clean(name)
-        value = self._clean(value)
-        if not self._keep_secrets:
-            value, count = secrets.redact_value(name, value)
-            self.secrets += count
-        return name, value
+        return name, self.redactor.value(name, self._clean(value))
 
     def date(self, document: dict[str, Any], key: str) -> tuple[int | None, int]:
         """Return seconds and nanoseconds of a date, (None, 0) if there is none."""
@@ -181,7 +176,7 @@ class _Reader:
         self.check_names(value)
         if not value.keys() <= _STEP_NAMES:
             value = spelled(value, _STEP_KEYS)
-        secrets_before = self.secrets
+        secrets_before = self.redactor.count
         created, created_ns = self.date(value, "created")
         return Step(
             created,
@@ -190,7 +185,7 @@ class _Reader:
             self.text(value, "comment"),
             self.text(value, "author"),
             bool(self._typed(value, "empty_layer", bool)),
-            self.secrets - secrets_before,
+            self.redactor.count - secrets_before,
         )
 
     def pairs(self, document: dict[str, Any], key: str) -> tuple[tuple[str, str], ...]:
@@ -201,7 +196,7 @@ class _Reader:
         found = []
         for name, text in value.items():
             if text is None or isinstance(text, str):
-                found.append(self._pair(name, text or ""))
+                found.append(self._clean_pair(name, text or ""))
             else:
                 self.note("wrong_type")
         return tuple(found)
@@ -212,7 +207,7 @@ class _Reader:
         for text in self.list_of(container, "Env"):
             if text is None or isinstance(text, str):
                 name, _, value = (text or "").partition("=")
-                found.append(self._pair(name, value))
+                found.append(self._clean_pair(name, value))
             else:
                 self.note("wrong_type")
         return tuple(found)
@@ -223,18 +218,11 @@ class _Reader:
         if value is None:
             return ""
         if isinstance(value, str):
-            return _json(self._redacted(self._clean(value)))
+            return _json(self._clean_text(value))
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             self.note("wrong_type")
             return ""
-        return _json(self._words(value))
-
-    def _words(self, words: Sequence[str]) -> list[str]:
-        words = list(map(self._clean, words))
-        if not self._keep_secrets:
-            words, count = secrets.redact_words(words)
-            self.secrets += count
-        return words
+        return _json(self._clean_words(value))
 
     def json_of_object(self, container: dict[str, Any], key: str) -> str:
         """Return an object as JSON, "" if there is none."""
@@ -252,10 +240,10 @@ class _Reader:
     def _clean_json(self, value: Any) -> Any:
         """Return a JSON value whose texts are clean and without secrets."""
         if isinstance(value, str):
-            return self._redacted(self._clean(value))
+            return self._clean_text(value)
         if isinstance(value, list):
             if all(isinstance(word, str) for word in value):
-                return self._words(value)
+                return self._clean_words(value)
             return list(map(self._clean_json, value))
         if isinstance(value, dict):
             return {self._clean(key): self._clean_json(one) for key, one in value.items()}

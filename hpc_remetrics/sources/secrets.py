@@ -3,10 +3,13 @@
 Environments, labels and steps of the history hold passwords and keys that somebody forgot there,
 and datasets are handed on. `FORMS` and `NAMES` say what a secret is; `docs/configs.md` shows them.
 
->>> redact_text("curl https://me:geheim@host/?token=0123456789")
-('curl https://me:<redacted:password:6>@host/?token=<redacted:token:10>', 2)
->>> redact_value("DB_PASSWORD", "geheim"), redact_value("PASSWORD_FILE", "/run/secrets/db")
-(('<redacted:password:6>', 1), ('/run/secrets/db', 0))
+>>> redactor = Redactor()
+>>> redactor.text("curl https://me:geheim@host/?token=0123456789")
+'curl https://me:<redacted:password:6>@host/?token=<redacted:token:10>'
+>>> redactor.value("DB_PASSWORD", "geheim"), redactor.value("PASSWORD_FILE", "/run/secrets/db")
+('<redacted:password:6>', '/run/secrets/db')
+>>> redactor.count
+3
 
 Every search is linear in the length of the text, whatever the text is: runs of characters begin
 where another character precedes them, or end in a match.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -85,10 +88,10 @@ FORMS = (
     _form("slack_token", "xox", r"xox[a-z]-[A-Za-z0-9-]{10,}"),
     _form("slack_token", "hooks.slack.com", r"hooks\.slack\.com/services/(?P<secret>[\w/]{20,})"),
     _form("stripe_key", "k_live_ k_test_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
-    _form(
+    Form(
         "password",
-        "curl wget",
-        r"(?<=\s)(?:-u|--user)[ =]\\?[\"']?(?!\d+:\d)[^\s:\"'=$]*:(?P<secret>[^\s\"'\\$]+)",
+        (" -u", " --user"),
+        r"\s(?:-u|--user)[ =]\\?[\"']?(?!\d+:\d)[^\s:\"'=$]*:(?P<secret>[^\s\"'\\$]+)",
     ),
     _form(
         "password",
@@ -171,10 +174,55 @@ def table_version() -> str:
     return hashlib.sha256(repr(table).encode()).hexdigest()[:16]
 
 
-def redact_text(text: str) -> tuple[str, int]:
+class Redactor:
+    """Replaces secrets in texts, and counts them.
+
+    :param keep: whether all secrets stay as they are.
+    :ivar count: how many were replaced so far.
+    """
+
+    def __init__(self, keep: bool = False) -> None:
+        self._keep = keep
+        self.count = 0
+
+    def text(self, text: str) -> str:
+        """Return a text without its secrets."""
+        if self._keep or not text:
+            return text
+        redact = _redact_short if len(text) <= _SHORT else _redact
+        text, count = redact(text)
+        self.count += count
+        return text
+
+    def value(self, name: str, value: str) -> str:
+        """Return the value of a variable or a label without its secrets."""
+        count_before = self.count
+        redacted = self.text(value)
+        if self._keep or not value or not (kind := kind_of_name(name)):
+            return redacted
+        if _compiled(_HARMLESS).match(value) or _compiled(_PLACEHOLDER).fullmatch(redacted):
+            return redacted
+        # The value as a whole is one secret, whatever was found in it.
+        self.count = count_before + 1
+        return placeholder(kind, value)
+
+    def words(self, words: Iterable[str]) -> list[str]:
+        """Return the words of a command line without secrets.
+
+        >>> Redactor().words(["server", "--password", "geheim", "--port", "80"])
+        ['server', '--password', '<redacted:password:6>', '--port', '80']
+        """
+        found = []
+        flag = ""
+        for word in words:
+            is_flag = word.startswith("-")
+            found.append(self.value("" if is_flag else flag, word))
+            flag = word if is_flag and "=" not in word else ""
+        return found
+
+
+def _redact(text: str) -> tuple[str, int]:
     """Return a text without its secrets, and how many there were."""
-    if not text:
-        return text, 0
     lowered = text.lower()
     count = 0
     for form in FORMS:
@@ -187,36 +235,11 @@ def redact_text(text: str) -> tuple[str, int]:
     return text, count
 
 
-def redact_value(name: str, value: str) -> tuple[str, int]:
-    """Return the value of a variable or a label without its secrets, and how many there were."""
-    redacted, count = redact_text(value)
-    kind = kind_of_name(name)
-    if (
-        not kind
-        or not value
-        or _compiled(_HARMLESS).match(value)
-        or _compiled(_PLACEHOLDER).fullmatch(redacted)
-    ):
-        return redacted, count
-    return placeholder(kind, value), 1
+_redact_short = lru_cache(1 << 14)(_redact)
+"""The same for texts that may come again: images share the steps of their bases."""
 
-
-def redact_words(words: Sequence[str]) -> tuple[list[str], int]:
-    """Return the words of a command line without secrets, and how many there were.
-
-    >>> redact_words(["server", "--password", "geheim", "--port", "80"])
-    (['server', '--password', '<redacted:password:6>', '--port', '80'], 1)
-    """
-    found = []
-    count = 0
-    flag = ""
-    for word in words:
-        is_flag = word.startswith("-")
-        redacted, number = redact_value("" if is_flag else flag, word)
-        found.append(redacted)
-        count += number
-        flag = word if is_flag and "=" not in word else ""
-    return found, count
+_SHORT = 1000
+"""Characters of the longest such text."""
 
 
 def placeholder(kind: str, secret: str) -> str:

@@ -209,7 +209,7 @@ def _count_images(content: np.ndarray, layer: np.ndarray, placement: Placement) 
     _, representative, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     chosen = several[representative]
     united = _union_sizes(starts[chosen], sizes[chosen], layer, placement)
-    images[several] = united[inverse.reshape(-1)]
+    images[several] = united[inverse.ravel()]
     return images
 
 

@@ -65,7 +65,7 @@ def by_type(dataset: Dataset, sums: Sums) -> dict[str, dict[str, Any]]:
         rows = zip(*(columns[name] for name in names), strict=True)
         joined = np.array(["\0".join(row) for row in rows], str)
         _, first, place = np.unique(joined, return_index=True, return_inverse=True)
-        place = place.reshape(-1)
+        place = place.ravel()
         added = {name: summed_by(place, values, len(first)) for name, values in sums.items()}
         # The last key counts most: by the class's bytes, its name, the group's bytes, …
         keys = [columns[names[-1]], -added["bytes"][place], *keys]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..mpi.comm import Comm
 from ..mpi.shuffle import Shuffle
-from .file_rows import NAME, NAME_KINDS, FileBlock
+from .file_rows import NAME_KINDS, NO_NAMES, FileBlock
 
 MOST = 1000
 """Names of a kind that have a number; all others share the number `MOST`."""
@@ -26,7 +26,7 @@ class CommonNames:
     def __init__(self, comm: Comm, names: Shuffle) -> None:
         # Take the most frequent names of each bucket, then of all ranks.
         candidates = [_most_of_bucket(rows) for _, rows in names.buckets()]
-        rows = _most(np.concatenate([*candidates, np.empty(0, NAME)]))
+        rows = _most(np.concatenate([*candidates, NO_NAMES]))
         rows = _most(np.concatenate(comm.allgather(rows)))
         rows = rows[np.lexsort((rows["hash"], rows["kind"]))]
         kinds = [rows[rows["kind"] == kind] for kind in range(NAME_KINDS)]

@@ -44,8 +44,6 @@ from .updates import UpdatePass
 DEFAULT_MEMORY = 1 << 30
 """Bytes that a rank may take for rows between passes."""
 
-_NONE = np.iinfo(np.int64).max
-
 
 def add_metrics(
     comm: Comm, path: Path, scratch: Path, memory: int = DEFAULT_MEMORY, history: str = ""
@@ -138,10 +136,8 @@ def _hidden_pass(inputs: MetricsInputs) -> HiddenResults:
     comm = inputs.comm
     hidden = HiddenPass(inputs)
     hidden.run()
-    fewest = combined(comm, hidden.fewest, np.minimum)
     layers = {
-        # A layer of no image hides nothing.
-        "hidden_bytes_min": np.where(fewest == _NONE, 0, fewest),
+        "hidden_bytes_min": combined(comm, hidden.fewest, np.minimum),
         "hidden_bytes_max": combined(comm, hidden.most, np.maximum),
         "hides_bytes_max": combined(comm, hidden.hides, np.maximum),
     }

@@ -34,6 +34,8 @@ from .path_join import PATHS_OF_CONTENT, content_bounds
 FILE = np.dtype([("content", "<u4"), ("layer", "<u4"), ("codes", "<u2", (NAME_KINDS,))])
 """A file on its way to its content; `content` is counted from the first of the bucket."""
 
+_NO_FILES = np.empty(0, FILE)
+
 _CODE_BITS = np.uint64(16)
 _LAYER_BITS = np.uint64(32)
 
@@ -83,7 +85,7 @@ class ContentJoin:
         """Send the files of all blocks to the ranks of their contents. Collective."""
         blocks = files.blocks()
         for turn in collective_rounds(self.inputs.comm, files.rounds):
-            rows = np.empty(0, FILE)
+            rows = _NO_FILES
             buckets = np.empty(0, np.int64)
             if turn is not None:
                 block = next(blocks)
@@ -125,7 +127,7 @@ class ContentJoin:
             self._add_files(rows, sizes[content], is_shared[content])
             wide = content.astype(np.uint64)
             in_layers = distinct(np.append(in_layers, wide << _LAYER_BITS | rows["layer"]))
-            codes = (wide[:, None] << _CODE_BITS | rows["codes"]).reshape(-1)
+            codes = (wide[:, None] << _CODE_BITS | rows["codes"]).ravel()
             in_names = distinct(np.append(in_names, distinct(codes)))
         # Add up the contents of each layer.
         content, layer = unpacked(in_layers, _LAYER_BITS)

@@ -16,6 +16,8 @@ MOST = 100
 TOP = np.dtype([("key", "<i8"), ("content", "<i8")])
 """A content that may be in a list: the number by which it is ranked, and its row."""
 
+_NO_TOP = np.empty(0, TOP)
+
 _COLUMNS = ("size", "type", "copies", "layers", "images", *CODECS, "cdc_chunks")
 _COUNTED = ("size", "size_once", "size_repeated", "copies", "layers", "images")
 
@@ -39,7 +41,7 @@ class ContentPass:
         self.empty_files = 0
         self.compression = CompressionTally()
         self.cuts = CutTally()
-        self.top = {"copies": np.empty(0, TOP), "redundant_bytes": np.empty(0, TOP)}
+        self.top = {"copies": _NO_TOP, "redundant_bytes": _NO_TOP}
 
     def run(self) -> None:
         """Read this rank's blocks of /contents."""

@@ -80,7 +80,7 @@ def sample_of(inputs: MetricsInputs) -> RepositorySample | None:
     if not len(table) or not (table["weight"] > 0).all():
         return None
     _, first, stratum = np.unique(table["stratum"], return_index=True, return_inverse=True)
-    stratum = stratum.reshape(-1)
+    stratum = stratum.ravel()
     drawn = np.maximum(table.column("drawn")[first], np.bincount(stratum))
     return RepositorySample(stratum, table["weight"][first], drawn)
 

@@ -34,6 +34,9 @@ NAME = np.dtype([("hash", "<u8"), ("files", "<i8"), ("row", "<i8"), ("kind", "u1
 """A name on its way to the rank of its hash: files of one block that have it, and the first one's
 row."""
 
+NO_PATHS = np.empty(0, PATH)
+NO_NAMES = np.empty(0, NAME)
+
 _NO_ROW = np.iinfo(np.int64).max
 
 _BYTES_A_ROW = 192
@@ -173,8 +176,8 @@ class FilePass:
     def run(self) -> None:
         """Read all blocks. Collective."""
         for turn in collective_rounds(self.inputs.comm, self.rounds):
-            paths = np.empty(0, PATH)
-            names = np.empty(0, NAME)
+            paths = NO_PATHS
+            names = NO_NAMES
             if turn is not None:
                 paths, names = self._read_block(turn)
             self.paths.exchange(paths, _bucket(paths["one"], self._buckets))
@@ -264,7 +267,7 @@ def _cut(paths: Paths, content: np.ndarray, layer: np.ndarray, row: np.ndarray) 
         run=np.cumsum(is_next, dtype=np.int32),
         directories=[*shorter, hashes[first]],
         texts=_slices(data, start[first], deepest[first]),
-        extension=place.reshape(-1).astype(np.int32),
+        extension=place.ravel().astype(np.int32),
         extensions=extensions,
         extension_texts=_slices(data, begin[at], length[at]),
     )
@@ -291,7 +294,7 @@ def _names(block: FileBlock) -> np.ndarray:
         rows["hash"] = unique
         rows["kind"] = kind
         rows["row"] = _NO_ROW
-        np.add.at(rows["files"], inverse.reshape(-1), files)
-        np.minimum.at(rows["row"], inverse.reshape(-1), first)
+        np.add.at(rows["files"], inverse.ravel(), files)
+        np.minimum.at(rows["row"], inverse.ravel(), first)
         pieces.append(rows)
     return np.concatenate(pieces)

@@ -104,9 +104,9 @@ class Growth:
             "order": np.repeat(np.arange(ORDERS), len(self.points)),
             "layers": np.tile(self.points, ORDERS),
             "files": np.concatenate(files),
-            "contents": np.cumsum(contents, axis=1).reshape(-1),
+            "contents": np.cumsum(contents, axis=1).ravel(),
             "bytes": np.concatenate(file_bytes),
-            "content_bytes": np.cumsum(sizes, axis=1).reshape(-1),
+            "content_bytes": np.cumsum(sizes, axis=1).ravel(),
         }
         table["dedup_ratio_by_count"] = ratio(table["files"], table["contents"])
         table["dedup_ratio_by_capacity"] = ratio(table["bytes"], table["content_bytes"])

@@ -161,7 +161,7 @@ class Level:
         np.subtract.at(self.left, files, 1)
         touched, place = np.unique(files, return_inverse=True)
         of_file = np.full(len(touched), _VISIBLE, np.uint8)
-        np.minimum.at(of_file, place.reshape(-1), causes)
+        np.minimum.at(of_file, place.ravel(), causes)
         is_gone = self.left[touched] == 0
         return touched[is_gone], of_file[is_gone]
 

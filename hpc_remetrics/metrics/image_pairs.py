@@ -143,7 +143,7 @@ def _histories(dataset: Dataset) -> np.ndarray:
     """
     platforms, platform = np.unique(dataset.images["platform"], return_inverse=True)
     repository = dataset.images["repository"].astype(np.int64)
-    return repository * max(len(platforms), 1) + platform.reshape(-1)
+    return repository * max(len(platforms), 1) + platform.ravel()
 
 
 def _numbered(group: np.ndarray) -> np.ndarray:

@@ -133,7 +133,7 @@ def combined(comm: Comm, values: np.ndarray, operation: np.ufunc = np.add) -> np
     """
     if comm.size == 1:
         return values
-    flat = values.reshape(-1)
+    flat = values.ravel()
     # Send each range of elements to the rank that combines it.
     cuts = [rank_range(rank, comm.size, len(flat)) for rank in range(comm.size)]
     received = comm.alltoall([flat[cut.start : cut.stop].tobytes() for cut in cuts])

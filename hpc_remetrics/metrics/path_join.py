@@ -31,6 +31,9 @@ PATHS_OF_CONTENT = np.dtype([("content", "<i8"), ("paths", "<i8")])
 TOP_PATH = np.dtype([("contents", "<i8"), ("files", "<i8"), ("row", "<i8")])
 """A path that may be listed; `row` is its first file's in /entries."""
 
+_NO_PATHS_OF_CONTENT = np.empty(0, PATHS_OF_CONTENT)
+_NO_TOP_PATHS = np.empty(0, TOP_PATH)
+
 
 class PathPass:
     """Counts the contents of every path, and sends on the number of paths of every content.
@@ -53,7 +56,7 @@ class PathPass:
         self.files = ValueCounts()
         self.same_path = np.zeros((2, 2), np.int64)
         self.pairs = 0
-        self.top = np.empty(0, TOP_PATH)
+        self.top = _NO_TOP_PATHS
         self._buckets = files
         self._to_contents = to_contents
         self._bounds = bounds
@@ -62,7 +65,7 @@ class PathPass:
         """Count this rank's buckets of paths. Collective."""
         my_buckets = self._buckets.my_buckets
         for turn in collective_rounds(self.inputs.comm, len(my_buckets)):
-            sent = np.empty(0, PATHS_OF_CONTENT)
+            sent = _NO_PATHS_OF_CONTENT
             if turn is not None:
                 sent = self._count_bucket(self._buckets.take(my_buckets[turn]))
             target = np.searchsorted(self._bounds, sent["content"], "right") - 1
@@ -74,7 +77,7 @@ class PathPass:
         :param rows: (n,) `file_rows.PATH`; the result is (contents,) `PATHS_OF_CONTENT`.
         """
         if not len(rows):
-            return np.empty(0, PATHS_OF_CONTENT)
+            return _NO_PATHS_OF_CONTENT
         # Bring the files of each path together, and count their distinct contents.
         order, starts = grouped(rows["one"], rows["two"])
         files = np.diff(np.append(starts, len(rows)))

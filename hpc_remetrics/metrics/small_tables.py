@@ -131,7 +131,7 @@ def _count_kinds(inputs: MetricsInputs, kinds: np.ndarray) -> list[ValueCount]:
 def _count(variable: str, values: np.ndarray, sizes: np.ndarray | None) -> list[ValueCount]:
     """Count the values that occur, and sum their sizes; without sizes the bytes are -1."""
     unique, place = np.unique(values.astype(str), return_inverse=True)
-    place = place.reshape(-1)
+    place = place.ravel()
     counts = np.bincount(place, minlength=len(unique))
     size_sums = np.full(len(unique), -1)
     if sizes is not None:

@@ -16,6 +16,7 @@ from support.made import Entry, Made
 
 import hpc_remetrics
 from hpc_remetrics.dataset.text_values import path_text
+from hpc_remetrics.metrics import hidden
 from hpc_remetrics.metrics.growth import ORDERS
 
 from . import brute_force as brute
@@ -89,13 +90,19 @@ def some_dataset() -> Made:
         Entry("hardlink", b"k", link=b"b"),
         Entry("file", b"b", 5),
     ]
-    images = [[0, 1, 2, 3, 4, 5], [0, 1, 5, 4], [3, 3, 0], [], [6, 7], [6, 7, 7, 6], [5, 2, 6, 7]]
     # A hard link may stand before its file.
     ahead = linked[::-1]
-    return Made([*layers, linked, gone, ahead], [*images, [8, 7]])
+    # Images that part above a file of two names: one hides one of them, the other both.
+    one_name = [Entry("whiteout", b"b/.wh.l")]
+    both_names = [Entry("file", b"a/b", 6), Entry("file", b"b/l", 7)]
+    images = [[0, 1, 2, 3, 4, 5], [0, 1, 5, 4], [3, 3, 0], [], [6, 7], [6, 7, 7, 6], [5, 2, 6, 7]]
+    images += [[8, 7], [6, 9], [6, 10], [6, 9, 10], [6, 10, 9], [0, 6, 9], [0, 6, 10]]
+    return Made([*layers, linked, gone, ahead, one_name, both_names], images)
 
 
-def test_a_dataset_with_everything_in_it():
+@pytest.mark.parametrize("levels_of_a_block", [64, 2])
+def test_a_dataset_with_everything_in_it(monkeypatch, levels_of_a_block):
+    monkeypatch.setattr(hidden, "_BLOCK", levels_of_a_block)
     check(some_dataset())
 
 

@@ -20,6 +20,7 @@ from hpc_remetrics.metrics import (
     file_rows,
     hidden,
     path_join,
+    small_tables,
 )
 from hpc_remetrics.metrics.compute import compute_metrics
 from hpc_remetrics.metrics.contents import TOP, top_contents
@@ -28,7 +29,7 @@ from hpc_remetrics.metrics.hidden import HiddenPass, common_length, matches
 from hpc_remetrics.metrics.inputs import MetricsInputs
 from hpc_remetrics.metrics.path_join import TOP_PATH, content_bounds, top_paths
 from hpc_remetrics.mpi.comm import SerialComm
-from hpc_remetrics.records import Popularity, Skipped
+from hpc_remetrics.records import NOTES, Popularity, Skipped
 
 
 def file(path: str, content: int) -> Entry:
@@ -169,6 +170,10 @@ def test_lists_and_pulls(dataset):
     assert contents["copies"][by_copies].tolist() == [3, 2]
     assert contents["redundant_bytes"][by_copies].tolist() == [2 * size(3), size(1)]
     assert contents.readable("path")[by_copies][1] == "etc/motd"
+    # A content of one copy is in neither list.
+    redundant = sorted([2 * size(3), size(1)], reverse=True)
+    assert contents["redundant_bytes"][~by_copies].tolist() == redundant
+    assert sorted(contents["copies"][~by_copies].tolist()) == [2, 3]
     paths = rows(metrics["top_paths"], "path", "contents", "files")
     assert next(iter(paths.items())) == ("etc/motd", (2, 3))
     counts = metrics["value_counts"]
@@ -191,6 +196,14 @@ def test_values_of_enums_are_counted(dataset):
     assert counts["skip_cause", "artifact"] == [2, 7]  # an unknown size counts as none
     assert counts["manifest_type", "oci"] == [4, dataset.metrics.totals["image_CLS"]]
     assert counts["kind", "file"] == [10, dataset.metrics.totals["FLS"]]
+
+
+def test_layers_are_counted_by_each_of_their_notes():
+    words = list(NOTES)[:3]
+    bits = [NOTES[word] for word in words]
+    notes = np.array([bits[0], bits[0] | bits[2], 0])
+    found = small_tables._count_notes(notes, np.array([10, 200, 3000]))
+    assert found == [("notes", words[0], 2, 210), ("notes", words[2], 1, 200)]
 
 
 def test_shares_of_paths_and_levels(dataset):

@@ -148,7 +148,7 @@ def _product(
 
 def _merged(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct rows of (n, bytes) uint8, and the sum of the weights of each."""
-    values = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").reshape(-1)
+    values = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
     order = np.argsort(values, kind="stable")
     is_first = np.append(True, values[order[1:]] != values[order[:-1]])
     starts = np.flatnonzero(is_first)

@@ -2,12 +2,13 @@
 
 They are written once as an OCI layout, and used again while the installation stays the same. Their
 files are those of the standard library and of installed distributions, without compiled ones, which
-come and go.
+come and go. Their configs say what a builder would have written: dates, steps, labels, variables.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import hashlib
 import io
@@ -23,7 +24,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import SourceError
 from .local import DirectoryTree
@@ -33,7 +34,7 @@ from .path_source import full_path
 if TYPE_CHECKING:
     from ..registry.registries import Registries
 
-_VERSION = 1
+_VERSION = 2
 _MOST_BYTES = 30 << 20
 _MOST_DISTRIBUTIONS = 8
 _OCI, _DOCKER = "application/vnd.oci.image", "application/vnd.docker"
@@ -68,8 +69,23 @@ _MORE = (
     "sqlite3",
 )
 
-_BuiltLayer = tuple[dict[str, Any], str]
-"""The descriptor of a layer, and its diff_id."""
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+
+_FIRST_DAY = datetime.date(2024, 1, 1)
+"""When the first layer is said to have been built; layers of the demo are built a day apart."""
+
+
+class _BuiltLayer(NamedTuple):
+    """A layer that was written.
+
+    :ivar step: what the history of a config says about its making.
+    :ivar day: when that was, in days since `_FIRST_DAY`.
+    """
+
+    descriptor: dict[str, Any]
+    diff_id: str
+    step: str
+    day: int
 
 
 class DemoSource(OciSource):
@@ -189,26 +205,50 @@ def _move(building: Path, directory: Path) -> None:
 
 def _build(directory: Path) -> None:
     layout = _LayoutBuilder(directory)
-    base = layout.layer(_stdlib(_CORE), "gzip")
-    library = layout.layer(_stdlib(_MORE), "zstd")
-    plain = layout.layer(
-        _stdlib(("tkinter", "idlelib", "lib2to3", "pydoc_data", "distutils", "turtle.py")), "none"
+
+    # The layers, oldest first
+    base = layout.layer(_stdlib(_CORE), "gzip", "ADD python-core.tar.xz /", day=0)
+    library = layout.layer(
+        _stdlib(_MORE), "zstd", _run("apt-get update && apt-get install -y libpython3"), day=1
     )
-    packages = [layout.layer(_distribution(one), "gzip") for one in _distributions()]
-    changes, again = layout.layer(_changes(1), "gzip"), layout.layer(_changes(2), "zstd")
-    layout.image("demo/python:core", [base])
-    layout.image("demo/python:latest", [base, library])
+    extras = ("tkinter", "idlelib", "lib2to3", "pydoc_data", "distutils", "turtle.py")
+    plain = layout.layer(_stdlib(extras), "none", "COPY extras/ /usr/lib/", day=2)
+    packages = []
+    for day, one in enumerate(_distributions(), start=3):
+        step = _run(f"pip install --no-cache-dir {one.metadata['Name']}=={one.version}")
+        packages.append(layout.layer(_distribution(one), "gzip", step, day))
+    day = 3 + len(packages)
+    changes = layout.layer(_changes(1), "gzip", "COPY . /app", day)
+    again = layout.layer(_changes(2), "zstd", _run("make -C /app install"), day + 1)
+
+    # The images; what some of them claim about their base is true, of demo/app:2 it is outdated
+    core = layout.image("demo/python:core", [base])
+    latest = layout.image("demo/python:latest", [base, library])
     layout.image("demo/python:full", [base, library, plain])
     for number, package in enumerate(packages):
         layout.image(
-            f"demo/package{number}:1", [base, library, package], "oci" if number % 2 else "docker"
+            f"demo/package{number}:1",
+            [base, library, package],
+            "oci" if number % 2 else "docker",
+            labels={f"{_LABEL}.base.name": "demo/python:latest"},
         )
     layout.image("demo/all:1", [base, library, *packages])
-    layout.image("demo/app:1", [base, library, *packages[:2], changes])
-    layout.image("demo/app:2", [base, library, *packages[:2], changes, again])
+    claim = {f"{_LABEL}.base.name": "demo/python:latest", f"{_LABEL}.base.digest": latest}
+    layout.image("demo/app:1", [base, library, *packages[:2], changes], annotations=claim)
+    claim = {f"{_LABEL}.base.name": "demo/python:core", f"{_LABEL}.base.digest": core}
+    layout.image("demo/app:2", [base, library, *packages[:2], changes, again], annotations=claim)
     layout.index("demo/multi:1", {"amd64": [base, changes], "arm64": [base, again]})
     layout.artifact("demo/artifact:1")
     layout.finish()
+
+
+_LABEL = "org.opencontainers.image"
+"""Beginning of the names of labels and annotations that the OCI image specification defines."""
+
+
+def _run(command: str) -> str:
+    """Return how BuildKit writes a step that runs a command."""
+    return f"RUN /bin/sh -c {command} # buildkit"
 
 
 def _stdlib(names: tuple[str, ...]) -> Callable[[tarfile.TarFile], None]:
@@ -324,23 +364,39 @@ class _LayoutBuilder:
         self._index: list[dict[str, Any]] = []
         (directory / "blobs" / "sha256").mkdir(parents=True)
 
-    def layer(self, add: Callable[[tarfile.TarFile], None], compression: str) -> _BuiltLayer:
+    def layer(
+        self, add: Callable[[tarfile.TarFile], None], compression: str, step: str, day: int
+    ) -> _BuiltLayer:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
             add(tar)
         data = buffer.getvalue()
         diff_id = "sha256:" + hashlib.sha256(data).hexdigest()
-        return self._blob(_compressed(data, compression), _TYPES["oci", compression]), diff_id
+        blob = self._blob(_compressed(data, compression), _TYPES["oci", compression])
+        return _BuiltLayer(blob, diff_id, step, day)
 
-    def image(self, name: str, layers: list[_BuiltLayer], kind: str = "oci") -> None:
-        self._add(name, self._manifest(layers, kind, _machine()))
+    def image(
+        self,
+        name: str,
+        layers: list[_BuiltLayer],
+        kind: str = "oci",
+        *,
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+    ) -> str:
+        """Add an image, and return the digest of its manifest."""
+        config = self._config(layers, _machine(), {f"{_LABEL}.title": name, **(labels or {})})
+        descriptor = self._manifest(config, layers, kind, annotations)
+        self._add(name, descriptor)
+        return str(descriptor["digest"])
 
     def index(self, name: str, platforms: dict[str, list[_BuiltLayer]]) -> None:
         """Add an index of several platforms, with an attestation as build tools add them."""
         # The manifest of each platform.
         manifests = []
         for architecture, layers in platforms.items():
-            manifest = self._manifest(layers, "oci", architecture)
+            config = self._config(layers, architecture, {f"{_LABEL}.title": name})
+            manifest = self._manifest(config, layers, "oci")
             manifests.append(
                 {**manifest, "platform": {"os": "linux", "architecture": architecture}}
             )
@@ -350,9 +406,13 @@ class _LayoutBuilder:
             "predicateType": "https://spdx.dev/Document",
         }
         blob = self._blob(json.dumps(statement).encode(), "application/vnd.in-toto+json")
-        attestation = self._json(
-            _manifest_of(self._config([], "unknown", "unknown"), [blob]), f"{_OCI}.manifest.v1+json"
-        )
+        nothing = {
+            "os": "unknown",
+            "architecture": "unknown",
+            "rootfs": {"type": "layers", "diff_ids": []},
+        }
+        config = self._json(nothing, f"{_OCI}.config.v1+json")
+        attestation = self._json(_manifest_of(config, [blob]), f"{_OCI}.manifest.v1+json")
         annotations = {
             "vnd.docker.reference.type": "attestation-manifest",
             "vnd.docker.reference.digest": manifests[0]["digest"],
@@ -379,11 +439,19 @@ class _LayoutBuilder:
             {**descriptor, "annotations": {"org.opencontainers.image.ref.name": name}}
         )
 
-    def _manifest(self, layers: list[_BuiltLayer], kind: str, architecture: str) -> dict[str, Any]:
-        config = self._config([diff_id for _, diff_id in layers], "linux", architecture)
-        blobs = [descriptor for descriptor, _ in layers]
+    def _manifest(
+        self,
+        config: dict[str, Any],
+        layers: list[_BuiltLayer],
+        kind: str,
+        annotations: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        blobs = [layer.descriptor for layer in layers]
         if kind == "oci":
-            return self._json(_manifest_of(config, blobs), f"{_OCI}.manifest.v1+json")
+            manifest = _manifest_of(config, blobs)
+            if annotations:
+                manifest["annotations"] = annotations
+            return self._json(manifest, f"{_OCI}.manifest.v1+json")
         config = {**config, "mediaType": f"{_DOCKER}.container.image.v1+json"}
         of_docker = _TYPES["docker", "gzip"]
         blobs = [
@@ -393,13 +461,36 @@ class _LayoutBuilder:
         media_type = f"{_DOCKER}.distribution.manifest.v2+json"
         return self._json({**_manifest_of(config, blobs), "mediaType": media_type}, media_type)
 
-    def _config(self, diff_ids: list[str], system: str, architecture: str) -> dict[str, Any]:
-        config = {
-            "os": system,
+    def _config(
+        self, layers: list[_BuiltLayer], architecture: str, labels: dict[str, str]
+    ) -> dict[str, Any]:
+        """Write a config as BuildKit does: a step for each layer, and steps that make none."""
+        steps = [(layer.day, layer.step, False) for layer in layers]
+        steps.insert(1, (layers[0].day, f"ENV PYTHON_VERSION={_PYTHON}", True))
+        day = max(layer.day for layer in layers)
+        steps.append((day, 'CMD ["python3"]', True))
+        value = {
+            "created": _date(day),
+            "os": "linux",
             "architecture": architecture,
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "config": {
+                "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", f"PYTHON_VERSION={_PYTHON}"],
+                "Cmd": ["python3"],
+                "WorkingDir": "/app",
+                "Labels": labels,
+            },
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+            "history": [
+                {
+                    "created": _date(when),
+                    "created_by": step,
+                    "comment": "buildkit.dockerfile.v0",
+                    **({"empty_layer": True} if is_empty else {}),
+                }
+                for when, step, is_empty in steps
+            ],
         }
-        return self._json(config, f"{_OCI}.config.v1+json")
+        return self._json(value, f"{_OCI}.config.v1+json")
 
     def _json(self, value: dict[str, Any], media_type: str) -> dict[str, Any]:
         return self._blob(json.dumps(value).encode(), media_type)
@@ -408,6 +499,11 @@ class _LayoutBuilder:
         name = hashlib.sha256(data).hexdigest()
         (self._directory / "blobs" / "sha256" / name).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
+
+
+def _date(day: int) -> str:
+    """Return noon of a day as configs write it."""
+    return f"{_FIRST_DAY + datetime.timedelta(day)}T12:00:00Z"
 
 
 def _manifest_of(config: dict[str, Any], layers: list[dict[str, Any]]) -> dict[str, Any]:

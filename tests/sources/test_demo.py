@@ -215,7 +215,7 @@ def test_the_directory_changes_with_the_installation(small, monkeypatch):
     assert before.name == f"demo-{demo._fingerprint()}" and len(before.name) == 21
     demo.metadata.distributions()[0].version = "2"
     assert DemoSource("demo:")._directory != before
-    monkeypatch.setattr(demo, "_VERSION", 2)
+    monkeypatch.setattr(demo, "_VERSION", demo._VERSION + 1)
     demo.metadata.distributions()[0].version = "1"
     assert DemoSource("demo:")._directory != before
 
@@ -286,3 +286,34 @@ def test_the_real_distributions_have_files_of_their_own():
     assert paths == sorted(paths) and len(paths) > 5
     assert all(path.is_file() and path.suffix != ".pyc" for path in paths)
     assert not any(".." in path.parts for path in paths)
+
+
+def test_what_the_images_of_the_demo_say_of_themselves(small):
+    source = open_source(f"demo:{small / 'demo'}")
+    source.prepare()
+    catalog = resolve(source)
+    configs = {config.digest: config for config in catalog.configs}
+    images = {image.name: image for image in catalog.images if image.platform != "linux/arm64"}
+    said = {name: configs[image.config] for name, image in images.items()}
+    assert not any(config.notes or config.secrets for config in configs.values())
+
+    # A step for each layer, in their order, and two that make none
+    for name, config in said.items():
+        steps = [step for step in config.history if not step.is_empty]
+        assert len(steps) == len(images[name].layers) == len(config.history) - 2
+        assert config.created == max(step.created for step in steps)
+    steps = [step.created_by.split()[0] for step in said["demo/app:2"].history]
+    assert steps == ["ADD", "ENV", "RUN", "RUN", "RUN", "COPY", "RUN", "CMD"]
+
+    # Images follow one another in time, and claim a base that is there
+    order = ["python:core", "python:latest", "python:full", "package0:1", "app:1", "app:2"]
+    dates = [said[f"demo/{name}"].created for name in order]
+    assert dates == sorted(set(dates))
+    claims = dict(images["demo/app:1"].annotations)
+    assert claims["org.opencontainers.image.base.name"] == "demo/python:latest"
+    base = images["demo/python:latest"]
+    assert claims["org.opencontainers.image.base.digest"] == str(base.digest)
+    assert dict(said["demo/package1:1"].labels) == {
+        "org.opencontainers.image.title": "demo/package1:1",
+        "org.opencontainers.image.base.name": "demo/python:latest",
+    }

@@ -10,11 +10,14 @@ from ..options import PATH, Options, argument
 from . import Command
 
 _EXAMPLES = """
-Layers and contents are matched by digest, images by name and platform.
+Layers and contents are matched by digest, images by name and platform: an image has moved if its
+name has another manifest than before. --json lists all images that came, went or moved, with the
+layers and bytes that came or went with each.
 
 examples:
   hpc-remetrics compare hub-2025.h5 hub-2026.h5
   hpc-remetrics compare hub-2025.h5 hub-2026.h5 --json | jq .layers.added
+  hpc-remetrics compare last-week.h5 hub.h5 --json | jq '.image_changes[] | select(.CLS > 1e9)'
 """
 
 
@@ -34,7 +37,7 @@ def _run(options: CompareOptions) -> int:
 
 
 COMMAND = Command(
-    "show the layers, contents and bytes that came, went and stayed between two datasets",
+    "show the images, layers, contents and bytes that came, went and stayed between two datasets",
     CompareOptions,
     _run,
     _EXAMPLES,

@@ -11,12 +11,21 @@ from ..dataset.reader import Dataset, reading
 from ..filetype.typed_by import typed_differently
 from ..log import escape
 from ..summaries.compare import Changes, Comparison, TypeChange, compare
+from ..summaries.image_changes import ImageChange
 from ..wording import counted
 from .text import size
 
 log = logging.getLogger(__name__)
 
 _MOST = 12
+_NAME = 52
+"""Characters of a name that are shown."""
+
+_TITLES = {
+    "added": "images that came, and layers that came with them",
+    "removed": "images that went, and layers that went with them",
+    "moved": "images that moved, and layers that came with them",
+}
 _BYTES = frozenset({"CLS", "TLS", "FLS", "content_bytes"})
 _NAMES = {
     "CLS": "compressed",
@@ -55,13 +64,17 @@ def page(found: Comparison, first: str, second: str) -> str:
         "",
         f"{'':<10}{'added':>22}{'removed':>22}{'unchanged':>22}",
         _moved("layers", found.layers),
+        _moved("files", found.files),
         _moved("contents", found.contents),
         f"{'images':<10}{images.added:>22,}{images.removed:>22,}{images.unchanged:>22,}",
-        f"{counted(images.changed, 'image')} with the same name and platform as before and another manifest",
+        f"{counted(images.moved, 'image')} moved: the same name and platform as before, another manifest",
+        "layers with their compressed bytes, files with each copy, contents once",
         "",
         f"{'':<24}{'before':>16}{'after':>16}",
         *(_number(name, *pair) for name, pair in found.numbers.items()),
     ]
+    for word, title in _TITLES.items():
+        lines += _images(title, [one for one in found.image_changes if one.change == word])
     lines += _types("classes that changed", found.classes)
     lines += _types("groups that changed", found.groups)
     lines += _types("types that changed", found.types)
@@ -76,6 +89,21 @@ def page(found: Comparison, first: str, second: str) -> str:
 def _moved(name: str, moved: Changes) -> str:
     parts = (moved.added, moved.removed, moved.unchanged)
     return f"{name:<10}" + "".join(f"{part.count:>13,}{size(part.bytes):>9}" for part in parts)
+
+
+def _images(title: str, images: list[ImageChange]) -> list[str]:
+    """Return the lines on images of one kind, those with most bytes first."""
+    if not images:
+        return []
+    lines = ["", f"{title:<56}{'layers':>10}{'compressed':>14}"]
+    for one in sorted(images, key=lambda one: -one.CLS)[:_MOST]:
+        name = escape(f"{one.name} {one.platform}".rstrip())
+        # The end of a long name tells more: it has the tag
+        shown = name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
+        lines.append(f"  {shown:<54}{one.layers:>10,}{size(one.CLS):>14}")
+    if len(images) > _MOST:
+        lines.append(f"  … and {len(images) - _MOST:,} more (--json shows all)")
+    return lines
 
 
 def _number(name: str, before: float, after: float) -> str:

@@ -1,4 +1,4 @@
-"""Compare two datasets: layers, contents and images added and removed, types and ratios changed.
+"""Compare two datasets: images, layers, files and contents that came and went, types and ratios.
 
 Layers and contents are matched by digest. Both tables are sorted by digest, so they are merged side
 by side, in memory that does not grow with them.
@@ -14,6 +14,7 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
 from ..dataset.table import Table
+from .image_changes import ImageChange, Images, image_changes
 from .totals import bytes_without_sharing, ratio, sums_by_type
 
 _LEVELS = ("description", "group", "class")
@@ -51,16 +52,6 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images by name and platform: `changed` have another manifest, `unchanged` the same."""
-
-    added: int
-    removed: int
-    changed: int
-    unchanged: int
-
-
-@dataclass(frozen=True)
 class TypeChange:
     """One type, group or class: files (copies) and their bytes, before and after."""
 
@@ -78,7 +69,10 @@ class TypeChange:
 class Comparison:
     """Two datasets compared; pairs are (first, second), a ratio whose denominator is 0 is 0.0.
 
-    :ivar layers: with compressed bytes.
+    :ivar image_changes: the images that came, went or moved, in order of their names.
+    :ivar layers: with compressed bytes (CLS).
+    :ivar files: the files of these layers, with their bytes (FLS); a content counts as often as
+        files have it.
     :ivar contents: with the bytes of each content once.
     :ivar retyped: contents that both have, under another type (another libmagic, or other options).
     :ivar typed: what typed the files of each dataset, as `/run` says it.
@@ -88,7 +82,9 @@ class Comparison:
     """
 
     images: Images
+    image_changes: list[ImageChange]
     layers: Changes
+    files: Changes
     contents: Changes
     retyped: int
     typed: tuple[str, str]
@@ -101,8 +97,14 @@ class Comparison:
 def compare(first: Dataset, second: Dataset) -> Comparison:
     """Compare two datasets."""
     layers = Changes()
+    files = Changes()
+    is_gone = np.ones(len(first.layers), bool)
+    is_new = np.ones(len(second.layers), bool)
     for rows in _side_by_side(first.layers, second.layers):
         rows.count("CLS", layers)
+        rows.count("FLS", files, "files")
+        is_gone[rows.before][rows.in_before] = False
+        is_new[rows.after][rows.in_after] = False
 
     # Contents that both have may have another type
     contents = Changes()
@@ -114,12 +116,15 @@ def compare(first: Dataset, second: Dataset) -> Comparison:
         types_before, types_after = rows.common("type")
         retyped += int((names_before[types_before] != names_after[types_after]).sum())
 
+    images, changed_images = image_changes(first, second, is_gone, is_new)
     before = _sums(first, contents.before)
     after = _sums(second, contents.after)
     types, groups, classes = _type_changes(first, second)
     return Comparison(
-        images=_images(first, second),
+        images=images,
+        image_changes=changed_images,
         layers=layers,
+        files=files,
         contents=contents,
         retyped=retyped,
         typed=(str(first.run.get("types", "")), str(second.run.get("types", ""))),
@@ -152,16 +157,32 @@ class _Rows:
         after = self.second.column(name, self.after.start, self.after.stop)
         return before[self.in_before], after[self.in_after]
 
-    def count(self, size: str, changes: Changes) -> None:
-        """Add the rows, and the sums of their column `size`, to the changes."""
-        before = self.first.column(size, self.before.start, self.before.stop)
-        after = self.second.column(size, self.after.start, self.after.stop)
-        both = len(self.in_after)
-        kept_before = int(before[self.in_before].sum())
-        kept_after = int(after[self.in_after].sum())
-        changes.unchanged += Amount(both, kept_after)
-        changes.removed += Amount(len(before) - both, int(before.sum()) - kept_before)
-        changes.added += Amount(len(after) - both, int(after.sum()) - kept_after)
+    def count(self, size: str, changes: Changes, number: str | None = None) -> None:
+        """Add the rows, and the sums of their column `size`, to the changes.
+
+        :param number: a column that says how many things a row stands for; None: one.
+        """
+        gone, _ = _amounts(self.first, self.before, self.in_before, size, number)
+        come, kept = _amounts(self.second, self.after, self.in_after, size, number)
+        changes.removed += gone
+        changes.added += come
+        changes.unchanged += kept
+
+
+def _amounts(
+    table: Table, rows: slice, common: np.ndarray, size: str, number: str | None
+) -> tuple[Amount, Amount]:
+    """Return the amounts of those rows of a table that it alone has, and of those in both.
+
+    :param common: (n,) int64, places in `rows` of the rows in both.
+    """
+    sizes = table.column(size, rows.start, rows.stop)
+    numbers = np.ones(len(sizes), np.int64)
+    if number is not None:
+        numbers = table.column(number, rows.start, rows.stop)
+    kept = Amount(int(numbers[common].sum()), int(sizes[common].sum()))
+    alone = Amount(int(numbers.sum()) - kept.count, int(sizes.sum()) - kept.bytes)
+    return alone, kept
 
 
 def _side_by_side(first: Table, second: Table) -> Iterator[_Rows]:
@@ -192,25 +213,6 @@ def _side_by_side(first: Table, second: Table) -> Iterator[_Rows]:
         yield _Rows(first, second, slice(start_a, stop_a), slice(start_b, stop_b), in_a, in_b)
         start_a = stop_a
         start_b = stop_b
-
-
-def _images(first: Dataset, second: Dataset) -> Images:
-    before = _manifests(first)
-    after = _manifests(second)
-    both = before.keys() & after.keys()
-    same = sum(before[key] == after[key] for key in both)
-    return Images(
-        added=len(after) - len(both),
-        removed=len(before) - len(both),
-        changed=len(both) - same,
-        unchanged=same,
-    )
-
-
-def _manifests(dataset: Dataset) -> dict[tuple[str, str], str]:
-    """Return (name, platform) of each image -> digest of its manifest."""
-    columns = (dataset.images.readable(name).tolist() for name in ("name", "platform", "digest"))
-    return {(name, platform): digest for name, platform, digest in zip(*columns, strict=True)}
 
 
 def _type_changes(first: Dataset, second: Dataset) -> Iterator[list[TypeChange]]:

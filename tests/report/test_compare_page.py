@@ -13,14 +13,16 @@ from hpc_remetrics.summaries.compare import (
     Amount,
     Changes,
     Comparison,
-    Images,
     TypeChange,
     compare,
 )
+from hpc_remetrics.summaries.image_changes import ImageChange, Images
 
 FOUND = Comparison(
-    images=Images(added=1000, removed=2, changed=1, unchanged=30),
+    images=Images(added=1000, removed=2, moved=1, unchanged=30),
+    image_changes=[],
     layers=Changes(Amount(10, 1500), Amount(2000, 0), Amount(3, 10**12)),
+    files=Changes(Amount(7, 70), Amount(8, 80), Amount(9, 90)),
     contents=Changes(Amount(4, 40), Amount(5, 50), Amount(6, 60)),
     retyped=0,
     typed=("", ""),
@@ -39,9 +41,11 @@ HEAD = [
     "",
     "                           added               removed             unchanged",
     "layers               10   1.5 kB        2,000      0 B            3     1 TB",
+    "files                 7     70 B            8     80 B            9     90 B",
     "contents              4     40 B            5     50 B            6     60 B",
     "images                     1,000                     2                    30",
-    "1 image with the same name and platform as before and another manifest",
+    "1 image moved: the same name and platform as before, another manifest",
+    "layers with their compressed bytes, files with each copy, contents once",
     "",
     "                                  before           after",
     "  images                           1,032              31",
@@ -79,6 +83,43 @@ def test_types_that_changed():
         "",
         "2,000 contents of another type than before: another libmagic, or other options",
     ]
+
+
+def image(change: str, name: str, CLS: int, platform: str = "linux/amd64") -> ImageChange:
+    return ImageChange(change, name, platform, "", "", 1000, CLS, 5)
+
+
+def test_images_that_came_went_and_moved():
+    long_name = "a" * 60 + "/b:\x1b"
+    changes = [
+        image("moved", "small:1", 7),
+        image("moved", "large:1", 2000, ""),
+        image("added", long_name, 0),
+        image("removed", "c" * 52, 1, ""),
+        image("removed", "d" * 53, 1, ""),
+    ]
+    assert lines_of(replace(FOUND, image_changes=changes))[len(HEAD) :] == [
+        "",
+        "images that came, and layers that came with them            layers    compressed",
+        f"  …{'a' * 32}/b:\\x1b linux/amd64       1,000           0 B",
+        "",
+        "images that went, and layers that went with them            layers    compressed",
+        f"  {'c' * 52}       1,000           1 B",
+        f"  …{'d' * 51}       1,000           1 B",
+        "",
+        "images that moved, and layers that came with them           layers    compressed",
+        f"  {'large:1':<52}       1,000          2 kB",
+        f"  {'small:1 linux/amd64':<52}       1,000           7 B",
+    ]
+
+
+@pytest.mark.parametrize(("number", "more"), [(12, []), (13, ["1"]), (1012, ["1,000"])])
+def test_of_many_images_the_twelve_with_most_bytes_are_shown(number, more):
+    changes = [image("added", f"image:{place}", place) for place in range(number)]
+    lines = lines_of(replace(FOUND, image_changes=changes))[len(HEAD) + 2 :]
+    shown = [line.split()[0] for line in lines[:12]]
+    assert shown == [f"image:{number - 1 - place}" for place in range(12)]
+    assert lines[12:] == [f"  … and {count} more (--json shows all)" for count in more]
 
 
 @pytest.mark.parametrize(("number", "more"), [(12, []), (13, ["1"]), (1012, ["1,000"])])

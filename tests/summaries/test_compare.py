@@ -11,7 +11,8 @@ from support.made import Made
 import hpc_remetrics
 from hpc_remetrics.summaries import compare as module
 from hpc_remetrics.summaries import totals
-from hpc_remetrics.summaries.compare import Amount, Changes, Images, TypeChange, compare
+from hpc_remetrics.summaries.compare import Amount, Changes, TypeChange, compare
+from hpc_remetrics.summaries.image_changes import Images
 
 from .made_datasets import FIRST, SECOND, compressed, files_of, layers_of
 from .test_totals import TYPES
@@ -34,6 +35,24 @@ def layers(made: Made) -> dict[int, int]:
 
 def contents(made: Made) -> dict[bytes, int]:
     return {entry.digest: entry.size for entry in files_of(made)}
+
+
+def files_by_layer(made: Made) -> dict[int, Amount]:
+    """Return the files of each layer, and their bytes."""
+    found = {}
+    for layer in layers_of(made):
+        sizes = [entry.size for entry in made.layers[layer] if entry.kind == "file"]
+        found[layer] = Amount(len(sizes), sum(sizes))
+    return found
+
+
+def amounts_of_files(before: dict[int, Amount], after: dict[int, Amount]) -> Changes:
+    def amount(layers) -> Amount:
+        return sum(((before | after)[layer] for layer in layers), Amount())
+
+    added = amount(after.keys() - before.keys())
+    removed = amount(before.keys() - after.keys())
+    return Changes(added, removed, amount(before.keys() & after.keys()))
 
 
 def sums_of_types(made: Made) -> tuple[Counter, Counter]:
@@ -62,11 +81,12 @@ def test_against_sets(first, second, monkeypatch, rows, turned):
     # Layers, contents and images
     assert found.layers == amounts(*map(layers, made))
     assert found.contents == amounts(*map(contents, made))
+    assert found.files == amounts_of_files(*map(files_by_layer, made))
     assert found.contents.before == Amount(len(contents(made[0])), sum(contents(made[0]).values()))
     assert found.contents.after == Amount(len(contents(made[1])), sum(contents(made[1]).values()))
     assert found.retyped == 0
     added, removed = (0, 1) if not turned else (1, 0)
-    assert found.images == Images(added=added, removed=removed, changed=1, unchanged=2)
+    assert found.images == Images(added=added, removed=removed, moved=1, unchanged=2)
     assert found.typed == tuple(one.run["types"] for one in made)
 
     # Types, and the sums over groups and classes
@@ -104,7 +124,8 @@ def test_numbers(first, second):
 def test_nothing_changed(first):
     with hpc_remetrics.open(first) as one, hpc_remetrics.open(first) as other:
         found = compare(one, other)
-    assert found.types == found.groups == found.classes == []
+    assert found.types == found.groups == found.classes == found.image_changes == []
+    assert found.images == Images(unchanged=len(FIRST.images))
     assert found.layers.added == found.layers.removed == Amount()
     assert all(before == after for before, after in found.numbers.values())
 

@@ -61,7 +61,7 @@ def test_metrics_take_the_place_of_none(path, options, monkeypatch, capsys):
 
 
 def test_it_can_be_told_to_be_quiet(path, options, monkeypatch, capsys):
-    monkeypatch.setattr(module, "add_metrics", lambda comm, copy, scratch, memory: None)
+    monkeypatch.setattr(module, "add_metrics", lambda *arguments: None)
     reduce(replace(options, quiet=True))
     assert capsys.readouterr().err == ""
 
@@ -79,7 +79,7 @@ def test_a_fault_leaves_the_dataset_as_it_was(path, options, monkeypatch):
             seen.append("release")
             super().__exit__(*error)
 
-    def add_metrics(comm, copy, scratch, memory):
+    def add_metrics(comm, copy, scratch, memory, history):
         seen.append(memory)
         assert copy.read_bytes() == before
         copy.write_bytes(b"half")

@@ -10,7 +10,7 @@ from hpc_remetrics.errors import MissingComponentError, UsageError
 from hpc_remetrics.filetype import typer as module
 from hpc_remetrics.filetype.held_content import HEAD_BYTES
 from hpc_remetrics.filetype.libmagic.binding import Magic
-from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, TypeTable
+from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
 from hpc_remetrics.filetype.typer import (
     MAX_WAITING,
     MAX_WAITING_BYTES,
@@ -64,6 +64,8 @@ def test_a_known_content_is_not_asked_again(table, monkeypatch):
     assert Typer("plain", table).type_of(sha256(PNG), PNG, len(PNG)) == number
     table.put(sha256(b"slow"), TIMED_OUT)
     assert Typer("plain", table).type_of(sha256(b"slow"), b"slow", 4) == TIMED_OUT
+    table.put(sha256(b"none"), UNTYPED)
+    assert Typer("plain", table).type_of(sha256(b"none"), b"none", 4) == UNTYPED
 
 
 def test_no_more_is_looked_at_than_file_looks_at(table):

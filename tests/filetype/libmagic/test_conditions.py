@@ -105,6 +105,7 @@ def test_the_words_that_a_rule_needs(first, words):
 def test_the_places_that_a_rule_needs(first, places):
     found = condition(first)
     assert found.places == places
+    assert found.padded_bytes == 0
     assert found.words == []
 
 

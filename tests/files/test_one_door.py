@@ -56,7 +56,6 @@ ALLOWED = {
     ("crawl/output.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("crawl/output.py", "shutil.rmtree"): "removes directories of killed crawls; follows no links",
     ("export/files_of_2017.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
-    ("profile/entries.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("sources/demo.py", "tempfile.mkdtemp"): "made exclusively, renamed when it is whole",
     ("sources/demo.py", "shutil.rmtree"): "of that directory",
     ("sources/demo.py", "os.chmod"): "of that directory",

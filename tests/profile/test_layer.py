@@ -6,10 +6,10 @@ import io
 
 import pytest
 from support import tars
+from support.profiled import profile_file
 
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.parts.spill_writer import Spill
-from hpc_remetrics.profile.entries import profile_file
 from hpc_remetrics.profile.layer import profile_layer
 from hpc_remetrics.records import NOTES, Digest
 from hpc_remetrics.tar.fault import LayerFault

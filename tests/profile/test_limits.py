@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 from support import tars
+from support.profiled import profile_file
 
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile.entries import profile_file
 
 FILES = b"".join(tars.file(b"%d" % number, b"x" * 1000) for number in range(10))
 ZEROS = gzip.compress(tars.header(size=4 << 20) + bytes(4 << 20) + tars.END)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..limits import Limits
-from ..parts.spill_format import NO_CONTENT, LayerProfile, SpillBlock, read_blocks
-from ..parts.spill_writer import Spill
-from ..records import KINDS, Digest
-from .layer import profile_layer
+from hpc_remetrics.limits import Limits
+from hpc_remetrics.parts.spill_format import NO_CONTENT, LayerProfile, SpillBlock, read_blocks
+from hpc_remetrics.parts.spill_writer import Spill
+from hpc_remetrics.profile.layer import profile_layer
+from hpc_remetrics.records import KINDS, Digest
 
 _KIND_WORDS = list(KINDS)
 

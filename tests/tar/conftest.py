@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from support.go_tar import GoTar
+from support.profiled import profile_file
 
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.profile.entries import profile_file
 
 LARGEST = 64 << 20
 """As in gotar/main.go."""

@@ -56,6 +56,21 @@ def is_among(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return wanted[place] == values
 
 
+def numbered(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the place of each value among the distinct ones, (n,) int64, and their number.
+
+    >>> places, distinct_values = numbered(np.array([30, 10, 30]))
+    >>> places.tolist(), distinct_values
+    ([1, 0, 1], 2)
+    """
+    order = np.argsort(values)
+    starts = _group_starts(values[order])
+    lengths = np.diff(np.append(starts, len(values)))
+    places = np.empty(len(values), np.int64)
+    places[order] = np.repeat(np.arange(len(starts)), lengths)
+    return places, len(starts)
+
+
 def _group_starts(values: np.ndarray) -> np.ndarray:
     """Return the place of the first of each run of equal values."""
     is_new = np.ones(len(values), bool)

@@ -438,6 +438,13 @@ CAUSES = _enum(
     "exec_failed",
 )
 
+BASE_CLAIMS = _enum("none", "true", "moved", "false", "absent", "scratch", "invalid")
+"""What becomes of an image's claim about its base. `none`: it claims none; `true`: its layers begin
+with those of the claimed image; `moved`: they do not begin with those of the image that has the
+claimed name now; `false`: they do not begin with those of the image that has the claimed digest;
+`absent`: the dataset has no such image; `scratch`: it claims to have no base; `invalid`: what it
+claims is no reference or no digest."""
+
 TRANSIENT_CAUSES = frozenset(
     {
         "io_error",

@@ -85,6 +85,22 @@ totals: counts, bytes and ratios of the whole dataset; one row
     redundant_byte_share    f8                 1       NaN     (FLS - content_bytes) / FLS
     shared_file_share       f8                 1       NaN     shared_files / image_files
     hidden_byte_share       f8                 1       NaN     hidden_bytes / image_FLS
+    images_with_base        i8                 1       none    images whose layers begin with all layers of another image
+    images_on_outdated_base i8                 1       none    of these, those whose base's repository has a newer image
+    base_images             i8                 1       none    images that are the nearest base of another one
+    outdated_bases          i8                 1       none    of these, those whose repository has a newer image
+    inherited_layers        i8                 1       none    layers that images have from their bases
+    own_layers              i8                 1       none    layers of images above their bases, or of those without one
+    inherited_files         i8                 1       none    regular files that images have from their bases
+    own_files               i8                 1       none    regular files of images above their bases, or of those without one
+    inherited_FLS           i8                 byte    none    bytes of regular files that images have from their bases
+    own_FLS                 i8                 byte    none    bytes of regular files of images above their bases, or of those without one
+    inherited_CLS           i8                 byte    none    compressed bytes that images have from their bases
+    own_CLS                 i8                 byte    none    compressed bytes of images above their bases, or of those without one
+    base_share              f8                 1       NaN     images_with_base / images
+    outdated_base_share     f8                 1       NaN     images_on_outdated_base / images_with_base
+    inherited_CLS_share     f8                 1       NaN     inherited_CLS / image_CLS
+    inherited_FLS_share     f8                 1       NaN     inherited_FLS / image_FLS
 
 distributions: summaries of values over layers, images, contents and so on, in the order of DISTRIBUTIONS
     name            text 64                  1       none    name, such as `layers/CLS`
@@ -284,6 +300,34 @@ chunks: chunks that `analyze --chunks` cut contents into; empty without it
     bytes           i8                 byte    none    bytes of the distinct contents that were cut
     distinct_bytes  i8                 byte    none    bytes of the distinct chunks
 
+bases: images with a base, the nearest other image whose layers theirs begin with, and those that claim one; in the order of /images
+    image            row images         1       none    the image
+    base             row images         1       -1      its base
+    inherited_layers i8                 1       none    layers that it has from its base
+    own_layers       i8                 1       none    its other layers
+    inherited_files  i8                 1       none    regular files that it has from its base
+    own_files        i8                 1       none    its other regular files
+    inherited_FLS    i8                 byte    none    bytes of regular files that it has from its base
+    own_FLS          i8                 byte    none    its other bytes of regular files
+    inherited_CLS    i8                 byte    none    compressed bytes that it has from its base
+    own_CLS          i8                 byte    none    its other compressed bytes
+    age              f8                 day     NaN     days from `created` of the base to that of the image; negative where the base is younger
+    newer            row images         1       -1      the newest image of the base's repository and platform, if it is newer than the base
+    behind           f8                 day     NaN     days from `created` of the base to that of `newer`
+    claim            enum base_claim    1       none    what becomes of its claim, by annotations or labels, to be built on an image
+    claimed          row images         1       -1      the image that it claims as its base
+    claimed_name     text 512           1       ""      name of the base that it claims, unless that is invalid
+    claimed_digest   text 512           1       ""      digest of the base that it claims, unless that is invalid
+
+top_bases: the images that are the nearest base of most images
+    base             row images         1       none    the base
+    name             text 1024          1       none    its name
+    images           i8                 1       none    images that have it as their nearest base
+    inherited_files  i8                 1       none    regular files that these have from it
+    inherited_FLS    i8                 byte    none    bytes of these files
+    inherited_CLS    i8                 byte    none    compressed bytes that these have from it
+    behind           f8                 day     NaN     days from its `created` to that of the newest image of its repository
+
 updates: pairs of an older and a newer image, and what a client with the older one pulls for the newer one
     repository       row repositories   1       none    repository of the newer image
     old              row images         1       none    the image that the client has
@@ -355,6 +399,12 @@ images/shared_file_share    share   1       share of an image's files that are i
 images/shared_byte_share    share   1       share of an image's bytes that are in files of another image too
 images/hidden_bytes         log     byte    bytes of an image that later layers hide
 images/hidden_byte_share    share   1       share of an image's bytes that later layers hide
+images/inherited_layers_share share   1       share of an image's layers that its base has
+images/inherited_files_share  share   1       share of an image's files that its base has
+images/inherited_FLS_share    share   1       share of an image's bytes of files that its base has
+images/inherited_CLS_share    share   1       share of an image's compressed bytes that its base has
+images/base_age             log     day     age of the base when the image was made
+images/base_behind          log     day     from the base to the newest image of its repository
 repositories/pulls          log     1       pulls of a repository
 repositories/stars          log     1       stars of a repository
 repositories/images         log     1       images of a repository
@@ -370,7 +420,8 @@ paths/contents              log     1       distinct contents at a path
 paths/files                 log     1       files at a path
 """
 """Name, scale, unit, description. Failed layers are left out of `layers/…`, ratios without a
-denominator and unknown pulls and stars of the others."""
+denominator and unknown pulls and stars of the others. Those about bases are of the images that have
+one; a base that is younger than its image has no age."""
 
 
 VALUE_COUNTS = {
@@ -383,6 +434,8 @@ VALUE_COUNTS = {
     "platform": "images; their CLS",
     "stage": "failures",
     "cause": "failures",
+    "base": "images by their base: current, outdated, undated or none; their CLS",
+    "base_claim": "images by what becomes of their claim about their base; their CLS",
     "skip_cause": "descriptors in images that are not profiled as layers; sizes that they state",
 }
 """Values of `variable` in `value_counts`: what is counted, and whose bytes are summed."""

@@ -32,6 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..records import (
+    BASE_CLAIMS,
     CAUSES,
     CHUNK_METHODS,
     COMPRESSIONS,
@@ -242,6 +243,7 @@ ENUMS = {
     "stage": STAGES,
     "cause": CAUSES,
     "chunk_method": CHUNK_METHODS,
+    "base_claim": BASE_CLAIMS,
 }
 """Name of an enum -> word -> number."""
 

@@ -49,7 +49,7 @@ _MISSING = {'""': "empty", "0": "all bytes 0"}
 It can't be `_FillValue`, which masks single bytes of digests and what netCDF makes of strings.
 """
 
-_UNITS = frozenset({"1", "byte", "s", "ns"})
+_UNITS = frozenset({"1", "byte", "s", "ns", "day"})
 """Units of the schema that UDUNITS knows; others say that there is none of a whole column."""
 
 _WITHOUT_UNITS = frozenset({"text", "digest", "fingerprint", "enum", "bytes", "utf8"})

@@ -14,6 +14,15 @@ from ..records import STATUSES
 from ..tar.paths import clean
 from . import compression, small_tables
 from .amounts import FileTotals, by_name, by_type
+from .base_tables import (
+    base_counts,
+    base_distributions,
+    base_numbers,
+    base_table,
+    base_totals,
+    top_bases,
+)
+from .bases import BaseResults
 from .distribution import distribution_tables
 from .estimates import estimates
 from .growth import growth_summary
@@ -29,24 +38,30 @@ def assemble(
     files: FileResults,
     hidden: HiddenResults,
     updates: UpdateResults,
+    found_bases: BaseResults,
 ) -> Tables:
     """Return all tables of `/metrics`."""
     layers = files.layers | hidden.layers
     images = _images(inputs, layers, hidden)
     totals = _totals(inputs, contents, files, images)
     totals["undated_images"] = updates.pairs.undated
+    bases = base_numbers(inputs, found_bases)
+    totals |= base_totals(bases, images)
     file_totals = FileTotals.of(contents.by_type)
     distributions = {
         **contents.distributions,
         **files.distributions,
         **small_tables.layer_distributions(inputs, layers),
         **small_tables.image_distributions(inputs, images),
+        **base_distributions(bases),
         **small_tables.repository_distributions(inputs),
     }
     return {
         "totals": {name: [value] for name, value in totals.items()},
         **distribution_tables(distributions),
-        "value_counts": small_tables.value_counts(inputs, files.kinds, images["CLS"]),
+        "value_counts": small_tables.value_counts(
+            inputs, files.kinds, images["CLS"], base_counts(bases, images["CLS"])
+        ),
         **by_type(inputs.dataset, contents.by_type),
         **by_name(files.name_texts, files.names, file_totals),
         "same_path": _same_path(files.same_path, file_totals),
@@ -65,6 +80,8 @@ def assemble(
         "images": images,
         "samples": compression.samples(contents.compression),
         "chunks": contents.chunks.table(),
+        "bases": base_table(bases),
+        "top_bases": top_bases(inputs, bases),
         "updates": update_table(inputs, updates),
         "update_totals": update_totals(updates),
         "update_growth": update_growth(updates),

@@ -8,7 +8,8 @@
    (`content_join.py`, `growth.py`).
 4. Layers are stacked as in the images, to find what they hide (`hidden.py`).
 5. Pairs of images are compared, to find what an update pulls (`updates.py`).
-6. Rank 0 puts the tables together (`assemble.py`).
+6. The nearest base of each image is found (`bases.py`).
+7. Rank 0 puts the tables together (`assemble.py`).
 
 Every number is a sum, a minimum or a maximum of whole numbers over all ranks, or is made from such
 numbers on rank 0, so the result does not depend on the number of ranks.
@@ -29,6 +30,7 @@ from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
 from .assemble import assemble
+from .bases import find_bases
 from .common_names import CommonNames
 from .content_join import ContentJoin
 from .contents import ContentPass
@@ -83,9 +85,10 @@ def compute_metrics(
     files = _file_pass(inputs, contents)
     hidden = _hidden_pass(inputs)
     updates = UpdatePass(inputs, consecutive_pairs(dataset)).run()
+    bases = find_bases(inputs)
     if comm.rank != comm.root:
         return {}
-    return assemble(inputs, contents, files, hidden, updates)
+    return assemble(inputs, contents, files, hidden, updates, bases)
 
 
 def _content_pass(inputs: MetricsInputs) -> ContentResults:

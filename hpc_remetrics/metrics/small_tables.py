@@ -33,7 +33,7 @@ def layer_distributions(inputs: MetricsInputs, layers: Columns) -> dict[str, Sum
     values["FLS_CLS"] = ratio(values["FLS"], values["CLS"])
     values["TLS_CLS"] = ratio(values["TLS"], values["CLS"])
     values["dedup_ratio_by_count"] = ratio(values["files"], layers["contents"][read])
-    return _distributions("layers", values)
+    return distributions_of("layers", values)
 
 
 def image_distributions(inputs: MetricsInputs, images: Columns) -> dict[str, Summary]:
@@ -49,7 +49,7 @@ def image_distributions(inputs: MetricsInputs, images: Columns) -> dict[str, Sum
     values["shared_file_share"] = ratio(images["shared_files"], images["files"])
     values["shared_byte_share"] = ratio(images["shared_bytes"], images["FLS"])
     values["hidden_byte_share"] = ratio(images["hidden_bytes"], images["FLS"])
-    return _distributions("images", values)
+    return distributions_of("images", values)
 
 
 def repository_distributions(inputs: MetricsInputs) -> dict[str, Summary]:
@@ -59,10 +59,10 @@ def repository_distributions(inputs: MetricsInputs) -> dict[str, Summary]:
         column = inputs.dataset.repositories.column(name)
         values[name] = column[column >= 0]
     values["images"] = images_of_repositories(inputs)
-    return _distributions("repositories", values)
+    return distributions_of("repositories", values)
 
 
-def _distributions(population: str, columns: Columns) -> dict[str, Summary]:
+def distributions_of(population: str, columns: Columns) -> dict[str, Summary]:
     """Summarize columns; NaN is left out."""
     counts = {}
     for name, values in columns.items():
@@ -83,12 +83,16 @@ ValueCount = tuple[str, str, int, int]
 
 
 def value_counts(
-    inputs: MetricsInputs, kinds: np.ndarray, image_cls: np.ndarray
+    inputs: MetricsInputs,
+    kinds: np.ndarray,
+    image_cls: np.ndarray,
+    of_bases: list[list[ValueCount]],
 ) -> dict[str, list[Any]]:
     """Return the table `value_counts`.
 
     :param kinds: (kinds,) int64, entries of each kind.
     :param image_cls: (images,) int64, compressed bytes.
+    :param of_bases: rows about bases and what images claim of them.
     """
     data = inputs.dataset
     cls = inputs.layer("CLS")
@@ -97,11 +101,12 @@ def value_counts(
     of_images = ("manifest_type", "platform")
     parts = [
         _count_kinds(inputs, kinds),
-        *(_count(name, data.layers.readable(name), cls) for name in of_layers),
+        *(count_values(name, data.layers.readable(name), cls) for name in of_layers),
         _count_notes(data.layers["notes"], cls),
-        *(_count(name, data.images.readable(name), image_cls) for name in of_images),
-        *(_count(name, data.failures.readable(name), None) for name in ("stage", "cause")),
-        _count("skip_cause", data.skipped.readable("cause"), sizes),
+        *(count_values(name, data.images.readable(name), image_cls) for name in of_images),
+        *(count_values(name, data.failures.readable(name), None) for name in ("stage", "cause")),
+        count_values("skip_cause", data.skipped.readable("cause"), sizes),
+        *of_bases,
     ]
     # Most frequent first, of equals by value.
     rows = [row for part in parts for row in sorted(part, key=lambda row: (-row[2], row[1]))]
@@ -128,7 +133,7 @@ def _count_kinds(inputs: MetricsInputs, kinds: np.ndarray) -> list[ValueCount]:
     ]
 
 
-def _count(variable: str, values: np.ndarray, sizes: np.ndarray | None) -> list[ValueCount]:
+def count_values(variable: str, values: np.ndarray, sizes: np.ndarray | None) -> list[ValueCount]:
     """Count the values that occur, and sum their sizes; without sizes the bytes are -1."""
     unique, place = np.unique(values.astype(str), return_inverse=True)
     place = place.ravel()

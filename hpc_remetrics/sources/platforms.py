@@ -58,6 +58,15 @@ def _normal(text: str) -> tuple[_Platform, bool]:
     return _Platform("darwin" if system == "macos" else system, architecture, variant), is_exact
 
 
+def normal(platform: str) -> str:
+    """Return a platform in normal form, in which equal platforms are equal strings.
+
+    >>> normal("linux/arm64/v8"), normal("linux/aarch64"), normal("linux/arm"), normal("")
+    ('linux/arm64', 'linux/arm64', 'linux/arm/v7', '')
+    """
+    return "/".join(filter(None, _normal(platform)[0]))
+
+
 def check(platforms: Sequence[str]) -> tuple[str, ...]:
     """Return platforms in normal form.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -392,14 +393,31 @@ def check_bins(found, values):
         assert found.bin_count[0] and found.bin_count[-1]
 
 
+def _with_base(data, name) -> list[float]:
+    table = data.metrics["bases"]
+    values = table.column(name)[table.column("base") >= 0].astype(float)
+    return values[values >= 0].tolist()
+
+
+def _inherited_shares(data, name) -> list[float]:
+    parts = zip(*(_with_base(data, f"{one}_{name}") for one in ("inherited", "own")), strict=True)
+    return [inherited / (inherited + own) for inherited, own in parts if inherited + own]
+
+
 HIDDEN = {
     "layers/hidden_bytes_max": lambda data: data.metrics["layers"]["hidden_bytes_max"].tolist(),
     "images/hidden_bytes": lambda data: data.metrics["images"]["hidden_bytes"].tolist(),
     "images/hidden_byte_share": lambda data: (
         data.metrics["images"]["hidden_bytes"] / data.metrics["images"]["FLS"]
     ).tolist(),
+    **{
+        f"images/inherited_{name}_share": partial(_inherited_shares, name=name)
+        for name in ("layers", "files", "FLS", "CLS")
+    },
+    "images/base_age": lambda data: _with_base(data, "age"),
+    "images/base_behind": lambda data: _with_base(data, "behind"),
 }
-"""Columns that test_hidden.py judges."""
+"""Columns that test_hidden.py and test_bases.py judge."""
 
 
 def test_what_if(sql, dataset):

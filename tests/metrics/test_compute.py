@@ -266,7 +266,14 @@ def values_of(dataset) -> dict[str, list[float]]:
         at_path[entry.path].append(entry.content)
         of_content[entry.content].add(entry.path)
     known = ("CLS", "TLS", "FLS", "files", "directories")
+    # Image 1 has two layers of image 0 and one more; none has a date
+    stack = dataset.image_layers["layer"][2:5].tolist()
+    of_base = {name: [layers[name][row] for row in stack] for name in ("files", "FLS", "CLS")}
+    of_base["layers"] = [1, 1, 1]
     return {
+        **{f"images/inherited_{n}_share": [sum(of_base[n][:2]) / sum(of_base[n])] for n in of_base},
+        "images/base_age": [],
+        "images/base_behind": [],
         **{f"layers/{name}": layers[name] for name in (*known, "depth", "images")},
         "layers/FLS_CLS": quotients(layers["FLS"], layers["CLS"]),
         "layers/TLS_CLS": quotients(layers["TLS"], layers["CLS"]),
@@ -300,6 +307,9 @@ def test_every_distribution(dataset):
     for name in metrics.distributions:
         found = metrics.distribution(name)
         want = sorted(values[name])
+        if not want:
+            assert found.count == 0
+            continue
         assert (found.count, found.min, found.max) == (len(want), want[0], want[-1]), name
         assert (found.sum, found.mean) == pytest.approx((sum(want), sum(want) / len(want)))
         assert found.median == want[-(-len(want) // 2) - 1]

@@ -8,6 +8,7 @@ import shutil
 import pyarrow.parquet
 import pytest
 from support.made import Entry, Made
+from support.made_configs import ODD_CONFIG, ODD_PAIRS
 
 import hpc_remetrics
 from hpc_remetrics.dataset import arrow
@@ -41,6 +42,8 @@ def made(tmp_path_factory):
     made = Made(layers, [[0, 1], [0, 2]], status={1: "partial", 2: "failed"})
     made.skipped = [Skipped("=skipped", "+1", 5, "@type", "artifact", "-message")]
     made.repositories = {"made0000": Popularity(3, 7, "=stratum", 2.5, 4)}
+    made.configs = {0: ODD_CONFIG, 1: ODD_CONFIG}
+    made.changed = {1: {"annotations": ODD_PAIRS}}
     return made.write(tmp_path_factory.mktemp("made") / "made")
 
 
@@ -63,6 +66,9 @@ def test_cells_of_a_spreadsheet_are_no_formulas(exported):
         ("entries", "path", "\\x3d1+1"),
         ("skipped", "image", "\\x3dskipped"),
         ("repositories", "stratum", "\\x3dstratum"),
+        ("labels", "value", "\\x3d1+1"),
+        ("history", "comment", "\\x2dx"),
+        ("configs", "author", "\\x40me"),
     ):
         lines = (exported / "csv" / f"{table}.csv").read_text().splitlines()
         place = lines[0].replace('"', "").split(",").index(column)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from support.made import Entry, Made
+from support.made_configs import ODD_CONFIG, ODD_PAIRS
 from support.tools import need
 
 import hpc_remetrics
@@ -39,6 +40,8 @@ def made(tmp_path_factory) -> Path:
     made = Made(layers, [[0, 1], [0, 2]], status={1: "partial", 2: "failed"})
     made.skipped = [Skipped("=skipped", "+1", 5, "@type", "artifact", "-message")]
     made.repositories = {"made0000": Popularity(3, 7, "=stratum", 2.5, 4)}
+    made.configs = {0: ODD_CONFIG, 1: ODD_CONFIG}
+    made.changed = {1: {"annotations": ODD_PAIRS}}
     made.run = {"fingerprint": "abc", "sources": {"source": ["oci:/a"]}}
     return made.write(tmp_path_factory.mktemp("made") / "made")
 
@@ -97,6 +100,11 @@ def test_keys_join_tables_as_row_numbers_do(packed):
         ("image_layers", "image", "images"),
         ("image_layers", "layer", "layers"),
         ("images", "repository", "repositories"),
+        ("images", "config", "configs"),
+        ("image_layers", "step", "history"),
+        ("history", "image_layer", "image_layers"),
+        ("labels", "config", "configs"),
+        ("annotations", "image", "images"),
         ("contents", "type", "types"),
     } <= keys
     described = read(packed, "croissant.json")["recordSet"]
@@ -117,7 +125,8 @@ def test_required_columns_have_no_nulls_and_types_are_those_of_parquet(made, tmp
             column = table[field["name"]]
             if field.get("constraints"):
                 assert column.null_count == 0
-            kind = {"integer": "int", "number": "double"}.get(field["type"])
+            kinds = {"integer": "int", "number": "double", "datetime": "timestamp"}
+            kind = kinds.get(field["type"])
             assert kind is None or kind in str(column.type)
 
 

@@ -6,6 +6,7 @@ import duckdb
 import pandas
 import pytest
 from support.made import Entry, Made
+from support.made_configs import ODD_CONFIG, ODD_PAIRS
 
 import hpc_remetrics
 from hpc_remetrics.dataset.metrics_schema import METRICS
@@ -26,6 +27,8 @@ MADE = Made(
     ],
     [[0, 1], [0, 2, 3], [], [3, 3]],
     status={1: "partial", 3: "failed"},
+    configs={0: ODD_CONFIG, 1: ODD_CONFIG, 2: {"notes": 1}},
+    changed={1: {"annotations": ODD_PAIRS}},
     compressed=frozenset(range(0, 50, 3)),
     skipped=[
         Skipped("made0000:1", "", -1, "", "artifact", ""),

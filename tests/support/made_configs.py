@@ -12,6 +12,31 @@ TEXTS = ("", "a", "ünï \U0001f433", 'echo "back\\slash"\n\tand more', "=1+1", 
 TIMES = (None, 0, -1, 1_700_000_000, -62_135_596_800, 253_402_300_799)
 """Seconds of times: missing, of 1970, 1969 and 2023, of Go's zero time, and the last of 9999."""
 
+GO_ZERO = -62_135_596_800
+"""Seconds of the year 1, with which Go's programs write that a time is unknown."""
+
+ODD_STEPS = (
+    Step(1_700_000_000, 5, "ADD a.tar /", "", "=me", False, 0),
+    Step(None, 0, 'CMD ["a\\b"]', "buildkit\n\t", "", True, 1),
+    Step(GO_ZERO, 0, "RUN ünï", "-x", "", False, 0),
+)
+ODD_PAIRS = (("", "=1+1"), ("name", "line\nline \U0001f433"), ("NA", ""), ("name", '"\\'))
+ODD_CONFIG = {
+    "created": 1_700_000_000,
+    "created_ns": 7,
+    "os": "linux",
+    "architecture": "arm64",
+    "variant": "v8",
+    "author": "@me",
+    "entrypoint": '["/bin/sh","-c","echo \\"\\""]',
+    "labels": ODD_PAIRS,
+    "environment": ODD_PAIRS[1:],
+    "history": ODD_STEPS,
+    "notes": 6,
+    "secrets": 1,
+}
+"""Fields of a config of two layers: with strings that are no plain ones, and values that are."""
+
 
 def make_step(rng: Random, is_empty: bool) -> Step:
     texts = [rng.choice(TEXTS) for _ in range(3)]

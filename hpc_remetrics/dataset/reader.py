@@ -26,7 +26,7 @@ from .file_history import is_utc_time
 from .ledger import Ledger
 from .metrics import Metrics
 from .metrics_schema import METRICS_VERSION
-from .schema import ADDED, CHUNK_BYTES, CHUNK_ROWS, FORMAT, SCHEMA_VERSION, TABLES
+from .schema import ABSENT, ADDED, CHUNK_BYTES, CHUNK_ROWS, FORMAT, SCHEMA_VERSION, TABLES
 from .stored_file import StoredFile, StoredGroup, damaged
 from .table import Table, empty_columns, stored_columns
 from .value_checks import (
@@ -343,6 +343,18 @@ class Dataset:
             total += float((size * np.maximum(copies, 1)).sum())
         if total > _MAX_BYTES:
             raise damaged(self.place, f"/contents has {total:.0e} bytes")
+
+    @property
+    def lacking(self) -> list[str]:
+        """The tables and columns that the file lacks, since an earlier version made it."""
+        root = self._file.root
+        tables = [name for name in TABLES if name in ADDED and name not in root]
+        columns = []
+        for name in sorted(ABSENT):
+            table, _, column = name.partition("/")
+            if column not in root.group(table):
+                columns.append(name)
+        return [f"/{name}" for name in (*tables, *columns)]
 
     @property
     def ledger(self) -> Ledger:

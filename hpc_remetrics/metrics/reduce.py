@@ -41,7 +41,7 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
     path = options.dataset
     temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(path)))
     # Check the dataset and its directory before anything is written.
-    history = collectively(comm, lambda: _read_all(path, comm))
+    history, lacking = collectively(comm, lambda: _read_all(path, comm))
     # A read-only file would be replaced all the same.
     hint = "allow it with `chmod u+w`, or reduce a copy"
     on_rank_0(comm, lambda: check_writable(real_name(path), hint))
@@ -57,6 +57,8 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
         on_rank_0(comm, lambda: _publish(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
+            if lacking:
+                print(_what_is_lacking(path, lacking), file=sys.stderr, flush=True)
 
 
 def _lock(path: Path, stack: ExitStack) -> None:
@@ -69,14 +71,22 @@ def _copy(path: Path, temporary: Path) -> None:
         copy_new(path, temporary)
 
 
-def _read_all(path: Path, comm: Comm) -> str:
-    """Check this rank's share of a dataset, and return its history with this command.
+def _read_all(path: Path, comm: Comm) -> tuple[str, list[str]]:
+    """Check this rank's share; return the history with this command, and what the file lacks.
 
     Ranks can't stop in the middle of a reduction.
     """
     with Dataset(path) as dataset:
         dataset.check_all(comm.rank, comm.size)
-        return with_this_command(dataset.file_history)
+        return with_this_command(dataset.file_history), dataset.lacking
+
+
+def _what_is_lacking(path: Path, lacking: list[str]) -> str:
+    """Return the sentence about a dataset that lacks tables or columns."""
+    return (
+        f"{path} has no {', '.join(lacking)}: an earlier version made it, and what is computed of "
+        "these is missing; `analyze` of the same sources adds them"
+    )
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -17,7 +17,9 @@ from .table import Table, stored_columns
 from .value_checks import check_columns
 
 _MAX_ROWS = 1_000_000
-"""Rows of a table of metrics at most, besides one for each layer, image and type."""
+"""Rows of a table of metrics at most, besides one for each row of `_BY_ROW`."""
+
+_BY_ROW = ("layers", "images", "image_layers", "types")
 
 _POINTED = {"quantiles": ("first_quantile", "quantiles"), "histograms": ("first_bin", "bins")}
 """Table -> the columns of `distributions` that say which of its rows belong to each."""
@@ -86,7 +88,7 @@ class Metrics:
 
     def _check(self, siblings: Mapping[str, Table]) -> None:
         """Check the lengths of the tables, and that distributions point into theirs."""
-        limit = _MAX_ROWS + sum(len(siblings[name]) for name in ("layers", "images", "types"))
+        limit = _MAX_ROWS + sum(len(siblings[name]) for name in _BY_ROW)
         for name, table in self._tables.items():
             if len(table) > limit:
                 raise damaged(self._path, f"/metrics/{name} has {counted(len(table), 'row')}")

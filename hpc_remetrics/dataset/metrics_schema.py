@@ -270,6 +270,8 @@ layers: one row a layer, as in /layers
     shared_bytes       i8                 byte    none    bytes of these files
     exclusive_contents i8                 1       none    distinct contents that no other layer has
     exclusive_bytes    i8                 byte    none    bytes of these contents: what deleting the layer would free
+    redundant_files    i8                 1       none    regular files but one of each content that no layer before this one has
+    redundant_bytes    i8                 byte    none    bytes of these files
     hidden_bytes_min   i8                 byte    none    bytes of its files that are hidden, in the image where the fewest are
     hidden_bytes_max   i8                 byte    none    bytes of its files that are hidden, in the image where the most are
     hides_bytes_max    i8                 byte    none    bytes of lower layers that it hides first, in the image with the most
@@ -284,6 +286,38 @@ images: one row an image, as in /images; sums over its layers as the manifest li
     shared_bytes    i8                 byte    none    bytes of these files
     hidden_files    i8                 1       none    files that a later layer hides
     hidden_bytes    i8                 byte    none    bytes of these files
+
+steps: images and layers by the kind of the step that made them; sums are those of totals, most bytes of images first
+    kind                     enum step_kind 1       none    kind of step, one of STEP_KINDS
+    steps                    i8             1       none    rows of /history, with and without a layer
+    images                   i8             1       none    images with such a layer
+    image_layers             i8             1       none    layers of images
+    image_files              i8             1       none    regular files in them
+    image_FLS                i8             byte    none    bytes of these files
+    image_CLS                i8             byte    none    compressed bytes of these layers
+    hidden_bytes             i8             byte    none    of image_FLS, those of files that a later layer of their image hides
+    layers                   i8             1       none    distinct layers, each under the kind that most of its images give it
+    files                    i8             1       none    regular files in them
+    FLS                      i8             byte    none    bytes of these files
+    CLS                      i8             byte    none    compressed bytes of these layers
+    redundant_bytes          i8             byte    none    of FLS, what an earlier layer or the same one has already, see layers
+    share_of_image_FLS       f8             1       NaN     image_FLS / image_FLS of all kinds
+    share_of_image_CLS       f8             1       NaN     image_CLS / image_CLS of all kinds
+    share_of_hidden_bytes    f8             1       NaN     hidden_bytes / hidden_bytes of all kinds
+    share_of_FLS             f8             1       NaN     FLS / FLS of all kinds
+    share_of_CLS             f8             1       NaN     CLS / CLS of all kinds
+    share_of_redundant_bytes f8             1       NaN     redundant_bytes / redundant_bytes of all kinds
+    hidden_byte_share        f8             1       NaN     hidden_bytes / image_FLS
+    redundant_byte_share     f8             1       NaN     redundant_bytes / FLS
+
+image_steps: the layers of each image by the kind of the step that made them; by image, then by kind
+    image           row images         1       none    the image
+    kind            enum step_kind     1       none    kind of step
+    layers          i4                 1       none    rows in /image_layers
+    files           i8                 1       none    regular files in them
+    FLS             i8                 byte    none    bytes of these files
+    CLS             i8                 byte    none    compressed bytes of these layers
+    hidden_bytes    i8                 byte    none    of FLS, those of files that a later layer of the image hides
 
 samples: contents that were compressed one by one while layers were read; empty where there was no sample
     codec            text 16            1       none    gzip or zstd

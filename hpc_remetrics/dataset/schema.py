@@ -44,6 +44,7 @@ from ..records import (
     SKIP_CAUSES,
     STAGES,
     STATUSES,
+    STEP_KINDS,
 )
 
 SCHEMA_VERSION = 1
@@ -244,6 +245,7 @@ ENUMS = {
     "cause": CAUSES,
     "chunk_method": CHUNK_METHODS,
     "base_claim": BASE_CLAIMS,
+    "step_kind": STEP_KINDS,
 }
 """Name of an enum -> word -> number."""
 

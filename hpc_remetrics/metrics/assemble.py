@@ -27,7 +27,8 @@ from .distribution import distribution_tables
 from .estimates import estimates
 from .growth import growth_summary
 from .inputs import MetricsInputs
-from .results import ContentResults, FileResults, HiddenResults, Tables
+from .results import ContentResults, FileResults, HiddenResults, StepResults, Tables
+from .steps import step_tables
 from .update_tables import update_growth, update_table, update_totals
 from .updates import UpdateResults
 
@@ -37,11 +38,12 @@ def assemble(
     contents: ContentResults,
     files: FileResults,
     hidden: HiddenResults,
+    steps: StepResults,
     updates: UpdateResults,
     found_bases: BaseResults,
 ) -> Tables:
     """Return all tables of `/metrics`."""
-    layers = files.layers | hidden.layers
+    layers = _layers(inputs, files, hidden)
     images = _images(inputs, layers, hidden)
     totals = _totals(inputs, contents, files, images)
     totals["undated_images"] = updates.pairs.undated
@@ -76,6 +78,7 @@ def assemble(
         "top_paths": _top_paths(inputs.dataset, files.top_paths),
         "top_repositories": small_tables.top_repositories(inputs),
         "top_hidden": small_tables.top_hidden(inputs, images),
+        **step_tables(inputs, steps, layers),
         "layers": layers,
         "images": images,
         "samples": compression.samples(contents.compression),
@@ -87,6 +90,16 @@ def assemble(
         "update_growth": update_growth(updates),
         "estimates": estimates(inputs, images),
     }
+
+
+def _layers(
+    inputs: MetricsInputs, files: FileResults, hidden: HiddenResults
+) -> dict[str, np.ndarray]:
+    """Return the table `layers`."""
+    layers = files.layers | hidden.layers
+    layers["redundant_files"] = inputs.layer("files") - layers.pop("first_contents")
+    layers["redundant_bytes"] = inputs.layer("FLS") - layers.pop("first_bytes")
+    return layers
 
 
 def _images(

@@ -7,9 +7,10 @@
 3. Files travel to the rank that owns their content: layers, names and growth are counted
    (`content_join.py`, `growth.py`).
 4. Layers are stacked as in the images, to find what they hide (`hidden.py`).
-5. Pairs of images are compared, to find what an update pulls (`updates.py`).
-6. The nearest base of each image is found (`bases.py`).
-7. Rank 0 puts the tables together (`assemble.py`).
+5. /history is read once, to add up layers by the kind of their step (`steps.py`).
+6. Pairs of images are compared, to find what an update pulls (`updates.py`).
+7. The nearest base of each image is found (`bases.py`).
+8. Rank 0 puts the tables together (`assemble.py`).
 
 Every number is a sum, a minimum or a maximum of whole numbers over all ranks, or is made from such
 numbers on rank 0, so the result does not depend on the number of ranks.
@@ -41,6 +42,7 @@ from .image_pairs import consecutive_pairs
 from .inputs import MetricsInputs, combined
 from .path_join import PathPass, top_paths
 from .results import ContentResults, FileResults, HiddenResults, Tables
+from .steps import step_results
 from .updates import UpdatePass
 
 DEFAULT_MEMORY = 1 << 30
@@ -84,11 +86,12 @@ def compute_metrics(
     contents = _content_pass(inputs)
     files = _file_pass(inputs, contents)
     hidden = _hidden_pass(inputs)
+    steps = step_results(inputs, hidden.image_layers)
     updates = UpdatePass(inputs, consecutive_pairs(dataset)).run()
     bases = find_bases(inputs)
     if comm.rank != comm.root:
         return {}
-    return assemble(inputs, contents, files, hidden, updates, bases)
+    return assemble(inputs, contents, files, hidden, steps, updates, bases)
 
 
 def _content_pass(inputs: MetricsInputs) -> ContentResults:
@@ -145,5 +148,8 @@ def _hidden_pass(inputs: MetricsInputs) -> HiddenResults:
         "hides_bytes_max": combined(comm, hidden.hides, np.maximum),
     }
     return HiddenResults(
-        images=combined(comm, hidden.images), causes=combined(comm, hidden.causes), layers=layers
+        images=combined(comm, hidden.images),
+        causes=combined(comm, hidden.causes),
+        layers=layers,
+        image_layers=hidden.image_layers,
     )

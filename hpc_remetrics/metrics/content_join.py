@@ -49,6 +49,8 @@ _LAYER_COLUMNS = (
     "shared_bytes",
     "exclusive_contents",
     "exclusive_bytes",
+    "first_contents",
+    "first_bytes",
 )
 _NAME_COLUMNS = ("files", "bytes", "contents", "content_bytes")
 
@@ -58,7 +60,8 @@ class ContentJoin:
 
     :ivar bounds: (buckets + 1,) int64, the first content of each bucket, and the end.
     :ivar paths_of: takes the number of paths of each content from the path join.
-    :ivar layers: column of `/metrics/layers` -> (layers,) int64.
+    :ivar layers: name -> (layers,) int64: columns of `/metrics/layers`, and `first_contents` and
+        `first_bytes`, the contents that no layer before has.
     :ivar names: files, bytes, contents, content_bytes -> (kinds * CODES,) int64, by code of a name.
     :ivar paths: distribution of the number of paths of a content.
     :ivar same_path: (2, 2) int64; rows: contents at one path, and at several; columns: contents,
@@ -137,6 +140,7 @@ class ContentJoin:
         _add(layers, "exclusive_contents", "exclusive_bytes", layer[alone], sizes[content[alone]])
         # Pairs are in order of content: each content's layers are one run.
         starts = np.flatnonzero(np.diff(content, prepend=-1))
+        _add(layers, "first_contents", "first_bytes", layer[starts], sizes[content[starts]])
         self.growth.add(layer, starts, sizes[content[starts]])
         # Add up the contents of each name.
         content, code = unpacked(in_names, _CODE_BITS)

@@ -16,6 +16,7 @@ passed over, and so is a whole block of levels that has no path in common with w
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TypeAlias
@@ -27,6 +28,9 @@ from ..dataset.metrics_schema import HIDDEN_BY
 from .inputs import MetricsInputs
 from .layer_cache import LayerCache
 from .layer_index import LayerIndex
+
+HIDDEN = np.dtype([("row", "<i8"), ("bytes", "<i8")])
+"""A row of /image_layers, and the bytes that its image hides of this layer; some are hidden."""
 
 _VISIBLE = len(HIDDEN_BY)
 """In place of a cause, of a name that is not hidden."""
@@ -232,6 +236,8 @@ class HiddenPass:
         self.fewest = np.full(layers, _NO_ROW)
         self.most = np.zeros(layers, np.int64)
         self.hides = np.zeros(layers, np.int64)
+        self._first = inputs.dataset.images["first_layer"].tolist()
+        self._hidden = array("q")
         # The stack: layers, their levels, what each hid, and the sums up to each.
         self._chain: list[int] = []
         self._levels: list[Level] = []
@@ -239,6 +245,11 @@ class HiddenPass:
         self._undo: list[list[_Undo]] = []
         self._sums: list[np.ndarray] = [np.zeros((_VISIBLE, 2), np.int64)]
         self._indexes = LayerCache(lambda layer: LayerIndex(inputs, layer), inputs.memory // 2)
+
+    @property
+    def image_layers(self) -> np.ndarray:
+        """The hidden bytes of each layer of this rank's images, (n,) `HIDDEN`."""
+        return np.frombuffer(self._hidden, np.int64).view(HIDDEN)
 
     def run(self) -> None:
         """Work out this rank's share of the images."""
@@ -324,6 +335,10 @@ class HiddenPass:
         hidden = [level.hidden for level in self._levels]
         np.minimum.at(self.fewest, list(chain), hidden)
         np.maximum.at(self.most, list(chain), hidden)
+        some = [(place, size) for place, size in enumerate(hidden) if size]
+        for image in images:
+            for place, size in some:
+                self._hidden.extend((self._first[image] + place, size))
 
 
 def common_length(one: list[int] | tuple[int, ...], other: tuple[int, ...]) -> int:

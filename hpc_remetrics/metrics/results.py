@@ -1,6 +1,6 @@
 """Results of the passes over a dataset: one frozen record a pass, the same on every rank.
 
-Distributions are the exception: rank 0 alone has them.
+Exceptions are distributions and steps, which rank 0 alone has, and hidden bytes by image layer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FileResults:
     :ivar path_contents: distinct pairs of path and content.
     :ivar same_path: (4, 2) int64; rows: paths with one content and with several, contents at one
         path and at several; columns: how many of them, and their files.
-    :ivar layers: column of `/metrics/layers` -> (layers,) int64.
+    :ivar layers: name -> (layers,) int64, see `ContentJoin`.
     :ivar top_paths: the paths with the most contents, see `path_join`.
     :ivar first_file: row of /contents -> row of /entries of the first file that has it; for the
         contents of the top lists.
@@ -80,8 +80,25 @@ class HiddenResults:
     :ivar images: (images, 2) int64, files and bytes that each image hides.
     :ivar causes: (4, 2) int64, files and bytes by cause, as in `HIDDEN_BY`.
     :ivar layers: column of `/metrics/layers` -> (layers,) int64, bytes.
+    :ivar image_layers: (n,) `HIDDEN`, hidden bytes of layers in images; of the images that this
+        rank worked out, in no order.
     """
 
     images: np.ndarray
     causes: np.ndarray
     layers: dict[str, np.ndarray]
+    image_layers: np.ndarray
+
+
+@dataclass(frozen=True)
+class StepResults:
+    """Results of the pass over /history and /image_layers; rank 0 alone has them.
+
+    :ivar steps: (kinds,) int64, rows of /history by kind.
+    :ivar image_steps: the rows of the table `image_steps`, a structured array.
+    :ivar layer_kinds: (layers,) uint8, the kind of step that each layer counts under.
+    """
+
+    steps: np.ndarray
+    image_steps: np.ndarray
+    layer_kinds: np.ndarray

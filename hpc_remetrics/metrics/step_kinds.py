@@ -1,11 +1,11 @@
-"""Tell from the texts of a build step what kind of step it is: RUN apt, COPY, ADD, …
+"""Tell from the texts of a build step what kind of step it is: RUN_apt, COPY, ADD, …
 
 A step is an entry of `history` in an image's config. Its texts are what the build tool wrote:
 
     /bin/sh -c #(nop) ADD file:5a3f… in /                docker's classic builder     base
-    |1 V=3 /bin/sh -c apt-get update && apt-get install  the same, with a build arg   RUN apt
-    RUN /bin/sh -c pip install numpy # buildkit          BuildKit                     RUN pip
-    COPY --from=build /out/app /usr/bin/                 kaniko, buildah              COPY --from
+    |1 V=3 /bin/sh -c apt-get update && apt-get install  the same, with a build arg   RUN_apt
+    RUN /bin/sh -c pip install numpy # buildkit          BuildKit                     RUN_pip
+    COPY --from=build /out/app /usr/bin/                 kaniko, buildah              COPY_from
     bazel build ...                                      bazel                        bazel
 """
 
@@ -25,7 +25,7 @@ RULES_TEXT = r"""
 base         first    ADD(?: .*)? /$|COPY .*rootfs\S{0,80} /$
 base         text     Apply image|Install update|KIWI|BusyBox|# debian\.sh
 base         comment  Imported from|debuerreotype
-COPY --from  text     COPY (?:--\S+ )*(?:--from=|/)\S*
+COPY_from    text     COPY (?:--\S+ )*(?:--from=|/)\S*
 COPY         text     COPY
 ADD          text     ADD
 WORKDIR      text     WORKDIR
@@ -39,25 +39,25 @@ apko         text     apko
 nix          comment  store paths:
 squash       comment  merge sha256:\S*
 commit       text     (?:\S*/)?(?:a|ba|da|k|z)?sh$|(?:cmd|powershell|pwsh)(?:\.exe)?$
-RUN conda    command  conda|mamba|micromamba
-RUN pip      command  pip[\d.]*|pipx|pipenv|poetry|pdm|uv|python[\d.]* (?:-\S+ )*-m pip
-RUN npm      command  npm|npx|yarn|pnpm|bun
-RUN gem      command  gem|bundle
-RUN php      command  composer|pecl|pear|phpize|docker-php-ext-\S+|install-php-extensions
-RUN R        command  r|rscript|install2\.r|installgithub\.r
-RUN go       command  go (?:build|generate|get|install|mod)|xcaddy
-RUN cargo    command  cargo|rustup|rustup-init
-RUN maven    command  mvn|mvnw|gradle|gradlew|sbt|ant
-RUN dotnet   command  dotnet|nuget|msbuild
-RUN spack    command  spack|eb
-RUN make     command  make|gmake|cmake|ninja|meson|scons|configure|gcc|g\+\+|cc|bazel|bazelisk
-RUN apt      command  apt|apt-get|apt-key|apt-mark|aptitude|add-apt-repository|dpkg|install_packages
-RUN apk      command  apk
-RUN dnf      command  dnf|yum|microdnf|tdnf|zypper|rpm|rpmkeys
-RUN git      command  git|svn|hg
-RUN curl     command  curl|wget|aria2c|axel|invoke-webrequest|iwr
-RUN chown    command  chown|chmod|chgrp
-RUN other    text     RUN|\|\d+|(?:\S*/)?\w*sh(?:\.exe)? .*|(?:cmd|powershell|pwsh)(?:\.exe)? .*
+RUN_conda    command  conda|mamba|micromamba
+RUN_pip      command  pip[\d.]*|pipx|pipenv|poetry|pdm|uv|python[\d.]* (?:-\S+ )*-m pip
+RUN_npm      command  npm|npx|yarn|pnpm|bun
+RUN_gem      command  gem|bundle
+RUN_php      command  composer|pecl|pear|phpize|docker-php-ext-\S+|install-php-extensions
+RUN_R        command  r|rscript|install2\.r|installgithub\.r
+RUN_go       command  go (?:build|generate|get|install|mod)|xcaddy
+RUN_cargo    command  cargo|rustup|rustup-init
+RUN_maven    command  mvn|mvnw|gradle|gradlew|sbt|ant
+RUN_dotnet   command  dotnet|nuget|msbuild
+RUN_spack    command  spack|eb
+RUN_make     command  make|gmake|cmake|ninja|meson|scons|configure|gcc|g\+\+|cc|bazel|bazelisk
+RUN_apt      command  apt|apt-get|apt-key|apt-mark|aptitude|add-apt-repository|dpkg|install_packages
+RUN_apk      command  apk
+RUN_dnf      command  dnf|yum|microdnf|tdnf|zypper|rpm|rpmkeys
+RUN_git      command  git|svn|hg
+RUN_curl     command  curl|wget|aria2c|axel|invoke-webrequest|iwr
+RUN_chown    command  chown|chmod|chgrp
+RUN_other    text     RUN|\|\d+|(?:\S*/)?\w*sh(?:\.exe)? .*|(?:cmd|powershell|pwsh)(?:\.exe)? .*
 """
 """The rules: a kind of step, what of a step is looked at, and a regular expression.
 
@@ -71,10 +71,10 @@ beginning of
 
 A match ends where a word ends. Commands that bring an application come before those that prepare
 for it, which many steps have, and often undo: a step that installs a compiler by apt, downloads an
-archive by curl and runs make is `RUN make`.
+archive by curl and runs make is `RUN_make`.
 """
 
-NO_HISTORY = STEP_KINDS["no history"]
+NO_HISTORY = STEP_KINDS["no_history"]
 """The kind of a layer without a step, and of a step without text."""
 
 _OTHER = STEP_KINDS["other"]
@@ -121,13 +121,7 @@ class Rule:
     pattern: str
 
 
-def _parsed() -> Iterator[Rule]:
-    """Yield the rules; columns are divided by two or more spaces."""
-    for line in RULES_TEXT.strip().splitlines():
-        yield Rule(*re.split("  +", line, maxsplit=2))
-
-
-RULES = tuple(_parsed())
+RULES = tuple(Rule(*line.split(maxsplit=2)) for line in RULES_TEXT.strip().splitlines())
 """The rules in order."""
 
 
@@ -161,7 +155,7 @@ def step_kind(created_by: bytes, comment: bytes, is_first: bool) -> int:
 
     :param is_first: whether the step made the lowest layer of an image.
 
-    >>> step_kind(b"RUN /bin/sh -c apk add curl # buildkit", b"", False) == STEP_KINDS["RUN apk"]
+    >>> step_kind(b"RUN /bin/sh -c apk add curl # buildkit", b"", False) == STEP_KINDS["RUN_apk"]
     True
     """
     text = _instruction(_decoded(created_by))

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..dataset.metrics import Metrics
 
-_BY_ROW = ("layers", "images", "updates")
-"""Tables with a row a layer, image or pair of images: they are in the dataset, and `export` writes them."""
+_BY_ROW = ("layers", "images", "image_steps", "updates")
+"""Tables with rows for each layer, image or pair of images: they are in the dataset, and `export` writes them."""
 
 _PARTS = ("distributions", "quantiles", "histograms")
 

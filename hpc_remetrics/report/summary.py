@@ -6,7 +6,7 @@ from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
 from ..log import escape
 from ..wording import counted
-from .values import number, shown
+from .values import kinds_with_layers, number, shown
 
 _DISTRIBUTIONS = {
     "layers/CLS": "layer, compressed",
@@ -32,7 +32,13 @@ def section(dataset: Dataset) -> list[str]:
             f"The dataset has no metrics: `hpc-remetrics reduce {escape(str(dataset.path))}` computes them.",
         ]
     metrics = dataset.metrics
-    return [*_distributions(metrics), *_shares(metrics), *_what_if(metrics), *_updates(metrics)]
+    return [
+        *_distributions(metrics),
+        *_shares(metrics),
+        *_steps(metrics),
+        *_what_if(metrics),
+        *_updates(metrics),
+    ]
 
 
 def _distributions(metrics: Metrics) -> list[str]:
@@ -79,6 +85,30 @@ def _shares(metrics: Metrics) -> list[str]:
                 f"  {share}   of files are {group!r} to the taxonomy, {number(size, 'share')} of bytes"
             )
     return lines
+
+
+_MOST_KINDS = 12
+_OF_STEPS = {
+    "share_of_image_FLS": "of images",
+    "share_of_FLS": "of layers",
+    "hidden_byte_share": "hidden",
+    "redundant_byte_share": "redundant",
+}
+"""Column of `steps` -> its head."""
+
+
+def _steps(metrics: Metrics) -> list[str]:
+    """Return shares of bytes by kind of step, nothing where no image says its steps."""
+    table = metrics["steps"]
+    rows = kinds_with_layers(table)[:_MOST_KINDS]
+    kinds = [kind.replace("_", " ") for kind in table.readable("kind")[rows]]
+    columns = [kinds, *(table[name][rows] for name in _OF_STEPS)]
+    lines = [
+        f"  {kind:<24}" + "".join(f"{number(share, 'share'):>13}" for share in shares)
+        for kind, *shares in zip(*columns, strict=True)
+    ]
+    heads = "".join(f"{head:>13}" for head in _OF_STEPS.values())
+    return ["", f"{'bytes by build step':<26}{heads}", *lines] if lines else []
 
 
 _STORED = ("bytes", "ratio", "is_estimated", "ci_low", "ci_high")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..dataset.schema import Column
+from ..dataset.table import Table
 from ..log import escape
 from .text import size
 
@@ -48,3 +51,14 @@ def unit_of(column: Column) -> str:
     """Return the unit of a column, `share` where that is what its numbers are."""
     is_share = column.name.startswith("share") or column.name.endswith("_share")
     return "share" if is_share and column.type == "f8" else column.unit
+
+
+def kinds_with_layers(steps: Table) -> np.ndarray:
+    """Return the rows of the kinds of steps that made layers of images, (n,) int64.
+
+    None are returned where no image says which steps made its layers.
+
+    :param steps: the table `steps` of the metrics.
+    """
+    rows = np.flatnonzero(steps["image_layers"])
+    return rows if set(steps.readable("kind")[rows]) - {"no_history"} else rows[:0]

@@ -21,6 +21,14 @@ from support.layouts import Layout
 
 LAYERS, FILES_A_LAYER, CHANGES, IMAGES = 24, 4500, 8, 40
 _LARGEST = 6000
+_STEPS = (
+    "ADD rootfs.tar / # buildkit",
+    "/bin/sh -c apt-get update && apt-get install -y gcc",
+    "RUN /bin/sh -c pip install numpy # buildkit",
+    "COPY . /app # buildkit",
+    "bazel build ...",
+    "",
+)
 _PREFIXES = ("usr/lib/python3", "usr/local/lib", "opt/app/v1.0/lib")
 
 Group = tuple[Path, list[str]]
@@ -49,10 +57,19 @@ def build(folder: Path) -> Path:
         stack = [layers[place] for place in base] + rng.sample(changes, rng.randrange(0, 4))
         if number % 3:
             stack.append(layout.layer(_own(number), "plain"))
-        layout.image(f"team{number % 7}/image{number}:1", stack)
+        layout.image(f"team{number % 7}/image{number}:1", stack, _history(number, len(stack)))
     layout.image("team0/all:1", changes)
     layout.image("team0/twice:1", [layers[0], changes[0], layers[0]])
     return layout.finish()
+
+
+def _history(number: int, layers: int) -> list[dict]:
+    """Return the steps that made an image; that of every seventh does not know all of them."""
+    rng = random.Random(number)
+    steps = [{"created_by": line} for line in rng.choices(_STEPS, k=layers - (number % 7 == 0))]
+    for _ in range(number % 3):
+        steps.insert(rng.randrange(len(steps) + 1), {"created_by": "ENV A=b", "empty_layer": True})
+    return steps
 
 
 def _groups() -> list[Group]:

@@ -30,10 +30,10 @@ REAL = [
     ("COPY", "COPY manager ."),
     ("COPY", "COPY multi:6d3e in /srv/"),
     ("COPY", "cmd /S /C #(nop) COPY file:ac9f104fd739943f22886335a779468d in C: "),
-    ("COPY --from", "COPY /go/bin/server /usr/bin/server # buildkit"),
-    ("COPY --from", "COPY --chown=1000 /src/dist /srv # buildkit"),
-    ("COPY --from", "COPY --from=builder /out/app /usr/local/bin/app"),
-    ("COPY --from", "/bin/sh -c #(nop) COPY --chown=0:0 --from=build target/app.jar /app.jar"),
+    ("COPY_from", "COPY /go/bin/server /usr/bin/server # buildkit"),
+    ("COPY_from", "COPY --chown=1000 /src/dist /srv # buildkit"),
+    ("COPY_from", "COPY --from=builder /out/app /usr/local/bin/app"),
+    ("COPY_from", "/bin/sh -c #(nop) COPY --chown=0:0 --from=build target/app.jar /app.jar"),
     ("ADD", f"/bin/sh -c #(nop) ADD file:{HASH} in /calico.conf.tmp "),
     ("ADD", "ADD https://example.org/a.tar.gz /opt/ # buildkit"),
     ("ADD", "/bin/sh -c #(nop) ADD 73235ba7e61323f3ed8b78663a44b17e in /tmp/ "),
@@ -47,86 +47,86 @@ REAL = [
     ("metadata", "EXPOSE map[80/tcp:{}]"),
     # Shells: classic builder with and without arguments, BuildKit, kaniko, other shells
     (
-        "RUN apt",
+        "RUN_apt",
         "RUN /bin/sh -c apt-get update && apt-get install -y make cmake git curl # buildkit",
     ),
     (
-        "RUN apt",
+        "RUN_apt",
         "RUN |1 DEBIAN_FRONTEND=noninteractive /bin/sh -c apt update -y && apt upgrade -y && apt "
         "install -y     aptly     bubblewrap     ca-certificates     cpio     curl # buildkit",
     ),
     (
-        "RUN apt",
+        "RUN_apt",
         "RUN |1 TARGETARCH=amd64 /bin/sh -c apt-get update && apt-get install -y "
         "--no-install-recommends     gnupg2 curl ca-certificates &&     curl -fsSL "
         "https://developer.download.nvidia.com/compute/cuda/repos/3bf863cc.pub | apt-key add",
     ),
     (
-        "RUN apt",
+        "RUN_apt",
         "RUN /bin/bash -o errexit -o nounset -o pipefail -c apt-get update && apt-get install -y "
         "unzip wget && rm -rf /var/lib/apt/lists/* # buildkit",
     ),
-    ("RUN apt", "/bin/sh -c DEBIAN_FRONTEND=noninteractive apt-get -qq install locales"),
-    ("RUN apt", "RUN apt-get install -y nginx"),
-    ("RUN apt", "/bin/bash -lc 'sudo -E apt-get update'"),
-    ("RUN apt", "RUN /bin/bash -eux -c if true; then apt-get update; fi # buildkit"),
-    ("RUN apt", "RUN /bin/sh -c set -ex\napt-get update\napt-get install -y gcc\n # buildkit"),
-    ("RUN apt", "RUN --mount=type=cache,target=/var/cache/apt apt-get install -y gcc"),
-    ("RUN apt", "/bin/sh -c dpkg -i /tmp/erlang.deb"),
-    ("RUN apk", "/bin/sh -c apk add --no-cache \t\tca-certificates"),
+    ("RUN_apt", "/bin/sh -c DEBIAN_FRONTEND=noninteractive apt-get -qq install locales"),
+    ("RUN_apt", "RUN apt-get install -y nginx"),
+    ("RUN_apt", "/bin/bash -lc 'sudo -E apt-get update'"),
+    ("RUN_apt", "RUN /bin/bash -eux -c if true; then apt-get update; fi # buildkit"),
+    ("RUN_apt", "RUN /bin/sh -c set -ex\napt-get update\napt-get install -y gcc\n # buildkit"),
+    ("RUN_apt", "RUN --mount=type=cache,target=/var/cache/apt apt-get install -y gcc"),
+    ("RUN_apt", "/bin/sh -c dpkg -i /tmp/erlang.deb"),
+    ("RUN_apk", "/bin/sh -c apk add --no-cache \t\tca-certificates"),
     (
-        "RUN apk",
+        "RUN_apk",
         "|6 BUILD_DATE=2020-04-29T06:34:01Z NODEJS_VERSION=12.15.0-r1 VERSION=2.0.5 /bin/sh -c set "
         "-x &&     apk add --no-cache nodejs=${NODEJS_VERSION} nodejs-npm",
     ),
-    ("RUN dnf", "|1 GIT_VERSION=v3.11.3 /bin/sh -c microdnf install hostname && mkdir /licenses"),
-    ("RUN dnf", "RUN /bin/sh -c dnf install -y --nogpgcheck foo # buildkit"),
-    ("RUN dnf", "/bin/sh -c yum -y update; yum clean all"),
-    ("RUN dnf", "/bin/sh -c zypper -n in gcc"),
-    ("RUN pip", "RUN /bin/sh -c pip install --no-cache-dir -r requirements.txt # buildkit"),
-    ("RUN pip", "RUN /bin/sh -c apt-get install -y gcc && pip3.11 install flask # buildkit"),
-    ("RUN pip", "/bin/sh -c python3 -m pip install numpy"),
-    ("RUN pip", "RUN /bin/sh -c python -u -m pip install numpy # buildkit"),
-    ("RUN pip", "RUN /bin/sh -c /opt/venv/bin/pip install torch # buildkit"),
-    ("RUN pip", "RUN /bin/sh -c uv sync --frozen # buildkit"),
-    ("RUN conda", "/bin/sh -c conda install -y numpy && conda clean -ya && pip install x"),
-    ("RUN conda", "RUN /bin/bash -c micromamba install -y -f env.yml # buildkit"),
-    ("RUN npm", "/bin/sh -c npm ci --only=production"),
-    ("RUN npm", "RUN /bin/sh -c yarn install --frozen-lockfile # buildkit"),
-    ("RUN gem", "/bin/sh -c bundle install --jobs 4"),
-    ("RUN php", "RUN /bin/sh -c docker-php-ext-install pdo_mysql # buildkit"),
-    ("RUN php", "RUN /bin/sh -c apk add git && composer install --no-dev # buildkit"),
-    ("RUN R", "RUN /bin/sh -c R -e \"install.packages('sf')\" # buildkit"),
-    ("RUN go", "/bin/sh -c CGO_ENABLED=0 go build -o /out/app ./cmd/app"),
-    ("RUN cargo", "RUN /bin/sh -c cargo build --release # buildkit"),
-    ("RUN maven", "RUN /bin/sh -c ./mvnw -B package # buildkit"),
-    ("RUN maven", "/bin/sh -c gradle --no-daemon bootJar"),
-    ("RUN dotnet", "RUN /bin/sh -c dotnet publish -c Release -o /app # buildkit"),
-    ("RUN spack", "RUN /bin/bash -c . /opt/spack/share/setup-env.sh && spack install # buildkit"),
+    ("RUN_dnf", "|1 GIT_VERSION=v3.11.3 /bin/sh -c microdnf install hostname && mkdir /licenses"),
+    ("RUN_dnf", "RUN /bin/sh -c dnf install -y --nogpgcheck foo # buildkit"),
+    ("RUN_dnf", "/bin/sh -c yum -y update; yum clean all"),
+    ("RUN_dnf", "/bin/sh -c zypper -n in gcc"),
+    ("RUN_pip", "RUN /bin/sh -c pip install --no-cache-dir -r requirements.txt # buildkit"),
+    ("RUN_pip", "RUN /bin/sh -c apt-get install -y gcc && pip3.11 install flask # buildkit"),
+    ("RUN_pip", "/bin/sh -c python3 -m pip install numpy"),
+    ("RUN_pip", "RUN /bin/sh -c python -u -m pip install numpy # buildkit"),
+    ("RUN_pip", "RUN /bin/sh -c /opt/venv/bin/pip install torch # buildkit"),
+    ("RUN_pip", "RUN /bin/sh -c uv sync --frozen # buildkit"),
+    ("RUN_conda", "/bin/sh -c conda install -y numpy && conda clean -ya && pip install x"),
+    ("RUN_conda", "RUN /bin/bash -c micromamba install -y -f env.yml # buildkit"),
+    ("RUN_npm", "/bin/sh -c npm ci --only=production"),
+    ("RUN_npm", "RUN /bin/sh -c yarn install --frozen-lockfile # buildkit"),
+    ("RUN_gem", "/bin/sh -c bundle install --jobs 4"),
+    ("RUN_php", "RUN /bin/sh -c docker-php-ext-install pdo_mysql # buildkit"),
+    ("RUN_php", "RUN /bin/sh -c apk add git && composer install --no-dev # buildkit"),
+    ("RUN_R", "RUN /bin/sh -c R -e \"install.packages('sf')\" # buildkit"),
+    ("RUN_go", "/bin/sh -c CGO_ENABLED=0 go build -o /out/app ./cmd/app"),
+    ("RUN_cargo", "RUN /bin/sh -c cargo build --release # buildkit"),
+    ("RUN_maven", "RUN /bin/sh -c ./mvnw -B package # buildkit"),
+    ("RUN_maven", "/bin/sh -c gradle --no-daemon bootJar"),
+    ("RUN_dotnet", "RUN /bin/sh -c dotnet publish -c Release -o /app # buildkit"),
+    ("RUN_spack", "RUN /bin/bash -c . /opt/spack/share/setup-env.sh && spack install # buildkit"),
     (
-        "RUN make",
+        "RUN_make",
         "/bin/sh -c set -eux; \t\twget -O python.tar.xz https://www.python.org/x.tar.xz; "
         "\t./configure --enable-shared; \tmake -j 8; \tmake install; \tpip3 --version; "
         "\tapt-get purge -y gcc",
     ),
-    ("RUN make", "RUN /bin/sh -c cd /src && cmake -B build && cmake --build build # buildkit"),
+    ("RUN_make", "RUN /bin/sh -c cd /src && cmake -B build && cmake --build build # buildkit"),
     (
-        "RUN curl",
+        "RUN_curl",
         "/bin/sh -c ARCH= && curl -fsSLO https://nodejs.org/dist/v18/node-v18.tar.xz     && tar "
         "-xJf node-v18.tar.xz -C /usr/local   && node --version     && npm --version",
     ),
-    ("RUN curl", "/bin/sh -c wget -O /bin/tini https://example.org/tini && chmod +x /bin/tini"),
+    ("RUN_curl", "/bin/sh -c wget -O /bin/tini https://example.org/tini && chmod +x /bin/tini"),
     (
-        "RUN curl",
+        "RUN_curl",
         "powershell -Command $ErrorActionPreference = 'Stop'; Invoke-WebRequest $url -OutFile x",
     ),
-    ("RUN git", "/bin/sh -c git clone --depth 1 https://example.org/x.git /opt/x"),
-    ("RUN chown", "RUN /bin/sh -c chown -R app:app /app # buildkit"),
-    ("RUN other", "/bin/sh -c mkdir -p /run/systemd && echo 'docker' > /run/systemd/container"),
-    ("RUN other", '|0 /bin/sh -c echo "Hello wrold" > /tmp/newfile'),
-    ("RUN other", "RUN addgroup -S nonroot && adduser -S nonroot"),
-    ("RUN other", "cmd /S /C mkdir C:\\data"),
-    ("RUN other", "/bin/sh -c npm cache clean --force"),
+    ("RUN_git", "/bin/sh -c git clone --depth 1 https://example.org/x.git /opt/x"),
+    ("RUN_chown", "RUN /bin/sh -c chown -R app:app /app # buildkit"),
+    ("RUN_other", "/bin/sh -c mkdir -p /run/systemd && echo 'docker' > /run/systemd/container"),
+    ("RUN_other", '|0 /bin/sh -c echo "Hello wrold" > /tmp/newfile'),
+    ("RUN_other", "RUN addgroup -S nonroot && adduser -S nonroot"),
+    ("RUN_other", "cmd /S /C mkdir C:\\data"),
+    ("RUN_other", "/bin/sh -c npm cache clean --force"),
     # Tools that don't follow a Dockerfile
     ("bazel", "bazel build ..."),
     ("bazel", "bazel build //common:rootfs"),
@@ -173,19 +173,19 @@ def test_comments_tell_the_kind_where_nothing_else_does() -> None:
 
 
 def test_a_step_that_says_nothing_counts_as_no_history() -> None:
-    assert word("") == word(" \n", "\t") == "no history"
+    assert word("") == word(" \n", "\t") == "no_history"
 
 
 def test_what_lies_beyond_the_bytes_that_are_looked_at_does_not_count() -> None:
     begin = "RUN /bin/sh -c "
     room = TEXT_BYTES - len(begin) - len("make")
-    assert word(begin + " " * room + "make") == "RUN make"
-    assert word(begin + ";" * room + " make") == "RUN other"
+    assert word(begin + " " * room + "make") == "RUN_make"
+    assert word(begin + ";" * room + " make") == "RUN_other"
 
 
 def test_every_kind_but_the_last_ones_has_a_rule_and_no_rule_another_kind() -> None:
     kinds = [rule.kind for rule in RULES]
-    assert [*dict.fromkeys(kinds), "other", "no history"] == list(STEP_KINDS)
+    assert [*dict.fromkeys(kinds), "other", "no_history"] == list(STEP_KINDS)
     assert {rule.looks_at for rule in RULES} == {"text", "first", "comment", "command"}
     assert all(rule.pattern and len(kind) <= 32 for rule, kind in zip(RULES, kinds, strict=True))
 

@@ -3,7 +3,7 @@
 from support.made import Entry, Made
 
 from hpc_remetrics.parts.job_notes import JobNote, job_tables
-from hpc_remetrics.records import Popularity, Skipped
+from hpc_remetrics.records import Popularity, Skipped, Step
 
 LONG = b"a-directory/whose-name/has-more/than-thirty-characters/in-four-of-its-parts"
 
@@ -62,6 +62,13 @@ _JOB = JobNote(
     ranks=[_rank(1, 2.0, 3), _rank(2, 4.0, 1)],
 )
 
+STEPS = (
+    Step(created_by="ADD rootfs.tar / # buildkit"),
+    Step(created_by="ENV A=b", is_empty=True),
+    Step(created_by="RUN /bin/sh -c apt-get update # buildkit"),
+    Step(created_by="COPY . /app # buildkit"),
+)
+
 MADE = Made(
     [BASE, UPPER, OTHER, []],
     [[0, 1], [0, 1, 2], [0, 2, FAILED]],
@@ -72,6 +79,7 @@ MADE = Made(
     tags={0: "a-tag-of-more-than-thirty-characters"},
     status={1: "partial", FAILED: "failed"},
     compressed=frozenset(range(21, 80)),
+    configs={0: {"history": STEPS[:3]}, 1: {"history": STEPS}},
     skipped=[Skipped("made0000:1", "", 7, "application/x", "artifact")],
     run={
         "started": 1_500_000_000,
@@ -80,4 +88,7 @@ MADE = Made(
         **job_tables([_JOB]),
     },
 )
-"""The second layer hides files of the first; the last one could not be read."""
+"""The second layer hides files of the first; the last one could not be read.
+
+Two of the images say by which steps their layers were made.
+"""

@@ -232,6 +232,56 @@ def levels():
     return {"within layers": within, "across layers": across, "all": every}
 
 
+def size(entries):
+    return sum(entry.size for entry in entries if entry.kind == "file")
+
+
+def of_steps():
+    """Return the panels of figure 23.
+
+    Two images have BASE and UPPER, one of them OTHER too; the third says nothing of BASE and OTHER.
+    """
+    in_images = {
+        "no history": [BASE, OTHER, []],
+        "COPY": [OTHER],
+        "base": [BASE, BASE],
+        "RUN apt": [UPPER, UPPER],
+    }
+    of_layers = {"no history": [[]], "COPY": [OTHER], "base": [BASE], "RUN apt": [UPPER]}
+    # Of each content one file is not redundant, that of the first layer in order of the digests
+    redundant = {}
+    seen = set()
+    for number in sorted(range(3), key=lambda number: MADE.digest(number).raw):
+        own = {entry.content: entry.size for entry in LAYERS[number] if entry.kind == "file"}
+        new = sum(size for content, size in own.items() if content not in seen)
+        seen |= own.keys()
+        redundant[("base", "RUN apt", "COPY")[number]] = size(LAYERS[number]) - new
+    compressed = {}
+    plain = {}
+    hidden = {}
+    again = {}
+    for kind, layers in in_images.items():
+        once = of_layers[kind]
+        compressed[kind] = size_of(layers) / STORED, size_of(once) / size_of(LAYERS)
+        plain[kind] = sum(map(size, layers)) / SHIPPED_BYTES, sum(map(size, once)) / BYTES
+        hidden[kind] = (0.0, 0.0)
+        of_kind = redundant.get(kind, 0) / max(sum(map(size, once)), 1)
+        again[kind] = of_kind, redundant.get(kind, 0) / sum(redundant.values())
+    hidden["base"] = (COPIED + TOP + COPIED_OTHER) / size(BASE), 1.0
+    once = ("in each image", "each layer once")
+    shares = ("of the bytes of the kind", "of all hidden or redundant bytes")
+    return [
+        (
+            Bars("share of all compressed bytes (%)", compressed, once, "compressed bytes", SHARE),
+            Bars("share of all bytes (%)", plain, once, "bytes of files", SHARE),
+        ),
+        (
+            Bars("hidden share (%)", hidden, shares, "hidden bytes of images", SHARE),
+            Bars("redundant share (%)", again, shares, "redundant bytes of layers", SHARE),
+        ),
+    ]
+
+
 def layer_name(image, layer):
     return f"{image} {MADE.digest(layer).hex[:8]}"
 
@@ -528,6 +578,7 @@ ROWS = {
             ),
         ),
     ],
+    23: of_steps(),
 }
 """Figure -> its rows of panels, each with a legend if it has labels."""
 
@@ -769,3 +820,14 @@ def test_a_narrow_figure_cuts_a_name_once(numbers, number):
     labels = [text.get_text() for axes in panels_of(canvas) for text in axes.get_yticklabels()]
     assert all(len(label) <= 28 and label.count("…") <= 1 for label in labels)
     assert number in (16, 19) or any(len(label) == 28 for label in labels)
+
+
+def test_without_a_history_the_panels_of_steps_say_so(numbers, tmp_path):
+    with (
+        style(),
+        hpc_remetrics.open(replace(MADE, configs={}).write(tmp_path / "made")) as dataset,
+    ):
+        canvas = Canvas()
+        FIGURES[23].draw(canvas, read_report_data(dataset))
+        texts = [text.get_text() for axes in panels_of(canvas) for text in axes.texts]
+    assert texts == ["no image says which steps made its layers"] * 4

@@ -42,13 +42,17 @@ class Layout:
     def path(self, digest: str) -> Path:
         return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
-    def image(self, name: str, layers: list[tuple[dict, str]]) -> None:
+    def image(
+        self, name: str, layers: list[tuple[dict, str]], history: list[dict] | None = None
+    ) -> None:
+        """Add an image; without a history each of its layers is from a step that says COPY."""
+        copies = [{"created": "2026-01-01T00:00:00Z", "created_by": "COPY"} for _ in layers]
         diff_ids = [diff_id for _, diff_id in layers]
         config = {
             "architecture": "amd64",
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
-            "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "COPY"} for _ in layers],
+            "history": copies if history is None else history,
         }
         manifest = {
             "schemaVersion": 2,

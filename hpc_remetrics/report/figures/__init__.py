@@ -11,7 +11,7 @@ from typing import Any
 
 from ...log import escape
 from ..report_data import ReportData
-from . import of_dedup, of_files, of_images, of_layers, of_run, of_updates
+from . import of_dedup, of_files, of_images, of_layers, of_run, of_steps, of_updates
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,17 @@ _ALL = (
         of_dedup.what_if,
         3.6,
         tables=("what_if", "pulls", "samples", "chunks", "estimates"),
+    ),
+    Figure(
+        23,
+        "build-steps",
+        "Bytes by build step",
+        "Where the bytes of images come from: compressed bytes and bytes of files by the kind of the step that made "
+        "the layer, in each image and of each layer once; the bytes that later layers of the image hide; and those "
+        "that another file has already.",
+        of_steps.steps,
+        6.8,
+        tables=("steps",),
     ),
     Figure(
         24,

@@ -169,13 +169,9 @@ def forecast(
     table_bytes = 8 * slots_for(profiled / nodes, _ANY_SIZE)
 
     # Scratch: layers that are prefetched and unpacked, and spills; later the rows of the gather
-    taken = [
-        max(blob, 0) + (UNPACKED * size if unpack else 0)
-        for size, blob in zip(sizes, fetched, strict=True)
-    ]
-    largest = sum(heapq.nlargest(AHEAD_LAYERS * ranks_per_node, taken))
-    allowed = ranks_per_node * max(AHEAD_BYTES, max(taken, default=0))
-    profile_bytes = min(largest, allowed) + ranks_per_node * _SPILL_BYTES
+    unpacked = [UNPACKED * size if unpack else 0 for size in sizes]
+    taken = [max(blob, 0) + tree for blob, tree in zip(fetched, unpacked, strict=True)]
+    profile_bytes = _ahead_bytes(taken, ranks_per_node) + ranks_per_node * _SPILL_BYTES
     gather_bytes = _ROW_BYTES * entries // nodes
 
     rank_memory = 3 * rates.rank_bytes // 2 + table_bytes // ranks_per_node
@@ -191,3 +187,14 @@ def forecast(
         rank_memory_bytes=max(rank_memory, _MIN_RANK_BYTES),
         limit_seconds=900 * math.ceil((1.5 * (profile + gather) + 60) / 900),
     )
+
+
+def _ahead_bytes(taken: Sequence[int], ranks: int) -> int:
+    """Return the most bytes that the prefetched layers of a node take on scratch at a time.
+
+    :param taken: bytes that each layer of the run takes there.
+    :param ranks: number of ranks of the node.
+    """
+    largest = sum(heapq.nlargest(AHEAD_LAYERS * ranks, taken))
+    allowed = ranks * max(AHEAD_BYTES, max(taken, default=0))
+    return min(largest, allowed)

@@ -202,36 +202,14 @@ def bars(
         empty(axes, none)
         return
 
-    # Draw a group of bars at each label, of 0.8 of the room together
-    height = 0.8 / len(series)
     drawn = {
         name: np.nan_to_num(np.asarray(list(values)[:MOST_BARS], float))
         for name, values in series.items()
     }
     every = np.concatenate(list(drawn.values()))
     has_dots = kind in ("count", "byte") and _spans_decades(every)
-    for number, (name, shown) in enumerate(drawn.items()):
-        places = np.arange(len(labels)) + height * (number - (len(series) - 1) / 2)
-        face = "#dddddd" if number else "#555555"
-        hatch = {
-            "hatch": HATCHES[number],
-            "facecolor": face,
-            "edgecolor": "black",
-            "linewidth": 0.5,
-        }
-        label = name if len(series) > 1 else None
-        if has_dots:
-            axes.plot(shown, places, "o", markersize=4.5, color=face, label=label)
-        else:
-            axes.barh(places, shown, height, label=label, **hatch)
-
-    # Put the labels beside the groups, the first on top, few of them in the middle
-    room = (max(_FEW_BARS - len(labels), 0) + 1.2) / 2
-    axes.set_ylim(len(labels) - 1 + room, -room)
-    most = min(most, _COLUMN_LABEL) if look().is_narrow else most
-    names = [short(label, most) for label in labels]
-    axes.set_yticks(range(len(names)), names, **font_of(names))
-    axes.tick_params(axis="y", length=0)
+    _draw_groups(axes, drawn, has_dots)
+    _label_groups(axes, labels, most)
     axes.grid(axis="y", visible=has_dots)
 
     # Label the axis of the values
@@ -244,6 +222,44 @@ def bars(
     else:
         units(axes.xaxis, kind)
     axes.set_xlabel(xlabel)
+
+
+def _draw_groups(axes: Any, series: Mapping[str, np.ndarray], has_dots: bool) -> None:
+    """Draw a group of bars, or of dots, at each label; a group takes 0.8 of its room.
+
+    :param series: name -> (labels,) f8.
+    """
+    height = 0.8 / len(series)
+    for number, (name, values) in enumerate(series.items()):
+        places = np.arange(len(values)) + height * (number - (len(series) - 1) / 2)
+        face = "#dddddd" if number else "#555555"
+        label = name if len(series) > 1 else None
+        if has_dots:
+            axes.plot(values, places, "o", markersize=4.5, color=face, label=label)
+            continue
+        axes.barh(
+            places,
+            values,
+            height,
+            label=label,
+            hatch=HATCHES[number],
+            facecolor=face,
+            edgecolor="black",
+            linewidth=0.5,
+        )
+
+
+def _label_groups(axes: Any, labels: Sequence[str], most: int) -> None:
+    """Put the labels beside the groups of bars, the first on top, few of them in the middle.
+
+    :param most: characters of a label, of which a narrow figure shows fewer.
+    """
+    room = (max(_FEW_BARS - len(labels), 0) + 1.2) / 2
+    axes.set_ylim(len(labels) - 1 + room, -room)
+    most = min(most, _COLUMN_LABEL) if look().is_narrow else most
+    names = [short(label, most) for label in labels]
+    axes.set_yticks(range(len(names)), names, **font_of(names))
+    axes.tick_params(axis="y", length=0)
 
 
 def intervals(axes: Any, table: Any) -> None:

@@ -248,7 +248,6 @@ class _ManifestWalk:
             return self._skip_document(
                 document, "bad_manifest", f"longer than {self._limits.manifest_bytes} bytes"
             )
-        self._seen.add(digest)
         self._judge(document)
 
     def _skip(self, item: Descriptor, cause: str, message: str) -> None:

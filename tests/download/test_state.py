@@ -160,6 +160,13 @@ def test_the_reasons_of_failures_are_a_table(opened):
         opened().write_failures(failures)
 
 
+def test_a_state_that_is_closed_leaves_nothing_open(layout):
+    before = os.listdir("/proc/self/fd")
+    state = State(layout, (), None, None)
+    state.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_the_journal_is_removed_if_nothing_was_finished(opened, layout):
     opened()
     opened()

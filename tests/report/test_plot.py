@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hpc_remetrics.errors import UsageError
+from hpc_remetrics.errors import OutputError, UsageError
 from hpc_remetrics.report import plot as module
 from hpc_remetrics.report.figures import FIGURES
 from hpc_remetrics.report.figures.style import Look
@@ -49,6 +49,12 @@ def test_chosen_figures_in_their_order(plot, tmp_path, capsys):
 def test_all_figures_if_none_is_chosen(plot, capsys):
     assert [name[:9] for name in plot()] == ["figure-03", "figure-10", "figure-13"]
     assert "empty" not in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused_before_anything_is_drawn(made, tmp_path):
+    (tmp_path / "figures").write_text("a file")
+    with pytest.raises(OutputError, match="is a file, not a directory"):
+        module._check(tmp_path / "figures", [tmp_path / "figures" / "a.svg"], made, force=False)
 
 
 def test_an_empty_dataset_is_called_empty(plot, without_images, capsys):

@@ -184,6 +184,10 @@ def test_a_demo_is_made_once(small):
     (folder / "index.json").write_text("changed")
     source.prepare()
     assert (folder / "index.json").read_text() == "changed"
+    # Only the parent of the usual directory is closed to others.
+    (small / "a").chmod(0o775)
+    source.prepare()
+    assert (small / "a").stat().st_mode & 0o777 == 0o775
     # An empty directory is taken, one with something in it is not.
     (small / "empty").mkdir()
     open_source(f"demo:{small / 'empty'}").prepare()

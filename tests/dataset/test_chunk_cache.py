@@ -65,6 +65,15 @@ def test_no_more_is_read_at_once_than_a_file_of_this_size_needs(table):
         ChunkReader(table).column("size", 0, 21)
 
 
+def test_digests_become_objects_which_take_more_than_their_bytes(table):
+    file = table.stored_column("digest").file
+    file.at_once = (32 + 64) * 20
+    assert len(ChunkReader(table).column("digest", 0, 20)) == 20
+    file.at_once -= 1
+    with pytest.raises(DatasetError, match="are more than a file of its size can need"):
+        ChunkReader(table).column("digest", 0, 20)
+
+
 def test_columns_that_the_file_lacks_have_one_value(table):
     assert table.column("gzip", 20).tolist() == [-1] * 5
     assert table.column("cdc_chunks", 0, 2).tolist() == [-1, -1]

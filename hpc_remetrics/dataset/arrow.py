@@ -93,6 +93,26 @@ def batches(
         start = end
 
 
+def whole(
+    table: Table, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+) -> pyarrow.Table:
+    """Return the rows `start` to `stop` as an Arrow table.
+
+    Numbers are in one piece, which pandas takes over as it is; strings in pieces as in `batches`.
+    """
+    pa = import_pyarrow()
+    form = schema_of(table, columns)
+    start, stop, _ = slice(start, stop).indices(len(table))
+    arrays = []
+    for field in form:
+        if pa.types.is_string(field.type):
+            pieces = [one.column(0) for one in batches(table, [field.name], start, stop)]
+        else:
+            pieces = [_array(pa, table, field.name, start, stop)]
+        arrays.append(pa.chunked_array(pieces, field.type))
+    return pa.Table.from_arrays(arrays, schema=form)
+
+
 def frame(table: pyarrow.Table, start: int, stop: int) -> pandas.DataFrame:
     """Return an Arrow table as a pandas frame of the rows `start` to `stop`.
 
@@ -103,7 +123,8 @@ def frame(table: pyarrow.Table, start: int, stop: int) -> pandas.DataFrame:
     nullable = {pa.int32(): pandas.Int32Dtype(), pa.int64(): pandas.Int64Dtype()}
     series = {}
     for field in table.schema:
-        types = nullable.get if field.nullable else None
+        # A mapper of types would also take strings from pandas' own type to objects
+        types = nullable.get if field.nullable and field.type in nullable else None
         series[field.name] = table.column(field.name).to_pandas(types_mapper=types)
     result = pandas.DataFrame(series, copy=False)
     result.index = pandas.RangeIndex(start, max(start, stop), name="row")

@@ -404,12 +404,14 @@ class StoredColumn:
         if start >= stop:
             return np.empty(0, self.dtype)
         self.check_amount(stop - start)
-        pieces = []
+        # Copy chunk by chunk: new memory for all of them at once would cost more than reading them
+        values = np.empty(stop - start, self.dtype)
         for number in range(start // self.chunk_rows, (stop - 1) // self.chunk_rows + 1):
             first = number * self.chunk_rows
-            pieces.append(self.chunk(number)[max(start - first, 0) : stop - first])
-        # The caller may write to the result, so it is never the chunk that is kept
-        return pieces[0].copy() if len(pieces) == 1 else np.concatenate(pieces)
+            piece = self.chunk(number)[max(start - first, 0) : stop - first]
+            place = max(first - start, 0)
+            values[place : place + len(piece)] = piece
+        return values
 
     def check_amount(self, rows: int) -> None:
         """Refuse to read more values at once than readers of a file of this size need."""
@@ -431,12 +433,12 @@ class StoredColumn:
             self._last = number, values
         return self._last[1]
 
-    def _bytes(self, number: int) -> bytes:
+    def _bytes(self, number: int) -> bytes | memoryview:
         if self._compact is not None:
             return self._compact
         if not self.is_there:
             raise damaged(self.file.path, f"{self.name} has no values")
-        data = self.file.read(int(self._places[number]), int(self._sizes[number]))
+        data: Any = self.file.read(int(self._places[number]), int(self._sizes[number]))
         plain = self.chunk_rows * self.dtype.itemsize
         mask = int(self._masks[number])
 
@@ -478,11 +480,20 @@ def _filters(properties: Any) -> tuple[int, ...]:
     )
 
 
-def _unshuffled(data: bytes, width: int) -> bytes:
-    """Undo the filter `shuffle`: all first bytes, all second bytes, … become values again."""
+def _unshuffled(data: bytes, width: int) -> bytes | memoryview:
+    """Undo the filter `shuffle`: all first bytes, all second bytes, … become values again.
+
+    High bytes of numbers are often zero, and need no copying then.
+    """
     if width == 1 or len(data) % width:
         return data
-    return np.frombuffer(data, np.uint8).reshape(width, -1).T.tobytes()
+    planes = np.frombuffer(data, np.uint8).reshape(width, -1)
+    values = np.zeros((planes.shape[1], width), np.uint8)
+    for place, plane in enumerate(planes):
+        if plane.any():
+            values[:, place] = plane
+    flat: Any = values.reshape(-1)
+    return memoryview(flat).toreadonly()
 
 
 def _brief(error: BaseException) -> str:

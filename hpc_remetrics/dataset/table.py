@@ -262,8 +262,7 @@ class Table:
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
     ) -> pyarrow.Table:
         """Return rows of the table as an Arrow table, with the columns of `dataset/arrow.py`."""
-        pieces = list(arrow.batches(self, columns, start, stop))
-        return arrow.import_pyarrow().Table.from_batches(pieces, arrow.schema_of(self, columns))
+        return arrow.whole(self, columns, start, stop)
 
     def iter_rows(
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None

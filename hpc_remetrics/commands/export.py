@@ -76,7 +76,8 @@ class ExportOptions(Options):
         value=SWITCH,
         default=False,
         key=False,
-        help="leave out host names, paths and command lines of those who made the dataset",
+        help="leave out host names, paths and command lines of those who made the dataset, and "
+        "names of persons in configs",
     )
     package: bool = option(
         "--package",

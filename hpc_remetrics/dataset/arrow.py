@@ -87,7 +87,7 @@ def batches(
     form = schema_of(table, columns)
     stop = len(table) if stop is None else min(stop, len(table))
     while start < stop:
-        end = _end(table, form.names, start, min(start + rows, stop))
+        end = end_of_batch(table, form.names, start, min(start + rows, stop))
         arrays = [_array(pa, table, name, start, end) for name in form.names]
         yield pa.record_batch(arrays, schema=form)
         start = end
@@ -131,7 +131,7 @@ def frame(table: pyarrow.Table, start: int, stop: int) -> pandas.DataFrame:
     return result
 
 
-def _end(table: Table, names: Sequence[str], start: int, stop: int) -> int:
+def end_of_batch(table: Table, names: Sequence[str], start: int, stop: int) -> int:
     """Return the row at which a batch from `start` on ends, at most `stop`."""
     # Take as many rows as have `BATCH_BYTES` of each blob, but at least one
     for name in names:

@@ -7,25 +7,33 @@ of hosts, paths and command lines:
     history of the file   times and commands, no command lines
     ranks, jobs in /run   numbers, and host-1, host-2, … in place of names
     /failures, /skipped   messages of stages and causes that are about content alone
+    /configs, /history,   no authors; in other texts what names persons, and secrets, are replaced
+      /labels, …          by their kind and length (`persons.py`)
     other tables          as they are: names of images and paths within layers are the data
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from ..dataset.arrow import end_of_batch
 from ..dataset.file_history import anonymous, with_this_command
+from ..dataset.growing_table import GrowingTable
 from ..dataset.hdf5 import file_through
 from ..dataset.reader import Dataset
-from ..dataset.schema import TABLES
+from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..dataset.table import Table
 from ..dataset.table_writer import write_run, write_table
 from ..files.publish import replacing
 from ..records import Digest, Failure
+from .persons import json_without_persons, value_without_persons, without_persons
 
 _FILE_ATTRIBUTES = ("format", "schema_version", "title", "Conventions", "source", "date_created")
 _RUN_ATTRIBUTES = (
@@ -48,6 +56,24 @@ _ABOUT_CONTENT = {
 other messages may name paths and hosts."""
 
 
+_TEXTS: dict[str, dict[str, Callable[[str], str]]] = {
+    "configs": {
+        "author": lambda _: "",
+        **dict.fromkeys(("user", "working_dir", "stop_signal"), without_persons),
+        **dict.fromkeys(("entrypoint", "cmd", "exposed_ports", "volumes"), json_without_persons),
+        **dict.fromkeys(("healthcheck", "shell", "on_build"), json_without_persons),
+    },
+    "history": {
+        "author": lambda _: "",
+        **dict.fromkeys(("created_by", "comment"), without_persons),
+    },
+}
+"""Table -> column -> what makes a text of it anonymous."""
+
+_PAIRS = ("labels", "environment", "annotations")
+"""Tables of keys and values."""
+
+
 def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
     """Write a dataset to a file, which gets its name when it is whole.
 
@@ -64,6 +90,8 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
         for name in TABLES:
             if name in changed:
                 write_table(file, name, changed[name], rows)
+            elif is_anonymous and name in (*_TEXTS, *_PAIRS) and len(dataset[name]):
+                _write_without_persons(dataset[name], file, rows, target.parent)
             else:
                 dataset.copy_group(name, file)
         dataset.copy_group("metrics", file)
@@ -86,6 +114,39 @@ def _without_messages(dataset: Dataset) -> dict[str, dict[str, Any]]:
         ]
         tables[name] = columns
     return tables
+
+
+def _write_without_persons(table: Table, file: Any, rows: dict[str, int], directory: Path) -> None:
+    """Write a table of what images say about themselves, without what names persons.
+
+    :param directory: gets a temporary directory.
+    """
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(dir=directory)))
+        written = stack.enter_context(GrowingTable(table.form.name, scratch))
+        start = 0
+        while start < len(table):
+            stop = min(start + CHUNK_ROWS, len(table))
+            stop = end_of_batch(table, table.columns, start, stop)
+            written.append(_without_persons(table, start, stop))
+            start = stop
+        written.write(file, rows)
+
+
+def _without_persons(table: Table, start: int, stop: int) -> dict[str, Any]:
+    """Return the columns of some rows, without what names persons."""
+    name = table.form.name
+    columns = {}
+    for column in table.columns:
+        is_text = table.form.columns[column].is_blob
+        read = table.readable if is_text else table.column
+        columns[column] = read(column, start, stop).tolist()
+    if name in _PAIRS:
+        pairs = zip(columns["key"], columns["value"], strict=True)
+        columns["value"] = [value_without_persons(key, value) for key, value in pairs]
+    for column, change in _TEXTS.get(name, {}).items():
+        columns[column] = list(map(change, columns[column]))
+    return columns
 
 
 def _stored(table: Table, name: str) -> Any:

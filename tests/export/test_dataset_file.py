@@ -17,7 +17,7 @@ from hpc_remetrics.dataset.metrics_schema import METRICS
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.errors import UsageError
 from hpc_remetrics.export.dataset_file import write_dataset
-from hpc_remetrics.records import Skipped
+from hpc_remetrics.records import Skipped, Step
 
 PATH = "/home/jane/images"
 RUN = {
@@ -51,7 +51,27 @@ RUN = {
         **{f"{name}_seconds": [2.0] for name in ("busy", "fetch", "publish", "idle")},
     },
 }
-SECRETS = (b"jane", b"node7", b"node8")
+STEPS = (
+    Step(5, 0, "/bin/sh -c #(nop)  MAINTAINER jane doe", "", "jane doe", False),
+    Step(6, 0, "LABEL maintainer=jane version=1", "mail jane.doe@example.org", "", True),
+    Step(7, 0, "ENV TOKEN=0123456789", "", "", True),
+)
+PAIRS = (
+    ("org.opencontainers.image.authors", "jane"),
+    ("version", "1.2"),
+    ("API_TOKEN", "geheim"),
+    ("about", "ask <jane@example.org>, pip install a@1.2.3"),
+)
+CONFIG = {
+    "created": 5,
+    "author": "jane",
+    "os": "linux",
+    "entrypoint": '["mail","jane@example.org","--password","geheim"]',
+    "labels": PAIRS,
+    "environment": PAIRS,
+    "history": STEPS,
+}
+SECRETS = (b"jane", b"node7", b"node8", b"0123456789", b"geheim")
 
 
 def build(folder: Path, stage: str) -> Path:
@@ -63,6 +83,8 @@ def build(folder: Path, stage: str) -> Path:
     ]
     made = Made(layers, [[0], [0, 1]], status={1: "failed"}, stage=stage, skipped=skipped, run=RUN)
     made.failed_on = (1, "node7")
+    made.configs = {0: CONFIG, 1: CONFIG}
+    made.changed = {1: {"annotations": PAIRS}}
     return made.write(folder)
 
 
@@ -117,7 +139,16 @@ def test_nothing_names_who_made_it(full, anonymous):
 def test_all_else_is_as_it_was(full, anonymous):
     before, after = columns_of(full), columns_of(anonymous)
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"skipped/message"}
+    texts = {name for name in changed if name.split("/")[0] in ("configs", "history")}
+    assert texts == {
+        *("configs/author", "configs/author_offset"),
+        *("configs/entrypoint", "configs/entrypoint_offset"),
+        *("history/created_by", "history/created_by_offset", "history/comment"),
+        *("history/comment_offset", "history/author", "history/author_offset"),
+    }
+    for name in ("labels", "environment", "annotations"):
+        texts |= {f"{name}/value", f"{name}/value_offset"}
+    assert changed == {"skipped/message"} | texts
     assert after["skipped/message"] == "[b'', b'holds a chart']"
     with hpc_remetrics.open(full) as one, hpc_remetrics.open(anonymous) as other:
         assert {**other.attributes, "history": one.file_history} == one.attributes
@@ -130,6 +161,27 @@ def test_all_else_is_as_it_was(full, anonymous):
         np.testing.assert_array_equal(
             one.run_table("layers")["cpu_seconds"], other.run_table("layers")["cpu_seconds"]
         )
+
+
+def test_what_names_persons_is_its_kind_and_length(anonymous):
+    with hpc_remetrics.open(anonymous) as data:
+        values = [
+            *("<redacted:person:4>", "1.2", "<redacted:token:6>"),
+            "ask <<redacted:email:16>>, pip install a@1.2.3",
+        ]
+        for table in (data.labels, data.environment, data.annotations):
+            assert table.readable("key").tolist() == [key for key, _ in PAIRS]
+            assert table.readable("value").tolist() == values
+        assert data.configs.readable("entrypoint").tolist() == [
+            '["mail","<redacted:email:16>","--password","<redacted:password:6>"]'
+        ]
+        assert data.history.readable("created_by").tolist() == [
+            "/bin/sh -c #(nop)  MAINTAINER <redacted:person:8>",
+            "LABEL maintainer=<redacted:person:14>",
+            "ENV TOKEN=<redacted:token:10>",
+        ]
+        assert data.history.readable("comment").tolist() == ["", "mail <redacted:email:20>", ""]
+        assert data.images.column("created").tolist() == [5, 5]
 
 
 def test_hosts_have_the_same_alias_everywhere(anonymous):
@@ -164,10 +216,15 @@ def test_a_whole_copy_has_everything(full, tmp_path):
 
 @pytest.mark.parametrize("name", [*TABLES, "metrics/groups", "metrics/distributions"])
 def test_xarray_opens_what_was_copied(full, anonymous, name):
-    with xarray.open_dataset(full, group=name, engine="h5netcdf") as before:
-        sizes = dict(before.sizes)
-    with xarray.open_dataset(anonymous, group=name, engine="h5netcdf") as after:
-        assert dict(after.sizes) == sizes
+    found = []
+    for path in (full, anonymous):
+        with xarray.open_dataset(path, group=name, engine="h5netcdf") as opened:
+            found.append(dict(opened.sizes))
+    before, after = found
+    assert before.keys() - after.keys() <= {"author_byte"}  # of columns that are empty now
+    assert {key: before[key] for key in ("row", "row_bound") if key in before} == {
+        key: after[key] for key in ("row", "row_bound") if key in after
+    }
 
 
 def test_other_formats_are_anonymous_too(full, tmp_path):

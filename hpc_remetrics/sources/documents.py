@@ -92,7 +92,7 @@ def is_repeated(document: dict[str, Any], any_case: bool = True) -> bool:
     return isinstance(document, _Repeated) and (any_case or document.is_same_case)
 
 
-_ALWAYS_THERE = frozenset({"config"})
+_ALWAYS_THERE = frozenset({"config", "rootfs"})
 """Members that Go decodes into structures: a null does not change them, but clears all others."""
 
 

@@ -171,7 +171,8 @@ class _Reader:
     def _step(self, value: Any) -> Step:
         """Return a step; one that is no object is empty, so that the others keep their places."""
         if not isinstance(value, dict):
-            self.note("wrong_type")
+            if value is not None:
+                self.note("wrong_type")
             return Step()
         self.check_names(value)
         if not value.keys() <= _STEP_NAMES:
@@ -195,7 +196,7 @@ class _Reader:
         self.check_names(value, any_case=False)
         found = []
         for name, text in value.items():
-            if text is None or isinstance(text, str):
+            if _is_text_or_null(text):
                 found.append(self._clean_pair(name, text or ""))
             else:
                 self.note("wrong_type")
@@ -205,7 +206,7 @@ class _Reader:
         """Return names and values of the variables, in their order."""
         found = []
         for text in self.list_of(container, "Env"):
-            if text is None or isinstance(text, str):
+            if _is_text_or_null(text):
                 name, _, value = (text or "").partition("=")
                 found.append(self._clean_pair(name, value))
             else:
@@ -219,10 +220,10 @@ class _Reader:
             return ""
         if isinstance(value, str):
             return _json(self._clean_text(value))
-        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        if not isinstance(value, list) or not all(map(_is_text_or_null, value)):
             self.note("wrong_type")
             return ""
-        return _json(self._clean_words(value))
+        return _json(self._clean_words([word or "" for word in value]))
 
     def json_of_object(self, container: dict[str, Any], key: str) -> str:
         """Return an object as JSON, "" if there is none."""
@@ -248,6 +249,11 @@ class _Reader:
         if isinstance(value, dict):
             return {self._clean(key): self._clean_json(one) for key, one in value.items()}
         return value
+
+
+def _is_text_or_null(value: Any) -> bool:
+    """Tell whether Go takes a value for a text: for it a null is an empty one."""
+    return value is None or isinstance(value, str)
 
 
 def _is_utf8(data: bytes) -> bool:

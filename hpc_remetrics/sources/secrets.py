@@ -24,6 +24,8 @@ from collections.abc import Iterable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+_MARK = "<redacted:"
+
 
 class Form(NamedTuple):
     """Secrets that are recognized by what they look like.
@@ -38,7 +40,9 @@ class Form(NamedTuple):
 
 
 def _form(kind: str, hints: str, pattern: str) -> Form:
-    return Form(kind, tuple(hints.split()), pattern)
+    """Make a form of hints with bars between them; what was replaced already is no secret."""
+    pattern = pattern.replace("(?P<secret>", f"(?P<secret>(?!{_MARK})")
+    return Form(kind, tuple(hints.split("|")), pattern)
 
 
 @lru_cache(None)
@@ -67,19 +71,19 @@ FORMS = (
         r"(?<![A-Za-z0-9-])_?auth\\?[\"']?\s*[:=]\s*\\?[\"']?(?P<secret>[A-Za-z0-9+/]{12,}={0,2})",
     ),
     _form("jwt", "eyj", r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
-    _form("aws_key_id", "akia asia", r"(?<![A-Z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])"),
+    _form("aws_key_id", "akia|asia", r"(?<![A-Z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Z0-9])"),
     _form("azure_key", "accountkey=", r"AccountKey=(?P<secret>[\w+/=]{40,})"),
     _form("azure_signature", "sig=", r"[?&]sig=(?P<secret>[\w%+/=-]{20,})"),
     _form("docker_token", "dckr_", r"dckr_(?:pat|oat)_[\w-]{20,}"),
-    _form("github_token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{36,}"),
+    _form("github_token", "ghp_|gho_|ghu_|ghs_|ghr_", r"gh[pousr]_[A-Za-z0-9]{36,}"),
     _form("github_token", "github_pat_", r"github_pat_\w{22,}"),
     _form(
         "gitlab_token",
-        "glpat- gldt- glrt- glptt- glcbt-",
+        "glpat-|gldt-|glrt-|glptt-|glcbt-",
         r"gl(?:pat|dt|rt|ptt|cbt)-[\w-]{20,}",
     ),
     _form("google_key", "aiza", r"AIza[\w-]{35}"),
-    _form("google_token", "ya29. gocspx-", r"(?:ya29\.|GOCSPX-)[\w-]{20,}"),
+    _form("google_token", "ya29.|gocspx-", r"(?:ya29\.|GOCSPX-)[\w-]{20,}"),
     _form("huggingface_token", "hf_", r"(?<!\w)hf_[A-Za-z0-9]{30,}"),
     _form("npm_token", "npm_", r"(?<!\w)npm_[A-Za-z0-9]{36}"),
     _form("pypi_token", "pypi-age", r"pypi-AgE[\w-]{50,}"),
@@ -87,10 +91,10 @@ FORMS = (
     _form("api_key", "sk-", r"(?<![A-Za-z0-9])sk-[\w-]{32,}"),
     _form("slack_token", "xox", r"xox[a-z]-[A-Za-z0-9-]{10,}"),
     _form("slack_token", "hooks.slack.com", r"hooks\.slack\.com/services/(?P<secret>[\w/]{20,})"),
-    _form("stripe_key", "k_live_ k_test_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
-    Form(
+    _form("stripe_key", "k_live_|k_test_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
+    _form(
         "password",
-        (" -u", " --user"),
+        " -u| --user",
         r"\s(?:-u|--user)[ =]\\?[\"']?(?!\d+:\d)[^\s:\"'=$]*:(?P<secret>[^\s\"'\\$]+)",
     ),
     _form(
@@ -160,7 +164,6 @@ _WORD = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+"
 _NAME = r"[\w.-]+"
 _SIGN = r"\\*[\"']?\s*(=+|:)\s*"
 _GAP_AFTER_FLAG = r"\\*[\"']?[\s,]+(?!-)"
-_MARK = "<redacted:"
 _PLACEHOLDER = rf"{_MARK}[a-z_]+:\d+>"
 _OPENING_QUOTE = r"\\*[\"']"
 _BARE_VALUES = {"=": r"[^\s;&|)\"'`]+", ":": r"[^\s;&|),}\]\"'\\]+"}

@@ -1,9 +1,12 @@
 """The demo images, once, and skopeo to turn them into every form."""
 
+import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+import support
 from support import small_images
 from support.layouts import Layout
 from support.tools import need
@@ -12,6 +15,7 @@ from hpc_remetrics.sources import open_source
 from hpc_remetrics.sources.manifests import resolve
 
 IMAGE = "real/image:1"
+GO = Path(support.__file__).parent / "gojson" / "main.go"
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +58,20 @@ def skopeo(layout):
         subprocess.run(command, check=True, capture_output=True, text=True)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def go(tmp_path_factory):
+    """Return a function that gives what Go makes of manifests, or of configs if a word follows."""
+    folder = tmp_path_factory.mktemp("go")
+    places = {"GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    command = [need("go"), "build", "-o", str(folder / "gojson"), str(GO)]
+    subprocess.run(command, check=True, env={**os.environ, **places}, capture_output=True)
+
+    def read(texts, *words):
+        lines = subprocess.run(
+            [folder / "gojson", *words], input=b"\n".join(texts), check=True, capture_output=True
+        ).stdout.splitlines()
+        return list(map(json.loads, lines))
+
+    return read

@@ -8,7 +8,7 @@ import pytest
 
 from hpc_remetrics.errors import BlobError, RegistryError
 from hpc_remetrics.limits import Limits
-from hpc_remetrics.records import Catalog, Digest, Image, Popularity, Skipped
+from hpc_remetrics.records import Catalog, Configs, Digest, Image, Popularity, Skipped
 from hpc_remetrics.sources import manifests
 from hpc_remetrics.sources.base import Extent, NamedManifest, Source, verified
 from hpc_remetrics.sources.documents import Malformed
@@ -461,3 +461,68 @@ def test_catalogs_are_joined_in_order(store):
 
     store.named_manifests = lambda: iter([NamedManifest("a:1", fault="x"), NamedManifest("b:1")])
     assert [one.image for one in resolve(store).skipped] == ["a:1", "b:1"]
+
+
+def test_an_image_names_its_config_and_has_the_annotations_of_its_manifest(store, manifest, layer):
+    blob = {"os": "linux", "architecture": "amd64", "author": "me", "rootfs": {"diff_ids": []}}
+    config = store.put(blob, OCI_CONFIG)
+    catalog = store.walk(manifest(config=config, annotations={"b": "1", "a": "TOKEN=x"}))
+    [image] = catalog.images
+    [found] = catalog.configs
+    assert str(image.config) == str(found.digest) == config["digest"]
+    assert (found.author, found.size) == ("me", config["size"])
+    assert image.annotations == (("b", "1"), ("a", "TOKEN=<redacted:token:1>"))
+    # Each blob is read once.
+    assert store.asked.count(config["digest"]) == 1
+    # An image that is left out has no config in the catalog.
+    assert list(store.walk(manifest(config=config), ["linux/arm64"]).configs) == []
+
+
+@pytest.mark.parametrize(
+    ("blob", "noted"), [(b"[]", 1), (b"not JSON", 1), ({"os": 5}, 2), ({"rootfs": []}, 2)]
+)
+def test_a_config_that_is_wrong_has_a_row_with_its_note(store, manifest, blob, noted):
+    config = store.put(blob, OCI_CONFIG)
+    catalog = store.walk(manifest(config=config))
+    [image] = catalog.images
+    assert (image.platform, image.layers[0].diff_id) == ("", None)
+    assert [(str(one.digest), one.notes) for one in catalog.configs] == [(config["digest"], noted)]
+
+
+def test_a_config_that_is_not_there_or_too_long_is_none(store, manifest):
+    config = store.put({"os": "linux", "architecture": "amd64", "author": "x" * 5000}, OCI_CONFIG)
+    assert store.walk(manifest(config=config), manifest_bytes=4000).images[0].config is None
+    del store.blobs[config["digest"]]
+    catalog = store.walk(manifest(config=config))
+    assert catalog.images[0].config is None and list(catalog.configs) == []
+
+
+def test_images_under_one_name_say_no_more_about_themselves_than_memory_holds(
+    store, manifest, monkeypatch
+):
+    monkeypatch.setattr(manifests, "_TEXTS_BYTES", 10_000)
+    children = []
+    for number in range(4):
+        labels = {"config": {"Labels": {"x": str(number) * 4_000}}}
+        config = store.put({"os": "linux", "architecture": "amd64", **labels}, OCI_CONFIG)
+        children.append(manifest(config=config, annotations={"a": "y" * 2_000}))
+    catalog = store.walk(store.put({"manifests": children}, OCI_INDEX))
+    assert [str(one.digest) for one in catalog.images] == [one["digest"] for one in children[:2]]
+    assert causes(catalog) == ["too_many"] * 2
+    assert len(list(catalog.configs)) == 2
+    # Steps, labels and variables count with what they take in memory.
+    many = {"config": {"Env": ["A=1"] * 50, "Labels": {str(n): "" for n in range(20)}}}
+    many |= {"history": [{}] * 20}
+    children[0] = manifest(config=store.put(many, OCI_CONFIG))
+    catalog = store.walk(store.put({"manifests": children}, OCI_INDEX))
+    assert [str(one.digest) for one in catalog.images] == [children[0]["digest"]]
+
+
+def test_configs_of_several_catalogs_are_joined_into_one_place(store, manifest):
+    first = store.walk(manifest())
+    second = store.walk(manifest(config=store.put({"os": "x", "architecture": "y"}, OCI_CONFIG)))
+    joined = merge([first, second, first])
+    assert len(joined.configs) == len(list(joined.configs)) == 2
+    place = Configs()
+    again = merge([merge([first], place), merge([second], place)], place)
+    assert again.configs is place and place == joined.configs == (first + second).configs

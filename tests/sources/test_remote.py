@@ -12,7 +12,7 @@ from hpc_remetrics.errors import RegistryError, SourceError, UsageError
 from hpc_remetrics.limits import MANIFEST_BYTES, Limits
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.mpi.signals import StopRequest
-from hpc_remetrics.records import Digest, Layer, Popularity
+from hpc_remetrics.records import Configs, Digest, Layer, Popularity
 from hpc_remetrics.registry.access import Access
 from hpc_remetrics.registry.registries import Registries
 from hpc_remetrics.sources import open_source
@@ -54,7 +54,7 @@ class Client:
 
     def read_blob(self, repository, digest, limit):
         self.note("read", repository, digest, limit)
-        return CONFIG
+        return self.registries.config
 
     def open_blob(self, repository, digest, offset):
         self.note("open", repository, digest, offset)
@@ -73,6 +73,7 @@ class FakeRegistries(Registries):
         super().__init__(Access())
         self.asked = []
         self.failing = {}
+        self.config = CONFIG
 
     def get(self, host):
         return Client(host, self)
@@ -257,6 +258,8 @@ def test_what_was_resolved_before_is_not_asked_again(listed, registries, tmp_pat
     assert run(rows, keep=tmp_path / "kept")[1] == ["a/b", "a/c", "a/d"]
     assert run(rows, keep=tmp_path / "kept")[1] == []
     assert len(list(tmp_path.glob("manifests-????????.journal"))) == 7
+    assert run(rows, keep_secrets=True)[1] == ["a/b", "a/c", "a/d"]
+    assert run(rows, keep_secrets=True)[1] == []
     # Without a directory nothing is kept.
     registries.asked.clear()
     Resolver((), Limits()).resolve(SerialComm(), [listed(rows)], registries)
@@ -273,3 +276,36 @@ def test_a_signal_while_manifests_are_resolved_ends_the_run(listed, registries):
     assert caught.value.exit_code == 4
     words = f"stopped on SIGTERM: 0 of {counted(2, 'manifest')} resolved"
     assert str(caught.value) == f"{words}; run the command again to continue"
+
+
+def test_a_journal_has_the_configs_and_annotations_without_secrets(listed, registries, tmp_path):
+    def run(text, **options):
+        registries.asked.clear()
+        configs = Configs()
+        resolver = Resolver((), Limits(), tmp_path, quiet=True, configs=configs, **options)
+        catalog = resolver.resolve(SerialComm(), [listed(text)], registries)
+        assert catalog.configs is configs
+        return catalog, list(configs), bool(registries.asked)
+
+    registries.config = json.dumps(
+        {**json.loads(CONFIG), "config": {"Env": ["TOKEN=geheim"], "Labels": {"a": "ü"}}}
+    ).encode()
+    first = run("a/b\na/c\n")
+    assert first[2]
+    [config] = first[1]
+    assert config.environment == (("TOKEN", "<redacted:token:6>"),)
+    assert [image.config for image in first[0].images] == [config.digest] * 2
+    assert [image.annotations for image in first[0].images] == [
+        (("name", "a/b"),),
+        (("name", "a/c"),),
+    ]
+    assert run("a/b\na/c\n") == (*first[:2], False)
+    for journal in tmp_path.glob("*.journal"):
+        assert b"geheim" not in journal.read_bytes()
+    # What is kept is kept in a journal of its own.
+    kept = run("a/b\na/c\n", keep_secrets=True)
+    assert kept[2] and kept[1][0].environment == (("TOKEN", "geheim"),)
+    assert kept[0].images == first[0].images
+    # Without a place for them configs are forgotten.
+    catalog = Resolver((), Limits()).resolve(SerialComm(), [listed("a/b\n")], registries)
+    assert list(catalog.configs) == [] and catalog.images[0].config == config.digest

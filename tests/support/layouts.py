@@ -43,9 +43,16 @@ class Layout:
         return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def image(
-        self, name: str, layers: list[tuple[dict, str]], history: list[dict] | None = None
+        self,
+        name: str,
+        layers: list[tuple[dict, str]],
+        history: list[dict] | None = None,
+        **members: object,
     ) -> None:
-        """Add an image; without a history each of its layers is from a step that says COPY."""
+        """Add an image; without a history each of its layers is from a step that says COPY.
+
+        :param members: of its config, in place of the usual ones or besides them.
+        """
         copies = [{"created": "2026-01-01T00:00:00Z", "created_by": "COPY"} for _ in layers]
         diff_ids = [diff_id for _, diff_id in layers]
         config = {
@@ -53,6 +60,7 @@ class Layout:
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
             "history": copies if history is None else history,
+            **members,
         }
         manifest = {
             "schemaVersion": 2,

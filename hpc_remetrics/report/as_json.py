@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dataset.metrics import Metrics
 
-_BY_ROW = ("layers", "images", "image_steps", "updates")
+_BY_ROW = ("layers", "images", "bases", "image_steps", "updates")
 """Tables with rows for each layer, image or pair of images: they are in the dataset, and `export` writes them."""
 
 _PARTS = ("distributions", "quantiles", "histograms")

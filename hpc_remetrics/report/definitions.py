@@ -16,6 +16,8 @@ DEFINITIONS = {
     "type, group, class": "What libmagic says of a content, reduced to its stable head; types are gathered in groups, "
     "and those in classes, by one table. Every type is in exactly one.",
     "hidden bytes": "Bytes of files that an image ships and that a later layer of it overwrites or removes.",
+    "base": "The nearest other image of the dataset, for the same platform, whose layers are the first layers of an image. "
+    "It is outdated where the dataset has a newer image of its repository.",
     "step": "An entry of the history in an image's config: the command that made a layer. Its kind follows from its text "
     "by one table of rules. A layer counts once under the kind that most of its images give it.",
     "quantiles": "By nearest rank: the smallest value that at least this share of all values does not exceed.",

@@ -49,6 +49,9 @@ _SUMMARY = (
     ("redundant_byte_share", "redundant bytes / bytes"),
     ("shared_file_share", "share of files that other images have too"),
     ("hidden_byte_share", "hidden share of all images' bytes"),
+    ("base_share", "share of images that are built on another one"),
+    ("inherited_FLS_share", "share of all images' bytes that their bases have"),
+    ("outdated_base_share", "share of images with a base whose base is outdated"),
 )
 """Column of the totals, and its label on the page."""
 

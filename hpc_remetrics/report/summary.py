@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
 from ..log import escape
@@ -63,6 +65,9 @@ def _shares(metrics: Metrics) -> list[str]:
     texts = {
         "shared_file_share": "of images' files are in another image too",
         "hidden_byte_share": "of images' bytes are hidden by a later layer",
+        "base_share": "of images are built on another image of the dataset",
+        "inherited_FLS_share": "of images' bytes are in the image that they are built on",
+        "outdated_base_share": "of images with a base have one that is outdated",
         "unique_file_share": "of files are distinct contents",
         "redundant_byte_share": "of bytes are redundant",
     }
@@ -70,6 +75,7 @@ def _shares(metrics: Metrics) -> list[str]:
     lines += [
         f"  {shown(totals[name], table.form.columns[name]):>10}   {text}"
         for name, text in texts.items()
+        if not math.isnan(totals[name])
     ]
     groups = metrics["groups"]
     columns = (

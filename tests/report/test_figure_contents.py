@@ -204,6 +204,7 @@ SHIPPED = [
     if entry.kind == "file"
 ]
 SHIPPED_BYTES = sum(entry.size for entry in SHIPPED)
+INHERITED_BYTES = sum(entry.size for entry in (*BASE, *UPPER) if entry.kind == "file")
 IMAGE = "made0000:a-tag-of-more-than-thirty-characters"
 PATH = (LONG + b"/file.so").decode()
 COPIED = Entry("file", b"", 1).size
@@ -578,6 +579,41 @@ ROWS = {
             ),
         ),
     ],
+    21: [
+        (
+            Curves(
+                "share that its base has (%)",
+                "images with a base",
+                {
+                    label: f"images/inherited_{name}_share"
+                    for label, name in (
+                        ("layers", "layers"),
+                        ("files", "files"),
+                        ("bytes of files", "FLS"),
+                        ("compressed bytes", "CLS"),
+                    )
+                },
+                ticks=SHARE,
+            ),
+            Bars(
+                "share of all images (%)",
+                {
+                    "images with a base": 1 / 3,
+                    "compressed bytes from bases": size_of([BASE, UPPER]) / STORED,
+                    "bytes of files from bases": INHERITED_BYTES / SHIPPED_BYTES,
+                },
+                ticks=SHARE,
+            ),
+        ),
+        (
+            Bars(
+                "images (number)",
+                {f"{IMAGE[:15]}…{IMAGE[-14:]}": 1},
+                title="bases of the most images",
+            ),
+            Bars("images (number)", {"none": 3}, title="claims about bases"),
+        ),
+    ],
     23: of_steps(),
 }
 """Figure -> its rows of panels, each with a legend if it has labels."""
@@ -794,6 +830,31 @@ def test_what_updates_pull_with_the_intervals_of_estimates(updated):
     assert right.get_ylim()[0] == 0
     assert right.yaxis.get_major_formatter()(2000) == BYTE
     assert legends_of(canvas) == [[interval, *curves]]
+
+
+def test_ages_of_bases(updated):
+    with style():
+        canvas = Canvas()
+        FIGURES[22].draw(canvas, updated)
+    left, right = panels_of(canvas)
+    curves = {
+        "age of the base when its image was made": "images/base_age",
+        "from the base to the newest image of its repository": "images/base_behind",
+    }
+    Curves("time (days)", "images with a base", curves).check(left, updated)
+    bars = Bars("images (number)", {"none": 2, "outdated": 1}, title="bases of images")
+    bars.check(right, updated)
+    assert [line.get_xdata()[0] for line in left.lines] == [1 / 86_400, 2 / 86_400]
+    assert legends_of(canvas) == [list(curves)]
+
+
+@pytest.mark.parametrize("number", [22])
+def test_without_dates_bases_have_no_ages(canvas, numbers):
+    left, right = panels_of(canvas)
+    assert [text.get_text() for text in left.texts] == ["no data"]
+    Bars("images (number)", {"none": 2, "undated": 1}, title="bases of images").check(
+        right, numbers
+    )
 
 
 @pytest.mark.parametrize("number", [24])

@@ -182,6 +182,9 @@ def test_totals_stand_beside_those_of_2017(sections):
         ["redundant bytes / bytes", "15.27 %", "85.69 %"],
         ["share of files that other images have too", "100 %", ""],
         ["hidden share of all images' bytes", "6.201 %", ""],
+        ["share of images that are built on another one", "33.33 %", ""],
+        ["share of all images' bytes that their bases have", "7.869 %", ""],
+        ["share of images with a base whose base is outdated", "0 %", ""],
     ]
     assert [kind for _, kind in sections.tables["summary"][0][1]] == ["text", "", ""]
 

@@ -47,7 +47,7 @@ def test_json_has_all_numbers_but_those_of_single_layers_and_images(read, datase
     # Check some of the metrics
     found = of_metrics
     metrics = dataset.metrics
-    left_out = {"layers", "images", "image_steps", "updates", "quantiles", "histograms"}
+    left_out = {"layers", "images", "bases", "image_steps", "updates", "quantiles", "histograms"}
     assert set(found) == set(metrics) - left_out
     assert found["totals"] == metrics.totals
     copies = found["distributions"]["contents/copies"]

@@ -11,7 +11,16 @@ from typing import Any
 
 from ...log import escape
 from ..report_data import ReportData
-from . import of_dedup, of_files, of_images, of_layers, of_run, of_steps, of_updates
+from . import (
+    of_bases,
+    of_dedup,
+    of_files,
+    of_images,
+    of_layers,
+    of_run,
+    of_steps,
+    of_updates,
+)
 
 
 @dataclass(frozen=True)
@@ -251,6 +260,32 @@ _ALL = (
         of_dedup.what_if,
         3.6,
         tables=("what_if", "pulls", "samples", "chunks", "estimates"),
+    ),
+    Figure(
+        21,
+        "bases",
+        "What images have from their bases",
+        "The base of an image is the nearest other image of the dataset whose layers its own begin with. CDF of the "
+        "share of an image that its base has, the share of all images, the bases of the most images, and whether it is "
+        "true what annotations and labels claim about the base.",
+        of_bases.inherited,
+        6.0,
+        distributions=tuple(
+            f"images/inherited_{name}_share" for name in ("layers", "files", "FLS", "CLS")
+        ),
+        tables=("top_bases", "bases"),
+    ),
+    Figure(
+        22,
+        "base-ages",
+        "How old bases are",
+        "CDF of the days from the making of the base to that of its image, and to that of the newest image of the "
+        "base's repository, where both dates are known; and how many images stand on a base whose repository has a "
+        "newer image in the dataset (outdated), has none (current), or that has no date (undated).",
+        of_bases.ages,
+        3.6,
+        distributions=("images/base_age", "images/base_behind"),
+        tables=("value_counts",),
     ),
     Figure(
         23,

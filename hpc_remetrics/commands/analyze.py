@@ -12,6 +12,7 @@ examples:
   srun python -m hpc_remetrics analyze seed2017:/gpfs/hub -o hub.h5
   hpc-remetrics analyze oci:/data/layout --exec 'clamscan -ri {dir} >> scan-{digest}.txt'
   hpc-remetrics analyze repos:repos.csv -o hub.h5 --keep mirror     then: analyze oci:mirror
+  hpc-remetrics analyze repos:repos.csv -o week-02.h5 --reuse week-01.h5
   hpc-remetrics analyze oci:/data/layout --chunks --chunk-sample 1/100
   hpc-remetrics analyze docker-archive:app.tar --platform linux/amd64 --limit entries=1000000
 

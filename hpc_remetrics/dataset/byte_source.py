@@ -40,9 +40,12 @@ class ByteSource(ABC):
         """Return at most `size` bytes from `place` on, fewer at the end."""
 
     @property
-    def identity(self) -> tuple[int, int, int]:
-        """Number, bytes and last change of the file, as they are now; 0 where nothing tells."""
-        return 0, self.size, 0
+    def version(self) -> tuple[int, int]:
+        """Bytes and last change of the file, as they are now; 0 where nothing tells.
+
+        The inode number is none of it: nodes that see one file may give it different ones.
+        """
+        return self.size, 0
 
     @abstractmethod
     def close(self) -> None:
@@ -71,10 +74,10 @@ class LocalBytes(ByteSource):
         return read_at(self._descriptor, size, place)
 
     @property
-    def identity(self) -> tuple[int, int, int]:
-        """Number, bytes and last change of the file, as they are now."""
+    def version(self) -> tuple[int, int]:
+        """Bytes and last change of the file, as they are now."""
         about = os.fstat(self._descriptor)
-        return about.st_ino, about.st_size, about.st_mtime_ns
+        return about.st_size, about.st_mtime_ns
 
     def close(self) -> None:
         """Close the file."""

@@ -478,9 +478,9 @@ class Dataset:
         return dict(zip(texts.get("name", []), texts.get("value", []), strict=False))
 
     @property
-    def identity(self) -> tuple[int, int, int]:
-        """Number, bytes and last change of the file that was opened, as they are now."""
-        return self._file.source.identity
+    def file_version(self) -> tuple[int, int]:
+        """Bytes, and last change in ns since 1970, of the file that was opened, as they are now."""
+        return self._file.source.version
 
     @property
     def fingerprint(self) -> str:

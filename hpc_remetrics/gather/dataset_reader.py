@@ -57,11 +57,11 @@ def open_on_all_ranks(comm: Comm, paths: Sequence[Path], stack: ExitStack) -> li
         the ranks opened it; on every rank.
     """
     datasets = collectively(comm, lambda: [stack.enter_context(Dataset(path)) for path in paths])
-    expected = comm.bcast([dataset.identity for dataset in datasets])
+    expected = comm.bcast([dataset.file_version for dataset in datasets])
 
     def compare() -> None:
-        for dataset, identity in zip(datasets, expected, strict=True):
-            if dataset.identity != identity:
+        for dataset, version in zip(datasets, expected, strict=True):
+            if dataset.file_version != version:
                 message = f"{dataset.path} was replaced while the ranks opened it"
                 raise DatasetError(message, "run the command again")
 
@@ -155,14 +155,15 @@ class DatasetReader(PartReader):
         self._datasets = datasets
         self._parts = len(placement.paths) - len(datasets)
         self._entries = [dataset.chunks_of("entries") for dataset in datasets]
-        self._identities = [dataset.identity for dataset in datasets]
+        self._versions = [dataset.file_version for dataset in datasets]
         self._contents = [FlatContents(_flat_file(directory, n)) for n in range(len(datasets))]
 
     def check(self) -> None:
-        """Raise the first fault so far; it is one that a dataset was changed while it was read."""
-        for number, dataset in enumerate(self._datasets):
-            if dataset.identity != self._identities[number]:
-                self.fault([self._parts + number], "it was changed while it was read")
+        """Raise the first fault so far, or an error if a dataset was changed while it was read."""
+        for dataset, version in zip(self._datasets, self._versions, strict=True):
+            if dataset.file_version != version:
+                message = f"{dataset.path} was changed while it was read"
+                raise DatasetError(message, "run the command again")
         super().check()
 
     def extras_count(self, kind: str) -> int:

@@ -103,6 +103,7 @@ def cases() -> Iterator[tuple[str, Prepare, list[str]]]:
         )
         yield f"settings: {what}", _placed(make, "s.toml"), [*_ANALYZE, "--config", "s.toml"]
         yield f"warm types: {what}", _placed(make, "w.h5"), [*_ANALYZE, "--warm-types", "w.h5"]
+        yield f"reuse: {what}", _placed(make, "r.h5"), [*_ANALYZE, "--reuse", "r.h5"]
         yield (
             f"calibration: {what}",
             _placed(make, "c.h5"),

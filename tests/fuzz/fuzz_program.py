@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import datasets
@@ -34,6 +35,9 @@ import hpc_remetrics.report.plot  # noqa: F401
 _SECRET = b"NOBODY MAY READ THIS "
 _NAME = "h.h5"
 
+_SAMPLES = ["--compress-sample", "1", *(["--chunks"] if find_spec("pyfastcdc") else [])]
+"""What the dataset was made with that hostile ones are made of."""
+
 Words = list[str]
 
 
@@ -53,6 +57,7 @@ def commands_on_datasets(folder: Path) -> list[Words]:
         ["plot", _NAME, "--figure", "4", "--format", "svg", "-o", "plots"],
         ["plan", "oci:layout", "--time", "--calibration", _NAME],
         ["analyze", "oci:layout", "-o", "warm.h5", "--warm-types", _NAME, *scratch],
+        ["analyze", "oci:layout", "-o", "next.h5", "--reuse", _NAME, *_SAMPLES, *scratch],
         ["status", _NAME],
         ["report", _NAME, "--html", "page.html"],
     ]

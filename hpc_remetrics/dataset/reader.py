@@ -273,6 +273,34 @@ class Dataset:
 
         return image_growth(self, images)
 
+    def image_config(self, image: int | str) -> dict[str, Any]:
+        """Return what the config of an image says, and the annotations of its manifest.
+
+        :param image: its row in /images, or its name.
+        :returns: the columns of /configs that have a value, lists and other JSON as Python has
+            them; `labels`, `environment` and `annotations`: dictionaries of strings. An image
+            without a config has the annotations alone.
+        :raises KeyError: there is no such image, or its name stands for several.
+        """
+        from .queries.image_config import image_config
+        from .queries.selection import image_row
+
+        return image_config(self, image_row(self, image))
+
+    def image_history(self, image: int | str) -> Any:
+        """Return the steps that made an image, as `docker history` does: its Dockerfile, nearly.
+
+        :param image: its row in /images, or its name.
+        :returns: a pandas frame indexed by row in /history, base first: `created`, `created_by`,
+            `comment`, `author`, `is_empty_layer`, and of the layer that the step made its row in
+            /layers (`layer`), `CLS`, `FLS` and `files`.
+        :raises KeyError: there is no such image, or its name stands for several.
+        """
+        from .queries.image_config import image_history
+        from .queries.selection import image_row
+
+        return image_history(self, image_row(self, image))
+
     def size_quantiles(
         self,
         levels: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99),

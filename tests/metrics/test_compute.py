@@ -420,6 +420,44 @@ def test_indexes_of_layers_are_kept_while_there_is_room_for_them(dataset, tmp_pa
     assert made == [0, 1, 2, 1]
 
 
+@pytest.mark.parametrize(
+    ("rows", "memory", "ranks", "buckets"),
+    [
+        (0, 1000, 1, 1),
+        (0, 1000, 3, 3),
+        (5, 192, 1, 5),
+        (5, 191, 1, 6),
+        (5, 192, 8, 8),
+        (1 << 40, 1, 1, 1 << 16),
+    ],
+)
+def test_rows_are_divided_so_that_a_bucket_fits_into_memory(rows, memory, ranks, buckets):
+    inputs = SimpleNamespace(memory=memory, comm=SimpleNamespace(size=ranks))
+    assert file_rows.buckets_for(inputs, rows) == buckets
+
+
+@pytest.mark.parametrize(("memory", "rows"), [(256 * 5000 + 255, 5000), (1000, 4096)])
+def test_a_bucket_is_read_in_pieces_that_fit_into_memory(dataset, tmp_path, memory, rows):
+    inputs = MetricsInputs(SerialComm(), dataset, tmp_path, memory)
+    assert content_join.ContentJoin(inputs)._piece_rows == rows
+
+
+def test_ranks_share_the_chains_of_layers_by_their_costs(dataset, tmp_path, monkeypatch):
+    """A chain costs 1, and the entries of the layers that the one before it hasn't."""
+    monkeypatch.setattr(hidden, "_CHAIN_COST", 1)
+    shares = []
+    for rank in range(3):
+        comm = SerialComm()
+        comm.rank, comm.size = rank, 3
+        shares.append(HiddenPass(MetricsInputs(comm, dataset, tmp_path, 40))._share())
+    # 1 + 4 + 3 of 24; 1 + 3; 1 + 3 + 4 and 1 + 3. The layers in order of their digests: 3, 1, 0, 2.
+    assert shares == [
+        [((2, 1), [0])],
+        [((2, 1, 0), [1])],
+        [((2, 3, 2), [3]), ((3,), [2])],
+    ]
+
+
 def test_matches_and_common_beginnings():
     values, wanted = np.array([1, 1, 2, 5, 5, 8]), np.array([0, 1, 5, 9])
     assert matches(values, wanted).tolist() == [0, 1, 3, 4]

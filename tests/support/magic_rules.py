@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 
 from hpc_remetrics.filetype.libmagic.database import (
@@ -67,3 +68,15 @@ def database(*rules: list[Record], blocks: list[list[Record]] = (), version: int
     """Return a database of these rules, strongest first, in the format of the version."""
     format_ = FORMATS[max(first for first in FORMATS if first <= version)]
     return Database(compiled(list(rules), list(blocks), format_), VERSIONS[version])
+
+
+class Ends(dict):
+    """Where patterns match first in a text, sought by `re` as a matcher does."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__()
+        self.text = text
+
+    def __missing__(self, pattern):
+        match = re.search(pattern.strict.replace(r"\z", r"\Z").encode(), self.text)
+        return match.end() if match else -1

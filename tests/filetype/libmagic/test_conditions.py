@@ -1,10 +1,9 @@
 """What rules need, and what they print, on made rules; the judge of real ones is libmagic."""
 
-import contextlib
 import math
 
 import pytest
-from support.magic_rules import binary, database, record, textual
+from support.magic_rules import Ends, binary, database, record, textual
 
 from hpc_remetrics.filetype.libmagic import patterns
 from hpc_remetrics.filetype.libmagic.conditions import (
@@ -15,12 +14,10 @@ from hpc_remetrics.filetype.libmagic.conditions import (
     search_bytes,
 )
 from hpc_remetrics.filetype.libmagic.database import (
-    CLEAR,
     DEFAULT,
     DER,
     GUID,
     INDIR,
-    INDIRECT,
     LESTRING16,
     NAME,
     OFFADD,
@@ -33,8 +30,6 @@ from hpc_remetrics.filetype.libmagic.database import (
     UNSIGNED,
     USE,
 )
-from hpc_remetrics.filetype.libmagic.outcomes import NotKnownError, Outcomes
-from hpc_remetrics.filetype.libmagic.screen import Screen
 
 BYTE, LESHORT, BELONG, LEQUAD = 1, 10, 8, 25
 
@@ -535,155 +530,6 @@ def test_searches_and_exact_tests():
     assert not is_exact(record(BYTE, 1, relation="?"))
 
 
-# Outcomes
-
-
-class Ends(dict):
-    """Where patterns match first, sought by `re` as a matcher does."""
-
-    def __init__(self, text: bytes) -> None:
-        super().__init__()
-        self.text = text
-
-    def __missing__(self, pattern):
-        import re
-
-        match = re.search(pattern.strict.replace(r"\z", r"\Z").encode(), self.text)
-        return match.end() if match else -1
-
-
-def printed(text: bytes, *rules, looks: bool = True) -> bytes:
-    made = database(*rules)
-    conditions = [condition_of(made, rule) for rule in range(made.rules)]
-    return Outcomes(text, Ends(text), looks).of([one for one in conditions if one is not None])
-
-
-C = [
-    textual(SEARCH, b"#include", range=8192),
-    record(REGEX, b"^#include", b"C", level=1),
-    record(REGEX, b"^class[[:space:]]+", level=2),
-    record(STRING, b"++", b"++", level=3, flag=OFFADD | 0x10),
-    record(CLEAR, b"", b"source text", level=2, relation="x", flag=OFFADD),
-]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [(b"a\n#include <b>\nx\n", b"C source text"), (b"a #include\n", b""), (b"a\n", b"")],
-)
-def test_what_a_rule_prints_of_a_text(text, words):
-    assert printed(text, C) == words
-
-
-LATER = [textual(SEARCH, b"x", b"later", range=99)]
-
-
-def test_the_first_rule_that_prints_ends_the_walk():
-    assert printed(b"a x\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b"first"
-    assert printed(b"b x\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b"later"
-    assert printed(b"b\n", [textual(SEARCH, b"a", b"first", range=99)], LATER) == b""
-
-
-def test_words_are_joined_with_a_blank_or_without():
-    below = record(STRING, b"b", b"and b", level=1, offset=1)
-    assert printed(b"ab\n", [textual(STRING, b"a", b"an a"), below]) == b"an a and b"
-    assert printed(b"ac\n", [textual(STRING, b"a", b"an a"), below]) == b"an a"
-    joined = below._replace(flag=0x10)
-    assert printed(b"ab\n", [textual(STRING, b"a", b"an a"), joined]) == b"an aand b"
-
-
-def test_the_first_test_that_prints_decides_about_the_blank():
-    """Some tests print nothing, as in the rule for ADIF, and those below them do."""
-    first = textual(STRING, b"a", b"an a")
-    silent = record(STRING, b"b", level=1, offset=1)
-    below = record(STRING, b"c", b", and c", level=2, offset=2)
-    assert printed(b"abc\n", [first, silent, below]) == b"an a , and c"
-    assert printed(b"abc\n", [first, silent, below._replace(flag=0x10)]) == b"an a, and c"
-    quiet = textual(STRING, b"a")
-    assert printed(b"abc\n", [quiet, silent, below]) == b", and c"
-    assert printed(b"abc\n", [quiet, silent, below._replace(flag=0x10)]) == b", and c"
-
-
-def test_default_passes_if_no_test_beside_it_did():
-    default = record(DEFAULT, b"", b"other", level=1, relation="x")
-    rule = [textual(STRING, b"a"), record(STRING, b"b", b"a b", level=1, offset=1), default]
-    assert printed(b"ab\n", rule) == b"a b"
-    assert printed(b"ac\n", rule) == b"other"
-    cleared = [*rule[:2], record(CLEAR, b"", level=1, relation="x"), default]
-    assert printed(b"ab\n", cleared) == b"a b other"
-
-
-UNKNOWN = record(STRING, b"b", b"maybe", level=1, relation="<", offset=1)
-"""A test of which nothing is known."""
-
-
-def test_default_is_not_known_behind_a_test_that_is_not():
-    default = record(DEFAULT, b"", b"other", level=1, relation="x")
-    fails = record(STRING, b"z", b"a z", level=1, offset=1)
-    for rest in ([default], [fails, default]):
-        with pytest.raises(NotKnownError):
-            printed(b"ab\n", [textual(STRING, b"a", b"an a"), UNKNOWN, *rest])
-
-
-@pytest.mark.parametrize(
-    "below",
-    [
-        UNKNOWN,
-        record(STRING, b"b", b"value %s", level=1, offset=1),
-        record(STRING, b"b", b"price $", level=1, offset=1),
-        record(STRING, b"b", b"caf\xc3\xa9", level=1, offset=1),
-        record(STRING, b"c", b"no c", level=1, offset=1, relation="!"),
-        record(LEQUAD, 5, b"quad", level=1, relation="x"),
-        record(INDIRECT, b"", level=1),
-        record(DEFAULT, b"", b"other", level=1, relation="x", offset=9),
-    ],
-)
-def test_what_is_not_known_is_asked_of_libmagic(below):
-    with pytest.raises(NotKnownError):
-        printed(b"ab\n", [textual(STRING, b"a", b"an a"), below])
-
-
-def test_a_rule_is_asked_of_files_that_look_like_text_or_not():
-    rule = [textual(STRING, b"a", b"an a", modifiers=patterns.TEXT)]
-    assert printed(b"ab\n", rule) == b"an a"
-    assert printed(b"ab\n", rule, looks=False) == b""
-
-
-def test_a_word_with_modifiers_needs_its_room():
-    rule = [textual(STRING, b"a b", b"an a", modifiers=patterns.OPTIONAL_SPACE)]
-    assert printed(b"ab\n", rule) == b"an a"
-    assert printed(b"ab", rule) == b""
-
-
-def test_a_match_at_the_last_byte_is_not_known():
-    rule = [textual(REGEX, b"ab", b"an ab")]
-    assert printed(b"abc", rule) == b"an ab"
-    with pytest.raises(NotKnownError):
-        printed(b"cab", rule)
-
-
-def test_a_block_that_a_rule_calls_is_followed():
-    made = database(
-        [textual(STRING, b"a", b"an a"), record(USE, b"block", level=1)],
-        blocks=[[record(NAME, b"block"), record(STRING, b"b", b"b", level=1, offset=1)]],
-    )
-    one = condition_of(made, 0)
-    with pytest.raises(NotKnownError):  # its places aren't known
-        Outcomes(b"ab\n", Ends(b"ab\n"), True).of([one])
-
-
-def printed_by_bytes(text: bytes, *rules) -> bytes:
-    made = database(*rules)
-    found = [condition_of(made, rule) for rule in range(made.rules)]
-    return Outcomes(text, Ends(text), True).of(found)
-
-
-def test_tests_below_one_for_bytes_that_has_words_print_too():
-    below = record(BYTE, 0x62, b"b", level=1, offset=1)
-    assert printed_by_bytes(b"ab\n", [binary(BYTE, 0x61, b"a"), below]) == b"a b"
-    assert printed_by_bytes(b"ac\n", [binary(BYTE, 0x61, b"a"), below]) == b"a"
-
-
 # Blocks at a known place
 
 
@@ -749,83 +595,6 @@ def test_what_a_rule_has_below_a_call_is_not_the_first_to_print():
     # A call that must fail passes where the block prints nothing.
     inverted = record(USE, b"block", level=1, relation="!")
     assert calling(inverted, default).may_print(b"a..\1\1", None)
-
-
-def test_what_a_rule_prints_below_a_call_is_not_known():
-    default = record(DEFAULT, b"", b"other", level=2, relation="x")
-    for rest, is_known in (([], True), ([default], False)):
-        rule = [textual(STRING, b"a", b"an a"), record(USE, b"block", level=1), *rest]
-        one = condition_of(database(rule, blocks=[CALLED]), 0)
-        with contextlib.nullcontext() if is_known else pytest.raises(NotKnownError):
-            assert Outcomes(b"a..\1\n", Ends(b""), True).of([one]) == b"an a"
-
-
-# Screen
-
-
-def rules_found(data: bytes, *rules) -> set[int]:
-    made = database(*rules)
-    conditions = [one for rule in range(made.rules) if (one := condition_of(made, rule))]
-    screen = Screen(conditions)
-    return {one.rule for one in screen.of_bytes(data)}
-
-
-AT_7 = [binary(LESHORT, 0x4241, b"a", offset=7)]
-AT_0 = [binary(LESHORT, 0x4241, b"a")]
-BYTE_AT_0 = [binary(BYTE, 0x41, b"a")]
-WORD = [binary(STRING, b"ABCD", b"a")]
-QUAD = [binary(LEQUAD, 0, b"a", offset=3)]
-TEXT = [textual(LESHORT, 0x4241, b"a", offset=7)]
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        (b"AB", {1, 2}),
-        (b"AC", {2}),
-        (b"ABCDE", {1, 2, 3}),
-        (b"abcde", {3}),  # words are looked up in small letters, and tested later
-        (b".......AB", {0, 5}),
-        (b".......BA", set()),
-        (b".......A", {0, 5}),  # at the last byte all are tested
-        (b".......", set()),
-    ],
-)
-def test_rules_are_found_by_their_bytes(data, found):
-    assert rules_found(data, AT_7, AT_0, BYTE_AT_0, WORD, [binary(STRING, b"")], TEXT) == found
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        (b"." * 12, set()),
-        (b"." * 11, {0}),  # zeros may lie behind the end
-        (b"." * 2, {0}),
-        (b"...\0\0......." + b".", {0}),
-        (b"...\0........" + b".", set()),
-    ],
-)
-def test_numbers_of_64_bits_are_found_behind_the_end(data, found):
-    assert rules_found(data, QUAD) == found
-
-
-def test_pairs_of_one_hash_are_told_apart():
-    other = 0x4241 + 1021
-    assert rules_found(b"......." + other.to_bytes(2, "little"), AT_7) == set()
-
-
-def test_before_5_40_a_call_of_a_block_makes_places_and_defaults_unknown():
-    call = record(USE, b"block", level=1)
-    block = [record(NAME, b"block"), record(BYTE, 9, level=1)]
-    behind = record(BYTE, ord("c"), b"c", level=1, flag=OFFADD)
-    rule = [textual(SEARCH, b"ab", range=1), call, behind]
-    for version, may in ((539, True), (540, False)):
-        made = condition_of(database(rule, blocks=[block], version=version), 0)
-        assert made.loses_levels is (version == 539)
-        assert made.may_print(b"abx", None) is may
-        assert made.may_print(b"abc", None)
-        with pytest.raises(NotKnownError) if may else contextlib.nullcontext():
-            Outcomes(b"abx", Ends(b"abx"), True).of([made])
 
 
 def test_a_sequence_in_der_is_found_by_its_first_byte():

@@ -176,9 +176,10 @@ def _ledger(output: Path, done: dict[Digest, tuple[str, str]], latest: JobNote |
         with Dataset(output) as dataset, reading(dataset):
             return dataset.ledger
     ledger = Ledger.of(state for state, _ in done.values())
-    held = ledger.layers + (latest.reused_layers if latest else 0)
-    pending = max(latest.layers - held, 0) if latest else -1
-    return ledger + Ledger(pending=pending)
+    if latest is None:
+        return ledger + Ledger(pending=-1)
+    held = ledger.layers + latest.reused_layers
+    return ledger + Ledger(pending=max(latest.layers - held, 0))
 
 
 def _published_bytes(parts: list[PartIndex]) -> int:

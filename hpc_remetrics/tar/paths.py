@@ -142,7 +142,7 @@ class Directories:
         state = _hash(short)
         while at < len(path):
             end = path.find(b"/", at + 1)
-            if end < 0:
+            if end == -1:
                 end = len(path)
             state.update(path[at:end])
             self._long.add(state.copy().digest())

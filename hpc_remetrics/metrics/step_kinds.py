@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import dropwhile
 
 from ..records import STEP_KINDS
 
@@ -83,30 +82,20 @@ _NOP = "#(nop)"
 _NOP_WITHIN = 512
 """Characters in which the mark of docker's classic builder begins, if it is there."""
 
-_SEPARATOR = re.compile(r"[;&|(){}`\n]|\s(?:-[a-z]{0,8}c|/c|-command)\s+[\"']?")
-"""What commands of a shell stand between, and what `bash -c` or `cmd /C` has before them."""
+_SEPARATOR = re.compile(r"[;&|(){}`\n]+")
+"""What stands between the commands of a shell."""
 
-_BEFORE_COMMAND = frozenset(
-    (
-        *("run", "sudo", "env", "exec", "time", "nice", "eatmydata", "xargs"),
-        *("if", "then", "else", "do", "while", "until", "!"),
-    )
+_BEFORE_NAME = re.compile(
+    r"\s*(?:(?:-o\s+\w+|-\S*|/\w|\w+=\S*|(?:\S*/)?(?:a|ba|da|k|z)?sh|cmd|powershell|pwsh|"
+    r"run|sudo|env|exec|time|nice|eatmydata|xargs|if|then|else|do|while|until|!)\s+)*"
+    r"(?:\S*[/\\])?"
 )
-"""Words that may stand before the name of a command, besides options and assignments."""
+"""What may stand before the name of a command: options, assignments, some words, its directory."""
 
-_BRINGS_NOTHING = frozenset(
-    ("--version", "-version", "version", "-v", "--help", "clean", "autoclean", "cache")
+_BRINGS_NOTHING = re.compile(
+    r"\S+\s+(?:--version|-version|version|-v|--help|clean|autoclean|cache)(?!\S)"
 )
-"""First arguments of commands that add no files: `npm --version`, `apt-get clean`."""
-
-_ASSIGNMENT = re.compile(r"\w+=")
-_MOST_WORDS = 40
-"""Words of a command that are looked at, with those before its name."""
-
-_RULE_WORDS = 4
-"""Words of a command that a rule is matched with, of at most `_WORD` characters."""
-
-_WORD = 64
+"""Commands that add no files: `npm --version`, `apt-get clean`."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +122,9 @@ class _RulesFor:
         groups = [f"((?:{RULES[place].pattern})(?!\\S))" for place in self._places]
         self._pattern = re.compile("|".join(groups))
 
-    def first(self, text: str) -> int:
-        """Return the place of the first rule that matches; `len(RULES)` if none does."""
-        match = self._pattern.match(text)
+    def first(self, text: str, start: int = 0) -> int:
+        """Return the place of the first rule that matches at `start`; `len(RULES)` if none does."""
+        match = self._pattern.match(text, start)
         group = match.lastindex if match else None
         return self._places[group - 1] if group else len(RULES)
 
@@ -166,7 +155,7 @@ def step_kind(created_by: bytes, comment: bytes, is_first: bool) -> int:
     place = min(rules.first(text), _COMMENT.first(remark))
     # Look for commands where no rule before theirs has matched.
     if place > _FIRST_COMMAND:
-        place = min([place, *map(_COMMAND.first, _commands(text))])
+        place = min([place, *_commands(text)])
     return STEP_KINDS[RULES[place].kind] if place < len(RULES) else _OTHER
 
 
@@ -186,23 +175,17 @@ def _instruction(text: str) -> str:
     return text.removesuffix("# buildkit").rstrip()
 
 
-def _commands(text: str) -> Iterator[str]:
-    """Yield the first words of each command of the shell in a text, in lower case.
+def _commands(text: str) -> Iterator[int]:
+    """Yield the place of the rule of each command of the shell in a text.
 
-    >>> list(_commands("RUN set -eux; X=1 sudo -E /usr/bin/apt-get update && ./configure"))
-    ['set -eux', 'apt-get update', 'configure']
+    >>> text = "RUN set -eux; X=1 sudo -E /usr/bin/apt-get update && npm --version && ./configure"
+    >>> [RULES[place].kind for place in _commands(text) if place < len(RULES)]
+    ['RUN_apt', 'RUN_make']
     """
-    for piece in _SEPARATOR.split(text.lower()):
-        words = [word.strip("\"'@") for word in piece.split(maxsplit=_MOST_WORDS)]
-        first = list(dropwhile(_is_before_command, words))[:_RULE_WORDS]
-        if first and not _BRINGS_NOTHING.intersection(first[1:2]):
-            path = first[0].replace("\\", "/")
-            first[0] = path.rpartition("/")[2]
-            yield " ".join(word[:_WORD] for word in first)
-
-
-def _is_before_command(word: str) -> bool:
-    """Return whether a word is an option, an assignment, or a word such as `sudo`."""
-    if not word or word.startswith("-") or word in _BEFORE_COMMAND:
-        return True
-    return _ASSIGNMENT.match(word) is not None
+    # What follows `-c` is a command, whatever arguments stand before the shell.
+    plain = text.lower().replace('"', "").replace("'", "").replace(" -c ", ";")
+    for piece in _SEPARATOR.split(plain):
+        before = _BEFORE_NAME.match(piece)
+        start = before.end() if before else 0
+        if not _BRINGS_NOTHING.match(piece, start):
+            yield _COMMAND.first(piece, start)

@@ -73,6 +73,9 @@ REAL = [
     ("RUN_apt", "RUN /bin/sh -c set -ex\napt-get update\napt-get install -y gcc\n # buildkit"),
     ("RUN_apt", "RUN --mount=type=cache,target=/var/cache/apt apt-get install -y gcc"),
     ("RUN_apt", "/bin/sh -c dpkg -i /tmp/erlang.deb"),
+    ("RUN_apt", "|1 WHO=Jane Doe /bin/sh -c apt-get update"),
+    ("RUN_apt", "RUN /bin/bash -exuc apt-get update # buildkit"),
+    ("RUN_apt", "/bin/sh -c for n in 1 2; do 'apt-get' install x; done"),
     ("RUN_apk", "/bin/sh -c apk add --no-cache \t\tca-certificates"),
     (
         "RUN_apk",

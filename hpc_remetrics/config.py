@@ -57,6 +57,9 @@ DEMO = "demo:"
 SAMPLE = Fraction(1, 256)
 """Share of the contents that are compressed, by default."""
 
+UPDATE_SAMPLE = Fraction(1, 16)
+"""Share of the changed files and of the chunks that `updates` measures, by default."""
+
 TYPE_MEMORY = Fraction(1, 128)
 """Share of a node's memory for the table of types, by default."""
 
@@ -138,6 +141,13 @@ def _chunk_sample(value: Any) -> Fraction:
     share: Fraction = SHARE.convert(value)
     if share == 0:
         raise UsageError("0 keeps no chunk", "leave --chunks out to cut nothing")
+    return share
+
+
+def _update_sample(value: Any) -> Fraction:
+    share: Fraction = SHARE.convert(value)
+    if share == 0:
+        raise UsageError("0 measures nothing", "`reduce` compares images by layer and by file")
     return share
 
 
@@ -553,6 +563,45 @@ class ReduceOptions(MemoryOptions, ScratchOptions, JobOptions, SettingsOptions, 
     """The options of `reduce`."""
 
     dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset to compute metrics of")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdatesOptions(
+    ScratchOptions,
+    MemoryOptions,
+    LimitOptions,
+    AccessOptions,
+    JobOptions,
+    SettingsOptions,
+    TalkOptions,
+):
+    """The options of `updates`."""
+
+    dataset: Path = argument("DATASET.h5", value=PATH, help="the dataset whose images are compared")
+    sources: tuple[str, ...] = argument(
+        "SOURCE",
+        value=STRINGS,
+        default=(),
+        is_required=False,
+        help="where the layers are read again",
+        default_text="the sources of the dataset",
+    )
+    pairs: Path | None = option(
+        "--pairs",
+        value=PATH,
+        key=False,
+        metavar="FILE.csv",
+        help="compare the images that the columns old and new name, by name or digest",
+        default_text="each image of a repository with the one before it",
+    )
+    sample: Fraction = option(
+        "--sample",
+        value=ValueType(SHARE.noun, SHARE.types, _update_sample, SHARE.hint),
+        default=UPDATE_SAMPLE,
+        key=False,
+        metavar="SHARE",
+        help="share of the changed files and of the chunks that is measured",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

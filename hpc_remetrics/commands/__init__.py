@@ -87,6 +87,7 @@ _BUILTIN = (
     "analyze",
     "status",
     "reduce",
+    "updates",
     "report",
     "plot",
     "export",

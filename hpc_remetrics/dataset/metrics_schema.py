@@ -382,6 +382,14 @@ updates: pairs of an older and a newer image, and what a client with the older o
     zstd             f8                 byte    NaN     bytes of these contents compressed by zstd, each by itself; NaN where too few were
     zstd_ci_low      f8                 byte    NaN     lower end of the 95 % confidence interval; zstd if exact
     zstd_ci_high     f8                 byte    NaN     upper end of the 95 % confidence interval; zstd if exact
+    sampled_chunks   i8                 1       none    chunks in the sample of the command `updates` that the newer image has and the older one lacks
+    chunks           f8                 byte    NaN     bytes of all such chunks; NaN without `updates`, or where too few are in the sample
+    chunks_ci_low    f8                 byte    NaN     lower end of the 95 % confidence interval; chunks if exact
+    chunks_ci_high   f8                 byte    NaN     upper end of the 95 % confidence interval; chunks if exact
+    sampled_deltas   i8                 1       none    of the contents, those that `updates` compressed as a difference
+    delta            f8                 byte    NaN     bytes of the contents as zstd patches; NaN without `updates`, or where too few are in the sample
+    delta_ci_low     f8                 byte    NaN     lower end of the 95 % confidence interval; delta if exact
+    delta_ci_high    f8                 byte    NaN     upper end of the 95 % confidence interval; delta if exact
 
 update_totals: what all pairs of `updates` pull together, by method
     method           text 32            1       none    one of UPDATE_METHODS, in their order
@@ -494,6 +502,8 @@ UPDATE_METHODS = {
     "files": "contents that the older image lacks are pulled, uncompressed",
     "files_gzip": "contents that the older image lacks are pulled, each compressed by gzip",
     "files_zstd": "contents that the older image lacks are pulled, each compressed by zstd",
+    "chunks": "chunks that the older image lacks are pulled, cut by content, uncompressed",
+    "delta": "contents that the older image lacks are pulled as patches of the file at their path",
 }
 """Values of `method` in `update_totals`; a method that the dataset has no data for is left out."""
 

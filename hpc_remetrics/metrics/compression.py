@@ -130,8 +130,9 @@ class CompressionTally:
 
         :param size: (n,) int64, bytes.
         :param packed: codec -> (n,) int64, compressed bytes, -1 where not in the sample.
-        :param times: (n,) int64, how often the bytes of each content count. A content is one draw
-            of the sample however often it counts, and belongs to the class of all bytes that count.
+        :param times: (n,) int64, how often each content counts; `packed` is for all of its times.
+            It is one draw of the sample however often it counts, and belongs to the class of all
+            bytes that count.
         """
         total = size * times
         place = np.where(total > 0, (np.frexp(total.astype(float))[1] + 1) // 2, 0)
@@ -146,10 +147,12 @@ class CompressionTally:
         self._add("sampled", place, np.ones_like(total))
         self._add("sampled_size", place, total)
         self._add_squares("sampled_squares", place, total >> _SHIFTS[place])
+        # Shorten large numbers, so that a ratio in units fits 63 bits.
+        shift = np.maximum(np.frexp(total.astype(float))[1] - 32, 0)
         for codec in CODECS:
             values = packed[codec][chosen]
-            ratios = values * _UNIT // np.maximum(size[chosen], 1)
-            self._add(f"{codec} packed", place, (packed[codec] * times)[chosen])
+            ratios = (values >> shift) * _UNIT // np.maximum(total >> shift, 1)
+            self._add(f"{codec} packed", place, values)
             self._add(f"{codec} ratios", place, ratios)
             self._add_squares(f"{codec} ratio_squares", place, ratios)
 

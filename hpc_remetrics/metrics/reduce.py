@@ -41,37 +41,42 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
     path = options.dataset
     temporary: Path = on_rank_0(comm, lambda: temporary_name(real_name(path)))
     # Check the dataset and its directory before anything is written.
-    history, lacking = collectively(comm, lambda: _read_all(path, comm))
+    history, lacking = collectively(comm, lambda: check_dataset(path, comm))
     # A read-only file would be replaced all the same.
     hint = "allow it with `chmod u+w`, or reduce a copy"
     on_rank_0(comm, lambda: check_writable(real_name(path), hint))
     with ExitStack() as stack:
         # Lock the dataset, and copy it.
-        on_rank_0(comm, lambda: _lock(path, stack))
+        on_rank_0(comm, lambda: lock_dataset(path, stack))
         if comm.rank == comm.root:
             stack.callback(remove, temporary)
-        on_rank_0(comm, lambda: _copy(path, temporary))
+        on_rank_0(comm, lambda: copy_dataset(path, temporary))
         # Write the metrics into the copy, and replace the dataset.
         with shared_scratch(comm, options.scratch, options.scratch_rooms) as scratch:
             add_metrics(comm, temporary, scratch.path, int(options.memory * 1e6), history)
-        on_rank_0(comm, lambda: _publish(temporary, path))
+        on_rank_0(comm, lambda: publish_dataset(temporary, path))
         if comm.rank == comm.root and not options.quiet:
             print(f"{path}: its metrics are computed", file=sys.stderr, flush=True)
             if lacking:
                 print(_what_is_lacking(path, lacking), file=sys.stderr, flush=True)
 
 
-def _lock(path: Path, stack: ExitStack) -> None:
+def lock_dataset(path: Path, stack: ExitStack) -> None:
+    """Lock a dataset until the stack is left, and remove what killed commands left beside it."""
     stack.enter_context(OutputLock(path))
     sweep(real_name(path))
 
 
-def _copy(path: Path, temporary: Path) -> None:
+def copy_dataset(path: Path, temporary: Path) -> None:
+    """Copy a dataset under a temporary name.
+
+    :raises OutputError: the copy can't be written.
+    """
     with disk_errors(temporary, "a copy of the dataset"):
         copy_new(path, temporary)
 
 
-def _read_all(path: Path, comm: Comm) -> tuple[str, list[str]]:
+def check_dataset(path: Path, comm: Comm) -> tuple[str, list[str]]:
     """Check this rank's share; return the history with this command, and what the file lacks.
 
     Ranks can't stop in the middle of a reduction.
@@ -89,6 +94,10 @@ def _what_is_lacking(path: Path, lacking: list[str]) -> str:
     )
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def publish_dataset(temporary: Path, path: Path) -> None:
+    """Replace a dataset by its changed copy.
+
+    :raises OutputError: it can't be replaced.
+    """
     with disk_errors(path, "the dataset"):
         publish_whole(temporary, path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from ..arrays import ratio, summed_by
 from ..dataset.metrics_schema import UPDATE_METHODS
 from .compression import CODECS, Estimate, estimate, strata
 from .inputs import MetricsInputs
+from .update_chunks import SampledUpdates
 from .updates import UpdateResults
 
 _EXACT = {
@@ -20,14 +23,31 @@ _EXACT = {
 }
 """Method -> the column of `updates` that it sums up."""
 
-_UNCOMPRESSED = ("images_uncompressed", "files")
+_SAMPLED = {"chunks": "sampled_chunks", "delta": "sampled_deltas"}
+"""What a second pass measures -> the column with the number of those in the sample."""
+
+_UNCOMPRESSED = ("images_uncompressed", "files", "chunks")
 
 _GROWING = ("image_bytes", "layer_bytes", "content_bytes")
 
 
-def update_table(inputs: MetricsInputs, results: UpdateResults) -> dict[str, Any]:
+Measured = Mapping[str, SampledUpdates]
+"""chunks, delta -> what a second pass over the layers measured."""
+
+
+def update_table(
+    inputs: MetricsInputs, results: UpdateResults, measured: Measured | None = None
+) -> dict[str, Any]:
     """Return the table `updates`."""
     pairs = results.pairs
+    # Without a second pass nothing is known of chunks and deltas.
+    columns: dict[str, Any] = {}
+    for name, sampled in _SAMPLED.items():
+        columns[sampled] = np.zeros(len(pairs), np.int64)
+        for end in ("", "_ci_low", "_ci_high"):
+            columns[f"{name}{end}"] = np.full(len(pairs), math.nan)
+    for one in (measured or {}).values():
+        columns |= one.columns
     return {
         "repository": inputs.dataset.images["repository"][pairs.new],
         "old": pairs.old,
@@ -35,10 +55,11 @@ def update_table(inputs: MetricsInputs, results: UpdateResults) -> dict[str, Any
         "update": pairs.update,
         **results.counts,
         **results.estimates,
+        **columns,
     }
 
 
-def update_totals(results: UpdateResults) -> dict[str, Any]:
+def update_totals(results: UpdateResults, measured: Measured | None = None) -> dict[str, Any]:
     """Return the table `update_totals`: what all pairs together pull, by method."""
     rows = [_exact(method, int(results.counts[name].sum())) for method, name in _EXACT.items()]
     for codec in CODECS:
@@ -47,6 +68,9 @@ def update_totals(results: UpdateResults) -> dict[str, Any]:
         if found is not None:
             is_estimated = any(one.unsampled_size for one in classes)
             rows.append(_row(f"files_{codec}", found, is_estimated))
+    for method, one in (measured or {}).items():
+        if one.total is not None:
+            rows.append(_row(method, one.total, one.is_estimated))
     table: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     # Compressed bytes are compared with compressed ones, uncompressed with uncompressed.
     sizes = dict(zip(table["method"], table["bytes"], strict=True))

@@ -106,12 +106,14 @@ class UpdatePass:
         # Each content travels to its owner once for each pair that pulls it.
         buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
         contents = max(inputs.contents, 1)
-        pulled = Shuffle(inputs.comm, inputs.scratch, "pulled", np.dtype("<i8"), buckets)
-        pulled.exchange_all(self._pulled(), lambda rows: rows * buckets // contents)
+        sent = Shuffle(inputs.comm, inputs.scratch, "pulled", np.dtype("<i8"), buckets)
+        sent.exchange_all(self._pulled(), lambda rows: rows * buckets // contents)
         tally = CompressionTally()
-        for _, rows in pulled.buckets():
+        for _, rows in sent.buckets():
             content, times = counted(rows)
-            tally.add(np.asarray(inputs.sizes[content]), self._packed(content), times)
+            packed = self._packed(content)
+            every = {codec: np.where(one < 0, -1, one * times) for codec, one in packed.items()}
+            tally.add(np.asarray(inputs.sizes[content]), every, times)
         comm = inputs.comm
         return UpdateResults(
             self.pairs,
@@ -126,18 +128,17 @@ class UpdatePass:
             self._layers_of(int(self.pairs.old[pair])), self._layers_of(int(self.pairs.new[pair]))
         )
 
-    def _layers_of(self, image: int) -> np.ndarray:
+    def stack(self, image: int) -> np.ndarray:
+        """Return the layers of an image as its manifest lists them, base first: (n,) int64."""
         first = int(self._first_layer[image])
-        return distinct(self.inputs.image_layers[first : first + int(self._layers[image])])
+        return self.inputs.image_layers[first : first + int(self._layers[image])]
+
+    def _layers_of(self, image: int) -> np.ndarray:
+        return distinct(self.stack(image))
 
     def new_contents(self, layers: PairLayers) -> np.ndarray:
         """Return the contents that the newer image has and the older one lacks, ascending."""
-        pieces = [self._contents[layer] for layer in layers.added.tolist()]
-        contents = distinct(np.concatenate([np.empty(0, np.int64), *pieces]))
-        for layer in layers.old.tolist():
-            if len(contents):
-                contents = contents[~_is_in(contents, self._contents[layer])]
-        return contents
+        return pulled(layers, self._contents)
 
     def _pulled(self) -> Iterator[np.ndarray]:
         """Compare this rank's pairs; yield the contents that they pull, some pairs at a time."""
@@ -187,7 +188,7 @@ class UpdatePass:
         }
         for name, value in values.items():
             self._counts[name][pair] = value
-        for codec, found in _estimates(sizes, packed, sampled).items():
+        for codec, found in estimates_of(sizes, packed, sampled).items():
             self._estimates[codec][pair] = found.bytes
             self._estimates[f"{codec}_ci_low"][pair] = found.low
             self._estimates[f"{codec}_ci_high"][pair] = found.high
@@ -213,6 +214,21 @@ class UpdatePass:
         return distinct(content[(kind == KINDS["file"]) & (content >= 0)].astype(np.int64))
 
 
+def pulled(layers: PairLayers, held: LayerCache[np.ndarray]) -> np.ndarray:
+    """Return what the newer image of a pair has and the older one lacks, (n,), ascending.
+
+    :param held: layer -> numbers of what it has, ascending and distinct.
+    """
+    pieces = [held[layer] for layer in layers.added.tolist()]
+    if not pieces:
+        return np.empty(0, np.int64)
+    values = distinct(np.concatenate(pieces))
+    for layer in layers.old.tolist():
+        if len(values):
+            values = values[~_is_in(values, held[layer])]
+    return values
+
+
 def _is_in(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return which values are among others, (n,) bool; both are ascending and distinct.
 
@@ -232,7 +248,7 @@ def _is_in(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def _estimates(
+def estimates_of(
     sizes: np.ndarray, packed: dict[str, np.ndarray], sampled: int
 ) -> dict[str, Estimate]:
     """Return what contents take compressed, by codec: NaN where too few are in the sample.

@@ -30,21 +30,32 @@ BLOCK_BYTES = 8 << 20
 MAX_BYTES = 1 << 62
 """Every number of bytes in a spill or part is below this."""
 
+PIECE_BYTES = 4058
+"""Bytes of a piece of a kept content, so that a record has 4,096."""
+
 EXTRAS: dict[str, list[tuple[str, str]]] = {
     "samples": [("digest", "V32"), ("gzip", "<i8"), ("zstd", "<i8")],
     "cuts": [("digest", "V32"), ("cdc_chunks", "<i8")],
     "chunks": [("fingerprint", "V16"), ("size", "<u4"), ("method", "u1")],
+    "pieces": [
+        ("content", "V32"),
+        ("place", "<u4"),
+        ("length", "<u2"),
+        ("data", f"V{PIECE_BYTES}"),
+    ],
 }
 """Extra records, which probes add (`profile/probe.py`): kind -> fields and numpy types.
 
 `samples`: contents that were compressed, and the bytes that came out. `cuts`: contents that were
 cut, and how many content-defined chunks came out. `chunks`: those chunks, or a share of them.
+`pieces`: contents that are kept whole, piece by piece; no dataset has them.
 """
 
 EXTRA_RANGES: dict[str, dict[str, tuple[int, int]]] = {
     "samples": {"gzip": (0, MAX_BYTES), "zstd": (0, MAX_BYTES)},
     "cuts": {"cdc_chunks": (0, MAX_BYTES)},
     "chunks": {"method": (0, len(CHUNK_METHODS))},
+    "pieces": {"length": (1, PIECE_BYTES + 1)},
 }
 """Kind of extra records -> field -> the range of its values, without the end."""
 
@@ -56,7 +67,15 @@ PROBED_COLUMNS = {
 }
 """Columns of `/contents` that come from such records -> numpy type."""
 
-_STRUCT_CODES = {"V32": "32s", "V16": "16s", "<i8": "q", "<u4": "I", "u1": "B"}
+_STRUCT_CODES = {
+    "V32": "32s",
+    "V16": "16s",
+    f"V{PIECE_BYTES}": f"{PIECE_BYTES}s",
+    "<i8": "q",
+    "<u4": "I",
+    "<u2": "H",
+    "u1": "B",
+}
 
 EXTRA_STRUCTS = {
     kind: struct.Struct("<" + "".join(_STRUCT_CODES[code] for _, code in fields))
@@ -67,7 +86,7 @@ EXTRA_STRUCTS = {
 HEADER = struct.Struct(f"<4sIQQ{len(EXTRAS)}I")
 """Magic, rows, bytes of paths, bytes of links, records of each kind of `EXTRAS`."""
 
-MAGIC = b"RMB2"
+MAGIC = b"RMB3"
 
 COLUMNS: dict[str, tuple[str, int]] = {
     "kind": ("u1", 1),

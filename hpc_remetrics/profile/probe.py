@@ -52,6 +52,7 @@ PROBE_CLASSES = Extensions(
     {
         "compression": "profile.compression_sample:CompressionProbe",
         "chunks": "profile.chunking:ChunkProbe",
+        "contents": "profile.kept_contents:KeepingProbe",
     },
 )
 

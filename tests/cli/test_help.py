@@ -11,7 +11,7 @@ from hpc_remetrics.commands import COMMANDS, parse, parser_of
 
 NAMES = (
     *("crawl", "download", "fetch", "plan", "analyze", "status", "reduce"),
-    *("report", "plot", "export", "compare", "merge", "doctor"),
+    *("updates", "report", "plot", "export", "compare", "merge", "doctor"),
 )
 
 

@@ -48,7 +48,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_it_is_found_and_made_with_its_setting(package):
-    assert PROBE_CLASSES.names() == ["compression", "chunks", "pages"]
+    assert PROBE_CLASSES.names() == ["compression", "chunks", "contents", "pages"]
     (probe,) = load_probes({"pages": "4096"})
     records = []
     probe.content(bytes(32), bytes(4097), lambda kind, record: records.append((kind, record)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tars
+from support.layouts import Layout
 from support.made import Entry, Made
 from support.made_configs import GO_ZERO, ODD_CONFIG, ODD_PAIRS
 from support.runs import Runs
@@ -120,8 +123,11 @@ TIME = ("created", "created_ns")
 
 
 def check_time(found: dict, name: str, raw: dict) -> None:
-    seconds, _, fraction = raw[name].removesuffix("Z").partition(".")
-    assert found[name] == np.datetime64(seconds, "s")
+    """Compare a time with a text of RFC 3339; the time zone is that of UTC, or an hour later."""
+    text = raw[name].replace("+01:00", "Z")
+    seconds, _, fraction = text.removesuffix("Z").partition(".")
+    later = int(raw[name].endswith("+01:00"))
+    assert found[name] == np.datetime64(seconds, "s") - np.timedelta64(later, "h")
     assert found["created_ns"] == int(fraction.ljust(9, "0") or 0)
 
 
@@ -138,6 +144,57 @@ def inspected(layout: Path, digest: str) -> dict:
     (alone / "index.json").write_text(json.dumps({**index, "manifests": [entry]}))
     command = [need("skopeo"), "inspect", "--config", "--raw", f"oci:{alone}"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+WORDS = ["", "/bin/sh", "ünï \U0001f433", 'a "quoted" \\ word', "line\nline", "=1+1", "x" * 3000]
+TIMES = [
+    *("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59.123456789Z"),
+    *("9999-12-31T23:59:59Z", "2023-11-14T22:13:20.5+01:00", "1969-12-31T23:59:59.25Z"),
+]
+
+
+def some_config(rng: random.Random, diff_ids: list[str]) -> dict:
+    """Return a config with some of all the fields that there are."""
+    words = [rng.choice(WORDS) for _ in range(3)]
+    container = {name: rng.choice(WORDS) for name in ("User", "WorkingDir", "StopSignal")}
+    container |= dict.fromkeys(("Entrypoint", "Cmd", "Shell", "OnBuild"), words)
+    container |= {name: {words[0]: {}} for name in ("ExposedPorts", "Volumes")}
+    container["Healthcheck"] = {"Test": ["CMD", *words], "Interval": rng.randrange(10**12)}
+    container["Labels"] = {f"org.{n}.{rng.choice(WORDS)}": rng.choice(WORDS) for n in range(3)}
+    container["Env"] = [f"NAME{n}={rng.choice(WORDS)}" for n in range(3)]
+    steps = [{"empty_layer": True} for _ in range(rng.randrange(5))] + [{} for _ in diff_ids]
+    rng.shuffle(steps)
+    for step in steps:
+        step["created"] = rng.choice(TIMES)
+        step |= {name: rng.choice(WORDS) for name in ("created_by", "comment", "author")}
+    config = {name: rng.choice(WORDS) for name in ("variant", "os.version", "author")}
+    config |= {"os": "linux", "architecture": "amd64", "created": rng.choice(TIMES)}
+    left_out = rng.sample(sorted(container), rng.randrange(5))
+    config["config"] = {name: one for name, one in container.items() if name not in left_out}
+    return config | {"rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": steps}
+
+
+@pytest.mark.slow
+def test_fifty_configs_are_what_skopeo_says(tmp_path):
+    rng = random.Random(19)
+    layout = Layout(tmp_path / "layout")
+    layers = [layout.layer(tars.file(b"f%d" % n, b"x" * n) + tars.END, "gzip") for n in range(4)]
+    kind = "application/vnd.oci.image"
+    for number in range(50):
+        mine = rng.sample(layers, rng.randrange(1, 4))
+        config = some_config(rng, [diff_id for _, diff_id in mine])
+        blob = layout.blob(json.dumps(config).encode(), f"{kind}.config.v1+json")
+        manifest = {"schemaVersion": 2, "mediaType": f"{kind}.manifest.v1+json", "config": blob}
+        manifest["layers"] = [layer for layer, _ in mine]
+        entry = layout.blob(json.dumps(manifest).encode(), manifest["mediaType"])
+        name = {"org.opencontainers.image.ref.name": f"a:{number}"}
+        layout.index.append({**entry, "annotations": name})
+    runs = Runs(tmp_path)
+    runs.run(runs.analyze(f"oci:{layout.finish()}", "a.h5", "--types", "none"))
+    with hpc_remetrics.open(tmp_path / "a.h5") as data:
+        assert len(data.configs) == 50 and not data.configs["notes"].any()
+        for image, digest in enumerate(data.images.readable("digest").tolist()):
+            check(data, image, inspected(layout.folder, digest))
 
 
 @pytest.mark.slow

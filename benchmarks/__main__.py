@@ -16,6 +16,7 @@ ALL = (
     "figures",
     "compare",
     "gather",
+    "configs",
     "download",
     "registry",
     "scale",

@@ -72,9 +72,8 @@ class GrowingTable:
 
     def _add_blob(self, name: str, values: Sequence[str] | Sequence[bytes]) -> None:
         """Write the bytes of values, and where each of them ends."""
-        encoded = [one.encode() if isinstance(one, str) else one for one in values]
-        ends = self._bytes[name] + np.cumsum(np.fromiter(map(len, encoded), np.int64))
-        data = b"".join(encoded)
+        data, lengths = _joined(values)
+        ends = self._bytes[name] + np.cumsum(np.fromiter(lengths, np.int64))
         self._bytes[name] += len(data)
         self._add(name, np.frombuffer(data, np.uint8))
         self._add(f"{name}_offset", ends)
@@ -123,6 +122,16 @@ class GrowingTable:
                 del held[: rows * dtype.itemsize]
         if held:
             yield np.frombuffer(bytes(held), dtype)
+
+
+def _joined(values: Sequence[str] | Sequence[bytes]) -> tuple[bytes, Iterator[int]]:
+    """Return the bytes of all values, and the length of each."""
+    if values and isinstance(values[0], str):
+        text = "".join(values)  # type: ignore[arg-type]
+        if text.isascii():
+            return text.encode(), map(len, values)
+        values = [one.encode() for one in values]  # type: ignore[union-attr]
+    return b"".join(values), map(len, values)  # type: ignore[arg-type]
 
 
 def _put(dataset: Any, column: Column, start: int, values: np.ndarray) -> None:

@@ -48,7 +48,7 @@ _OWNED = {
 }
 """Table -> field of `ImageConfig` with its rows, and the columns of `/configs` that count them."""
 
-_BATCH_BYTES = 1 << 23
+_BATCH_BYTES = 1 << 21
 """Bytes of the configs that become rows at a time, unless one has more."""
 
 _CONFIG_BYTES = 1 << 10

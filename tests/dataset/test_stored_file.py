@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from hpc_remetrics.dataset.byte_source import LocalBytes
 from hpc_remetrics.dataset.reader import Dataset
-from hpc_remetrics.dataset.stored_file import StoredFile, library_errors
+from hpc_remetrics.dataset.stored_file import StoredColumn, StoredFile, library_errors
 from hpc_remetrics.errors import DatasetError
 
 SECRET = b"only its owner may read this"
@@ -289,3 +290,44 @@ def test_a_file_that_can_be_read_and_not_changed_is_said_to_be_damaged(tmp_path)
         raise RuntimeError("Can't unlink object (address of object past end of allocation)")
     with pytest.raises(OSError, match="No space"), library_errors(tmp_path / "a.h5"):
         raise OSError(28, "No space left on device")
+
+
+def located(*offsets: int) -> StoredColumn:
+    """Return a column of 15 values in chunks of 10, whose index names chunks at these rows."""
+
+    def chunk_iter(add):
+        for offset in offsets:
+            chunk = SimpleNamespace(
+                chunk_offset=(offset,), byte_offset=1000 + offset, size=10, filter_mask=0
+            )
+            if add(chunk):
+                break
+
+    column = object.__new__(StoredColumn)
+    column.file = SimpleNamespace(path=Path("d.h5"), size=2000, count=lambda size: None)
+    column.name = "/contents/size"
+    column.dtype = np.dtype(np.uint8)
+    column.filters = ()
+    column.rows = 15
+    column.chunk_rows = 10
+    column._locate_chunks(SimpleNamespace(chunk_iter=chunk_iter))
+    return column
+
+
+def test_chunks_are_put_in_order():
+    assert located(10, 0)._places.tolist() == [1000, 1010]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        ((0,), "has 1 of the 2 chunks"),
+        ((0, 20), "has a chunk that does not belong to it"),
+        ((0, 5), "has a chunk that does not belong to it"),
+        ((0, 0, 10), "has a chunk that does not belong to it"),
+        ((20, 0, 10), "has a chunk that does not belong to it"),  # it is seen at once
+    ],
+)
+def test_chunks_that_do_not_belong_to_a_column(offsets, message):
+    with pytest.raises(DatasetError, match=message):
+        located(*offsets)

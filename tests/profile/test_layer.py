@@ -9,6 +9,7 @@ from support import tars
 from support.profiled import profile_file
 
 from hpc_remetrics.limits import Limits
+from hpc_remetrics.parts.spill_format import NO_TYPE, read_blocks
 from hpc_remetrics.parts.spill_writer import Spill
 from hpc_remetrics.profile.layer import profile_layer
 from hpc_remetrics.records import NOTES, Digest
@@ -253,6 +254,28 @@ def test_entries_have_the_values_of_their_headers(tmp_path):
 
 
 HOLES = tars.old_gnu_sparse(b"s", 3 << 20, [(10, b"x" * 10)])
+
+
+class SizeTyper:
+    """Gives each content, as its type, the bytes that it was shown."""
+
+    def type_later(self, content, data):
+        content[1] = len(data)
+
+    def settle(self):
+        pass
+
+
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_the_bytes_of_a_file_are_held_for_the_typer_alone(tmp_path, is_typed):
+    """A sparse file is not whole in the buffer, so its bytes are held or passed over."""
+    layer = io.BytesIO(tars.old_gnu_sparse(b"s", 5000, [(10, b"x" * 10)]) + tars.END)
+    spill = Spill(tmp_path / "spill")
+    typer = SizeTyper() if is_typed else None
+    assert profile_layer(layer, spill, Limits(), typer=typer).status == "ok"
+    spill.close()
+    [block] = read_blocks(spill.path)
+    assert block.columns["type"].tolist() == [5000 if is_typed else NO_TYPE]
 
 
 def test_a_sparse_file_has_its_holes_as_zeros(tmp_path):

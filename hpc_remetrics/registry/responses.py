@@ -123,8 +123,6 @@ class StreamedResponse:
 
     def close(self) -> None:
         """Close the connection, unless the body was read to its end."""
-        if not self._response.raw.isclosed():
-            self._response.raw.close()
         self._response.close()
 
 

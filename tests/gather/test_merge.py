@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -35,6 +36,8 @@ def written(tmp_path_factory):
     runs[0] |= {"sources": {"source": ["oci:/a", "oci:/b"]}, "jobs": JOBS}
     runs[1] |= {"sources": {"source": ["oci:/b", "oci:/c"]}}
     runs[1] |= {"jobs": {"job": ["j3"], "ranks": [4], "seconds": [3.5], "new": [1]}}
+    for run in runs:
+        run["signature"] = {"name": ["types", "entries"], "value": ["a", "7"]}
     images = ([[0], [1]], [[1], [2]])
     directory = tmp_path_factory.mktemp("inputs")
     return [
@@ -73,6 +76,7 @@ def test_the_run_of_the_merged_dataset(inputs, tmp_path, capsys):
         assert (run["started"], run["types"], run["rank_count"]) == (100.0, "a + b + c", 1)
         assert before <= run["gather_started"] <= time.time()
         assert (run["compress_sample"], run["chunk_sample"]) == ("1/2", "1/4")
+        assert dataset.signature == {"types": "a", "entries": "7"}
         assert dataset.sources == ["oci:/a", "oci:/b", "oci:/c"]
         jobs = dataset.run_table("jobs")
         assert dataset.run_table("ranks") == {}
@@ -134,6 +138,13 @@ def test_a_damaged_input_is_refused_before_anything_is_written(inputs, tmp_path)
     with pytest.raises(DatasetError, match="/entries/mode"):
         merged(inputs, tmp_path)
     assert not (tmp_path / "merged.h5").exists()
+
+
+def test_a_signature_is_kept_if_all_datasets_have_it():
+    one, other, none = (SimpleNamespace(signature=made) for made in ({"a": "1"}, {"a": "2"}, {}))
+    assert module._common_signature([one, one]) == {"a": "1"}
+    assert module._common_signature([one, other]) == {}
+    assert module._common_signature([none, none]) == module._common_signature([one, none]) == {}
 
 
 def test_tables_are_stacked():

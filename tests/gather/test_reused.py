@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.same import assert_same
 from support.synthetic import SIGNATURE, TYPES
@@ -16,7 +17,12 @@ import hpc_remetrics
 from hpc_remetrics.analyze.reuse import reusable
 from hpc_remetrics.errors import DatasetError
 from hpc_remetrics.gather import gather as gather_module
-from hpc_remetrics.gather.dataset_reader import Reused, index_of, open_on_all_ranks
+from hpc_remetrics.gather.dataset_reader import (
+    DatasetReader,
+    Reused,
+    index_of,
+    open_on_all_ranks,
+)
 from hpc_remetrics.gather.gather import gather
 from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.parts.part_writer import write_part
@@ -134,6 +140,20 @@ def test_ranks_that_opened_different_files_say_so(tmp_path):
         assert [one.path for one in open_on_all_ranks(SerialComm(), [path], opened)] == [path]
         with pytest.raises(DatasetError, match="replaced while the ranks"):
             open_on_all_ranks(OtherRank(), [path], opened)
+
+
+def test_records_of_parts_and_of_datasets_are_counted(tmp_path):
+    """Of a dataset all rows count, those of contents of its other layers too."""
+    datasets = []
+    for number, (contents, chunks) in enumerate([(3, 5), (20, 40)]):
+        (tmp_path / f"flat-{number}").touch()
+        version = {"file_version": (0, 0), "chunks_of": lambda table: None}
+        datasets.append(SimpleNamespace(contents=[0] * contents, chunks=[0] * chunks, **version))
+    extras = {kind: np.array([[0, 100], [100, 200]]) for kind in ("samples", "chunks")}
+    placement = SimpleNamespace(paths=[1, 2, 3], extras=extras)
+    reader = DatasetReader(placement, datasets, tmp_path)
+    assert reader.extras_count("samples") == 300 + 23
+    assert reader.extras_count("chunks") == 300 + 45
 
 
 def test_what_is_left_out_gives_nothing():

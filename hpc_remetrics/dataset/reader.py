@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DatasetError
 from ..row_ranges import block_ranges
+from ..tar.paths import clean as clean_path
 from . import display
 from .byte_source import LocalBytes, Place, open_bytes
 from .chunk_cache import ChunkReader
@@ -194,9 +195,14 @@ class Dataset:
     def _repr_html_(self) -> str:
         return display.dataset_html(self)
 
-    def paths(self, start: int = 0, stop: int | None = None) -> list[bytes]:
-        """Return the paths of the entries `start` to `stop`."""
-        return self._blobs("path", start, stop)
+    def paths(self, start: int = 0, stop: int | None = None, clean: bool = False) -> list[bytes]:
+        """Return the paths of the entries `start` to `stop`.
+
+        :param clean: as an extraction takes them, without `./`, `//` and `..`: the layers of one
+            image may have `./usr/bin` and `usr/bin`. By default they are as the tar has them.
+        """
+        paths = self._blobs("path", start, stop)
+        return [clean_path(path) for path in paths] if clean else paths
 
     def links(self, start: int = 0, stop: int | None = None) -> list[bytes]:
         """Return the link targets of the entries `start` to `stop`."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..wording import counted
 from . import arrow, display
 from .byte_source import Place
-from .schema import ABSENT, CHUNK_ROWS, ENUMS, MISSING, TableFormat
+from .schema import ABSENT, CHUNK_ROWS, ENUMS, MISSING, Column, TableFormat
 from .stored_file import StoredGroup
 from .text_values import digest_texts, is_digest, path_texts, utf8_texts
 from .value_checks import check_order
@@ -24,6 +24,10 @@ _KEYS = {"entries": ["layer"], "image_layers": ["image"]}
 
 _OWNERS = {"layer": ("layers", "first_entry"), "image": ("images", "first_layer")}
 """Key -> the table that it points into, and that table's column of first rows."""
+
+_SPARSE = 4
+"""Rows between the first and the last that is wanted, for each that is, above which only some of
+them are read."""
 
 _ROWS_AT_ONCE = 4096
 """Rows that become Python objects at once where rows are iterated over."""
@@ -162,27 +166,44 @@ class Table:
             wrong = low if low < 0 else high - 1
             raise IndexError(f"/{self.form.name} has {counted(len(self), 'row')}, no row {wrong}")
 
-        # Read the rows from the first to the last that is wanted
-        known = self.readable(name, low, high)
-        values = np.zeros(len(numbers), known.dtype)
-        values[~is_missing] = known[present - low]
-        is_missing[~is_missing] = self._is_missing(name, low, high)[present - low]
-        is_signed = values.dtype.kind in "if"
-        return np.ma.masked_array(values, is_missing, fill_value=-1 if is_signed else None)
+        # Read all rows between, or where few are wanted, only the chunks that hold some
+        known = np.arange(len(present))
+        pieces = [present] if len(present) else []
+        if _SPARSE * len(present) < high - low:
+            known = np.argsort(present, kind="stable")
+            pieces = neighbours(present[known])
+        values = np.zeros(len(present), self.readable(name, 0, 0).dtype)
+        has_none = np.zeros(len(present), bool)
+        place = 0
+        for piece in pieces:
+            chosen = known[place : place + len(piece)]
+            values[chosen], has_none[chosen] = self._at(name, piece)
+            place += len(piece)
 
-    def _is_missing(self, name: str, start: int, stop: int) -> np.ndarray:
-        """Return (stop - start,) bool, which rows have no value in a column."""
+        # Put them where the rows are not missing
+        found = np.zeros(len(numbers), values.dtype)
+        found[~is_missing] = values
+        is_missing[~is_missing] = has_none
+        is_signed = values.dtype.kind in "if"
+        return np.ma.masked_array(found, is_missing, fill_value=-1 if is_signed else None)
+
+    def _at(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the readable values of (n,) rows of the table, and whether each is missing."""
         column = self.form.columns[name]
-        if not column.is_nullable:
-            return np.zeros(stop - start, bool)
+        low = int(rows.min())
+        high = int(rows.max()) + 1
+        places = rows - low
         if column.is_blob:
-            return np.diff(self.column(f"{name}_offset", start, stop + 1)) == 0
-        values = self.column(name, start, stop)
-        if column.type == "digest":
-            return ~is_digest(values)
-        if column.type == "f8":
-            return np.isnan(values)
-        return values == column.missing_value
+            data, bounds = self.blob(name, low, high)
+            start = bounds[places] - bounds[0]
+            stop = bounds[places + 1] - bounds[0]
+            slices = zip(start.tolist(), stop.tolist(), strict=True)
+            chosen = b"".join([data[first:last] for first, last in slices])
+            ends = np.cumsum(stop - start)
+            is_missing = (stop == start) & column.is_nullable
+            return _blob_texts(column, chosen, np.append(0, ends)), is_missing
+        values = self.column(name, low, high)[places]
+        return self._shown(column, values), _is_missing(column, values)
 
     def stored_column(self, name: str) -> Any:
         """Return what gives the values of a column's slices, without the check of their order."""
@@ -192,8 +213,10 @@ class Table:
         """Return (stop - start,) int64: the row number (`row`), or that of its layer or image."""
         start, stop, _ = slice(start, stop).indices(len(self))
         rows = np.arange(start, stop)
-        if name == "row":
-            return rows
+        return rows if name == "row" else self.key_of(name, rows)
+
+    def key_of(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return (n,) int64, the row number of the layer or image that each of (n,) rows is of."""
         owner, first = _OWNERS[name]
         return np.searchsorted(self._siblings[owner][first], rows, "right") - 1
 
@@ -219,12 +242,15 @@ class Table:
         column = self.form.columns.get(name)
         if column is not None and column.is_blob:
             data, bounds = self.blob(name, start, stop)
-            texts = path_texts if column.type == "bytes" else utf8_texts
-            return np.array(texts(data, (bounds - bounds[0]).tolist()), object)
+            return _blob_texts(column, data, bounds - bounds[0])
         values = self.column(name, start, stop)
-        kind = self.form.columns[name].type
+        return self._shown(self.form.columns[name], values)
+
+    def _shown(self, column: Column, values: np.ndarray) -> np.ndarray:
+        """Return (n,) stored values of a column that is no blob as people write them."""
+        kind = column.type
         if kind == "enum":
-            words = self.words(name)
+            words = self.words(column.name)
             by_number = [words.get(number, "?") for number in range(max(words) + 1)]
             return np.array(by_number, object)[values]
         if kind == "text":
@@ -280,6 +306,33 @@ class Table:
     ) -> Iterator[pyarrow.RecordBatch]:
         """Yield the table as Arrow record batches of at most `rows` rows, each read in its turn."""
         return arrow.batches(self, columns, rows=rows)
+
+
+def _blob_texts(column: Column, data: bytes, bounds: np.ndarray) -> np.ndarray:
+    """Return (n,) strings of the values of a blob, which lie between (n + 1,) bounds."""
+    texts = path_texts if column.type == "bytes" else utf8_texts
+    return np.array(texts(data, bounds.tolist()), object)
+
+
+def _is_missing(column: Column, values: np.ndarray) -> np.ndarray:
+    """Return (n,) bool, which stored values of a column that is no blob are missing."""
+    if not column.is_nullable:
+        return np.zeros(len(values), bool)
+    if column.type == "digest":
+        return ~is_digest(values)
+    if column.type == "f8":
+        return np.isnan(values)
+    return values == column.missing_value
+
+
+def neighbours(rows: np.ndarray) -> list[np.ndarray]:
+    """Divide (n,) ascending rows where a chunk of the file ends; no piece is empty.
+
+    >>> [piece.tolist() for piece in neighbours(np.array([1, 2, CHUNK_ROWS]))]
+    [[1, 2], [131072]]
+    """
+    pieces = np.split(rows, np.flatnonzero(np.diff(rows // CHUNK_ROWS)) + 1)
+    return [piece for piece in pieces if len(piece)]
 
 
 def _row_numbers(rows: Any) -> np.ndarray:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
-from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError, SourceError, UsageError
+from ..files.file_digest import file_sha256
 from ..files.outputs import check_replaceable, real_name
 from ..files.publish import publish_whole, write_whole
 from ..files.writing import make_directories
@@ -60,7 +59,10 @@ def _fetch_blob(registry: Registry, reference: Reference, options: FetchOptions)
     output = real_name(options.output)
     digest = reference.digest
     check_replaceable(
-        output, "copy of that blob", lambda path: _digest_of(path) == digest, options.force
+        output,
+        "copy of that blob",
+        lambda path: file_sha256(path)[1] == digest.raw,
+        options.force,
     )
 
     # Fetch into a hidden file beside the output, whose bytes the next try continues.
@@ -125,14 +127,6 @@ def _digest(descriptor: Descriptor) -> Digest:
         return Digest.parse(descriptor.digest)
     except ValueError as error:
         raise SourceError(str(error)) from None
-
-
-def _digest_of(path: Path) -> Digest:
-    hashed = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(1 << 20):
-            hashed.update(data)
-    return Digest(hashed.digest())
 
 
 def _write(data: bytes, options: FetchOptions) -> None:

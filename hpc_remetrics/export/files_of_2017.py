@@ -260,7 +260,7 @@ class _LayerFiles:
     ) -> None:
         # Read the entries
         rows = dataset.entries_of(layer)
-        self._paths = [clean(path) for path in dataset.paths(rows.start, rows.stop)]
+        self._paths = dataset.paths(rows.start, rows.stop, clean=True)
         self._links = dataset.links(rows.start, rows.stop)
         columns = ("kind", "uid", "gid", "mtime")
         kinds, self._uid, self._gid, self._mtime = (

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.arrow import import_pyarrow, schema_of
 from ..dataset.file_history import utc_time
+from ..files.file_digest import file_sha256
 from ..files.publish import write_whole
 from ..wording import counted
 
@@ -162,8 +163,8 @@ def write_package(
     packaged = []
     for name, table in tables.items():
         path = f"{name}.{form}"
-        size, sha256 = _hashed(directory / path)
-        packaged.append(PackagedTable(name, table, path, size, sha256))
+        size, sha256 = file_sha256(directory / path)
+        packaged.append(PackagedTable(name, table, path, size, sha256.hex()))
     texts = {
         "datapackage.json": _json(data_package(packaged, form, info, facts)),
         "croissant.json": _json(croissant(packaged, form, info, facts)),
@@ -176,17 +177,6 @@ def write_package(
     lines = "".join(f"{digest}  {path}\n" for digest, path in sorted(sums, key=lambda one: one[1]))
     write_whole(directory / "SHA256SUMS", [lines])
     return PACKAGE_FILES
-
-
-def _hashed(path: Path) -> tuple[int, str]:
-    """Return the size of a file and its SHA-256, in hex digits."""
-    hashed = hashlib.sha256()
-    size = 0
-    with open(path, "rb") as file:
-        while data := file.read(_BLOCK):
-            hashed.update(data)
-            size += len(data)
-    return size, hashed.hexdigest()
 
 
 def _json(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import distinct, is_among
 from ..records import KINDS
-from ..tar.paths import WHITEOUT, clean
+from ..tar.paths import clean, whiteout_target
 from .file_rows import read_paths
 from .hashing import PADDING, hash_slices
 from .inputs import MetricsInputs
@@ -149,11 +149,10 @@ def _marks(
     if len(chosen):
         paths = read_paths(inputs, first, stop, chosen)
         for number, mark in enumerate(kind[chosen].tolist()):
-            directory, slash, name = paths[number].rpartition(b"/")
             if mark == _OPAQUE:
-                opaque.append(directory)
-            elif (gone := name[len(WHITEOUT) :]) not in (b"", b".", b".."):
-                removed.append(directory + slash + gone)
+                opaque.append(paths[number].rpartition(b"/")[0])
+            elif (gone := whiteout_target(paths[number])) is not None:
+                removed.append(gone)
     return distinct(hashed(removed)), distinct(hashed(opaque))
 
 

@@ -36,6 +36,19 @@ _HASHED_BYTES = 1 << 16
 """Bytes of a deep path that are hashed together."""
 
 
+def whiteout_target(path: bytes) -> bytes | None:
+    """Return the path that a whiteout removes, None if it names nothing.
+
+    :param path: of the whiteout, cleaned.
+
+    >>> whiteout_target(b"var/.wh.log"), whiteout_target(b".wh..")
+    (b'var/log', None)
+    """
+    directory, slash, name = path.rpartition(b"/")
+    gone = name[len(WHITEOUT) :]
+    return None if gone in (b"", b".", b"..") else directory + slash + gone
+
+
 def clean(path: bytes) -> bytes:
     """Return a path without empty, `.` and `..` parts and without slashes at its ends.
 

@@ -253,3 +253,27 @@ def test_rows_are_read_in_pieces(made, monkeypatch):
     monkeypatch.setattr(table, "_ROWS_AT_ONCE", 7)
     with hpc_remetrics.open(made) as data:
         assert [row["row"] for row in data.contents] == list(range(len(data.contents)))
+
+
+@pytest.mark.parametrize("name", ["path", "link", "content", "kind", "mtime", "uid"])
+def test_few_rows_are_taken_as_many_are(made, monkeypatch, name):
+    """Far apart, in any order, and more than once: each chunk that holds some is read."""
+    monkeypatch.setattr(table, "CHUNK_ROWS", 16)
+    with hpc_remetrics.open(made) as data:
+        entries = data.entries
+        last = len(entries) - 1
+        rows = np.array([last, 3, -1, 250, 3, 0, 17, last])
+        found = entries.take(rows, name)
+        every = entries.take(np.arange(len(entries)), name)
+        assert found.mask[2]
+        present = rows >= 0
+        assert found[present].tolist() == every[rows[present]].tolist()
+        assert found.dtype == every.dtype
+
+
+def test_paths_can_be_cleaned(dataset):
+    paths = dataset.paths()
+    cleaned = dataset.paths(clean=True)
+    changed = {(one, other) for one, other in zip(paths, cleaned, strict=True) if one != other}
+    assert changed == {(b"./plain/name", b"plain/name")}
+    assert dataset.paths(5, 9, clean=True) == cleaned[5:9]

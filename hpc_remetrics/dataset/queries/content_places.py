@@ -12,6 +12,7 @@ from ...row_ranges import block_ranges
 from ...tar.paths import clean
 from ..arrow import import_pandas
 from ..schema import CHUNK_ROWS
+from ..table import neighbours
 from ..text_values import path_text
 from .selection import image_labels
 
@@ -45,7 +46,7 @@ def places(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
     paths: list[bytes] = []
     kinds = [np.empty(0, np.uint8)]
     # Read the paths and kinds of neighbouring rows in one piece.
-    for piece in _neighbours(rows):
+    for piece in neighbours(rows):
         first, stop = int(piece[0]), int(piece[-1]) + 1
         near = data.paths(first, stop)
         paths += [near[place] for place in (piece - first).tolist()]
@@ -54,7 +55,7 @@ def places(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
         "content": carried,
         "path": [path_text(clean(path)) for path in paths],
         "kind": pandas.Categorical.from_codes(np.concatenate(kinds), list(KINDS)),
-        "layer": _layers_of(data, rows),
+        "layer": data.entries.key_of("layer", rows),
     }
     return pandas.DataFrame(columns, pandas.Index(rows, name="entry"))
 
@@ -63,7 +64,7 @@ def images_of(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
     """Return the frame of `Dataset.images_of`."""
     pandas = import_pandas()
     rows, carried = entries_with(data, contents)
-    pairs = np.unique(np.stack([_layers_of(data, rows), carried], axis=1), axis=0)
+    pairs = np.unique(np.stack([data.entries.key_of("layer", rows), carried], axis=1), axis=0)
 
     # List the images of each layer, as ranges of rows sorted by layer.
     layer_of = data.image_layers["layer"]
@@ -81,15 +82,3 @@ def images_of(data: Dataset, contents: np.ndarray) -> pandas.DataFrame:
     return pandas.DataFrame(
         {"content": both[:, 0], "image": both[:, 1], "name": labels[both[:, 1]]}
     )
-
-
-def _neighbours(rows: np.ndarray) -> list[np.ndarray]:
-    """Divide ascending rows where a chunk of the file ends; no piece is empty."""
-    chunks = rows // CHUNK_ROWS
-    pieces = np.split(rows, np.flatnonzero(np.diff(chunks)) + 1)
-    return [piece for piece in pieces if len(piece)]
-
-
-def _layers_of(data: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return (n,) int64, the rows in /layers of (n,) rows of /entries."""
-    return np.searchsorted(data.layers["first_entry"], rows, "right") - 1

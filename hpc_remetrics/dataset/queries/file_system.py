@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...records import KINDS
-from ...tar.paths import WHITEOUT, clean
+from ...tar.paths import whiteout_target
 from ..arrow import import_pandas
 from ..text_values import path_text
 from .selection import image_layers
@@ -92,9 +92,8 @@ class UpperLayers:
             if kind == _OPAQUE:
                 self.emptied.add(path.rpartition(b"/")[0])
             elif kind == _WHITEOUT:
-                directory, slash, name = path.rpartition(b"/")
-                if (gone := name[len(WHITEOUT) :]) not in (b"", b".", b".."):
-                    self.removed.add(directory + slash + gone)
+                if (gone := whiteout_target(path)) is not None:
+                    self.removed.add(gone)
             else:
                 self.entries.add(path)
                 if kind != _DIRECTORY and path != _ROOT:
@@ -127,7 +126,7 @@ def visible_entries(data: Dataset, image: int) -> VisibleEntries:
     found: list[tuple[bytes, int, int]] = []
     for layer in reversed(image_layers(data, image).tolist()):
         entries = data.entries_of(layer)
-        paths = [clean(path) for path in data.paths(entries.start, entries.stop)]
+        paths = data.paths(entries.start, entries.stop, clean=True)
         kinds = data.entries.column("kind", entries.start, entries.stop).tolist()
         # Keep the last entry of each path that no upper layer hides.
         row_of = {

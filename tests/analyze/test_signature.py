@@ -129,6 +129,7 @@ def test_the_fingerprint_depends_on_options_images_and_what_is_skipped_in_any_or
     catalogs = [Catalog(), Catalog([IMAGE]), Catalog([IMAGE, other]), Catalog([IMAGE], [skipped])]
     fingerprints = [fingerprint_of(OPTIONS, catalog) for catalog in catalogs]
     fingerprints.append(fingerprint_of(replace(OPTIONS, chunks=True), catalogs[0]))
-    assert len(set(fingerprints)) == 5
+    fingerprints.append(fingerprint_of(replace(OPTIONS, keep_secrets=True), catalogs[0]))
+    assert len(set(fingerprints)) == 6
     assert all(len(fingerprint) == 64 for fingerprint in fingerprints)
     assert fingerprint_of(OPTIONS, Catalog([other, IMAGE])) == fingerprints[2]

@@ -40,6 +40,7 @@ class Session:
 
     :ivar parts: the directory of parts beside the output.
     :ivar started: Unix time at which the run began here.
+    :ivar other_locks: locks besides that on the output, whose heartbeat goes on as well.
     """
 
     def __init__(self, comm: Comm, options: AnalyzeOptions, stop: StopRequest) -> None:
@@ -49,6 +50,7 @@ class Session:
         self.parts = parts_directory(options.output)
         self.started = time.time()
         self._held = contextlib.ExitStack()
+        self.other_locks: list[OutputLock] = []
         self._lock: OutputLock | None = None
         self._keeping: Keeping | None = None
         self._scratch: Scratch | None = None
@@ -174,6 +176,8 @@ class Session:
         """Show other jobs that this one still holds its locks; called often on rank 0."""
         if self._lock is not None:
             self._lock.heartbeat()
+        for lock in self.other_locks:
+            lock.heartbeat()
         if self._keeping is not None:
             self._keeping.heartbeat()
 

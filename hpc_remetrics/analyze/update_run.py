@@ -139,7 +139,7 @@ class UpdateRun:
         inputs = Inputs(session)
         on_rank_0(comm, inputs.check)
         with ExitStack() as stack, session.output_lock(inputs.check_output):
-            on_rank_0(comm, lambda: lock_dataset(self._path, stack))
+            on_rank_0(comm, lambda: self._lock(stack))
             pairs = on_rank_0(comm, self._pairs)
             plan = self._plan(pairs)
             work = self._restricted(inputs.resolve(), plan)
@@ -157,7 +157,12 @@ class UpdateRun:
             on_rank_0(comm, lambda: self._store(tables))
             return 0
 
+    def _lock(self, stack: ExitStack) -> None:
+        """Lock the dataset, which no other command may change meanwhile; called on rank 0."""
+        self._session.other_locks.append(lock_dataset(self._path, stack))
+
     def _pairs(self) -> ImagePairs:
+        """Return the pairs to compare; called on rank 0."""
         with Dataset(self._path) as dataset:
             if self._options.pairs is None:
                 pairs = consecutive_pairs(dataset)

@@ -46,8 +46,12 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
     hint = "allow it with `chmod u+w`, or reduce a copy"
     on_rank_0(comm, lambda: check_writable(real_name(path), hint))
     with ExitStack() as stack:
+
+        def lock() -> None:
+            lock_dataset(path, stack)
+
         # Lock the dataset, and copy it.
-        on_rank_0(comm, lambda: lock_dataset(path, stack))
+        on_rank_0(comm, lock)
         if comm.rank == comm.root:
             stack.callback(remove, temporary)
         on_rank_0(comm, lambda: copy_dataset(path, temporary))
@@ -61,10 +65,11 @@ def _reduce(comm: Comm, options: ReduceOptions) -> None:
                 print(_what_is_lacking(path, lacking), file=sys.stderr, flush=True)
 
 
-def lock_dataset(path: Path, stack: ExitStack) -> None:
+def lock_dataset(path: Path, stack: ExitStack) -> OutputLock:
     """Lock a dataset until the stack is left, and remove what killed commands left beside it."""
-    stack.enter_context(OutputLock(path))
+    lock = stack.enter_context(OutputLock(path))
     sweep(real_name(path))
+    return lock
 
 
 def copy_dataset(path: Path, temporary: Path) -> None:

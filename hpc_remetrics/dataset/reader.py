@@ -45,6 +45,9 @@ _MAX_BYTES = 1 << 55
 """Bytes of all files that a rank's range of the contents may stand for: a hundred times those of
 all public images."""
 
+_OF_CONFIGS = ("configs", "labels", "environment", "annotations", "history")
+"""Tables with a row or several for each config."""
+
 _SUMMED = (
     *("CLS", "TLS", "FLS", "files", "directories", "symlinks", "hardlinks"),
     *("devices", "whiteouts", "others"),
@@ -284,8 +287,8 @@ class Dataset:
 
         :param image: its row in /images, or its name.
         :returns: the columns of /configs that have a value, lists and other JSON as Python has
-            them; `labels`, `environment` and `annotations`: dictionaries of strings. An image
-            without a config has the annotations alone.
+            them, `notes` as a list of words; `labels`, `environment` and `annotations` as
+            dictionaries of strings. An image without a config has the annotations alone.
         :raises KeyError: there is no such image, or its name stands for several.
         """
         from .queries.image_config import image_config
@@ -350,7 +353,7 @@ class Dataset:
 
         :raises DatasetError: a value is wrong.
         """
-        for name in ("history", "entries", "contents", "chunks"):
+        for name in (*_OF_CONFIGS, "entries", "contents", "chunks"):
             reader = self.chunks_of(name)
             for start, stop in block_ranges(len(self[name]), CHUNK_ROWS, rank, ranks):
                 for column in TABLES[name].columns.values():

@@ -23,7 +23,13 @@ _UNBOUNDED = frozenset({"uid", "gid", "mtime"})
 """Columns that a tar may set to any value."""
 
 _MAX = 1 << 62
-_MAX_OF = {"mode": 0o7777, "mtime_ns": 999_999_999, "depth": (1 << 31) - 1}
+_MAX_OF = {
+    "mode": 0o7777,
+    "mtime_ns": 999_999_999,
+    "created_ns": 999_999_999,
+    "depth": (1 << 31) - 1,
+    "is_empty_layer": 1,
+}
 """Column -> its largest value, where the type allows more."""
 
 _TIMES = (-62_167_219_200, 253_402_300_799)

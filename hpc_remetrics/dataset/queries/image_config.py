@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...records import CONFIG_NOTES
 from ..arrow import import_pandas
+from ..text_values import flag_texts
 from .selection import image_layers
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ def _fields(configs: Table, row: int) -> dict[str, Any]:
         value = configs.take([row], name)[0]
         if value is np.ma.masked:
             continue
+        if isinstance(value, np.integer):
+            value = int(value)
+        if name == "notes":
+            value = flag_texts(np.array([value]), CONFIG_NOTES)[0].split()
         if name in _JSON:
             # A dataset may come from anybody
             with suppress(ValueError, RecursionError):
@@ -87,7 +93,7 @@ def image_history(data: Dataset, image: int) -> Any:
     layers = image_layers(data, image)
     steps = data.image_layers.column("step", first, first + len(layers))
     made = np.full(stop - start, -1, np.int64)
-    is_known = steps >= 0
+    is_known = (steps >= start) & (steps < stop)
     made[steps[is_known] - start] = layers[is_known]
     frame["layer"] = _nullable(pandas, np.ma.masked_array(made, made < 0))
     for name in _SIZES:

@@ -33,6 +33,8 @@ def test_the_config_of_an_image(dataset):
     config = dataset.image_config("made:0001")
     assert config["created"] == np.datetime64(1_700_000_000, "s")
     assert (config["os"], config["variant"], config["created_ns"]) == ("linux", "v8", 7)
+    assert (config["notes"], config["secrets"]) == (["wrong_type", "repeated_key"], 1)
+    assert {type(config[name]) for name in ("size", "created_ns", "secrets")} == {int}
     assert config["entrypoint"] == ["/bin/sh", "-c", 'echo ""']
     assert config["labels"] == config["annotations"] == dict(ODD_PAIRS)
     assert config["environment"] == dict(ODD_PAIRS[1:])

@@ -75,21 +75,20 @@ def reused_layers(session: Session, catalog: Catalog | None) -> Iterator[Reused]
         # A share takes the layers of a dataset as done; the run that gathers checks their values.
         wrong = {} if options.share else _damages(comm, datasets)
         sound = [one for number, one in enumerate(datasets) if number not in wrong]
+        indexes: list[PartIndex] = []
 
-        def choose() -> list[PartIndex]:
+        def choose() -> set[Path]:
             for text in wrong.values():
                 log.warning("a dataset is not reused, its layers are profiled again: %s", text)
             for dataset in sound:
                 _check_options(dataset, options)
             assert catalog is not None
-            return _chosen(session, sound, unique_layers(catalog).values())
+            indexes.extend(_chosen(session, sound, unique_layers(catalog).values()))
+            return {index.path for index in indexes}
 
-        indexes: list[PartIndex] = on_rank_0(comm, choose)
-        taken = {index.path for index in indexes}
-        yield Reused(
-            [dataset for dataset in sound if dataset.path in taken],
-            indexes if session.is_rank_0 else [],
-        )
+        # The indexes may be large, and stay on rank 0
+        taken: set[Path] = on_rank_0(comm, choose)
+        yield Reused([dataset for dataset in sound if dataset.path in taken], indexes)
 
 
 def _damages(comm: Comm, datasets: Sequence[Dataset]) -> dict[int, str]:

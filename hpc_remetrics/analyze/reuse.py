@@ -67,9 +67,6 @@ def reused_layers(session: Session, catalog: Catalog | None) -> Iterator[Reused]
     :raises UsageError: one was made with other options; on every rank.
     """
     options, comm = session.options, session.comm
-    if not options.reuse:
-        yield Reused()
-        return
     with ExitStack() as stack:
         datasets = open_on_all_ranks(comm, options.reuse, stack)
         # A share takes the layers of a dataset as done; the run that gathers checks their values.

@@ -80,6 +80,8 @@ class Image:
     :param config: of its config, None if that could not be read or there is none (schema 1).
     :param annotations: key and value of the manifest's annotations, in the order of the manifest;
         secrets are replaced.
+    :param pushed: when its tag was pushed last, as its registry told a crawl: seconds since 1970;
+        None: not known.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Image:
     layers: tuple[Layer, ...] = ()
     config: Digest | None = None
     annotations: tuple[tuple[str, str], ...] = ()
+    pushed: int | None = None
 
     @property
     def repository(self) -> str:

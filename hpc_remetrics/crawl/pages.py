@@ -228,7 +228,7 @@ def _tag_row(item: dict[str, Any]) -> list[Any] | None:
         tag,
         get_text(item, "digest")[:200],
         _whole(item, "full_size"),
-        get_text(item, "last_updated")[:40],
+        (get_text(item, "tag_last_pushed") or get_text(item, "last_updated"))[:40],
     ]
 
 

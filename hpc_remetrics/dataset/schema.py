@@ -76,6 +76,7 @@ images: manifests under a name, for one platform each, sorted by name and digest
     layers          i4                 1       none    rows in /image_layers, base first
     created         time               s       NaT     when it was made, as its config says
     config          row configs        1       -1      its config, where it could be read
+    pushed          time               s       NaT     when its tag was pushed last, where a crawl of its registry was told
 
 image_layers: the layers of the images, in order
     layer           row layers         1       none    the layer
@@ -278,7 +279,7 @@ ABSENT = frozenset(
     {
         *("repositories/stratum", "repositories/weight", "repositories/drawn"),
         *("contents/gzip", "contents/zstd", "contents/cdc_chunks"),
-        *("images/created", "images/config", "image_layers/step"),
+        *("images/created", "images/config", "images/pushed", "image_layers/step"),
     }
 )
 """Columns that were added within this version; in a file without one every value is missing."""

@@ -133,7 +133,7 @@ class ConfigTables:
         first = self._tables["configs"].rows
         columns: dict[str, Any] = {name: list(map(attrgetter(name), batch)) for name in _FIELDS}
         columns["digest"] = np.array([config.digest.raw for config in batch], "V32")
-        columns["created"] = _seconds(config.created for config in batch)
+        columns["created"] = seconds_of(config.created for config in batch)
         columns["images"] = list(map(len, images))
         numbers = np.arange(first, first + len(batch))
         for name, (field, first_column, count_column) in _OWNED.items():
@@ -190,7 +190,7 @@ class ConfigTables:
                     self.step[layer : layer + len(made)] = first + made
             if self._layers[mine[0]] == len(made):
                 image_layer[made] = self._first_layer[mine[0]] + np.arange(len(made))
-        columns["created"] = _seconds(columns["created"])
+        columns["created"] = seconds_of(columns["created"])
         columns |= {"config": of_config, "is_empty_layer": is_empty, "image_layer": image_layer}
         self._tables["history"].append(columns)
 
@@ -204,7 +204,7 @@ class ConfigTables:
             self._append_pairs("annotations", numbers, pairs)
 
 
-def _seconds(times: Iterable[int | None]) -> np.ndarray:
+def seconds_of(times: Iterable[int | None]) -> np.ndarray:
     """Return (n,) int64 of seconds, NaT for None."""
     return np.array([_NO_TIME if one is None else one for one in times], np.int64)
 

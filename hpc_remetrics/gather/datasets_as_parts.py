@@ -14,6 +14,7 @@ import numpy as np
 
 from ..dataset.ledger import Ledger
 from ..dataset.reader import Dataset
+from ..dataset.schema import MISSING
 from ..files.disk_errors import disk_errors
 from ..mpi.collective import Collective
 from ..mpi.comm import Comm
@@ -84,13 +85,16 @@ def _images(dataset: Dataset) -> Iterator[Image]:
     rows = zip(
         digests_of(dataset.images),
         dataset.images.column("config").tolist(),
+        dataset.images.column("pushed").tolist(),
         columns_of(dataset.images, *columns),
         strict=True,
     )
-    for number, (digest, config, (name, platform, kind, first, count)) in enumerate(rows):
+    for number, (digest, config, pushed, values) in enumerate(rows):
+        name, platform, kind, first, count = values
         mine = tuple(layers[row] for row in image_layers[first : first + count])
         stated = tuple(annotations.get(number, ()))
-        yield Image(name, digest, platform, kind, mine, configs[config], stated)
+        date = None if pushed == MISSING["NaT"] else pushed
+        yield Image(name, digest, platform, kind, mine, configs[config], stated, date)
 
 
 def _annotations(dataset: Dataset) -> dict[int, list[tuple[str, str]]]:

@@ -24,7 +24,7 @@ from ..records import (
     Popularity,
     Skipped,
 )
-from .config_tables import ConfigTables
+from .config_tables import ConfigTables, seconds_of
 from .placement import Placement
 
 _POPULARITY = ("stars", "pulls", "stratum", "weight", "drawn")
@@ -109,6 +109,7 @@ def _image_columns(
         "layers": counts,
         "created": configs.created,
         "config": configs.config,
+        "pushed": seconds_of(image.pushed for image in images),
     }
 
 

@@ -48,6 +48,8 @@ class NamedManifest:
     :param descriptor: the entry of an index as JSON, where the source has not read the manifest
         yet: the walk reads it by its digest and checks the descriptor like any other.
     :param popularity: what a crawl knows about the repository of the image.
+    :param pushed: when its tag was pushed last, as the registry told a crawl: seconds since 1970;
+        None: not known.
     :param location: where the source finds the manifest, if it reads it only in `enter`.
     :param fault: one sentence about why there can be no manifest; the image is counted apart.
     """
@@ -60,6 +62,7 @@ class NamedManifest:
     manifest_type: str = ""
     descriptor: Any = None
     popularity: Popularity | None = None
+    pushed: int | None = None
     location: str = ""
     fault: str = ""
 

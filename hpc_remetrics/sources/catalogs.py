@@ -1,4 +1,7 @@
-"""Catalogs and configs as JSON, for the journal of resolved manifests."""
+"""Catalogs and configs as JSON, for the journal of resolved manifests.
+
+What a crawl's list says of images and repositories is not in it: the list is read again.
+"""
 
 from __future__ import annotations
 

@@ -150,9 +150,18 @@ def resolve_named(
         return walk.catalog
     walk = _ManifestWalk(place, name, platforms, limits, keep_secrets)
     walk.start(named)
-    if named.popularity and walk.catalog.images:
-        walk.catalog.repositories[walk.catalog.images[0].repository] = named.popularity
-    return walk.catalog
+    return with_facts_of_crawl(walk.catalog, named)
+
+
+def with_facts_of_crawl(catalog: Catalog, named: NamedManifest) -> Catalog:
+    """Return the catalog of a named manifest with what a crawl's list says of it."""
+    if not catalog.images:
+        return catalog
+    repositories = catalog.repositories
+    if named.popularity:
+        repositories = {catalog.images[0].repository: named.popularity}
+    images = [replace(image, pushed=named.pushed) for image in catalog.images]
+    return replace(catalog, images=images, repositories=repositories)
 
 
 def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalog:

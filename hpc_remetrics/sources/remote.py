@@ -19,6 +19,7 @@ from ..records import Digest, Layer, Popularity
 from ..registry.reference import HUB, Reference
 from . import image_reference
 from .base import NamedManifest, Source
+from .dates import parse_date
 from .path_source import PathSource
 from .repositories import Repository, read_repositories
 
@@ -49,6 +50,7 @@ class RemoteSource(Source):
             manifest.media_type,
             image.digest or manifest.digest,
             popularity=named.popularity,
+            pushed=named.pushed,
         )
         return entered, RepositorySource(self.reference, self._registries, image)
 
@@ -148,6 +150,7 @@ class ReposSource(PathSource, RemoteSource):
         for row in read_repositories(self._path):
             try:
                 image = _image_of(row)
+                location = _location_of(row, image)
             except UsageError as error:
                 raise SourceError(f"{self._path}: {error.args[0]}") from None
             popularity = Popularity(_known(row.stars), _known(row.pulls))
@@ -155,7 +158,13 @@ class ReposSource(PathSource, RemoteSource):
                 popularity = replace(
                     popularity, stratum=row.stratum, weight=row.weight, drawn=drawn[row.stratum]
                 )
-            yield NamedManifest(name_of(image), location=str(image), popularity=popularity)
+            pushed = parse_date(row.updated)
+            yield NamedManifest(
+                name_of(image),
+                popularity=popularity,
+                pushed=pushed[0] if pushed else None,
+                location=str(location),
+            )
 
     def holds(self, layer: Layer) -> bool:
         return layer.origin != ""
@@ -178,12 +187,17 @@ def name_of(image: Reference) -> str:
 
 
 def _image_of(row: Repository) -> Reference:
-    version = ""
-    if row.digest:
-        version = f"@{row.digest}"
-    elif row.tag:
-        version = f":{row.tag}"
-    return Reference.parse(f"{row.name}{version}", row.registry)
+    """Return the name of a row's image: with its tag, or the digest alone if it has no tag."""
+    if row.digest and not row.tag:
+        return Reference.parse(f"{row.registry}/{row.name}@{row.digest}")
+    return Reference.parse(row.reference)
+
+
+def _location_of(row: Repository, image: Reference) -> Reference:
+    """Return what is requested for a row: the manifest that a crawl saw, else what has the tag."""
+    if not row.digest:
+        return image
+    return Reference.parse(f"{image.host}/{image.repository}@{row.digest}")
 
 
 def _known(number: int | None) -> int:

@@ -16,7 +16,6 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,7 +32,7 @@ from ..registry.registries import Registries
 from ..wording import counted
 from . import catalogs, platforms, secrets
 from .base import NamedManifest, Source
-from .manifests import merge, resolve, resolve_named
+from .manifests import merge, resolve, resolve_named, with_facts_of_crawl
 from .platforms import none_left
 
 _THREADS = 4
@@ -197,7 +196,7 @@ class _ManifestPlan:
         for number, source in enumerate(sources):
             for count, named in enumerate(source.named_manifests() if source.is_remote else ()):
                 if (kept := known.get(_key(named))) is not None:
-                    resolved[number, count] = _with_popularity(kept, named)
+                    resolved[number, count] = with_facts_of_crawl(kept, named)
                 else:
                     self._todo.append(((number, count), named))
         self._count = len(resolved) + len(self._todo)
@@ -219,10 +218,3 @@ class _ManifestPlan:
 
 def _key(named: NamedManifest) -> str:
     return f"{named.name} {named.location}"
-
-
-def _with_popularity(catalog: Catalog, named: NamedManifest) -> Catalog:
-    """Return a catalog of the journal with the popularity of the current list."""
-    if not (named.popularity and catalog.images):
-        return catalog
-    return replace(catalog, repositories={catalog.images[0].repository: named.popularity})

@@ -165,16 +165,30 @@ def listed(tmp_path, registries):
 
 def test_the_images_of_a_list(listed):
     source = listed(
-        "stars,pulls,name,registry,tag,digest\n"
-        "1,,library/redis,,,\n"
-        ",2,a/b,quay.io,7,\n"
-        f"0,0,a/c,,7,{DIGEST}\n"
+        "stars,pulls,name,registry,tag,digest,updated\n"
+        "1,,library/redis,,,,\n"
+        ",2,a/b,quay.io,7,,2026-01-02T03:04:05.5Z\n"
+        f"0,0,a/c,,7,{DIGEST},1970-01-01T00:00:07Z\n"
+        f"0,0,a/c,,,{DIGEST},yesterday\n"
+        f"0,0,a/d@{DIGEST},,,,\n"
     )
-    assert [(one.name, one.popularity) for one in source.named_manifests()] == [
-        ("library/redis:latest", Popularity(1, -1)),
-        ("quay.io/a/b:7", Popularity(-1, 2)),
-        (f"a/c@{DIGEST}", Popularity(0, 0)),
+    found = list(source.named_manifests())
+    assert [(one.name, one.popularity, one.pushed) for one in found] == [
+        ("library/redis:latest", Popularity(1, -1), None),
+        ("quay.io/a/b:7", Popularity(-1, 2), 1_767_323_045),
+        ("a/c:7", Popularity(0, 0), 7),
+        (f"a/c@{DIGEST}", Popularity(0, 0), None),
+        (f"a/d@{DIGEST}", Popularity(0, 0), None),
     ]
+    # What had the tag when it was crawled is requested, under the name of the tag.
+    assert [one.location for one in found] == [
+        "docker.io/library/redis:latest",
+        "quay.io/a/b:7",
+        *[f"docker.io/a/c@{DIGEST}"] * 2,
+        f"docker.io/a/d@{DIGEST}",
+    ]
+    entered, _ = source.enter(found[2])
+    assert (entered.name, entered.digest, entered.pushed) == ("a/c:7", DIGEST, 7)
     entered, _ = source.enter(next(source.named_manifests()))
     assert entered.popularity == Popularity(1, -1)
     assert source.holds(Layer(DIGEST, 5, "oci_tar", None, "x"))

@@ -217,7 +217,8 @@ class _Answers(BaseHTTPRequestHandler):
         return {
             "name": tag,
             "full_size": 1000 + len(tag),
-            "last_updated": "2026-01-02T03:04:05Z",
+            "last_updated": "2026-01-02T03:04:05.678901Z",
+            "tag_last_pushed": "2026-01-01T03:04:05.678901Z",
             "digest": digest,
         }
 

@@ -21,6 +21,7 @@ from ..errors import SourceError
 from ..options import PATH, STRING, STRINGS, SWITCH, argument, choice_of, option
 from ..registry.reference import Reference
 from ..sources import platforms
+from ..sources.dates import push_time
 from ..sources.repositories import read_repositories
 
 STDOUT = Path("-")
@@ -121,11 +122,15 @@ class DownloadOptions(
 
 @dataclass(frozen=True)
 class Wish:
-    """An image that is to be had, and what the list says of its size (-1: nothing)."""
+    """An image that is to be had, and what the list says of it (-1 and None: nothing).
+
+    :ivar pushed: when its tag was pushed last, seconds since 1970.
+    """
 
     image: Reference
     pulls: int = -1
     bytes: int = -1
+    pushed: int | None = None
 
 
 def read_wishes(texts: tuple[str, ...]) -> list[Wish]:
@@ -149,6 +154,7 @@ def _wishes(text: str) -> Iterator[Wish]:
                 image,
                 -1 if row.pulls is None else row.pulls,
                 -1 if row.bytes is None else row.bytes,
+                push_time(row.updated),
             )
     elif text.endswith(".csv"):
         raise SourceError(f"there is no {path.absolute()}")

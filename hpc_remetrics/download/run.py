@@ -56,7 +56,8 @@ def download(comm: Comm, options: DownloadOptions) -> int:
                 check_not_input(name, map(Path, options.wishes))
         with OutputLock(options.output) as lock:
             layout.prepare()
-            state = State(layout, options.platforms, options.layers, options.repositories)
+            pushed = {one.image: one.pushed for one in wishes if one.pushed is not None}
+            state = State(layout, options.platforms, options.layers, options.repositories, pushed)
             try:
                 return _Download(pool, options, state, lock, stop, comm.size).run(wishes)
             finally:

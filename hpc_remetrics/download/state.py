@@ -18,6 +18,8 @@ from ..files.publish import write_whole
 from ..files.writing import open_in_place, reopened
 from ..layout.image_layout import REF_NAME, Layout, name_in
 from ..registry.reference import Reference
+from ..sources.dates import push_date
+from ..sources.oci import PUSHED
 from ..sources.remote import name_of
 from ..sources.repositories import list_lines
 from .tasks import Failed, Resolved
@@ -38,6 +40,7 @@ class State:
     :param platforms: those asked for; an image that was finished for others is open again.
     :param layers: the 2017 tool's list of finished layers, None without; `repositories`: the same
         for repositories.
+    :param pushed: image -> when its tag was pushed last, where a crawl was told.
     :raises OutputError: a list can't be read or appended to.
     """
 
@@ -47,12 +50,14 @@ class State:
         platforms: Sequence[str],
         layers: Path | None,
         repositories: Path | None,
+        pushed: Mapping[Reference, int],
     ) -> None:
         self._layout = layout
         self._journal = Journal(
             layout.state / "journal", {"format": "hpc_remetrics download", "version": 1}
         )
         self._platforms = sorted(platforms)
+        self._pushed = pushed
         self._finished: dict[str, str] = {}
         self._current: set[str] = set()
         self._names: set[str] = set()
@@ -95,7 +100,10 @@ class State:
         for digest in resolved.blobs:
             self.layers.add(str(digest))
         self.repositories.add(list_name(image))
-        entries = [_named(entry, name_of(image)) for entry in resolved.entries]
+        annotations = {REF_NAME: name_of(image)}
+        if image in self._pushed:
+            annotations[PUSHED] = push_date(self._pushed[image])
+        entries = [_annotated(entry, annotations) for entry in resolved.entries]
         if image not in self or self._finished[str(image)] != json.dumps(entries):
             record = {
                 "image": str(image),
@@ -152,9 +160,9 @@ def _by_name(failures: Mapping[Reference, Failed]) -> Iterable[tuple[Reference, 
     return sorted(failures.items(), key=lambda item: str(item[0]))
 
 
-def _named(entry: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return an entry of the index with the name of its image."""
-    return {**entry, "annotations": {REF_NAME: name, **entry.get("annotations", {})}}
+def _annotated(entry: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
+    """Return an entry of the index with annotations besides its own."""
+    return {**entry, "annotations": {**annotations, **entry.get("annotations", {})}}
 
 
 def list_name(image: Reference) -> str:

@@ -17,8 +17,10 @@ from ..files.lock import OutputLock
 from ..files.writing import remove
 from ..records import Catalog, Digest, Image, Layer
 from ..sources.base import Extent, NamedManifest, Source
+from ..sources.dates import push_date
 from ..sources.documents import Malformed
 from ..sources.manifests import DOCKER_MANIFEST, OCI_MANIFEST
+from ..sources.oci import PUSHED
 from .descriptors import digest_of, references
 from .docker_to_oci import to_oci
 from .image_layout import REF_NAME, Layout, name_in
@@ -143,7 +145,10 @@ class Keeping:
         entry = to_oci(
             self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)}
         )
-        entry["annotations"] = {REF_NAME: image.name, **entry.get("annotations", {})}
+        named = {REF_NAME: image.name, **entry.get("annotations", {})}
+        if image.pushed is not None:
+            named[PUSHED] = push_date(image.pushed)
+        entry["annotations"] = named
         if image.platform:
             entry["platform"] = dict(
                 zip(("os", "architecture", "variant"), image.platform.split("/"), strict=False)

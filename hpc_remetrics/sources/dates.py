@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timezone
 from functools import lru_cache
 
 _DATE = re.compile(
@@ -49,3 +49,23 @@ def parse_date(text: str) -> tuple[int, int] | None:
     if not _FIRST <= seconds <= _LAST:
         return None
     return seconds, int(fraction[:9].ljust(9, "0"))
+
+
+def push_time(text: str) -> int | None:
+    """Return seconds since 1970-01-01 UTC of the push of a tag, None where no such date is there.
+
+    >>> push_time("1970-01-01T00:01:00.5Z"), push_time("0001-01-01T00:00:00Z"), push_time("")
+    (60, None, None)
+    """
+    found = parse_date(text)
+    return found[0] if found and found[0] >= 0 else None
+
+
+def push_date(seconds: int) -> str:
+    """Return the date of RFC 3339 of a push, of which `push_time` is the inverse.
+
+    >>> push_date(60)
+    '1970-01-01T00:01:00Z'
+    """
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,6 +11,7 @@ from ..records import Digest
 from . import documents
 from .archive import Archive
 from .base import Extent, NamedManifest
+from .dates import push_time
 from .local import LISTING_BYTES, DirectoryTree, FileTree, LocalSource
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
+
+PUSHED = "hpc-remetrics.pushed"
+"""Annotation of an entry with the date at which its tag was pushed last."""
 
 ORIGINAL = "hpc-remetrics.original."
 """Prefix of the annotations `type`, `digest` and `size` of an entry that `download` translated."""
@@ -58,7 +62,8 @@ class OciSource(LocalSource):
             raise SourceError(f"{self._files.path} has no image {self._ref!r}", _offer(entries))
         for entry in chosen:
             descriptor = self._original(entry) or entry
-            yield NamedManifest(self._name(entry), descriptor=descriptor)
+            pushed = push_time(_annotations(entry).get(PUSHED, ""))
+            yield NamedManifest(self._name(entry), descriptor=descriptor, pushed=pushed)
 
     def find(self, digest: Digest, size: int = -1) -> Extent | None:
         return self._files.find(f"blobs/sha256/{digest.hex}")

@@ -19,7 +19,7 @@ from ..records import Digest, Layer, Popularity
 from ..registry.reference import HUB, Reference
 from . import image_reference
 from .base import NamedManifest, Source
-from .dates import parse_date
+from .dates import push_time
 from .path_source import PathSource
 from .repositories import Repository, read_repositories
 
@@ -158,11 +158,10 @@ class ReposSource(PathSource, RemoteSource):
                 popularity = replace(
                     popularity, stratum=row.stratum, weight=row.weight, drawn=drawn[row.stratum]
                 )
-            pushed = parse_date(row.updated)
             yield NamedManifest(
                 name_of(image),
                 popularity=popularity,
-                pushed=pushed[0] if pushed else None,
+                pushed=push_time(row.updated),
                 location=str(location),
             )
 

@@ -1,15 +1,19 @@
 """The mirror is an OCI layout that other tools read, and its blobs are the registry's byte for
 byte."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 
 import h5py
+import numpy as np
 import pytest
 from support.registry import skopeo
 from support.same import assert_same
 from support.tools import need
+
+import hpc_remetrics
 
 from .conftest import MANY, SINGLE, registry_manifest, stored
 
@@ -148,6 +152,35 @@ def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(regi
     with h5py.File(runs.folder / "mirror.h5") as file:
         assert len(file["images/digest"]) == 7 and len(file["layers/digest"]) > 10
     assert_same(runs.folder / "mirror.h5", runs.folder / "registry.h5")
+
+
+@pytest.mark.slow
+def test_tags_of_a_crawled_list_keep_their_names_and_dates(registry, mirror):
+    """Three tags of one manifest, of which the list knows the digest, or a date, or neither."""
+    runs = mirror.runs
+    data, _ = registry_manifest(registry, "forms/one", "1")
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    tags = [("1", digest, "2026-01-02T03:04:05Z"), ("again", digest, ""), ("none", "", "never")]
+    source = f"docker://{registry.host}/forms/one:1"
+    for tag in ("again", "none"):
+        registry.copy(source, f"forms/one:{tag}", "--src-tls-verify=false", "--preserve-digests")
+    rows = [f",,forms/one,{registry.host},{tag},{exact},{date}\n" for tag, exact, date in tags]
+    crawled = runs.folder / "list.csv"
+    crawled.write_text("stars,pulls,name,registry,tag,digest,updated\n" + "".join(rows))
+    mirror(crawled)
+    kept = runs.folder / "kept"
+    keep = runs.command("analyze", f"repos:{crawled}", "-o", runs.folder / "list.h5")
+    runs.run([*keep, "--keep", kept, "--scratch", runs.scratch])
+    for name in ("mirror", "kept"):
+        folder = mirror.folder if name == "mirror" else kept
+        runs.run(runs.analyze(f"oci:{folder}", runs.folder / f"{name}.h5"))
+        assert_same(runs.folder / f"{name}.h5", runs.folder / "list.h5")
+    with hpc_remetrics.open(runs.folder / "list.h5") as dataset:
+        name = f"{registry.host}/forms/one"
+        assert dataset.images.readable("name").tolist() == [f"{name}:{tag}" for tag, _, _ in tags]
+        assert len(set(dataset.images.readable("digest"))) == 1
+        missing = np.iinfo(np.int64).min
+        assert dataset.images.column("pushed").tolist() == [1_767_323_045, missing, missing]
 
 
 @pytest.mark.slow

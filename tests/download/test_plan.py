@@ -17,7 +17,7 @@ ONE, TWO = Digest(b"1" * 32), Digest(b"2" * 32)
 def state(tmp_path):
     layout = Layout(tmp_path / "mirror")
     layout.prepare()
-    state = State(layout, [], tmp_path / "layers", tmp_path / "repositories")
+    state = State(layout, [], tmp_path / "layers", tmp_path / "repositories", {})
     yield state
     state.close()
 

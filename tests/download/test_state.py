@@ -13,6 +13,7 @@ from hpc_remetrics.errors import OutputError, SourceError
 from hpc_remetrics.layout.image_layout import REF_NAME
 from hpc_remetrics.records import Digest
 from hpc_remetrics.registry.reference import Reference
+from hpc_remetrics.sources.oci import PUSHED
 
 
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
@@ -40,15 +41,32 @@ def opened(layout):
     """Return a function that opens the state as another run does, after the one before."""
     states = []
 
-    def open_state(*platforms, layers=None, repositories=None) -> State:
+    def open_state(*platforms, layers=None, repositories=None, pushed=None) -> State:
         while states:
             states.pop().close()
-        states.append(State(layout, platforms, layers, repositories))
+        states.append(State(layout, platforms, layers, repositories, pushed or {}))
         return states[0]
 
     yield open_state
     while states:
         states.pop().close()
+
+
+def test_the_date_of_a_tag_is_an_annotation_of_the_index(opened, layout):
+    state = opened(pushed={A: 1_767_323_045})
+    for image in (A, B):
+        state.finish(image, RESOLVED)
+    state.write_index(at_once=True)
+    found = [entry["annotations"] for entry in layout.read_index()]
+    assert found == [
+        {REF_NAME: "library/redis:latest"},
+        {REF_NAME: "host.example/a:1", PUSHED: "2026-01-02T03:04:05Z"},
+    ]
+    # A later list knows a later date
+    state = opened(pushed={A: 1_767_323_046})
+    state.finish(A, RESOLVED)
+    state.write_index(at_once=True)
+    assert layout.read_index()[1]["annotations"][PUSHED] == "2026-01-02T03:04:06Z"
 
 
 def test_a_finished_image_is_known_to_later_runs_for_the_same_platforms(opened):
@@ -162,7 +180,7 @@ def test_the_reasons_of_failures_are_a_table(opened):
 
 def test_a_state_that_is_closed_leaves_nothing_open(layout):
     before = os.listdir("/proc/self/fd")
-    state = State(layout, (), None, None)
+    state = State(layout, (), None, None, {})
     state.close()
     assert os.listdir("/proc/self/fd") == before
 

@@ -196,6 +196,7 @@ def _images(images: list, digests: list, configs: list) -> dict[str, dict[str, l
             **_image_columns(images, repositories, first),
             "config": config_of,
             "created": [None if row < 0 else created[row] for row in config_of],
+            "pushed": [_time(image.pushed) for image in images],
         },
     }
 

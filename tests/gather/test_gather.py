@@ -90,7 +90,8 @@ class Corpus:
         Some configs have another number of steps than the image has layers.
         """
         rng = self.rng
-        image = replace(image, annotations=make_pairs(rng))
+        pushed = rng.choice([None, 0, 1_767_323_045])
+        image = replace(image, annotations=make_pairs(rng), pushed=pushed)
         if rng.random() < 0.2:
             return image
         steps = len(image.layers) + (rng.random() < 0.2)

@@ -1,5 +1,7 @@
 """Layers and manifests of a registry that are kept in a layout while they are profiled."""
 
+from dataclasses import replace
+
 import pytest
 from support.blob_source import BlobSource
 
@@ -10,7 +12,7 @@ from hpc_remetrics.layout.keep import Keeping, KeepingSource
 from hpc_remetrics.records import Catalog, Digest, Image
 from hpc_remetrics.sources.base import Extent, NamedManifest
 from hpc_remetrics.sources.manifests import DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
-from hpc_remetrics.sources.oci import ORIGINAL
+from hpc_remetrics.sources.oci import ORIGINAL, PUSHED
 
 
 @pytest.fixture
@@ -92,6 +94,13 @@ def test_complete_images_are_in_the_index(keeping, image, layout):
     assert first["annotations"] == {REF_NAME: "a:1"}
     assert first["platform"] == {"os": "linux", "architecture": "arm64", "variant": "v8"}
     assert "platform" not in second
+
+
+def test_the_date_of_a_tag_is_kept(keeping, image, layout):
+    keeping.write_index(Catalog([replace(image("a:1"), pushed=60), image("a:2")]))
+    first, second = layout.read_index()
+    assert first["annotations"] == {REF_NAME: "a:1", PUSHED: "1970-01-01T00:01:00Z"}
+    assert second["annotations"] == {REF_NAME: "a:2"}
 
 
 def test_images_of_earlier_runs_stay_unless_their_name_has_moved(keeping, image, layout):

@@ -11,7 +11,7 @@ import pytest
 from hpc_remetrics.errors import SourceError
 from hpc_remetrics.records import Digest
 from hpc_remetrics.sources import open_source, suggestion
-from hpc_remetrics.sources.oci import ORIGINAL, OciArchiveSource, OciSource
+from hpc_remetrics.sources.oci import ORIGINAL, PUSHED, OciArchiveSource, OciSource
 from hpc_remetrics.sources.platforms import fewer, none_left
 
 REF, CONTAINERD = "org.opencontainers.image.ref.name", "io.containerd.image.name"
@@ -80,6 +80,15 @@ def test_a_name_that_no_image_has(layout):
 def test_an_index_that_is_none(layout, text):
     with pytest.raises(SourceError, match=r"layout: index.json is not an OCI index: "):
         names(layout(index=text))
+
+
+@pytest.mark.parametrize(
+    ("date", "pushed"), [("2026-01-02T03:04:05Z", 1_767_323_045), ("soon", None), (5, None)]
+)
+def test_the_date_of_a_tag_is_an_annotation(layout, date, pushed):
+    reference = layout({"digest": "sha256:1", "annotations": {PUSHED: date}})
+    [named] = open_source(reference).named_manifests()
+    assert named.pushed == pushed
 
 
 def test_an_entry_that_was_translated_is_read_in_its_original(layout, tmp_path):

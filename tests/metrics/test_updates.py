@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from hpc_remetrics.metrics.image_pairs import ImagePairs
 from hpc_remetrics.metrics.inputs import MetricsInputs
 from hpc_remetrics.metrics.layer_cache import LayerCache
 from hpc_remetrics.metrics.update_tables import update_growth, update_table, update_totals
-from hpc_remetrics.metrics.updates import UpdatePass, UpdateResults, _is_in
+from hpc_remetrics.metrics.updates import PairLayers, UpdatePass, UpdateResults, _is_in
 from hpc_remetrics.mpi.comm import SerialComm
 
 from .test_brute_force import datasets
@@ -192,6 +193,27 @@ def results_of(update: list[int], **counts: list[int]) -> UpdateResults:
     pairs = ImagePairs(numbers, numbers, np.array(update, np.int64))
     columns = {name: np.array(values, np.int64) for name, values in counts.items()}
     return UpdateResults(pairs, columns, {}, np.zeros((12, 2, 33), np.int64))
+
+
+def test_the_cost_of_a_pair():
+    """That of a pair, of the entries that are pulled, and an eighth of those of the older image."""
+    pairs = [
+        PairLayers(np.array([0]), np.array([0, 1])),  # 100 + 200 + 800 // 8
+        PairLayers(np.array([1]), np.array([1])),  # 100 + 0 + 200 // 8
+        PairLayers(np.array([1]), np.array([2])),  # 100 + 75 + 200 // 8
+    ]
+    entries = np.array([800, 200, 75])
+    # With as many ranks as there is cost, each pair belongs to the rank of its last unit of it.
+    ranks = 400 + 125 + 200
+    found = {}
+    for rank in range(ranks):
+        one = object.__new__(UpdatePass)
+        one.pairs = pairs
+        one.layers = pairs.__getitem__
+        comm = SimpleNamespace(rank=rank, size=ranks)
+        one.inputs = SimpleNamespace(comm=comm, layer=lambda name: entries)
+        found |= dict.fromkeys(one.share(), rank)
+    assert found == {0: 400 - 1, 1: 525 - 1, 2: 725 - 1}
 
 
 def test_growth_adds_up_the_first_updates_of_all_repositories():

@@ -220,3 +220,23 @@ def test_keys_are_short_and_differ():
 )
 def test_clean(path, cleaned):
     assert clean(path) == cleaned
+
+
+@pytest.mark.parametrize(("rows", "passes"), [(10, 1), (11, 2), (25, 3)])
+def test_distinct_hashes_are_counted_in_as_few_passes_as_memory_has_room_for(
+    tmp_path, monkeypatch, rows, passes
+):
+    monkeypatch.setattr(paths, "_SORTED_ROWS", 10)
+    opened = []
+
+    def counting(*arguments):
+        opened.append(arguments)
+        return open(*arguments)
+
+    monkeypatch.setattr(paths, "open", counting, raising=False)
+    hashes = [
+        (number * 0xFFFF // (rows - 1)).to_bytes(2, "big").ljust(16) for number in range(rows)
+    ]
+    (tmp_path / "hashes").write_bytes(b"".join(hashes + hashes[::3]))
+    assert paths._distinct(tmp_path / "hashes", rows) == rows
+    assert len(opened) == passes

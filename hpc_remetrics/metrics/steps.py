@@ -208,7 +208,7 @@ def _texts(reader: ChunkReader, name: str, start: int, stop: int) -> Iterator[by
     while first < stop - start:
         # Take as many rows as have some MB of text, or one, of which the beginning is enough.
         after = int(np.searchsorted(bounds, bounds[first] + _BATCH_BYTES, "right")) - 1
-        last = min(max(after, first + 1), stop - start)
+        last = max(after, first + 1)
         low = int(bounds[first])
         high = min(int(bounds[last]), low + _BATCH_BYTES)
         data = reader.column(name, low, high).tobytes()
@@ -245,7 +245,7 @@ def step_tables(
     table["redundant_byte_share"] = ratio(table["redundant_bytes"], table["FLS"])
     # Keep the kinds that occur, most bytes first.
     order = np.argsort(-table["image_FLS"], kind="stable")
-    occurs = (table["steps"] + table["image_layers"] + table["layers"])[order] > 0
+    occurs = (table["steps"] + table["image_layers"])[order] > 0
     return {
         "steps": {name: values[order[occurs]] for name, values in table.items()},
         "image_steps": {name: image_steps[name] for name in _IMAGE_STEP.names or ()},

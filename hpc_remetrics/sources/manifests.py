@@ -167,6 +167,8 @@ def with_facts_of_crawl(catalog: Catalog, named: NamedManifest) -> Catalog:
 def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalog:
     """Join catalogs in their order; an image of the same name and digest is taken once.
 
+    Of several the first that has a config counts: one of the sources may lack it.
+
     :param configs: takes the configs of all, and is that of the result; None: a new one.
     """
     configs = Configs() if configs is None else configs
@@ -177,7 +179,9 @@ def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalo
     passing = False
     for catalog in catalogs:
         for image in catalog.images:
-            images.setdefault((image.name, image.digest), image)
+            known = images.setdefault((image.name, image.digest), image)
+            if known.config is None and image.config is not None:
+                images[image.name, image.digest] = image
         skipped.update(dict.fromkeys(catalog.skipped))
         for name, popularity in catalog.repositories.items():
             repositories[name] = repositories.get(name, Popularity()) | popularity

@@ -526,3 +526,11 @@ def test_configs_of_several_catalogs_are_joined_into_one_place(store, manifest):
     place = Configs()
     again = merge([merge([first], place), merge([second], place)], place)
     assert again.configs is place and place == joined.configs == (first + second).configs
+
+
+def test_an_image_has_its_config_whichever_source_lacks_it(store, manifest):
+    (whole,) = store.walk(manifest()).images
+    without = replace(whole, config=None)
+    for images in ([whole, without], [without, whole]):
+        assert merge(Catalog([image]) for image in images).images == [whole]
+    assert merge([Catalog([without]), Catalog([without])]).images == [without]

@@ -95,12 +95,20 @@ def _write(
     for name in _names(dataset, tables):
         target = directory / f"{name}.{ENDINGS[form]}"
         make_directories(target.parent)
-        rows = write_table(_table(dataset, name), target, form)
+        rows = write_table(_table(dataset, name), target, form, _about(dataset))
         if tables or not name.startswith(METRICS):
             print(f"{target}: {counted(rows, 'row')}", file=sys.stderr)
     if dataset.has_metrics and not tables:
         metrics = counted(len(dataset.metrics), "table")
         print(f"{directory / METRICS}: {metrics} of metrics", file=sys.stderr)
+
+
+def _about(dataset: Dataset) -> dict[str, str]:
+    """Return what the metadata of a Parquet file say of the dataset that it is of."""
+    names = ("title", "source", "schema_version", "date_created")
+    about = {name: str(dataset.attributes.get(name, "")) for name in names}
+    about["fingerprint"] = dataset.fingerprint
+    return {name: text for name, text in about.items() if text}
 
 
 def _describe(

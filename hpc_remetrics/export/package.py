@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dataset.arrow import import_pyarrow, schema_of
+from ..dataset.arrow import import_pyarrow
 from ..dataset.file_history import utc_time
 from ..files.file_digest import file_sha256
 from ..files.publish import write_whole
 from ..wording import counted
+from .tables import exported_schema
 
 if TYPE_CHECKING:
     from ..dataset.reader import Dataset
@@ -118,6 +119,11 @@ class PackagedTable:
         """Return the name of the table as Data Packages allow it."""
         return self.name.replace("/", "-")
 
+    @property
+    def fields(self) -> Any:
+        """Return the Arrow fields of the columns of its file."""
+        return exported_schema(self.table, self.path.rpartition(".")[2])
+
 
 @dataclass(frozen=True)
 class PackageFacts:
@@ -206,7 +212,7 @@ def data_package(
 
 def _resource(one: PackagedTable, form: str, exported: set[str]) -> dict[str, Any]:
     """Return the descriptor of one table."""
-    fields = list(_fields(one.table))
+    fields = list(_fields(one))
     schema: dict[str, Any] = {"fields": fields, "missingValues": [""]}
     if "row" in one.table.keys:
         schema["primaryKey"] = ["row"]
@@ -241,9 +247,10 @@ def row_columns(table: Table) -> dict[str, str]:
     return found
 
 
-def _fields(table: Table) -> Iterator[dict[str, Any]]:
+def _fields(one: PackagedTable) -> Iterator[dict[str, Any]]:
     """Yield the descriptors of the columns."""
-    for field in schema_of(table):
+    table = one.table
+    for field in one.fields:
         described = {
             "name": field.name,
             "type": _data_type(field)[0],
@@ -254,7 +261,7 @@ def _fields(table: Table) -> Iterator[dict[str, Any]]:
         column = table.form.columns.get(field.name)
         # In text files an empty string looks like a missing value, so no text is required.
         is_text = described["type"] == "string" and (column is None or column.type not in _WORDS)
-        if not is_text and (column is None or not column.is_nullable):
+        if not is_text and not field.nullable:
             described["constraints"] = {"required": True}
         if column is not None and column.type == "enum":
             described["categories"] = sorted(set(table.words(field.name).values()))
@@ -320,7 +327,7 @@ def _record_set(one: PackagedTable, exported: set[str]) -> dict[str, Any]:
     """Return the description of the rows of one table."""
     points = {name: target for name, target in row_columns(one.table).items() if target in exported}
     fields = []
-    for field in schema_of(one.table):
+    for field in one.fields:
         described: dict[str, Any] = {
             "@type": "cr:Field",
             "@id": f"{one.resource}/{field.name}",
@@ -394,17 +401,16 @@ def codebook(
         lines += [f"{counted(len(one.table), 'row')}: {_plain(one.table.form.description)}.", ""]
         lines += ["| column | type | unit | points to | may be missing | meaning |"]
         lines += ["|---|---|---|---|---|---|"]
-        lines += list(_columns(one.table))
+        lines += list(_columns(one))
     return "\n".join(lines) + "\n"
 
 
-def _columns(table: Table) -> Iterator[str]:
+def _columns(one: PackagedTable) -> Iterator[str]:
     """Yield a row of Markdown for each column."""
-    points = row_columns(table)
-    for field in schema_of(table):
-        column = table.form.columns.get(field.name)
+    points = row_columns(one.table)
+    for field in one.fields:
         target = f"{points[field.name]}.row" if field.name in points else ""
-        nullable = "yes" if column is not None and column.is_nullable else ""
+        nullable = "yes" if field.nullable else ""
         about = _plain(_metadata(field, "description"))
         cells = (f"`{field.name}`", _data_type(field)[0], _metadata(field, "unit"), target)
         yield f"| {' | '.join(cells)} | {nullable} | {about} |"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from ..dataset.arrow import import_pyarrow, schema_of
 from ..dataset.schema import MISSING, TableFormat
@@ -20,6 +22,12 @@ _ODD_TEXT = rf"{_FORMULA}|[^ -\[\]-~]"
 _ODD = {"bytes": _FORMULA, "text": _ODD_TEXT, "utf8": _ODD_TEXT}
 """Type of a column -> pattern of the strings that `csv_texts` changes for a CSV file."""
 
+_TIMES_BESIDE = {"mtime": "mtime_utc"}
+"""Column of seconds, which may be any -> the column of times that Parquet has beside it."""
+
+TIMES = (-62_135_596_800, 253_402_300_799)
+"""First and last second of the years 1 to 9999, which programs that read Parquet can show."""
+
 _MAX_LINE_BYTES = 1 << 20
 """The most that is read of a CSV or JSON file to tell its columns."""
 
@@ -27,17 +35,33 @@ Write = Callable[[Any], None]
 """Writes one Arrow record batch to the file that is being written."""
 
 
-def write_table(table: Table, target: Path, form: str) -> int:
+def exported_schema(table: Table, form: str) -> Any:
+    """Return the Arrow schema of an exported table; Parquet has times beside numbers of seconds."""
+    schema = schema_of(table)
+    for name, time in _TIMES_BESIDE.items():
+        if form == "parquet" and name in schema.names:
+            pa = import_pyarrow()
+            about = f"{name} as a time, in UTC; missing outside of the years 1 to 9999"
+            field = pa.field(time, pa.timestamp("s"), metadata={"description": about})
+            schema = schema.insert(schema.get_field_index(name) + 1, field)
+    return schema
+
+
+def write_table(
+    table: Table, target: Path, form: str, about: Mapping[str, str] | None = None
+) -> int:
     """Write a table as a file and return its rows; memory holds one batch.
 
-    Parquet has a row group for each batch, compressed with zstd. CSV has a line of names first, and
-    nothing between commas for null; strings are those of `text_values.csv_text`, so no name becomes
-    a formula in a spreadsheet. JSON has one object on each line. Times are strings of RFC 3339 in
-    both.
+    Parquet has a row group for each batch, compressed with zstd, with row numbers as differences.
+    CSV has a line of names first, and nothing between commas for null; strings are those of
+    `text_values.csv_text`, so no name becomes a formula in a spreadsheet. JSON has one object on
+    each line. Times are strings of RFC 3339 in both.
 
     :param form: `parquet`, `csv` or `json`.
+    :param about: what the metadata of a Parquet file say of the dataset.
     """
-    schema = schema_of(table)
+    description = {"description": table.form.description}
+    schema = exported_schema(table, form).with_metadata({**(about or {}), **description})
     with replacing(target) as file, _WRITERS[form](table.form, schema, file) as write:
         for batch in table.batches():
             write(batch)
@@ -50,7 +74,7 @@ def is_table(table: Table, form: str, path: Path) -> bool:
     Another version may have more columns or fewer; the first one is the same.
     """
     found = _columns_in(path, form)
-    known = schema_of(table).names
+    known = exported_schema(table, form).names
     return found[:1] == known[:1] and (set(found) <= set(known) or set(known) <= set(found))
 
 
@@ -77,8 +101,36 @@ def _parquet(form: TableFormat, schema: Any, file: BinaryIO) -> Iterator[Write]:
     from pyarrow import parquet
 
     enums = [field.name for field in schema if _is_enum(field)]
-    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=enums) as writer:
-        yield writer.write_batch
+    # Row numbers rise, or lie near each other; other numbers need more bytes as differences
+    numbers = [
+        field.name
+        for field in schema
+        if (column := form.columns.get(field.name)) is None or column.type in ("row", "first")
+        if not _is_time(field)
+    ]
+    with parquet.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=enums,
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+    ) as writer:
+        yield lambda batch: writer.write_batch(_with_times(batch, schema))
+
+
+def _with_times(batch: Any, schema: Any) -> Any:
+    """Return a record batch with the times that a schema has beside numbers of seconds."""
+    import pyarrow as pa
+
+    for name, time in _TIMES_BESIDE.items():
+        if time in schema.names:
+            place = schema.get_field_index(time)
+            seconds = batch.column(name).to_numpy()
+            is_null = (seconds < TIMES[0]) | (seconds > TIMES[1])
+            times = np.where(is_null, 0, seconds).astype("<M8[s]")
+            column = pa.array(times, pa.timestamp("s"), mask=is_null)
+            batch = batch.add_column(place, schema.field(place), column)
+    return batch
 
 
 @contextmanager

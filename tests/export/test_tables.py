@@ -4,13 +4,15 @@ of it."""
 import duckdb
 import h5py
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from support.tables_by_h5py import truth
 
 from hpc_remetrics.dataset import arrow
 from hpc_remetrics.dataset.schema import TABLES
-from hpc_remetrics.export import ENDINGS
+from hpc_remetrics.export import ENDINGS, tables
+from hpc_remetrics.export.tables import TIMES
 from hpc_remetrics.records import KINDS
 
 from .exported_files import FORMATS, check
@@ -166,3 +168,39 @@ def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
     assert "can't be written" in result.stderr and result.stderr.count("error") == 1
     assert not (runs.folder / "out" / "contents.parquet").exists()
     assert not list((runs.folder / "out").glob(".*"))
+
+
+def test_parquet_says_what_it_is_of(dataset, tmp_path):
+    """Row numbers are stored as differences, and times beside seconds, missing beyond year 9999."""
+    about = {"source": "hpc_remetrics 1", "fingerprint": "abc"}
+    target = tmp_path / "entries.parquet"
+    tables.write_table(dataset.entries, target, "parquet", about)
+    file = pyarrow.parquet.ParquetFile(target)
+    found = {name.decode(): text.decode() for name, text in file.schema_arrow.metadata.items()}
+    assert found == {**about, "description": dataset.entries.form.description}
+    group = file.metadata.row_group(0)
+    encodings = {
+        group.column(place).path_in_schema: group.column(place).encodings
+        for place in range(group.num_columns)
+    }
+    assert {name for name, used in encodings.items() if "DELTA_BINARY_PACKED" in used} == {
+        "row",
+        "layer",
+        "content",
+    }
+    assert tables.is_table(dataset.entries, "parquet", target)
+
+
+def test_times_stand_beside_seconds_in_parquet(tmp_path):
+    seconds = np.array([0, -(1 << 63), (1 << 63) - 1, *TIMES, TIMES[1] + 1])
+    schema = pa.schema([("mtime", pa.int64()), ("mtime_utc", pa.timestamp("s"))])
+    batch = pa.record_batch([pa.array(seconds)], ["mtime"])
+    found = tables._with_times(batch, schema).column(1).cast(pa.string()).to_pylist()
+    assert found == [
+        "1970-01-01 00:00:00",
+        None,
+        None,
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59",
+        None,
+    ]

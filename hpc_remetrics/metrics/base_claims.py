@@ -28,7 +28,7 @@ _LONGEST = 512
 _SCRATCH = "scratch"
 """What builders call the base of an image that has none."""
 
-_OFFICIAL = f"{HUB}/library/"
+_OFFICIAL = "library/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +161,15 @@ def _parsed(claim: Claim) -> _Parsed:
 def _spellings(reference: Reference) -> Iterable[bytes]:
     """Yield the names that sources may give to an image: in full, and as docker shortens them.
 
-    >>> [name.decode() for name in _spellings(Reference.parse("redis"))]
-    ['docker.io/library/redis:latest', 'docker.io/library/redis', 'redis:latest', 'redis']
+    >>> [name.decode() for name in _spellings(Reference.parse("redis:7"))]
+    ['docker.io/library/redis:7', 'library/redis:7', 'redis:7']
+    >>> [name.decode() for name in _spellings(Reference.parse("quay.io/a/b"))]
+    ['quay.io/a/b:latest', 'quay.io/a/b']
     """
-    full = str(reference)
-    shorter = [full]
-    if full.startswith(f"{HUB}/"):
-        shorter.append(full.removeprefix(_OFFICIAL).removeprefix(f"{HUB}/"))
-    for name in shorter:
+    names = [str(reference)]
+    if reference.host == HUB:
+        names += [reference.path, reference.path.removeprefix(_OFFICIAL)]
+    for name in dict.fromkeys(names):
         yield name.encode()
         if name.endswith(":latest"):
             yield name.removesuffix(":latest").encode()

@@ -9,6 +9,8 @@ import pytest
 
 from hpc_remetrics.metrics.base_claims import Claim, judge
 from hpc_remetrics.records import BASE_CLAIMS
+from hpc_remetrics.registry.reference import Reference
+from hpc_remetrics.sources.remote import name_of
 
 from .test_layer_stacks import stacked
 
@@ -104,7 +106,10 @@ def test_equal_layers_make_a_claim_true():
     assert LAYERS_EQUAL.image.tolist() == [-1, 0]
 
 
-@pytest.mark.parametrize("name", ["redis", "redis:latest", "library/redis"])
+@pytest.mark.parametrize(
+    "name",
+    ["redis", "redis:latest", "library/redis", "library/redis:latest", "docker.io/library/redis"],
+)
 def test_a_source_may_shorten_names(name):
     found = judge(
         {1: Claim("docker.io/library/redis:latest")},
@@ -113,8 +118,21 @@ def test_a_source_may_shorten_names(name):
         [digest(0), digest(1)],
         np.zeros(2, np.int64),
     )
-    want = "absent" if name == "library/redis" else "true"
-    assert found.verdict[1] == BASE_CLAIMS[want]
+    assert found.verdict[1] == BASE_CLAIMS["true"]
+
+
+def test_names_are_compared_as_those_of_a_dataset_from_a_registry():
+    """A source at a registry leaves out the host of Docker Hub alone."""
+    names = [name_of(Reference.parse(text)).encode() for text in ("debian:12", "quay.io/a/b")]
+    for row, name in enumerate(["docker.io/library/debian:12", "quay.io/a/b:latest"]):
+        found = judge(
+            {2: Claim(name)},
+            stacked([[1], [1], [1, 2]]),
+            [*names, b"c:1"],
+            [digest(one) for one in range(3)],
+            np.zeros(3, np.int64),
+        )
+        assert found.image[2] == row
 
 
 def test_no_claims():

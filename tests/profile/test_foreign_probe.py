@@ -82,5 +82,5 @@ def test_analyze_runs_it_and_keeps_its_parts_apart(runs, package):
     assert "the probe 'pages' refuses its setting 'few'" in result.stderr
     assert hashlib.sha256(output.read_bytes()).digest() == signature
     result = runs.run(runs.analyze(source, runs.folder / "x.h5", "--probe", "leaves=1"), code=2)
-    assert "unknown probe 'leaves'; known: compression, chunks, pages" in result.stderr
+    assert "unknown probe 'leaves'; known: compression, chunks, contents, pages" in result.stderr
     assert not (runs.folder / "x.h5").exists()

@@ -149,7 +149,7 @@ class UpdateRun:
                 if code:
                     return code
                 try:
-                    tables = self._compare(pairs)
+                    tables = self._compare(pairs, backlog.passed_over)
                     break
                 except PartError as error:
                     # Read the layers of damaged parts again.
@@ -242,7 +242,10 @@ class UpdateRun:
             todo = backlog.layers_left()
         except UsageError as error:
             hint = f"use the same --pairs and --sample, or remove {session.parts}"
-            raise UsageError(str(error.args[0]), hint) from None
+            other = UsageError(str(error.args[0]), hint)
+            # All ranks have raised it alike.
+            other.shared = error.shared
+            raise other from None
         if todo:
             profile(session, work, todo, child)
             backlog.is_attempted = True
@@ -254,10 +257,13 @@ class UpdateRun:
                 return 4
         return 0
 
-    def _compare(self, pairs: ImagePairs) -> Tables:
-        """Compare all pairs; return the tables about updates on rank 0, nothing elsewhere."""
+    def _compare(self, pairs: ImagePairs, passed_over: frozenset[str]) -> Tables:
+        """Compare all pairs; return the tables about updates on rank 0, nothing elsewhere.
+
+        :param passed_over: names of parts that are not read.
+        """
         comm = self._comm
-        scanned = scan_parts(self._session.parts, comm)
+        scanned = scan_parts(self._session.parts, comm, passed_over)
         kinds = ("chunks", "pieces")
         places = on_rank_0(comm, lambda: [ExtraPlaces(scanned.parts, kind) for kind in kinds])
         sample = self._options.sample

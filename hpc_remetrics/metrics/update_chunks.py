@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..arrays import counted
+from ..arrays import counted, distinct
 from ..mpi.shuffle import Shuffle
 from ..parts.extra_places import ExtraPlaces
 from ..records import CHUNK_METHODS
@@ -29,7 +29,7 @@ from .estimates import NORMAL
 from .file_rows import buckets_for
 from .inputs import combined
 from .layer_cache import LayerCache
-from .updates import PairLayers, UpdatePass, UpdateResults, pulled
+from .updates import PairLayers, UpdatePass, UpdateResults, batches, pulled
 
 _SIZE_BITS = 16
 _SIZE_MASK = np.uint64((1 << _SIZE_BITS) - 1)
@@ -95,7 +95,8 @@ class ChunkPass:
         sent = Shuffle(comm, inputs.scratch, "pulled-chunks", np.dtype("<u8"), buckets)
         wide = np.uint64(buckets)
         sent.exchange_all(
-            self._pulled(), lambda rows: (rows >> np.uint64(16)) * wide >> np.uint64(48)
+            batches(self._pulled(), inputs.memory),
+            lambda rows: (rows >> np.uint64(16)) * wide >> np.uint64(48),
         )
         number = total = squares = 0
         for _, rows in sent.buckets():
@@ -157,7 +158,7 @@ class ChunkPass:
         records = records[records["method"] == CHUNK_METHODS["cdc"]]
         half = np.frombuffer(records["fingerprint"].tobytes(), "<u8")[1::2]
         sizes = records["size"].astype(np.uint64) - np.uint64(1)
-        return np.unique((half & ~_SIZE_MASK) | (sizes & _SIZE_MASK))
+        return distinct((half & ~_SIZE_MASK) | (sizes & _SIZE_MASK))
 
 
 def _sizes(keys: np.ndarray) -> np.ndarray:

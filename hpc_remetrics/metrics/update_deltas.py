@@ -35,7 +35,7 @@ from .file_rows import buckets_for, read_paths
 from .inputs import MetricsInputs, combined
 from .layer_cache import LayerCache
 from .update_chunks import ReadLayers, SampledUpdates
-from .updates import PairLayers, UpdatePass, estimates_of
+from .updates import PairLayers, UpdatePass, batches, estimates_of
 
 LEVEL = 3
 """Level of zstd, the one that the program takes by default."""
@@ -207,7 +207,10 @@ class DeltaPass:
         buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
         contents = max(inputs.contents, 1)
         sent = Shuffle(comm, inputs.scratch, "deltas", _DELTA, buckets)
-        sent.exchange_all(self._pulled(), lambda rows: rows["content"] * buckets // contents)
+        sent.exchange_all(
+            batches(self._pulled(), inputs.memory),
+            lambda rows: rows["content"] * buckets // contents,
+        )
         tally = CompressionTally()
         for _, rows in sent.buckets():
             rows = rows[np.argsort(rows["content"], kind="stable")]

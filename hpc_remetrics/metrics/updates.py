@@ -12,7 +12,7 @@ together, where a content counts once for each pair that pulls it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,9 @@ class UpdatePass:
         buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
         contents = max(inputs.contents, 1)
         sent = Shuffle(inputs.comm, inputs.scratch, "pulled", np.dtype("<i8"), buckets)
-        sent.exchange_all(self._pulled(), lambda rows: rows * buckets // contents)
+        sent.exchange_all(
+            batches(self._pulled(), inputs.memory), lambda rows: rows * buckets // contents
+        )
         tally = CompressionTally()
         for _, rows in sent.buckets():
             content, times = counted(rows)
@@ -141,21 +143,12 @@ class UpdatePass:
         return pulled(layers, self._contents)
 
     def _pulled(self) -> Iterator[np.ndarray]:
-        """Compare this rank's pairs; yield the contents that they pull, some pairs at a time."""
-        held: list[np.ndarray] = []
-        rows = 0
+        """Compare this rank's pairs; yield the contents that each pulls."""
         for pair in self.share():
             layers = self.layers(pair)
             contents = self.new_contents(layers)
             self._note(pair, layers, contents)
-            held.append(contents)
-            rows += len(contents)
-            if rows * _BYTES_A_ROW >= self.inputs.memory:
-                yield np.concatenate(held)
-                held = []
-                rows = 0
-        if held:
-            yield np.concatenate(held)
+            yield contents
 
     def share(self) -> list[int]:
         """Return this rank's pairs: neighbours, of about the same cost as those of other ranks."""
@@ -212,6 +205,24 @@ class UpdatePass:
         kind = self.inputs.entry.column("kind", first, stop)
         content = self.inputs.entry.column("content", first, stop)
         return distinct(content[(kind == KINDS["file"]) & (content >= 0)].astype(np.int64))
+
+
+def batches(arrays: Iterable[np.ndarray], memory: int) -> Iterator[np.ndarray]:
+    """Join arrays to fewer ones, each sent to other ranks at once.
+
+    :param memory: bytes that a rank may take for rows on their way.
+    """
+    held: list[np.ndarray] = []
+    rows = 0
+    for array in arrays:
+        held.append(array)
+        rows += len(array)
+        if rows * _BYTES_A_ROW >= memory:
+            yield np.concatenate(held)
+            held = []
+            rows = 0
+    if held:
+        yield np.concatenate(held)
 
 
 def pulled(layers: PairLayers, held: LayerCache[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,7 @@ of each at a time, and from there to their chunks; memory holds one piece and on
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from ..files.writing import private_file, remove
 from ..row_ranges import block_ranges
 from .chunk_writer import deflated
 from .schema import CHUNK_ROWS, ROW, TABLES, Column, row_dtype
@@ -27,9 +27,9 @@ from .table_writer import SMALL_BYTES, create_table, plain
 
 
 class GrowingTable:
-    """Collects rows of a table of the schema; a context, which removes its file.
+    """Collects rows of a table of the schema; a context, which closes its file.
 
-    :param directory: on scratch.
+    :param directory: on scratch; the file there has no name, so a kill leaves nothing.
     :ivar rows: how many there are.
     """
 
@@ -37,8 +37,7 @@ class GrowingTable:
         self.rows = 0
         self._name = name
         self._columns = TABLES[name].columns
-        self._path = directory / f"table-{name}"
-        self._file = private_file(self._path, "w+b")
+        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
         self._end = 0
         self._pieces: dict[str, list[tuple[int, int]]] = {name: [] for name in self._columns}
         self._bytes = {name: 0 for name, column in self._columns.items() if column.is_blob}
@@ -55,7 +54,6 @@ class GrowingTable:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        remove(self._path)
 
     def append(self, columns: Mapping[str, Any]) -> None:
         """Append rows.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import DatasetError
@@ -134,7 +134,7 @@ def _published(dataset: Dataset, directory: Path, is_anonymous: bool) -> Iterato
     if not is_anonymous:
         yield dataset
         return
-    with TemporaryDirectory(dir=directory) as temporary:
+    with tempfile.TemporaryDirectory(dir=directory) as temporary:
         copy = Path(temporary, dataset.path.name)
         write_dataset(dataset, copy, is_anonymous=True)
         with Dataset(copy) as opened:

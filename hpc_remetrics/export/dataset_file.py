@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -119,11 +117,9 @@ def _without_messages(dataset: Dataset) -> dict[str, dict[str, Any]]:
 def _write_without_persons(table: Table, file: Any, rows: dict[str, int], directory: Path) -> None:
     """Write a table of what images say about themselves, without what names persons.
 
-    :param directory: gets a temporary directory.
+    :param directory: gets a temporary file.
     """
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(dir=directory)))
-        written = stack.enter_context(GrowingTable(table.form.name, scratch))
+    with GrowingTable(table.form.name, directory) as written:
         start = 0
         while start < len(table):
             stop = min(start + CHUNK_ROWS, len(table))

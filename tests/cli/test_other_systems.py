@@ -51,6 +51,7 @@ def test_a_dataset_is_read_drawn_and_exported(truth, runs: Runs):
         "export truth.h5 -o elsewhere",
         "export truth.h5 --format csv --table layers -o elsewhere",
         "export truth.h5 --format seed2017 -o elsewhere/2017",
+        "export truth.h5 --format hdf5 --anonymous -o anonymous.h5",
     )
     assert result.returncode == 0, result.stderr
 

@@ -26,6 +26,7 @@ ELSEWHERE = (
         " download ",
         " fetch ",
         "oci:mirror",
+        "oci:/data/mirror",
     ),
     *("srun", "sbatch", "apptainer", "pip ", "…", "DATASET.h5", "SOURCE", "/gpfs"),
 )
@@ -58,8 +59,9 @@ def images(tmp_path_factory, clone, layout) -> Path:
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(layout, folder / "layout")
     made = clone.root / "remetrics.h5"
-    for name in ("hub.h5", "remetrics.h5", "monday.h5", "tuesday.h5", "sample.h5"):
-        shutil.copy(made, folder / name)
+    names = ("hub", "remetrics", "monday", "tuesday", "sample", "week-01", "week-02")
+    for name in names:
+        shutil.copy(made, folder / f"{name}.h5")
     return folder
 
 

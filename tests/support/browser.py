@@ -59,8 +59,9 @@ class Browser:
         try:
             requests.delete(self._url, timeout=30)
         finally:
-            self._driver.terminate()
-            self._driver.wait(30)
+            # The browser has ended with its session; nothing of the driver is needed any more.
+            self._driver.kill()
+            self._driver.wait()
 
     def __enter__(self) -> "Browser":
         return self

@@ -4,9 +4,9 @@ Environments, labels and steps of the history hold passwords and keys that someb
 and datasets are handed on. `FORMS` and `NAMES` say what a secret is; `docs/configs.md` shows them.
 
 >>> redactor = Redactor()
->>> redactor.text("curl https://me:geheim@host/?token=0123456789")
+>>> redactor.text("curl https://me:s3cret@host/?token=0123456789")
 'curl https://me:<redacted:password:6>@host/?token=<redacted:token:10>'
->>> redactor.value("DB_PASSWORD", "geheim"), redactor.value("PASSWORD_FILE", "/run/secrets/db")
+>>> redactor.value("DB_PASSWORD", "s3cret"), redactor.value("PASSWORD_FILE", "/run/secrets/db")
 ('<redacted:password:6>', '/run/secrets/db')
 >>> redactor.count
 3
@@ -212,7 +212,7 @@ class Redactor:
     def words(self, words: Iterable[str]) -> list[str]:
         """Return the words of a command line without secrets.
 
-        >>> Redactor().words(["server", "--password", "geheim", "--port", "80"])
+        >>> Redactor().words(["server", "--password", "s3cret", "--port", "80"])
         ['server', '--password', '<redacted:password:6>', '--port', '80']
         """
         found = []
@@ -288,7 +288,7 @@ def _replaced(kind: str, match: re.Match[str]) -> str:
 def _redact_assignments(text: str) -> tuple[str, int]:
     """Replace what is assigned in a text to names of secrets.
 
-    RUN |1 DB_PASSWORD=geheim /bin/sh -c ./install --token 0123456789
+    RUN |1 DB_PASSWORD=s3cret /bin/sh -c ./install --token 0123456789
            name       value                        name    value
     """
     pieces = []

@@ -291,7 +291,7 @@ class Dataset:
             dictionaries of strings. An image without a config has the annotations alone.
         :raises KeyError: there is no such image, or its name stands for several.
         """
-        from .queries.image_config import image_config
+        from .queries.image_facts import image_config
         from .queries.selection import image_row
 
         return image_config(self, image_row(self, image))
@@ -305,7 +305,7 @@ class Dataset:
             /layers (`layer`), `CLS`, `FLS` and `files`.
         :raises KeyError: there is no such image, or its name stands for several.
         """
-        from .queries.image_config import image_history
+        from .queries.image_facts import image_history
         from .queries.selection import image_row
 
         return image_history(self, image_row(self, image))

@@ -1,4 +1,4 @@
-"""What was made of layers, kept while there is room for it."""
+"""Keep what was made of layers while there is room for it."""
 
 from __future__ import annotations
 

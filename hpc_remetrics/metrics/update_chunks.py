@@ -1,4 +1,4 @@
-"""What updates pull by chunk, from the chunks that a second pass over the layers cut.
+"""Add up what updates pull by chunk, from the chunks that a second pass over the layers cut.
 
 A layer is the set of its chunks, as it is a set of contents for updates by file. A chunk is one
 number, part of its fingerprint with its size:

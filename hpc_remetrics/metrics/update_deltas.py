@@ -1,4 +1,4 @@
-"""What updates pull as patches: contents compressed as the difference from the file at their path.
+"""Measure updates as patches: contents compressed as the difference from the file at their path.
 
 For a sample of the contents that a pair pulls, drawn by their SHA-256:
 

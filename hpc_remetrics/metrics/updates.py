@@ -1,4 +1,4 @@
-"""What a client that has the older image of a pair pulls for the newer one: layers, and contents.
+"""Measure what a client that has the older image of a pair pulls for the newer one.
 
     older image       A  B  C           a layer is pulled if the older image lacks it: D
     newer image       A  B  D           a content is pulled if D has it, and none of A, B, C does

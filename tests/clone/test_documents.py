@@ -66,6 +66,7 @@ def give_datasets(clone, folder: Path) -> None:
     """Put the datasets there that the pages begin with, whatever another page left of them."""
     for name in ("hub", "remetrics", "monday", "tuesday", "sample", "week-01", "week-02"):
         shutil.copy(clone.root / "remetrics.h5", folder / f"{name}.h5")
+    (folder / "pairs.csv").write_text("old,new\ndemo/python:core,demo/python:latest\n")
 
 
 def test_the_pages_have_something_to_run():
@@ -74,9 +75,13 @@ def test_the_pages_have_something_to_run():
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands(page)], ids=lambda page: page.name
+    "page",
+    [page for page in PAGES if commands(page) or blocks(page)],
+    ids=lambda page: page.name,
 )
-def test_commands(clone, images, page):
+def test_a_page(clone, images, page, tmp_path):
+    """Its commands in their order, then its Python blocks, which follow each other as in a
+    notebook. A page begins with the same files whatever another one left."""
     give_datasets(clone, images)
     for command in commands(page):
         own = re.sub(r"mpirun -n \d+", "mpirun -n 2", command).replace(
@@ -90,12 +95,6 @@ def test_commands(clone, images, page):
         result = clone.shell(own, images)
         assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
 
-
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
-)
-def test_python_blocks(clone, images, page, tmp_path):
-    """As in a notebook: the blocks of a page follow each other."""
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks(page)))
     result = clone.shell(f"python {script}", images)

@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
+FIRST_SECOND = -62_167_219_200
+LAST_SECOND = 253_402_300_799
+"""First and last second of the years 0 to 9999 UTC, which RFC 3339 can write, since 1970."""
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Digest:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..records import FIRST_SECOND, LAST_SECOND
 from .byte_source import Place
 from .schema import ABSENT, ENUMS, MISSING, Column, TableFormat
 from .stored_file import Check, StoredColumn, StoredGroup, damaged
@@ -31,9 +32,6 @@ _MAX_OF = {
     "is_empty_layer": 1,
 }
 """Column -> its largest value, where the type allows more."""
-
-_TIMES = (-62_167_219_200, 253_402_300_799)
-"""First and last second of the years 0 to 9999, which RFC 3339 can write."""
 
 _SORTED = frozenset({"configs", "layers", "contents"})
 """Tables that are sorted by digest, each once."""
@@ -140,7 +138,7 @@ def _within(lowest: int, highest: int) -> Check:
 
 def _time(values: np.ndarray) -> str:
     """Return what is wrong with (n,) seconds, of which some may be missing."""
-    return _within(*_TIMES)(values[values != MISSING["NaT"]])
+    return _within(FIRST_SECOND, LAST_SECOND)(values[values != MISSING["NaT"]])
 
 
 def _finite(values: np.ndarray) -> str:
@@ -270,7 +268,7 @@ def _is_time(value: Any) -> bool:
     number = np.asarray(value)
     if number.shape or number.dtype.kind not in "iuf":
         return False
-    return math.isfinite(float(number)) and 0 <= float(number) <= _TIMES[1]
+    return math.isfinite(float(number)) and 0 <= float(number) <= LAST_SECOND
 
 
 def _is_fraction(text: str) -> bool:

@@ -16,6 +16,7 @@ from ..dataset.schema import MISSING, TableFormat
 from ..dataset.table import Table
 from ..dataset.text_values import csv_texts, time_texts
 from ..files.publish import replacing
+from ..records import LAST_SECOND
 
 _FORMULA = r"^[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 _ODD_TEXT = rf"{_FORMULA}|[^ -\[\]-~]"
@@ -25,7 +26,7 @@ _ODD = {"bytes": _FORMULA, "text": _ODD_TEXT, "utf8": _ODD_TEXT}
 _TIMES_BESIDE = {"mtime": "mtime_utc"}
 """Column of seconds, which may be any -> the column of times that Parquet has beside it."""
 
-TIMES = (-62_135_596_800, 253_402_300_799)
+TIMES = (-62_135_596_800, LAST_SECOND)
 """First and last second of the years 1 to 9999, which programs that read Parquet can show."""
 
 _MAX_LINE_BYTES = 1 << 20

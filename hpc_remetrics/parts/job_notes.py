@@ -17,6 +17,7 @@ from typing import Any
 
 from ..files.publish import write_whole
 from ..files.untrusted import read_whole
+from ..records import LAST_SECOND
 
 _FORMAT = 1
 _EVERY_SECONDS = 5.0
@@ -28,9 +29,6 @@ _WORD = 1024
 
 _MAX = 1 << 60
 """Numbers in a note are below this, so that they can be added up."""
-
-_LATEST = 253_402_300_799
-"""The last second of the year 9999, which calendars can show."""
 
 _COLUMN = re.compile("[a-z][a-z_]{0,39}")
 
@@ -154,7 +152,7 @@ def _is_sound(note: JobNote) -> bool:
         return False
     if not all(map(_is_number, (*numbers, *times))):
         return False
-    return max(times) <= _LATEST and all(map(_is_sound_rank, note.ranks))
+    return max(times) <= LAST_SECOND and all(map(_is_sound_rank, note.ranks))
 
 
 def _is_sound_rank(row: Any) -> bool:

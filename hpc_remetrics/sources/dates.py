@@ -6,6 +6,8 @@ import re
 from datetime import date, datetime, timezone
 from functools import lru_cache
 
+from ..records import FIRST_SECOND, LAST_SECOND
+
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-]\d\d):(\d\d))\Z", re.ASCII
 )
@@ -13,10 +15,6 @@ _SECONDS_PER_DAY = 86400
 _1970 = date(1970, 1, 1).toordinal()
 _DAYS_PER_400_YEARS = 146_097
 """The calendar repeats after so many days."""
-
-_FIRST = -62_167_219_200
-_LAST = 253_402_300_799
-"""First and last second of the years 0 to 9999 UTC; a time zone may lead out of them."""
 
 
 @lru_cache(1 << 14)
@@ -46,7 +44,8 @@ def parse_date(text: str) -> tuple[int, int] | None:
         days -= _DAYS_PER_400_YEARS
     zone = int(zone_hours) * 3600 + int(f"{zone_hours[0]}{zone_minutes}") * 60
     seconds = days * _SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - zone
-    if not _FIRST <= seconds <= _LAST:
+    # A time zone may lead out of these years
+    if not FIRST_SECOND <= seconds <= LAST_SECOND:
         return None
     return seconds, int(fraction[:9].ljust(9, "0"))
 

@@ -125,9 +125,13 @@ class Mirror:
         """Take the result of a task; None: the job was stopped before."""
         if value is None:
             return
+
+        # Count failures that say that the registry, or the disk, is out of order.
         cause = value.cause if isinstance(value, Failed) else ""
         self._in_row = self._in_row + 1 if cause in _OUT_OF_ORDER else 0
         self._resolving -= isinstance(task, ImageTask)
+
+        # Ask again later, or go on with what came.
         if cause == "rate_limited":
             self._postpone(task)
         elif isinstance(task, ImageTask):
@@ -161,12 +165,15 @@ class Mirror:
 
     def _begin(self, image: Reference, resolved: Resolved) -> None:
         """Let an image wait for its missing blobs."""
+        # Leave out the layers that the list of known ones has.
         lacking = {digest for digest in resolved.lacking if str(digest) not in self._state.layers}
         self.counts.elsewhere += len(resolved.lacking) - len(lacking)
         self.counts.absent += resolved.absent
         self.counts.empty += not resolved.entries
         if resolved.others:
             self.counts.others = platforms.fewer(self.counts.others | resolved.others)
+
+        # Ask for each blob once, however many images wait for it.
         self._open[image] = _Open(resolved, lacking)
         for digest in resolved.lacking:
             if digest not in lacking:

@@ -36,6 +36,7 @@ def download(comm: Comm, options: DownloadOptions) -> int:
     :raises UsageError: an image name is not valid, or no image is for the platforms asked for.
     :raises OutputError: the layout can't be written.
     """
+    # Set up on every rank what the tasks need.
     registries = Registries(replace(options.access, ranks=comm.size))
     stop = StopRequest()
     stop.install()
@@ -48,12 +49,15 @@ def download(comm: Comm, options: DownloadOptions) -> int:
         stopped=registries.stopped,
     )
 
+    # On rank 0, read the list and check the output before the lock is taken.
     def part() -> int:
         wishes = read_wishes(options.wishes)
         layout.check()
         for name in (options.layers, options.repositories):
             if name is not None:
                 check_not_input(name, map(Path, options.wishes))
+
+        # Hold the layout while images come in.
         with OutputLock(options.output) as lock:
             layout.prepare()
             pushed = {one.image: one.pushed for one in wishes if one.pushed is not None}
@@ -83,6 +87,7 @@ class _Download:
 
     def run(self, wishes: Sequence[Wish]) -> int:
         """Download the images that are not finished; return the exit code."""
+        # Count what an earlier run finished.
         open_ = [wish for wish in wishes if self._is_open(wish)]
         self._state.write_index(at_once=True)
         self._say(
@@ -90,11 +95,15 @@ class _Download:
         )
         if not open_:
             return 0
+
+        # Say what the download costs of the registry's pull limits.
         limits = cost.PullLimits(self._options.access)
         for line in limits.lines(open_):
             self._say(line)
         if self._options.estimate:
             return 0
+
+        # Run the tasks, and keep the index up to date whatever ends them.
         self._wanted, self._begun = len(open_), time.monotonic()
         self._had_some = len(open_) < len(wishes)
         workers = self._ranks * self._options.threads
@@ -125,6 +134,8 @@ class _Download:
         """
         mirror = self._mirror
         options = self._options
+
+        # Say what was left out on purpose.
         if elsewhere := mirror.counts.elsewhere:
             blobs, were = counted(elsewhere, "blob"), verb(elsewhere, "was", "were")
             self._say(f"{blobs} {were} skipped, since {options.layers} lists them")
@@ -136,14 +147,20 @@ class _Download:
             self._say(
                 f"{counted(empty, 'image')} {verb(empty, 'has', 'have')} nothing for {wanted}"
             )
+
+        # Say what failed.
         path = self._state.write_failures(mirror.failures)
         if mirror.failures:
             self._say(f"{counted(len(mirror.failures), 'image')} incomplete: reasons in {path}")
+
+        # Say what ended the run early.
         if not finished or mirror.obstacle:
             why = mirror.obstacle if finished else f"on {self._stop.reason}"
             done = f"{mirror.counts.images:,} of {counted(self._wanted, 'image')} finished"
             self._say(f"stopped: {why}; {done}; run the command again to continue")
             return 4
+
+        # Nothing at all for these platforms is an error of the command line.
         if mirror.counts.others and not self._had_some and mirror.counts.empty == self._wanted:
             raise platforms.none_left(options.platforms, mirror.counts.others)
         return 3 if mirror.failures else 0

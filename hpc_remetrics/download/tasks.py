@@ -203,10 +203,13 @@ class _ImageWalk:
         :raises RegistryError: a document is not available.
         :raises Malformed: a document is not valid.
         """
+        # Take the document that the image's name leads to.
         data, media_type = self._first_document(task)
         entry, found = self._take(data, media_type)
         if not (self._platforms and found.kind == "index"):
             yield entry
+
+        # Go down through indexes, in the order in which they name their children.
         stack = [(child, 1) for child in reversed(found.manifests)]
         while stack:
             child, depth = stack.pop()
@@ -252,6 +255,8 @@ class _ImageWalk:
         digest = digest_of(descriptor)
         if digest in self._seen:
             return None
+
+        # Read it from the layout, or else from the registry, where it may be missing.
         data = self._kept(digest)
         if data is None:
             try:
@@ -268,15 +273,20 @@ class _ImageWalk:
 
     def _take(self, data: bytes, media_type: str) -> tuple[dict[str, Any], References]:
         """Store a document and note its blobs; return its descriptor and its references."""
+        # Check the document and all that it names before anything of it is kept.
         found = references(data, media_type, self._platforms)
         self._bound(found)
         digest = Digest(hashlib.sha256(data).digest())
+
+        # Keep it.
         self._seen.add(digest)
         self._layout.keep_bytes(digest, data)
         if found.config:
             self._check_config(found.config)
         if self._platforms and found.kind == "index":
             self.others |= _platforms_of(data)
+
+        # Note the size of each blob; manifests that disagree are wrong.
         for blob in found.blobs:
             blob_digest = digest_of(blob)
             known = self.blobs.setdefault(blob_digest, blob.size)

@@ -132,6 +132,7 @@ class Keeping:
 
     def _entry(self, image: Image) -> dict[str, Any] | None:
         """Return the index entry of an image, None if a blob of it is missing."""
+        # Check that all its blobs are in the layout.
         media_type = _MEDIA_TYPES.get(image.manifest_type)
         if media_type is None or not self.layout.has(image.digest, -1):
             return None
@@ -142,9 +143,13 @@ class Keeping:
                 return None
         except (Malformed, OSError):
             return None
+
+        # Describe the manifest, in OCI's terms where it is Docker's.
         entry = to_oci(
             self.layout, {"mediaType": media_type, "digest": str(image.digest), "size": len(data)}
         )
+
+        # Add the image's name, the date of its push and its platform.
         named = {REF_NAME: image.name, **entry.get("annotations", {})}
         if image.pushed is not None:
             named[PUSHED] = push_date(image.pushed)

@@ -120,6 +120,7 @@ class Fetch:
 
     def _try(self) -> None:
         """Ask for what is missing, and take it as far as it comes."""
+        # Ask for the rest if the registry serves ranges, for all if it doesn't.
         self._wrong = ""
         if self._have and not (self._ranges and self._total > self._have):
             self._restart()
@@ -132,6 +133,8 @@ class Fetch:
             if not headers:
                 raise PassingError(error.cause, str(error), error.status) from None
             return self._without_range()
+
+        # Take an answer that fits what was asked for and what is here.
         if headers and answer.status == 206:
             if not self._continues(answer):
                 answer.close()
@@ -188,11 +191,15 @@ class Fetch:
     def _receive(self, answer: StreamedResponse) -> None:
         for chunk in answer.chunks():
             self.received += len(chunk)
+
+            # Keep what came before a stop, so that a restart asks for the rest alone.
             if self._client.is_stopped:
                 self._write(chunk)
                 answer.close()
                 message = f"{self._digest} was stopped at byte {self._have}"
                 raise RegistryError("io_error", message)
+
+            # Refuse more than the stated size, or than the limit if no size is known.
             if 0 <= self._total < self._have + len(chunk):
                 self._wrong = f"more than {self._total} bytes"
                 answer.close()
@@ -201,6 +208,8 @@ class Fetch:
                 answer.close()
                 raise self._too_long()
             self._write(chunk)
+
+        # Try again if the connection ended early.
         if self._have < self._total:
             text = f"{shown(answer.url)} ended at byte {self._have} of {self._total}"
             raise PassingError("io_error", text, answer.status)

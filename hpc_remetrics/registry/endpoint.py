@@ -178,17 +178,22 @@ class Registry:
         items: set[int] = set()
         empty = 0
         while url:
+            # Refuse a list that would never end.
             if url in asked or empty >= EMPTY_PAGES:
                 what = f"has nothing new on {empty} pages in a row"
                 if url in asked:
                     what = "leads in a circle"
                 message = f"a list of {self.host} {what}; the rest is left out"
                 raise RegistryError("io_error", message)
+
+            # Read a page.
             asked.add(url)
             small = self.client.get(url, scope=scope)
             document = small.json()
             url = _next(small)
             page = RegistryPage(document if isinstance(document, dict) else {}, small.headers, url)
+
+            # Count pages that bring nothing new.
             before = len(items)
             items.update(hash(repr(item)) for item in _items(page, member))
             empty = 0 if len(items) > before else empty + 1

@@ -174,16 +174,21 @@ def fault(error: Exception, url: str, timer: Timer) -> RegistryError:
 
 def _reason(error: BaseException) -> str:
     """Return the innermost reason of a library's exception as a phrase."""
+    # Follow the chain of causes inwards; it could be circular.
     seen: list[BaseException] = []
     found: BaseException | None = error
     while found is not None and found not in seen and len(seen) < 16:
         seen.append(found)
         found = found.__cause__ or found.__context__
+
+    # Prefer the operating system's own words.
     system = next(
         (one for one in reversed(seen) if isinstance(one, OSError) and one.strerror), None
     )
     if system is not None and system.strerror:
         return str(system.strerror)
+
+    # Otherwise name the kind of the innermost exception.
     names = {
         "ReadTimeoutError": "no response in time",
         "ConnectTimeoutError": "no connection in time",

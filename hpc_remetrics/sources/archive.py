@@ -221,6 +221,8 @@ class _HeaderScan:
         blocks = []
         ended = 0
         wanted = 1
+
+        # Read whole blocks until they hold all numbers; the first says how many there are.
         while ended < wanted:
             self._map_bytes += _BLOCK
             self._bound(self._map_bytes)
@@ -232,6 +234,8 @@ class _HeaderScan:
             if wanted == 1 and ended:
                 first_line = b"".join(blocks).partition(b"\n")[0]
                 wanted += 2 * self._decimal(_text(first_line))
+
+        # Take the numbers apart; what fills the last block is no part of them.
         lines = b"".join(blocks).split(b"\n", wanted)[:wanted]
         count, *numbers = [self._decimal(_text(line)) for line in lines]
         return count, numbers

@@ -119,6 +119,8 @@ class DemoSource(OciSource):
             if (self._directory / "oci-layout").is_file():
                 return
             self._directory.parent.mkdir(parents=True, exist_ok=True)
+
+            # Build aside and rename, so that nobody sees half of it.
             building = Path(tempfile.mkdtemp(prefix=".demo-", dir=self._directory.parent))
             try:
                 _build(building)
@@ -297,16 +299,23 @@ def _changes(number: int) -> Callable[[tarfile.TarFile], None]:
     """Return what adds a small layer of links, whiteouts and copies, like a second build step."""
 
     def add(tar: tarfile.TarFile) -> None:
+        # A program and its data, as an application's COPY steps would add them.
         _add_directories(tar, "app/data")
         _add_bytes(tar, "app/VERSION", f"{number}\n".encode())
         _add_bytes(tar, "app/main.py", b"#!/usr/bin/env python3\nprint('hello')\n", 0o755)
         _add_bytes(tar, "app/empty", b"")
         _add_bytes(tar, "app/data/zeros.bin", bytes(100_000 * number))
+
+        # Links of each kind, one of which leads nowhere.
         _add_link(tar, "app/hard.py", "app/main.py", tarfile.LNKTYPE)
         _add_link(tar, "app/run", "main.py", tarfile.SYMTYPE)
         _add_link(tar, "app/dangling", "/nowhere", tarfile.SYMTYPE)
+
+        # Whiteouts of a file and of a directory's content.
         _add_bytes(tar, "usr/lib/.wh.gone" if number == 1 else "app/.wh.empty", b"")
         _add_bytes(tar, f"app/data{number}/.wh..wh..opq", b"")
+
+        # Copies within a layer.
         for copy in range(20):
             _add_bytes(tar, f"app/data/copy{copy}.txt", b"the same text, many times\n" * number)
 

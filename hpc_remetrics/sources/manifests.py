@@ -294,11 +294,15 @@ class _ManifestWalk:
         except Malformed as error:
             digest = get(value, "digest") if isinstance(value, dict) else ""
             return self._skip(Descriptor(str(digest or ""), -1, ""), "bad_manifest", str(error))
+
+        # Skip what the options or the limits leave out.
         cause, message = self._refuse(item)
         if cause == "other_platform":
             self._note_platform(item.platform)
         if cause:
             return self._skip(item, cause, message)
+
+        # Read the document, unless another image led to it before.
         digest = Digest.parse(item.digest)
         if digest in self._seen:
             return
@@ -309,6 +313,8 @@ class _ManifestWalk:
             if error.cause == "missing" and depth and self._source.is_selection:
                 return self._absent.append((item, str(error)))
             return self.miss(item, error)
+
+        # Compare its size with the descriptor's.
         if item.size not in (-1, len(data)):
             message = f"has {len(data)} bytes, its descriptor says {item.size}"
             return self._skip(item, "bad_manifest", message)
@@ -335,10 +341,14 @@ class _ManifestWalk:
             media_type = get_media_type(value) or document.media_type
             if media_type != document.media_type:
                 document = replace(document, media_type=media_type)
+
+            # Check the digest; only that of schema 1 leaves out its signatures.
             if kind == "docker_schema1":
                 self._take_schema1(document, value)
             elif (got := hashlib.sha256(document.data).hexdigest()) != document.digest.hex:
                 raise Malformed(f"is sha256:{got}, named {document.digest}")
+
+            # Take it as what it is.
             elif kind == "index":
                 self._take_index(document, value)
             elif kind == "artifact":

@@ -128,6 +128,8 @@ def _rows(path: Path, reader: Any) -> Iterator[Repository]:
             continue
         try:
             _check_cells(cells)
+
+            # Take the first line as column names if it has "name" among them.
             if names is None:
                 head = [cell.lower() for cell in cells]
                 if "name" in head[:3]:

@@ -133,7 +133,10 @@ class Resolver:
         self, pool: TaskPool, sources: Sequence[Source], resolved: dict[_Position, Catalog]
     ) -> None:
         """Resolve all sources on rank 0: local ones here, the others by the task pool."""
+        # Read local sources here.
         self._walk(sources, resolved)
+
+        # Spread requests to registries over all ranks; note the answers for a restart.
         journal = self._open_journal()
         try:
             plan = _ManifestPlan(sources, resolved, journal, self._configs, self._quiet)
@@ -154,6 +157,8 @@ class Resolver:
         """Open the journal of these options, None if there is none."""
         if self._directory is None:
             return None
+
+        # List all that the answers depend on.
         names = ("manifest_bytes", "index_depth", "index_manifests", "image_layers")
         limits = [getattr(self._limits, name) for name in names]
         head = {
@@ -165,6 +170,8 @@ class Resolver:
         }
         if self._keep:
             head["keep"] = str(self._keep)
+
+        # Give each combination a journal of its own.
         word = hashlib.sha256(json.dumps(head).encode()).hexdigest()[:8]
         return Journal(self._directory / f"manifests-{word}.journal", head)
 

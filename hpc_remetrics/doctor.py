@@ -159,6 +159,8 @@ def _libmagic() -> Finding:
         return Finding(
             "libmagic", FAIL, f"can't be loaded: {getattr(error, 'args', [error])[0]}", mend
         )
+
+    # See whether the library finds its own database.
     magic = import_module("magic")
     cookie = magic.magic_open(magic.MAGIC_NONE)
     try:
@@ -172,6 +174,8 @@ def _libmagic() -> Finding:
         )
     finally:
         magic.magic_close(cookie)
+
+    # Say how fast types are with this version, and what would be faster.
     speed, faster = typer.speed()
     text = f"{version // 100}.{version % 100:02}: {speed}"
     return Finding("libmagic", WARN if faster else OK, text, faster)
@@ -253,6 +257,8 @@ def _mpirun() -> Finding:
     mpirun = shutil.which("mpirun", path=_search_path())
     if mpirun is None:
         return Finding("mpirun", WARN, "not in PATH, so a run has one process", _INSTALL_MPI)
+
+    # Let both ranks print the size of their communicator.
     code, printed = _ask([mpirun, "-n", "2", *programs.python(_SIZE_CODE)], _environment())
     sizes = set(re.findall(r"<(\d+)>", printed))
     if code == 0 and sizes == {"2"}:
@@ -342,6 +348,7 @@ def _scratch(tier: Path) -> Finding:
 
 def _output(directory: Path) -> Iterator[Finding]:
     """Check the directory of the output: that files can be written, renamed and locked there."""
+    # If it is missing, look at the one in which it will be made.
     if not directory.is_dir():
         existing = next(path for path in (directory, *directory.parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -354,6 +361,8 @@ def _output(directory: Path) -> Iterator[Finding]:
             return
         yield Finding("output", OK, f"{directory} will be created")
         directory = existing
+
+    # Do in a directory of its own what a run does with its output.
     try:
         probe = tempfile.TemporaryDirectory(prefix=".hpc-remetrics-doctor-", dir=directory)
     except OSError as error:
@@ -385,6 +394,8 @@ def _rename(directory: Path) -> Finding:
             handle = os.open(directory, os.O_RDONLY)
             stack.callback(os.close, handle)
             os.fsync(handle)
+
+        # Read it by its new name.
         whole = new.read_bytes() == b"x" * 4096
     except OSError as error:
         return Finding(

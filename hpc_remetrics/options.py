@@ -457,6 +457,8 @@ def options_of(
                 inner_prefix = definition.prefix or prefix
                 found += options_of(definition.options, inner_key, inner_prefix)
             continue
+
+        # Put the name, the key and the variable together from the table's and the field's.
         short = definition.name or field
         name = f"{key}.{short}" if key else short
         variable = definition.variable
@@ -520,11 +522,15 @@ def _add_flag(group: Any, option: Option) -> None:
     value = option.value
     metavar = option.metavar or (f"{{{','.join(value.choices)}}}" if value.choices else None)
     words: dict[str, Any] = {"help": option.help_text.replace("%", "%%")}
+
+    # An argument has a place, and no flag.
     if option.is_argument:
         if value.is_list:
             words["nargs"] = "+" if option.is_required else "*"
         group.add_argument(option.name, metavar=metavar, **words)
         return
+
+    # A flag is counted, a switch, or has a value.
     words["dest"] = option.name
     if option.is_required:
         words["required"] = True

@@ -124,6 +124,8 @@ def _from_file(known: KnownSettings, place: SettingsPlace | None) -> dict[str, A
         option = known.options.get(name)
         if option is None or not option.key:
             raise _unknown(known, path, name)
+
+        # A file that merely lies in the current directory may be another user's.
         if not (place.is_chosen or option.in_any_file):
             raise UsageError(
                 f"{path} of the current directory sets {name}, which is not taken from there: "

@@ -151,6 +151,8 @@ def _new_worker(
     :raises OutputError: scratch is full already.
     """
     comm, options = session.comm, session.options
+
+    # Set up the child, which learns here where the node's table of types is.
     room = RoomPolicy(scratch, unpacks=options.extract or bool(options.exec))
     prefetcher = Prefetcher(work.sources, work.registries, room)
     try:
@@ -162,6 +164,8 @@ def _new_worker(
         )
     except OSError as error:
         raise output_error(error, scratch.path, "scratch") from error
+
+    # Put the worker together.
     table = TypeTable(types)
     runner = LayerRunner(child, scratch.path, _tool_starter(options))
     target = PartTarget(session.parts, scratch.job, work.signature, scratch.path)

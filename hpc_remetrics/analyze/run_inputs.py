@@ -179,6 +179,7 @@ class Inputs:
 
     def _warn_of_lost(self, catalog: Catalog) -> int:
         """Warn of images that can't be in the dataset; return how many there are."""
+        # Name the first ones, and count the others.
         lost = [skipped for skipped in catalog.skipped if skipped.cause in LOST_CAUSES]
         for skipped in lost[:MAX_WARNINGS]:
             message = "%s is not in the dataset: %s: %s"
@@ -186,6 +187,8 @@ class Inputs:
         if len(lost) > MAX_WARNINGS:
             message = "and %d more; the dataset's table /skipped lists all of them"
             log.warning(message, len(lost) - MAX_WARNINGS)
+
+        # Explain what `docker save` leaves out; that is no failure.
         absent = sum(skipped.cause == "not_in_archive" for skipped in catalog.skipped)
         if absent:
             manifests = counted(absent, "manifest")

@@ -180,11 +180,14 @@ class UpdateRun:
         with self._inputs() as inputs:
             updates = UpdatePass(inputs, pairs)
             deltas = DeltaPass(updates, self._options.sample)
+
+            # Find the layers that this rank's pairs add, and the contents to keep of them.
             layers = [updates.layers(pair) for pair in updates.share()]
             changed = [one.all for one in layers if len(one.added)]
             rows = distinct(np.concatenate([np.empty(0, np.int64), *changed]))
             gathered = comm.gather((rows, deltas.wanted()))
 
+            # Join what all ranks found.
             def write() -> Plan:
                 layer_rows = distinct(np.concatenate([rows for rows, _ in gathered]))
                 layer_rows = layer_rows[inputs.was_read[layer_rows]]
@@ -263,11 +266,14 @@ class UpdateRun:
         :param passed_over: names of parts that are not read.
         """
         comm = self._comm
+
+        # Find the chunks and pieces that the second pass read.
         scanned = scan_parts(self._session.parts, comm, passed_over)
         kinds = ("chunks", "pieces")
         places = on_rank_0(comm, lambda: [ExtraPlaces(scanned.parts, kind) for kind in kinds])
         sample = self._options.sample
         with self._inputs() as inputs:
+            # Compare by layer and file, then by chunk, then by delta.
             updates = UpdatePass(inputs, pairs)
             results = updates.run()
             chunks = ChunkPass(updates, results, places[0], sample).run()

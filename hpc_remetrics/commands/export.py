@@ -120,6 +120,7 @@ def _run(options: ExportOptions) -> int:
     from ..export import METRICS as METRICS_DIRECTORY
     from ..export import export_command
 
+    # Refuse what does not fit together.
     known = [*TABLES, *(f"{METRICS_DIRECTORY}{name}" for name in METRICS)]
     if unknown := [name for name in options.tables if name not in known]:
         raise UsageError(f"--table: unknown table {unknown[0]!r}", suggestion(unknown[0], known))
@@ -129,6 +130,8 @@ def _run(options: ExportOptions) -> int:
     if options.package and options.format in _WHOLE:
         message = f"--package describes tables, and {options.format} has none"
         raise UsageError(message, "choose parquet, csv or json")
+
+    # Write it.
     directory = options.output or Path(f"{options.dataset.stem}-{options.format}")
     return export_command(
         options.dataset,

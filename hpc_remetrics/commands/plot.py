@@ -117,6 +117,8 @@ def _run(options: PlotOptions) -> int:
     if unknown := [number for number in options.figures if number not in FIGURES]:
         hint = f"there are {min(FIGURES)} to {max(FIGURES)}"
         raise UsageError(f"there is no figure {unknown[0]}", hint)
+
+    # Draw them.
     directory = options.output or Path(f"{options.dataset.stem}-figures")
     look = Look(
         width=options.width,

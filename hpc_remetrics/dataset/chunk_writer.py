@@ -106,6 +106,8 @@ class ChunkWriter:
         self._finished += 1
         self._done[self._comm.root] += 1
         backoff = Backoff(_LONGEST_SLEEP)
+
+        # On other ranks, wait until rank 0 confirmed the chunks of this one.
         if self._file is None:
             while self._unconfirmed:
                 if not self._is_confirmed():
@@ -113,6 +115,8 @@ class ChunkWriter:
             self._comm.send(None, self._comm.root, _DONE)
             self._comm.flush()
             return
+
+        # On rank 0, store chunks until all ranks are done.
         while min(self._done) < self._finished:
             if self.drain():
                 backoff.reset()

@@ -71,6 +71,8 @@ class Metrics:
     ) -> None:
         if group is None:
             raise DatasetError(f"{path} has no metrics", _COMMAND)
+
+        # Refuse metrics of another version, and incomplete ones.
         version = group.attributes.get("version", 0)
         if np.ndim(version) or version != METRICS_VERSION:
             versions = f"version {str(version)[:40]}, this program reads {METRICS_VERSION}"
@@ -78,6 +80,8 @@ class Metrics:
         if missing := [name for name in METRICS if name not in group]:
             names = ", ".join(f"/metrics/{name}" for name in missing)
             raise DatasetError(f"{path} lacks {names}", _COMMAND)
+
+        # Open the tables.
         self._path = path
         self._tables: dict[str, Table] = {}
         for name, form in METRICS.items():
@@ -89,9 +93,13 @@ class Metrics:
     def _check(self, siblings: Mapping[str, Table]) -> None:
         """Check the lengths of the tables, and that distributions point into theirs."""
         limit = _MAX_ROWS + sum(len(siblings[name]) for name in _BY_ROW)
+
+        # No table may be longer than any that could have made it.
         for name, table in self._tables.items():
             if len(table) > limit:
                 raise damaged(self._path, f"/metrics/{name} has {counted(len(table), 'row')}")
+
+        # Some have the rows of another table.
         lengths = {
             "totals": 1,
             "layers": len(siblings["layers"]),
@@ -101,6 +109,8 @@ class Metrics:
             if (rows := len(self._tables[name])) != wanted:
                 message = f"/metrics/{name} has {counted(rows, 'row')}, not {wanted:,}"
                 raise damaged(self._path, message)
+
+        # Rows that point to others must stay within them.
         for points, (first, count) in _POINTED.items():
             table = self["distributions"]
             if np.any(table[first].astype(float) + table[count] > len(self[points])):

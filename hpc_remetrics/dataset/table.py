@@ -190,10 +190,13 @@ class Table:
     def _at(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the readable values of (n,) rows of the table, and whether each is missing."""
         column = self.form.columns[name]
+
+        # Read the range that the rows lie in.
         low = int(rows.min())
         high = int(rows.max()) + 1
         places = rows - low
         if column.is_blob:
+            # Cut the texts out of the bytes of the range.
             data, bounds = self.blob(name, low, high)
             start = bounds[places] - bounds[0]
             stop = bounds[places + 1] - bounds[0]

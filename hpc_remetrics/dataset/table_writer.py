@@ -125,6 +125,8 @@ def write_columns(
     group = _group(parent, form)
     count = len(next(iter(columns.values())))
     created = {}
+
+    # Write the columns of the schema.
     for column in form.columns.values():
         values = columns[column.name]
         if column.type == "text":
@@ -135,6 +137,8 @@ def write_columns(
         if count:
             dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, plain(values))
         created[column.name] = dataset
+
+    # Write the key, which numbers the rows.
     row = _dimensions(group, form, {"row": count}, created, SMALL_BYTES)
     if count:
         row.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(count, dtype=row_dtype(count)))
@@ -170,6 +174,7 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int =
     :param small: bytes up to which it is stored in one piece.
     :returns: its identifier at h5py's low level.
     """
+    # Create it.
     stored = h5py.enum_dtype(ENUMS[column.argument], "u1") if column.type == "enum" else dtype
     created = new_column(
         group,
@@ -179,6 +184,8 @@ def _create(group: Any, column: Column, size: int, dtype: np.dtype, small: int =
         chunk_rows=_chunk_rows(column, dtype, size, small),
         deflate=column.compressible,
     )
+
+    # Describe it by the attributes of CF, and by those of this format.
     describe(created, long_name=column.description)
     if column.unit in _UNITS and column.type not in _WITHOUT_UNITS:
         describe(created, units=column.unit)
@@ -283,11 +290,15 @@ def write_run(
         "what made this file; everything that may differ between runs on the same images"
     )
     tables: dict[str, dict[str, np.ndarray]] = {}
+
+    # Single values are attributes; lists are columns of small tables.
     for name, value in run.items():
         if isinstance(value, Mapping):
             tables[name] = {column: _run_values(values) for column, values in value.items()}
         else:
             group.attrs[name] = attribute(value) if isinstance(value, str) else value
+
+    # What belongs to rows of other tables is a table, too.
     tables["layers"] = {"cpu_seconds": seconds.astype("<f4")}
     tables["failures"] = {
         "digest": np.array([failure.digest.raw for failure in failures], "V32"),

@@ -74,6 +74,7 @@ def export_command(
 def _write(
     dataset: Dataset, form: str, directory: Path, tables: Sequence[str], is_anonymous: bool
 ) -> None:
+    # Two forms are written whole.
     if form == "hdf5":
         from .dataset_file import write_dataset
 
@@ -89,6 +90,8 @@ def _write(
         images = counted(written.images, "image")
         print(f"{directory}: {layers}, {images}", file=sys.stderr)
         return
+
+    # The others have a file for each table; name those of the metrics in one line.
     from ..files.writing import make_directories
     from .tables import write_table
 

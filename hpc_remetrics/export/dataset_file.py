@@ -78,11 +78,14 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
     :param is_anonymous: leave out names of hosts, paths and command lines.
     """
     with replacing(target) as new, file_through(os.dup(new.fileno())) as file:
+        # Copy what describes the file; this command joins its history.
         for name, value in dataset.attributes.items():
             if name in _FILE_ATTRIBUTES or not is_anonymous:
                 file.attrs[name] = value
         history = with_this_command(dataset.file_history)
         file.attrs["history"] = anonymous(history) if is_anonymous else history
+
+        # Copy the tables; an anonymous copy leaves out messages and persons.
         changed = _without_messages(dataset) if is_anonymous else {}
         rows = {name: len(dataset[name]) for name in TABLES}
         for name in TABLES:
@@ -92,6 +95,8 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
                 _write_without_persons(dataset[name], file, rows, target.parent)
             else:
                 dataset.copy_group(name, file)
+
+        # Copy the metrics, and what tells of the run as far as it may.
         dataset.copy_group("metrics", file)
         if not is_anonymous:
             dataset.copy_group("run", file)
@@ -153,6 +158,7 @@ def _stored(table: Table, name: str) -> Any:
 
 def _write_anonymous_run(dataset: Dataset, file: Any) -> None:
     """Write `/run` without what tells who made the dataset and where."""
+    # Keep what says nothing of the machine; each host gets one alias throughout.
     aliases: dict[str, str] = {}
     run: dict[str, Any] = {
         name: value for name, value in dataset.run.items() if name in _RUN_ATTRIBUTES
@@ -162,6 +168,8 @@ def _write_anonymous_run(dataset: Dataset, file: Any) -> None:
         run[name] = {
             column: _cleaned(column, values, aliases) for column, values in columns.items()
         }
+
+    # Failed layers stay, under the aliases of their hosts.
     failures = [
         Failure(Digest(digest), "", "", "", rank=rank, host=_alias(host, aliases))
         for digest, (rank, host) in dataset.failed_on.items()

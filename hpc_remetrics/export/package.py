@@ -166,11 +166,14 @@ def write_package(
     :param tables: the exported tables by name; `DIRECTORY/NAME.form` is the file of each.
     :param form: ending of the files.
     """
+    # Take the size and the SHA-256 of each file.
     packaged = []
     for name, table in tables.items():
         path = f"{name}.{form}"
         size, sha256 = file_sha256(directory / path)
         packaged.append(PackagedTable(name, table, path, size, sha256.hex()))
+
+    # Write the descriptions, and the sums of them all.
     texts = {
         "datapackage.json": _json(data_package(packaged, form, info, facts)),
         "croissant.json": _json(croissant(packaged, form, info, facts)),
@@ -325,6 +328,7 @@ def croissant(
 
 def _record_set(one: PackagedTable, exported: set[str]) -> dict[str, Any]:
     """Return the description of the rows of one table."""
+    # Describe the columns; those that hold rows refer to the key of another table.
     points = {name: target for name, target in row_columns(one.table).items() if target in exported}
     fields = []
     for field in one.fields:
@@ -339,6 +343,8 @@ def _record_set(one: PackagedTable, exported: set[str]) -> dict[str, Any]:
         if field.name in points:
             described["references"] = {"field": {"@id": f"{points[field.name]}/row"}}
         fields.append(described)
+
+    # Describe the table.
     record_set: dict[str, Any] = {
         "@type": "cr:RecordSet",
         "@id": one.resource,
@@ -381,12 +387,15 @@ def codebook(
     tables: Sequence[PackagedTable], form: str, info: PackageInfo, facts: PackageFacts
 ) -> str:
     """Return the page for people: what the files are, and what each column means."""
+    # Say what it is, who made it and from what.
     lines = [f"# {_plain(info.title)}", "", _about(facts), ""]
     if info.creators:
         lines += [f"Creators: {_plain(', '.join(info.creators))}", ""]
     lines += [f"Licence: {_plain(info.licence) or 'none is given'}", ""]
     if facts.sources:
         lines += ["Sources:", "", *(f"- {_plain(source)}" for source in facts.sources), ""]
+
+    # List the files.
     lines += ["## The files", "", "| file | rows | bytes | what it holds |", "|---|---:|---:|---|"]
     for one in tables:
         about = _plain(one.table.form.description)
@@ -394,6 +403,8 @@ def codebook(
     lines += ["", _READING[form]]
     lines += ["`sha256sum -c SHA256SUMS` checks that they are whole. `datapackage.json` describes"]
     lines += ["them for programs (datapackage.org), `croissant.json` for search engines.", ""]
+
+    # List the columns of each table.
     lines += ["## The columns", ""]
     lines += ["Tables are joined by row numbers: the column `row` of each is its key."]
     for one in tables:

@@ -270,6 +270,7 @@ def holders(output: Path) -> list[tuple[int, str, str]]:
     except OSError:
         return []
     try:
+        # A lock can be tried on this machine alone; elsewhere the slot has to do.
         here = socket.gethostname()
         result = []
         for number, holder in _read_slots(file).items():

@@ -74,6 +74,8 @@ def _check_in_place(descriptor: int, at: HeldPath) -> None:
     if not stat.S_ISREG(status.st_mode):
         message = f"{at.path} is not a regular file"
         raise OutputError(message, "move it, or choose another output with -o")
+
+    # Writing to it would change files of other names, or another user's.
     if status.st_nlink > 1:
         raise OutputError(
             f"{at.path} is one of {status.st_nlink} hard links to a file, and writing to it would "

@@ -174,12 +174,15 @@ class ConfigTables:
             steps each has.
         :param images: for each config the images that have it.
         """
+        # Turn the steps into columns.
         first = self._tables["history"].rows
         columns = dict.fromkeys(Step._fields, ()) | dict(
             zip(Step._fields, zip(*steps, strict=True), strict=bool(steps))
         )
         is_empty = np.array(columns.pop("is_empty"), np.uint8)
         image_layer = np.full(len(steps), -1, np.int64)
+
+        # Steps that are not empty made the layers, in order, if there are as many of both.
         ends = np.cumsum(counts)
         bounds = zip((ends - counts).tolist(), ends.tolist(), strict=True)
         for mine, (start, end) in zip(images, bounds, strict=True):
@@ -190,6 +193,8 @@ class ConfigTables:
                     self.step[layer : layer + len(made)] = first + made
             if self._layers[mine[0]] == len(made):
                 image_layer[made] = self._first_layer[mine[0]] + np.arange(len(made))
+
+        # Append the rows.
         columns["created"] = seconds_of(columns["created"])
         columns |= {"config": of_config, "is_empty_layer": is_empty, "image_layer": image_layer}
         self._tables["history"].append(columns)

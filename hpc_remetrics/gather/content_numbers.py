@@ -184,12 +184,16 @@ class ContentNumbers:
         :param first: row in `/contents` of this rank's first content.
         """
         comm = self._comm
+
+        # Blocks of rows are shared out over the ranks, as the buckets were.
         my_buckets = rank_range(comm.rank, comm.size, self._buckets)
         content_blocks = -(-self.total // CHUNK_ROWS)
         self._to_entries = Shuffle(
             comm, self._scratch, "entries", _NUMBERED, self._placement.blocks
         )
         self._to_contents = Shuffle(comm, self._scratch, "contents-of", _PLACED, content_blocks)
+
+        # Send bucket by bucket; a rank that has fewer takes part with nothing.
         for turn in collective_rounds(comm, len(counts)):
             numbered = np.empty(0, _NUMBERED)
             placed = np.empty(0, _PLACED)

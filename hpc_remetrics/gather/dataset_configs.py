@@ -55,11 +55,15 @@ class DatasetConfigs(Configs):
 def configs_of(dataset: Dataset) -> Iterator[ImageConfig]:
     """Yield the configs of a dataset in order of digest."""
     configs = dataset.configs
+
+    # Open the tables whose rows belong to configs.
     labels = _Owned(configs, "first_label", "labels", dataset.labels, ("key", "value"))
     variables = _Owned(
         configs, "first_variable", "variables", dataset.environment, ("key", "value")
     )
     steps = _Owned(configs, "first_step", "steps", dataset.history, _STEP)
+
+    # Read blocks of configs, each with the rows that belong to it.
     for start, stop in _blocks(configs):
         columns = {name: values_of(configs, name, start, stop) for name in _FIELDS}
         columns["digest"] = list(map(Digest, configs.column("digest", start, stop).tolist()))

@@ -223,6 +223,8 @@ class DatasetBuild:
     ) -> Iterator[None]:
         """Write this rank's range of the large tables, and yield after each piece."""
         comm = self._comm
+
+        # Each rank writes the blocks whose rows it owns.
         entries = EntryWriter(self._reader, writer)
         for block, numbers in contents.entry_blocks():
             entries.write_block(block, numbers)
@@ -233,6 +235,8 @@ class DatasetBuild:
         for block, rows in chunks.blocks():
             chunks.write(writer, block, rows)
             yield
+
+        # Texts are cut by bytes, so their chunks are shared out anew.
         for blob in ("path", "link"):
             for chunk in rank_range(comm.rank, comm.size, self._placement.blob_chunks(blob)):
                 entries.write_blob(blob, chunk)

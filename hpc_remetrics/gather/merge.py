@@ -107,6 +107,7 @@ def _sources(datasets: Sequence[Dataset]) -> list[str]:
 
 def _run_values(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
     """Return `/run` of the merged dataset: how it was made, and what the ranks of all runs did."""
+    # Describe the merge: what it was made of, and what its datasets have in common.
     runs = [dataset.run for dataset in datasets]
     types = {one for run in runs for one in str(run.get("types", "")).split(" + ")}
     values = {
@@ -123,6 +124,8 @@ def _run_values(datasets: Sequence[Dataset], comm: Comm) -> dict[str, Any]:
     }
     if signature := _common_signature(datasets):
         values["signature"] = {"name": list(signature), "value": list(signature.values())}
+
+    # Stack what the ranks of all runs did.
     for name in _TABLES:
         if table := _stacked([dataset.run_table(name) for dataset in datasets]):
             values[name] = table

@@ -43,6 +43,7 @@ def assemble(
     found_bases: BaseResults,
 ) -> Tables:
     """Return all tables of `/metrics`."""
+    # Compute columns of layers and images, and the totals.
     layers = _layers(inputs, files, hidden)
     images = _images(inputs, layers, hidden)
     totals = _totals(inputs, contents, files, images)
@@ -50,6 +51,8 @@ def assemble(
     bases = base_numbers(inputs, found_bases)
     totals |= base_totals(bases, images)
     file_totals = FileTotals.of(contents.by_type)
+
+    # Collect the distributions of all passes.
     distributions = {
         **contents.distributions,
         **files.distributions,
@@ -58,6 +61,8 @@ def assemble(
         **base_distributions(bases),
         **small_tables.repository_distributions(inputs),
     }
+
+    # Name the tables.
     return {
         "totals": {name: [value] for name, value in totals.items()},
         **distribution_tables(distributions),

@@ -94,12 +94,18 @@ def _between(created: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
 def base_table(numbers: BaseNumbers) -> dict[str, Any]:
     """Return the table `bases`."""
     results = numbers.results
+
+    # Take the images that have a base or claim one.
     rows = np.flatnonzero(numbers.has_base | (numbers.claims.verdict != BASE_CLAIMS["none"]))
     claims = [results.claims.get(row, Claim()) for row in rows.tolist()]
+
+    # A claim that is no name or digest at all is not shown as one.
     invalid = numbers.claims.verdict[rows] == BASE_CLAIMS["invalid"]
     shown = [
         Claim() if is_invalid else one for is_invalid, one in zip(invalid, claims, strict=True)
     ]
+
+    # Look up what they inherit and what is their own.
     table: dict[str, Any] = {"image": rows, "base": results.base[rows]}
     for name in ("layers", *_SUMS):
         table[f"inherited_{name}"] = numbers.inherited[name][rows]
@@ -143,6 +149,7 @@ def base_totals(numbers: BaseNumbers, images: dict[str, np.ndarray]) -> dict[str
 
     :param images: columns of `/metrics/images`.
     """
+    # Count images and their bases.
     base = numbers.results.base
     based = numbers.results.based
     outdated = based[numbers.newer[based] >= 0]
@@ -152,6 +159,8 @@ def base_totals(numbers: BaseNumbers, images: dict[str, np.ndarray]) -> dict[str
         "base_images": int((np.bincount(base[based]) > 0).sum()),
         "outdated_bases": int((np.bincount(base[outdated]) > 0).sum()),
     }
+
+    # Sum up what is inherited and what is not, and its shares.
     for name in ("layers", *_SUMS):
         totals[f"inherited_{name}"] = int(numbers.inherited[name].sum())
         totals[f"own_{name}"] = int(numbers.own[name].sum())

@@ -265,6 +265,8 @@ def what_if_rows(sums: np.ndarray) -> list[dict[str, Any]]:
         stored = estimate(classes)
         if stored is None:
             continue
+
+        # Say what an estimate rests on.
         total = sum(classes, SizeStratum())
         is_estimated = total.unsampled_size > 0
         contents = f"{total.sampled:,} of {counted(total.contents, 'content')}"

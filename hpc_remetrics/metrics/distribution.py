@@ -224,6 +224,7 @@ _COLUMNS = {"min": 0, "median": 5000, "p90": 9000, "p99": 9900, "max": 10000}
 
 def distribution_tables(found: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     """Return the tables `distributions`, `quantiles` and `histograms`, in the schema's order."""
+    # Each distribution points to its rows of the two other tables.
     forms = list(DISTRIBUTIONS.values())
     every = [found[form.name] for form in forms]
     points = [len(one.quantiles) for one in every]
@@ -243,6 +244,8 @@ def distribution_tables(found: Mapping[str, Summary]) -> dict[str, dict[str, Any
         "bins": bins,
     }
     table |= {name: [one.at(share) for one in every] for name, share in _COLUMNS.items()}
+
+    # Lay their rows end to end.
     probabilities = [PROBABILITIES[:count] / _UNITS for count in points]
     quantiles = {
         "probability": np.concatenate(probabilities),

@@ -291,6 +291,8 @@ class HiddenPass:
         index = self._indexes[layer]
         undo: list[_Undo] = []
         total = np.zeros((_VISIBLE, 2), np.int64)
+
+        # Hide what the layer removes or replaces in each level below.
         for level in self._below(index):
             if not level.count:
                 continue
@@ -299,6 +301,8 @@ class HiddenPass:
                 undo.append((level, names, sums))
                 total += sums
         self.hides[layer] = max(int(self.hides[layer]), int(total[:, 1].sum()))
+
+        # Put it on the stack, with what undoes this.
         self._chain.append(layer)
         self._levels.append(Level(index))
         self._undo.append(undo)

@@ -121,10 +121,14 @@ class ChunkPass:
         """Compare this rank's pairs; yield the chunks that each pulls."""
         for pair in self._updates.share():
             layers = self._updates.layers(pair)
+
+            # A pair with a layer that was not read has no estimate.
             if not self._read.has_all(layers):
                 self._lost += 1
                 self._bytes[:, pair] = math.nan
                 continue
+
+            # Estimate from the sampled chunks that the older image lacks.
             keys = pulled(layers, self._keys).astype(np.uint64)
             sizes = _sizes(keys)
             total = int(sizes.sum())

@@ -239,6 +239,8 @@ class DeltaPass:
         for pair, sample in self.samples.items():
             layers = self._updates.layers(pair)
             contents = self._updates.new_contents(layers)
+
+            # Make a row of every new content; those of the sample get their delta.
             rows = np.empty(len(contents), _DELTA)
             rows["content"] = contents
             rows["delta"] = -1

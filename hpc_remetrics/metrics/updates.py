@@ -164,6 +164,7 @@ class UpdatePass:
 
     def _note(self, pair: int, layers: PairLayers, contents: np.ndarray) -> None:
         """Note what a pair pulls."""
+        # Count layers and contents.
         cls = self.inputs.layer("CLS")
         sizes = np.asarray(self.inputs.sizes[contents])
         packed = self._packed(contents)
@@ -181,6 +182,8 @@ class UpdatePass:
         }
         for name, value in values.items():
             self._counts[name][pair] = value
+
+        # Estimate the compressed bytes, with their interval.
         for codec, found in estimates_of(sizes, packed, sampled).items():
             self._estimates[codec][pair] = found.bytes
             self._estimates[f"{codec}_ci_low"][pair] = found.low

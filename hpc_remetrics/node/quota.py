@@ -102,12 +102,16 @@ class ScratchQuota:
         with self._locked() as has_lock:
             if not has_lock:
                 return None
+
+            # See whether the bucket and the table have a place.
             holdings = self._living()
             if sum(one.bucket == bucket for one in holdings.values()) >= self._most[bucket]:
                 return None
             free_slot = next((slot for slot in range(_SLOTS) if slot not in holdings), None)
             if free_slot is None:
                 return None
+
+            # Take the first tier with enough room.
             for tier, (room, taken) in enumerate(
                 zip(self.rooms, self._sums(holdings), strict=True)
             ):

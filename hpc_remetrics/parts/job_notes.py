@@ -137,12 +137,15 @@ def _read(path: Path) -> JobNote | None:
 
 def _is_sound(note: JobNote) -> bool:
     """Return whether all values of a note have their types, and numbers are in range."""
+    # List the values by kind.
     words = (note.job, note.share, note.host, note.ended)
     numbers = (
         *(note.process, note.layers, note.bytes, note.todo_layers, note.todo_bytes),
         *(note.reused_layers, note.reused_bytes),
     )
     times = (note.started, note.updated, note.seconds)
+
+    # Check each kind.
     if not all(isinstance(word, str) and len(word) < _WORD for word in words):
         return False
     rows: Any = note.ranks

@@ -156,6 +156,8 @@ def _checked_index(value: Any, size: int) -> dict[str, Any]:
         raise ValueError("the index is not an object")
     index = {"extras": {}, **value}
     _require(index, _INDEX)
+
+    # Check counts and words.
     if not 0 <= index["layers"] <= size // LAYER.itemsize:
         raise ValueError(f"{counted(index['layers'], 'layer')} in {size} bytes")
     for description in index["types"]:
@@ -166,6 +168,8 @@ def _checked_index(value: Any, size: int) -> dict[str, Any]:
     for name, value in index["signature"].items():
         if not _is_short(value):
             raise ValueError(f"the signature's {name[:40]!r} is not a short string")
+
+    # Check where the columns lie.
     _check_offsets(index, size)
     return index
 

@@ -55,18 +55,23 @@ def check_profile(profile: LayerProfile) -> None:
 
     :raises ValueError: it holds a value that no layer can have.
     """
+    # Words are of their lists.
     for value, words in ((profile.status, STATUSES), (profile.compression, COMPRESSIONS)):
         if value not in words:
             raise ValueError(f"{str(value)[:40]!r} is none of {', '.join(words)}")
     for value, words in ((profile.stage, STAGES), (profile.cause, CAUSES)):
         if value and value not in words:
             raise ValueError(f"{str(value)[:40]!r} is no stage or cause")
+
+    # Numbers are in range.
     for name in _NUMBERS:
         value = getattr(profile, name)
         if not isinstance(value, int) or not 0 <= value < _BOUNDS.get(name, MAX_BYTES):
             raise ValueError(f"{name} is {str(value)[:40]}")
     if profile.status == "failed" and profile.entries:
         raise ValueError(f"a failed layer with {counted(profile.entries, 'entry', 'entries')}")
+
+    # Texts are texts.
     if not isinstance(profile.diff_id, str) or not _HEX_DIGEST.match(profile.diff_id):
         raise ValueError(f"diff_id is {str(profile.diff_id)[:80]!r}")
     if not isinstance(profile.message, str) or not isinstance(profile.offset, int):

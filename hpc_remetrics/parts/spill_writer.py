@@ -151,6 +151,8 @@ class Spill:
         """Return the bytes of each column of the block, in the order of `COLUMNS`."""
         if not self._values:
             return []
+
+        # Take the values of the rows apart; they lie one row behind the other.
         kinds, modes, uids, gids, mtimes, ns, contents, paths, links = (
             self._values[place::_ROW_VALUES] for place in range(_ROW_VALUES)
         )
@@ -167,6 +169,8 @@ class Spill:
             "path_length": map(len, paths),
             "link_length": map(len, links),
         }
+
+        # Numbers become arrays of their type, digests and the like are joined.
         columns = []
         for name, (code, _) in COLUMNS.items():
             if code in _ARRAY_CODES:

@@ -126,6 +126,8 @@ class _LayerProfiler:
                     tree=tree,
                     probes=self.probes,
                 )
+
+        # Errors of the profile itself are in its row already; these are of files.
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return _failed("no_room", f"on scratch: {error.strerror}")

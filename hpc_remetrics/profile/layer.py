@@ -342,6 +342,8 @@ class _Pass:
         spill.flush()
         if counts[_HARDLINK] and resolve_hardlinks(spill):
             profile.notes |= NOTES["unresolved_hardlink"]
+
+        # Count entries by kind.
         profile.entries = spill.rows
         profile.path_bytes = spill.path_bytes
         profile.link_bytes = spill.link_bytes
@@ -354,6 +356,8 @@ class _Pass:
         profile.directories = self.directories.count()
         if profile.others:
             profile.notes |= NOTES["other_entries"]
+
+        # A layer that failed late keeps its entries.
         if not profile.cause:
             profile.status = "ok"
         elif profile.entries:

@@ -174,6 +174,8 @@ class Child:
         self._cpu_begun = self._cpu_seconds()
         self._cpu_seen = self._cpu_begun
         self._typing: tuple[tuple[int, bytes] | None, float] = (None, 0.0)
+
+        # Send it.
         message = {
             "job": self._number,
             "digest": str(job.digest),
@@ -201,6 +203,8 @@ class Child:
                 data = b""
             if not data:
                 return self._ended()
+
+            # Take the row; one of an earlier layer, which was given up, is left out.
             message = json.loads(data)
             if "error" in message:
                 raise MissingComponentError(message["error"])

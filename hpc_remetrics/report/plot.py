@@ -37,10 +37,13 @@ def plot_command(
     :param has_data: whether the numbers of each figure are written as CSV, too.
     :param force: replace files that are no figures of this program.
     """
+    # List the files, and check that they may be written, before the first one is.
     figures = [FIGURES[number] for number in sorted(set(chosen)) or FIGURES]
     endings = [*formats, *([DATA] if has_data else [])]
     targets = [directory / f"{figure.file}.{ending}" for figure in figures for ending in endings]
     _check(directory, targets, path, force)
+
+    # Read the numbers once, and draw figure by figure.
     with Dataset(path) as dataset, reading(dataset), style(formats, look):
         numbers = read_report_data(dataset)
         try:

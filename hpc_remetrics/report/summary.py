@@ -62,6 +62,8 @@ def _shares(metrics: Metrics) -> list[str]:
     table, totals = metrics["totals"], metrics.totals
     if not totals["files"]:
         return []
+
+    # Shares of the totals, as far as the dataset has them.
     texts = {
         "shared_file_share": "of images' files are in another image too",
         "hidden_byte_share": "of images' bytes are hidden by a later layer",
@@ -77,6 +79,8 @@ def _shares(metrics: Metrics) -> list[str]:
         for name, text in texts.items()
         if not math.isnan(totals[name])
     ]
+
+    # What the taxonomy has no better name for.
     groups = metrics["groups"]
     columns = (
         groups.readable("class"),

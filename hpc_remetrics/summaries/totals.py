@@ -64,12 +64,15 @@ class Totals:
 
 def totals(dataset: Dataset) -> Totals:
     """Return the totals of a dataset, from its metrics or, without these, by reading its tables."""
+    # Sum up the small tables.
     layers = dataset.layers
     contents = len(dataset.contents)
     files = int(layers["files"].sum())
     CLS = int(layers["CLS"].sum())
     FLS = int(layers["FLS"].sum())
     without_sharing = bytes_without_sharing(dataset)
+
+    # Take from the metrics what would need a pass over the large ones.
     if dataset.has_metrics:
         metrics = dataset.metrics
         content_bytes = int(metrics.totals["content_bytes"])

@@ -67,6 +67,8 @@ class Blob:
         """Yield again the bytes that were read from offset `start` on, if the stream can seek."""
         if not self._stream.seekable():
             return
+
+        # Go back, read up to here, and leave the stream where it was.
         here = self._stream.tell()
         try:
             at = here - (self.size - start)
@@ -254,14 +256,20 @@ class Decompressed:
         """
         if self.compression == "xz":
             rest = self._skip_padding(rest)
+
+        # Read as much as tells the compression.
         while len(rest) < decoders.HEAD and (more := self.blob.read()):
             rest += more
         if not rest or decoders.compression_of(rest) == self.compression:
             return rest
+
+        # Behind the end of the tar, anything may follow gzip members.
         if self.tar_ended and self.compression not in decoders.STRICT:
             self.notes |= NOTES["trailing_data"]
             self.blob.drain()
             return b""
+
+        # Within the tar it is a fault: tell which.
         if is_first and (name := decoders.foreign_format(rest)):
             raise _unsupported(name)
         if decoders.may_begin(self.compression, rest):

@@ -342,6 +342,8 @@ def _parse(block: bytes) -> Member:
     name, owner, size, mtime, checksum, flag, link, rest = _HEADER.unpack(block)
     if not _checksum_fits(block, checksum):
         raise bad_header("not a tar header: its checksum does not fit")
+
+    # Take the fields apart; a field of text ends at its first zero byte.
     member = Member()
     member.type = flag
     member.path = _directory(rest) + name.partition(b"\0")[0]
@@ -416,6 +418,7 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
     while position < len(data):
         key, value, position = _pax_record(data, position)
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+            # Offset and length take turns; a comma would make more numbers of one.
             wanted = b"GNU.sparse.numbytes" if len(sparse) % 2 else b"GNU.sparse.offset"
             if key != wanted or b"," in value:
                 raise bad_header("a sparse map is out of order")

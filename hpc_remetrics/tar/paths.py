@@ -146,10 +146,13 @@ class Directories:
 
         The time is linear in the length of the path: each hash continues that of the parent.
         """
+        # Leave a path of very many names to the table of deep ones, down to a short parent.
         if path.count(b"/") >= _DEEP_NAMES:
             path = self._deep.add(path)
             if len(path) <= _LONG_BYTES:
                 return path
+
+        # Count the path and each parent that is longer than a short one by its hash.
         at = max(path.rfind(b"/", 0, _LONG_BYTES + 1), 0)
         short = path[:at]
         state = _hash(short)

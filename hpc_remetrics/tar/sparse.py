@@ -104,6 +104,7 @@ def pax_map_1_0(stream: TarStream, stored: int, limits: Limits) -> Fragments:
             text.extend(block)
             lines += block.count(b"\n")
 
+    # The first line says how many numbers follow.
     read_lines(1)
     count = decimal(bytes(text[: text.index(b"\n")]))
     if count < 0:

@@ -136,6 +136,8 @@ def _are_segments_sound(format_: _ElfFormat, header: _ElfHeader, content: Conten
         return True
     if header.segment_size != format_.segment.size:
         return False
+
+    # Read the table of segments; those that libmagic reads must lie within the file.
     table = read_content(content, header.segment_offset, header.segments * header.segment_size)
     if table is None:
         return False

@@ -230,6 +230,8 @@ def place_test(record: Record) -> Test | None:
     """
     if record.type in WIDTHS:
         return test_of(record)
+
+    # Of texts, only equality is followed.
     if record.relation != EQUAL:
         return None
     if record.type == DER:
@@ -237,6 +239,8 @@ def place_test(record: Record) -> Test | None:
     word = record.word
     if record.type == LESTRING16 and not record.modifiers:
         return _wide_word_test(word)
+
+    # Words of one byte a character, at the place or within a range behind it.
     if record.type not in (STRING, SEARCH) or record.modifiers & ~patterns.UNDERSTOOD or not word:
         return None
     if record.modifiers & ~patterns.PLAIN:

@@ -80,6 +80,8 @@ def test_of(record: Record) -> Test | None:
         return None
     if chr(record.relation) not in "=!<>&^x":
         return None
+
+    # Take the record apart once, not for each file.
     width = WIDTHS[record.type]
     order = byte_order(record.type)
     passes_absent = record.relation == ord("!")

@@ -284,6 +284,8 @@ class _ExpressionReader:
 
     def _atom(self) -> str:
         character = self._take()
+
+        # Operators without operand, sets and groups.
         if character == "^":
             return self._start
         if character == "$":
@@ -297,6 +299,8 @@ class _ExpressionReader:
             if self._take() != ")":
                 raise ValueError("a parenthesis that does not close")
             return f"(?:{inside})"
+
+        # A character that stands for itself; an escape makes one of an operator.
         if character == "\\":
             character = self._take()
             if character.isalnum() or character in "<>`'":

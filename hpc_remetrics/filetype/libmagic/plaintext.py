@@ -307,6 +307,7 @@ def _is_csv(data: bytes, rule: CsvRule) -> bool:
         elif mark == b'"':
             at = _behind_quote(data, at)
         else:
+            # A line has ended: it must have as many as the first.
             lines += 1
             if lines == 10:
                 return wanted >= rule.min_commas_of_ten and wanted == commas

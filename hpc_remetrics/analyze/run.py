@@ -15,8 +15,6 @@ from ..config import AnalyzeOptions
 from ..errors import PartError
 from ..mpi.collective import on_rank_0
 from ..mpi.comm import Comm
-from ..mpi.job import run_job
-from ..mpi.launch import launched_rank, launched_size
 from ..mpi.signals import StopRequest
 from ..profile.parent import Child
 from ..records import Layer
@@ -26,7 +24,7 @@ from .outcome import code_if_complete, count_false_claims, exit_code
 from .profiling import Profiled, profile
 from .provenance import about_rank, about_run
 from .run_inputs import Inputs, Work
-from .session import Session
+from .session import Session, run_with_child
 from .signature import fingerprint_of
 
 if TYPE_CHECKING:
@@ -38,22 +36,11 @@ def analyze(options: AnalyzeOptions) -> int:
 
     A restart with the same output resumes, whatever ended the run before.
     """
-    stop = StopRequest()
-    stop.install()
-    # Start the child before MPI: some MPI libraries don't bear a new process later.
-    child = Child(options.limits) if launched_size() == 1 or launched_rank() != 0 else None
 
-    def work(comm: Comm) -> int:
-        nonlocal child
-        if child is None and comm.size == 1:
-            child = Child(options.limits)
+    def run(comm: Comm, stop: StopRequest, child: Child | None) -> int:
         return _run(Session(comm, options, stop), child)
 
-    try:
-        return run_job(work, stop)
-    finally:
-        if child is not None:
-            child.close()
+    return run_with_child(options.limits, run)
 
 
 def _run(session: Session, child: Child | None) -> int:

@@ -26,11 +26,15 @@ from ..files.publish import sweep
 from ..files.writing import make_directories, remove_if_empty
 from ..layout.image_layout import Layout
 from ..layout.keep import Keeping
+from ..limits import Limits
 from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
+from ..mpi.job import run_job
+from ..mpi.launch import launched_rank, launched_size
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from ..node.scratch import Scratch, node_bases
 from ..parts.parts_directory import parts_directory, sweep_temporaries
+from ..profile.parent import Child
 from ..records import Catalog
 from ..wording import counted
 
@@ -190,3 +194,27 @@ class Session:
         """Print a line for the user, unless `--quiet` was given."""
         if not self.options.quiet:
             print(message, file=sys.stderr, flush=True)
+
+
+def run_with_child(limits: Limits, run: Callable[[Comm, StopRequest, Child | None], int]) -> int:
+    """Do a run that profiles layers on every rank; return its exit code.
+
+    :param run: takes the communicator, the stop request, and the rank's child process; None on
+        rank 0 of several ranks, which profiles nothing.
+    """
+    stop = StopRequest()
+    stop.install()
+    # Start the child before MPI: some MPI libraries don't bear a new process later.
+    child = Child(limits) if launched_size() == 1 or launched_rank() != 0 else None
+
+    def work(comm: Comm) -> int:
+        nonlocal child
+        if child is None and comm.size == 1:
+            child = Child(limits)
+        return run(comm, stop, child)
+
+    try:
+        return run_job(work, stop)
+    finally:
+        if child is not None:
+            child.close()

@@ -42,8 +42,6 @@ from ..metrics.update_tables import update_growth, update_table, update_totals
 from ..metrics.updates import UpdatePass
 from ..mpi.collective import Collective, collectively, on_rank_0
 from ..mpi.comm import Comm
-from ..mpi.job import run_job
-from ..mpi.launch import launched_rank, launched_size
 from ..mpi.signals import StopRequest
 from ..parts.extra_places import ExtraPlaces
 from ..parts.parts_directory import scan_parts
@@ -53,7 +51,7 @@ from ..wording import counted
 from .backlog import Backlog
 from .profiling import profile
 from .run_inputs import Inputs, Work
-from .session import Session
+from .session import Session, run_with_child
 from .signature import signature_of
 
 
@@ -71,22 +69,11 @@ class Plan:
 
 def updates_command(options: UpdatesOptions) -> int:
     """Compare images by layer, file, chunk and delta; return the exit code."""
-    stop = StopRequest()
-    stop.install()
-    # Start the child before MPI, as `analyze` does.
-    child = Child(options.limits) if launched_size() == 1 or launched_rank() != 0 else None
 
-    def work(comm: Comm) -> int:
-        nonlocal child
-        if child is None and comm.size == 1:
-            child = Child(options.limits)
+    def run(comm: Comm, stop: StopRequest, child: Child | None) -> int:
         return UpdateRun(comm, options, stop).run(child)
 
-    try:
-        return run_job(work, stop)
-    finally:
-        if child is not None:
-            child.close()
+    return run_with_child(options.limits, run)
 
 
 class UpdateRun:

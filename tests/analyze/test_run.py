@@ -11,6 +11,7 @@ from support.layouts import Layout
 from support.made import Entry, Made
 
 from hpc_remetrics.analyze import profiling, run
+from hpc_remetrics.analyze import session as session_module
 from hpc_remetrics.analyze.outcome import code_if_complete, exit_code
 from hpc_remetrics.analyze.profiling import Profiled, _publish_seconds, _tool_starter, profile
 from hpc_remetrics.analyze.run import _run
@@ -232,7 +233,7 @@ def children(monkeypatch):
         def close(self):
             done.append(("ended", self.limits))
 
-    monkeypatch.setattr(run, "Child", RecordedChild)
+    monkeypatch.setattr(session_module, "Child", RecordedChild)
     return done
 
 
@@ -251,9 +252,11 @@ def test_ranks_that_profile_start_a_child_before_mpi(
     make, children, monkeypatch, signal_handlers, size, rank, is_begun
 ):
     begun = []
-    monkeypatch.setattr(run, "launched_size", lambda: size)
-    monkeypatch.setattr(run, "launched_rank", lambda: rank)
-    monkeypatch.setattr(run, "run_job", lambda work, stop: begun.append(len(children)) or 7)
+    monkeypatch.setattr(session_module, "launched_size", lambda: size)
+    monkeypatch.setattr(session_module, "launched_rank", lambda: rank)
+    monkeypatch.setattr(
+        session_module, "run_job", lambda work, stop: begun.append(len(children)) or 7
+    )
     assert run.analyze(make().options) == 7
     assert begun == [int(is_begun)]
     assert len(children) == 2 * is_begun

@@ -5,7 +5,8 @@
     parts       chunks by layer, contents of the sample → estimates for each pair
     dataset     a copy with the new tables, which replaces it
 
-A restart continues from the parts, whatever ended the run before.
+A restart continues from the parts, and from journals of the patches that were made, whatever ended
+the run before.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from ..metrics.inputs import MetricsInputs
 from ..metrics.reduce import check_dataset, copy_dataset, lock_dataset, publish_dataset
 from ..metrics.results import Tables
 from ..metrics.update_chunks import ChunkPass
-from ..metrics.update_deltas import DeltaPass, digests_of
+from ..metrics.update_deltas import CONTENTS, DeltaPass, digests_of
 from ..metrics.update_tables import update_growth, update_table, update_totals
 from ..metrics.updates import UpdatePass
 from ..mpi.collective import Collective, collectively, on_rank_0
@@ -136,7 +137,7 @@ class UpdateRun:
                 if code:
                     return code
                 try:
-                    tables = self._compare(pairs, backlog.passed_over)
+                    tables = self._compare(pairs, plan, backlog.passed_over)
                     break
                 except PartError as error:
                     # Read the layers of damaged parts again.
@@ -191,7 +192,7 @@ class UpdateRun:
     @property
     def _list(self) -> Path:
         """The file of the digests of the contents that are kept."""
-        return self._session.parts / "contents"
+        return self._session.parts / CONTENTS
 
     @contextmanager
     def _inputs(self) -> Iterator[MetricsInputs]:
@@ -247,7 +248,7 @@ class UpdateRun:
                 return 4
         return 0
 
-    def _compare(self, pairs: ImagePairs, passed_over: frozenset[str]) -> Tables:
+    def _compare(self, pairs: ImagePairs, plan: Plan, passed_over: frozenset[str]) -> Tables:
         """Compare all pairs; return the tables about updates on rank 0, nothing elsewhere.
 
         :param passed_over: names of parts that are not read.
@@ -264,7 +265,7 @@ class UpdateRun:
             updates = UpdatePass(inputs, pairs)
             results = updates.run()
             chunks = ChunkPass(updates, results, places[0], sample).run()
-            deltas = DeltaPass(updates, sample).run(places[1])
+            deltas = DeltaPass(updates, sample).run(places[1], self._session.parts, plan.wanted)
             if comm.rank != comm.root:
                 return {}
             measured = {"chunks": chunks, "delta": deltas}

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from .untrusted import open_regular
 from .writing import open_in_place, remove, reopened
 
 _SYNC_SECONDS = 1.0
@@ -111,6 +112,20 @@ class Journal:
         os.close(self._file)
         if is_empty:
             remove(self.path)
+
+
+def kept_values(path: Path, head: dict[str, Any]) -> Iterator[Any]:
+    """Yield the values of a journal that nobody writes, without the head; none of another head.
+
+    :raises OSError: it can't be read.
+    """
+    descriptor = open_regular(path, follow=False)
+    try:
+        values = _values(descriptor)
+        if next(values, None) == head:
+            yield from values
+    finally:
+        os.close(descriptor)
 
 
 def is_journal(path: Path, head: dict[str, Any]) -> bool:

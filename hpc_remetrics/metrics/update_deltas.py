@@ -15,8 +15,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,11 +33,15 @@ from ..profile.probe import bound_of
 from ..records import KINDS
 from ..tar.decoders import zstd_module
 from .compression import CODECS, CompressionTally, estimate, strata
+from .done_deltas import DoneDeltas, places_in
 from .file_rows import buckets_for, read_paths
 from .inputs import MetricsInputs, combined
 from .layer_cache import LayerCache
 from .update_chunks import ReadLayers, SampledUpdates
 from .updates import PairLayers, UpdatePass, batches, estimates_of
+
+CONTENTS = "contents"
+"""Name of the list of the contents that the second pass keeps, beside the parts."""
 
 LEVEL = 3
 """Level of zstd, the one that the program takes by default."""
@@ -190,27 +196,34 @@ class DeltaPass:
         rows = distinct(np.concatenate([np.empty(0, np.int64), *parts]))
         return rows[rows >= 0]
 
-    def run(self, places: ExtraPlaces) -> SampledUpdates:
-        """Compress the sample. Collective.
+    def run(self, places: ExtraPlaces, directory: Path, listed: str) -> SampledUpdates:
+        """Compress the sample, but for what an earlier run compressed. Collective.
 
         :param places: where the pieces of the contents are.
+        :param directory: where patches are kept as they are made, and the contents are listed in
+            the file `CONTENTS`, whose SHA-256 is `listed`, in hex.
         """
         inputs = self._inputs
         comm = inputs.comm
         pairs = len(self._updates.pairs)
-        self._kept = KeptContents(inputs, places, self.wanted())
+        wanted = self.wanted()
+        self._kept = KeptContents(inputs, places, wanted)
+        where = places_in(directory / CONTENTS, self._kept.digests)
+        self._done = DoneDeltas(
+            comm, directory, listed, dict(zip(wanted.tolist(), where, strict=True))
+        )
         self._read = ReadLayers(self._updates, places)
-        self._known: dict[tuple[int, int], int] = {}
         self._sampled = np.zeros(pairs, np.int64)
         self._bytes = np.zeros((3, pairs))
         # Each content travels to its owner once for each pair that pulls it.
         buckets = buckets_for(inputs, int(inputs.layer("files").sum()))
         contents = max(inputs.contents, 1)
         sent = Shuffle(comm, inputs.scratch, "deltas", _DELTA, buckets)
-        sent.exchange_all(
-            batches(self._pulled(), inputs.memory),
-            lambda rows: rows["content"] * buckets // contents,
-        )
+        with closing(self._done):
+            sent.exchange_all(
+                batches(self._pulled(), inputs.memory),
+                lambda rows: rows["content"] * buckets // contents,
+            )
         tally = CompressionTally()
         for _, rows in sent.buckets():
             rows = rows[np.argsort(rows["content"], kind="stable")]
@@ -266,12 +279,15 @@ class DeltaPass:
 
     def _delta(self, content: int, reference: int) -> int:
         """Return the bytes of a content as a patch of its reference, -1 if one was not kept."""
-        key = content, reference
-        if key not in self._known:
+        size = self._done.size(content, reference)
+        if size is None:
             data = self._kept[content]
             before = self._kept[reference] if reference >= 0 else b""
-            self._known[key] = -1 if data is None or before is None else delta_size(before, data)
-        return self._known[key]
+            if data is None or before is None:
+                return -1
+            size = delta_size(before, data)
+            self._done.add(content, reference, size)
+        return size
 
 
 def _rows_below(inputs: MetricsInputs, bound: bytes) -> int:
@@ -307,12 +323,13 @@ class KeptContents:
     """The bytes of contents that the second pass kept; making it is collective.
 
     :param wanted: (n,) rows of /contents, ascending, that this rank will ask for.
+    :ivar digests: (n, 32) uint8, their SHA-256.
     """
 
     def __init__(self, inputs: MetricsInputs, places: ExtraPlaces, wanted: np.ndarray) -> None:
         self._places = places
         self._sizes = inputs.sizes
-        self._digests = digests_of(inputs, wanted)
+        self.digests = digests_of(inputs, wanted)
         self._wanted = wanted
         # Read the beginnings of contents in this rank's share of the layers, and tell all ranks.
         comm = inputs.comm
@@ -320,7 +337,7 @@ class KeptContents:
             row for place in list(places)[comm.rank :: comm.size] for row in self._begins(place)
         ]
         self._at: dict[bytes, tuple[int, int]] = {}
-        mine = {digest.tobytes() for digest in self._digests}
+        mine = {digest.tobytes() for digest in self.digests}
         for rows in comm.allgather(found):
             for digest, part, offset in rows:
                 if digest in mine:
@@ -340,7 +357,7 @@ class KeptContents:
         size = int(self._sizes[content])
         if not size:
             return b""
-        digest = self._digests[np.searchsorted(self._wanted, content)].tobytes()
+        digest = self.digests[np.searchsorted(self._wanted, content)].tobytes()
         if digest not in self._at:
             return None
         records = self._places.records(*self._at[digest], -(-size // PIECE_BYTES))

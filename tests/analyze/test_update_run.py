@@ -148,7 +148,8 @@ def test_ranks_make_no_difference_and_intervals_have_the_truth(whole, updated):
     assert (found.loc[same, "bytes"] == truth.loc[same, "bytes"]).all()
 
 
-def test_a_run_that_is_killed_is_continued(analyzed, whole, updated, tmp_path):
+@pytest.mark.parametrize("written", ["part-*", "deltas-*"])
+def test_a_run_that_is_killed_is_continued(analyzed, whole, updated, tmp_path, written):
     """It is killed when there is something to continue from, or has ended by itself before."""
     path = tmp_path / "app.h5"
     shutil.copy(analyzed, path)
@@ -157,7 +158,7 @@ def test_a_run_that_is_killed_is_continued(analyzed, whole, updated, tmp_path):
         updated.runs.command(*words), start_new_session=True, stderr=subprocess.DEVNULL
     )
     parts = tmp_path / "app.h5.updates.parts"
-    while process.poll() is None and not list(parts.glob("part-*")):
+    while process.poll() is None and not list(parts.glob(written)):
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -14,12 +14,14 @@ from support.made import Entry, Made
 from support.thread_ranks import on_ranks
 
 import hpc_remetrics
+from hpc_remetrics.arrays import distinct
+from hpc_remetrics.metrics import update_deltas
 from hpc_remetrics.metrics.compression import MIN_SAMPLED, Estimate
 from hpc_remetrics.metrics.estimates import NORMAL
 from hpc_remetrics.metrics.image_pairs import ImagePairs
 from hpc_remetrics.metrics.inputs import MetricsInputs
 from hpc_remetrics.metrics.update_chunks import ChunkPass
-from hpc_remetrics.metrics.update_deltas import DeltaPass, delta_size
+from hpc_remetrics.metrics.update_deltas import CONTENTS, DeltaPass, delta_size, digests_of
 from hpc_remetrics.metrics.update_tables import update_table, update_totals
 from hpc_remetrics.metrics.updates import UpdatePass
 from hpc_remetrics.mpi.comm import SerialComm
@@ -195,7 +197,6 @@ def piece_rows(numbers: list[int], layer: int = 0) -> Places:
 @pytest.fixture
 def trusting(monkeypatch):
     """Take the word of made records for the digests of their contents."""
-    from hpc_remetrics.metrics import update_deltas
 
     class Trusting:
         def __init__(self, data: bytes) -> None:
@@ -206,6 +207,18 @@ def trusting(monkeypatch):
             return next(file("", n).digest for n in every if content(n) == self.data)
 
     monkeypatch.setattr(update_deltas, "hashlib", SimpleNamespace(sha256=Trusting))
+
+
+def make_deltas(updates, places, listed="list"):
+    """Compress the sample of the pairs, with a list of contents and journals on disk."""
+    deltas = DeltaPass(updates, Fraction(1))
+    folder = updates.inputs.scratch.parent
+    comm = updates.inputs.comm
+    every = distinct(np.concatenate(comm.allgather(deltas.wanted())))
+    if comm.rank == 0:
+        (folder / CONTENTS).write_bytes(digests_of(updates.inputs, every).tobytes())
+    comm.barrier()
+    return deltas.run(places, folder, listed)
 
 
 def words(updates, rows: np.ndarray) -> list[int]:
@@ -252,7 +265,7 @@ def test_deltas_of_all_contents_are_exact(path, tmp_path, trusting):
 
     def work(updates):
         results = updates.run()
-        found = DeltaPass(updates, Fraction(1)).run(piece_rows(every))
+        found = make_deltas(updates, piece_rows(every))
         return (
             found,
             update_table(updates.inputs, results, {"delta": found}),
@@ -285,7 +298,7 @@ def test_contents_that_were_not_kept_are_not_in_the_sample(path, tmp_path, trust
     kept = [2, 3, 4, 5, 6, *range(100, 130), *range(600, 650)]
 
     def work(updates):
-        return DeltaPass(updates, Fraction(1)).run(piece_rows(kept))
+        return make_deltas(updates, piece_rows(kept))
 
     found = on(path, tmp_path, work)
     assert found.columns["sampled_deltas"].tolist() == [2, 2, 0, 30, 50]
@@ -296,6 +309,81 @@ def test_contents_that_were_not_kept_are_not_in_the_sample(path, tmp_path, trust
     assert found.columns["delta_ci_low"][4] == found.columns["delta"][4]
     # A content that only one of its pairs could compress is in the sample of neither for the total.
     assert found.is_estimated
+
+
+EVERY = [2, 3, 4, 5, 6, *range(100, 150), *range(600, 650)]
+
+
+class Killed(Exception):
+    """Ends the work as a kill does: nothing but what is on disk is left."""
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The patches that are made, as sizes of reference and data; `made.left` until a kill."""
+
+    class Patches(list):
+        left = 10**6
+
+    patches = Patches()
+
+    def count(reference: bytes, data: bytes) -> int:
+        if len(patches) >= patches.left:
+            raise Killed
+        patches.append((reference, data))
+        return delta_size(reference, data)
+
+    monkeypatch.setattr(update_deltas, "delta_size", count)
+    return patches
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_patches_are_made_once_whatever_kills_the_run(path, tmp_path, trusting, made, ranks):
+    """Killed after 30 of 104 patches, torn in the last line, and continued on other ranks."""
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    pieces = piece_rows(EVERY)
+    want = on(path, tmp_path / "whole", lambda updates: make_deltas(updates, pieces))
+    every = set(made)
+    assert len(made) == len(every) == 104
+    made.clear()
+    made.left = 30
+    with pytest.raises(Killed):
+        on(path, tmp_path / "killed", lambda updates: make_deltas(updates, pieces))
+    (journal,) = (tmp_path / "killed").glob("deltas-*-0.journal")
+    lines = journal.read_bytes()
+    assert lines.count(b"\n") == 31
+    # The last line is torn: its patch is made again.
+    journal.write_bytes(lines[:-3])
+    before = made[:29]
+    made.clear()
+    made.left = 10**6
+    folder = tmp_path / "killed" / "again"
+    folder.mkdir()
+    journal.rename(folder / journal.name)
+    got = on(path, folder, lambda updates: make_deltas(updates, pieces), ranks)
+    assert set(made) == every - set(before)
+    for name, values in want.columns.items():
+        np.testing.assert_array_equal(got.columns[name], values, name)
+    assert got.total == want.total
+    # A third run makes none.
+    made.clear()
+    again = on(path, folder, lambda updates: make_deltas(updates, pieces), ranks + 1)
+    assert made == []
+    assert again.total == want.total
+
+
+def test_patches_of_another_list_are_made_again(path, tmp_path, trusting, made):
+    pieces = piece_rows(EVERY)
+    for number, listed in enumerate(("one", "other")):
+        made.clear()
+        on(
+            path,
+            tmp_path,
+            lambda updates, name=listed: make_deltas(updates, pieces, name),
+            number + 1,
+        )
+        assert len(set(made)) == 104
 
 
 def test_patches_of_little():

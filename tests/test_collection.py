@@ -22,4 +22,18 @@ def test_names_of_tests_do_not_depend_on_the_time_of_day(request, tmp_path):
     environ = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": ""}
     root = request.config.rootpath
     listed = subprocess.check_output(command, env=environ, cwd=root, text=True, timeout=600)
-    assert {item.nodeid for item in request.session.items} <= set(listed.splitlines())
+    assert {_name(item) for item in request.session.items} <= set(listed.splitlines())
+
+
+def _name(item: pytest.Item) -> str:
+    """Return the name of a test without the group that pytest-xdist adds to it."""
+    groups = {mark.args[0] for mark in item.iter_markers("xdist_group")}
+    return item.nodeid.removesuffix("@" + "_".join(sorted(groups)))
+
+
+@pytest.mark.xdist_group("one worker")
+def test_tests_of_a_group_run_on_one_worker(request):
+    """pytest-xdist tells its workers by the name of a test which group the test belongs to; with
+    another pytest than it knows it fails to, and each worker sets up what the group shares."""
+    if request.config.getoption("loadgroup", False):
+        assert request.node.nodeid.endswith("@one worker")

@@ -91,4 +91,5 @@ def test_sums_and_ratios():
     assert summed_by(np.array([1, 1, 3]), np.array([2, 5, 7]), 5).tolist() == [0, 7, 0, 7, 0]
     got = ratio(np.array([1, 0, 6]), np.array([4, 0, -3]))
     assert got[[0, 2]].tolist() == [0.25, -2.0] and np.isnan(got[1])
+    assert ratio(np.array([5, 0]), np.array([1, 2])).tolist() == [5.0, 0.0]
     assert float(ratio(3, 2)) == 1.5

@@ -5,7 +5,16 @@ import pickle
 import pytest
 
 from hpc_remetrics import records
-from hpc_remetrics.records import Catalog, Digest, Failure, Image, Layer, Popularity, Skipped
+from hpc_remetrics.records import (
+    Catalog,
+    Digest,
+    Failure,
+    Image,
+    ImageConfig,
+    Layer,
+    Popularity,
+    Skipped,
+)
 
 A, B = Digest(bytes(32)), Digest(bytes(31) + b"\xab")
 
@@ -83,6 +92,8 @@ def test_catalogs_add_up():
         passing=True,
         others={"linux/386"},
     )
+    one.configs.add(ImageConfig(A, 100))
+    two.configs.add(ImageConfig(B, 200))
     both = one + two
     assert [image.name for image in both.images] == ["a", "c"]
     assert [one.cause for one in both.skipped] == ["artifact", "foreign"]
@@ -93,6 +104,7 @@ def test_catalogs_add_up():
     }
     assert both.passing and (two + one).passing and not (one + Catalog()).passing
     assert both.others == {"linux/arm64", "linux/386"}
+    assert {config.digest: config.size for config in both.configs} == {A: 100, B: 200}
     assert one.repositories["a"] == Popularity(1, 5)
 
 

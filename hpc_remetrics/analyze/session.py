@@ -30,7 +30,7 @@ from ..limits import Limits
 from ..mpi.collective import collectively, on_rank_0
 from ..mpi.comm import Comm
 from ..mpi.job import run_job
-from ..mpi.launch import launched_rank, launched_size
+from ..mpi.launch import launched_rank
 from ..mpi.signals import ALONE_SECONDS, LEAVE_SECONDS, StopRequest
 from ..node.scratch import Scratch, node_bases
 from ..parts.parts_directory import parts_directory, sweep_temporaries
@@ -205,7 +205,7 @@ def run_with_child(limits: Limits, run: Callable[[Comm, StopRequest, Child | Non
     stop = StopRequest()
     stop.install()
     # Start the child before MPI: some MPI libraries don't bear a new process later.
-    child = Child(limits) if launched_size() == 1 or launched_rank() != 0 else None
+    child = None if launched_rank() == 0 else Child(limits)
 
     def work(comm: Comm) -> int:
         nonlocal child

@@ -155,7 +155,6 @@ class _Pass:
                     profile.notes |= NOTES["trailing_data"]
             if not profile.cause or profile.stage == "tar":
                 profile.diff_id = stream.digest().hex()
-            self.blob.drain()
         except LayerFault as fault:
             self._note_fault(fault, stream.size)
         profile.TLS = stream.size

@@ -77,6 +77,12 @@ def test_interim_responses_and_their_headers_are_passed_over(server):
     assert (response.data, response.headers.get("a")) == (b"x", "c")
 
 
+def test_all_tries_of_an_action_have_one_deadline(server):
+    with_five = registry_at(server, deadline=5).client
+    assert with_five.trying(with_five.timer.left) <= 5
+    assert 5 < with_five.trying(with_five.timer.left, 1e9) <= 1e9
+
+
 def test_a_deadline_below_a_second_is_one(server):
     server.answer = lambda head: answer(200, body=b"x")
     assert registry_at(server, deadline=0.9).client.get("/v2/").data == b"x"

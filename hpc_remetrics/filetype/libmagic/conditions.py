@@ -451,8 +451,9 @@ def _der_sequence_with(node: RuleNode) -> Predicate:
     def may_pass(data: bytes, matches: MatchEnds | None) -> bool:
         if not _is_der_sequence(data, 0):
             return False
-        # A length of one byte stands between.
-        return data[0] & 31 == 31 or data[1:2] >= b"\x80" or _may_be_der_tag(data, 2, tags)
+        # A length of one byte stands between. A byte from 128 on begins a longer one, or goes on
+        # with a tag of several bytes.
+        return data[1:2] >= b"\x80" or _may_be_der_tag(data, 2, tags)
 
     return may_pass
 

@@ -79,6 +79,8 @@ def test_what_begins_with_a_word_matches_its_translation(word, modifiers, string
     [
         (b"ab", 0, (b"a", b"b")),
         (b"a", 0, (b"a", ANY)),
+        (b"a b", 0, (b"a", b" ")),
+        (b" b", FULL_WORD, (b" ", b"b")),
         (b"aB", IGNORE_UPPER, (b"a", b"Bb")),
         (b"a b", COMPACT, (b"a", b" \t\n\v\f\r")),
         (b"  b", COMPACT, (b" \t\n\v\f\r", ANY)),

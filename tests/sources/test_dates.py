@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from hpc_remetrics.sources.dates import parse_date
+from hpc_remetrics.sources.dates import parse_date, push_date, push_time
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,21 @@ def test_dates_are_those_of_datetime(year):
 )
 def test_what_is_no_date(text):
     assert parse_date(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("2020-01-01T00:00:00Z", 1577836800),
+        ("9999-12-31T23:59:59Z", 253402300799),
+    ],
+)
+def test_the_time_of_a_push_and_its_date_are_inverse(text, seconds):
+    assert push_time(text) == seconds
+    assert push_date(seconds) == text
+
+
+@pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "", "now"])
+def test_what_is_no_time_of_a_push(text):
+    assert push_time(text) is None

@@ -151,6 +151,15 @@ def test_fresh_notes_stand_for_a_lock_that_another_user_may_not_read(output, mon
     assert found.jobs[-1].job == "stale" and not found.jobs[-1].running
 
 
+def test_a_fresh_note_of_a_job_without_a_share_names_its_process_alone(output, monkeypatch):
+    def refuse(path):
+        raise PermissionError
+
+    monkeypatch.setattr(module, "holders", refuse)
+    leave(output, note("whole", updated=time.time() - 50))
+    assert status(output).held_by == ["process 7 on a"]
+
+
 def test_a_dataset_whose_parts_are_gone(first, tmp_path):
     output = shutil.copy(first, tmp_path / "done.h5")
     found = status(output)

@@ -66,7 +66,8 @@ def reused_layers(session: Session, catalog: Catalog | None) -> Iterator[Reused]
     :raises DatasetError: one can't be opened; on every rank.
     :raises UsageError: one was made with other options; on every rank.
     """
-    options, comm = session.options, session.comm
+    options = session.options
+    comm = session.comm
     with ExitStack() as stack:
         datasets = open_on_all_ranks(comm, options.reuse, stack)
         # A share takes the layers of a dataset as done; the run that gathers checks their values.
@@ -121,7 +122,8 @@ def _chosen(
     for dataset in datasets:
         with reading(dataset):
             index = reusable(index_of(dataset), takeable, options.retry_failed)
-        if chunk_share(options) and (lost := _layers_with_files(dataset) - len(_files(index))):
+        lost = _with_files(dataset.layers["files"]) - _with_files(index.layers["files"])
+        if chunk_share(options) and lost:
             log.warning(
                 "%s is not reused: which of its chunks belong to the %s that this run does not "
                 "take from it can't be told",
@@ -186,9 +188,6 @@ def _is_lasting(failure: Failure) -> bool:
     return failure.stage in _STAGES and failure.cause not in TRANSIENT_CAUSES
 
 
-def _layers_with_files(dataset: Dataset) -> int:
-    return int((dataset.layers["files"] > 0).sum())
-
-
-def _files(index: PartIndex) -> np.ndarray:
-    return np.flatnonzero(index.layers["files"] > 0)
+def _with_files(files: np.ndarray) -> int:
+    """Return how many layers have files, of their numbers of files."""
+    return int((files > 0).sum())

@@ -129,7 +129,7 @@ class CompressionTally:
         """Add contents.
 
         :param size: (n,) int64, bytes.
-        :param packed: codec -> (n,) int64, compressed bytes, -1 where not in the sample.
+        :param packed: codec -> (n,) int64, compressed bytes, below 0 where not in the sample.
         :param times: (n,) int64, how often each content counts; `packed` is for all of its times.
             It is one draw of the sample however often it counts, and belongs to the class of all
             bytes that count.

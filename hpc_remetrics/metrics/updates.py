@@ -114,7 +114,8 @@ class UpdatePass:
         for _, rows in sent.buckets():
             content, times = counted(rows)
             packed = self._packed(content)
-            every = {codec: np.where(one < 0, -1, one * times) for codec, one in packed.items()}
+            # What is not in the sample stays below 0.
+            every = {codec: one * times for codec, one in packed.items()}
             tally.add(np.asarray(inputs.sizes[content]), every, times)
         comm = inputs.comm
         return UpdateResults(

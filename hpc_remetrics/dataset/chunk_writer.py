@@ -135,10 +135,9 @@ def deflated(values: np.ndarray, rows: int, compressible: bool) -> bytes:
         values = np.concatenate([values, np.zeros(rows - len(values), values.dtype)])
     if not compressible:
         return values.tobytes()
-    width = values.dtype.itemsize
-    raw = np.frombuffer(values.tobytes(), np.uint8)
-    if width > 1:
-        raw = np.ascontiguousarray(raw.reshape(-1, width).T)
+    # Put the first bytes of all values before the second ones, and so on.
+    bytes_of_values = np.frombuffer(values.tobytes(), np.uint8).reshape(-1, values.dtype.itemsize)
+    raw = np.ascontiguousarray(bytes_of_values.T)
     # An export where ISA-L is not installed writes the same values in other bytes
     try:
         from isal import isal_zlib

@@ -72,9 +72,12 @@ def test_every_2xx_is_a_success(server, status):
 
 def test_interim_responses_and_their_headers_are_passed_over(server):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nA: b\r\n\r\n"
-    server.answer = lambda head: early * 2 + answer(200, ("A", "c"), body=b"x")
+    server.answer = lambda head: early * 32 + answer(200, ("A", "c"), body=b"x")
     response = registry_at(server).client.get("/v2/")
     assert (response.data, response.headers.get("a")) == (b"x", "c")
+    server.answer = lambda head: early * 33 + answer(200, body=b"x")
+    with pytest.raises(RegistryError, match="HTTPException"):
+        registry_at(server).client.get("/v2/")
 
 
 def test_all_tries_of_an_action_have_one_deadline(server):

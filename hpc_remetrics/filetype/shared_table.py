@@ -273,11 +273,10 @@ class TypeTable:
             self._descriptions.append(description)
 
     def _append(self, description: str) -> None:
-        """Append one line under the lock, over what a killed process left of its own."""
+        """Append one line under the lock, over what a line that was cut short left."""
         os.ftruncate(self._names, self._consumed)
         line = description.encode() + b"\n"
         if os.write(self._names, line) != len(line):
-            os.ftruncate(self._names, self._consumed)
             raise OSError(errno.ENOSPC, "no space left for the names of types")
         # On a disk, no word may be kept without the name that it means; free on tmpfs.
         os.fsync(self._names)

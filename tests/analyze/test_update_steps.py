@@ -8,16 +8,14 @@ import shutil
 import tarfile
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.versions import DatedLayout
 
 import hpc_remetrics
-from hpc_remetrics.analyze import update_run
 from hpc_remetrics.analyze.run import _run
 from hpc_remetrics.analyze.session import Session
-from hpc_remetrics.analyze.update_run import UpdateRun, updates_command
+from hpc_remetrics.analyze.update_run import UpdateRun
 from hpc_remetrics.config import AnalyzeOptions, UpdatesOptions
 from hpc_remetrics.errors import PartError, UsageError
 from hpc_remetrics.metrics.update_deltas import delta_size
@@ -120,10 +118,10 @@ def test_a_run_that_is_stopped_is_continued_and_reads_damaged_parts_again(
     compare = second._compare
     passed_over = []
 
-    def damaged_once(pairs, names):
-        passed_over.append(len(names))
+    def damaged_once(pairs, plan, names):
+        passed_over.append(names)
         if len(passed_over) > 1:
-            return compare(pairs, names)
+            return compare(pairs, plan, names)
         parts = scan_parts(second._session.parts, SerialComm()).parts
         raise PartError([str(part.path) for part in parts], "damaged")
 
@@ -165,30 +163,3 @@ def test_without_pairs_there_is_nothing_to_compare(make, tmp_path):
     (tmp_path / "none.csv").write_text("old,new\n")
     with pytest.raises(UsageError, match="there are no two images of a repository"):
         make(pairs=tmp_path / "none.csv").run(None)
-
-
-@pytest.mark.parametrize(("rank", "before", "after"), [(None, 1, 1), (0, 0, 1), (2, 1, 1)])
-def test_the_child_starts_before_mpi_where_layers_are_read(
-    tmp_path, monkeypatch, signal_handlers, rank, before, after
-):
-    """Rank 0 has one if it is alone; every child ends with the command."""
-    done = []
-
-    class RecordedChild:
-        def __init__(self, limits):
-            done.append("begun")
-
-        def close(self):
-            done.append("ended")
-
-    def run_job(work, stop):
-        assert done.count("begun") == before
-        return work(SerialComm())
-
-    monkeypatch.setattr(update_run, "Child", RecordedChild)
-    monkeypatch.setattr(update_run, "launched_rank", lambda: rank)
-    monkeypatch.setattr(update_run, "run_job", run_job)
-    made = SimpleNamespace(run=lambda child: 8 if child is None else 7)
-    monkeypatch.setattr(update_run, "UpdateRun", lambda *_: made)
-    assert updates_command(UpdatesOptions(dataset=tmp_path / "app.h5")) == 7
-    assert done == ["begun"] * after + ["ended"] * after

@@ -359,6 +359,19 @@ def test_a_torn_last_line_is_passed_over_and_mended(tmp_path, torn):
     assert (tmp_path / "types.names").read_bytes() == b"first\nsecond\n"
 
 
+def test_a_name_for_which_there_is_no_room_is_no_name(tmp_path, monkeypatch):
+    table = TypeTable(tmp_path, 64)
+    first = table.number("first")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:4]))
+    with pytest.raises(OSError, match="no space left for the names of types"):
+        table.number("second")
+    monkeypatch.undo()
+    assert table.descriptions() == [*FIXED, "first"]
+    assert table.number("third") == first + 1
+    assert (tmp_path / "types.names").read_bytes() == b"first\nthird\n"
+
+
 def _work(directory: Path, seed: int, rounds: int) -> None:
     table = TypeTable(directory, 1 << 10)  # created by whoever comes first
     rng = random.Random(seed)

@@ -18,6 +18,7 @@ from .text import size
 log = logging.getLogger(__name__)
 
 _MOST = 12
+_WIDTH = 80
 _NAME = 52
 """Characters of a name that are shown."""
 
@@ -75,6 +76,7 @@ def page(found: Comparison, first: str, second: str) -> str:
     ]
     for word, title in _TITLES.items():
         lines += _images(title, [one for one in found.image_changes if one.change == word])
+    lines += _configs(found.config_changes)
     lines += _types("classes that changed", found.classes)
     lines += _types("groups that changed", found.groups)
     lines += _types("types that changed", found.types)
@@ -101,8 +103,26 @@ def _images(title: str, images: list[ImageChange]) -> list[str]:
         # The end of a long name tells more: it has the tag
         shown = name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
         lines.append(f"  {shown:<54}{one.layers:>10,}{size(one.CLS):>14}")
+        if one.config:
+            lines.append(_fields(one.config))
     if len(images) > _MOST:
         lines.append(f"  … and {len(images) - _MOST:,} more (--json shows all)")
+    return lines
+
+
+def _fields(names: tuple[str, ...]) -> str:
+    """Return the line on the fields of a config that changed, of 80 columns at most."""
+    line = f"      config: {', '.join(names)}"
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2]} …"
+
+
+def _configs(changes: dict[str, int]) -> list[str]:
+    """Return the lines on the fields of configs that changed, most images first."""
+    if not changes:
+        return []
+    lines = ["", f"{'fields of configs that changed':<66}{'images':>14}"]
+    for name, number in sorted(changes.items(), key=lambda item: -item[1]):
+        lines.append(f"  {name:<64}{number:>14,}")
     return lines
 
 

@@ -6,6 +6,7 @@ by side, in memory that does not grow with them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import numpy as np
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
 from ..dataset.table import Table
+from .config_changes import FIELDS
 from .image_changes import ImageChange, Images, image_changes
 from .totals import bytes_without_sharing, ratio, sums_by_type
 
@@ -70,6 +72,7 @@ class Comparison:
     """Two datasets compared; pairs are (first, second), a ratio whose denominator is 0 is 0.0.
 
     :ivar image_changes: the images that came, went or moved, in order of their names.
+    :ivar config_changes: field of a config -> moved images in whose config it differs.
     :ivar layers: with compressed bytes (CLS).
     :ivar files: the files of these layers, with their bytes (FLS); a content counts as often as
         files have it.
@@ -83,6 +86,7 @@ class Comparison:
 
     images: Images
     image_changes: list[ImageChange]
+    config_changes: dict[str, int]
     layers: Changes
     files: Changes
     contents: Changes
@@ -123,6 +127,7 @@ def compare(first: Dataset, second: Dataset) -> Comparison:
     return Comparison(
         images=images,
         image_changes=changed_images,
+        config_changes=_config_changes(changed_images),
         layers=layers,
         files=files,
         contents=contents,
@@ -213,6 +218,12 @@ def _side_by_side(first: Table, second: Table) -> Iterator[_Rows]:
         yield _Rows(first, second, slice(start_a, stop_a), slice(start_b, stop_b), in_a, in_b)
         start_a = stop_a
         start_b = stop_b
+
+
+def _config_changes(images: list[ImageChange]) -> dict[str, int]:
+    """Return in how many images each field of a config differs, without those that none does."""
+    numbers = Counter(name for image in images for name in image.config)
+    return {name: numbers[name] for name in FIELDS if name in numbers}
 
 
 def _type_changes(first: Dataset, second: Dataset) -> Iterator[list[TypeChange]]:

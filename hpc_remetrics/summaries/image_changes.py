@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from operator import itemgetter
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS
 from ..records import Digest
 from ..row_ranges import block_ranges
+from .config_changes import changed_fields
 
 _Manifests: TypeAlias = dict[str, dict[bytes, int]]
 """Platform -> digest of a manifest -> row in `/images`, for the images of one name."""
@@ -44,6 +45,7 @@ class ImageChange:
         that in the second.
     :ivar layers: how many of its layers only the second dataset has; of a removed image, only the
         first. `CLS` and `FLS` are their bytes.
+    :ivar config: of a moved image, the fields of its config that differ, a part of `FIELDS`.
     """
 
     change: str
@@ -54,6 +56,7 @@ class ImageChange:
     layers: int
     CLS: int
     FLS: int
+    config: tuple[str, ...] = ()
 
 
 def image_changes(
@@ -66,7 +69,9 @@ def image_changes(
     """
     sums_before = _LayerSums(first, is_gone)
     sums_after = _LayerSums(second, is_new)
-    changes = []
+    changes: list[ImageChange] = []
+    # Rows of the images that moved, by place in `changes`.
+    moved: dict[int, tuple[int, int]] = {}
     unchanged = 0
     for name, before, after in _side_by_side(first, second):
         for platform in sorted(before.keys() | after.keys()):
@@ -80,7 +85,20 @@ def image_changes(
                 change = "removed" if other is None else "added" if one is None else "moved"
                 sums = sums_before.of(old[one]) if other is None else sums_after.of(new[other])
                 digests = _text(one), _text(other)
+                if change == "moved":
+                    moved[len(changes)] = old[one], new[other]
                 changes.append(ImageChange(change, name, platform, *digests, *sums))
+    # Compare their configs.
+    config_before = first.images.column("config")
+    config_after = second.images.column("config")
+    fields = changed_fields(
+        first,
+        second,
+        [int(config_before[row]) for row, _ in moved.values()],
+        [int(config_after[row]) for _, row in moved.values()],
+    )
+    for place, names in zip(moved, fields, strict=True):
+        changes[place] = replace(changes[place], config=names)
     kinds = [one.change for one in changes]
     counts = {word: kinds.count(word) for word in ("added", "removed", "moved")}
     return Images(**counts, unchanged=unchanged), changes

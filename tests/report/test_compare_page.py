@@ -16,11 +16,13 @@ from hpc_remetrics.summaries.compare import (
     TypeChange,
     compare,
 )
+from hpc_remetrics.summaries.config_changes import FIELDS
 from hpc_remetrics.summaries.image_changes import ImageChange, Images
 
 FOUND = Comparison(
     images=Images(added=1000, removed=2, moved=1, unchanged=30),
     image_changes=[],
+    config_changes={},
     layers=Changes(Amount(10, 1500), Amount(2000, 0), Amount(3, 10**12)),
     files=Changes(Amount(7, 70), Amount(8, 80), Amount(9, 90)),
     contents=Changes(Amount(4, 40), Amount(5, 50), Amount(6, 60)),
@@ -111,6 +113,29 @@ def test_images_that_came_went_and_moved():
         f"  {'large:1':<52}       1,000          2 kB",
         f"  {'small:1 linux/amd64':<52}       1,000           7 B",
     ]
+
+
+def test_fields_of_configs_that_changed():
+    few = ("created", "labels")
+    changes = [replace(image("moved", "a:1", 3), config=few), image("moved", "b:1", 2)]
+    changes.append(replace(image("moved", "c:1", 1), config=FIELDS))
+    found = replace(
+        FOUND, image_changes=changes, config_changes={"created": 1, "cmd": 2000, "labels": 1}
+    )
+    lines = lines_of(found)[len(HEAD) + 2 :]
+    assert lines == [
+        "  a:1 linux/amd64                                            1,000           3 B",
+        "      config: created, labels",
+        "  b:1 linux/amd64                                            1,000           2 B",
+        "  c:1 linux/amd64                                            1,000           1 B",
+        "      config: created, os, architecture, variant, os_version, author, user, wo …",
+        "",
+        "fields of configs that changed                                            images",
+        "  cmd                                                                      2,000",
+        "  created                                                                      1",
+        "  labels                                                                       1",
+    ]
+    assert max(map(len, lines)) == 80
 
 
 @pytest.mark.parametrize(("number", "more"), [(12, []), (13, ["1"]), (1012, ["1,000"])])

@@ -26,6 +26,7 @@ class Rows:
             "name": np.array([images[place][0] for place in order], object),
             "platform": np.array([images[place][1] for place in order], object),
             "digest": np.array([bytes([images[place][2]]) * 32 for place in order], "V32"),
+            "config": np.full(len(order), -1),
             "layers": np.array([len(layers[place]) for place in order], np.int64),
         }
         self._columns["first_layer"] = np.cumsum(self["layers"]) - self["layers"]
@@ -39,7 +40,7 @@ class Rows:
     def __getitem__(self, name: str) -> np.ndarray:
         return self._columns[name]
 
-    def column(self, name: str, start: int, stop: int) -> np.ndarray:
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         return self._columns[name][start:stop]
 
     readable = column

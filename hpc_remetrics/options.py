@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import inspect
 import json
 import os
@@ -604,7 +603,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     "did you mean 'memory'? known: memory, output"
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, 1)
+    # Only a message needs it.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, 1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     return f"{meant}known: {', '.join(names)}"
 

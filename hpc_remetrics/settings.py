@@ -17,17 +17,11 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
 from .options import Option, OptionTable, shown, suggestion
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE_NAME = "remetrics.toml"
 
@@ -109,6 +103,9 @@ def unknown_variables(known: KnownSettings, environ: Mapping[str, str]) -> Itera
         # A wrong name in a table is an error where variables are read.
         if name.startswith(prefixes):
             continue
+        # Only a message needs it.
+        from difflib import get_close_matches
+
         near = get_close_matches(name.upper(), variables, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
         yield f"unknown variable {name} is ignored{meant}"
@@ -139,6 +136,12 @@ def _from_file(known: KnownSettings, place: SettingsPlace | None) -> dict[str, A
 
 def _parsed(place: SettingsPlace) -> dict[str, Any]:
     """Return a settings file as TOML has it."""
+    # Most runs have no such file.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     data = _bytes_of(place)
     try:
         return tomllib.loads(data.decode("utf-8-sig"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..dataset.ledger import Ledger
 from ..errors import DatasetError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from ..dataset.reader import Dataset
 
 log = logging.getLogger(__name__)
+
+Claim: TypeAlias = tuple[str, str, str]
+"""What an image states wrongly about a layer: digest of the layer, cause and message."""
 
 
 def exit_code(ledger: Ledger, lost: int, false_claims: int) -> int:
@@ -44,7 +48,7 @@ def code_if_complete(session: Session, work: Work) -> int | None:
             if dataset.fingerprint != fingerprint or not dataset.has_metrics:
                 return None
             ledger = dataset.ledger
-            false_claims = _warn_of_false_claims(dataset)
+            false_claims = warn_of_false_claims(list(_claims_of(dataset)))
     except DatasetError:
         # It is damaged, and will be replaced: the check of the output has allowed that.
         return None
@@ -52,21 +56,20 @@ def code_if_complete(session: Session, work: Work) -> int | None:
     return exit_code(ledger, work.lost, false_claims)
 
 
-def count_false_claims(session: Session) -> int:
-    """Count, and warn of, what images state wrongly about layers of the output; on rank 0."""
-    from ..dataset.reader import Dataset
-
-    with Dataset(session.options.output) as dataset:
-        return _warn_of_false_claims(dataset)
-
-
-def _warn_of_false_claims(dataset: Dataset) -> int:
-    failures = dataset.failures
-    columns = [failures.readable(name).tolist() for name in ("digest", "stage", "cause", "message")]
-    claims = [row for row in zip(*columns, strict=True) if row[1] == "manifest"]
-    for digest, _, cause, message in claims[:MAX_WARNINGS]:
+def warn_of_false_claims(claims: Sequence[Claim]) -> int:
+    """Warn of what images state wrongly about layers of the output; return how often."""
+    for digest, cause, message in claims[:MAX_WARNINGS]:
         log.warning("layer %s is in the dataset, but %s: %s", digest, cause, message)
     if len(claims) > MAX_WARNINGS:
         message = "and %d more; the dataset's table /failures lists all of them"
         log.warning(message, len(claims) - MAX_WARNINGS)
     return len(claims)
+
+
+def _claims_of(dataset: Dataset) -> Iterator[Claim]:
+    """Yield what images state wrongly about layers of a dataset."""
+    names = ("stage", "digest", "cause", "message")
+    columns = [dataset.failures.readable(name).tolist() for name in names]
+    for stage, digest, cause, message in zip(*columns, strict=True):
+        if stage == "manifest":
+            yield digest, cause, message

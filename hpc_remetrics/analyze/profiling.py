@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ..config import AnalyzeOptions
 from ..files.disk_errors import output_error
-from ..filetype import typer
 from ..filetype.shared_table import TypeTable, slots_for
 from ..mpi.collective import collectively, once_a_node
 from ..node.scratch import Scratch
@@ -193,7 +192,8 @@ def _tool_starter(options: AnalyzeOptions) -> Callable[[Path, Digest], Tool] | N
 def _fill(table: TypeTable, path: Path) -> None:
     """Fill the table of this node with the types that a dataset has of its contents."""
     from ..dataset.reader import Dataset, reading
+    from ..filetype.typer import warm
 
     with Dataset(path) as dataset, reading(dataset):
         for digests, descriptions in dataset.typed_contents():
-            typer.warm(table, digests, descriptions)
+            warm(table, digests, descriptions)

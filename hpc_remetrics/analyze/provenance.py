@@ -16,7 +16,6 @@ from typing import Any
 from .. import __version__
 from ..buckets import total_size
 from ..config import DEMO, AnalyzeOptions
-from ..filetype import typer
 from ..gather.replacement import source_names
 from ..mpi.comm import Comm
 from ..parts.job_notes import JobNote, job_tables, read_notes
@@ -108,7 +107,7 @@ def about_run(
         "started": started,
         "gather_started": time.time(),
         "python": platform.python_version(),
-        "types": typer.signature(options.types),
+        "types": signature["types"],
         "compress_sample": str(options.compress_sample),
         "compress_with": codecs(),
         "chunk_sample": str(chunk_share(options)),

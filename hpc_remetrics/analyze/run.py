@@ -20,7 +20,7 @@ from ..profile.parent import Child
 from ..records import Layer
 from ..wording import counted
 from .backlog import Backlog
-from .outcome import code_if_complete, count_false_claims, exit_code
+from .outcome import code_if_complete, exit_code, warn_of_false_claims
 from .profiling import Profiled, profile
 from .provenance import about_rank, about_run
 from .run_inputs import Inputs, Work
@@ -115,7 +115,7 @@ def _gather_and_reduce(session: Session, work: Work, backlog: Backlog, profiled:
             )
         # The metrics are added before the dataset has its name.
         reduce = partial(add_metrics, comm, scratch=scratch.path, memory=int(options.memory * 1e6))
-        ledger = gather(
+        gathered = gather(
             comm,
             session.parts,
             work.catalog,
@@ -127,9 +127,10 @@ def _gather_and_reduce(session: Session, work: Work, backlog: Backlog, profiled:
             check_sizes=True,
             reused=backlog.reused,
         )
-    false_claims = on_rank_0(comm, lambda: count_false_claims(session))
-    session.say(f"{options.output}: {ledger}")
-    return exit_code(ledger, work.lost, false_claims)
+    claims = [(str(claim.digest), claim.cause, claim.message) for claim in gathered.claims]
+    false_claims = on_rank_0(comm, lambda: warn_of_false_claims(claims))
+    session.say(f"{options.output}: {gathered.ledger}")
+    return exit_code(gathered.ledger, work.lost, false_claims)
 
 
 def _say_stopped(session: Session, total: int, left: list[Layer]) -> int:

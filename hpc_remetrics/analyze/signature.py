@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ..config import AnalyzeOptions
 from ..errors import UsageError
-from ..filetype import typer
 from ..parts.part_format import PartIndex
 from ..records import Catalog
 from ..sources.secrets import table_version
@@ -75,6 +74,9 @@ def check_probes(options: AnalyzeOptions) -> None:
 
 def signature_of(options: AnalyzeOptions) -> dict[str, str]:
     """Return the signature of the parts that a run with these options makes."""
+    # Only rank 0 asks, so the other ranks don't load it.
+    from ..filetype import typer
+
     passed_over = _LIMITS_OF_TIME + _LIMITS_OF_IMAGES
     limits = {
         name: str(value)

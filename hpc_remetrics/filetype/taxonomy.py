@@ -11,7 +11,7 @@ seen.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 OCTETS = "application/octet-stream"
@@ -437,9 +437,40 @@ text/plain                                      .*\b(document|e-book|ebook|text)
 """
 
 
-def _parse(table: str) -> tuple[tuple[re.Pattern[str], Type], ...]:
-    """Read a table: a pattern and what it means, a row for each line that isn't a heading."""
-    rows = []
+_OPERATORS = re.compile(r"[\\.^$*+?{}\[\]()]")
+"""What makes a pattern more than words with `|` between them."""
+
+
+class Rule:
+    """A line of the table: a pattern for the beginning of a head, and what such a head means.
+
+    Two thirds of the patterns are words, which need no regular expression. The others are compiled
+    when a head gets as far: all of them take longer than a small image.
+    """
+
+    def __init__(self, pattern: str, type_: Type) -> None:
+        self.pattern = pattern
+        self.type = type_
+
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        """The words one of which a head begins with; none if the pattern is not made of words."""
+        return () if _OPERATORS.search(self.pattern) else tuple(self.pattern.split("|"))
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def matches(self, head: str) -> bool:
+        """Tell whether a head is of this type, unless an earlier rule matches it too."""
+        if self._words:
+            return head.startswith(self._words)
+        return self._compiled.match(head) is not None
+
+
+def _parse(table: str) -> tuple[Rule, ...]:
+    """Read a table: a rule for each line that isn't a heading."""
+    rules = []
     class_ = ""
     group = ""
     for line in table.strip().splitlines():
@@ -447,14 +478,14 @@ def _parse(table: str) -> tuple[tuple[re.Pattern[str], Type], ...]:
             class_, _, group = line.strip("[]").partition(": ")
         elif line:
             mime, pattern = line.split(None, 1)
-            rows.append((re.compile(pattern), Type(group, class_, OCTETS if mime == "-" else mime)))
-    return tuple(rows)
+            rules.append(Rule(pattern, Type(group, class_, OCTETS if mime == "-" else mime)))
+    return tuple(rules)
 
 
 RULES = _parse(TABLE)
-"""The table, read: (compiled pattern, what it means), in order."""
+"""The rules of the table, in order."""
 
-GROUPS = tuple(dict.fromkeys((type_.class_, type_.group) for _, type_ in RULES))
+GROUPS = tuple(dict.fromkeys((rule.type.class_, rule.type.group) for rule in RULES))
 """All pairs of class and group, in the order of the table. Group names are unique."""
 
 
@@ -467,4 +498,4 @@ def classify(head: str) -> Type:
     >>> classify("ELF 64-bit LSB shared object, x86-64")
     Type(group='ELF', class_='executables', mime='application/x-sharedlib')
     """
-    return next(type_ for pattern, type_ in RULES if pattern.match(head))
+    return next(rule.type for rule in RULES if rule.matches(head))

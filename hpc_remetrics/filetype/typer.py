@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from struct import Struct
 from typing import Any
 
 from ..errors import UsageError
 from .heads import RULE, head_of
 from .libmagic import ContentBytes, ContentEnds, Libmagic
 from .shared_table import EMPTY, TIMED_OUT, UNREADABLE, UNTYPED, TypeTable
+from .watch import DIGEST_AT, SEQUENCE, WATCH_BYTES
 
 MODES = ("exact", "plain")
 """Ways to type: ask libmagic with the rules that can match, or with all its rules. They agree."""
@@ -36,22 +36,14 @@ _MAX_CACHED_DESCRIPTIONS = 10_000
 
 _log = logging.getLogger(__name__)
 
-# The watch: a sequence number, 0 when libmagic isn't running, and the digest of the content
-# that it works on.
-_SEQUENCE = Struct("=Q")
-_DIGEST_AT = _SEQUENCE.size
-
-WATCH_BYTES = _DIGEST_AT + 32
-"""Bytes of the buffer, shared between a child and its parent, that shows what libmagic works on."""
-
 
 class Typer:
     """Gives contents their type numbers: from the node's table, else from libmagic.
 
     :param mode: a member of :data:`MODES`.
     :param table: the node's table, of this :func:`signature`.
-    :param watch: :data:`WATCH_BYTES` writable bytes shared with the parent, or None where nobody
-        watches.
+    :param watch: :data:`~.watch.WATCH_BYTES` writable bytes shared with the parent, or None
+        where nobody watches.
     :raises UsageError: there is no such mode.
     """
 
@@ -63,7 +55,7 @@ class Typer:
         self._mode = mode
         self._table = table
         self._watch = memoryview(bytearray(WATCH_BYTES)) if watch is None else watch.cast("B")
-        self._running = self._watch[: _SEQUENCE.size].cast("Q")
+        self._running = self._watch[: SEQUENCE.size].cast("Q")
         self._sequence = 0
         self._libmagic: _SafeLibmagic | None = None
         self._waiting: dict[bytes, list[Any]] = {}  # digest -> bytes, then contents that have them
@@ -128,7 +120,7 @@ class Typer:
         # The digest is written before the number that vouches for it; the parent reads in the other
         # order.
         self._sequence += 1
-        self._watch[_DIGEST_AT:WATCH_BYTES] = digest
+        self._watch[DIGEST_AT:WATCH_BYTES] = digest
         self._running[0] = self._sequence
         description = self._libmagic.describe(data)
         self._running[0] = 0
@@ -208,20 +200,6 @@ def signature(mode: str = "exact") -> str:
     :raises MissingComponentError: libmagic is needed and not installed.
     """
     return "magic-none" if mode == "none" else f"magic-{libmagic_version()}-file-{RULE}"
-
-
-def read_watch(buffer: bytes | bytearray | memoryview) -> tuple[int, bytes] | None:
-    """Return the sequence number and the digest of what libmagic works on; for the parent.
-
-    A digest that is just being written can be seen in parts, but not twice under the same number:
-    act on a pair only when it stayed the same from one look to the next.
-
-    :returns: None if libmagic isn't running.
-    """
-    (before,) = _SEQUENCE.unpack_from(buffer, 0)
-    digest = bytes(buffer[_DIGEST_AT:WATCH_BYTES])
-    (after,) = _SEQUENCE.unpack_from(buffer, 0)
-    return (before, digest) if before == after and before else None
 
 
 def warm(table: TypeTable, digests: Iterable[bytes], descriptions: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -47,6 +47,17 @@ Finish: TypeAlias = Callable[[Path], None]
 """What all ranks do with the finished file before it has its name."""
 
 
+class Gathered(NamedTuple):
+    """What a gather has put into the dataset.
+
+    :ivar ledger: how the layers ended.
+    :ivar claims: what images state wrongly about layers, as in `/failures`.
+    """
+
+    ledger: Ledger
+    claims: list[Failure]
+
+
 def gather(
     comm: Comm,
     directory: Path,
@@ -58,7 +69,7 @@ def gather(
     without: Container[str] = (),
     check_sizes: bool = False,
     reused: Reused | None = None,
-) -> Ledger:
+) -> Gathered:
     """Make the dataset `output` of the parts in `directory`, replacing what is there; collective.
 
     :param catalog: on rank 0, the images whose layers belong to the dataset; parts and `reused`
@@ -85,7 +96,8 @@ def gather(
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
     reader = _reader(comm, placement, reused, scratch)
-    return DatasetBuild(comm, reader, scratch).run(catalog, images, output, run, finish)
+    ledger = DatasetBuild(comm, reader, scratch).run(catalog, images, output, run, finish)
+    return Gathered(ledger, [failure for failure in placement.failures if failure.is_claim])
 
 
 def _reader(comm: Comm, placement: Placement, reused: Reused | None, scratch: Path) -> PlacedReader:

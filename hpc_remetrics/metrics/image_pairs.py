@@ -12,10 +12,10 @@ By default a pair is made of neighbours in the history of one repository and pla
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from ..dataset.reader import Dataset
 from ..errors import UsageError
 from ..records import Digest
 from ..wording import counted
+
+if TYPE_CHECKING:
+    import csv
 
 FIRST_DATE = 1356998400
 """2013-01-01 in seconds since 1970. There were no images before; some tools that build images
@@ -82,6 +85,9 @@ def read_pairs(dataset: Dataset, path: Path) -> ImagePairs:
     :param path: a file with the columns `old` and `new`: names of images, or their digests.
     :raises UsageError: the file can't be read, or an image of it is not in the dataset.
     """
+    # Only `updates --pairs` reads such a file.
+    import csv
+
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             pairs = dict.fromkeys(_rows(csv.DictReader(file), ImageFinder(dataset), path))

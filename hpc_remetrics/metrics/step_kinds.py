@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..records import STEP_KINDS
 
@@ -119,8 +120,12 @@ class _RulesFor:
 
     def __init__(self, *looks_at: str) -> None:
         self._places = [place for place, rule in enumerate(RULES) if rule.looks_at in looks_at]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # Compile it when a step is there: many datasets have none
         groups = [f"((?:{RULES[place].pattern})(?!\\S))" for place in self._places]
-        self._pattern = re.compile("|".join(groups))
+        return re.compile("|".join(groups))
 
     def first(self, text: str, start: int = 0) -> int:
         """Return the place of the first rule that matches at `start`; `len(RULES)` if none does."""

@@ -25,19 +25,21 @@ import socket
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import RemetricsError
 from ..files.writing import shared_file
 from ..filetype.shared_table import TypeTable
-from ..filetype.typer import Typer
 from ..limits import PACKET_BYTES, Limits
 from ..parts.spill_format import LayerProfile
 from ..parts.spill_writer import Spill
 from ..records import Digest
 from .layer import profile_layer
 from .probe import load_probes
-from .unpack import UnpackedTree
+
+if TYPE_CHECKING:
+    from ..filetype.typer import Typer
+    from .unpack import UnpackedTree
 
 _PR_SET_PDEATHSIG = 1
 
@@ -99,6 +101,8 @@ class _LayerProfiler:
             watch = memoryview(mmap.mmap(file.fileno(), 0))
         self.typer: Typer | None = None
         if setup["types"] != "none":
+            from ..filetype.typer import Typer
+
             self.typer = Typer(setup["types"], table, watch)
         self.probes = load_probes(setup["probes"])
 
@@ -107,7 +111,7 @@ class _LayerProfiler:
 
         :param job: a message of the rank, with the fields of `parent.Job`.
         """
-        tree = UnpackedTree(Path(job["tree"]), job["quota"]) if job["tree"] else None
+        tree = _new_tree(Path(job["tree"]), job["quota"]) if job["tree"] else None
         try:
             with (
                 closing(Spill(Path(job["spill"]))) as spill,
@@ -136,6 +140,14 @@ class _LayerProfiler:
         finally:
             if tree:
                 tree.close()
+
+
+def _new_tree(directory: Path, quota: int) -> UnpackedTree:
+    """Return a tree on scratch, into which the next layer is extracted."""
+    # Only a run that extracts layers loads this.
+    from .unpack import UnpackedTree
+
+    return UnpackedTree(directory, quota)
 
 
 def _failed(cause: str, message: str, stage: str = "child") -> LayerProfile:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..filetype.held_content import HEAD_BYTES, keep
-from ..filetype.libmagic import ContentBytes
 from ..limits import Limits
 from ..parts.spill_format import NO_TYPE, LayerProfile
 from ..parts.spill_writer import NOTHING, Spill
@@ -32,6 +31,7 @@ from .probe import NONE, LongContent, Probe
 from .unpack import ZEROS, UnpackedTree
 
 if TYPE_CHECKING:
+    from ..filetype.libmagic import ContentBytes
     from ..filetype.typer import Typer
 
 _KIND_OF_TYPE = {

@@ -18,7 +18,7 @@ from .. import programs
 from ..errors import MissingComponentError
 from ..files.writing import private_file
 from ..filetype.shared_table import TIMED_OUT, TypeTable
-from ..filetype.typer import WATCH_BYTES, read_watch
+from ..filetype.watch import WATCH_BYTES, read_watch
 from ..limits import PACKET_BYTES, Limits
 from ..parts.spill_format import LayerProfile
 from ..records import Digest

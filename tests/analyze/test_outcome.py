@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.made import Entry, Made
 
-from hpc_remetrics.analyze.outcome import code_if_complete, count_false_claims
+from hpc_remetrics.analyze.outcome import code_if_complete, warn_of_false_claims
 from hpc_remetrics.analyze.run_inputs import Work
 from hpc_remetrics.analyze.session import Session
 from hpc_remetrics.analyze.signature import fingerprint_of
@@ -68,9 +68,9 @@ def test_no_dataset_and_a_damaged_one_are_not(tmp_path):
     assert code_if_complete(session(output), WORK) is None
 
 
-def test_false_claims_are_counted_and_the_first_five_are_warned_of(false_claims, caplog):
+def test_false_claims_have_an_exit_code_and_the_first_five_are_warned_of(false_claims, caplog):
     output, count = false_claims
-    assert count_false_claims(session(output)) == count
+    assert code_if_complete(session(output), WORK) == 3
     *warnings, last = [record.getMessage() for record in caplog.records]
     if count > 5:
         assert last == "and 2 more; the dataset's table /failures lists all of them"
@@ -82,5 +82,6 @@ def test_false_claims_are_counted_and_the_first_five_are_warned_of(false_claims,
         assert warning.endswith("states 5 bytes, it has 10")
 
 
-def test_a_complete_dataset_with_false_claims_has_their_exit_code(false_claims):
-    assert code_if_complete(session(false_claims[0]), WORK) == 3
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_the_exit_code_counts_all_false_claims(count):
+    assert warn_of_false_claims([("sha256:00", "size_mismatch", "text")] * count) == count

@@ -112,7 +112,7 @@ def test_a_run_that_has_nothing_to_profile_gathers_once(
     make, no_layers, tmp_path, capsys, monkeypatch
 ):
     """What images state wrongly of layers, of which there are none here, has an exit code."""
-    monkeypatch.setattr(run, "count_false_claims", lambda session: 1)
+    monkeypatch.setattr(run, "warn_of_false_claims", lambda claims: 1)
     session = make(sources=no_layers)
     assert _run(session, None) == 3
     said = capsys.readouterr().err.splitlines()

@@ -178,7 +178,7 @@ def test_classes_are_known_and_group_names_unique():
 
 
 def test_media_types_are_media_types():
-    assert all(type_.mime.count("/") == 1 and " " not in type_.mime for _, type_ in RULES)
+    assert all(rule.type.mime.count("/") == 1 and " " not in rule.type.mime for rule in RULES)
     assert classify("PNG image data").mime == "image/png"
     assert classify("nobody knows").mime == OCTETS
 

@@ -14,14 +14,13 @@ from hpc_remetrics.filetype.shared_table import EMPTY, TIMED_OUT, UNREADABLE, UN
 from hpc_remetrics.filetype.typer import (
     MAX_WAITING,
     MAX_WAITING_BYTES,
-    WATCH_BYTES,
     Typer,
     libmagic_version,
-    read_watch,
     signature,
     speed,
     warm,
 )
+from hpc_remetrics.filetype.watch import WATCH_BYTES, read_watch
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10\0\0\0\x10\x08\6\0\0\0"
 

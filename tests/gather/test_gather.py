@@ -188,8 +188,8 @@ def test_small_blocks_and_buckets(tmp_path, monkeypatch, small_chunks, ranks):
         scratch.mkdir()
         catalog = corpus.catalog if comm.rank == 0 else None
         about = {"by": "test"} if comm.rank == 0 else None
-        ledger = gather(comm, corpus.directory, catalog, output, scratch, about)
-        return ledger, list(scratch.iterdir())
+        gathered = gather(comm, corpus.directory, catalog, output, scratch, about)
+        return gathered.ledger, list(scratch.iterdir())
 
     for ledger, left in on_ranks(ranks, run):
         assert (ledger, left) == (Ledger(ok=4, partial=1, failed=2), [])

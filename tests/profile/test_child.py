@@ -15,7 +15,7 @@ from support import tars
 
 from hpc_remetrics.errors import MissingComponentError
 from hpc_remetrics.filetype.shared_table import TypeTable
-from hpc_remetrics.filetype.typer import WATCH_BYTES
+from hpc_remetrics.filetype.watch import WATCH_BYTES
 from hpc_remetrics.limits import PACKET_BYTES
 from hpc_remetrics.parts.spill_format import read_blocks
 from hpc_remetrics.profile import child

@@ -19,7 +19,7 @@ import pytest
 from hpc_remetrics import programs
 from hpc_remetrics.errors import MissingComponentError
 from hpc_remetrics.filetype.shared_table import TIMED_OUT, TypeTable
-from hpc_remetrics.filetype.typer import WATCH_BYTES
+from hpc_remetrics.filetype.watch import WATCH_BYTES
 from hpc_remetrics.limits import PACKET_BYTES, Limits
 from hpc_remetrics.parts.spill_format import LayerProfile, read_blocks
 from hpc_remetrics.profile import parent

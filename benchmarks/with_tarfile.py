@@ -1,4 +1,4 @@
-"""What one writes in an afternoon: tarfile, hashlib and python-magic over one layer."""
+"""Profile one layer with tarfile, hashlib and python-magic, to compare with."""
 
 import hashlib
 import sys

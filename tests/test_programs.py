@@ -1,4 +1,4 @@
-"""How other processes are started: without secrets, and without code of the current directory."""
+"""Starts of other processes: without secrets, and without code of the current directory."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Where settings are read from, whose they may be, and what is wrong with them."""
+"""Settings: where they are read from, whose they may be, and what is wrong with them."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the bytes of a dataset lie: in a file of this machine, or behind a file object.
+"""Read the bytes of a dataset from a file of this machine or from a file object.
 
 File objects are those of Python, and of fsspec, which reads URLs such as `s3://`.
 """

@@ -1,4 +1,4 @@
-"""Which layers of earlier datasets a run takes, and which datasets it refuses."""
+"""Reuse of layers from earlier datasets: which are taken, and which datasets are refused."""
 
 from dataclasses import replace
 from pathlib import Path

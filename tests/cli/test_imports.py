@@ -1,4 +1,4 @@
-"""What processes load: only what they need, since all ranks of a job start from one file system."""
+"""Modules that processes load: only what they need, as all ranks start from one file system."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What an output replaces without asking, and what only with --force; a refusal changes and makes
-nothing."""
+"""Outputs: what is replaced without asking, what only with --force, and refusals."""
 
 from __future__ import annotations
 

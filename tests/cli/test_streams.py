@@ -1,5 +1,4 @@
-"""Where standard output leads, which Python runs it and what is not installed: one line, never a
-traceback."""
+"""Broken pipes, full disks, old Pythons and missing packages: one line, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What the quick start installs works from every directory, and takes edits without being installed
-again."""
+"""The program of the quick start, from every directory, and after edits."""
 
 import shutil
 

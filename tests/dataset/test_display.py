@@ -1,4 +1,4 @@
-"""What an interpreter and a notebook show of a dataset: all tables and columns, and no tag."""
+"""Representation of a dataset in an interpreter and in a notebook: all tables, no tag."""
 
 from html.parser import HTMLParser
 

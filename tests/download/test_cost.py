@@ -1,4 +1,4 @@
-"""What a download costs, as registries state their limits and lists the sizes of images."""
+"""Cost of a download, from registries' stated limits and the listed sizes of images."""
 
 import pytest
 from support.tiny_registry import TinyRegistry

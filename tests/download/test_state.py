@@ -1,4 +1,4 @@
-"""What earlier runs of a download finished."""
+"""State of a download: what earlier runs finished."""
 
 import codecs
 import json

@@ -1,4 +1,4 @@
-"""What exported files hold, by plain readers."""
+"""Read exported files by plain readers."""
 
 import csv
 import json

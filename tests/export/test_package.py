@@ -1,4 +1,4 @@
-"""What describes an export for a publication, against the files and the dataset themselves."""
+"""Descriptions of an export for a publication, against the files and the dataset themselves."""
 
 import hashlib
 import json

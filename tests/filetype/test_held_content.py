@@ -1,4 +1,4 @@
-"""What is held of a content that comes in pieces, with ends of a few bytes."""
+"""Content that comes in pieces and is held in part, with ends of a few bytes."""
 
 import os
 

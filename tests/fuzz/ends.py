@@ -1,5 +1,4 @@
-"""How a command ends: run in a process of its own, with limits on its time and memory, and
-judged."""
+"""Run a command with limits on time and memory, and judge how it ends."""
 
 from __future__ import annotations
 

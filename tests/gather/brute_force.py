@@ -1,4 +1,4 @@
-"""What a dataset must hold, worked out entry by entry in plain Python."""
+"""Work out a dataset entry by entry in plain Python."""
 
 from __future__ import annotations
 

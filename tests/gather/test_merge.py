@@ -1,4 +1,4 @@
-"""What `merge` says of the runs that made its inputs, and of their differences."""
+"""Facts of `merge` about the runs that made its inputs, and about their differences."""
 
 from __future__ import annotations
 

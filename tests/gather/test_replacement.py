@@ -1,4 +1,4 @@
-"""Which datasets a run may replace, and what the message says would be lost."""
+"""Replacement of a dataset: which a run may replace, and the message on what would be lost."""
 
 import h5py
 import pytest

@@ -1,5 +1,4 @@
-"""What metrics must be, worked out entry by entry in plain Python, with paths as texts and no hash
-anywhere."""
+"""Work out metrics entry by entry in plain Python, with paths as texts and without hashes."""
 
 from __future__ import annotations
 

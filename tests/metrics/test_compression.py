@@ -1,5 +1,4 @@
-"""What all contents would take compressed: exact where all were compressed, else an interval that
-has the truth."""
+"""Compressed bytes of all contents: exact, or an interval that holds the truth."""
 
 from __future__ import annotations
 

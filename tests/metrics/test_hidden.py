@@ -1,5 +1,4 @@
-"""What real images hide: their layers are applied one after another, as by an unpacker, and what is
-left is weighed."""
+"""Hidden files of real images, judged by applying their layers as an unpacker does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are compared: neighbours in the history of a repository, or those that a file
+"""Pairs of images: neighbours in the history of a repository, or those that a file names.
 names."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What updates pull by chunk and by delta: exact of all, estimated from a sample, or missing."""
+"""Updates by chunk and by delta: exact of all, estimated from a sample, or missing."""
 
 from __future__ import annotations
 

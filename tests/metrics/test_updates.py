@@ -1,4 +1,4 @@
-"""What updates pull is what sets of layers and contents say, for random and for real images."""
+"""Updates by layer and by file, against sets, for random and for real images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What launchers tell their processes, and a launcher that does not fit the MPI library."""
+"""Variables of launchers, and a launcher that does not fit the MPI library."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What the watch over the start of MPI finds and reports, and when it ends its rank."""
+"""The watch over the start of MPI: what it finds and reports, and when it ends its rank."""
 
 import os
 import signal

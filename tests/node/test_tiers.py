@@ -1,4 +1,4 @@
-"""Where scratch may be, and how much of a tier layers may take."""
+"""Tiers of scratch: where it may be, and how much of a tier layers may take."""
 
 import os
 from fractions import Fraction

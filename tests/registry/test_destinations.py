@@ -1,5 +1,4 @@
-"""Which requests go through a proxy: as Go's programs choose it, and never those to this
-machine."""
+"""Proxies of requests: as Go's programs choose them, and never for this machine."""
 
 import base64
 import os

@@ -1,5 +1,4 @@
-"""What networks and servers do between a client and a real registry: right bytes in the end, or the
-right cause."""
+"""Faults between a client and a real registry: right bytes in the end, or the right cause."""
 
 import hashlib
 import json

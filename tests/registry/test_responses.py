@@ -1,4 +1,4 @@
-"""What responses and failures of servers mean: waits, pauses, causes, codes, URLs for messages."""
+"""Responses and failures of servers: waits, pauses, causes, codes, URLs for messages."""
 
 import errno
 import http.client

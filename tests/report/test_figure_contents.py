@@ -1,4 +1,4 @@
-"""What stands in every panel of every figure, of a dataset by hand: titles, labels, values, legends.
+"""Panels of every figure, of a dataset by hand: titles, labels, values, legends.
 
 `Curves` and `Bars` say what a panel shows. Nothing is rendered here.
 """

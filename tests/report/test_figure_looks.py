@@ -1,4 +1,4 @@
-"""How a figure looks by itself and in place of axes: its title, letters, and panels in a column."""
+"""Look of a figure by itself and in place of axes: its title, letters, and panels in a column."""
 
 import pytest
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Where panels, titles and legends of a figure stand, in points."""
+"""Places of panels, titles and legends of a figure, in points."""
 
 import pytest
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What `docker save` writes: names, digests of layers, media types, and what is said of others."""
+"""Archives of `docker save`: names, digests of layers, media types, and notes on others."""
 
 import bz2
 import gzip

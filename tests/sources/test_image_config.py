@@ -1,4 +1,4 @@
-"""What a config says of its image: every field, wrong ones with a note, judged by Go and skopeo."""
+"""Configs of images: every field, wrong ones with a note, judged by Go and skopeo."""
 
 import json
 import random

@@ -1,5 +1,4 @@
-"""What docker saves from the containerd image store: an index of all platforms, and the bytes of
-some."""
+"""Archives from the containerd image store: an index of all platforms, and some of its bytes."""
 
 import json
 import shutil

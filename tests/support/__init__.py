@@ -1,1 +1,1 @@
-"""What several folders of tests use: real tools, OCI layouts, runs of the command."""
+"""Helpers that several directories of tests use: real tools, OCI layouts, runs of the command."""

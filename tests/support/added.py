@@ -1,4 +1,4 @@
-"""What a probe adds while a test shows contents to it."""
+"""Collect what a probe adds while a test shows contents to it."""
 
 from __future__ import annotations
 

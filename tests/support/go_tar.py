@@ -1,4 +1,4 @@
-"""What Go's archive/tar says of an archive; docker, containerd and podman read layers with it."""
+"""Read archives by Go's archive/tar, with which docker, containerd and podman read layers."""
 
 import json
 import os

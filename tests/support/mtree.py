@@ -1,4 +1,4 @@
-"""What bsdtar says of an archive, by its mtree format."""
+"""Read archives by bsdtar, in its mtree format."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What the columns of a dataset hold, by h5py alone."""
+"""Read the columns of a dataset by h5py alone."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What a container sees, against the rules applied one after another from the base up."""
+"""The file system of an image, judged by applying its layers one after another."""
 
 import numpy as np
 import pytest

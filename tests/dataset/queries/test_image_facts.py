@@ -1,4 +1,4 @@
-"""What configs say, against the programs that read them from the images."""
+"""Facts from configs, judged by the programs that read them from the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How images are named: by row, by name, and by platform where a name occurs twice."""
+"""Selection of an image by row, by name, and by platform where a name occurs twice."""
 
 import pytest
 

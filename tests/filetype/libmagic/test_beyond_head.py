@@ -1,4 +1,4 @@
-"""Which files libmagic reads beyond their first bytes, and whether that can matter."""
+"""Reads of libmagic beyond a file's first bytes, and whether they can matter."""
 
 import pytest
 from support.elf import NOTE, executable

@@ -1,4 +1,4 @@
-"""What rules need, and what they print, on made rules; the judge of real ones is libmagic."""
+"""Conditions and texts of rules, on made rules; the judge of real ones is libmagic."""
 
 import math
 

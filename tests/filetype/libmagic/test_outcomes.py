@@ -1,4 +1,4 @@
-"""What rules print of a text where that can be told without libmagic, on made rules."""
+"""Texts that can be told without libmagic, on made rules."""
 
 from __future__ import annotations
 

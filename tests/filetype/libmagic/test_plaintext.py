@@ -1,4 +1,4 @@
-"""What is text, in which encoding, and how it is worded: examples that libmagic 5.44 gave."""
+"""Text, its encoding and its description: examples that libmagic 5.44 gave."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which rules are asked, and with which database, on made rules."""
+"""Choice of the rules that are asked, and of their database, on made rules."""
 
 from types import SimpleNamespace
 

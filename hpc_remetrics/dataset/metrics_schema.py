@@ -137,6 +137,11 @@ value_counts: how often each value of a categorical variable occurs; by `variabl
     count           i8                 1       none    entries, layers, images, failures or skipped descriptors with it
     bytes           i8                 byte    -1      their bytes, as VALUE_COUNTS says, where that makes sense
 
+config_values: what images say most often about themselves; by `variable`, most images first, years ascending
+    variable        text 32            1       none    the variable, one of CONFIG_VALUES
+    value           text 1024          1       ""      its value, without what follows its first 1,024 bytes
+    images          i8                 1       none    images that have it
+
 classes: files by class of the taxonomy, most bytes first
     class           text 64            1       none    class
     …amounts
@@ -481,6 +486,18 @@ VALUE_COUNTS = {
     "skip_cause": "descriptors in images that are not profiled as layers; sizes that they state",
 }
 """Values of `variable` in `value_counts`: what is counted, and whose bytes are summed."""
+
+CONFIG_VALUES = {
+    "year": "years in which images were created; empty where an image has no date",
+    "label": "keys of labels",
+    "entrypoint": "entrypoints as JSON; empty: none",
+    "cmd": "commands as JSON; empty: none",
+    "user": "users that the process runs as; empty: root",
+    "port": "exposed ports",
+    "secret": "kinds of secrets that were replaced in the config",
+}
+"""Values of `variable` in `config_values`, in their order: what their values are. The 100 that most
+images have are listed, and all years; of equals that of the first config or label comes first."""
 
 SCENARIOS = {
     "no_sharing": "every image stores its layers, compressed",

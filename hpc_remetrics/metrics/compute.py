@@ -10,7 +10,8 @@
 5. /history is read once, to add up layers by the kind of their step (`steps.py`).
 6. Pairs of images are compared, to find what an update pulls (`updates.py`).
 7. The nearest base of each image is found (`bases.py`).
-8. Rank 0 puts the tables together (`assemble.py`).
+8. The most frequent values in the configs are found (`config_values.py`).
+9. Rank 0 puts the tables together (`assemble.py`).
 
 Every number is a sum, a minimum or a maximum of whole numbers over all ranks, or is made from such
 numbers on rank 0, so the result does not depend on the number of ranks.
@@ -33,6 +34,7 @@ from ..mpi.comm import Comm
 from .assemble import assemble
 from .bases import find_bases
 from .common_names import CommonNames
+from .config_values import config_values
 from .content_join import ContentJoin
 from .contents import ContentPass
 from .distribution import summaries
@@ -89,9 +91,11 @@ def compute_metrics(
     steps = step_results(inputs, hidden.image_layers)
     updates = UpdatePass(inputs, consecutive_pairs(dataset)).run()
     bases = find_bases(inputs)
+    values = config_values(inputs)
     if comm.rank != comm.root:
         return {}
-    return assemble(inputs, contents, files, hidden, steps, updates, bases)
+    tables = assemble(inputs, contents, files, hidden, steps, updates, bases)
+    return {**tables, "config_values": values}
 
 
 def _content_pass(inputs: MetricsInputs) -> ContentResults:

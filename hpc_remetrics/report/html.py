@@ -9,6 +9,7 @@ from html import escape as quoted
 
 import numpy as np
 
+from ..dataset.metrics_schema import CONFIG_VALUES
 from ..dataset.reader import Dataset
 from ..dataset.table import Table
 from ..log import escape
@@ -20,7 +21,7 @@ from .figures.style import style
 from .hub_2017 import SOURCES, TOTALS
 from .page_style import MARK, STYLE
 from .report_data import ReportData, read_report_data
-from .values import number, shown
+from .values import number, said_by_images, shown
 
 _MOST_ROWS = 25
 """Rows of a table on the page; `--json` and `export` have all."""
@@ -75,6 +76,7 @@ def html(dataset: Dataset) -> str:
         _contents(),
         _section("summary", "Summary", _summary(numbers)),
         *figures,
+        _section("configs", "What images say about themselves", _configs(numbers)),
         _section("failures", "Failures", _failures(numbers)),
         _section("definitions", "Definitions", _definitions(DEFINITIONS)),
         _section("sources", "Sources of the published values of 2017", _definitions(SOURCES)),
@@ -117,7 +119,8 @@ def _contents() -> str:
         ("summary", "Summary"),
         *((_anchor(one), f"{one.number} {one.title}") for one in FIGURES.values()),
     ]
-    links += [("failures", "Failures"), ("definitions", "Definitions"), ("sources", "Sources")]
+    links += [("configs", "What images say about themselves"), ("failures", "Failures")]
+    links += [("definitions", "Definitions"), ("sources", "Sources")]
     items = "".join(f'<li><a href="#{anchor}">{quoted(text)}</a></li>' for anchor, text in links)
     return f"<nav><ul>{items}</ul></nav>"
 
@@ -200,6 +203,25 @@ def _metrics(name: str, table: Table) -> str:
     return f"<h3>{quoted(name)}</h3>{description}{_table(heads, rows, texts)}{left_out}"
 
 
+def _configs(numbers: ReportData) -> str:
+    """Return what the configs of most images say, by variable, and the years of all images."""
+    tables = []
+    for variable, meaning in CONFIG_VALUES.items():
+        found = said_by_images(numbers.metrics, variable)
+        if not found:
+            continue
+
+        # Show all years, and of other values those of most images
+        most = None if variable == "year" else _MOST_ROWS
+        rows = [(escape(value), f"{images:,}") for value, images in list(found.items())[:most]]
+        more = len(found) - len(rows)
+        left_out = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>"
+        tables.append(
+            f"<h3>{quoted(meaning)}</h3>{_table((variable, 'images'), rows)}{left_out if more else ''}"
+        )
+    return "".join(tables) or "<p>No config of an image is in the dataset.</p>"
+
+
 def _failures(numbers: ReportData) -> str:
     """Return how many layers have which status, notes and failures."""
     counts = numbers.metrics["value_counts"]
@@ -238,8 +260,9 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[
     )
     lines = []
     for first, *others in rows:
+        kind = " class=long" if len(first) > _LONG else kinds[0]
         cells = "".join(map(_cell, others, kinds[1:]))
-        lines.append(f'<tr><th scope="row"{kinds[0]}>{quoted(first)}</th>{cells}</tr>')
+        lines.append(f'<tr><th scope="row"{kind}>{quoted(first)}</th>{cells}</tr>')
     body = "".join(lines) or f'<tr><td colspan="{len(heads)}" class=text>no rows</td></tr>'
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -8,7 +8,8 @@ from ..dataset.metrics import Metrics
 from ..dataset.reader import Dataset
 from ..log import escape
 from ..wording import counted
-from .values import kinds_with_layers, number, shown
+from .text import counts
+from .values import kinds_with_layers, number, said_by_images, shown
 
 _DISTRIBUTIONS = {
     "layers/CLS": "layer, compressed",
@@ -40,6 +41,7 @@ def section(dataset: Dataset) -> list[str]:
         *_steps(metrics),
         *_what_if(metrics),
         *_updates(metrics),
+        *_config_values(metrics),
     ]
 
 
@@ -152,3 +154,27 @@ def _updates(metrics: Metrics) -> list[str]:
         interval = _interval(low, high) if is_estimated else ""
         lines.append(f"  {number(size, 'byte'):>10}{number(share, 'share'):>10}   {text}{interval}")
     return ["", f"what clients pull in {counted(pairs, 'update')} of images", *lines]
+
+
+_SAID = {
+    "year": "images by the year in which they were created",
+    "label": "images by key of a label",
+    "entrypoint": "images by entrypoint",
+    "cmd": "images by command",
+    "user": "images by user",
+    "port": "images by exposed port",
+    "secret": "images with secrets that were replaced, by kind",
+}
+"""Variable of `config_values` -> its title."""
+
+_MOST_SAID = 5
+
+
+def _config_values(metrics: Metrics) -> list[str]:
+    """Return what images say most often about themselves, and all their years and secrets."""
+    lines = []
+    for variable, title in _SAID.items():
+        found = said_by_images(metrics, variable)
+        most = None if variable in ("year", "secret") else _MOST_SAID
+        lines += counts(title, dict(list(found.items())[:most]))
+    return lines

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dataset.metrics import Metrics
 from ..dataset.schema import Column
 from ..dataset.table import Table
 from ..log import escape
@@ -62,3 +63,16 @@ def kinds_with_layers(steps: Table) -> np.ndarray:
     """
     rows = np.flatnonzero(steps["image_layers"])
     return rows if set(steps.readable("kind")[rows]) - {"no_history"} else rows[:0]
+
+
+def said_by_images(metrics: Metrics, variable: str) -> dict[str, int]:
+    """Return the values of a variable of `config_values`, each with the images that have it.
+
+    An empty value is "(none)". Nothing is returned where no image says anything.
+    """
+    table = metrics["config_values"]
+    rows = np.flatnonzero(table.readable("variable") == variable)
+    values = table.readable("value")[rows].tolist()
+    if not any(values):
+        return {}
+    return dict(zip((value or "(none)" for value in values), table["images"][rows], strict=True))

@@ -137,6 +137,9 @@ NAMES = {
 
 Words end at `_`, `-`, `.`, at digits and where lower case turns into upper case."""
 
+KINDS_OF_SECRETS = tuple(sorted({*NAMES.values(), *(form.kind for form in FORMS)}))
+"""The kinds of all secrets."""
+
 LONG_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "APIKEY")
 """Words of `NAMES` that count at the end of a longer word, too: `dbpassword`, `authtoken`."""
 

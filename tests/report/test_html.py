@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from support.browser import Browser
+from support.made import Made
 
 import hpc_remetrics
 from hpc_remetrics.report import html as module
@@ -23,8 +24,9 @@ from hpc_remetrics.report.html import html
 from hpc_remetrics.report.hub_2017 import SOURCES
 from hpc_remetrics.report.page_style import is_page
 
-from .made_dataset import LONG, MADE
+from .made_dataset import BASE, LONG, MADE
 
+YEAR_2024 = 1_704_067_200
 NIGHT = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
 
 
@@ -138,6 +140,7 @@ def test_the_list_of_contents_links_to_every_section(sections):
         "figure-10": "10 Copies of contents",
         "figure-12": "12 Paths and contents",
         "figure-17": "17 Deduplication by directory",
+        "configs": "What images say about themselves",
         "failures": "Failures",
         "definitions": "Definitions",
         "sources": "Sources",
@@ -231,7 +234,7 @@ def test_of_a_long_table_the_first_rows_are_shown(sections):
     assert len(rows) == 1 + 25
     assert rows[1:3] == [["etc/motd", "2", "2"], ["etc/copy.txt", "2", "2"]]
     assert sections.tables["figure-12"][2][4] == [
-        (f"{LONG.decode()}/file.so", "text"),
+        (f"{LONG.decode()}/file.so", "long"),
         ("1", ""),
         ("1", ""),
     ]
@@ -381,6 +384,35 @@ def test_the_command(runs, datasets):
     )
     assert result.stderr.count("\n") == 1
     runs.run(runs.command("report", datasets["one"], "--html", "x", "--json"), code=2)
+
+
+def test_what_images_say_stands_escaped_in_a_table_for_each_kind_of_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FIGURES", {})
+    labels = [("<script>\x1b", "v"), *((f"key{number:02}", "v") for number in range(26))]
+    made = Made(
+        [BASE],
+        [[0], [0]],
+        created={0: YEAR_2024},
+        configs={0: {"labels": tuple(labels), "cmd": "x" * 31}},
+    )
+    with hpc_remetrics.open(made.write(tmp_path / "made")) as dataset:
+        found = Sections(html(dataset))
+    assert found.rows("configs", 0) == [["year", "images"], ["(none)", "1"], ["2024", "1"]]
+    assert found.rows("configs", 1)[:3] == [
+        ["label", "images"],
+        ["<script>\\x1b", "1"],
+        ["key00", "1"],
+    ]
+    assert found.tables["configs"][2][1] == [("x" * 31, "long"), ("1", "")]
+    assert len(found.tables["configs"]) == 3
+    assert found.texts["configs", "p"] == ["2 more rows in the dataset (--json, export)."]
+
+
+def test_a_page_without_configs_says_so(without_images, monkeypatch):
+    monkeypatch.setattr(module, "FIGURES", {})
+    with hpc_remetrics.open(without_images) as dataset:
+        found = Sections(html(dataset))
+    assert found.texts["configs", "p"] == ["No config of an image is in the dataset."]
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import pytest
 from support.made import Made
 
 import hpc_remetrics
+from hpc_remetrics.records import Step
 from hpc_remetrics.report.summary import section
+from hpc_remetrics.sources.secrets import placeholder
 
 from .made_dataset import BASE, OTHER
 
@@ -116,10 +118,41 @@ def test_what_updates_pull_by_method(tmp_path):
     with hpc_remetrics.open(path) as dataset:
         lines = section(dataset)
     start = lines.index("what clients pull in 1 update of images")
-    assert lines[start + 1 :] == [
+    assert lines[start + 1 : start + 5] == [
         "       710 B     100 %   every layer of the newer image is pulled, compressed",
         "       630 B   88.73 %   layers that the older image lacks are pulled, compressed,"
         " as registries do",
         "     36.3 kB     100 %   every file of the newer image is pulled, uncompressed",
         "     29.4 kB   81.08 %   contents that the older image lacks are pulled, uncompressed",
+    ]
+
+
+def test_what_images_say_most_often(tmp_path):
+    """Of labels five are shown, and of years and secrets all; control characters are escaped."""
+    configs = {
+        number: {
+            "labels": (("all\x1b[2J", "a"), *((f"of {number} {n}", "b") for n in range(5))),
+            "user": "root" if number else "",
+            "history": (Step(created_by=f"A={placeholder('token', 'x')}"),),
+            "secrets": 1,
+        }
+        for number in range(2)
+    }
+    years = {number: number * 366 * 86_400 for number in range(7)}
+    configs |= {number: {} for number in range(2, 7)}
+    path = Made([BASE], [[0]] * 7, created=years, configs=configs).write(tmp_path / "made")
+    with hpc_remetrics.open(path) as dataset:
+        lines = section(dataset)
+    start = lines.index("images by the year in which they were created")
+    rows = [line.rsplit(maxsplit=1) for line in lines[start:] if line]
+    values = [name.strip() for name, _ in rows]
+    labels = values.index("images by key of a")
+    assert values[1:labels] == [str(year) for year in range(1970, 1977)]
+    assert lines[start + 10] == f"  {'all' + chr(92) + 'x1b[2J':<54}{2:>14}"
+    assert values[labels + 6 :] == [
+        "images by",
+        "(none)",
+        "root",
+        "images with secrets that were replaced, by",
+        "token",
     ]

@@ -9,6 +9,7 @@ of hosts, paths and command lines:
     /failures, /skipped   messages of stages and causes that are about content alone
     /configs, /history,   no authors; in other texts what names persons, and secrets, are replaced
       /labels, …          by their kind and length (`persons.py`)
+    /metrics              the same in what `config_values` quotes of configs
     other tables          as they are: names of images and paths within layers are the data
 """
 
@@ -25,12 +26,14 @@ from ..dataset.arrow import end_of_batch
 from ..dataset.file_history import anonymous, with_this_command
 from ..dataset.growing_table import GrowingTable
 from ..dataset.hdf5 import file_through
+from ..dataset.metrics_schema import METRICS
 from ..dataset.reader import Dataset
 from ..dataset.schema import CHUNK_ROWS, TABLES
 from ..dataset.table import Table
-from ..dataset.table_writer import write_run, write_table
+from ..dataset.table_writer import write_metrics, write_run, write_table
 from ..files.publish import replacing
 from ..records import Digest, Failure
+from ..sources.secrets import placeholder
 from .persons import json_without_persons, value_without_persons, without_persons
 
 _FILE_ATTRIBUTES = ("format", "schema_version", "title", "Conventions", "source", "date_created")
@@ -97,7 +100,10 @@ def write_dataset(dataset: Dataset, target: Path, is_anonymous: bool) -> None:
                 dataset.copy_group(name, file)
 
         # Copy the metrics, and what tells of the run as far as it may.
-        dataset.copy_group("metrics", file)
+        if is_anonymous and dataset.has_metrics:
+            _write_anonymous_metrics(dataset, file)
+        else:
+            dataset.copy_group("metrics", file)
         if not is_anonymous:
             dataset.copy_group("run", file)
         elif dataset.has_run:
@@ -148,6 +154,40 @@ def _without_persons(table: Table, start: int, stop: int) -> dict[str, Any]:
     for column, change in _TEXTS.get(name, {}).items():
         columns[column] = list(map(change, columns[column]))
     return columns
+
+
+_VALUES: dict[str, Callable[[str], str]] = {
+    **dict.fromkeys(("entrypoint", "cmd", "port"), json_without_persons),
+    "user": without_persons,
+}
+"""Variable of `/metrics/config_values` -> what makes a value of it anonymous."""
+
+
+def _write_anonymous_metrics(dataset: Dataset, file: Any) -> None:
+    """Write `/metrics` without what names persons in the configs of images."""
+    tables = {
+        name: {column: _stored(table, column) for column in table.form.columns}
+        for name, table in ((name, dataset.metrics[name]) for name in METRICS)
+    }
+    said = tables["config_values"]
+    pairs = zip(said["variable"], said["value"], strict=True)
+    said["value"] = [_anonymous_value(variable, value) for variable, value in pairs]
+    write_metrics(file, tables)
+
+
+def _anonymous_value(variable: str, value: str) -> str:
+    """Return a value of `/metrics/config_values` without what names persons."""
+    change = _VALUES.get(variable)
+    if change is None:
+        return value
+    # Half an address at the end of a value that was cut looks like none
+    if len(value.encode()) > _WHOLE_BYTES:
+        return placeholder("long", value)
+    return change(value)
+
+
+_WHOLE_BYTES = 1000
+"""Bytes up to which a value of `/metrics/config_values` was certainly not cut."""
 
 
 def _stored(table: Table, name: str) -> Any:

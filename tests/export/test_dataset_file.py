@@ -16,7 +16,7 @@ from hpc_remetrics.cli import main
 from hpc_remetrics.dataset.metrics_schema import METRICS
 from hpc_remetrics.dataset.schema import TABLES
 from hpc_remetrics.errors import UsageError
-from hpc_remetrics.export.dataset_file import write_dataset
+from hpc_remetrics.export.dataset_file import _anonymous_value, write_dataset
 from hpc_remetrics.records import Skipped, Step
 
 PATH = "/home/jane/images"
@@ -148,7 +148,7 @@ def test_all_else_is_as_it_was(full, anonymous):
     }
     for name in ("labels", "environment", "annotations"):
         texts |= {f"{name}/value", f"{name}/value_offset"}
-    assert changed == {"skipped/message"} | texts
+    assert changed == {"skipped/message", "metrics/config_values/value"} | texts
     assert after["skipped/message"] == "[b'', b'holds a chart']"
     with hpc_remetrics.open(full) as one, hpc_remetrics.open(anonymous) as other:
         assert {**other.attributes, "history": one.file_history} == one.attributes
@@ -182,6 +182,25 @@ def test_what_names_persons_is_its_kind_and_length(anonymous):
         ]
         assert data.history.readable("comment").tolist() == ["", "mail <redacted:email:20>", ""]
         assert data.images.column("created").tolist() == [5, 5]
+
+
+def test_metrics_quote_configs_without_persons(anonymous):
+    with hpc_remetrics.open(anonymous) as data:
+        values = data.metrics["config_values"].readable("value").tolist()
+    assert '["mail","<redacted:email:16>","--password","<redacted:password:6>"]' in values
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("user", "jane@example.org", "<redacted:email:16>"),
+        ("label", "jane@example.org", "jane@example.org"),
+        ("cmd", "x" * 1000, "x" * 1000),
+        ("cmd", "x" * 1001, "<redacted:long:1001>"),
+    ],
+)
+def test_of_a_value_that_may_be_cut_nothing_stays(variable, value, wanted):
+    assert _anonymous_value(variable, value) == wanted
 
 
 def test_hosts_have_the_same_alias_everywhere(anonymous):

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from support.examples import share_of
 
 from hpc_remetrics.arrays import (
     counted,
@@ -24,7 +25,7 @@ from hpc_remetrics.arrays import (
 NUMBERS = st.lists(st.integers(-3, 9), max_size=30)
 
 
-@settings(max_examples=50)
+@settings(max_examples=share_of(50))
 @given(NUMBERS)
 def test_distinct_values_and_counts(values):
     array = np.array(values, np.int64)
@@ -33,14 +34,14 @@ def test_distinct_values_and_counts(values):
     assert list(got) == sorted(Counter(values).items())
 
 
-@settings(max_examples=50)
+@settings(max_examples=share_of(50))
 @given(NUMBERS, NUMBERS)
 def test_values_that_occur_among_others(values, wanted):
     found = is_among(np.array(values, np.int64), np.array(wanted, np.int64))
     assert found.tolist() == [value in wanted for value in values]
 
 
-@settings(max_examples=50)
+@settings(max_examples=share_of(50))
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=20))
 def test_merged_adds_the_counts_of_equal_values(pairs):
     want = Counter()
@@ -58,7 +59,7 @@ def test_equal_first_halves_of_hashes():
     assert sorted(sorted(run.tolist()) for run in runs) == [[0, 2], [1, 4], [3]]
 
 
-@settings(max_examples=50)
+@settings(max_examples=share_of(50))
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9))))
 def test_distinct_pairs(pairs):
     first, second = (np.array([pair[n] for pair in pairs], np.int64) for n in (0, 1))

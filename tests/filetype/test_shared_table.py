@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 from support.tools import mount_small, unmount
 
 from hpc_remetrics.errors import OutputError
@@ -169,7 +170,7 @@ def test_what_timed_out_stays(tmp_path):
     assert table.get(digest_of(11)) == -1
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=share_of(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 20)), max_size=300),
     st.sampled_from([8, 16, 64]),

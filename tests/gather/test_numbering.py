@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 
 from hpc_remetrics.gather import numbering
 from hpc_remetrics.gather.numbering import CARRIED, CONTENT, attach, collapse, number
@@ -89,7 +90,7 @@ def test_one_digest_with_two_sizes_is_reported_with_its_layers(function):
     assert [layers.tolist() for layers in reported] == [[3]]
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 5)), max_size=40),
     st.lists(st.sets(st.integers(0, 5)), max_size=6),

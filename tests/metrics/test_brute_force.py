@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.examples import share_of
 from support.made import Entry, Made
 
 import hpc_remetrics
@@ -107,7 +108,7 @@ def test_a_dataset_with_everything_in_it(monkeypatch, levels_of_a_block):
 
 
 @pytest.mark.slow
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(max_examples=share_of(80), suppress_health_check=list(HealthCheck))
 @given(datasets())
 def test_random_datasets(made):
     check(made)

@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from support.examples import share_of
 from support.thread_ranks import on_ranks
 
 from hpc_remetrics.metrics import distribution
@@ -119,7 +120,7 @@ def test_arrays_of_ranks_are_combined_element_by_element(ranks):
             assert one.tolist() == want.tolist() and one.shape == (2, 3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(
     st.lists(
         st.tuples(st.one_of(st.integers(0, 40), st.integers(0, 2**50)), st.integers(1, 5)),

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from support.examples import share_of
 
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
 
@@ -45,7 +46,7 @@ def hashed(strings: list[bytes], shift: int = 0, lanes: int = 2) -> list[tuple[i
     return list(zip(*(lane.tolist() for lane in results), strict=True))
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=20), st.integers(0, 9))
 def test_hashes_are_those_of_each_string_alone(strings, shift):
     assert hashed(strings, shift) == [hashes_of(one) for one in strings]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 from support.thread_ranks import on_ranks
 
 from hpc_remetrics.metrics.layer_stacks import LayerStacks, _my_images, nearest_bases
@@ -50,7 +51,7 @@ def datasets(draw):
     return images, platform, draw(st.permutations(range(rows)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(datasets())
 def test_bases_are_those_of_all_pairs(made):
     images, platform, priority = made

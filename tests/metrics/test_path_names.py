@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from support.examples import share_of
 
 from hpc_remetrics.metrics.hashing import PADDING, hash_slices
 from hpc_remetrics.metrics.path_names import Paths
@@ -50,14 +51,14 @@ def test_odd_paths(texts):
     check(texts)
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(PATHS)
 def test_random_paths(texts):
     check(texts)
 
 
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=share_of(500))
 @given(PATHS)
 def test_many_random_paths(texts):
     check(texts)

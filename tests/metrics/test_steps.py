@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.examples import share_of
 from support.made import Entry, Made
 from support.thread_ranks import on_ranks
 
@@ -245,7 +246,7 @@ def test_a_dataset_drawn_at_random() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=share_of(12), suppress_health_check=list(HealthCheck))
 @given(datasets(), st.randoms(use_true_random=False))
 def test_random_datasets(made: Made, rng: random.Random) -> None:
     check(random_configs(made, rng))

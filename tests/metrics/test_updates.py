@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from support.examples import share_of
 from support.layouts import Layout
 from support.made import Entry, Made
 from support.runs import Runs
@@ -98,7 +99,7 @@ def check(made: Made, path: Path, results: UpdateResults) -> None:
     assert whole[1] == sum(sizes[one] * times for one, times in pulled.items())
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=share_of(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(made=datasets())
 def test_random_images_against_sets(made):
     made.compressed = frozenset(range(0, 13, 2))

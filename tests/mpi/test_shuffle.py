@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 
 from hpc_remetrics.mpi import shuffle
 from hpc_remetrics.mpi.comm import SerialComm
@@ -119,7 +120,7 @@ def test_a_bucket_without_rows_is_empty(tmp_path):
 blocks = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9)), max_size=8)
 
 
-@settings(max_examples=30)
+@settings(max_examples=share_of(30))
 @given(st.lists(st.lists(blocks, min_size=3, max_size=3), max_size=3), st.booleans())
 def test_no_row_is_lost_and_their_order_is_kept(tmp_path_factory, exchanges, is_wide):
     """Rows of a bucket stand in order of exchange, rank and position, with either way to sort."""

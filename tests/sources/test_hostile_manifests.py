@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 from support.layouts import Layout
 from support.tools import need
 
@@ -321,7 +322,7 @@ def check(catalog):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=share_of(300), suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(FIELDS), new=json_values)
 def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
     place = Place(tmp_path_factory.mktemp("field"))
@@ -339,7 +340,7 @@ def test_any_value_in_any_field_of_a_manifest(tmp_path_factory, path, new):
 
 
 @pytest.mark.slow
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=share_of(200), suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from(ENTRY_FIELDS), new=json_values, in_index=st.booleans())
 def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_index):
     place = Place(tmp_path_factory.mktemp("field"))
@@ -351,7 +352,7 @@ def test_any_value_in_any_field_of_a_descriptor(tmp_path_factory, path, new, in_
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=share_of(150), suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
         [

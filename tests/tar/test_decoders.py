@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tars
+from support.examples import share_of
 
 from hpc_remetrics.tar import decoders
 
@@ -172,7 +173,7 @@ def test_xz_has_a_limit_of_memory():
 NO_NUL = st.binary(max_size=20).map(lambda data: data.replace(b"\0", b"n"))
 
 
-@settings(max_examples=120)
+@settings(max_examples=share_of(120))
 @given(
     st.sampled_from([0, 1, 2, 4, 8, 16, 24, 28, 30, 31]),
     st.binary(max_size=20),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tars
+from support.examples import share_of
 
 from hpc_remetrics.limits import Limits
 from hpc_remetrics.records import NOTES
@@ -64,7 +65,7 @@ def test_every_field_of_a_plain_header():
     }
 
 
-@settings(max_examples=40)
+@settings(max_examples=share_of(40))
 @given(
     st.lists(st.integers(0, 1600), max_size=6),
     st.sampled_from([1, 100, 511, 512, 513, 4096]),
@@ -181,7 +182,7 @@ def test_checksums_of_bytes_with_and_without_a_sign():
         assert not is_header(tars.sealed(block, b"%06o\0 " % total))
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(st.binary(min_size=512, max_size=512))
 def test_checksums_of_any_bytes(block):
     assert is_header(tars.sealed(block))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 
 from hpc_remetrics.tar import paths
 from hpc_remetrics.tar.fault import LayerFault
@@ -27,7 +28,7 @@ def test_a_parent_of_a_deep_path_that_is_kept_as_it_is_counts_once(tmp_path):
     assert directories.count() == 129
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(
     st.lists(st.tuples(SHORT_PATHS | DEEP_PATHS, st.booleans()), max_size=8),
     st.sampled_from([1, 3, 100_000]),
@@ -118,7 +119,7 @@ def test_deep_directories_have_a_limit(tmp_path):
     assert (raised.value.stage, raised.value.cause) == ("tar", "limit_entries")
 
 
-@settings(max_examples=200)
+@settings(max_examples=share_of(200))
 @given(st.lists(st.sampled_from([b"", b".", b"..", b"...", b".a", b"a", b"b."]), max_size=7))
 def test_clean_against_posixpath(parts):
     path = b"/".join(parts)

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 
 from hpc_remetrics.tar.fault import LayerFault
 from hpc_remetrics.tar.stream import TarStream
@@ -13,7 +14,7 @@ PIECES = st.lists(st.binary(min_size=1, max_size=9), max_size=9)
 SIZES = st.lists(st.integers(0, 12), max_size=12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(PIECES, SIZES)
 def test_taken_in_any_pieces(chunks, sizes):
     data = b"".join(chunks)
@@ -29,7 +30,7 @@ def test_taken_in_any_pieces(chunks, sizes):
     assert stream.digest() == hashlib.sha256(data).digest()
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(PIECES, st.integers(0, 40), st.integers(0, 40))
 def test_skipped_or_taken_exactly(chunks, first, second):
     data = b"".join(chunks)

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import share_of
 from support.tools import need
 
 from hpc_remetrics.errors import MissingComponentError
@@ -235,7 +236,7 @@ def sought(compile_by):
     return expressions, compile_by(expressions)
 
 
-@settings(max_examples=60)
+@settings(max_examples=share_of(60))
 @given(text=TEXTS_OF_PIECES)
 @example(text=b"")
 @example(text=b"x" * 63 + b"){")

@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import xarray
 from support.made import Entry, Made
 
 import hpc_remetrics
@@ -235,6 +234,9 @@ def test_a_whole_copy_has_everything(full, tmp_path):
 
 @pytest.mark.parametrize("name", [*TABLES, "metrics/groups", "metrics/distributions"])
 def test_xarray_opens_what_was_copied(full, anonymous, name):
+    # It takes a second to import, which only the worker that runs this test need spend.
+    import xarray
+
     found = []
     for path in (full, anonymous):
         with xarray.open_dataset(path, group=name, engine="h5netcdf") as opened:

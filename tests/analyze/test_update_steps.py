@@ -113,22 +113,28 @@ def test_a_run_that_is_stopped_is_continued_and_reads_damaged_parts_again(
     assert "3 layers to read" in said and "not in the sources" not in said
     assert "stopped on SIGTERM: " in said and "run the command again to continue" in said
     assert math.isnan(row_of(path)["delta"])
-    # The next run meets a damaged part.
+    # The next run meets a damaged part, reads its layers again, and is interrupted.
     second = make()
-    compare = second._compare
     passed_over = []
 
     def damaged_once(pairs, plan, names):
         passed_over.append(names)
         if len(passed_over) > 1:
-            return compare(pairs, plan, names)
+            raise KeyboardInterrupt
         parts = scan_parts(second._session.parts, SerialComm()).parts
         raise PartError([str(part.path) for part in parts], "damaged")
 
     monkeypatch.setattr(second, "_compare", damaged_once)
-    capsys.readouterr()
-    assert second.run(child) == 0
+    with pytest.raises(KeyboardInterrupt):
+        second.run(child)
     assert len(passed_over) == 2
+    # Parts of another sample are not mixed with its parts.
+    with pytest.raises(UsageError, match="this run has chunk_sample=1/2") as caught:
+        make(sample=Fraction(1, 2)).run(child)
+    assert "use the same --pairs and --sample, or remove" in caught.value.hint
+    # The last run has nothing to read.
+    capsys.readouterr()
+    assert make().run(None) == 0
     assert f"{path}: its images are compared" in capsys.readouterr().err
     # Files as short as these are one chunk each.
     pulled = sum(map(len, NEW.values()))
@@ -143,20 +149,6 @@ def test_a_run_that_is_stopped_is_continued_and_reads_damaged_parts_again(
     left = {one.name for one in tmp_path.iterdir()} - before
     assert all(name.endswith(".lock") for name in left)
     assert list((tmp_path / "scratch").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_parts_of_another_sample_are_refused(make, child, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    first = make()
-    monkeypatch.setattr(first, "_compare", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        first.run(child)
-    with pytest.raises(UsageError) as caught:
-        make(sample=Fraction(1, 2)).run(child)
-    assert "use the same --pairs and --sample, or remove" in caught.value.hint
 
 
 def test_without_pairs_there_is_nothing_to_compare(make, tmp_path):

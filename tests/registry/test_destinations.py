@@ -129,6 +129,39 @@ def test_proxies_are_chosen_as_go_chooses_them(go_program):
     assert of_this_program(urls, variables) == of_go(go_program, urls, variables)
 
 
+@pytest.mark.parametrize(
+    ("host", "exception", "is_excepted"),
+    [
+        ("192.0.2.7", "192.0.2.0/24", True),
+        ("192.0.3.7", "192.0.2.0/24", False),
+        ("192.0.2.7", "192.0.2.0/99", False),
+        ("a.example", "192.0.2.0/24", False),
+        ("[2001:db8::7]", "2001:db8::/32", True),
+        ("[2001:db9::7]", "2001:db8::/32", False),
+        ("192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.77", "192.0.2.7", False),
+        ("192.0.2.7", "192.0.2.7:5000", True),
+        ("192.0.2.7", "192.0.2.7:5001", False),
+        ("a.example", "192.0.2.7", False),
+        ("192.0.2.7", "a.example", False),
+        ("a.example", "a.example:5000", True),
+        ("a.example", "a.example:5001", False),
+        ("b.a.example", "a.example", True),
+        ("ba.example", "a.example", False),
+        ("a.example", ".a.example", False),
+        ("b.a.example", ".a.example", True),
+        ("a.example", "*.a.example", False),
+        ("b.a.example", "*.a.example", True),
+        ("A.Example", "x.example, a.EXAMPLE", True),
+        ("a.example", "x.example,*", True),
+    ],
+)
+def test_hosts_that_no_proxy_names_by_the_rules_of_go(host, exception, is_excepted):
+    variables = {"http_proxy": "http://p:1", "no_proxy": exception}
+    found = proxies_for(f"http://{host}:5000/", variables)
+    assert found == ({} if is_excepted else {"http": "http://p:1"})
+
+
 def test_what_go_does_not_know_holds_too():
     """`all_proxy`, blanks between exceptions, and addresses of this machine in other forms."""
     variables = {"all_proxy": "http://p:1", "no_proxy": "a.example b.example"}

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 import hpc_remetrics
 from hpc_remetrics.report.figures import FIGURES, drawn
 from hpc_remetrics.report.figures.panels import panels_of
-from hpc_remetrics.report.figures.style import Look, style
+from hpc_remetrics.report.figures.style import Look, look, style
 from hpc_remetrics.report.report_data import read_report_data
 
 WRAPPED = "compressed bytes stored\n(bytes)"
@@ -34,3 +34,9 @@ def test_a_figure_in_place_of_axes_is_as_wide_as_these(dataset, width, label):
     assert part.get_suptitle() == ""
     with pytest.raises(ValueError, match="stands in no grid"):
         hpc_remetrics.plot(dataset, 13, ax=own.add_axes((0, 0, 1, 1)))
+
+
+def test_the_look_ends_with_the_style():
+    with style(look=Look(has_letters=True)):
+        assert look().has_letters
+    assert look() == Look()

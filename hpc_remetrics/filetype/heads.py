@@ -13,6 +13,7 @@ bits, and what libmagic reads of an ELF file beyond its first bytes.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 RULE = 1
 """Version of the rule; raise it whenever any description gets another head."""
@@ -60,85 +61,85 @@ interpreter that isn't here is "a script", so that nothing of the file remains.
 
 # Descriptions that are reduced by a rule of their own. The first pattern that matches the beginning
 # gives the head; the head matches again and gives itself.
-_FAMILIES = tuple(
-    (re.compile(pattern, re.ASCII), head)
-    for pattern, head in (
-        (r"(untyped|timed out|very short file \(no magic\))$", r"\1"),
-        # `file` says so where libmagic gives up; the library returns an error.
-        (r"(?:ERROR: |cannot open |unreadable by libmagic)", "unreadable by libmagic"),
-        (r"(?:(?:setuid|setgid|sticky) )+(.*)", r"\1"),
-        # ELF: class, byte order, kind, machine. Whether a position-independent one is called
-        # executable or shared object depends on the permission bits of the file.
-        (r"(ELF [^,]*)pie executable(.*)", r"\1shared object\2"),
-        (r"(ELF [\w -]*[a-z](?:, (?:[\w./-]| (?!version\b|\())+)?)", r"\1"),
-        # libmagic says more of a compound document where it finds the directory.
-        (
-            r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)",
-            "Composite Document File V2 Document",
-        ),
-        # Whether a zip is a Java or Android archive is sometimes decided by its end alone.
-        (
-            r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)",
-            "Zip archive data",
-        ),
-        # A PHP archive is a script with an archive behind it, known by its end.
-        (r"PHP (?:phar archive|script)", "PHP script"),
-        # Text: its encoding, not its lines.
-        (
-            r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b",
-            r"\1",
-        ),
-        (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
-        (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
-        # Containers: the second field says what is in them.
-        (r"(RIFF \([a-z-]+\) data, VirtualDub link)", r"\1"),
-        (
-            r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*)",
-            r"\1",
-        ),
-        (r"((?:ISO Media|Ogg data|MPEG ADTS), [A-Za-z][\w./-]*(?: [\w./-]+)*)", r"\1"),
-        # Numbers and remarks that are worth keeping, and few.
-        (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
-        (r"(python \d\.\d{1,2} byte-compiled)", r"\1"),
-        (r"(XML 1\.[01] document|X?HTML document)", r"\1"),
-        (r"(Linux rev 1\.0 ext[234] filesystem data)", r"\1"),
-        (r"(Web Open Font Format(?: \(Version 2\))?)", r"\1"),
-        (r"(Matlab v\d)\S*( mat-file)", r"\1\2"),
-        (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
-        (r"(GCC precompiled header)(?: \(version [^)]*\))?( for [A-Za-z+]+)?", r"\1\2"),
-        (r"(Audio file with ID3)", r"\1"),
-        # Behind these words, text of the file or a version follows without a mark to cut at.
-        (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
-        (
-            r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b",
-            r"\1",
-        ),
-        (
-            r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b",
-            r"\1",
-        ),
-        (
-            r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b",
-            r"\1",
-        ),
-        (
-            r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b",
-            r"\1",
-        ),
-        (
-            r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b",
-            r"\1",
-        ),
-        (
-            r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b",
-            r"\1",
-        ),
-        (
-            r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS|Delta RPM)\b",
-            r"\1",
-        ),
-    )
+_FAMILY_RULES = (
+    (r"(untyped|timed out|very short file \(no magic\))$", r"\1"),
+    # `file` says so where libmagic gives up; the library returns an error.
+    (r"(?:ERROR: |cannot open |unreadable by libmagic)", "unreadable by libmagic"),
+    (r"(?:(?:setuid|setgid|sticky) )+(.*)", r"\1"),
+    # ELF: class, byte order, kind, machine. Whether a position-independent one is called
+    # executable or shared object depends on the permission bits of the file.
+    (r"(ELF [^,]*)pie executable(.*)", r"\1shared object\2"),
+    (r"(ELF [\w -]*[a-z](?:, (?:[\w./-]| (?!version\b|\())+)?)", r"\1"),
+    # libmagic says more of a compound document where it finds the directory.
+    (
+        r"(?:CDFV2|OLE 2 Compound Document|Composite Document File V2)",
+        "Composite Document File V2 Document",
+    ),
+    # Whether a zip is a Java or Android archive is sometimes decided by its end alone.
+    (
+        r"(?:Java archive data \(JAR\)|Android package \(APK\)|Zip archive data)",
+        "Zip archive data",
+    ),
+    # A PHP archive is a script with an archive behind it, known by its end.
+    (r"PHP (?:phar archive|script)", "PHP script"),
+    # Text: its encoding, not its lines.
+    (
+        r"(Unicode text, UTF-(?:7|8|(?:16|32), (?:little|big)-endian)(?: \(with BOM\))? text)\b",
+        r"\1",
+    ),
+    (r"((?:ASCII|ISO-8859|Non-ISO extended-ASCII|(?:International )?EBCDIC) text)\b", r"\1"),
+    (r"(\w[\w.'/ -]*? script)(?: text)? executable", r"\1"),
+    # Containers: the second field says what is in them.
+    (r"(RIFF \([a-z-]+\) data, VirtualDub link)", r"\1"),
+    (
+        r"((?:RIFF|RIFX|IFF)(?: \([a-z-]+\))? data, [A-Z][\w./-]*(?: (?!by )[A-Za-z][\w./-]*)*)",
+        r"\1",
+    ),
+    (r"((?:ISO Media|Ogg data|MPEG ADTS), [A-Za-z][\w./-]*(?: [\w./-]+)*)", r"\1"),
+    # Numbers and remarks that are worth keeping, and few.
+    (r"(Byte-compiled Python module for CPython \d\.\d{1,2}(?: or newer)?)", r"\1"),
+    (r"(python \d\.\d{1,2} byte-compiled)", r"\1"),
+    (r"(XML 1\.[01] document|X?HTML document)", r"\1"),
+    (r"(Linux rev 1\.0 ext[234] filesystem data)", r"\1"),
+    (r"(Web Open Font Format(?: \(Version 2\))?)", r"\1"),
+    (r"(Matlab v\d)\S*( mat-file)", r"\1\2"),
+    (r"RPM (?:v[\d.]+ )?(bin|src)\b", r"RPM \1"),
+    (r"(GCC precompiled header)(?: \(version [^)]*\))?( for [A-Za-z+]+)?", r"\1\2"),
+    (r"(Audio file with ID3)", r"\1"),
+    # Behind these words, text of the file or a version follows without a mark to cut at.
+    (r"(Emacs/XEmacs )(?:v\d+ )?(byte-compiled Lisp data)", r"\1\2"),
+    (
+        r"(Git (?:commit|tree|blob)|SiSU text|Adblock Plus|HP Printer Job Language data|iff image data)\b",
+        r"\1",
+    ),
+    (
+        r"(StarOffice Gallery theme|Borland (?:device|font)|Printer Font Metrics|RST-format raster font data)\b",
+        r"\1",
+    ),
+    (
+        r"(ACPI Machine Language file|Aculab VoIP firmware|Norton Guide|Gentoo eclass|InnoSetup Log)\b",
+        r"\1",
+    ),
+    (
+        r"(Avira AntiVir quarantined|InstallShield archive|SPSS (?:Portable|System) File|MSVC \.sbr)\b",
+        r"\1",
+    ),
+    (
+        r"(TTCN Abstract Test Suite|Nintendo Gameboy Music/Audio Data|NES Sound File|Synology archive)\b",
+        r"\1",
+    ),
+    (
+        r"(Maple Vr7 library|T64 tape Image|Apple DiskCopy 4\.2 image|ps database|KGB Archiver file)\b",
+        r"\1",
+    ),
+    (
+        r"(DOS/MBR boot sector|Novell DOS client message|OS/2 help message|TADS|Delta RPM)\b",
+        r"\1",
+    ),
 )
+_FAMILIES = tuple((re.compile(pattern, re.ASCII), head) for pattern, head in _FAMILY_RULES)
+_ANY_FAMILY = re.compile("|".join(f"({pattern})" for pattern, _ in _FAMILY_RULES), re.ASCII)
+"""Matches where any family does, so that one step tells that none does."""
 
 # All other descriptions end before the first of these.
 _CUT = re.compile(
@@ -172,9 +173,13 @@ def head_of(description: str) -> str:
     >>> head_of("a /usr/bin/env python3.11 script, ASCII text executable, with very long lines (536)")
     'Python script'
     """
-    # Reduce until nothing changes, so that the head is its own head.
-    head = description
-    reduced = _reduce(description)
+    return _settled(_reduce(description))
+
+
+@lru_cache(1 << 10)
+def _settled(head: str) -> str:
+    """Reduce a head until nothing changes, so that the head is its own head."""
+    reduced = _reduce(head)
     while reduced != head:
         head = reduced
         reduced = _reduce(head)
@@ -185,7 +190,8 @@ def _reduce(description: str) -> str:
     """Apply the rule once."""
     if description.startswith("a "):
         return _head_of_script(description)
-    for pattern, head in _FAMILIES:
+    families = _FAMILIES if _ANY_FAMILY.match(description) else ()
+    for pattern, head in families:
         match = pattern.match(description)
         if match:
             return _shorten(match.expand(head))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from struct import Struct
 
+from hpc_remetrics.filetype.libmagic.binding import database_path, libmagic_version
 from hpc_remetrics.filetype.libmagic.database import (
     BINTEST,
     TEXTTEST,
     Database,
     Record,
+    find_database,
 )
 from hpc_remetrics.filetype.libmagic.versions import VERSIONS
 
@@ -64,9 +66,20 @@ FORMATS = {539: 16, 542: 17, 543: 18, 546: 20, 548: 21}
 """First version of libmagic with a format -> the format."""
 
 
-def database(*rules: list[Record], blocks: list[list[Record]] = (), version: int = 544) -> Database:
-    """Return a database of these rules, strongest first, in the format of the version."""
-    format_ = FORMATS[max(first for first in FORMATS if first <= version)]
+def installed_format() -> int:
+    """Return the format that the installed libmagic loads: Debian's 5.47 has that of 5.48."""
+    installed = find_database(database_path(), VERSIONS[libmagic_version()])
+    return int.from_bytes(installed._data[4:8], "little")
+
+
+def database(
+    *rules: list[Record],
+    blocks: list[list[Record]] = (),
+    version: int = 544,
+    format_: int | None = None,
+) -> Database:
+    """Return a database of these rules, strongest first, in this format or in the version's."""
+    format_ = format_ or FORMATS[max(first for first in FORMATS if first <= version)]
     return Database(compiled(list(rules), list(blocks), format_), VERSIONS[version])
 
 

@@ -65,7 +65,7 @@ _FORMATS = {
     17: _Format(376, 58, False),  # 5.42: dates and times of MS-DOS
     18: _Format(376, 59, False),  # 5.43 to 5.45: octal numbers
     20: _Format(432, 59, True),  # 5.46, 5.47: longer extensions; OFFPOSITIVE
-    21: _Format(432, 61, True),  # 5.48: GUIDs of either byte order
+    21: _Format(432, 61, True),  # 5.48, 5.47 of Debian: GUIDs of either byte order
 }
 """Number -> format that is understood."""
 

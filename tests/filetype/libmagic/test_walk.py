@@ -3,7 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
-from support.magic_rules import FORMATS, binary, compiled, database, record, textual
+from support.magic_rules import (
+    binary,
+    compiled,
+    database,
+    installed_format,
+    record,
+    textual,
+)
 
 from hpc_remetrics.filetype.libmagic import Libmagic, beyond_head
 from hpc_remetrics.filetype.libmagic import exact as exact_module
@@ -64,6 +71,7 @@ def subsets(monkeypatch) -> _Subsets:
         [binary(STRING, b"xy", b"an xy")],
         blocks=[[record(NAME, b"block")]],
         version=libmagic_version(),
+        format_=installed_format(),
     )
     return _Subsets(made)
 
@@ -228,8 +236,8 @@ def walk():
     version = libmagic_version()
     if version not in VERSIONS:
         pytest.skip(f"libmagic {version} is asked plainly")
-    format_ = FORMATS[max(first for first in FORMATS if first <= version)]
-    records = compiled(list(RULES.values()), [[record(NAME, b"unused")]], format_)
+    unused = [record(NAME, b"unused")]
+    records = compiled(list(RULES.values()), [unused], installed_format())
     plain = Magic(records)
     asked: list = []
 

@@ -169,16 +169,14 @@ class UpdateRun:
             updates = UpdatePass(inputs, pairs)
             deltas = DeltaPass(updates, self._options.sample)
 
-            # Find the layers that this rank's pairs add, and the contents to keep of them.
-            layers = [updates.layers(pair) for pair in updates.share()]
-            changed = [one.all for one in layers if len(one.added)]
-            rows = distinct(np.concatenate([np.empty(0, np.int64), *changed]))
+            # Find the layers that this rank's pairs need, and the contents to keep of them.
+            layers = [updates.needed(pair).all for pair in updates.share()]
+            rows = distinct(np.concatenate([np.empty(0, np.int64), *layers]))
             gathered = comm.gather((rows, deltas.wanted()))
 
             # Join what all ranks found.
             def write() -> Plan:
                 layer_rows = distinct(np.concatenate([rows for rows, _ in gathered]))
-                layer_rows = layer_rows[inputs.was_read[layer_rows]]
                 wanted = distinct(np.concatenate([rows for _, rows in gathered]))
                 data = digests_of(inputs, wanted).tobytes()
                 with disk_errors(self._list, "the list of contents"):

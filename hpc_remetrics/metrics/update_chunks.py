@@ -58,10 +58,10 @@ class ReadLayers:
         layers = updates.inputs.dataset.layers
         self.digests: list[bytes] = layers["digest"].tolist()
         is_there = np.array([digest in places.places for digest in self.digests], bool)
-        self._is_lost = updates.inputs.was_read & ~is_there
+        self._is_lost = ~is_there
 
     def has_all(self, layers: PairLayers) -> bool:
-        """Return whether all layers of a pair are there that the dataset has entries of."""
+        """Return whether all layers are there that a pair needs."""
         return not self._is_lost[layers.all].any()
 
 

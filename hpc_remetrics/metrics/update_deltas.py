@@ -264,17 +264,17 @@ class DeltaPass:
                     sample.contents.tolist(), sample.references.tolist(), strict=True
                 )
             ]
-            self._note(pair, layers, rows)
+            self._note(pair, rows)
             yield rows
 
-    def _note(self, pair: int, layers: PairLayers, rows: np.ndarray) -> None:
+    def _note(self, pair: int, rows: np.ndarray) -> None:
         """Note the estimate of a pair."""
         sampled = int((rows["delta"] >= 0).sum())
         sizes = np.asarray(self._inputs.sizes[rows["content"]])
         found = estimates_of(sizes, dict.fromkeys(CODECS, rows["delta"]), sampled)["zstd"]
         self._sampled[pair] = sampled
         self._bytes[:, pair] = found.bytes, found.low, found.high
-        if not self._read.has_all(layers):
+        if not self._read.has_all(self._updates.needed(pair)):
             self._bytes[:, pair] = math.nan
 
     def _delta(self, content: int, reference: int) -> int:

@@ -96,6 +96,7 @@ class UpdatePass:
         self._layers = images["layers"]
         self._is_whole = inputs.dataset.layers["status"] == STATUSES["ok"]
         self._contents = LayerCache(self._contents_of, inputs.memory // 2)
+        self._needed: dict[int, PairLayers] = {}
         self._sample = _mapped_sample(inputs)
         self._counts = {name: np.zeros(len(pairs), np.int64) for name in COUNTS}
         self._estimates = {name: np.zeros(len(pairs)) for name in ESTIMATES}
@@ -142,6 +143,44 @@ class UpdatePass:
     def new_contents(self, layers: PairLayers) -> np.ndarray:
         """Return the contents that the newer image has and the older one lacks, ascending."""
         return pulled(layers, self._contents)
+
+    def needed(self, pair: int) -> PairLayers:
+        """Return the layers that together hold all contents of a pair, but for empty ones.
+
+        Those of the newer image are such that the older one lacks. A layer is left out if other
+        layers have all that it holds, as after `chown`; all are if no content is new.
+        """
+        if pair not in self._needed:
+            layers = self.layers(pair)
+            contents = self.new_contents(layers)
+            none = np.empty(0, np.int64)
+            if (np.asarray(self.inputs.sizes[contents]) > 0).any():
+                old = self._holders(layers.old, none)
+                self._needed[pair] = PairLayers(old, self._holders(layers.added, old))
+            else:
+                self._needed[pair] = PairLayers(none, none)
+        return self._needed[pair]
+
+    def _holders(self, layers: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the layers that are the largest with some content that other layers lack.
+
+        :param layers: (n,) rows of /layers; `others` likewise.
+        :returns: (m,) int64, ascending.
+        """
+        # Number the layers by size, those of `others` first.
+        order = sorted(layers.tolist(), key=lambda layer: -len(self._contents[layer]))
+        every = [*others.tolist(), *order]
+        held = [self._contents[layer] for layer in every]
+        contents = np.concatenate([np.empty(0, np.int64), *held])
+        number = np.repeat(np.arange(len(every)), [len(one) for one in held])
+        has_bytes = np.asarray(self.inputs.sizes[contents]) > 0
+        contents = contents[has_bytes]
+        # Of the layers with one content the first holds it.
+        by_content = np.argsort(contents, kind="stable")
+        ordered = contents[by_content]
+        is_first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+        chosen = distinct(number[has_bytes][by_content][is_first])
+        return distinct(np.array(every, np.int64)[chosen[chosen >= len(others)]])
 
     def _pulled(self) -> Iterator[np.ndarray]:
         """Compare this rank's pairs; yield the contents that each pulls."""

@@ -107,6 +107,33 @@ def test_random_images_against_sets(made):
         path = made.write(Path(folder) / "made", metrics=False)
         results, _ = compared(path, Path(folder) / "scratch")
         check(made, path, results)
+        check_needed(made, path, Path(folder) / "needed")
+
+
+def check_needed(made: Made, path: Path, scratch: Path) -> None:
+    """The layers that are read again have all contents of both images, if any is pulled."""
+    scratch.mkdir()
+    numbers = made_images(path)
+    contents = [
+        {entry.content for entry in layer if entry.kind == "file" and entry.size}
+        for layer in made.layers
+    ]
+    with hpc_remetrics.open(path) as dataset:
+        place_of = {made.digest(place).raw: place for place in range(len(made.layers))}
+        places = [place_of[digest] for digest in dataset.layers["digest"].tolist()]
+        inputs = MetricsInputs(SerialComm(), dataset, scratch, 1 << 20)
+        inputs.map_sizes()
+        pairs = all_pairs(len(numbers))
+        updates = UpdatePass(inputs, pairs)
+        for pair, (old, new) in enumerate(zip(pairs.old.tolist(), pairs.new.tolist(), strict=True)):
+            needed = updates.needed(pair)
+            held = [contents[layer] for layer in set(made.images[numbers[old]])]
+            all_held = set().union(*held)
+            pulled = set().union(*(contents[n] for n in made.images[numbers[new]])) - all_held
+            read = [[contents[places[row]] for row in rows] for rows in (needed.old, needed.new)]
+            assert set().union(*read[0]) == (all_held if pulled else set())
+            assert set().union(*read[1]) - all_held == pulled
+            assert not set(needed.old.tolist()) & set(needed.new.tolist())
 
 
 def file(path: str, content: int) -> Entry:
@@ -120,6 +147,35 @@ LAYERS = [
     [file(f"many/{n}", n) for n in range(100, 150)],
 ]
 IMAGES = [[0, 1], [0, 2], [0, 1, 2, 1], [3], [], [0, 3]]
+
+
+def test_layers_without_a_content_of_their_own_are_not_read_again(tmp_path):
+    """As after `chown`, or with empty files; nor is anything of a pair that pulls nothing."""
+    layers = [
+        [file("a", 1), file("b", 2), file("c", 3)],
+        [file("a", 1), file("b", 2)],
+        [file("new", 4), file("other", 5)],
+        [file("new", 4)],
+        [Entry("directory", b"d"), file("empty", 0)],
+        [],
+    ]
+    images = [[0, 1, 4, 5], [0, 1, 2, 3, 4], [0, 1]]
+    made = Made(layers, images)
+    path = made.write(tmp_path / "made", metrics=False)
+    numbers = made_images(path)
+    (tmp_path / "scratch").mkdir()
+    with hpc_remetrics.open(path) as dataset:
+        inputs = MetricsInputs(SerialComm(), dataset, tmp_path / "scratch", 1 << 20)
+        inputs.map_sizes()
+        rows = [numbers.index(image) for image in range(3)]
+        old = np.array([rows[0], rows[1], rows[0]])
+        new = np.array([rows[1], rows[0], rows[2]])
+        updates = UpdatePass(inputs, ImagePairs(old, new, old + 1))
+        digests = dataset.layers["digest"].tolist()
+        row_of = {place: digests.index(made.digest(place).raw) for place in (0, 2)}
+        needed = [updates.needed(pair) for pair in range(3)]
+    assert [one.old.tolist() for one in needed] == [[row_of[0]], [], []]
+    assert [one.new.tolist() for one in needed] == [[row_of[2]], [], []]
 
 
 @pytest.fixture(scope="module")

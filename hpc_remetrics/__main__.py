@@ -1,5 +1,6 @@
 """Entry point of the program, in a syntax that any Python 3 can parse."""
 
+import os
 import sys
 
 
@@ -12,6 +13,8 @@ def main():  # type: () -> int
             "run it with another one, or with `mpirun … hpc-remetrics` of the environment "
             "it is installed in",
         )
+    # Without this, numpy starts a thread for each core in each rank, and nothing here uses them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from .cli import main as run
     except ImportError as error:

@@ -2,12 +2,20 @@
 
 import builtins
 import io
+import os
 import sys
 
 import pytest
 
 from hpc_remetrics import __main__ as entry
 from hpc_remetrics import cli
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Take from the environment, after each test, what the entry point has put there."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
 
 
 def test_it_runs_the_command_line(monkeypatch):
@@ -71,3 +79,12 @@ def test_a_terminal_without_such_characters_gets_others(monkeypatch):
     assert entry._refuse("…", "ü") == 2
     sys.stderr.flush()
     assert data.getvalue() == b"hpc-remetrics: error: ?; ?\n"
+
+
+@pytest.mark.parametrize("given", ["", "4"])
+def test_numpy_starts_no_threads_unless_they_are_asked_for(given, monkeypatch):
+    monkeypatch.setattr(cli, "main", lambda: 7)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    assert entry.main() == 7
+    assert os.environ["OPENBLAS_NUM_THREADS"] == (given or "1")

@@ -239,7 +239,10 @@ def test_sources_on_a_file_system_and_at_a_registry_together(registries, tmp_pat
     resolver = Resolver((), Limits(), beat=lambda: beats.append(1))
     assert names(resolver.resolve(SerialComm(), sources, registries)) == ["local:1", "a/b:latest"]
     assert beats
+    # One beat comes before each source on a file system.
+    beats.clear()
     assert names(resolver.resolve(SerialComm(), sources[:1], registries)) == ["local:1"]
+    assert beats == [1]
 
 
 def test_what_was_resolved_before_is_not_asked_again(listed, registries, tmp_path):

@@ -120,6 +120,13 @@ def test_jobs_that_run(output, lock):
     assert found.unpublished == (8 - 3) + 1
 
 
+def test_a_running_job_with_nothing_left_takes_no_time(output, lock):
+    leave(output, note("one", rank_row(1, ok=8, bytes=200), bytes=DONE_BYTES, **OTHER_NODE))
+    with lock():
+        found = status(output)
+    assert (found.bytes_left, found.bytes_a_second, found.seconds_left) == (0, 50, 0)
+
+
 def test_a_job_that_publishes_faster_than_it_notes(output, lock):
     leave(output, note("one", rank_row(1, ok=2), **OTHER_NODE))
     with lock():

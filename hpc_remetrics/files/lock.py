@@ -29,6 +29,7 @@ import re
 import socket
 import stat
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -59,9 +60,10 @@ _HOLDER = re.compile(r"\S+ \d+ \d+")
 
 
 class OutputLock:
-    """Holds `DATASET.lock` beside an output; `heartbeat` must be called often.
+    """Holds `DATASET.lock` beside an output.
 
-    As a context it is released at the end, and undone on an exception.
+    As a context it is released at the end, and undone on an exception; a thread keeps its heartbeat
+    going, whatever its job computes. Elsewhere `heartbeat` must be called often.
 
     :param share: number of the share to be held, from 1; 0: the whole output.
     :ivar path: of the lock file.
@@ -75,6 +77,9 @@ class OutputLock:
         self._last_heartbeat = 0.0
         self._heartbeats = 0
         self._has_locks = True
+        self._beats = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
         self._me = f"{socket.gethostname()} {os.getpid()}"
         self._made: list[Path] = []
         try:
@@ -198,18 +203,35 @@ class OutputLock:
 
     def heartbeat(self) -> None:
         """Renew the heartbeat if it is time."""
-        now = time.monotonic()
-        if now - self._last_heartbeat < HEARTBEAT:
-            return
-        self._last_heartbeat = now
-        self._heartbeats += 1
-        # A full disk must not end the run here.
-        with contextlib.suppress(OSError):
-            slot = f"{self._me} {self._heartbeats}\n".ljust(_SLOT).encode()
-            os.pwrite(self._file, slot, self._share * _SLOT)
+        with self._beats:
+            now = time.monotonic()
+            if now - self._last_heartbeat < HEARTBEAT:
+                return
+            self._last_heartbeat = now
+            self._heartbeats += 1
+            # A full disk must not end the run here.
+            with contextlib.suppress(OSError):
+                slot = f"{self._me} {self._heartbeats}\n".ljust(_SLOT).encode()
+                os.pwrite(self._file, slot, self._share * _SLOT)
+
+    def keep_beating(self) -> None:
+        """Keep the heartbeat going in a thread until the lock is released.
+
+        Rank 0 computes for minutes on end while a large dataset is gathered.
+        """
+        self._thread = threading.Thread(target=self._beat_until, args=(self._ended,), daemon=True)
+        self._thread.start()
+
+    def _beat_until(self, ended: threading.Event) -> None:
+        while not ended.wait(HEARTBEAT):
+            self.heartbeat()
 
     def release(self) -> None:
         """Release the output; the file stays for the next job."""
+        # The thread writes to the file until it has ended.
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
         with contextlib.suppress(OSError):
             if self._share:
                 os.pwrite(self._file, bytes(_SLOT), self._share * _SLOT)
@@ -218,6 +240,7 @@ class OutputLock:
         os.close(self._file)
 
     def __enter__(self) -> OutputLock:
+        self.keep_beating()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:

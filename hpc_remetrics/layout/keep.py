@@ -114,6 +114,7 @@ class Keeping:
             raise
 
     def __enter__(self) -> Keeping:
+        self._lock.keep_beating()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:

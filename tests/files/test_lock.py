@@ -1,5 +1,6 @@
 """The lock on an output: one job at a time, and none in the way after a kill."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -244,6 +245,41 @@ def test_the_bytes_of_a_lock_file(tmp_path, monkeypatch):
     assert path.read_bytes() == f"{me} 1\n".ljust(128).encode()
     whole.release()
     assert path.read_bytes() == b""
+
+
+class Waits:
+    """Stands for the event that ends the thread: lets it wait some times, and then end."""
+
+    def __init__(self, clock, times):
+        self._clock = clock
+        self._left = times
+
+    def wait(self, seconds):
+        self._clock.now += seconds
+        self._left -= 1
+        return self._left < 0
+
+
+def test_the_heartbeat_goes_on_while_the_job_computes(tmp_path, clock):
+    """Rank 0 calls nothing for minutes while it gathers, and a watch is over in seconds."""
+    path = tmp_path / "out.h5.lock"
+    lock = OutputLock(tmp_path / "out.h5")
+    lock._beat_until(Waits(clock, 600))
+    assert path.read_text().split()[2] == "601"
+    assert clock.now == pytest.approx(1000 + 601 * module.HEARTBEAT)
+    assert module.HEARTBEAT < module._WATCH / 3
+    lock.release()
+
+
+@pytest.mark.parametrize("error", [None, ValueError("the job failed")])
+def test_a_thread_keeps_the_heartbeat_of_a_context_and_ends_with_it(tmp_path, error):
+    seen = []
+    with contextlib.suppress(ValueError), OutputLock(tmp_path / "out.h5") as lock:
+        seen.append(lock._thread)
+        assert lock._thread.is_alive()
+        if error:
+            raise error
+    assert not seen[0].is_alive()
 
 
 def test_a_heartbeat_a_second(tmp_path, clock):

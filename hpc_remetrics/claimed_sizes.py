@@ -48,6 +48,10 @@ def false_sizes(catalog: Catalog, sizes: Mapping[bytes, int]) -> Iterator[tuple[
     :param sizes: the true sizes of layers, in bytes, by the bytes of their digests.
     """
     for image in catalog.images:
-        for layer in dict.fromkeys(image.layers):
-            if layer.size >= 0 and sizes.get(layer.digest.raw, layer.size) != layer.size:
-                yield image, layer
+        wrong = [
+            layer
+            for layer in image.layers
+            if layer.size >= 0 and sizes.get(layer.digest.raw, layer.size) != layer.size
+        ]
+        for layer in dict.fromkeys(wrong):
+            yield image, layer

@@ -31,7 +31,7 @@ from ..files.publish import publish_whole, temporary_name
 from ..files.writing import remove
 from ..mpi.collective import Collective, on_rank_0
 from ..mpi.comm import Comm
-from ..parts.parts_directory import scan_parts
+from ..parts.parts_directory import ScannedParts, scan_parts
 from ..records import STATUSES, Catalog, Failure, Image, Layer
 from ..row_ranges import rank_range
 from .config_tables import ConfigTables
@@ -83,21 +83,28 @@ def gather(
     :raises OutputError: the output or scratch can't be written; the output is as it was before.
     :raises PartError: a part holds impossible entries; on every rank.
     """
-    scanned = scan_parts(directory, comm, without)
     images = sorted_images(catalog) if catalog is not None else []
-    placed: Placement | None = None
-    if comm.rank == comm.root:
-        placed = place([*scanned.parts, *(reused.indexes if reused else [])], images)
-        if check_sizes:
-            _note_false_sizes(placed, images)
-        if reused and reused.datasets and run is not None:
-            run = {**run, "reused": _about_reused(placed, reused)}
+    placed = _placed(comm, scan_parts(directory, comm, without), images, check_sizes, reused)
+    if placed is not None and reused and reused.datasets and run is not None:
+        run = {**run, "reused": _about_reused(placed, reused)}
     placement: Placement = comm.bcast(placed)
     if placement.missing:
         raise RuntimeError(f"{placement.missing} layers stand in no part")
     reader = _reader(comm, placement, reused, scratch)
     ledger = DatasetBuild(comm, reader, scratch).run(catalog, images, output, run, finish)
     return Gathered(ledger, [failure for failure in placement.failures if failure.is_claim])
+
+
+def _placed(
+    comm: Comm, scanned: ScannedParts, images: list[Image], check_sizes: bool, reused: Reused | None
+) -> Placement | None:
+    """Place the layers on rank 0; the rows of the parts, which other ranks don't have, go then."""
+    if comm.rank != comm.root:
+        return None
+    placed = place([*scanned.parts, *(reused.indexes if reused else [])], images)
+    if check_sizes:
+        _note_false_sizes(placed, images)
+    return placed
 
 
 def _reader(comm: Comm, placement: Placement, reused: Reused | None, scratch: Path) -> PlacedReader:

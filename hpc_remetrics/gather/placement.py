@@ -14,8 +14,9 @@ entries. Layers are sorted by digest, and their entries follow one another:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class Placement:
     :ivar extras: kind of extra records -> (n, 2) int64, the first one of each layer in its part,
         and how many.
     :ivar image_start: (n + 1,) int64: `images_of[image_start[l]:image_start[l + 1]]` are the rows
-        of the images with layer l, ascending.
+        of the images with layer l, ascending; `images_of` is (pairs,) int32.
     :ivar missing: layers of the images that no part holds.
     :ivar failures: of the placed layers, by digest.
     """
@@ -80,11 +81,10 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
     :param images: in their final order; a row of `Placement.images_of` is a place in them.
     """
     # Choose the part and the row there of each layer
-    wanted = sorted({layer.digest.raw for image in images for layer in image.layers})
-    best = _best_rows(parts, set(wanted))
-    digests = [digest for digest in wanted if digest in best]
-    chosen = [best[digest] for digest in digests]
-    layers = np.array([parts[part].layers[row] for part, row in chosen], LAYER)
+    wanted = {layer.digest.raw for image in images for layer in image.layers}
+    part, row = _best_rows(parts, wanted)
+    layers = _rows_of_parts(parts, part, row)
+    digests = layers["digest"].tolist()
 
     # Place their entries, paths and links one after the other
     first = {}
@@ -100,51 +100,77 @@ def place(parts: Sequence[PartIndex], images: Sequence[Image]) -> Placement:
     image_start, images_of = _images_by_layer(digests, images)
     return Placement(
         layers=layers,
-        part=np.array([part for part, _ in chosen], np.int64),
+        part=part,
         paths=[index.path for index in parts],
         offsets=[index.offsets for index in parts],
         first=first,
         types=types,
         type_of=type_of,
-        extras={kind: _extras(parts, kind, chosen) for kind in EXTRA_RECORDS},
+        extras={kind: _extras(parts, kind, part, row) for kind in EXTRA_RECORDS},
         image_start=image_start,
         images_of=images_of,
         missing=len(wanted) - len(digests),
-        failures=_failures(parts, digests, chosen),
+        failures=_failures(parts, digests, part),
     )
 
 
-def _best_rows(parts: Sequence[PartIndex], wanted: set[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Return (part, row) of each wanted layer that a part holds.
+def _best_rows(
+    parts: Sequence[PartIndex], wanted: Container[bytes]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of each wanted layer that a part holds, and its row there, by digest.
 
     ok is better than partial, partial better than failed; ties go to the first part.
+
+    :returns: (layers,) int64 each.
     """
-    best: dict[bytes, tuple[int, int]] = {}
-    best_status: dict[bytes, int] = {}
-    for number, index in enumerate(parts):
-        digests = index.layers["digest"].tolist()
-        for row, (digest, status) in enumerate(
-            zip(digests, index.layers["status"].tolist(), strict=True)
-        ):
-            if digest in wanted and (digest not in best or status < best_status[digest]):
-                best[digest] = number, row
-                best_status[digest] = status
-    return best
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    counts = [len(index.layers) for index in parts]
+    digest = np.concatenate([index.layers["digest"] for index in parts])
+    status = np.concatenate([index.layers["status"] for index in parts])
+    # Sort by digest, the better first, of equals the first; the last key sorts first.
+    words = np.frombuffer(digest.tobytes(), ">u8").reshape(-1, 4).astype(np.uint64)
+    order = np.lexsort((status, *words.T[::-1]))
+    words = words[order]
+    is_best = np.append(True, (words[1:] != words[:-1]).any(axis=1))[: len(order)]
+    best = order[is_best]
+    is_wanted = (raw in wanted for raw in digest[best].tolist())
+    best = best[np.fromiter(is_wanted, bool, len(best))]
+    # Say for each row of all parts which part it is in.
+    ends = np.cumsum(counts)
+    part = np.searchsorted(ends, best, "right")
+    return part, best - (ends - counts)[part]
 
 
-def _failures(
-    parts: Sequence[PartIndex], digests: list[bytes], chosen: list[tuple[int, int]]
-) -> list[Failure]:
-    """Return the failures of the chosen rows, and claims of images about any of these layers."""
-    known = set(digests)
-    chosen_in = {(part, digest) for (part, _), digest in zip(chosen, digests, strict=True)}
-    failures = []
-    for number, index in enumerate(parts):
-        for failure in index.failures:
-            digest = failure.digest.raw
-            if (number, digest) in chosen_in or (failure.is_claim and digest in known):
-                failures.append(failure)
-    return in_order(failures)
+def _rows_of_parts(parts: Sequence[PartIndex], part: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return (layers,) `LAYER`, a row of a part for each layer.
+
+    :param part: (layers,) int64; `row` likewise, its row in that part.
+    """
+    layers = np.empty(len(part), LAYER)
+    order = np.argsort(part, kind="stable")
+    bounds = np.searchsorted(part[order], np.arange(len(parts) + 1)).tolist()
+    for index, (low, high) in zip(parts, pairwise(bounds), strict=True):
+        places = order[low:high]
+        layers[places] = index.layers[row[places]]
+    return layers
+
+
+def _failures(parts: Sequence[PartIndex], digests: list[bytes], part: np.ndarray) -> list[Failure]:
+    """Return the failures of the chosen rows, and claims of images about any of these layers.
+
+    :param part: (layers,) int64, the part that each layer is taken from.
+    """
+    failures = [(n, failure) for n, index in enumerate(parts) for failure in index.failures]
+    about = {failure.digest.raw for _, failure in failures}
+    chosen = zip(digests, part.tolist(), strict=True)
+    part_of = {digest: number for digest, number in chosen if digest in about}
+    return in_order(
+        failure
+        for number, failure in failures
+        if part_of.get(failure.digest.raw, -1) == number
+        or (failure.is_claim and failure.digest.raw in part_of)
+    )
 
 
 def in_order(failures: Iterable[Failure]) -> list[Failure]:
@@ -157,15 +183,30 @@ def in_order(failures: Iterable[Failure]) -> list[Failure]:
     return sorted(unique.values(), key=key)
 
 
-def _extras(parts: Sequence[PartIndex], kind: str, chosen: Sequence[tuple[int, int]]) -> np.ndarray:
+def _extras(parts: Sequence[PartIndex], kind: str, part: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Return (n, 2) int64, for each layer the first of its extra records in the part, and how many.
 
-    :param chosen: (part, row there) of each layer.
+    :param part: (n,) int64, of each layer; `row` likewise, its row in that part.
     """
+    if not len(part):
+        return np.empty((0, 2), np.int64)
     counts = [index.extras.get(kind, np.zeros(len(index.layers), np.int64)) for index in parts]
     firsts = [np.cumsum(one) - one for one in counts]
-    pairs = [(firsts[part][row], counts[part][row]) for part, row in chosen]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    lengths = np.array([len(one) for one in counts])
+    places = (np.cumsum(lengths) - lengths)[part] + row
+    pairs = np.stack([np.concatenate(firsts)[places], np.concatenate(counts)[places]], axis=1)
+    return pairs.astype(np.int64)
+
+
+def layer_rows(digests: Iterable[bytes], images: Sequence[Image]) -> np.ndarray:
+    """Return (image layers,) int32, the place of each layer of each image among some digests.
+
+    A layer whose digest is not among them has -1.
+    """
+    row = {digest: number for number, digest in enumerate(digests)}
+    count = sum(len(image.layers) for image in images)
+    rows = (row.get(layer.digest.raw, -1) for image in images for layer in image.layers)
+    return np.fromiter(rows, np.int32, count)
 
 
 def _images_by_layer(
@@ -175,19 +216,17 @@ def _images_by_layer(
 
     :param digests: of the placed layers, ascending.
     """
-    rows = {digest: row for row, digest in enumerate(digests)}
-    pairs = sorted(
-        {
-            (rows[layer.digest.raw], number)
-            for number, image in enumerate(images)
-            for layer in image.layers
-            if layer.digest.raw in rows
-        }
-    )
-    layers = np.array([layer for layer, _ in pairs], np.int64)
-    counts = np.bincount(layers, minlength=len(digests))
-    image_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return image_start, np.array([image for _, image in pairs], np.int64)
+    counts = [len(image.layers) for image in images]
+    # Pack pairs of layer and image into words, and sort these in place: there may be 10^8
+    pairs = layer_rows(digests, images).astype(np.int64)
+    pairs <<= 32
+    pairs |= np.repeat(np.arange(len(images), dtype=np.int32), counts)
+    pairs.sort()
+    is_new = pairs >= 0
+    is_new[1:] &= pairs[1:] != pairs[:-1]
+    pairs = pairs[is_new]
+    image_start = np.searchsorted(pairs, np.arange(len(digests) + 1) << 32)
+    return image_start.astype(np.int64), pairs.astype(np.int32)
 
 
 def sorted_images(catalog: Catalog) -> list[Image]:
@@ -195,10 +234,18 @@ def sorted_images(catalog: Catalog) -> list[Image]:
 
     Of several the first that has a config counts: a source may lack it.
     """
-    unique: dict[tuple[str, Digest, str], Image] = {}
-    for image in catalog.images:
-        key = (image.name, image.digest, image.platform)
-        known = unique.setdefault(key, image)
-        if known.config is None and image.config is not None:
-            unique[key] = image
-    return [unique[key] for key in sorted(unique)]
+    images: list[Image] = []
+    last: tuple[str, Digest, str] | None = None
+    # Sorting keeps equal ones in the order of the catalog.
+    for image in sorted(catalog.images, key=_image_key):
+        key = _image_key(image)
+        if key != last:
+            images.append(image)
+        elif images[-1].config is None and image.config is not None:
+            images[-1] = image
+        last = key
+    return images
+
+
+def _image_key(image: Image) -> tuple[str, Digest, str]:
+    return image.name, image.digest, image.platform

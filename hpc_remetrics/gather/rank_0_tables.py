@@ -25,7 +25,7 @@ from ..records import (
     Skipped,
 )
 from .config_tables import ConfigTables, seconds_of
-from .placement import Placement
+from .placement import Placement, layer_rows
 
 _POPULARITY = ("stars", "pulls", "stratum", "weight", "drawn")
 """Columns of `/repositories` besides the name."""
@@ -64,10 +64,10 @@ def write_small_tables(
     # Write repositories, images and layers
     write_table(file, "repositories", _repository_columns(catalog, repositories), rows)
     write_table(file, "images", _image_columns(images, repositories, configs), rows)
-    image_layers = {"layer": _image_layers(placement.layers, images), "step": configs.step}
-    write_table(file, "image_layers", image_layers, rows)
+    layer = layer_rows(placement.layers["digest"].tolist(), images)
+    write_table(file, "image_layers", {"layer": layer, "step": configs.step}, rows)
     configs.write(file, rows)
-    write_table(file, "layers", _layer_columns(placement, images), rows)
+    write_table(file, "layers", _layer_columns(placement, images, layer), rows)
 
     # Create the tables that all ranks fill; without entries nobody writes the one offset
     sizes = {f"{blob}_byte": int(placement.first[blob][-1]) for blob in ("path", "link")}
@@ -113,13 +113,13 @@ def _image_columns(
     }
 
 
-def _image_layers(layers: np.ndarray, images: list[Image]) -> np.ndarray:
-    """Return (image layers,) int64, the row in `/layers` of each layer of each image."""
-    row = {digest: number for number, digest in enumerate(layers["digest"].tolist())}
-    return np.array([row[layer.digest.raw] for image in images for layer in image.layers], np.int64)
+def _layer_columns(
+    placement: Placement, images: list[Image], row: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the columns of `/layers`.
 
-
-def _layer_columns(placement: Placement, images: list[Image]) -> dict[str, np.ndarray]:
+    :param row: (image layers,) int32, the layer of each layer of each image.
+    """
     # Take what the parts have
     layers = placement.layers
     columns = {}
@@ -129,26 +129,31 @@ def _layer_columns(placement: Placement, images: list[Image]) -> dict[str, np.nd
     columns["first_entry"] = placement.first["entries"][:-1]
     columns["images"] = np.diff(placement.image_start)
 
-    # Collect what the images state of each layer: digest -> media types and diff_ids
-    media_types: dict[bytes, set[int]] = {}
-    diff_ids: dict[bytes, set[bytes]] = {}
-    for image in images:
-        for layer in image.layers:
-            digest = layer.digest.raw
-            media_types.setdefault(digest, set()).add(MEDIA_TYPES[layer.media_type])
-            if layer.diff_id:
-                diff_ids.setdefault(digest, set()).add(layer.diff_id.raw)
-
-    # Take the first media type in order, and note a diff_id that is not the one computed
-    media = np.zeros(len(layers), np.uint8)
-    for number, digest in enumerate(layers["digest"].tolist()):
-        media[number] = min(media_types[digest])
-        computed = layers["diff_id"][number].tobytes()
-        if computed.strip(b"\0") and diff_ids.get(digest, set()) - {computed}:
-            columns["notes"][number] |= NOTES["diff_id_mismatch"]
+    # Take the first media type in order that images state
+    stated = (MEDIA_TYPES[layer.media_type] for image in images for layer in image.layers)
+    media = np.full(len(layers), np.iinfo(np.uint8).max, np.uint8)
+    np.minimum.at(media, row, np.fromiter(stated, np.uint8, len(row)))
     columns["media_type"] = media
     columns["notes"] |= _media_mismatch(media, layers["compression"])
+
+    # Note a diff_id that is not the one computed
+    wrong = _wrong_diff_ids(layers["diff_id"].tolist(), images, row)
+    columns["notes"][wrong] |= NOTES["diff_id_mismatch"]
     return columns
+
+
+def _wrong_diff_ids(computed: list[bytes], images: list[Image], row: np.ndarray) -> list[int]:
+    """Return the layers of which an image states another diff_id than the one computed.
+
+    :param computed: diff_id of each layer, zeros where it is not known; `row` as above.
+    """
+    unknown = bytes(32)
+    wrong = set()
+    stated = (layer.diff_id for image in images for layer in image.layers)
+    for number, diff_id in zip(iter(row.data), stated, strict=True):
+        if diff_id is not None and unknown != computed[number] != diff_id.raw:
+            wrong.add(number)
+    return sorted(wrong)
 
 
 def _media_mismatch(media: np.ndarray, compression: np.ndarray) -> np.ndarray:

@@ -6,10 +6,10 @@ these have neither, from the config's labels. `BASE_CLAIMS` says what becomes of
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from .key_values import values_of
 from .layer_stacks import LayerStacks
 
 _KEYS = (b"org.opencontainers.image.base.name", b"org.opencontainers.image.base.digest")
+
+_FIELDS = ("name", "digest")
+"""The field of a `Claim` that each key fills."""
 
 _LONGEST = 512
 """Bytes of a claim beyond which it is no reference: names have 255, tags 128, digests 71."""
@@ -61,17 +64,27 @@ def _values(inputs: MetricsInputs, table: str, owner: str) -> dict[int, Claim]:
     """
     comm = inputs.comm
     reader = inputs.dataset.chunks_of(table)
-    values: list[tuple[int, int, bytes]] = []
+    # Note each value once: most images of one base claim the same.
+    rows = array("q")
+    places = bytearray()
+    numbers = array("q")
+    values: dict[bytes, int] = {}
     for start, stop in inputs.my_blocks(len(inputs.dataset[table])):
         owners = reader.column(owner, start, stop)
         for row, place, value in values_of(reader, start, stop, _KEYS, _LONGEST + 1):
             if value:
-                values.append((int(owners[row - start]), place, value))
+                rows.append(int(owners[row - start]))
+                places.append(place)
+                numbers.append(values.setdefault(value, len(values)))
     # Of a key that a document repeats the last value holds.
-    claims: dict[int, list[str]] = {}
-    for row, place, value in chain.from_iterable(comm.gather(values) or ()):
-        claims.setdefault(row, ["", ""])[place] = value.decode("utf-8", "replace")
-    return {row: Claim(*pair) for row, pair in claims.items()}
+    claims: dict[int, Claim] = {}
+    kept: dict[Claim, Claim] = {}
+    for of_rank in comm.gather((rows, places, numbers, list(values))) or ():
+        texts = [value.decode("utf-8", "replace") for value in of_rank[3]]
+        for row, place, number in zip(*of_rank[:3], strict=True):
+            one = replace(claims.get(row, Claim()), **{_FIELDS[place]: texts[number]})
+            claims[row] = kept.setdefault(one, one)
+    return claims
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ def _word(is_there: bool, is_true: bool, is_exact: bool) -> str:
     return "false" if is_exact else "moved"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Parsed:
     """A claim that was parsed.
 

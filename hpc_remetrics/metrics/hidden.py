@@ -244,7 +244,15 @@ class HiddenPass:
         self._blocks: list[LevelBlock] = []
         self._undo: list[list[_Undo]] = []
         self._sums: list[np.ndarray] = [np.zeros((_VISIBLE, 2), np.int64)]
-        self._indexes = LayerCache(lambda layer: LayerIndex(inputs, layer), inputs.memory // 2)
+        self._indexes = LayerCache(self._index_of, inputs.memory // 2)
+        self._empty: LayerIndex | None = None
+
+    def _index_of(self, layer: int) -> LayerIndex:
+        """Return the index of a layer; those without entries, which are many, have the same."""
+        if self.inputs.layer("entries")[layer]:
+            return LayerIndex(self.inputs, layer)
+        self._empty = self._empty or LayerIndex(self.inputs, layer)
+        return self._empty
 
     @property
     def image_layers(self) -> np.ndarray:
@@ -261,30 +269,29 @@ class HiddenPass:
                 self._push(layer)
             self._note(chain, images)
 
-    def _share(self) -> list[tuple[tuple[int, ...], list[int]]]:
-        """Return this rank's chains of layers, each with its images.
+    def _share(self) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+        """Yield this rank's chains of layers, each with its images.
 
         Chains are sorted, and a rank gets neighbours, of about the same cost as other ranks.
         """
         inputs = self.inputs
+        layer = inputs.image_layers
+        first = inputs.dataset.images["first_layer"].astype(np.int64)
+        count = inputs.dataset.images["layers"].astype(np.int64)
         # Images with the same layers are one chain.
-        chains: dict[tuple[int, ...], list[int]] = {}
-        bounds = np.append(0, np.cumsum(inputs.dataset.images["layers"])).tolist()
-        rows = inputs.image_layers.tolist()
-        for image, (low, high) in enumerate(pairwise(bounds)):
-            chains.setdefault(tuple(rows[low:high]), []).append(image)
+        images, starts = sorted_chains(layer, first, count)
+        heads = images[starts]
         # A chain costs the entries of the layers that are pushed for it.
-        ordered = sorted(chains)
-        entries = inputs.layer("entries").tolist()
-        costs: list[int] = []
-        before: tuple[int, ...] = ()
-        for chain in ordered:
-            kept = common_length(before, chain)
-            costs.append(_CHAIN_COST + sum(entries[layer] for layer in chain[kept:]))
-            before = chain
-        rank_of = (np.cumsum(costs) - 1) * inputs.comm.size // max(sum(costs), 1)
-        mine = np.flatnonzero(rank_of == inputs.comm.rank).tolist()
-        return [(ordered[place], chains[ordered[place]]) for place in mine]
+        sums = np.append(0, np.cumsum(inputs.layer("entries")[layer]))
+        pushed = first[heads] + common_lengths(layer, first[heads], count[heads])
+        costs = _CHAIN_COST + sums[first[heads] + count[heads]] - sums[pushed]
+        del sums
+        rank_of = (np.cumsum(costs) - 1) * inputs.comm.size // max(int(costs.sum()), 1)
+        stops = np.append(starts[1:], len(images))
+        for place in np.flatnonzero(rank_of == inputs.comm.rank).tolist():
+            low = int(first[heads[place]])
+            chain = layer[low : low + int(count[heads[place]])]
+            yield tuple(chain.tolist()), images[starts[place] : stops[place]].tolist()
 
     def _push(self, layer: int) -> None:
         """Put a layer on the stack, and hide what it hides."""
@@ -343,6 +350,69 @@ class HiddenPass:
         for image in images:
             for place, size in some:
                 self._hidden.extend((self._first[image] + place, size))
+
+
+def sorted_chains(
+    layer: np.ndarray, first: np.ndarray, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort images by their layers, base first, without a Python object for each.
+
+    :param layer: (n,) int64, the layers of all images.
+    :param first: (images,) int64, place of each image's first layer; `count` its layers.
+    :returns: (images,) int64, the images in order, equal ones ascending; and (chains,) int64, where
+        images with other layers begin.
+
+    >>> layer = np.array([5, 6, 5, 5, 6])
+    >>> [part.tolist() for part in sorted_chains(layer, np.array([0, 2, 3]), np.array([2, 1, 2]))]
+    [[1, 0, 2], [0, 1]]
+    """
+    # A group are the images that are equal so far; its number is the place where it will begin.
+    group = np.zeros(len(first), np.int64)
+    images = np.arange(len(first))
+    depth = 0
+    while len(images):
+        # Cut the groups by the next layer; an image that has none comes first.
+        has_next = count[images] > depth
+        following = np.zeros(len(images), np.int64)
+        following[has_next] = layer[first[images[has_next]] + depth] + 1
+        order = np.lexsort((following, group[images]))
+        images = images[order]
+        following = following[order]
+        before = group[images]
+        is_new_group = np.append(True, before[1:] != before[:-1])
+        is_new = is_new_group | np.append(True, following[1:] != following[:-1])
+        begins = np.flatnonzero(is_new)
+        lengths = np.diff(np.append(begins, len(images)))
+        group_begin = np.maximum.accumulate(np.where(is_new_group, np.arange(len(images)), 0))
+        group[images] = before + np.repeat(begins, lengths) - group_begin
+        # Go on with the images that are not alone, and have not ended.
+        images = images[(following > 0) & (np.repeat(lengths, lengths) > 1)]
+        depth += 1
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    return order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(order)])
+
+
+def common_lengths(layer: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return how many layers each of some images has in common with the one before.
+
+    :param layer: (n,) int64, the layers of all images.
+    :param first: (images,) int64, place of each image's first layer; `count` its layers.
+    :returns: (images,) int64; the first one is 0.
+
+    >>> common_lengths(np.array([5, 6, 5, 5, 7]), np.array([0, 2, 3]), np.array([2, 1, 2])).tolist()
+    [0, 1, 1]
+    """
+    lengths = np.zeros(len(first), np.int64)
+    images = np.arange(1, len(first))
+    depth = 0
+    while len(images):
+        images = images[np.minimum(count[images], count[images - 1]) > depth]
+        is_equal = layer[first[images] + depth] == layer[first[images - 1] + depth]
+        images = images[is_equal]
+        lengths[images] += 1
+        depth += 1
+    return lengths
 
 
 def common_length(one: list[int] | tuple[int, ...], other: tuple[int, ...]) -> int:

@@ -22,7 +22,7 @@ from ..dataset.schema import CHUNK_ROWS
 from ..mpi.shuffle import Shuffle
 from ..profile.compression_sample import MOST_BYTES
 from ..records import KINDS, STATUSES
-from ..row_ranges import block_ranges
+from ..row_ranges import block_ranges, rank_range
 from .compression import CODECS, MIN_SAMPLED, CompressionTally, Estimate, estimate, strata
 from .file_rows import buckets_for
 from .image_pairs import ImagePairs
@@ -100,6 +100,7 @@ class UpdatePass:
         self._sample = _mapped_sample(inputs)
         self._counts = {name: np.zeros(len(pairs), np.int64) for name in COUNTS}
         self._estimates = {name: np.zeros(len(pairs)) for name in ESTIMATES}
+        self._share = self._my_pairs()
 
     def run(self) -> UpdateResults:
         """Compare the pairs, and count in how many of them each content is pulled. Collective."""
@@ -192,15 +193,24 @@ class UpdatePass:
 
     def share(self) -> list[int]:
         """Return this rank's pairs: neighbours, of about the same cost as those of other ranks."""
-        entries = self.inputs.layer("entries")
-        costs = []
-        for pair in range(len(self.pairs)):
-            layers = self.layers(pair)
-            kept = int(entries[layers.old].sum()) // _OLD_COST
-            costs.append(_PAIR_COST + int(entries[layers.added].sum()) + kept)
+        return self._share
+
+    def _my_pairs(self) -> list[int]:
+        """Divide the pairs among the ranks, and return those of this one. Collective."""
         comm = self.inputs.comm
-        rank_of = (np.cumsum(costs) - 1) * comm.size // max(sum(costs), 1)
+        # Each rank works out the costs of as many pairs.
+        some = rank_range(comm.rank, comm.size, len(self.pairs))
+        mine = np.fromiter(map(self._cost, some), np.int64, len(some))
+        costs = np.concatenate(comm.allgather(mine))
+        rank_of = (np.cumsum(costs) - 1) * comm.size // max(int(costs.sum()), 1)
         return np.flatnonzero(rank_of == comm.rank).tolist()
+
+    def _cost(self, pair: int) -> int:
+        """Return the cost of a pair, in entries."""
+        entries = self.inputs.layer("entries")
+        layers = self.layers(pair)
+        kept = int(entries[layers.old].sum()) // _OLD_COST
+        return _PAIR_COST + int(entries[layers.added].sum()) + kept
 
     def _note(self, pair: int, layers: PairLayers, contents: np.ndarray) -> None:
         """Note what a pair pulls."""

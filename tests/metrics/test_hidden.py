@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from support.made import Entry
+
+from hpc_remetrics.metrics.hidden import common_length, common_lengths, sorted_chains
 
 from . import brute_force as brute
 
@@ -125,3 +130,30 @@ def test_what_is_hidden_adds_up(dataset):
         == sorted(images["hidden_bytes"].tolist(), reverse=True)[: len(top)]
     )
     assert images["hidden_bytes"][top["image"]].tolist() == top["hidden_bytes"].tolist()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_chains_are_sorted_as_tuples_are(seed):
+    """Deep ones, equal ones, empty ones, and those that begin another."""
+    rng = random.Random(seed)
+    lengths = [rng.choice([0, 1, 2, 3, 9]) for _ in range(60)]
+    chains = [tuple(rng.choice([0, 1, 1, 7]) for _ in range(length)) for length in lengths]
+    layer = np.array([one for chain in chains for one in chain], np.int64)
+    count = np.array(lengths)
+    first = np.cumsum(count) - count
+    images, starts = sorted_chains(layer, first, count)
+    want = sorted(range(60), key=lambda image: (chains[image], image))
+    assert images.tolist() == want
+    ordered = [chains[image] for image in want]
+    assert [ordered[start] for start in starts.tolist()] == sorted(set(chains))
+    heads = images[starts]
+    lengths = common_lengths(layer, first[heads], count[heads]).tolist()
+    distinct_chains = sorted(set(chains))
+    pairs = pairwise(distinct_chains)
+    assert lengths == [0, *(common_length(one, other) for one, other in pairs)]
+
+
+def test_no_images_have_no_chains():
+    nothing = np.empty(0, np.int64)
+    assert [len(part) for part in sorted_chains(nothing, nothing, nothing)] == [0, 0]
+    assert len(common_lengths(nothing, nothing, nothing)) == 0

@@ -262,15 +262,17 @@ def test_the_cost_of_a_pair():
     entries = np.array([800, 200, 75])
     # With as many ranks as there is cost, each pair belongs to the rank of its last unit of it.
     ranks = 400 + 125 + 200
+    costs = [np.array([400]), np.array([125, 200])]
     found = {}
     for rank in range(ranks):
         one = object.__new__(UpdatePass)
         one.pairs = pairs
         one.layers = pairs.__getitem__
-        comm = SimpleNamespace(rank=rank, size=ranks)
+        comm = SimpleNamespace(rank=rank, size=ranks, allgather=lambda mine: costs)
         one.inputs = SimpleNamespace(comm=comm, layer=lambda name: entries)
-        found |= dict.fromkeys(one.share(), rank)
+        found |= dict.fromkeys(one._my_pairs(), rank)
     assert found == {0: 400 - 1, 1: 525 - 1, 2: 725 - 1}
+    assert [one._cost(pair) for pair in range(3)] == [400, 125, 200]
 
 
 def test_growth_adds_up_the_first_updates_of_all_repositories():

@@ -7,8 +7,8 @@ format and never change meaning (new words are appended).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import NamedTuple
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -72,7 +72,7 @@ class Layer:
     origin: str = field(default="", repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Image:
     """One image: a manifest under a name, for one platform.
 
@@ -94,7 +94,7 @@ class Image:
     manifest_type: str
     layers: tuple[Layer, ...] = ()
     config: Digest | None = None
-    annotations: tuple[tuple[str, str], ...] = ()
+    annotations: Sequence[tuple[str, str]] = ()
     pushed: int | None = None
 
     @property
@@ -176,6 +176,8 @@ class Configs:
 
     def __init__(self) -> None:
         self._by_digest: dict[Digest, ImageConfig] = {}
+        self._layers: dict[bytes, Layer] = {}
+        self._elsewhere: dict[tuple[bytes, str], Layer] = {}
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -190,6 +192,33 @@ class Configs:
     def add(self, config: ImageConfig) -> None:
         """Take a config, unless one of the same digest is there."""
         self._by_digest.setdefault(config.digest, config)
+
+    def adopted(self, image: Image) -> Image:
+        """Return an image as it is kept in memory: it shares its layers with earlier ones.
+
+        A million images have some twenty million layers, a tenth of them different.
+        """
+        if not image.layers:
+            return image
+        return replace(image, layers=tuple(map(self._shared, image.layers)))
+
+    def _shared(self, layer: Layer) -> Layer:
+        """Return the first layer that is equal and of the same origin."""
+        known = self._layers.setdefault(layer.digest.raw, layer)
+        if known is layer:
+            return layer
+        is_equal = known == layer
+        if is_equal and known.origin == layer.origin:
+            return known
+        # Of another origin the digests at least are shared.
+        own = replace(known, origin=layer.origin) if is_equal else layer
+        found = self._elsewhere.setdefault((layer.digest.raw, layer.origin), own)
+        return found if found == layer else layer
+
+    def no_more_images(self) -> None:
+        """Forget which layers can be shared, since all images are there."""
+        self._layers.clear()
+        self._elsewhere.clear()
 
 
 @dataclass(frozen=True)

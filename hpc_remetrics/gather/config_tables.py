@@ -203,9 +203,10 @@ class ConfigTables:
         """Append the annotations of all images, those of some thousand at a time."""
         for start in range(0, len(images), _IMAGES):
             some = images[start : start + _IMAGES]
-            counts = [len(image.annotations) for image in some]
+            owned = [tuple(image.annotations) for image in some]
+            counts = list(map(len, owned))
             numbers = np.repeat(np.arange(start, start + len(some)), counts)
-            pairs = list(chain.from_iterable(image.annotations for image in some))
+            pairs = list(chain.from_iterable(owned))
             self._append_pairs("annotations", numbers, pairs)
 
 

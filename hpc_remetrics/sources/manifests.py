@@ -169,7 +169,8 @@ def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalo
 
     Of several the first that has a config counts: one of the sources may lack it.
 
-    :param configs: takes the configs of all, and is that of the result; None: a new one.
+    :param configs: takes the configs of all, says how images are kept, and is that of the result;
+        None: a new one.
     """
     configs = Configs() if configs is None else configs
     images: dict[tuple[str, Digest], Image] = {}
@@ -178,7 +179,7 @@ def merge(catalogs: Iterable[Catalog], configs: Configs | None = None) -> Catalo
     others: set[str] = set()
     passing = False
     for catalog in catalogs:
-        for image in catalog.images:
+        for image in map(configs.adopted, catalog.images):
             known = images.setdefault((image.name, image.digest), image)
             if known.config is None and image.config is not None:
                 images[image.name, image.digest] = image

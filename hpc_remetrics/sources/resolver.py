@@ -110,8 +110,9 @@ class Resolver:
         # Only rank 0 has results. The order does not depend on which rank was faster.
         catalog = None
         if comm.rank == comm.root:
-            found = (resolved[position] for position in sorted(resolved))
+            found = (resolved.pop(position) for position in sorted(resolved))
             catalog = merge(found, self._configs)
+            self._configs.no_more_images()
         on_rank_0(comm, lambda: self._check_platforms(catalog))
         return catalog
 

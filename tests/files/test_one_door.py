@@ -53,6 +53,7 @@ ALLOWED = {
     ("report/figures/fonts.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("report/figures/style.py", "os.open"): "the current directory, O_PATH",
     ("files/sorted_lines.py", "tempfile.TemporaryFile"): "a file without a name",
+    ("files/stored_texts.py", "tempfile.TemporaryFile"): "a file without a name",
     ("dataset/growing_table.py", "tempfile.TemporaryFile"): "a file without a name",
     ("crawl/output.py", "tempfile.TemporaryDirectory"): "made exclusively, with mode 0700",
     ("crawl/output.py", "shutil.rmtree"): "removes directories of killed crawls; follows no links",

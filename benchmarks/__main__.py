@@ -16,7 +16,7 @@ ALL = (
     "figures",
     "compare",
     "gather",
-    "configs",
+    "images",
     "download",
     "registry",
     "scale",

@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -38,7 +37,7 @@ from hpc_remetrics.parts.spill_format import (
 )
 from hpc_remetrics.records import KINDS, Catalog, Digest, Image, Layer
 
-from .measure import machine
+from .measure import arguments, launched, peak_bytes, sized_runs, used_cpu
 
 LAYER_ROWS = 10_000
 """Entries of a layer, near the mean of real ones."""
@@ -51,7 +50,7 @@ def layer_digest(number: int) -> Digest:
     return Digest(hashlib.sha256(b"layer %d" % number).digest())
 
 
-def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
+def write_spill(path: Path, number: int, contents: int, entries: int = LAYER_ROWS) -> LayerProfile:
     """Write the entries of a layer: one in eight a directory, the others shared files."""
     rng = np.random.default_rng(number)
     profile = LayerProfile(
@@ -59,8 +58,8 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
     )
     directories = 0
     with open(path, "wb") as file:
-        for start in range(0, LAYER_ROWS, BLOCK_ROWS):
-            rows = min(BLOCK_ROWS, LAYER_ROWS - start)
+        for start in range(0, entries, BLOCK_ROWS):
+            rows = min(BLOCK_ROWS, entries - start)
             isfile = rng.random(rows) > 0.125
             # A few contents are in most layers, most are in few.
             chosen = (contents * rng.random(rows) ** 4).astype(np.int64)
@@ -94,9 +93,9 @@ def write_spill(path: Path, number: int, contents: int) -> LayerProfile:
             profile.FLS += int(values["size"][isfile].sum())
             profile.path_bytes += len(blob)
     profile.entries, profile.directories, profile.files = (
-        LAYER_ROWS,
+        entries,
         directories,
-        LAYER_ROWS - directories,
+        entries - directories,
     )
     return profile
 
@@ -153,7 +152,8 @@ def run_rank(directory: Path, layers: int) -> None:
         catalog = Catalog(images)
     scratch = directory / f"scratch-{comm.rank}"
     scratch.mkdir()
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    start_bytes = peak_bytes()
+    before = used_cpu()
     started = time.monotonic()
     gather(
         comm,
@@ -164,9 +164,7 @@ def run_rank(directory: Path, layers: int) -> None:
         {} if comm.rank == comm.root else None,
     )
     seconds = time.monotonic() - started
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
-    ranks = comm.allgather((cpu, before.ru_maxrss * 1024, usage.ru_maxrss * 1024))
+    ranks = comm.allgather((used_cpu() - before, start_bytes, peak_bytes()))
     if comm.rank == comm.root:
         result = {
             "rows": layers * LAYER_ROWS,
@@ -196,9 +194,11 @@ def measured(base: Path | None, layers: int, ranks: int) -> dict[str, Any]:
         ]
         subprocess.run([*this, "--step", "prepare"], check=True)
         os.sync()
-        launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
         said = subprocess.run(
-            [*launcher, *this, "--step", "gather"], check=True, stdout=subprocess.PIPE, text=True
+            [*launched(ranks), *this, "--step", "gather"],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         result = json.loads(said.stdout)
         check = shutil.which("h5dump")
@@ -222,29 +222,21 @@ def line(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.gather", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = arguments("gather", __doc__, ("prepare", "gather"))
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--work", type=Path, help="where parts and dataset go (default: $TMPDIR)")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--step", choices=("prepare", "gather"), help=argparse.SUPPRESS)
-    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
         (prepare if options.step == "prepare" else run_rank)(options.directory, options.layers)
         return
     layers = max(options.rows // LAYER_ROWS, 4)
-    results = []
-    for count in (layers // 4, layers):
-        results.append(measured(options.work, count, options.ranks))
-        print(line(results[-1]), flush=True)
-    if options.json:
-        options.json.write_text(
-            json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n"
-        )
+    sized_runs(
+        options.json,
+        (layers // 4, layers),
+        lambda count: measured(options.work, count, options.ranks),
+        line,
+    )
 
 
 if __name__ == "__main__":

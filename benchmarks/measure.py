@@ -1,12 +1,15 @@
-"""Run a command and measure the CPU time and peak memory of all its processes."""
+"""What benchmarks share: costs of commands and processes, their options, runs of several sizes."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import json
 import os
 import platform
+import resource
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +66,55 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def used_cpu() -> float:
+    """Return the seconds of user and system time that this process has taken."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def launched(ranks: int) -> list[str]:
+    """Return what stands before a command that runs on so many ranks."""
+    return ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+
+
+def arguments(
+    name: str, description: str | None, steps: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have that make their data.
+
+    :param description: the docstring of the benchmark, whose first line is shown.
+    :param steps: what the benchmark runs in processes of its own, by `--step`.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"benchmarks.{name}", description=(description or "").partition("\n")[0]
+    )
+    parser.add_argument("--work", type=Path, help="where the data goes (default: $TMPDIR)")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--step", choices=steps, help=argparse.SUPPRESS)
+    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def sized_runs(
+    file: Path | None,
+    sizes: Sequence[int],
+    run: Callable[[int], dict[str, Any]],
+    line: Callable[[dict[str, Any]], str],
+) -> None:
+    """Run a benchmark with each of some sizes, print a line for each, and write the figures.
+
+    :param file: for the figures as JSON, None: nowhere.
+    """
+    results = []
+    for size in sizes:
+        results.append(run(size))
+        print(line(results[-1]), flush=True)
+    if file:
+        file.write_text(json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n")

@@ -10,7 +10,6 @@ whole one, of a quarter of the rows, shows whether memory grows with them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from hpc_remetrics.mpi.comm import SerialComm
 from hpc_remetrics.records import Catalog, Image, Layer
 
 from .gather import LAYER_ROWS, layer_digest, prepare
-from .measure import Cost, machine, measure
+from .measure import Cost, arguments, launched, measure, sized_runs
 
 _AT_ONCE = 1 << 21
 _AMOUNTS = "select k, sum(n), count(*), sum(n * size), sum(size)"
@@ -150,9 +149,8 @@ def measured(base: Path | None, layers: int, ranks: int, memory: int) -> dict[st
         this = [sys.executable, "-m", "benchmarks.reduce", "--directory", name]
         subprocess.run([*this, "--step", "make", "--layers", str(layers)], check=True)
         os.sync()
-        launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
         command = [
-            *launcher,
+            *launched(ranks),
             sys.executable,
             "-m",
             "hpc_remetrics",
@@ -186,16 +184,10 @@ def line(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="benchmarks.reduce", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = arguments("reduce", __doc__, ("make", "query"))
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--memory", type=int, default=1000, help="MB of each rank")
-    parser.add_argument("--work", type=Path, help="where the data goes (default: $TMPDIR)")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--step", choices=("make", "query"), help=argparse.SUPPRESS)
-    parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step == "make":
@@ -203,14 +195,12 @@ def main() -> None:
     if options.step == "query":
         return query(options.directory, options.ranks, options.memory)
     layers = max(options.rows // LAYER_ROWS, 8)
-    results = []
-    for count in (layers // 4, layers):
-        results.append(measured(options.work, count, options.ranks, options.memory))
-        print(line(results[-1]), flush=True)
-    if options.json:
-        options.json.write_text(
-            json.dumps({"machine": machine(), "runs": results}, indent=1) + "\n"
-        )
+    sized_runs(
+        options.json,
+        (layers // 4, layers),
+        lambda count: measured(options.work, count, options.ranks, options.memory),
+        line,
+    )
 
 
 if __name__ == "__main__":

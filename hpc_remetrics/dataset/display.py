@@ -50,10 +50,11 @@ def dataset_html(dataset: Dataset) -> str:
 def table_text(table: Table) -> str:
     """Return a line for a table, and one for each column: its type, unit and description."""
     lines = [f"<hpc_remetrics table /{table.form.name}, {counted(len(table), 'row')}>"]
+    width = max(14, *map(len, table.columns)) + 2
     for name in table.columns:
         column = table.form.columns[name]
         unit = "" if column.unit == "1" else column.unit
-        lines.append(f"  {name:<16}{column.type:<12}{unit:<6}{column.description}")
+        lines.append(f"  {name:<{width}}{column.type:<12}{unit:<6}{column.description}")
     return "\n".join(lines)
 
 

@@ -207,6 +207,22 @@ class Dataset:
         paths = self._blobs("path", start, stop)
         return [clean_path(path) for path in paths] if clean else paths
 
+    def directories(
+        self, depth: int, start: int = 0, stop: int | None = None
+    ) -> pandas.Categorical:
+        """Return the directories of the entries `start` to `stop`, cut after `depth` parts.
+
+        Of `./usr/lib/os-release` it is `usr` at depth 1 and `usr/lib` from depth 2 on; of what lies
+        in the root it is "". They are those of `metrics["directories"]`, which has files alone.
+
+        :param depth: parts at most, from 1.
+        :returns: (stop - start,) strings; one that is no UTF-8 is written as paths in frames are.
+        :raises ValueError: the depth is less than 1.
+        """
+        from .queries.directories import directories
+
+        return directories(self, depth, start, stop)
+
     def links(self, start: int = 0, stop: int | None = None) -> list[bytes]:
         """Return the link targets of the entries `start` to `stop`."""
         return self._blobs("link", start, stop)
@@ -221,7 +237,8 @@ class Dataset:
         :param image: its row in /images, or its name.
         :returns: a pandas frame by path (cleaned: no `./` in front), indexed by row in /entries:
             `path`, `kind`, `size`, `type`, `link`, `layer`, `content`, `mode`, `uid`, `gid`,
-            `mtime`. Directories that are no entries of a layer have no row.
+            `mtime`. Directories that are no entries of a layer have no row. A hard link has the
+            size of its file, so add up the rows whose `kind` is `file`.
         :raises KeyError: there is no such image, or its name stands for several.
         """
         from .queries.file_system import file_system

@@ -7,6 +7,7 @@ are held; only where libmagic would read in the hole between them, all of it is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections import deque
@@ -68,7 +69,7 @@ class ContentKeeper:
             try:
                 self._whole.flush()
             except OSError:
-                self._whole = None
+                self._leave_out_whole()
         return ContentEnds(self._head, tuple(self._tail), self._size, self._whole)
 
     def _begin_tail(self) -> None:
@@ -86,7 +87,7 @@ class ContentKeeper:
                 self._whole = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115
                 self._whole.write(self._head)
         except OSError:
-            self._whole = None
+            self._leave_out_whole()
 
     def _spool(self, piece: bytes) -> None:
         """Write the next bytes to scratch; where there is no room, both ends have to do."""
@@ -94,7 +95,14 @@ class ContentKeeper:
             if self._whole is not None:
                 self._whole.write(piece)
         except OSError:
-            self._whole = None
+            self._leave_out_whole()
+
+    def _leave_out_whole(self) -> None:
+        """Close the file on a scratch that is full, and lose what its buffer still has."""
+        if self._whole is not None:
+            with contextlib.suppress(OSError):
+                self._whole.close()
+        self._whole = None
 
 
 def keep(

@@ -93,4 +93,5 @@ def test_where_scratch_is_full_both_ends_have_to_do(tmp_path, monkeypatch, mode)
     monkeypatch.setattr(held_content.tempfile, "TemporaryFile", lambda dir: full)
     held = kept(data, tmp_path)
     assert held.whole is None
+    assert full.closed  # a file that is left open warns of what it can't write
     assert held.head == data[:ENDS]

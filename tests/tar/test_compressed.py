@@ -322,7 +322,6 @@ FOREIGN = {
     "zip": ["--format=zip"],
     "cpio": ["--format=cpio"],
     "ar": ["--format=ar"],
-    "xar": ["--format=xar"],
 }
 
 
@@ -338,8 +337,9 @@ def test_what_is_no_format_of_layers_is_named(name, place, read, tmp_path):
     assert (profile.compression, profile.CLS) == ("unknown", place.stat().st_size)
 
 
-def test_lzop_and_old_zstd_are_named(place, read):
+def test_what_bsdtar_may_not_write_is_named(place, read):
     for magic, name in (
+        (b"xar!", "xar"),
         (b"\x89LZO\0\r\n\x1a\n", "lzop"),
         (b"\x27\xb5\x2f\xfd", "zstd (before 0.8)"),
     ):

@@ -120,7 +120,7 @@ class ChunkPass:
     def _pulled(self) -> Iterator[np.ndarray]:
         """Compare this rank's pairs; yield the chunks that each pulls."""
         for pair in self._updates.share():
-            layers = self._updates.layers(pair)
+            layers = self._updates.needed(pair)
 
             # A pair with a layer that was not read has no estimate.
             if not self._read.has_all(layers):

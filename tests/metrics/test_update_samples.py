@@ -176,6 +176,14 @@ def test_pairs_of_layers_that_are_gone_have_no_numbers(path, tmp_path):
     assert found.total is None
 
 
+def test_a_layer_that_no_pair_needs_may_be_missing(path, tmp_path):
+    """The same image pulls nothing, so none of its layers was read again for it."""
+    layers = {layer: chunks for layer, chunks in CHUNKS.items() if layer != 2}
+    found = on(path, tmp_path, lambda updates: chunk_pass(updates, layers=layers))
+    assert np.isnan(found.columns["chunks"]).tolist() == [False, True, False, False, False]
+    assert found.columns["chunks"][2] == 0
+
+
 def content(number: int) -> bytes:
     """Return bytes of the size that a made entry has; the digests do not matter here."""
     return bytes([number % 251]) * file("", number).size

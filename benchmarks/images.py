@@ -5,8 +5,7 @@
 An image has 20 layers and 20 steps of history, and a config of its own; ten tags of a repository,
 a week apart, stand on one of some bases. The catalog is merged as a run merges what it resolves,
 then come gather and metrics, each in processes of its own. Smaller runs before the whole one, of a
-quarter and a half of the images, show whether time and memory grow in step with them. A million
-images take 50 GB of disk space and two hours on 2 cores.
+quarter and a half of the images, show whether time and memory grow in step with them.
 
 One layer in eight has entries, as few as time allows: `gather` and `reduce` measure those.
 """

@@ -1,6 +1,6 @@
 """`download` beside `skopeo copy` and `skopeo sync`: the same images from one local registry.
 
-    python -m benchmarks.download [--data FOLDER] [--copies N] [--rounds N] [--json FILE]
+    python -m benchmarks.download [--data DIRECTORY] [--copies N] [--rounds N] [--json FILE]
 
 Images share no layer: the real layers of `benchmarks.layers`, each N times, made different by an
 empty gzip member at its end. Of each row the round that took least wall time counts. CPU time is

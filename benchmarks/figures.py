@@ -37,18 +37,18 @@ def main() -> int:
     program = [sys.executable, "-m", "hpc_remetrics"]
     figures: dict[str, Any] = {"machine": machine(), "cpu": {}}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        log = folder / "log"
+        directory = Path(name)
+        log = directory / "log"
         dataset = options.dataset
         if dataset is None:
-            dataset = folder / "demo.h5"
+            dataset = directory / "demo.h5"
             measure([*program, "analyze", "-q", "demo:", "-o", dataset], log)
 
         # Take the cases in turns, so that a busy machine is unfair to none
         seconds: dict[str, list[float]] = {case: [] for case in CASES}
         for _ in range(options.runs):
             for case, words in CASES.items():
-                command = [*program, "plot", dataset, "-o", folder / "figures", *words]
+                command = [*program, "plot", dataset, "-o", directory / "figures", *words]
                 seconds[case].append(measure(command, log).cpu)
     print(f"CPU seconds: median (min-max) of {options.runs} runs")
     for case, values in seconds.items():

@@ -1,6 +1,6 @@
 """The cost of a registry in between: `analyze docker://` beside `analyze oci:`, and fetching alone.
 
-    python -m benchmarks.registry [--data FOLDER] [--rounds N] [--json FILE]
+    python -m benchmarks.registry [--data DIRECTORY] [--rounds N] [--json FILE]
 
 The registry is Debian's docker-registry at loopback, in memory, on the same cores. Rounds take
 turns; of each row the one with the least wall time counts. Fetching is what a rank does with every

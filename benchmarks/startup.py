@@ -30,7 +30,7 @@ PHASES = ("start", "connect", "resolve", "profile", "gather", "metrics", "end")
 
 PROGRAM = """
 import json, os, resource, sys
-folder = sys.argv.pop(1)
+directory = sys.argv.pop(1)
 marks = []
 def mark(phase):
     own = resource.getrusage(resource.RUSAGE_SELF)
@@ -67,7 +67,7 @@ code = cli.main()
 mark("end")
 below = resource.getrusage(resource.RUSAGE_CHILDREN)
 rank = os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0"))
-with open(os.path.join(folder, rank + ".json"), "w") as file:
+with open(os.path.join(directory, rank + ".json"), "w") as file:
     children = below.ru_utime + below.ru_stime
     json.dump({"pid": os.getpid(), "marks": marks, "children": children}, file)
 sys.exit(code)
@@ -93,38 +93,38 @@ KINDS = {
 """Whose a path is: the first that matches."""
 
 
-def command(folder: Path, source: str, ranks: int) -> list[str]:
-    """Return the command of one run with marks; its outputs are in `folder`."""
+def command(directory: Path, source: str, ranks: int) -> list[str]:
+    """Return the command of one run with marks; its outputs are in `directory`."""
     launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    words = ["analyze", "-q", source, "-o", str(folder / "out.h5"), "--scratch", str(folder)]
-    return [*launcher, sys.executable, "-c", PROGRAM, str(folder), *words]
+    words = ["analyze", "-q", source, "-o", str(directory / "out.h5"), "--scratch", str(directory)]
+    return [*launcher, sys.executable, "-c", PROGRAM, str(directory), *words]
 
 
 def run(source: str, ranks: int, trace: bool = False) -> tuple[list[dict[str, Any]], Counter[Any]]:
     """Run once; return what each rank noted, and the calls by (role, phase, whose, call)."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        directory = Path(name)
         strace = [
             "strace",
             "-ff",
             "-s",
             "2000",
             "-o",
-            str(folder / "trace"),
+            str(directory / "trace"),
             "-e",
             f"trace={CALLS}",
         ]
-        words = [*(strace if trace else []), *command(folder, source, ranks)]
+        words = [*(strace if trace else []), *command(directory, source, ranks)]
         # `-c` puts the current directory first; a clone there would hide what is installed.
-        subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-        notes = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
-        return notes, calls_of(folder, {note["pid"]: rank for rank, note in enumerate(notes)})
+        subprocess.run(words, check=True, cwd=directory, stdout=subprocess.DEVNULL)
+        notes = [json.loads((directory / f"{rank}.json").read_text()) for rank in range(ranks)]
+        return notes, calls_of(directory, {note["pid"]: rank for rank, note in enumerate(notes)})
 
 
-def calls_of(folder: Path, ranks: dict[int, int]) -> Counter[Any]:
+def calls_of(directory: Path, ranks: dict[int, int]) -> Counter[Any]:
     """Count the calls in the traces of a run, by (role, phase, whose, call)."""
     counts: Counter[Any] = Counter()
-    for trace in folder.glob("trace.*"):
+    for trace in directory.glob("trace.*"):
         text = trace.read_text(errors="replace")
         rank = ranks.get(int(trace.suffix[1:]))
         if rank is not None:

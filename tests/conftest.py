@@ -109,5 +109,5 @@ def layout(tmp_path_factory) -> Path:
 def truth(tmp_path_factory, layout) -> Path:
     """The dataset of an undisturbed run without MPI."""
     runs = Runs(tmp_path_factory.mktemp("truth"))
-    runs.run(runs.analyze(f"oci:{layout}", runs.folder / "truth.h5"))
-    return runs.folder / "truth.h5"
+    runs.run(runs.analyze(f"oci:{layout}", runs.directory / "truth.h5"))
+    return runs.directory / "truth.h5"

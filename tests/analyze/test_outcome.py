@@ -40,8 +40,8 @@ def complete(tmp_path_factory):
 @pytest.fixture(scope="module", params=[5, 7])
 def false_claims(tmp_path_factory, request):
     """A complete dataset of some images that state a wrong size of their layer, and how many."""
-    folder = tmp_path_factory.mktemp("claims")
-    return made(request.param, check_sizes=True).write(folder), request.param
+    directory = tmp_path_factory.mktemp("claims")
+    return made(request.param, check_sizes=True).write(directory), request.param
 
 
 def test_a_dataset_of_the_same_run_is_complete(complete, capsys):

@@ -159,8 +159,8 @@ def earlier(tmp_path_factory):
     for number, (made, chunks) in enumerate([(MADE, False), (OTHER, False), (MADE, True)]):
         signature = recorded_signature(replace(OPTIONS, chunks=chunks))
         run = {"signature": {"name": list(signature), "value": list(signature.values())}}
-        folder = tmp_path_factory.mktemp("earlier") / str(number)
-        paths.append(replace(made, run=run).write(folder, metrics=False))
+        directory = tmp_path_factory.mktemp("earlier") / str(number)
+        paths.append(replace(made, run=run).write(directory, metrics=False))
     return paths
 
 

@@ -29,14 +29,14 @@ TABLES = ("updates", "update_totals", "update_growth")
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> tuple[Path, list[list[Files]]]:
     """The layout, and the files of each layer of each image."""
-    folder = tmp_path_factory.mktemp("versions") / "layout"
-    return folder, build(folder, VERSIONS)
+    directory = tmp_path_factory.mktemp("versions") / "layout"
+    return directory, build(directory, VERSIONS)
 
 
 @pytest.fixture(scope="module")
 def analyzed(images, tmp_path_factory) -> Path:
     runs = Runs(tmp_path_factory.mktemp("analyzed"))
-    path = runs.folder / "app.h5"
+    path = runs.directory / "app.h5"
     runs.run(runs.analyze(f"oci:{images[0]}", path, "--types", "none"))
     return path
 
@@ -45,12 +45,12 @@ def analyzed(images, tmp_path_factory) -> Path:
 def whole(analyzed, tmp_path_factory) -> Path:
     """The dataset with the updates of all pairs, of a full sample."""
     runs = Runs(tmp_path_factory.mktemp("whole"))
-    path = runs.folder / "app.h5"
+    path = runs.directory / "app.h5"
     shutil.copy(analyzed, path)
     result = runs.run(runs.command("updates", path, "--sample", 1, "--scratch", runs.scratch))
     assert "3 pairs of images" in result.stderr
     # Nothing is left beside it.
-    left = {one.name for one in runs.folder.iterdir()}
+    left = {one.name for one in runs.directory.iterdir()}
     assert left == {"app.h5", "app.h5.lock", "app.h5.updates.lock", "scratch"}
     assert list(runs.scratch.iterdir()) == []
     return path
@@ -92,14 +92,14 @@ def chunks(contents: set[bytes]) -> dict[bytes, int]:
     return found
 
 
-def patch_size(folder: Path, reference: bytes | None, data: bytes) -> int:
+def patch_size(directory: Path, reference: bytes | None, data: bytes) -> int:
     """Return the bytes of a patch by the program zstd."""
-    (folder / "old").write_bytes(reference or b"")
-    (folder / "new").write_bytes(data)
-    origin = [] if reference is None else [f"--patch-from={folder / 'old'}"]
-    command = [need("zstd"), "-q", "-f", *origin, folder / "new", "-o", folder / "patch"]
+    (directory / "old").write_bytes(reference or b"")
+    (directory / "new").write_bytes(data)
+    origin = [] if reference is None else [f"--patch-from={directory / 'old'}"]
+    command = [need("zstd"), "-q", "-f", *origin, directory / "new", "-o", directory / "patch"]
     subprocess.run(command, check=True, capture_output=True)
-    return (folder / "patch").stat().st_size
+    return (directory / "patch").stat().st_size
 
 
 def test_a_full_sample_is_what_pyfastcdc_and_zstd_say(images, whole, tmp_path):

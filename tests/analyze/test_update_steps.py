@@ -51,12 +51,12 @@ def layout(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def analyzed(layout, child, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("analyzed")
+    directory = tmp_path_factory.mktemp("analyzed")
     options = AnalyzeOptions(
         sources=(f"oci:{layout}",),
-        output=folder / "app.h5",
+        output=directory / "app.h5",
         types="none",
-        tiers=((folder, None),),
+        tiers=((directory, None),),
         quiet=True,
     )
     assert _run(Session(SerialComm(), options, StopRequest()), child) == 0

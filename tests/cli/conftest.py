@@ -1,4 +1,4 @@
-"""Runs of the command line in an empty folder, without the settings of whoever runs the tests."""
+"""Runs of the command line in an empty directory, without the settings of this machine."""
 
 import os
 import subprocess
@@ -13,15 +13,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Shell:
-    """Runs the program in a folder of its own."""
+    """Runs the program in a directory of its own."""
 
-    folder: Path
+    directory: Path
     environ: dict[str, str]
 
     def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "hpc_remetrics", *arguments],
-            cwd=self.folder,
+            cwd=self.directory,
             env={**self.environ, **environ},
             capture_output=True,
             text=True,
@@ -47,6 +47,6 @@ def clean_environ(tmp_path):
 
 @pytest.fixture
 def shell(tmp_path, clean_environ):
-    folder = tmp_path / "here"
-    folder.mkdir()
-    return Shell(folder, clean_environ)
+    directory = tmp_path / "here"
+    directory.mkdir()
+    return Shell(directory, clean_environ)

@@ -40,7 +40,7 @@ def test_a_line_for_every_check(shell):
     assert [name for name in NAMES if not any(line[6:].startswith(name) for line in lines)] == []
     assert all(re.match(r"(ok  |warn|fail)  \S", line) for line in lines)
     assert result.returncode == int(any(line.startswith("fail") for line in lines))
-    assert list(shell.folder.iterdir()) == []
+    assert list(shell.directory.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -64,17 +64,17 @@ def test_what_is_not_ok_says_how_to_mend_it(shell, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_will_be_made(shell):
-    told = json.loads(shell("doctor", "--json", "-o", "new/folder/x.h5").stdout)
+def test_a_directory_that_will_be_made(shell):
+    told = json.loads(shell("doctor", "--json", "-o", "new/directory/x.h5").stdout)
     outputs = [check for check in told["checks"] if check["name"] == "output"]
     assert [check["state"] for check in outputs] == ["ok", "ok"]
-    assert list(shell.folder.iterdir()) == []
+    assert list(shell.directory.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_no_libmagic(shell):
-    (shell.folder / "magic.py").write_text("raise ImportError('failed to find libmagic')")
-    (shell.folder / "pylibmagic.py").write_text("raise ImportError('no')")
+    (shell.directory / "magic.py").write_text("raise ImportError('failed to find libmagic')")
+    (shell.directory / "pylibmagic.py").write_text("raise ImportError('no')")
     result = shell("doctor")
     (line,) = (line for line in result.stdout.splitlines() if line[6:].startswith("libmagic"))
     assert line.startswith("fail")

@@ -35,7 +35,7 @@ report = hello_package:COMMAND
 @pytest.fixture
 def installed(shell):
     """Install a package with commands into the directory in which the shell runs."""
-    install(shell.folder, "hello_package", MODULE, ENTRY_POINTS)
+    install(shell.directory, "hello_package", MODULE, ENTRY_POINTS)
     return shell
 
 

@@ -26,11 +26,11 @@ def noted(*words):
     return connect(*words)
 
 job.connect = noted
-folder = Path(sys.argv.pop(1))
+directory = Path(sys.argv.pop(1))
 from hpc_remetrics.__main__ import main
 code = main()
 loaded["end"] = sorted(sys.modules)
-(folder / os.environ.get("PMI_RANK", "0")).write_text(json.dumps(loaded))
+(directory / os.environ.get("PMI_RANK", "0")).write_text(json.dumps(loaded))
 sys.exit(code)
 """
 """Runs the program, and notes which modules it has loaded before MPI starts, and at the end."""
@@ -59,13 +59,13 @@ def test_a_child_starts_without_numpy():
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_rank_loads_what_its_run_needs(runs, layout, tmp_path, ranks):
-    folder = tmp_path / "loaded"
-    folder.mkdir()
+    directory = tmp_path / "loaded"
+    directory.mkdir()
     command = runs.analyze(f"oci:{layout}", "out.h5", ranks=ranks if ranks > 1 else 0)
     at = command.index("-m")
-    runs.run([*command[:at], "-c", RUN, str(folder), *command[at + 2 :]])
+    runs.run([*command[:at], "-c", RUN, str(directory), *command[at + 2 :]])
     for rank in range(ranks):
-        loaded = json.loads((Path(folder) / str(rank)).read_text())
+        loaded = json.loads((Path(directory) / str(rank)).read_text())
         assert not set(loaded["start"]) & {*NEVER, "h5py", "hpc_remetrics.profile.layer"}
         assert not set(loaded["end"]) & NEVER
         assert {"h5py", "hpc_remetrics.metrics.compute"} <= set(loaded["end"])

@@ -27,7 +27,7 @@ MISTAKES = {
     "wrong reference": (["analyze", "ftp://x/"], 2, "oci:DIR"),
     "missing settings": (["analyze", "--config", "none.toml"], 2, "none.toml"),
     "output not writable": (["analyze", "oci:/nowhere", "-o", "/dev/null/x.h5"], 5, "-o"),
-    "output is a folder": (["analyze", "oci:/nowhere", "-o", "."], 5, "-o"),
+    "output is a directory": (["analyze", "oci:/nowhere", "-o", "."], 5, "-o"),
     "output is a pipe": (["analyze", "oci:layout", "-o", "pipe"], 5, "pipe"),
     "scratch not writable": (["analyze", "oci:layout", "--scratch", "/dev/null/x"], 5, "--scratch"),
     "plan of nothing": (["plan"], 2, "hpc-remetrics plan oci:"),
@@ -46,10 +46,10 @@ MISTAKES = {
 
 @pytest.fixture
 def things(shell):
-    """Put what the mistakes are about into the folder."""
-    (shell.folder / "notes.txt").write_text("not a dataset")
-    os.mkfifo(shell.folder / "pipe")
-    layout = shell.folder / "layout"
+    """Put what the mistakes are about into the directory."""
+    (shell.directory / "notes.txt").write_text("not a dataset")
+    os.mkfifo(shell.directory / "pipe")
+    layout = shell.directory / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (layout / "index.json").write_text('{"schemaVersion": 2, "manifests": []}')
@@ -118,7 +118,7 @@ def test_a_mistake_of_many_ranks_is_said_once(shell):
         "speed=1",
     ]
     result = subprocess.run(
-        command, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120
+        command, cwd=shell.directory, env=shell.environ, capture_output=True, text=True, timeout=120
     )
     assert result.returncode != 0
     assert (result.stdout + result.stderr).count("unknown limit") == 1

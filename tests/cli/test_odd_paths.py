@@ -14,7 +14,7 @@ NAME = os.fsdecode(b"caf\xe9")
 
 @pytest.mark.slow
 def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
-    place = runs.folder / NAME
+    place = runs.directory / NAME
     place.mkdir()
     source, output = place / f"layout-{NAME}", place / f"out-{NAME}.h5"
     shutil.copytree(layout, source)
@@ -32,7 +32,7 @@ def test_every_path_may_hold_bytes_that_are_not_utf_8(runs, layout):
     # It knows its own again.
     assert "nothing to do" in runs.run(analyze).stderr
     with hpc_remetrics.open(output) as data:
-        assert data.sources == [f"oci:{runs.folder}/caf\\udce9/layout-caf\\udce9"]
+        assert data.sources == [f"oci:{runs.directory}/caf\\udce9/layout-caf\\udce9"]
     shutil.rmtree(f"{output}.parts")
     other = place / f"two-{NAME}.h5"
     scratch = ("--scratch", place / f"scratch-{NAME}")

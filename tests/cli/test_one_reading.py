@@ -78,9 +78,9 @@ def dataset(tmp_path_factory, truth):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["analyze", "reduce", "merge", "doctor"])
 def test_no_command_makes_a_directory_of_a_size(shell, dataset, command):
-    shutil.copy(dataset, shell.folder / "x.h5")
-    (shell.folder / "tier").mkdir()
-    (shell.folder / "remetrics.toml").write_text('scratch = ["tier=8M"]')
+    shutil.copy(dataset, shell.directory / "x.h5")
+    (shell.directory / "tier").mkdir()
+    (shell.directory / "remetrics.toml").write_text('scratch = ["tier=8M"]')
     words = {
         "analyze": ["analyze", "demo:images", "--types", "none", "-o", "new.h5"],
         "reduce": ["reduce", "x.h5"],
@@ -89,7 +89,7 @@ def test_no_command_makes_a_directory_of_a_size(shell, dataset, command):
     }
     result = shell(*words[command])
     assert result.returncode in ((0, 3) if command == "analyze" else (0,)), result.stderr
-    assert not (shell.folder / "tier=8M").exists()
+    assert not (shell.directory / "tier=8M").exists()
     if command == "doctor":
         assert sum("scratch" in line for line in result.stdout.splitlines()) == 1
         assert "tier (" in result.stdout
@@ -110,7 +110,7 @@ def test_a_size_that_is_none_is_a_mistake_for_all(shell, command):
 @pytest.mark.slow
 def test_doctor_takes_what_a_run_takes(shell):
     for name in ("one", "two"):
-        (shell.folder / name).mkdir()
+        (shell.directory / name).mkdir()
     told = json.loads(
         shell(
             "doctor", "--json", REMETRICS_SCRATCH="one:two", REMETRICS_OUTPUT="/dev/null/x.h5"
@@ -123,7 +123,7 @@ def test_doctor_takes_what_a_run_takes(shell):
 
 @pytest.mark.slow
 def test_doctor_says_that_settings_are_broken_and_goes_on(shell):
-    (shell.folder / "remetrics.toml").write_text("outptu = 'x'")
+    (shell.directory / "remetrics.toml").write_text("outptu = 'x'")
     result = shell("doctor")
     (line,) = (line for line in result.stdout.splitlines() if line[6:].startswith("settings"))
     assert line.startswith("fail") and "outptu" in line
@@ -164,7 +164,7 @@ def test_variables_that_are_no_settings_are_known(shell):
     "text", ["outptu = 'x'", "memory = 0", "[", 'scratch = ["/dev/shm=abc"]', "[limits]\nspeed = 1"]
 )
 def test_a_command_without_settings_tells_that_they_are_broken(shell, dataset, command, text):
-    (shell.folder / "remetrics.toml").write_text(text)
+    (shell.directory / "remetrics.toml").write_text(text)
     result = shell(command, str(dataset))
     assert result.returncode == 0
     (line,) = result.stderr.splitlines()
@@ -181,7 +181,7 @@ def test_a_wrong_variable_is_told_by_commands_without_settings(shell, dataset):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["file", "variable"])
 def test_a_password_has_one_place(shell, way):
-    (shell.folder / "x.toml").write_text('[registries]\npassword = "x"' if way == "file" else "")
+    (shell.directory / "x.toml").write_text('[registries]\npassword = "x"' if way == "file" else "")
     environ = {} if way == "file" else {"REMETRICS_REGISTRY_PASSWORD": "x"}
     result = shell("plan", "demo:images", "--config", "x.toml", **environ)
     assert result.returncode == 2

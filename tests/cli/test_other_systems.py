@@ -32,18 +32,18 @@ for command in sys.argv[1:]:
 """
 
 
-def elsewhere(folder: Path, *commands: str) -> subprocess.CompletedProcess[str]:
+def elsewhere(directory: Path, *commands: str) -> subprocess.CompletedProcess[str]:
     """Run commands, one after the other, in a process that is like one on another system."""
     environ = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-c", CODE, *commands]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    return subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True)
 
 
 @pytest.mark.slow
 def test_a_dataset_is_read_drawn_and_exported(truth, runs: Runs):
-    shutil.copy(truth, runs.folder / "truth.h5")
+    shutil.copy(truth, runs.directory / "truth.h5")
     result = elsewhere(
-        runs.folder,
+        runs.directory,
         "report truth.h5",
         "compare truth.h5 truth.h5",
         "report truth.h5 --html page.html",
@@ -58,14 +58,14 @@ def test_a_dataset_is_read_drawn_and_exported(truth, runs: Runs):
     # The numbers and files are those of Linux
     assert runs.run(runs.command("report", "truth.h5")).stdout in result.stdout
     runs.run(runs.command("export", "truth.h5", "-o", "here"))
-    tables = sorted(path.name for path in (runs.folder / "here").rglob("*.parquet"))
+    tables = sorted(path.name for path in (runs.directory / "here").rglob("*.parquet"))
     assert "contents.parquet" in tables
-    for path in (runs.folder / "here").rglob("*.parquet"):
-        other = runs.folder / "elsewhere" / path.relative_to(runs.folder / "here")
+    for path in (runs.directory / "here").rglob("*.parquet"):
+        other = runs.directory / "elsewhere" / path.relative_to(runs.directory / "here")
         assert other.read_bytes() == path.read_bytes()
-    written = {path.name for path in runs.folder.rglob("*") if path.is_file()}
+    written = {path.name for path in runs.directory.rglob("*") if path.is_file()}
     assert {"page.html", "layers.csv", "image_mapper.json"} <= written
-    assert sorted(path.suffix for path in (runs.folder / "figures").iterdir()) == [
+    assert sorted(path.suffix for path in (runs.directory / "figures").iterdir()) == [
         *(".csv", ".pdf", ".png", ".svg"),
     ]
 

@@ -28,7 +28,9 @@ class Forked(Runs):
     def run(
         self, command: list[str], code: int = 0, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        said = [self.folder.with_name(f"{self.folder.name}.{stream}") for stream in ("out", "err")]
+        said = [
+            self.directory.with_name(f"{self.directory.name}.{stream}") for stream in ("out", "err")
+        ]
         process = os.fork()
         if not process:
             self._become(command[3:], said)
@@ -48,7 +50,7 @@ class Forked(Runs):
                 os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
             sys.argv = ["hpc-remetrics", *arguments]
-            os.chdir(self.folder)
+            os.chdir(self.directory)
             code = cli.main(arguments)
         finally:
             os._exit(code)
@@ -62,18 +64,18 @@ def runs(tmp_path):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
     """Two layouts with other layers, and a third that has all of the first."""
-    folder = tmp_path_factory.mktemp("images")
-    first = small_images.build(folder)
+    directory = tmp_path_factory.mktemp("images")
+    first = small_images.build(directory)
     for name, tags in (("two", ["two:1"]), ("one", ["one:1"])):
-        shutil.copytree(first, folder / name)
-        index = hpc_index(folder / name)
+        shutil.copytree(first, directory / name)
+        index = hpc_index(directory / name)
         index["manifests"] = [
             entry
             for entry in index["manifests"]
             if entry["annotations"]["org.opencontainers.image.ref.name"] in tags
         ]
-        write_index(folder / name, index)
-    return folder
+        write_index(directory / name, index)
+    return directory
 
 
 def hpc_index(layout: Path):
@@ -88,32 +90,32 @@ def write_index(layout: Path, index) -> None:
 def made(tmp_path_factory, images) -> Path:
     """A dataset of the layout `one`, with its parts."""
     runs = Forked(tmp_path_factory.mktemp("made"))
-    runs.run(runs.analyze(f"oci:{images / 'one'}", runs.folder / "one.h5", *FAST))
-    return runs.folder / "one.h5"
+    runs.run(runs.analyze(f"oci:{images / 'one'}", runs.directory / "one.h5", *FAST))
+    return runs.directory / "one.h5"
 
 
 @pytest.fixture
 def dataset(runs, made) -> Path:
     """A copy of that dataset without its parts."""
-    shutil.copy(made, runs.folder / "d.h5")
-    return runs.folder / "d.h5"
+    shutil.copy(made, runs.directory / "d.h5")
+    return runs.directory / "d.h5"
 
 
-def state(folder: Path) -> dict[str, str]:
-    """Return all files of a folder with what they hold."""
+def state(directory: Path) -> dict[str, str]:
+    """Return all files of a directory with what they hold."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
         if path.is_file()
         else ""
-        for path in folder.rglob("*")
+        for path in directory.rglob("*")
     }
 
 
 def refused(runs: Runs, command: list[str], code: int = 2) -> str:
     """Run a command that must be refused, with one line, and change nothing."""
-    before = state(runs.folder)
+    before = state(runs.directory)
     result = runs.run(command, code)
-    assert state(runs.folder) == before
+    assert state(runs.directory) == before
     assert "Traceback" not in result.stderr
     (line,) = (
         line for line in result.stderr.splitlines() if line.startswith("hpc-remetrics: error: ")
@@ -161,7 +163,7 @@ def other_hdf5(path: Path) -> Path:
 )
 def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, name, words, make):
     command = runs.command(*(word.replace("ONE", str(images / "one")) for word in words))
-    target = runs.folder / name
+    target = runs.directory / name
     target.parent.mkdir(parents=True, exist_ok=True)
     make(target)
     assert "--force" in refused(runs, command)
@@ -173,7 +175,7 @@ def test_a_foreign_file_is_replaced_by_force_alone(runs, images, dataset, name, 
 @pytest.mark.slow
 def test_an_empty_file_is_as_none(runs, images):
     """As `mktemp` makes it, to be the output."""
-    (runs.folder / "a.h5").touch()
+    (runs.directory / "a.h5").touch()
     runs.run(runs.analyze(f"oci:{images / 'one'}", "a.h5", *FAST))
 
 
@@ -201,7 +203,7 @@ def test_a_dataset_whose_layers_the_parts_hold_is_replaced(runs, images, dataset
 def test_more_sources_and_sources_that_changed_replace_a_dataset(runs, images, dataset):
     one, two = f"oci:{images / 'one'}", f"oci:{images / 'two'}"
     # From another directory, by a path that is not the same.
-    relative = f"oci:{os.path.relpath(images / 'one', runs.folder)}"
+    relative = f"oci:{os.path.relpath(images / 'one', runs.directory)}"
     runs.run([*runs.analyze(relative, dataset, *FAST), two])
     with hpc_remetrics.open(dataset) as data:
         assert data.sources == [one, two]
@@ -212,16 +214,16 @@ def test_more_sources_and_sources_that_changed_replace_a_dataset(runs, images, d
 @pytest.mark.slow
 def test_one_image_of_a_layout_is_covered_by_all_of_it(runs, images):
     runs.run(runs.analyze(f"oci:{images / 'layout'}:one:1", "d.h5", *FAST))
-    shutil.rmtree(runs.folder / "d.h5.parts")
+    shutil.rmtree(runs.directory / "d.h5.parts")
     runs.run(runs.analyze(f"oci:{images / 'layout'}", "d.h5", *FAST))
-    shutil.rmtree(runs.folder / "d.h5.parts")
+    shutil.rmtree(runs.directory / "d.h5.parts")
     refused(runs, runs.analyze(f"oci:{images / 'layout'}:one:1", "d.h5", *FAST))
 
 
 @pytest.mark.slow
 def test_the_demo_is_no_loss(runs, images):
-    runs.run(runs.analyze(f"demo:{runs.folder / 'demo'}", "d.h5", *FAST))
-    shutil.rmtree(runs.folder / "d.h5.parts")
+    runs.run(runs.analyze(f"demo:{runs.directory / 'demo'}", "d.h5", *FAST))
+    shutil.rmtree(runs.directory / "d.h5.parts")
     runs.run(runs.analyze(f"oci:{images / 'one'}", "d.h5", *FAST))
 
 
@@ -262,7 +264,7 @@ def test_a_merge_knows_the_sources_of_all(runs, images, dataset):
     runs.run(runs.analyze(two, "two.h5", *FAST))
     merge = runs.command("merge", dataset, "two.h5", "-o", "all.h5")
     runs.run(merge)
-    with hpc_remetrics.open(runs.folder / "all.h5") as data:
+    with hpc_remetrics.open(runs.directory / "all.h5") as data:
         assert data.sources == [one, two]
     runs.run(merge)
     assert "would be lost" in refused(runs, runs.analyze(two, "all.h5", *FAST))
@@ -272,11 +274,11 @@ def test_a_merge_knows_the_sources_of_all(runs, images, dataset):
 
 @pytest.mark.slow
 def test_an_input_is_never_an_output(runs, images, dataset):
-    (runs.folder / "link.h5").symlink_to(dataset)
-    os.link(dataset, runs.folder / "second.h5")
-    archive = runs.folder / "images.tar"
+    (runs.directory / "link.h5").symlink_to(dataset)
+    os.link(dataset, runs.directory / "second.h5")
+    archive = runs.directory / "images.tar"
     subprocess.run(["tar", "-cf", archive, "-C", images / "one", "."], check=True)
-    repositories = text_file(runs.folder / "repositories.csv")
+    repositories = text_file(runs.directory / "repositories.csv")
     repositories.write_text("1,2,localhost:1/a/b\n")
     commands = [
         runs.command("report", dataset, "--html", dataset),
@@ -305,7 +307,7 @@ def test_what_is_read_only_stays(runs, images, dataset):
     )
     one = runs.analyze(f"oci:{images / 'one'}", dataset, *FAST, "--chunks")
     assert "read-only" in refused(runs, one, 5)
-    page = runs.folder / "p.html"
+    page = runs.directory / "p.html"
     runs.run(runs.command("report", dataset, "--html", page))
     page.chmod(0o444)
     assert "read-only" in refused(runs, runs.command("report", dataset, "--html", page), 5)
@@ -347,9 +349,9 @@ def test_missing_directories_of_an_output_are_made(runs, images, dataset):
 
 @pytest.mark.slow
 def test_a_link_to_a_dataset_stays_a_link(runs, images, dataset):
-    (runs.folder / "current.h5").symlink_to("d.h5")
+    (runs.directory / "current.h5").symlink_to("d.h5")
     runs.run([*runs.analyze(f"oci:{images / 'one'}", "current.h5", *FAST), f"oci:{images / 'two'}"])
-    assert (runs.folder / "current.h5").is_symlink()
+    assert (runs.directory / "current.h5").is_symlink()
     with hpc_remetrics.open(dataset) as data:
         assert len(data.images) == 2
 
@@ -357,12 +359,12 @@ def test_a_link_to_a_dataset_stays_a_link(runs, images, dataset):
 @pytest.mark.slow
 def test_files_of_something_else_beside_the_output_stay(runs, images):
     for name in ("a.h5.lock", "list.csv.journal", "list.csv.about.json", "list.csv"):
-        text_file(runs.folder / name)
+        text_file(runs.directory / name)
     line = refused(runs, runs.analyze(f"oci:{images / 'one'}", "a.h5", *FAST), 5)
     assert "a.h5.lock" in line
     crawl = runs.command("crawl", "catalog:localhost:1", "-o", "list.csv")
     assert "list.csv exists" in refused(runs, crawl)
-    (runs.folder / "list.csv").unlink()
+    (runs.directory / "list.csv").unlink()
     assert "list.csv.about.json exists" in refused(runs, crawl)
-    (runs.folder / "list.csv.about.json").unlink()
+    (runs.directory / "list.csv.about.json").unlink()
     assert "list.csv.journal exists" in refused(runs, crawl, 5)

@@ -41,24 +41,29 @@ class Built:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Built:
-    folder = tmp_path_factory.mktemp("built")
-    copy = shutil.copytree(ROOT, folder / "copy", ignore=shutil.ignore_patterns(".git", *IGNORED))
-    subprocess.run(
-        [sys.executable, "-c", BUILD, "build_sdist", folder], cwd=copy, check=True, timeout=300
+    directory = tmp_path_factory.mktemp("built")
+    copy = shutil.copytree(
+        ROOT, directory / "copy", ignore=shutil.ignore_patterns(".git", *IGNORED)
     )
-    with tarfile.open(folder / f"hpc_remetrics-{__version__}.tar.gz") as archive:
-        archive.extractall(folder)
-    unpacked = folder / f"hpc_remetrics-{__version__}"
     subprocess.run(
-        [sys.executable, "-c", BUILD, "build_wheel", folder], cwd=unpacked, check=True, timeout=300
+        [sys.executable, "-c", BUILD, "build_sdist", directory], cwd=copy, check=True, timeout=300
     )
-    (wheel,) = folder.glob("*.whl")
+    with tarfile.open(directory / f"hpc_remetrics-{__version__}.tar.gz") as archive:
+        archive.extractall(directory)
+    unpacked = directory / f"hpc_remetrics-{__version__}"
+    subprocess.run(
+        [sys.executable, "-c", BUILD, "build_wheel", directory],
+        cwd=unpacked,
+        check=True,
+        timeout=300,
+    )
+    (wheel,) = directory.glob("*.whl")
     return Built(copy, unpacked, wheel)
 
 
-def files_in(folder: Path) -> set[str]:
+def files_in(directory: Path) -> set[str]:
     """Return the files below a directory but those that a build makes."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found = (path.relative_to(directory) for path in directory.rglob("*") if path.is_file())
     return {str(path) for path in found if "hpc_remetrics.egg-info" not in path.parts}
 
 
@@ -106,9 +111,11 @@ def test_the_page_of_the_package_leads_nowhere_in_the_repository():
     assert re.findall(r"\]\((?!https://)", page) == []
 
 
-def test_every_folder_with_modules_is_a_package():
-    folders = {path.parent for path in (ROOT / "hpc_remetrics").rglob("*.py")}
-    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+def test_every_directory_with_modules_is_a_package():
+    directories = {path.parent for path in (ROOT / "hpc_remetrics").rglob("*.py")}
+    assert [
+        directory for directory in directories if not (directory / "__init__.py").exists()
+    ] == []
 
 
 def test_constraints_pin_everything():

@@ -17,7 +17,7 @@ def plan(shell, *options, **environ):
 
 
 def put(shell, text="types = 'none'", mode=0o644, owner=None) -> Path:
-    path = shell.folder / "remetrics.toml"
+    path = shell.directory / "remetrics.toml"
     path.write_text(text)
     path.chmod(mode)
     if owner is not None:
@@ -69,8 +69,8 @@ def test_one_of_somebody_else_is_refused(shell):
 @pytest.mark.slow
 @as_root
 def test_a_link_of_somebody_else_is_refused(shell):
-    (shell.folder / "mine.toml").write_text("types = 'none'")
-    link = shell.folder / "remetrics.toml"
+    (shell.directory / "mine.toml").write_text("types = 'none'")
+    link = shell.directory / "remetrics.toml"
     link.symlink_to("mine.toml")
     assert plan(shell).returncode == 0
     os.lchown(link, OTHER, OTHER)
@@ -80,14 +80,14 @@ def test_a_link_of_somebody_else_is_refused(shell):
 @pytest.mark.slow
 @as_root
 def test_a_link_to_a_file_of_somebody_else_is_refused(shell):
-    put(shell, owner=OTHER).rename(shell.folder / "theirs.toml")
-    (shell.folder / "remetrics.toml").symlink_to("theirs.toml")
+    put(shell, owner=OTHER).rename(shell.directory / "theirs.toml")
+    (shell.directory / "remetrics.toml").symlink_to("theirs.toml")
     refused(plan(shell), f"belongs to user {OTHER}")
 
 
 @pytest.mark.slow
 def test_a_pipe_doesnt_hold_the_command(shell):
-    os.mkfifo(shell.folder / "remetrics.toml")
+    os.mkfifo(shell.directory / "remetrics.toml")
     refused(plan(shell), "not a regular file")
     result = shell("status", "x.h5")
     assert "not a regular file" in result.stderr
@@ -96,7 +96,7 @@ def test_a_pipe_doesnt_hold_the_command(shell):
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["directory", "dangling link", "device"])
 def test_what_is_no_file_is_told(shell, what):
-    path = shell.folder / "remetrics.toml"
+    path = shell.directory / "remetrics.toml"
     if what == "directory":
         path.mkdir()
     else:
@@ -124,7 +124,7 @@ def test_where_credentials_go_is_not_taken_from_there(shell, text):
         assert plan(shell, "--config", "remetrics.toml").returncode == 0
         home = Path(shell.environ["HOME"], ".config", "hpc-remetrics")
         home.mkdir(parents=True)
-        (shell.folder / "remetrics.toml").rename(home / "remetrics.toml")
+        (shell.directory / "remetrics.toml").rename(home / "remetrics.toml")
         assert plan(shell).returncode == 0
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_never_ends_is_refused(shell):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pipe", "directory", "dangling link", "too long"])
 def test_what_is_no_settings_file_is_told_though_it_was_named(shell, kind):
-    path = shell.folder / "s.toml"
+    path = shell.directory / "s.toml"
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "directory":

@@ -25,7 +25,7 @@ OLD = [
 
 @pytest.fixture
 def program(shell):
-    layout = shell.folder / "layout"
+    layout = shell.directory / "layout"
     (layout / "blobs" / "sha256").mkdir(parents=True)
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (layout / "index.json").write_text('{"schemaVersion": 2, "manifests": []}')
@@ -34,7 +34,12 @@ def program(shell):
         script = f'exec "$@" {redirection}'
         words = ["sh", "-c", script, "sh", sys.executable, "-m", "hpc_remetrics", *arguments]
         return subprocess.run(
-            words, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=120
+            words,
+            cwd=shell.directory,
+            env=shell.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     return run
@@ -68,7 +73,7 @@ def test_a_reader_that_has_gone_is_no_error(shell):
     for arguments in COMMANDS[:3]:
         process = subprocess.Popen(
             [sys.executable, "-m", "hpc_remetrics", *arguments],
-            cwd=shell.folder,
+            cwd=shell.directory,
             env=shell.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,7 +90,7 @@ def test_a_reader_that_has_gone_is_no_error(shell):
 def test_an_older_python_says_so(shell, python):
     result = subprocess.run(
         [python, "-m", "hpc_remetrics", "report", "x.h5"],
-        cwd=shell.folder,
+        cwd=shell.directory,
         env=shell.environ,
         capture_output=True,
         text=True,
@@ -119,7 +124,7 @@ def test_a_package_that_is_missing_is_named(shell, tmp_path, name, arguments):
     )
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=shell.folder,
+        cwd=shell.directory,
         env=shell.environ,
         capture_output=True,
         text=True,

@@ -24,11 +24,11 @@ class Clone:
     def root(self) -> Path:
         return self.above / "hpc_remetrics"
 
-    def shell(self, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    def shell(self, command: str, directory: Path) -> subprocess.CompletedProcess[str]:
         """Run a line of a page as a user does who has activated the environment."""
         return subprocess.run(
             ["bash", "-c", f". {self.root}/.venv/bin/activate && {command}"],
-            cwd=folder,
+            cwd=directory,
             env=_plain_environment(self.above),
             capture_output=True,
             text=True,

@@ -56,17 +56,17 @@ def blocks(page: Path) -> list[str]:
 def images(tmp_path_factory, clone, layout) -> Path:
     """A directory with what the pages call a user's own: a layout, a dataset, and an earlier
     one."""
-    folder = tmp_path_factory.mktemp("own")
-    shutil.copytree(layout, folder / "layout")
-    give_datasets(clone, folder)
-    return folder
+    directory = tmp_path_factory.mktemp("own")
+    shutil.copytree(layout, directory / "layout")
+    give_datasets(clone, directory)
+    return directory
 
 
-def give_datasets(clone, folder: Path) -> None:
+def give_datasets(clone, directory: Path) -> None:
     """Put the datasets there that the pages begin with, whatever another page left of them."""
     for name in ("hub", "remetrics", "monday", "tuesday", "sample", "week-01", "week-02"):
-        shutil.copy(clone.root / "remetrics.h5", folder / f"{name}.h5")
-    (folder / "pairs.csv").write_text("old,new\ndemo/python:core,demo/python:latest\n")
+        shutil.copy(clone.root / "remetrics.h5", directory / f"{name}.h5")
+    (directory / "pairs.csv").write_text("old,new\ndemo/python:core,demo/python:latest\n")
 
 
 def test_the_pages_have_something_to_run():

@@ -20,17 +20,19 @@ def test_the_main_command_works_in(clone, place, tmp_path):
     (clone.above / "elsewhere").mkdir(exist_ok=True)
     (clone.above / "beside" / "hpc_remetrics").mkdir(parents=True, exist_ok=True)
     output = tmp_path / "out.h5"
-    folder = clone.above / PLACES[place]
+    directory = clone.above / PLACES[place]
     analyze = f"mpirun -n 2 python -m hpc_remetrics analyze demo: --types none -q -o {output}"
     for command in (
         analyze,
         f"hpc-remetrics report {output}",
         f"python -m hpc_remetrics report {output}",
     ):
-        result = clone.shell(command, folder)
+        result = clone.shell(command, directory)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
-    where = clone.shell("python -c 'import hpc_remetrics.cli as cli; print(cli.__file__)'", folder)
+    where = clone.shell(
+        "python -c 'import hpc_remetrics.cli as cli; print(cli.__file__)'", directory
+    )
     assert where.stdout.strip() == f"{clone.root}/hpc_remetrics/cli.py"
 
 

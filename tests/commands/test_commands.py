@@ -21,7 +21,7 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, no_login_of_this_machine):
+def here(tmp_path, monkeypatch, no_login_of_this_machine):
     """An empty current directory, and no settings of this machine."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -57,16 +57,16 @@ def test_status(made, capsys):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_export_names_the_directory_by_dataset_and_format(made, folder, form):
+def test_export_names_the_directory_by_dataset_and_format(made, here, form):
     run("export", made, "--format", form)
-    (directory,) = folder.iterdir()
+    (directory,) = here.iterdir()
     assert directory.name == f"made-{form}"
 
 
-def test_export_of_chosen_tables(made, folder):
+def test_export_of_chosen_tables(made, here):
     words = ("export", made, "--format", "json", "--table", "layers", "-o", "out")
     run(*words, "--table", "metrics/totals")
-    names = {str(path.relative_to(folder)) for path in folder.rglob("*.jsonl")}
+    names = {str(path.relative_to(here)) for path in here.rglob("*.jsonl")}
     assert names == {"out/layers.jsonl", "out/metrics/totals.jsonl"}
     with pytest.raises(UsageError, match=r"--table: unknown table 'layer'.*layers"):
         run(*words, "--table", "layer", "--table", "other")

@@ -26,7 +26,7 @@ class Crawl:
     """Crawls into `output`, and reads what comes of it."""
 
     def __init__(self, runs: Runs) -> None:
-        self.runs, self.output = runs, runs.folder / "repos.csv"
+        self.runs, self.output = runs, runs.directory / "repos.csv"
 
     def command(self, target, *options, ranks=0, hub=None, output=None):
         api = ["--api", hub.host] if hub else []

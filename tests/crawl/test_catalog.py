@@ -14,10 +14,12 @@ def registry(tmp_path_factory):
     """A registry with many repositories, made on its disk: a push of each would take minutes."""
     registry = Registry(tmp_path_factory.mktemp("registry"))
     for number in range(COUNT):
-        folder = registry.folder / f"data/docker/registry/v2/repositories/some/repo-{number:04}"
-        (folder / "_layers").mkdir(parents=True)
+        directory = (
+            registry.directory / f"data/docker/registry/v2/repositories/some/repo-{number:04}"
+        )
+        (directory / "_layers").mkdir(parents=True)
         for tag in TAGS:
-            (folder / "_manifests" / "tags" / tag).mkdir(parents=True)
+            (directory / "_manifests" / "tags" / tag).mkdir(parents=True)
     yield registry
     registry.stop()
 

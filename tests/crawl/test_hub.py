@@ -166,7 +166,7 @@ def test_failing_pages_are_requested_again_in_this_run_or_in_the_next(crawl, sta
     assert len(crawl.rows()) == 250
     hub.asked.clear()
     hub.broken[second] = 4
-    other = crawl.runs.folder / "other.csv"
+    other = crawl.runs.directory / "other.csv"
     said = crawl("hub:space", *tries, hub=hub, code=4, output=other).stderr
     assert "1 request failed" in said and "503" in said
     assert not other.exists()

@@ -120,9 +120,9 @@ def test_what_killed_crawls_left_is_removed(options, tmp_path):
     (tmp_path / ".list.csv.sort-x").mkdir()
     output = Output(options)
     output.sweep()
-    with output.sort_directory() as folder:
-        assert folder.parent == tmp_path and folder.name.startswith(".list.csv.sort-")
-        (folder / "run").write_text("")
+    with output.sort_directory() as directory:
+        assert directory.parent == tmp_path and directory.name.startswith(".list.csv.sort-")
+        (directory / "run").write_text("")
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 

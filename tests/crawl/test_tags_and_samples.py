@@ -70,7 +70,7 @@ def test_a_sample_can_be_drawn_again_and_its_weights_add_up(crawl, start_hub):
         == pytest.approx(1325)
     )
     # Another crawl, by two ranks that find things in another order, draws the same.
-    again = crawl.runs.folder / "again.csv"
+    again = crawl.runs.directory / "again.csv"
     crawl(NAMESPACES, "--sample", 200, "--seed", 5, hub=hub, ranks=2, output=again)
     keep = [name for name in rows[0] if name != "crawled"]
     assert [[row[name] for name in keep] for row in crawl.rows(again)] == [

@@ -16,10 +16,10 @@ PARTS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A folder with a dataset of the demo images by the name that the examples use."""
+    """A directory with a dataset of the demo images by the name that the examples use."""
     runs = Runs(tmp_path_factory.mktemp("examples"))
-    runs.run(runs.analyze(f"demo:{runs.folder / 'images'}", "remetrics.h5"))
-    return runs.folder
+    runs.run(runs.analyze(f"demo:{runs.directory / 'images'}", "remetrics.h5"))
+    return runs.directory
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a dataset of the demo images by the name that the page uses."""
+def directory(tmp_path_factory):
+    """A directory with a dataset of the demo images by the name that the page uses."""
     runs = Runs(tmp_path_factory.mktemp("format"))
-    runs.run(runs.analyze(f"demo:{runs.folder / 'images'}", "remetrics.h5", "--types", "none"))
+    runs.run(runs.analyze(f"demo:{runs.directory / 'images'}", "remetrics.h5", "--types", "none"))
     runs.run(runs.command("export", "remetrics.h5", "--format", "csv", "-o", "tables"))
-    return runs.folder
+    return runs.directory
 
 
 def test_the_page_shows_the_schema():
@@ -48,16 +48,16 @@ def test_the_page_draws_every_column_that_holds_rows():
 @pytest.mark.parametrize(
     "example", EXAMPLES, ids=["take", "reader", "h5py", "duckdb", "xarray", "pandas", "csv"]
 )
-def test_an_example_runs(folder, example):
+def test_an_example_runs(directory, example):
     result = subprocess.run(
-        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-c", example], cwd=directory, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
 
 
 @pytest.mark.slow
-def test_the_listing_is_what_h5dump_prints(folder):
+def test_the_listing_is_what_h5dump_prints(directory):
     command = [
         need("h5dump"),
         "-H",
@@ -67,7 +67,9 @@ def test_the_listing_is_what_h5dump_prints(folder):
         "/contents/digest",
         "remetrics.h5",
     ]
-    printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        command, cwd=directory, check=True, capture_output=True, text=True
+    ).stdout
     (shown,) = re.findall(r"\$ h5dump -H .*?\n(.*?)```", PAGE, re.DOTALL)
     for line in shown.splitlines():
         if line.strip() != "…" and "DATASPACE" not in line:
@@ -75,22 +77,22 @@ def test_the_listing_is_what_h5dump_prints(folder):
 
 
 @pytest.mark.slow
-def test_commands_of_other_tools(folder):
+def test_commands_of_other_tools(directory):
     """The column's values and every name are in what h5dump prints, and DuckDB reads what export
     writes."""
     dumped = subprocess.run(
-        [need("h5dump"), "-d", "/layers/CLS", "remetrics.h5"], cwd=folder, capture_output=True
+        [need("h5dump"), "-d", "/layers/CLS", "remetrics.h5"], cwd=directory, capture_output=True
     )
     names = subprocess.run(
-        [need("h5dump"), "-n", "remetrics.h5"], cwd=folder, capture_output=True, text=True
+        [need("h5dump"), "-n", "remetrics.h5"], cwd=directory, capture_output=True, text=True
     )
     assert "$ h5dump -d /layers/CLS remetrics.h5" in PAGE and "$ h5dump -n remetrics.h5" in PAGE
     (command,) = re.findall(r"^\$ hpc-remetrics (.*)$", PAGE, re.MULTILINE)
     (query,) = re.findall(r'^\$ duckdb -c "(.*)"$', PAGE, re.MULTILINE)
     subprocess.run(
-        [sys.executable, "-m", "hpc_remetrics", *command.split()], cwd=folder, check=True
+        [sys.executable, "-m", "hpc_remetrics", *command.split()], cwd=directory, check=True
     )
-    with hpc_remetrics.open(folder / "remetrics.h5") as data:
+    with hpc_remetrics.open(directory / "remetrics.h5") as data:
         numbers = [
             int(text)
             for text in re.findall(rb"\d+(?=[,\s])", dumped.stdout.partition(b"DATA {")[2])
@@ -98,5 +100,5 @@ def test_commands_of_other_tools(folder):
         assert set(data.layers["CLS"].tolist()) <= set(numbers)
         assert all(f" /{name}/row\n" in names.stdout for name in data)
         kinds = data.entries.readable("kind").tolist()
-    counts = dict(duckdb.sql(query.replace("tables/", f"{folder}/tables/")).fetchall())
+    counts = dict(duckdb.sql(query.replace("tables/", f"{directory}/tables/")).fetchall())
     assert counts == {kind: kinds.count(kind) for kind in set(kinds)}

@@ -16,10 +16,10 @@ BLOCKS = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture(scope="module")
 def answers(truth, tmp_path_factory):
     """Return the rows of each block, after it the blocks before it, in the order of the page."""
-    folder = tmp_path_factory.mktemp("sql")
-    export_command(truth, "parquet", folder / "hub", [])
+    directory = tmp_path_factory.mktemp("sql")
+    export_command(truth, "parquet", directory / "hub", [])
     with pytest.MonkeyPatch.context() as patch, duckdb.connect() as session:
-        patch.chdir(folder)
+        patch.chdir(directory)
         return [session.execute(block).fetchall() for block in BLOCKS]
 
 

@@ -28,15 +28,15 @@ def without_logins(no_login_of_this_machine):
 def registry(tmp_path_factory):
     """A registry with OCI images in gzip, zstd and plain tar, Docker's schema 2 and list, an OCI
     index with more."""
-    folder = tmp_path_factory.mktemp("mirror-registry")
-    registry = Registry(folder)
-    layout = small_images.build(folder / "small")
+    directory = tmp_path_factory.mktemp("mirror-registry")
+    registry = Registry(directory)
+    layout = small_images.build(directory / "small")
     for name in ("one:1", "two:1", "three:latest"):
         registry.copy(f"oci:{layout}:{name}", f"forms/{name}")
-    gzipped = gzip_images(folder / "gzip")
+    gzipped = gzip_images(directory / "gzip")
     registry.copy(f"oci:{gzipped}:big", "forms/big:1")
     for platform in ("amd64", "arm64"):
-        docker = folder / f"docker-{platform}"
+        docker = directory / f"docker-{platform}"
         skopeo("copy", "-q", "--format", "v2s2", f"oci:{gzipped}:{platform}", f"dir:{docker}")
         registry.copy(f"dir:{docker}", f"forms/list:{platform}")
         registry.copy(f"oci:{gzipped}:{platform}", f"forms/index:{platform}")
@@ -48,10 +48,10 @@ def registry(tmp_path_factory):
     registry.stop()
 
 
-def gzip_images(folder: Path) -> Path:
+def gzip_images(directory: Path) -> Path:
     """Write a layout of images with gzip layers: two platforms, one with 12 MB that don't compress,
     a statement."""
-    layout, rng = Layout(folder), random.Random(3)
+    layout, rng = Layout(directory), random.Random(3)
     shared = layout.layer(small_images.tar_of(["json"]), "gzip")
     for platform, part in (("amd64", "email"), ("arm64", "http")):
         layout.image(platform, [shared, layout.layer(small_images.tar_of([part]), "gzip")])
@@ -86,7 +86,7 @@ def put_list(
 def registry_manifest(registry: Registry, repository: str, tag: str) -> tuple[bytes, str]:
     """Return a manifest as it lies on the registry's disk, and its media type."""
     link = (
-        registry.folder
+        registry.directory
         / f"data/docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
     )
     data = stored(registry, link.read_text().strip().removeprefix("sha256:")).read_bytes()
@@ -95,7 +95,7 @@ def registry_manifest(registry: Registry, repository: str, tag: str) -> tuple[by
 
 def stored(registry: Registry, digest: str) -> Path:
     """Return where the registry keeps a blob."""
-    return registry.folder / f"data/docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data"
+    return registry.directory / f"data/docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data"
 
 
 @pytest.fixture
@@ -121,13 +121,13 @@ def layout(tmp_path):
 
 
 class Mirror:
-    """Downloads into `folder`, and checks what lies there."""
+    """Downloads into `directory`, and checks what lies there."""
 
     def __init__(self, runs: Runs) -> None:
-        self.runs, self.folder = runs, runs.folder / "mirror"
+        self.runs, self.directory = runs, runs.directory / "mirror"
 
     def command(self, *arguments, ranks=0):
-        return self.runs.command("download", *arguments, "-o", self.folder, ranks=ranks)
+        return self.runs.command("download", *arguments, "-o", self.directory, ranks=ranks)
 
     def __call__(self, *arguments, ranks=0, code=0):
         return self.runs.run(self.command(*arguments, ranks=ranks), code)
@@ -135,7 +135,7 @@ class Mirror:
     def names(self):
         """Return the images that index.json names; every blob that is reached from there must be
         there."""
-        index = json.loads((self.folder / "index.json").read_text())
+        index = json.loads((self.directory / "index.json").read_text())
         for entry in index["manifests"]:
             self.follow(entry)
         return {
@@ -145,7 +145,7 @@ class Mirror:
 
     def translated(self):
         """Return name -> digest of the original, of what is here in other words."""
-        index = json.loads((self.folder / "index.json").read_text())
+        index = json.loads((self.directory / "index.json").read_text())
         notes = [entry["annotations"] for entry in index["manifests"]]
         key = "hpc-remetrics.original.digest"
         return {
@@ -162,14 +162,14 @@ class Mirror:
             assert self.blob(part["digest"]).stat().st_size == part["size"]
 
     def blob(self, digest):
-        return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return self.directory / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def blobs(self):
         """Return digest -> bytes of all that has its name; each must have the bytes that it
         says."""
         found = {
             path.name: path.read_bytes()
-            for path in (self.folder / "blobs" / "sha256").glob("[0-9a-f]*")
+            for path in (self.directory / "blobs" / "sha256").glob("[0-9a-f]*")
         }
         for name, data in found.items():
             assert hashlib.sha256(data).hexdigest() == name

@@ -54,8 +54,8 @@ def server():
         yield server
 
 
-def tasks_in(folder) -> tuple[Tasks, Layout]:
-    layout = Layout(folder)
+def tasks_in(directory) -> tuple[Tasks, Layout]:
+    layout = Layout(directory)
     layout.prepare()
     return Tasks(Registries(Access(patience=QUICK)), layout, ()), layout
 
@@ -218,7 +218,7 @@ def test_one_hostile_image_in_a_list_of_three(registry, mirror, server, tmp_path
         said = mirror(tmp_path / "names.lst", code=3).stderr
         assert said.count(hostile) == 1 and "Traceback" not in said
         assert mirror.names() == set(names)
-        with open(mirror.folder / ".remetrics" / "failures.csv", newline="") as file:
+        with open(mirror.directory / ".remetrics" / "failures.csv", newline="") as file:
             assert {row["image"]: row["cause"] for row in csv.DictReader(file)} == {
                 hostile: "limit_size"
             }

@@ -29,7 +29,7 @@ def images(registry):
         registry.put_manifest("forms/two", name, {**manifest, "layers": layers})
     yield {name: f"{registry.host}/forms/two:{name}" for name in NAMES}
     # Other tests take all that the registry has.
-    tags = registry.folder / "data/docker/registry/v2/repositories/forms/two/_manifests/tags"
+    tags = registry.directory / "data/docker/registry/v2/repositories/forms/two/_manifests/tags"
     for name in NAMES:
         shutil.rmtree(tags / name)
 
@@ -45,7 +45,7 @@ def test_in_a_download(images, mirror, order, tmp_path):
     for _ in range(2):
         result = mirror(path, "--threads", 1 if order[0] == "true" else 4, code=3)
         assert mirror.names() == {images["true"]}
-        with open(mirror.folder / ".remetrics" / "failures.csv", newline="") as file:
+        with open(mirror.directory / ".remetrics" / "failures.csv", newline="") as file:
             failed = {row["image"]: row["cause"] for row in csv.DictReader(file)}
         assert failed.keys() == {images[name] for name in SIZES}
         assert all(failed[images[name]] in causes for name, causes in CAUSES.items())
@@ -69,7 +69,7 @@ def test_in_a_run_on_the_registry(images, runs, order, keep):
     result = runs.run(command, code=3)
     said = [line for line in result.stderr.splitlines() if "size_mismatch" in line]
     assert len(said) == sum(name in SIZES for name in order)
-    with hpc_remetrics.open(runs.folder / "a.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "a.h5") as dataset:
         assert set(dataset.layers.readable("status").tolist()) == {"ok"}
         assert len(dataset.images) == len(order)
         stages = dataset.failures.readable("stage").tolist()

@@ -34,7 +34,7 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
         )
     assert sum(not stored(registry, digest).exists() for digest in blobs) == 3
     for name in names:
-        seen = json.loads(skopeo("inspect", f"oci:{mirror.folder}:{name}"))
+        seen = json.loads(skopeo("inspect", f"oci:{mirror.directory}:{name}"))
         there = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))
         assert seen["Layers"] == there["Layers"]
         assert translated.get(name, seen["Digest"]) == there["Digest"]
@@ -43,17 +43,17 @@ def test_every_form_is_copied_byte_for_byte_and_other_tools_read_it(registry, mi
             "copy",
             "-q",
             "--all",
-            f"oci:{mirror.folder}:{name}",
-            f"dir:{mirror.runs.folder / 'copy'}",
+            f"oci:{mirror.directory}:{name}",
+            f"dir:{mirror.runs.directory / 'copy'}",
         )
-        shutil.rmtree(mirror.runs.folder / "copy")
+        shutil.rmtree(mirror.runs.directory / "copy")
     umoci = need("umoci")
     listed = subprocess.run(
-        [umoci, "list", "--layout", mirror.folder], capture_output=True, text=True, check=True
+        [umoci, "list", "--layout", mirror.directory], capture_output=True, text=True, check=True
     )
     assert set(listed.stdout.split()) == set(names)
     for name in SINGLE:
-        command = [umoci, "stat", "--json", "--image", f"{mirror.folder}:{registry.host}/{name}"]
+        command = [umoci, "stat", "--json", "--image", f"{mirror.directory}:{registry.host}/{name}"]
         stat = subprocess.run(command, capture_output=True, text=True)
         assert stat.returncode == 0, stat.stderr
         assert json.loads(stat.stdout)["history"]
@@ -67,11 +67,11 @@ def test_umoci_unpacks_an_image_of_the_mirror(registry, mirror):
         need("umoci"),
         "unpack",
         "--image",
-        f"{mirror.folder}:{name}",
-        mirror.runs.folder / "bundle",
+        f"{mirror.directory}:{name}",
+        mirror.runs.directory / "bundle",
     ]
     subprocess.run(command, check=True, capture_output=True)
-    assert (mirror.runs.folder / "bundle/rootfs/http/__init__.py").is_file()
+    assert (mirror.runs.directory / "bundle/rootfs/http/__init__.py").is_file()
 
 
 @pytest.mark.slow
@@ -80,9 +80,9 @@ def test_one_platform_can_be_had_alone_and_is_read_by_its_name(registry, mirror)
     mirror(*names, "--platform", "linux/arm64")
     assert mirror.names() == set(names)
     for name in names:
-        command = ["inspect", "--override-arch", "arm64", f"oci:{mirror.folder}:{name}"]
+        command = ["inspect", "--override-arch", "arm64", f"oci:{mirror.directory}:{name}"]
         assert len(json.loads(skopeo(*command))["Layers"]) == 2
-    index = json.loads((mirror.folder / "index.json").read_text())
+    index = json.loads((mirror.directory / "index.json").read_text())
     assert [entry["platform"] for entry in index["manifests"]] == [
         {"os": "linux", "architecture": "arm64"}
     ] * 2
@@ -93,7 +93,7 @@ def test_another_platform_is_brought_and_the_last_wish_holds(registry, mirror):
     name = f"{registry.host}/forms/index:1"
 
     def platforms():
-        index = json.loads((mirror.folder / "index.json").read_text())
+        index = json.loads((mirror.directory / "index.json").read_text())
         return [entry.get("platform", {}).get("architecture") for entry in index["manifests"]]
 
     for options, wanted in (
@@ -134,7 +134,7 @@ def test_images_that_share_everything_are_resolved_at_once(registry, mirror):
         registry.put_manifest("forms/index", f"copy-{number}", json.loads(data))
     mirror(*names, "--threads", 12, ranks=2)
     assert mirror.names() == set(names)
-    assert not list((mirror.folder / ".remetrics" / "partial").iterdir())
+    assert not list((mirror.directory / ".remetrics" / "partial").iterdir())
 
 
 @pytest.mark.slow
@@ -142,16 +142,16 @@ def test_what_is_analysed_of_the_mirror_is_what_is_analysed_of_the_registry(regi
     names = [f"{registry.host}/{name}" for name in (*SINGLE[:3], *MANY)]
     mirror(*names)
     runs = mirror.runs
-    runs.run(runs.analyze(f"oci:{mirror.folder}", runs.folder / "mirror.h5"))
+    runs.run(runs.analyze(f"oci:{mirror.directory}", runs.directory / "mirror.h5"))
     sources = [f"docker://{name}" for name in names]
     runs.run(
         runs.command(
-            "analyze", *sources, "-o", runs.folder / "registry.h5", "--scratch", runs.scratch
+            "analyze", *sources, "-o", runs.directory / "registry.h5", "--scratch", runs.scratch
         )
     )
-    with h5py.File(runs.folder / "mirror.h5") as file:
+    with h5py.File(runs.directory / "mirror.h5") as file:
         assert len(file["images/digest"]) == 7 and len(file["layers/digest"]) > 10
-    assert_same(runs.folder / "mirror.h5", runs.folder / "registry.h5")
+    assert_same(runs.directory / "mirror.h5", runs.directory / "registry.h5")
 
 
 @pytest.mark.slow
@@ -165,17 +165,17 @@ def test_tags_of_a_crawled_list_keep_their_names_and_dates(registry, mirror):
     for tag in ("again", "none"):
         registry.copy(source, f"forms/one:{tag}", "--src-tls-verify=false", "--preserve-digests")
     rows = [f",,forms/one,{registry.host},{tag},{exact},{date}\n" for tag, exact, date in tags]
-    crawled = runs.folder / "list.csv"
+    crawled = runs.directory / "list.csv"
     crawled.write_text("stars,pulls,name,registry,tag,digest,updated\n" + "".join(rows))
     mirror(crawled)
-    kept = runs.folder / "kept"
-    keep = runs.command("analyze", f"repos:{crawled}", "-o", runs.folder / "list.h5")
+    kept = runs.directory / "kept"
+    keep = runs.command("analyze", f"repos:{crawled}", "-o", runs.directory / "list.h5")
     runs.run([*keep, "--keep", kept, "--scratch", runs.scratch])
     for name in ("mirror", "kept"):
-        folder = mirror.folder if name == "mirror" else kept
-        runs.run(runs.analyze(f"oci:{folder}", runs.folder / f"{name}.h5"))
-        assert_same(runs.folder / f"{name}.h5", runs.folder / "list.h5")
-    with hpc_remetrics.open(runs.folder / "list.h5") as dataset:
+        directory = mirror.directory if name == "mirror" else kept
+        runs.run(runs.analyze(f"oci:{directory}", runs.directory / f"{name}.h5"))
+        assert_same(runs.directory / f"{name}.h5", runs.directory / "list.h5")
+    with hpc_remetrics.open(runs.directory / "list.h5") as dataset:
         name = f"{registry.host}/forms/one"
         assert dataset.images.readable("name").tolist() == [f"{name}:{tag}" for tag, _, _ in tags]
         assert len(set(dataset.images.readable("digest"))) == 1
@@ -191,7 +191,7 @@ def test_images_that_others_put_into_the_layout_stay(registry, mirror):
         "-q",
         "--src-tls-verify=false",
         f"docker://{registry.host}/forms/two:1",
-        f"oci:{mirror.folder}:mine",
+        f"oci:{mirror.directory}:mine",
     )
     mirror(f"{registry.host}/forms/three:latest")
     assert mirror.names() == {

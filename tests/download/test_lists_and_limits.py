@@ -26,12 +26,12 @@ def own(tmp_path):
 
 
 def failures(mirror):
-    with open(mirror.folder / ".remetrics" / "failures.csv", newline="") as file:
+    with open(mirror.directory / ".remetrics" / "failures.csv", newline="") as file:
         return {row["image"]: row["cause"] for row in csv.DictReader(file)}
 
 
 def layers_of(mirror, name):
-    index = json.loads((mirror.folder / "index.json").read_text())
+    index = json.loads((mirror.directory / "index.json").read_text())
     entry = next(
         e
         for e in index["manifests"]
@@ -62,7 +62,7 @@ def test_the_2017_lists_are_read_and_appended_to(registry, mirror, tmp_path, ran
         - set(layers_of(mirror, names[0]))
         - set(layers_of(mirror, names[1]))
     )
-    shutil.rmtree(mirror.folder)
+    shutil.rmtree(mirror.directory)
     layers.write_text(f"{chosen}\n{next(iter(only))[:40]}")
     done.write_text(f"{host}/forms/three\n")
     said = mirror(repos, "-l", layers, "-r", done, ranks=ranks).stderr
@@ -133,13 +133,15 @@ def test_what_cannot_be_had_is_told_and_tried_again(own, mirror):
 def test_tags_that_moved_are_followed_when_asked(own, mirror):
     name = f"{own.host}/some/amd64:1"
     mirror(name)
-    before = (mirror.folder / "index.json").read_text()
+    before = (mirror.directory / "index.json").read_text()
     own.copy(f"oci:{own.layout}:arm64", "some/amd64:1")
     mirror(name)
-    assert (mirror.folder / "index.json").read_text() == before
+    assert (mirror.directory / "index.json").read_text() == before
     mirror(name, "--update")
     there = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))
-    assert json.loads(skopeo("inspect", f"oci:{mirror.folder}:{name}"))["Digest"] == there["Digest"]
+    assert (
+        json.loads(skopeo("inspect", f"oci:{mirror.directory}:{name}"))["Digest"] == there["Digest"]
+    )
     assert mirror.names() == {name}
 
 
@@ -176,19 +178,19 @@ def test_what_is_refused_for_being_too_much_comes_later(start_front, mirror):
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_exit_code_5(registry, mirror, tmp_path):
-    mirror.folder.mkdir()
-    mount_small(mirror.folder, 4 << 20)
+    mirror.directory.mkdir()
+    mount_small(mirror.directory, 4 << 20)
     try:
         name = f"{registry.host}/forms/big:1"
         for ranks in (0, 2):
             said = mirror(name, code=5, ranks=ranks).stderr
             assert "free some space" in said and "No space left" in said and "Traceback" not in said
             mirror.blobs()
-        mount_small(mirror.folder, 64 << 20, again=True)
+        mount_small(mirror.directory, 64 << 20, again=True)
         mirror(name)
         assert mirror.names() == {name}
     finally:
-        unmount(mirror.folder)
+        unmount(mirror.directory)
 
 
 @pytest.mark.slow
@@ -219,7 +221,7 @@ def test_mistakes_give_one_line(registry, mirror, tmp_path):
     ]
     for arguments, code in cases:
         result = mirror.runs.run(
-            mirror.runs.command("download", "-o", mirror.folder, *arguments), code
+            mirror.runs.command("download", "-o", mirror.directory, *arguments), code
         )
         lines = result.stderr.strip().splitlines()
         assert lines[-1].startswith("hpc-remetrics: error: ") and len(lines) == 1, result.stderr

@@ -14,8 +14,8 @@ NAME = "secret/amd64:1"
 def locked(request, tmp_path):
     """A registry that shows an image to one user alone."""
     tokens = TokenServer(tmp_path / "tokens") if request.param == "token" else None
-    folder = tmp_path / "registry"
-    registry = Registry(folder, tokens.auth() if tokens else htpasswd_auth(folder))
+    directory = tmp_path / "registry"
+    registry = Registry(directory, tokens.auth() if tokens else htpasswd_auth(directory))
     registry.copy(f"oci:{gzip_images(tmp_path / 'images')}:amd64", NAME, login=True)
     yield registry
     registry.stop()
@@ -34,11 +34,11 @@ def test_a_login_opens_and_its_password_is_kept(locked, mirror, monkeypatch):
         said += mirror(name, *login, "-vv", "--update", ranks=ranks).stderr
     assert mirror.names() == {name}
     catalog = runs.command(
-        "crawl", f"catalog:{locked.host}", "-o", runs.folder / "repos.csv", *login
+        "crawl", f"catalog:{locked.host}", "-o", runs.directory / "repos.csv", *login
     )
     said += runs.run(catalog).stderr
-    assert NAME.partition(":")[0] in (runs.folder / "repos.csv").read_text()
+    assert NAME.partition(":")[0] in (runs.directory / "repos.csv").read_text()
     assert PASSWORD not in said
-    for path in runs.folder.rglob("*"):
-        if path.is_file() and (mirror.folder in path.parents or path.parent == runs.folder):
+    for path in runs.directory.rglob("*"):
+        if path.is_file() and (mirror.directory in path.parents or path.parent == runs.directory):
             assert PASSWORD.encode() not in path.read_bytes()

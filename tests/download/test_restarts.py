@@ -51,7 +51,7 @@ def test_kills_at_random_moments_cost_what_was_in_flight(start_front, mirror, ra
     while killed(command, front, rng.choice((1, *rng.choices(range(500_000, 5_000_000), k=3)))):
         kills += 1
         assert kills < 60
-        if (mirror.folder / "index.json").exists():
+        if (mirror.directory / "index.json").exists():
             assert mirror.names() <= set(names)
             mirror.blobs()
     assert mirror.names() == set(names)
@@ -59,7 +59,7 @@ def test_kills_at_random_moments_cost_what_was_in_flight(start_front, mirror, ra
     assert size > 12_000_000 and kills > 2
     # A start that had been killed may still be sending when the next one asks.
     assert front.sent <= size + kills * (IN_FLIGHT + THREADS * (256 << 10))
-    assert list((mirror.folder / ".remetrics" / "partial").iterdir()) == []
+    assert list((mirror.directory / ".remetrics" / "partial").iterdir()) == []
     asked = front.asked.total()
     mirror(*names, ranks=ranks)
     assert front.asked.total() == asked
@@ -116,8 +116,8 @@ def test_a_partial_blob_with_other_bytes_is_fetched_anew(registry, mirror):
     whole = mirror.blob(digest).read_bytes()
     for data in (whole[:100_000] + bytes(100_000), bytes(len(whole)), whole + b"more", whole):
         mirror.blob(digest).unlink()
-        (mirror.folder / ".remetrics" / "journal").unlink()
-        (mirror.folder / ".remetrics" / "partial" / digest).write_bytes(data)
+        (mirror.directory / ".remetrics" / "journal").unlink()
+        (mirror.directory / ".remetrics" / "partial" / digest).write_bytes(data)
         mirror(name)
         assert mirror.blob(digest).read_bytes() == whole
 
@@ -126,7 +126,7 @@ def test_a_partial_blob_with_other_bytes_is_fetched_anew(registry, mirror):
 def test_an_index_that_is_behind_the_journal_or_ahead_is_put_right(registry, mirror):
     names = [f"{registry.host}/forms/{name}" for name in ("one:1", "two:1")]
     mirror(*names)
-    index = mirror.folder / "index.json"
+    index = mirror.directory / "index.json"
     document = json.loads(index.read_text())
     for entries in ([], document["manifests"][:1], document["manifests"] * 2):
         index.write_text(json.dumps({**document, "manifests": entries}))
@@ -135,7 +135,7 @@ def test_an_index_that_is_behind_the_journal_or_ahead_is_put_right(registry, mir
 
 
 @pytest.mark.slow
-def test_a_second_download_into_a_folder_is_refused(start_front, mirror):
+def test_a_second_download_into_a_directory_is_refused(start_front, mirror):
     # At a byte a second, the first download is never done before the others are refused.
     front = start_front(rate=1)
     names = names_at(front.host)

@@ -16,12 +16,12 @@ import hpc_remetrics
 @pytest.fixture(scope="session")
 def odd_layout(tmp_path_factory) -> Path:
     need("zstd")
-    folder = tmp_path_factory.mktemp("odd")
-    layout = Layout(folder / "layout")
+    directory = tmp_path_factory.mktemp("odd")
+    layout = Layout(directory / "layout")
     layers = [
         layout.layer(tar_of([part]), kind) for part, kind in (("email", "gzip"), ("json", "zstd"))
     ]
-    odd = layout.layer(tar_of_odd_things(folder / "tree"), "gzip")
+    odd = layout.layer(tar_of_odd_things(directory / "tree"), "gzip")
     partial = layout.layer(tars.file(b"good/file", b"some text\n") + b"\xff" * 1024, "plain")
     lost = layout.layer(tar_of(["xml"]), "gzip")
     layout.path(lost[0]["digest"]).unlink()
@@ -36,8 +36,8 @@ def odd_layout(tmp_path_factory) -> Path:
 def odd(tmp_path_factory, odd_layout) -> Path:
     """The dataset's file."""
     runs = Runs(tmp_path_factory.mktemp("odd"))
-    runs.run(runs.analyze(f"oci:{odd_layout}", runs.folder / "odd.h5"), code=3)
-    return runs.folder / "odd.h5"
+    runs.run(runs.analyze(f"oci:{odd_layout}", runs.directory / "odd.h5"), code=3)
+    return runs.directory / "odd.h5"
 
 
 @pytest.fixture
@@ -50,5 +50,5 @@ def dataset(odd):
 def other(tmp_path_factory, odd_layout) -> Path:
     """The dataset of a second crawl, of one of the images."""
     runs = Runs(tmp_path_factory.mktemp("other"))
-    runs.run(runs.analyze(f"oci:{odd_layout}:a/two:1", runs.folder / "other.h5"), code=3)
-    return runs.folder / "other.h5"
+    runs.run(runs.analyze(f"oci:{odd_layout}:a/two:1", runs.directory / "other.h5"), code=3)
+    return runs.directory / "other.h5"

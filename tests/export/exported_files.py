@@ -13,9 +13,9 @@ from hpc_remetrics.export import ENDINGS
 FORMATS = ("parquet", "csv", "json")
 
 
-def read(folder, form, table):
+def read(directory, form, table):
     """The same, from an exported file."""
-    path = folder / f"{table}.{ENDINGS[form]}"
+    path = directory / f"{table}.{ENDINGS[form]}"
     if form == "parquet":
         return pyarrow.parquet.read_table(path).to_pydict()
     if form == "json":
@@ -40,10 +40,10 @@ def read(folder, form, table):
     } or None
 
 
-def check(dataset, folder, form, table):
+def check(dataset, directory, form, table):
     """Compare every value of a table with the file that was exported."""
     want = truth(dataset, table)
-    got = read(folder, form, table)
+    got = read(directory, form, table)
     if got is None:
         assert not any(want.values())
         return

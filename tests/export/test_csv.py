@@ -45,24 +45,24 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("named")
-    layout = Layout(folder / "layout")
+    directory = tmp_path_factory.mktemp("named")
+    layout = Layout(directory / "layout")
     entries = [tars.file(name, b"text\n") for name in NAMES]
     links = [tars.header(b"l%d" % n, b"2", link=name) for n, name in enumerate(NAMES)]
     layout.image(
         "=1+1\x1b[31m:latest", [layout.layer(b"".join([*entries, *links]) + bytes(1024), "gzip")]
     )
     layout.image("-x:1", [layout.layer(tars.file(b"x", b"") + bytes(1024), "gzip")])
-    runs = Runs(folder)
-    runs.run(runs.analyze(f"oci:{layout.finish()}", folder / "named.h5"))
-    assert export_command(folder / "named.h5", "csv", folder / "csv", ()) == 0
-    assert export_command(folder / "named.h5", "parquet", folder / "parquet", ()) == 0
-    return folder
+    runs = Runs(directory)
+    runs.run(runs.analyze(f"oci:{layout.finish()}", directory / "named.h5"))
+    assert export_command(directory / "named.h5", "csv", directory / "csv", ()) == 0
+    assert export_command(directory / "named.h5", "parquet", directory / "parquet", ()) == 0
+    return directory
 
 
-def cells(folder):
+def cells(directory):
     """Yield all values of the strings of all tables."""
-    for path in sorted((folder / "csv").rglob("*.csv")):
+    for path in sorted((directory / "csv").rglob("*.csv")):
         with open(path, newline="") as file:
             for row in csv.DictReader(file):
                 yield from ((path.stem, name, value) for name, value in row.items())

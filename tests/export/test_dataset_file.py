@@ -73,7 +73,7 @@ CONFIG = {
 SECRETS = (b"jane", b"node7", b"node8", b"0123456789", b"geheim")
 
 
-def build(folder: Path, stage: str) -> Path:
+def build(directory: Path, stage: str) -> Path:
     """Write a dataset with a failed layer, and names of hosts and paths wherever they may be."""
     layers = [[Entry("file", b"a/%d" % n, n) for n in range(1, 9)], []]
     skipped = [
@@ -84,7 +84,7 @@ def build(folder: Path, stage: str) -> Path:
     made.failed_on = (1, "node7")
     made.configs = {0: CONFIG, 1: CONFIG}
     made.changed = {1: {"annotations": PAIRS}}
-    return made.write(folder)
+    return made.write(directory)
 
 
 @pytest.fixture(scope="module")
@@ -302,12 +302,12 @@ def test_commands_that_read(without_run, anonymous, full, tmp_path, capsys, comm
 def test_commands_that_make_datasets(runs, request, kind):
     """The metrics of a dataset do not depend on /run, and neither does a merged one."""
     path = request.getfixturevalue(kind)
-    shutil.copy(path, runs.folder / "one.h5")
+    shutil.copy(path, runs.directory / "one.h5")
     before = columns_of(path)
     scratch = ("--scratch", runs.scratch)
     runs.run(runs.command("reduce", "one.h5", *scratch))
-    assert columns_of(runs.folder / "one.h5") == before
+    assert columns_of(runs.directory / "one.h5") == before
     runs.run(runs.command("merge", "one.h5", "one.h5", "-o", "two.h5", *scratch))
-    assert columns_of(runs.folder / "two.h5") == before
+    assert columns_of(runs.directory / "two.h5") == before
     said = runs.run(runs.command("plan", "demo:", "--time", "--calibration", "one.h5"), code=2)
     assert "does not tell how long its layers took" in said.stderr

@@ -49,10 +49,10 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(made, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
+    directory = tmp_path_factory.mktemp("exported")
     for form in FORMATS:
-        assert export_command(made, form, folder / form, ()) == 0
-    return folder
+        assert export_command(made, form, directory / form, ()) == 0
+    return directory
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -149,18 +149,18 @@ def test_memory_holds_one_batch(made, exported, tmp_path, monkeypatch):
 
 def test_files_of_this_program_are_replaced_and_no_others(made, exported, tmp_path):
     for form in FORMATS:
-        folder = shutil.copytree(exported / form, tmp_path / form)
+        directory = shutil.copytree(exported / form, tmp_path / form)
         with hpc_remetrics.open(made) as dataset:
-            assert tables.is_table(dataset.layers, form, folder / f"layers.{ENDINGS[form]}")
-            assert not tables.is_table(dataset.layers, form, folder / f"images.{ENDINGS[form]}")
+            assert tables.is_table(dataset.layers, form, directory / f"layers.{ENDINGS[form]}")
+            assert not tables.is_table(dataset.layers, form, directory / f"images.{ENDINGS[form]}")
             assert not tables.is_table(dataset.layers, form, tmp_path / "missing")
-        export_command(made, form, folder, ("layers",))
-        target = folder / f"layers.{ENDINGS[form]}"
+        export_command(made, form, directory, ("layers",))
+        target = directory / f"layers.{ENDINGS[form]}"
         target.write_text("something of the user")
         with pytest.raises(RemetricsError, match="layers"):
-            export_command(made, form, folder, ("layers",))
+            export_command(made, form, directory, ("layers",))
         assert target.read_text() == "something of the user"
-        export_command(made, form, folder, ("layers",), force=True)
+        export_command(made, form, directory, ("layers",), force=True)
         assert target.read_bytes() == (exported / form / target.name).read_bytes()
 
 

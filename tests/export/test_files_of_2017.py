@@ -49,22 +49,22 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(dataset, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
+def exported(dataset, tmp_path_factory) -> Path:
+    exported = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
         limits = [10, 20, 79]  # the layers have 80, 20, 0 and 0 bytes
         lists = dict(zip(files_of_2017._LISTS, [*limits, None], strict=True))
         patch.setattr(files_of_2017, "_LISTS", lists)
-        assert write(dataset, folder) == Written(layers=3, images=3)
-    return folder
+        assert write(dataset, exported) == Written(layers=3, images=3)
+    return exported
 
 
 def load(path: Path):
     return json.loads(path.read_text())
 
 
-def job(folder: Path, name: str):
-    return load(folder / "job_list_dir" / f"{name}.json")
+def job(exported: Path, name: str):
+    return load(exported / "job_list_dir" / f"{name}.json")
 
 
 def file(entry: Entry, **fields):
@@ -109,10 +109,10 @@ def directory(path: str, depth: int, *files):
     }
 
 
-def test_the_profile_of_a_layer(folder):
+def test_the_profile_of_a_layer(exported):
     hard = {"link_type": "hardlink", "num_hdlinks": 2, "target_path": "./etc/motd"}
     soft = {"link_type": "symlink", "target_path": "../x\udcff"}
-    assert load(folder / "layer_db_json" / f"{NAMES[0]}.json") == {
+    assert load(exported / "layer_db_json" / f"{NAMES[0]}.json") == {
         "layer_id": DIGESTS[0],
         "dirs": [
             directory("", 0, file(TOP), without_content("s", stat_type="SYMTYPE", link=soft)),
@@ -143,25 +143,25 @@ def test_the_profile_of_a_layer(folder):
     }
 
 
-def test_the_root_is_a_directory_if_it_is_an_entry(folder):
-    profile = load(folder / "layer_db_json" / f"{NAMES[1]}.json")
+def test_the_root_is_a_directory_if_it_is_an_entry(exported):
+    profile = load(exported / "layer_db_json" / f"{NAMES[1]}.json")
     assert profile["dirs"] == [directory("/", 0), directory("/sub", 1, file(LAYERS[1][1]))]
 
 
-def test_a_layer_without_entries_has_a_profile_and_a_failed_one_has_none(folder):
-    profile = load(folder / "layer_db_json" / f"{NAMES[3]}.json")
+def test_a_layer_without_entries_has_a_profile_and_a_failed_one_has_none(exported):
+    profile = load(exported / "layer_db_json" / f"{NAMES[3]}.json")
     assert (profile["dirs"], profile["file_cnt"]) == ([], 0)
     assert set(profile["layer_depth"].values()) == {0}
-    assert not (folder / "layer_db_json" / f"{NAMES[FAILED]}.json").exists()
+    assert not (exported / "layer_db_json" / f"{NAMES[FAILED]}.json").exists()
 
 
-def test_lists_of_layers(folder):
-    assert job(folder, "list_less_50m") == {NAMES[2]: 0, NAMES[3]: 0}
-    assert job(folder, "list_less_1g") == {NAMES[1]: 20}
-    assert job(folder, "list_less_2g") == {}
-    assert job(folder, "list_bigger_2g") == {NAMES[0]: 80}
+def test_lists_of_layers(exported):
+    assert job(exported, "list_less_50m") == {NAMES[2]: 0, NAMES[3]: 0}
+    assert job(exported, "list_less_1g") == {NAMES[1]: 20}
+    assert job(exported, "list_less_2g") == {}
+    assert job(exported, "list_bigger_2g") == {NAMES[0]: 80}
     lists = {
-        name: (folder / "job_list_dir" / f"{name}.out").read_text().splitlines()
+        name: (exported / "job_list_dir" / f"{name}.out").read_text().splitlines()
         for name in (
             "analyzed_layer_filename",
             "bad_nonanalyzed_layer_list",
@@ -178,26 +178,26 @@ def test_the_limits_are_powers_of_two():
     assert list(files_of_2017._LISTS.values()) == [50 * 2**20, 2**30, 2**31, None]
 
 
-def test_maps_of_layers(folder):
-    assert job(folder, "layer_config_map_dir") == {
-        digest: str(folder / "layers" / name) for digest, name in zip(DIGESTS, NAMES, strict=True)
+def test_maps_of_layers(exported):
+    assert job(exported, "layer_config_map_dir") == {
+        digest: str(exported / "layers" / name) for digest, name in zip(DIGESTS, NAMES, strict=True)
     }
     profiles = {
-        digest: str(folder / "layer_db_json" / f"{name}.json")
+        digest: str(exported / "layer_db_json" / f"{name}.json")
         for digest, name in zip(DIGESTS, NAMES, strict=True)
     }
     del profiles[DIGESTS[FAILED]]
-    assert job(folder, "layer_json_map_dir") == profiles
+    assert job(exported, "layer_json_map_dir") == profiles
 
 
-def test_mappers_of_images(folder):
+def test_mappers_of_images(exported):
     names = ["made-0000", "made-0001", "made-0002"]
-    manifests = {name: str(folder / "manifests" / f"{name}-1500000000.json") for name in names}
-    assert job(folder, "manifest_map_dir") == manifests
-    mappers = job(folder, "image_mapper")
+    manifests = {name: str(exported / "manifests" / f"{name}-1500000000.json") for name in names}
+    assert job(exported, "manifest_map_dir") == manifests
+    mappers = job(exported, "image_mapper")
     profile = {
         digest: {"json_absfilename": path}
-        for digest, path in job(folder, "layer_json_map_dir").items()
+        for digest, path in job(exported, "layer_json_map_dir").items()
     }
     for number, mapper in enumerate(mappers):
         layers = [DIGESTS[layer] for layer in MADE.images[number] if layer != FAILED]
@@ -210,20 +210,20 @@ def test_mappers_of_images(folder):
             "has_non_downloaded_config": False,
         }
         assert list(mapper["layers"]) == layers
-    single = [load(path) for path in (folder / "image_db_json").iterdir()]
+    single = [load(path) for path in (exported / "image_db_json").iterdir()]
     assert sorted(map(repr, single)) == sorted(map(repr, mappers))
-    blobs = job(folder, "layer_config_map_dir")
-    assert job(folder, "layer_analyzer_jobs") == [{DIGESTS[FAILED]: blobs[DIGESTS[FAILED]]}]
-    path = str(folder / "manifests" / "bad-x-1-1500000000.json")
-    assert job(folder, "bad_manifests") == [{"bad-x-1": path}]
+    blobs = job(exported, "layer_config_map_dir")
+    assert job(exported, "layer_analyzer_jobs") == [{DIGESTS[FAILED]: blobs[DIGESTS[FAILED]]}]
+    path = str(exported / "manifests" / "bad-x-1-1500000000.json")
+    assert job(exported, "bad_manifests") == [{"bad-x-1": path}]
 
 
 def test_manifests_of_schema_1_are_told_apart():
     assert files_of_2017._VERSIONS["docker_schema1"] == "schema1"
 
 
-def test_nothing_else_is_left(folder):
-    assert {path.name for path in folder.iterdir()} == {
+def test_nothing_else_is_left(exported):
+    assert {path.name for path in exported.iterdir()} == {
         ".hpc-remetrics-export",
         "image_db_json",
         "job_list_dir",
@@ -231,8 +231,8 @@ def test_nothing_else_is_left(folder):
     }
 
 
-def test_only_an_export_of_this_program_is_replaced(folder, tmp_path):
-    check(folder)
+def test_only_an_export_of_this_program_is_replaced(exported, tmp_path):
+    check(exported)
     check(tmp_path / "new")
     (tmp_path / "image_db_json").mkdir()
     check(tmp_path)

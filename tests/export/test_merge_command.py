@@ -14,7 +14,7 @@ NAMES = ("a/one:1", "a/two:1", "b:latest", "b:empty")
 def test_like_analyzing_all_sources_at_once(runs, odd_layout, other, ranks):
     sources = [f"oci:{odd_layout}:{name}" for name in NAMES]
     runs.run(runs.analyze(sources[0], "whole.h5", *sources[1:]), code=3)
-    files = [runs.folder / "0.h5", other, runs.folder / "2.h5", runs.folder / "3.h5"]
+    files = [runs.directory / "0.h5", other, runs.directory / "2.h5", runs.directory / "3.h5"]
     for source, file in zip(sources, files, strict=True):
         if file != other:
             runs.run(runs.analyze(source, file))
@@ -22,10 +22,10 @@ def test_like_analyzing_all_sources_at_once(runs, odd_layout, other, ranks):
     said = runs.run(merge).stderr
     assert said.count("\n") == 1 and "duplicates dropped" in said
     # The message of a lost layer names one of the sources that were asked.
-    assert_same(runs.folder / "whole.h5", runs.folder / "all.h5", "/failures")
+    assert_same(runs.directory / "whole.h5", runs.directory / "all.h5", "/failures")
     with (
-        hpc_remetrics.open(runs.folder / "all.h5") as dataset,
-        hpc_remetrics.open(runs.folder / "whole.h5") as whole,
+        hpc_remetrics.open(runs.directory / "all.h5") as dataset,
+        hpc_remetrics.open(runs.directory / "whole.h5") as whole,
     ):
         columns = ["digest", "stage", "cause", "offset"]
         assert dataset.failures.frame(columns).equals(whole.failures.frame(columns))

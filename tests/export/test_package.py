@@ -22,8 +22,8 @@ from hpc_remetrics.records import Popularity, Skipped
 INFO = PackageInfo("Images of |tests|, 2026", ("hpc_remetrics developers",), "CC-BY-4.0")
 
 
-def package(dataset: Path, folder: Path, form: str, tables=(), **options) -> Path:
-    target = folder / form
+def package(dataset: Path, directory: Path, form: str, tables=(), **options) -> Path:
+    target = directory / form
     assert export_command(dataset, form, target, tables, package=INFO, **options) == 0
     return target
 
@@ -51,8 +51,8 @@ def packed(request, made, tmp_path_factory) -> Path:
     return package(made, tmp_path_factory.mktemp("package"), request.param)
 
 
-def read(folder: Path, name: str):
-    return json.loads((folder / name).read_text())
+def read(directory: Path, name: str):
+    return json.loads((directory / name).read_text())
 
 
 def test_the_sums_are_those_of_all_other_files(packed):
@@ -120,9 +120,9 @@ def test_keys_join_tables_as_row_numbers_do(packed):
 
 
 def test_required_columns_have_no_nulls_and_types_are_those_of_parquet(made, tmp_path):
-    folder = package(made, tmp_path, "parquet")
-    for one in read(folder, "datapackage.json")["resources"]:
-        table = pyarrow.parquet.read_table(folder / one["path"])
+    directory = package(made, tmp_path, "parquet")
+    for one in read(directory, "datapackage.json")["resources"]:
+        table = pyarrow.parquet.read_table(directory / one["path"])
         for field in one["schema"]["fields"]:
             column = table[field["name"]]
             if field.get("constraints"):
@@ -145,8 +145,8 @@ def test_the_codebook_has_every_column(packed):
 
 
 def test_chosen_tables_have_keys_to_each_other_alone(made, tmp_path):
-    folder = package(made, tmp_path, "csv", ("entries", "contents"))
-    entries, contents = read(folder, "datapackage.json")["resources"]
+    directory = package(made, tmp_path, "csv", ("entries", "contents"))
+    entries, contents = read(directory, "datapackage.json")["resources"]
     targets = [key["reference"]["resource"] for key in entries["schema"]["foreignKeys"]]
     assert targets == ["contents"]
     assert "foreignKeys" not in contents["schema"]
@@ -156,20 +156,20 @@ def test_nobody_is_named_in_an_anonymous_package(made, tmp_path):
     named = package(made, tmp_path / "named", "csv")
     assert read(named, "datapackage.json")["sources"] == [{"title": "oci:/a"}]
     assert "- oci:/a\n" in (named / "README.md").read_text()
-    folder = package(made, tmp_path / "public", "csv", is_anonymous=True)
-    assert "sources" not in read(folder, "datapackage.json")
-    assert all("oci:/a" not in (folder / name).read_text() for name in PACKAGE_FILES)
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["metrics"]
+    directory = package(made, tmp_path / "public", "csv", is_anonymous=True)
+    assert "sources" not in read(directory, "datapackage.json")
+    assert all("oci:/a" not in (directory / name).read_text() for name in PACKAGE_FILES)
+    assert sorted(path.name for path in directory.iterdir() if path.is_dir()) == ["metrics"]
 
 
 def test_files_of_others_are_not_replaced(made, tmp_path):
-    folder = package(made, tmp_path, "csv")
+    directory = package(made, tmp_path, "csv")
     package(made, tmp_path, "csv")
-    (folder / "README.md").write_text("mine")
+    (directory / "README.md").write_text("mine")
     with pytest.raises(UsageError, match=r"README\.md exists and is no package of this program"):
         package(made, tmp_path, "csv")
     package(made, tmp_path, "csv", force=True)
-    assert (folder / "README.md").read_text().startswith("# Images")
+    assert (directory / "README.md").read_text().startswith("# Images")
 
 
 def test_columns_of_rows(made):
@@ -187,13 +187,13 @@ def empty(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("dataset", ["made", "odd", "empty"])
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_what_the_validators_say(request, tmp_path, dataset, form):
-    folder = package(request.getfixturevalue(dataset), tmp_path, form)
+    directory = package(request.getfixturevalue(dataset), tmp_path, form)
     if shutil.which("sha256sum"):
-        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
+        subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=directory, check=True)
     for command in (
         [need("frictionless"), "validate", "datapackage.json"],
         [need("mlcroissant"), "validate", "--jsonld", "croissant.json"],
     ):
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        result = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "warning" not in (result.stdout + result.stderr).lower()

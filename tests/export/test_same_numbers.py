@@ -43,14 +43,14 @@ MADE = Made(
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The dataset's file, and directories of its tables as Parquet and as CSV."""
-    folder = tmp_path_factory.mktemp("same")
-    path = MADE.write(folder / "made")
+    directory = tmp_path_factory.mktemp("same")
+    path = MADE.write(directory / "made")
     for form in ("parquet", "csv"):
-        assert export_command(path, form, folder / form, ()) == 0
-    return path, folder
+        assert export_command(path, form, directory / form, ()) == 0
+    return path, directory
 
 
-def read_csv(folder, name):
+def read_csv(directory, name):
     """Read a table as docs/format.md says."""
     never_null = {
         column.name: ""
@@ -59,7 +59,7 @@ def read_csv(folder, name):
         if not column.is_nullable
     }
     return pandas.read_csv(
-        folder / "csv" / f"{name}.csv",
+        directory / "csv" / f"{name}.csv",
         dtype_backend="numpy_nullable",
         dtype=dict.fromkeys(never_null, "string"),
         keep_default_na=False,
@@ -101,12 +101,12 @@ def numbers(name):
 
 @pytest.mark.parametrize("name", list(FORMS))
 def test_every_column_has_the_same_numbers(exported, name):
-    path, folder = exported
+    path, directory = exported
     with hpc_remetrics.open(path) as data:
         frame = table_of(data, name).frame().reset_index()
-    csv = read_csv(folder, name)
+    csv = read_csv(directory, name)
     assert list(csv.columns) == list(frame.columns)
-    parquet = folder / "parquet" / f"{name}.parquet"
+    parquet = directory / "parquet" / f"{name}.parquet"
     counted, others = numbers(name)
     for column in (*counted, *others):
         want = facts(frame[column], column in counted)
@@ -128,14 +128,14 @@ JOINS = [
 
 @pytest.mark.parametrize(("name", "key", "target"), JOINS)
 def test_every_join_has_the_same_numbers(exported, name, key, target):
-    path, folder = exported
+    path, directory = exported
     amounts, _ = numbers(target)
     with hpc_remetrics.open(path) as data:
         table = table_of(data, name)
         frames = [(table.frame().reset_index(), data[target].frame().reset_index())]
         taken = {column: data[target].take(table[key], column) for column in amounts}
-    frames.append((read_csv(folder, name), read_csv(folder, target)))
-    files = [folder / "parquet" / f"{one}.parquet" for one in (name, target)]
+    frames.append((read_csv(directory, name), read_csv(directory, target)))
+    files = [directory / "parquet" / f"{one}.parquet" for one in (name, target)]
     joined = [
         one.merge(other.add_prefix("t_"), left_on=key, right_on="t_row") for one, other in frames
     ]

@@ -13,13 +13,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def folder(odd, tmp_path_factory) -> Path:
+def exported(odd, tmp_path_factory) -> Path:
     import hpc_remetrics
 
-    folder = tmp_path_factory.mktemp("seed")
+    exported = tmp_path_factory.mktemp("seed")
     with hpc_remetrics.open(odd) as dataset:
-        write(dataset, folder)
-    return folder
+        write(dataset, exported)
+    return exported
 
 
 def load(path):
@@ -49,9 +49,9 @@ def layers(dataset):
     }
 
 
-def test_profiles_add_up_to_the_layers(folder, layers):
+def test_profiles_add_up_to_the_layers(exported, layers):
     """The steps of its `load_layer_metrics_data`."""
-    profiles = [load(path) for path in sorted((folder / "layer_db_json").iterdir())]
+    profiles = [load(path) for path in sorted((exported / "layer_db_json").iterdir())]
     assert {one["layer_id"] for one in profiles} == {
         name for name, row in layers.items() if row["status"] != "failed"
     }
@@ -75,13 +75,13 @@ def test_profiles_add_up_to_the_layers(folder, layers):
         assert profile["layer_depth"]["dir_max_depth"] <= row["depth"]
 
 
-def test_every_file_of_a_layer(folder, dataset):
+def test_every_file_of_a_layer(exported, dataset):
     for layer in range(len(dataset.layers)):
         part = dataset.entries_of(layer)
         if part.start == part.stop:
             continue
         (digest,) = hex_digests(dataset.layers, "digest", layer, layer + 1)
-        (path,) = (folder / "layer_db_json").glob(f"sha256-{digest}-*.json")
+        (path,) = (exported / "layer_db_json").glob(f"sha256-{digest}-*.json")
         got = {}
         for directory in load(path)["dirs"]:
             for file in directory["files"]:
@@ -112,9 +112,9 @@ def test_every_file_of_a_layer(folder, dataset):
         assert seen == len(got)
 
 
-def test_odd_things_are_there(folder):
+def test_odd_things_are_there(exported):
     files = {}
-    for path in (folder / "layer_db_json").iterdir():
+    for path in (exported / "layer_db_json").iterdir():
         for directory in load(path)["dirs"]:
             files |= {
                 os.path.join(directory["subdir"], file["filename"]): file
@@ -135,8 +135,8 @@ def test_odd_things_are_there(folder):
     assert not [name for name in files if ".wh." in name]
 
 
-def test_lists_hold_every_layer_once(folder, layers):
-    jobs = folder / "job_list_dir"
+def test_lists_hold_every_layer_once(exported, layers):
+    jobs = exported / "job_list_dir"
     lists = [
         load(jobs / f"{name}.json")
         for name in ("list_less_50m", "list_less_1g", "list_less_2g", "list_bigger_2g")
@@ -158,9 +158,9 @@ def test_lists_hold_every_layer_once(folder, layers):
     assert known == [f"sha256:{name.split('-')[1]}" for name in good]
 
 
-def test_mappers_lead_to_the_profiles(folder, dataset, layers):
+def test_mappers_lead_to_the_profiles(exported, dataset, layers):
     """The steps of its `load_layers_mappers` and `load_image_metrics_data`."""
-    jobs = folder / "job_list_dir"
+    jobs = exported / "job_list_dir"
     mappers, manifests = load(jobs / "image_mapper.json"), load(jobs / "manifest_map_dir.json")
     assert len(mappers) == len(dataset.images)
     json_map, tar_map = (
@@ -185,5 +185,5 @@ def test_mappers_lead_to_the_profiles(folder, dataset, layers):
     assert len(todo) == len(named) > 0
     assert {digest for one in todo for digest in one} == set(lost)
     assert load(jobs / "bad_manifests.json") == []
-    singles = [load(path) for path in (folder / "image_db_json").iterdir()]
+    singles = [load(path) for path in (exported / "image_db_json").iterdir()]
     assert sorted(map(repr, singles)) == sorted(map(repr, mappers))

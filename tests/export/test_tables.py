@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 def exported(odd, tmp_path_factory):
     from hpc_remetrics.export import export_command
 
-    folder = tmp_path_factory.mktemp("exported")
+    directory = tmp_path_factory.mktemp("exported")
     for form in FORMATS:
-        assert export_command(odd, form, folder / form, ()) == 0
-    return folder
+        assert export_command(odd, form, directory / form, ()) == 0
+    return directory
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -46,10 +46,10 @@ def test_the_dataset_is_odd_enough(odd):
 
 
 def test_duckdb_joins_the_tables(odd, exported):
-    folder = exported / "parquet"
+    directory = exported / "parquet"
     database = duckdb.connect()
     for table in TABLES:
-        database.execute(f"CREATE VIEW {table} AS SELECT * FROM '{folder / table}.parquet'")
+        database.execute(f"CREATE VIEW {table} AS SELECT * FROM '{directory / table}.parquet'")
     kinds = dict(database.sql("SELECT kind, count(*) FROM entries GROUP BY kind").fetchall())
     with h5py.File(odd) as file:
         counts = np.bincount(file["entries/kind"][:])
@@ -127,17 +127,17 @@ def test_metrics_are_tables_too(dataset, exported, form):
         "csv": pandas.read_csv,
         "json": lambda p: pandas.read_json(p, lines=True),
     }
-    folder = exported / form / "metrics"
-    assert {path.stem for path in folder.iterdir()} == set(dataset.metrics)
+    directory = exported / form / "metrics"
+    assert {path.stem for path in directory.iterdir()} == set(dataset.metrics)
     for name in ("growth_summary", "totals"):
-        frame, table = read[form](folder / f"{name}.{ENDINGS[form]}"), dataset.metrics[name]
+        frame, table = read[form](directory / f"{name}.{ENDINGS[form]}"), dataset.metrics[name]
         for column in table.columns:
             assert frame[column].tolist() == pytest.approx(table[column].tolist(), nan_ok=True), (
                 name,
                 column,
             )
     if form == "json":
-        assert "NaN" not in (folder / "growth.jsonl").read_text()
+        assert "NaN" not in (directory / "growth.jsonl").read_text()
 
 
 def test_mistakes_are_one_line(runs, odd, tmp_path):
@@ -162,12 +162,12 @@ def test_a_full_disk_leaves_no_file_of_that_name(runs, odd):
         "-c",
         'ulimit -f 8; exec "$@"',
         "-",
-        *runs.command("export", odd, "-o", runs.folder / "out"),
+        *runs.command("export", odd, "-o", runs.directory / "out"),
     ]
     result = runs.run(command, code=5)
     assert "can't be written" in result.stderr and result.stderr.count("error") == 1
-    assert not (runs.folder / "out" / "contents.parquet").exists()
-    assert not list((runs.folder / "out").glob(".*"))
+    assert not (runs.directory / "out" / "contents.parquet").exists()
+    assert not list((runs.directory / "out").glob(".*"))
 
 
 def test_parquet_says_what_it_is_of(dataset, tmp_path):

@@ -168,7 +168,7 @@ def test_a_lock_is_waited_for_while_a_killed_job_ends(tmp_path, monkeypatch, clo
     assert clock.now == pytest.approx(1003.9, abs=0.1)
 
 
-def test_a_folder_that_can_not_be_written(tmp_path):
+def test_a_directory_that_can_not_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="can't write to"):
         OutputLock(tmp_path / "file" / "out.h5")

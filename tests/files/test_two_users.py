@@ -32,9 +32,9 @@ pytestmark = [
 
 @dataclass
 class Users:
-    """Runs commands as users of the node; `folder` can be entered by all of them."""
+    """Runs commands as users of the node; `directory` can be entered by all of them."""
 
-    folder: Path
+    directory: Path
     python_path: str = sys.executable
 
     def run(
@@ -42,7 +42,7 @@ class Users:
     ) -> subprocess.CompletedProcess[str]:
         identity = ["--reuid", str(user), "--regid", str(PROJECT), "--clear-groups"]
         shell = ["sh", "-c", f'umask {umask}; exec "$@"', "sh"]
-        home = self.folder / f"home-{user}"
+        home = self.directory / f"home-{user}"
         environ = {
             **{
                 name: value
@@ -72,7 +72,7 @@ class Users:
     def analyze(
         self, user: int, source: object, output: Path, *options: object, umask: str = "022"
     ):
-        scratch = self.folder / f"home-{user}" / "scratch"
+        scratch = self.directory / f"home-{user}" / "scratch"
         return self.program(
             user,
             "analyze",
@@ -91,10 +91,10 @@ class Users:
 @pytest.fixture(scope="module")
 def users():
     """Homes of four users, private, in a directory that pytest's own rules don't close to them."""
-    folder = Path(tempfile.mkdtemp(prefix="users-"))
-    folder.chmod(0o755)
+    directory = Path(tempfile.mkdtemp(prefix="users-"))
+    directory.chmod(0o755)
     for user in (ALICE, BOB, MALLORY, LEADER):
-        home = folder / f"home-{user}"
+        home = directory / f"home-{user}"
         (home / "scratch").mkdir(parents=True)
         for path in (home / "scratch", home):
             os.chown(path, user, PROJECT)
@@ -102,20 +102,20 @@ def users():
     # This interpreter may lie in a home that others can't enter; the system's of the same version
     # does as well.
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
-        found = Users(folder, python)
+        found = Users(directory, python)
         if found.program(ALICE, "report", "nothing.h5").returncode == 2:
             break
     else:
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
         pytest.skip("other users can't run this Python")
     yield found
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")
 def images(users, layout) -> Path:
     """A layout that all may read."""
-    target = users.folder / "layout"
+    target = users.directory / "layout"
     shutil.copytree(layout, target)
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -125,7 +125,7 @@ def images(users, layout) -> Path:
 @pytest.fixture
 def place(users, request, tmp_path) -> Path:
     """A sticky directory of root, as /tmp is; or a project's directory, of the group's leader."""
-    directory = users.folder / tmp_path.name
+    directory = users.directory / tmp_path.name
     directory.mkdir()
     if request.param == "sticky":
         directory.chmod(0o1777)
@@ -143,7 +143,7 @@ sticky = pytest.mark.parametrize("place", ["sticky"], indirect=True)
 
 def precious(users: Users) -> Path:
     """Return a file of Alice's that nobody else may read, as before a test."""
-    path = users.folder / f"home-{ALICE}" / "precious"
+    path = users.directory / f"home-{ALICE}" / "precious"
     path.write_text("precious\n")
     os.chown(path, ALICE, PROJECT)
     path.chmod(0o600)
@@ -230,7 +230,7 @@ def test_no_writer_follows_a_planted_link(users, place, writer, kind):
 )
 @pytest.mark.parametrize("writer", ["lock", "journal", "whole file", "in place", "list"])
 def test_links_of_those_who_are_trusted_are_followed(users, place, owner, followed, writer):
-    target = users.folder / f"home-{ALICE}" / "target"
+    target = users.directory / f"home-{ALICE}" / "target"
     target.write_bytes(b"")
     os.chown(target, ALICE, PROJECT)
     plant(place / _NAME.get(writer, "out"), target, owner)
@@ -268,7 +268,7 @@ def test_a_file_of_a_stranger_is_not_written_to_where_everybody_makes_files(user
 @pytest.mark.parametrize("name", ["out.h5", "out.h5.lock", "out.h5.parts"])
 def test_an_analysis_follows_no_planted_link(users, place, images, name):
     victim = precious(users)
-    directory = users.folder / f"home-{ALICE}" / "mine"
+    directory = users.directory / f"home-{ALICE}" / "mine"
     directory.mkdir(exist_ok=True)
     os.chown(directory, ALICE, PROJECT)
     for left in (".part-1.h5.0000000000000000.tmp", ".other.tmp"):
@@ -311,7 +311,7 @@ def test_a_page_and_metrics_are_not_written_through_links(users, place, images):
     refused = users.program(ALICE, "report", output, "--html", place / "page.html")
     assert refused.returncode == 5
     assert "not followed" in one_line(refused)
-    scratch = users.folder / f"home-{ALICE}" / "scratch"
+    scratch = users.directory / f"home-{ALICE}" / "scratch"
     assert users.program(ALICE, "reduce", output, "--scratch", scratch).returncode == 0
     assert victim.read_text() == "precious\n"
 
@@ -338,7 +338,7 @@ def test_with_umask_002_a_group_resumes_each_others_runs(users, place, images):
             user, f"oci:{images}", output, "--platform", "linux/amd64", umask="002"
         )
         assert result.returncode == 0, result.stderr
-    scratch = users.folder / f"home-{BOB}" / "scratch"
+    scratch = users.directory / f"home-{BOB}" / "scratch"
     assert users.program(BOB, "reduce", output, "--scratch", scratch, umask="002").returncode == 0
     assert stat.S_IMODE((place / "out.h5").stat().st_mode) == 0o664
     assert stat.S_IMODE((place / "out.h5.lock").stat().st_mode) == 0o660

@@ -29,9 +29,9 @@ def _paths() -> list[bytes]:
     """List the machine's regular files, many of each name's ending before many of one."""
     endings: dict[bytes, list[bytes]] = {}
     for root in sorted(ROOTS):
-        for folder, _, names in os.walk(os.fsencode(root)):
+        for directory, _, names in os.walk(os.fsencode(root)):
             for name in names:
-                path = os.path.join(folder, name)
+                path = os.path.join(directory, name)
                 if b"\n" not in path:
                     endings.setdefault(os.path.splitext(name)[1], []).append(path)
     rng = random.Random(2017)
@@ -81,10 +81,10 @@ def held(data: bytes) -> ContentBytes:
     )
 
 
-def _brief(file: str, paths: list[bytes], folder) -> list[str]:
-    (folder / "list").write_bytes(b"".join(path + b"\n" for path in paths))
+def _brief(file: str, paths: list[bytes], directory) -> list[str]:
+    (directory / "list").write_bytes(b"".join(path + b"\n" for path in paths))
     output = subprocess.run(
-        [file, "--brief", "--files-from", folder / "list"], capture_output=True, check=True
+        [file, "--brief", "--files-from", directory / "list"], capture_output=True, check=True
     ).stdout
     return output.decode("utf-8", "backslashreplace").split("\n")[:-1]
 

@@ -240,22 +240,22 @@ def typer(request, tmp_path_factory) -> tuple[Typer, TypeTable]:
     return Typer(request.param, table), table
 
 
-def said_by_file(file: str, data: bytes, folder: Path) -> str:
-    path = folder / "copy"
+def said_by_file(file: str, data: bytes, directory: Path) -> str:
+    path = directory / "copy"
     path.write_bytes(data)
     path.chmod(0o644)
     output = subprocess.run([file, "--brief", path], capture_output=True, check=False).stdout
     return head_of(output.decode("utf-8", "backslashreplace").rstrip("\n"))
 
 
-def said_here(typer: tuple[Typer, TypeTable], data: bytes, folder: Path) -> str:
+def said_here(typer: tuple[Typer, TypeTable], data: bytes, directory: Path) -> str:
     """Return the type of a content that passes in pieces of any size."""
     drawn, at, pieces = random.Random(len(data)), 0, []
     while at < len(data):
         size = drawn.choice((1, 512, 65_536, 1 << 20, 3 << 20))
         pieces.append(data[at : at + size])
         at += size
-    kept = keep(pieces, len(data), folder, len)
+    kept = keep(pieces, len(data), directory, len)
     assert isinstance(kept, bytes) == (len(data) <= HEAD_BYTES)
     one, table = typer
     return table.description(one.type_of(hashlib.sha256(data).digest(), kept, len(data)))

@@ -22,16 +22,16 @@ def tiny(tmp_path_factory, tiny_layout) -> Path:
     chunks = ["--chunks"] if find_spec("pyfastcdc") else []
     runs.run(
         runs.analyze(
-            f"oci:{tiny_layout}", runs.folder / "tiny.h5", *chunks, "--compress-sample", "1"
+            f"oci:{tiny_layout}", runs.directory / "tiny.h5", *chunks, "--compress-sample", "1"
         )
     )
-    return runs.folder / "tiny.h5"
+    return runs.directory / "tiny.h5"
 
 
-def build(folder: Path) -> Path:
+def build(directory: Path) -> Path:
     """Write three images that share layers, with files of several types, links, and the same file
     in two layers."""
-    layout = Layout(folder)
+    layout = Layout(directory)
     shared = b"#!/bin/sh\necho hello\n" * 20
     base = [tars.file(f"usr/bin/tool{n}".encode(), shared + str(n % 3).encode()) for n in range(20)]
     more = [tars.file(f"etc/{n}.json".encode(), b'{"a": [1, 2, 3]}\n' * (n + 1)) for n in range(10)]

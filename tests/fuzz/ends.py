@@ -58,7 +58,7 @@ class End:
 
 
 def run(
-    command: Sequence[str], folder: Path, memory: int = MEMORY, seconds: float = SECONDS
+    command: Sequence[str], directory: Path, memory: int = MEMORY, seconds: float = SECONDS
 ) -> End:
     """Run a command line of the program in a child of this process, in a directory, within limits.
 
@@ -68,7 +68,7 @@ def run(
         begun = time.monotonic()
         child = os.fork()
         if not child:
-            _become(command, folder, memory, output.fileno(), errors.fileno())
+            _become(command, directory, memory, output.fileno(), errors.fileno())
         status, usage = _wait(child, begun + seconds)
         texts = []
         for file in (output, errors):
@@ -91,7 +91,7 @@ def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage]:
         time.sleep(0.002)
 
 
-def _become(command: Sequence[str], folder: Path, memory: int, output: int, errors: int) -> None:
+def _become(command: Sequence[str], directory: Path, memory: int, output: int, errors: int) -> None:
     """Be the command: never return."""
     code = 99
     try:
@@ -99,7 +99,7 @@ def _become(command: Sequence[str], folder: Path, memory: int, output: int, erro
         os.dup2(output, 1)
         os.dup2(errors, 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        os.chdir(folder)
+        os.chdir(directory)
         held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_DATA, (held + 6 * memory, held + 6 * memory))
         from hpc_remetrics.cli import main

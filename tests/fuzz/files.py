@@ -10,43 +10,43 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Prepare = Callable[[Path, Path], None]
-"""Is given the folder in which a command will run, and a good dataset."""
+"""Is given the directory in which a command will run, and a good dataset."""
 
 _ANALYZE = ["analyze", "oci:layout", "-o", "h.h5", "--quiet", "--scratch", "SCRATCH"]
 
 
-def _fifo(folder: Path, name: str) -> None:
-    os.mkfifo(folder / name)
+def _fifo(directory: Path, name: str) -> None:
+    os.mkfifo(directory / name)
 
 
-def _fifo_behind_a_link(folder: Path, name: str) -> None:
-    os.mkfifo(folder / "fifo")
-    os.symlink("fifo", folder / name)
+def _fifo_behind_a_link(directory: Path, name: str) -> None:
+    os.mkfifo(directory / "fifo")
+    os.symlink("fifo", directory / name)
 
 
-def _zero(folder: Path, name: str) -> None:
-    os.symlink("/dev/zero", folder / name)
+def _zero(directory: Path, name: str) -> None:
+    os.symlink("/dev/zero", directory / name)
 
 
-def _directory(folder: Path, name: str) -> None:
-    (folder / name).mkdir()
+def _directory(directory: Path, name: str) -> None:
+    (directory / name).mkdir()
 
 
-def _holes(folder: Path, name: str) -> None:
-    (folder / name).touch()
-    os.truncate(folder / name, 1 << 40)
+def _holes(directory: Path, name: str) -> None:
+    (directory / name).touch()
+    os.truncate(directory / name, 1 << 40)
 
 
-def _nowhere(folder: Path, name: str) -> None:
-    os.symlink("nowhere", folder / name)
+def _nowhere(directory: Path, name: str) -> None:
+    os.symlink("nowhere", directory / name)
 
 
-def _loop(folder: Path, name: str) -> None:
-    os.symlink(name, folder / name)
+def _loop(directory: Path, name: str) -> None:
+    os.symlink(name, directory / name)
 
 
-def _noise(folder: Path, name: str) -> None:
-    (folder / name).write_bytes(random.Random(7).randbytes(5000))
+def _noise(directory: Path, name: str) -> None:
+    (directory / name).write_bytes(random.Random(7).randbytes(5000))
 
 
 _INSTEAD = {
@@ -114,18 +114,18 @@ def cases() -> Iterator[tuple[str, Prepare, list[str]]]:
 
 
 def _placed(make: Callable[[Path, str], None], name: str) -> Prepare:
-    return lambda folder, base: make(folder, name)
+    return lambda directory, base: make(directory, name)
 
 
 def _beside(make: Callable[[Path, str], None], name: str) -> Prepare:
     """Beside a good dataset."""
 
-    def prepare(folder: Path, base: Path) -> None:
-        shutil.copyfile(base, folder / name.removesuffix(".lock"))
-        make(folder, name)
+    def prepare(directory: Path, base: Path) -> None:
+        shutil.copyfile(base, directory / name.removesuffix(".lock"))
+        make(directory, name)
 
     return prepare
 
 
 def _written(name: str, text: bytes) -> Prepare:
-    return lambda folder, base: (folder / name).write_bytes(text) and None
+    return lambda directory, base: (directory / name).write_bytes(text) and None

@@ -41,9 +41,9 @@ _SAMPLES = ["--compress-sample", "1", *(["--chunks"] if find_spec("pyfastcdc") e
 Words = list[str]
 
 
-def commands_on_datasets(folder: Path) -> list[Words]:
+def commands_on_datasets(directory: Path) -> list[Words]:
     """Return the commands that read a dataset of somebody else."""
-    scratch = ["--scratch", str(folder / "scratch"), "--quiet"]
+    scratch = ["--scratch", str(directory / "scratch"), "--quiet"]
     return [
         ["report", _NAME],
         ["report", _NAME, "--json"],
@@ -64,11 +64,11 @@ def commands_on_datasets(folder: Path) -> list[Words]:
 
 
 class Fuzz:
-    """Runs of commands in a folder, which is made anew for each case."""
+    """Runs of commands in a directory, which is made anew for each case."""
 
-    def __init__(self, base: Path, layout: Path, folder: Path) -> None:
-        self.base, self.folder = base, folder
-        self.keep = folder.with_name(folder.name + "-kept")
+    def __init__(self, base: Path, layout: Path, directory: Path) -> None:
+        self.base, self.directory = base, directory
+        self.keep = directory.with_name(directory.name + "-kept")
         self.keep.mkdir()
         secret = self.keep / "secret"
         secret.write_bytes(_SECRET * 2000)
@@ -80,15 +80,15 @@ class Fuzz:
         )
 
     def clean(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
-        (self.folder / "scratch").mkdir(mode=0o700)
-        os.symlink(self.layout, self.folder / "layout")
-        shutil.copyfile(self.base, self.folder / "good.h5")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir()
+        (self.directory / "scratch").mkdir(mode=0o700)
+        os.symlink(self.layout, self.directory / "layout")
+        shutil.copyfile(self.base, self.directory / "good.h5")
 
     def judge(self, case: str, words: Words, code: int | None = None) -> ends.End:
         """Run a command and say what is wrong with its end."""
-        end = ends.run(words, self.folder)
+        end = ends.run(words, self.directory)
         wrong = end.wrong(code)
         if end.peak > self.baseline + ends.MEMORY:
             wrong = wrong or f"it took {end.peak / 1e9:.1f} GB"
@@ -102,7 +102,7 @@ class Fuzz:
         return end
 
     def _leak(self) -> str:
-        for path in self.folder.rglob("*"):
+        for path in self.directory.rglob("*"):
             # What the hostile file itself holds is no leak; nor is a file that is too large to hold
             # only that.
             small = path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 27
@@ -116,7 +116,7 @@ def hostile_datasets(fuzz: Fuzz, numbers: range, every: bool) -> None:
     for number, (name, change) in enumerate(datasets.HOSTILE.items()):
         if number not in numbers:
             continue
-        commands = commands_on_datasets(fuzz.folder)
+        commands = commands_on_datasets(fuzz.directory)
         # Each case has the commands that read all there is; the others take turns.
         chosen = commands if every else [*commands[1:4], commands[4 + number % (len(commands) - 5)]]
         made = fuzz.keep / _NAME
@@ -124,7 +124,7 @@ def hostile_datasets(fuzz: Fuzz, numbers: range, every: bool) -> None:
             continue
         for words in chosen:
             fuzz.clean()
-            shutil.copyfile(made, fuzz.folder / _NAME)
+            shutil.copyfile(made, fuzz.directory / _NAME)
             fuzz.judge(name, words)
 
 
@@ -135,13 +135,13 @@ def drawn_datasets(fuzz: Fuzz, numbers: range, every: bool) -> None:
     for seed in numbers:
         rng = random.Random(seed)
         fuzz.clean()
-        target = fuzz.folder / _NAME
+        target = fuzz.directory / _NAME
         if seed % 2:
             target.write_bytes(datasets.flipped(data, rng, places))
         elif not datasets.write(fuzz.base, target, datasets.any_change, rng, fuzz.secret):
             continue
         changed = target.read_bytes()
-        commands = commands_on_datasets(fuzz.folder)
+        commands = commands_on_datasets(fuzz.directory)
         for words in commands if every else [commands[1 + seed % 3], rng.choice(commands[:-1])]:
             fuzz.clean()
             target.write_bytes(changed)
@@ -154,20 +154,20 @@ class Parts:
     def __init__(self, fuzz: Fuzz) -> None:
         self.fuzz = fuzz
         fuzz.clean()
-        scratch = str(fuzz.folder / "scratch")
+        scratch = str(fuzz.directory / "scratch")
         self.words = ["analyze", "oci:layout", "-o", _NAME, "--quiet", "--scratch", scratch]
         fuzz.judge("a good run", self.words, code=0)
         self.good = fuzz.keep / "parts"
-        shutil.copytree(fuzz.folder / f"{_NAME}.parts", self.good)
+        shutil.copytree(fuzz.directory / f"{_NAME}.parts", self.good)
 
     def spoiled(
         self, case: str, change: Callable[[Path, random.Random], None], pattern: str, seed: int
     ) -> None:
         """Spoil one file, look at the run from outside, and go on with it twice."""
         self.fuzz.clean()
-        folder = self.fuzz.folder / f"{_NAME}.parts"
-        shutil.copytree(self.good, folder)
-        change(next(folder.glob(pattern)), random.Random(seed))
+        directory = self.fuzz.directory / f"{_NAME}.parts"
+        shutil.copytree(self.good, directory)
+        change(next(directory.glob(pattern)), random.Random(seed))
         self.fuzz.judge(case, ["status", _NAME], code=0)
         # Whatever a part holds, the run ends with all layers, and so does the one after it.
         self.fuzz.judge(case, self.words, code=0)
@@ -197,9 +197,9 @@ def other_files(fuzz: Fuzz, numbers: range, every: bool) -> None:
     for number, (name, prepare, words) in enumerate(files.cases()):
         if number in numbers:
             fuzz.clean()
-            prepare(fuzz.folder, fuzz.base)
+            prepare(fuzz.directory, fuzz.base)
             fuzz.judge(
-                name, [word.replace("SCRATCH", str(fuzz.folder / "scratch")) for word in words]
+                name, [word.replace("SCRATCH", str(fuzz.directory / "scratch")) for word in words]
             )
 
 
@@ -224,13 +224,13 @@ def _main() -> None:
     parser.add_argument("kind", choices=_KINDS)
     parser.add_argument("base", type=Path)
     parser.add_argument("layout", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("directory", type=Path)
     parser.add_argument("first", type=int)
     parser.add_argument("end", type=int)
     parser.add_argument("step", type=int)
     parser.add_argument("--every", action="store_true")
     words = parser.parse_args()
-    fuzz = Fuzz(words.base, words.layout, words.folder)
+    fuzz = Fuzz(words.base, words.layout, words.directory)
     _KINDS[words.kind](fuzz, range(words.first, words.end, words.step), words.every)
 
 

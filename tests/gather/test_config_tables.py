@@ -115,12 +115,14 @@ def test_few_configs_at_a_time_make_the_same_tables(tmp_path, monkeypatch, batch
         assert np.array(read(tables, "configs", "steps")).sum() == kept["history"]
 
 
-def written(folder, catalog: Catalog):
+def written(directory, catalog: Catalog):
     """Return the dataset of a catalog whose images have no layers."""
     for name in ("parts", "scratch"):
-        (folder / name).mkdir(parents=True)
-    gather(SerialComm(), folder / "parts", catalog, folder / "a.h5", folder / "scratch", {})
-    return folder / "a.h5"
+        (directory / name).mkdir(parents=True)
+    gather(
+        SerialComm(), directory / "parts", catalog, directory / "a.h5", directory / "scratch", {}
+    )
+    return directory / "a.h5"
 
 
 @pytest.mark.parametrize("at_once", [3, 1 << 10])

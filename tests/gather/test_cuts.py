@@ -65,10 +65,10 @@ def corpus(tmp_path_factory) -> Corpus:
 
 def test_a_part(corpus, tmp_path):
     directory, scratch = tmp_path / "parts", tmp_path / "scratch"
-    for folder in (directory, scratch):
-        folder.mkdir()
+    for made in (directory, scratch):
+        made.mkdir()
     items = [
-        (layer.digest, layer.profile, layer.spill(corpus.folder / "spills"))
+        (layer.digest, layer.profile, layer.spill(corpus.place / "spills"))
         for layer in corpus.layers
     ]
     layers = tmp_path / "layers"
@@ -111,7 +111,7 @@ def test_a_part(corpus, tmp_path):
 
 def test_the_dataset(corpus, tmp_path):
     """The old one is there until the new one is; a start after the cut makes the new one."""
-    old, new = corpus.gather("old"), corpus.folder / "new.h5"
+    old, new = corpus.gather("old"), corpus.place / "new.h5"
     catalog = tmp_path / "catalog"
     corpus.catalog.images.pop()
     want = corpus.gather("want")
@@ -128,7 +128,7 @@ def test_the_dataset(corpus, tmp_path):
             tmp_path / f"scratch{number}",
         ]
 
-    paths = [new, new.with_name(TEMPORARY.format(new.name)), corpus.folder]
+    paths = [new, new.with_name(TEMPORARY.format(new.name)), corpus.place]
     calls = Cuts(command("first"), paths, tmp_path / "log").calls()
     assert_same(want, new)
     names = Counter(name for name, _ in calls)

@@ -44,14 +44,14 @@ def pieces(corpus: Corpus, number: int, chunk_samples: Sequence[str] = "1111") -
     return files
 
 
-def merged(files: list[Path], folder: Path) -> Path:
-    scratch = folder / "node" / "rank"
+def merged(files: list[Path], directory: Path) -> Path:
+    scratch = directory / "node" / "rank"
     scratch.mkdir(parents=True)
     datasets = [hpc_remetrics.open(file) for file in files]
-    merge(SerialComm(), datasets, folder / "merged.h5", scratch, {"by": "test"})
+    merge(SerialComm(), datasets, directory / "merged.h5", scratch, {"by": "test"})
     for dataset in datasets:
         dataset.close()
-    return folder / "merged.h5"
+    return directory / "merged.h5"
 
 
 def test_small_blocks(tmp_path, small_chunks):
@@ -159,8 +159,8 @@ def test_in_any_order_and_with_itself(tmp_path):
     one, two = pieces(corpus, 2)
     whole = corpus.gather("whole")
     for n, files in enumerate([[two, one], [one, one, two, one], [whole], [whole, two]]):
-        folder = tmp_path / f"{n}"
-        assert_same(whole, merged(files, folder))
+        directory = tmp_path / f"{n}"
+        assert_same(whole, merged(files, directory))
 
 
 @pytest.mark.slow
@@ -176,10 +176,10 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
     bad = Corpus.__new__(Corpus)
     bad.__dict__ |= {
         **corpus.__dict__,
-        "folder": tmp_path / "bad",
+        "place": tmp_path / "bad",
         "directory": tmp_path / "bad" / "parts",
     }
-    (bad.folder / "spills").mkdir(parents=True)
+    (bad.place / "spills").mkdir(parents=True)
     bad.directory.mkdir()
     profile = replace(
         layer.profile, status="failed", stage="fetch", cause="killed", diff_id="", **zero
@@ -188,7 +188,7 @@ def test_the_best_row_of_a_layer_wins(tmp_path):
     bad.write()
     with hpc_remetrics.open(bad.gather("bad")) as dataset:
         assert dataset.ledger.failed == 3
-    for n, files in enumerate([[bad.folder / "bad.h5", good], [good, bad.folder / "bad.h5"]]):
+    for n, files in enumerate([[bad.place / "bad.h5", good], [good, bad.place / "bad.h5"]]):
         assert_same(good, merged(files, tmp_path / f"{n}"))
 
 

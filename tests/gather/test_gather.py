@@ -41,10 +41,10 @@ class Corpus:
     """Made-up layers in parts, some of them more than once and as failures first, and images of
     them."""
 
-    def __init__(self, folder: Path, seed: int, sizes: list[int]) -> None:
+    def __init__(self, directory: Path, seed: int, sizes: list[int]) -> None:
         self.rng = rng = random.Random(seed)
-        self.folder, self.directory = folder, folder / "parts"
-        (folder / "spills").mkdir(parents=True)
+        self.place, self.directory = directory, directory / "parts"
+        (directory / "spills").mkdir(parents=True)
         self.directory.mkdir()
         self.layers = [make_layer(rng, (seed, n), size) for n, size in enumerate(sizes)]
         self.layers += [make_layer(rng, (seed, "partial"), 40, status="partial")]
@@ -125,17 +125,17 @@ class Corpus:
             rng.choice(others).append(layer)
         for number, pile in enumerate(piles):
             items = [
-                (layer.digest, layer.profile, layer.spill(self.folder / "spills")) for layer in pile
+                (layer.digest, layer.profile, layer.spill(self.place / "spills")) for layer in pile
             ]
             lone = self.lone if number == 2 else []
-            write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.folder)
+            write_part(self.directory, f"{number}-0-0", items, lone, TYPES, SIGNATURE, self.place)
 
     def gather(self, name: str, ranks: int = 0, chunk_sample: str = "1") -> Path:
-        output, scratch = self.folder / f"{name}.h5", self.folder / name
+        output, scratch = self.place / f"{name}.h5", self.place / name
         scratch.mkdir()
         run = {"by": "test", "chunk_sample": chunk_sample}
         if ranks:
-            catalog = self.folder / f"{name}.pickle"
+            catalog = self.place / f"{name}.pickle"
             catalog.write_bytes(pickle.dumps(self.catalog))
             command = [
                 need("mpirun"),

@@ -8,11 +8,11 @@ from hpc_remetrics.errors import UsageError
 from hpc_remetrics.gather.replacement import check_dataset_output, is_covered, source_names
 
 
-def write(folder, sources, layers=2):
+def write(directory, sources, layers=2):
     """Write a dataset of some sources with layers of one file each."""
     made = Made([[Entry("file", b"f", n)] for n in range(layers)], [list(range(layers))])
     made.run["sources"] = {"source": sources}
-    return made, made.write(folder, metrics=False)
+    return made, made.write(directory, metrics=False)
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,9 @@ from .test_gather import SIZES, Corpus
 class Snapshots:
     """A corpus, a dataset of some of its images, and parts with the layers which that lacks."""
 
-    def __init__(self, folder: Path, seed: int, sizes: list[int]) -> None:
-        self.folder = folder
-        self.corpus = corpus = Corpus(folder, seed, sizes)
+    def __init__(self, directory: Path, seed: int, sizes: list[int]) -> None:
+        self.place = directory
+        self.corpus = corpus = Corpus(directory, seed, sizes)
         whole = corpus.catalog
         corpus.catalog = Catalog(whole.images[:2])
         self.earlier = corpus.gather("earlier")
@@ -49,10 +49,10 @@ class Snapshots:
         fresh = [layer for layer in corpus.layers if layer.digest.raw not in held]
         self.held = len(corpus.layers) - len(fresh)
         assert self.held and fresh
-        self.parts = folder / "fresh"
+        self.parts = directory / "fresh"
         self.parts.mkdir()
-        items = [(one.digest, one.profile, one.spill(folder / "spills")) for one in fresh]
-        write_part(self.parts, "0-0-0", items, corpus.lone, TYPES, SIGNATURE, folder)
+        items = [(one.digest, one.profile, one.spill(directory / "spills")) for one in fresh]
+        write_part(self.parts, "0-0-0", items, corpus.lone, TYPES, SIGNATURE, directory)
 
     def taken(self, dataset):
         """Return what is taken of the earlier dataset, whatever sizes images state."""
@@ -60,8 +60,8 @@ class Snapshots:
         return reusable(index_of(dataset), wanted)
 
     def gather(self, comm, name: str = "found", change=None) -> Path:
-        output = self.folder / f"{name}.h5"
-        scratch = self.folder / "node" / f"{name}-{comm.rank}"
+        output = self.place / f"{name}.h5"
+        scratch = self.place / "node" / f"{name}-{comm.rank}"
         scratch.mkdir(parents=True)
         is_first = comm.rank == 0
         with ExitStack() as opened:

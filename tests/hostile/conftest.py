@@ -28,7 +28,7 @@ def hostile(tmp_path_factory, table):
     """The dataset of hostile layers among good ones; what was said; where; and each case's
     digest."""
     runs = Runs(tmp_path_factory.mktemp("hostile"))
-    layout, alone = Layout(runs.folder / "layout"), Layout(runs.folder / "alone")
+    layout, alone = Layout(runs.directory / "layout"), Layout(runs.directory / "alone")
     digests, layers = {}, []
     for name, case in table.items():
         descriptor = layout.blob(case.data, case.media_type) | case.descriptor
@@ -51,22 +51,24 @@ def hostile(tmp_path_factory, table):
     for place in (layout, alone):
         place.image("good/image:1", [place.layer(data, "gzip") for data in tar])
         place.finish()
-    outside = set(runs.folder.parent.rglob("*"))
-    result = runs.run(runs.analyze(f"oci:{layout.folder}", runs.folder / "out.h5", ranks=3), code=3)
-    made = set(runs.folder.parent.rglob("*")) - outside
-    runs.run(runs.analyze(f"oci:{alone.folder}", runs.folder / "alone.h5"))
+    outside = set(runs.directory.parent.rglob("*"))
+    result = runs.run(
+        runs.analyze(f"oci:{layout.directory}", runs.directory / "out.h5", ranks=3), code=3
+    )
+    made = set(runs.directory.parent.rglob("*")) - outside
+    runs.run(runs.analyze(f"oci:{alone.directory}", runs.directory / "alone.h5"))
     with (
-        hpc_remetrics.open(runs.folder / "out.h5") as dataset,
-        hpc_remetrics.open(runs.folder / "alone.h5") as other,
+        hpc_remetrics.open(runs.directory / "out.h5") as dataset,
+        hpc_remetrics.open(runs.directory / "alone.h5") as other,
     ):
         yield SimpleNamespace(
             dataset=dataset,
             alone=other,
             said=result.stderr,
-            folder=runs.folder,
+            directory=runs.directory,
             made=made,
             digests=digests,
-            good=[json.loads((alone.folder / "index.json").read_text())],
+            good=[json.loads((alone.directory / "index.json").read_text())],
             runs=runs,
             layout=layout,
             end=tars.END,

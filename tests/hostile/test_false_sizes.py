@@ -24,9 +24,9 @@ def parts():
     return [small_images.tar_of([name]) for name in ("email", "json", "xml")]
 
 
-def build(folder, parts, names):
+def build(directory, parts, names):
     """Write a layout with an image of each name: a false size of the shared layer, or "true"."""
-    layout = Layout(folder)
+    layout = Layout(directory)
     shared = layout.layer(parts[0], "gzip")
     for number, name in enumerate(names):
         size = SIZES.get(name, shared[0]["size"])
@@ -65,9 +65,9 @@ def check(path, descriptor, names):
     ids="-".join,
 )
 def test_a_false_size_costs_nobody_the_layer(tmp_path, parts, names):
-    folder, descriptor = build(tmp_path / "layout", parts, names)
+    directory, descriptor = build(tmp_path / "layout", parts, names)
     runs, code = Runs(tmp_path), 3 if set(names) & set(SIZES) else 0
-    command = runs.analyze(f"oci:{folder}", "a.h5", "--types", "none")
+    command = runs.analyze(f"oci:{directory}", "a.h5", "--types", "none")
     for words in ("gathering", "nothing to do"):
         result = runs.run(command, code=code)
         assert words in result.stderr
@@ -78,9 +78,9 @@ def test_a_false_size_costs_nobody_the_layer(tmp_path, parts, names):
 
 @pytest.mark.slow
 def test_an_unpacked_layer_needs_room_for_its_true_size(tmp_path, parts):
-    folder, descriptor = build(tmp_path / "layout", parts, ("huge", "true"))
+    directory, descriptor = build(tmp_path / "layout", parts, ("huge", "true"))
     runs = Runs(tmp_path)
-    runs.run(runs.analyze(f"oci:{folder}", "a.h5", "--types", "none", "--extract"), code=3)
+    runs.run(runs.analyze(f"oci:{directory}", "a.h5", "--types", "none", "--extract"), code=3)
     check(tmp_path / "a.h5", descriptor, ("huge", "true"))
 
 
@@ -89,9 +89,9 @@ def test_a_merge_keeps_what_was_stated_falsely(tmp_path, parts):
     """Whichever dataset the layer itself is taken from."""
     runs = Runs(tmp_path)
     for name in ("true", "small"):
-        folder, _ = build(tmp_path / name, parts, (name,))
+        directory, _ = build(tmp_path / name, parts, (name,))
         code = 3 if name == "small" else 0
-        runs.run(runs.analyze(f"oci:{folder}", f"{name}.h5", "--types", "none"), code=code)
+        runs.run(runs.analyze(f"oci:{directory}", f"{name}.h5", "--types", "none"), code=code)
     for order in (("true", "small"), ("small", "true")):
         runs.run(
             runs.command(

@@ -106,7 +106,7 @@ def test_the_neighbours_are_as_if_alone(hostile):
 
 def test_nothing_was_made_outside(hostile):
     allowed = {
-        hostile.folder / name for name in ("out.h5", "out.h5.parts", "out.h5.lock", "scratch")
+        hostile.directory / name for name in ("out.h5", "out.h5.parts", "out.h5.lock", "scratch")
     }
     strange = [
         path
@@ -114,12 +114,12 @@ def test_nothing_was_made_outside(hostile):
         if not any(path == one or one in path.parents for one in allowed)
     ]
     assert strange == []
-    assert list((hostile.folder / "scratch").iterdir()) == []
+    assert list((hostile.directory / "scratch").iterdir()) == []
     found = [
         path for top in ("/tmp", "/", "/etc", "/dev/shm") for path in Path(top).glob(f"*{CANARY}*")
     ]
     assert found == []
-    assert not list(hostile.folder.parent.rglob(f"*{CANARY}*"))
+    assert not list(hostile.directory.parent.rglob(f"*{CANARY}*"))
 
 
 def test_memory_stays_bounded(hostile):
@@ -132,7 +132,7 @@ def test_memory_stays_bounded(hostile):
 
 def test_what_is_said_can_not_drive_a_terminal(hostile):
     assert "\x1b" not in hostile.said
-    report = hostile.runs.run(hostile.runs.command("report", hostile.folder / "out.h5")).stdout
+    report = hostile.runs.run(hostile.runs.command("report", hostile.directory / "out.h5")).stdout
     assert "\x1b" not in report
     assert "Traceback" not in hostile.said
 
@@ -141,7 +141,9 @@ def test_again_it_fails_alike_and_the_dataset_stays(hostile):
     """The one layer that is gone is tried anew, with the same end."""
     before = failures(hostile.dataset)
     hostile.runs.run(
-        hostile.runs.analyze(f"oci:{hostile.layout.folder}", hostile.folder / "out.h5", ranks=2),
+        hostile.runs.analyze(
+            f"oci:{hostile.layout.directory}", hostile.directory / "out.h5", ranks=2
+        ),
         code=3,
     )
     assert before == failures(hostile.dataset)

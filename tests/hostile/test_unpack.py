@@ -10,22 +10,22 @@ from support.same import assert_same, hex_digests
 @pytest.mark.slow
 def test_hostile_layers_unpacked_give_the_rows_of_the_stream(hostile):
     """All of the hostile table with `--extract`: the same dataset, and no canary outside."""
-    runs, output = hostile.runs, hostile.folder / "unpacked.h5"
-    runs.run(runs.analyze(f"oci:{hostile.layout.folder}", output, "--extract", ranks=3), code=3)
-    assert_same(hostile.folder / "out.h5", output)
+    runs, output = hostile.runs, hostile.directory / "unpacked.h5"
+    runs.run(runs.analyze(f"oci:{hostile.layout.directory}", output, "--extract", ranks=3), code=3)
+    assert_same(hostile.directory / "out.h5", output)
     assert not [
         path
         for top in ("/tmp", "/", "/etc", "/dev/shm")
         for path in os.listdir(top)
         if CANARY in path
     ]
-    assert not list(hostile.folder.parent.rglob(f"*{CANARY}*"))
+    assert not list(hostile.directory.parent.rglob(f"*{CANARY}*"))
     assert list(runs.scratch.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
-    runs, source = hostile.runs, f"oci:{hostile.folder / 'alone'}"
+    runs, source = hostile.runs, f"oci:{hostile.directory / 'alone'}"
     one = tmp_path / "one.h5"
     runs.run(
         runs.analyze(
@@ -36,7 +36,7 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
             ranks=3,
         )
     )
-    assert_same(hostile.folder / "alone.h5", one)
+    assert_same(hostile.directory / "alone.h5", one)
     layers = hostile.alone.layers
     counts = [int((tmp_path / f"{name}.count").read_text()) for name in hex_digests(layers)]
     assert counts == layers["files"].tolist()
@@ -53,7 +53,7 @@ def test_a_tool_sees_each_layer_and_its_failure_is_a_row(hostile, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_command_that_names_no_folder_is_refused(hostile):
+def test_a_command_that_names_no_directory_is_refused(hostile):
     runs = hostile.runs
-    result = runs.run(runs.analyze("demo:", hostile.folder / "no.h5", "--exec", "true"), code=2)
+    result = runs.run(runs.analyze("demo:", hostile.directory / "no.h5", "--exec", "true"), code=2)
     assert "has no {dir}" in result.stderr

@@ -20,18 +20,20 @@ def real(tmp_path_factory):
     """The dataset of the machine's layers and of the demo; `path(digest)` is a layer's blob."""
     for tool in ("bsdtar", "zstd", "file"):
         need(tool)
-    folder = tmp_path_factory.mktemp("real")
-    layout = Layout(folder / "machine")
+    directory = tmp_path_factory.mktemp("real")
+    layout = Layout(directory / "machine")
     layers = [layout.layer(*machine_layers.pack(name)) for name in machine_layers.LAYERS]
     layout.image("machine:1", layers)
     layout.finish()
-    runs = Runs(folder)
-    demo, output = folder / "demo", folder / "real.h5"
-    runs.run(runs.analyze(f"oci:{layout.folder}", output, f"demo:{demo}"))
+    runs = Runs(directory)
+    demo, output = directory / "demo", directory / "real.h5"
+    runs.run(runs.analyze(f"oci:{layout.directory}", output, f"demo:{demo}"))
     blobs = [
-        found for root in (layout.folder, demo) for found in (root / "blobs" / "sha256").iterdir()
+        found
+        for root in (layout.directory, demo)
+        for found in (root / "blobs" / "sha256").iterdir()
     ]
     with hpc_remetrics.open(output) as dataset:
         yield SimpleNamespace(
-            dataset=dataset, blobs={path.name: path for path in blobs}, folder=folder
+            dataset=dataset, blobs={path.name: path for path in blobs}, directory=directory
         )

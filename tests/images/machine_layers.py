@@ -23,21 +23,20 @@ LAYERS = {
     "pax": ([sysconfig.get_path("purelib"), "/usr/share/doc"], ["bsdtar", "--format=pax"], "zstd"),
     "restricted": ([sysconfig.get_path("stdlib")], ["bsdtar", "--format=rpax"], "gzip"),
 }
-"""Name -> folders, the command that packs, how it is compressed."""
+"""Name -> directories, the command that packs, how it is compressed."""
 
 
-def chosen(folders: list[str], short: bool) -> list[bytes]:
-    """Return some files of the folders, each with the folders that it is in, as `find` would list
-    them.
+def chosen(directories: list[str], short: bool) -> list[bytes]:
+    """Return some files of the directories, each with those that it is in, as `find` lists them.
 
     :param short: whether only names are taken that every dialect can hold.
     """
     found = []
-    for folder in folders:
-        for place, names, files in os.walk(os.fsencode(folder)):
+    for directory in directories:
+        for place, names, files in os.walk(os.fsencode(directory)):
             found += [os.path.join(place, name) for name in (*names, *files)]
     found.sort()
-    random.Random(len(folders)).shuffle(found)
+    random.Random(len(directories)).shuffle(found)
     kept = [path for path in found if _is_fit(path, short)][:FILES]
     return sorted({parent for path in kept for parent in _parents(path)})
 
@@ -65,8 +64,8 @@ def _parents(path: bytes) -> list[bytes]:
 
 def pack(name: str) -> tuple[bytes, str]:
     """Return a layer's tar and how it is to be compressed."""
-    folders, command, packer = LAYERS[name]
-    names = chosen(folders, short=name in ("ustar", "oldgnu"))
+    directories, command, packer = LAYERS[name]
+    names = chosen(directories, short=name in ("ustar", "oldgnu"))
     options = ["-C", "/", "--no-recursion", "--null", "-c", "-f", "-", "-T", "-"]
     # A file that changes while it is read gives exit code 1 and a tar that is whole.
     result = subprocess.run([*command, *options], input=b"\0".join(names), capture_output=True)
@@ -74,19 +73,19 @@ def pack(name: str) -> tuple[bytes, str]:
     return result.stdout, packer
 
 
-def unpacked(blob: Path, folder: Path) -> Path:
+def unpacked(blob: Path, directory: Path) -> Path:
     """Extract a blob's files for other tools to look at."""
-    folder.mkdir()
+    directory.mkdir()
     command = [
         "bsdtar",
         "-xf",
         str(blob),
         "-C",
-        str(folder),
+        str(directory),
         "--no-same-owner",
         "--no-same-permissions",
     ]
     subprocess.run(
         [*command, "--no-xattrs", "--no-acls", "--no-fflags"], check=True, capture_output=True
     )
-    return folder
+    return directory

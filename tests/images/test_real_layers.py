@@ -130,9 +130,9 @@ def test_every_type_is_as_file_says(real, tmp_path):
     types = dataset.contents["type"]
     compared, by_the_end = 0, 0
     for digest in hex_digests(dataset.layers):
-        folder = unpacked(real.blobs[digest], tmp_path / digest)
+        directory = unpacked(real.blobs[digest], tmp_path / digest)
         found = []
-        for place, _, names in os.walk(os.fsencode(folder)):
+        for place, _, names in os.walk(os.fsencode(directory)):
             paths = (os.path.join(place, name) for name in names)
             found += [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
         (tmp_path / "list").write_bytes(b"".join(path + b"\n" for path in found))

@@ -19,19 +19,19 @@ NEEDED = 8 << 20
 @pytest.fixture
 def small(tmp_path):
     """Return a function that makes a file system of some bytes, or gives it another size."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    directory = tmp_path / "small"
+    directory.mkdir()
     mounted = False
 
     def resize(size: int):
         nonlocal mounted
-        mount_small(folder, size, again=mounted)
+        mount_small(directory, size, again=mounted)
         mounted = True
-        return folder
+        return directory
 
     yield resize
     if mounted:
-        unmount(folder)
+        unmount(directory)
 
 
 def steps(count: int) -> list[int]:
@@ -45,7 +45,7 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
     for number in range(20):
         output = small(16_384 + number * 40_960) / "out.h5"
         command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05")
-        full += ends_well(Job(command, runs.folder), output.parent)
+        full += ends_well(Job(command, runs.directory), output.parent)
         done = goes_on(output, done)
     assert full >= 15
     small(NEEDED)
@@ -55,15 +55,15 @@ def test_an_output_that_is_full_at_20_points_keeps_what_it_has(runs, layout, tru
 
 def test_a_scratch_that_is_full_at_20_points_costs_no_layer_and_no_part(runs, layout, truth, small):
     """The same with the last tier of scratch, where spills lie, and parts until they are copied."""
-    full, done, output = 0, set(), runs.folder / "out.h5"
+    full, done, output = 0, set(), runs.directory / "out.h5"
     for number in range(20):
-        folder = small(4096 * (number + 1))
+        directory = small(4096 * (number + 1))
         command = runs.analyze(
-            f"oci:{layout}", output, "--scratch", folder, "--publish-seconds", "0.05"
+            f"oci:{layout}", output, "--scratch", directory, "--publish-seconds", "0.05"
         )
-        full += ends_well(Job(command, runs.folder), folder)
+        full += ends_well(Job(command, runs.directory), directory)
         done = goes_on(output, done)
-        assert list(folder.iterdir()) == []
+        assert list(directory.iterdir()) == []
     assert full >= 15
     small(NEEDED)
     runs.run(command)
@@ -93,10 +93,10 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
     runs, layout, truth, small, sweep
 ):
     for size in steps(sweep(2)):
-        folder = small(size)
-        output = folder / "out.h5"
+        directory = small(size)
+        output = directory / "out.h5"
         command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
-        job = Job(command, runs.folder)
+        job = Job(command, runs.directory)
         code = job.wait(120)
         assert code in (0, 5), job.said
         assert "Traceback" not in job.said
@@ -113,7 +113,7 @@ def test_a_full_output_of_ranks_ends_with_5_and_room_ends_it_well(
         runs.run(command)
         assert_same(truth, output)
         assert set(done) <= set(published(output))
-        for path in (*parts_directory(output).iterdir(), output, folder / "out.h5.lock"):
+        for path in (*parts_directory(output).iterdir(), output, directory / "out.h5.lock"):
             path.unlink()
 
 
@@ -124,8 +124,8 @@ def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(
     """The table of types lies in the first tier, and layers may take next to nothing of that."""
     tiers = ["--scratch", f"{runs.scratch}=1k", "--scratch"]
     for size in steps(sweep(3)):
-        folder = small(size)
-        output = runs.folder / "out.h5"
+        directory = small(size)
+        output = runs.directory / "out.h5"
         words = [
             "analyze",
             f"oci:{layout}",
@@ -134,15 +134,15 @@ def test_a_full_scratch_costs_layers_or_ends_with_5_and_room_ends_it_well(
             "--publish-seconds",
             "0.05",
             *tiers,
-            folder,
+            directory,
             *how,
         ]
         command = runs.command(*words, ranks=3)
-        job = Job(command, runs.folder)
+        job = Job(command, runs.directory)
         code = job.wait(120)
         assert code in (0, 3, 5), job.said
         assert "Traceback" not in job.said
-        assert list(folder.iterdir()) == []
+        assert list(directory.iterdir()) == []
         if code == 3:
             causes = json.loads(runs.run(runs.command("status", output, "--json")).stdout)["causes"]
             assert set(causes) <= {"no_room", "io_error", "crashed"}, causes

@@ -18,9 +18,10 @@ RESTARTS = 40
 
 
 def start(runs, layout, ranks):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     return output, Job(
-        runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks), runs.folder
+        runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks),
+        runs.directory,
     )
 
 
@@ -72,7 +73,7 @@ def test_kills_lose_nothing_and_count_nothing_twice(runs, layout, truth, sweep, 
         if code in (0, 3):
             assert code == 0 or what == "child", job.said
             if code == 3:
-                assert Job(job.process.args, runs.folder).wait(120) == 0
+                assert Job(job.process.args, runs.directory).wait(120) == 0
             assert_same(truth, output)
             begin_anew(output)
             done, finished = set(), finished + 1
@@ -88,7 +89,7 @@ def test_a_stop_at_any_moment_ends_with_4_and_loses_nothing(runs, layout, truth,
     seconds = whole_run(runs, layout, ranks)
     done: set[str] = set()
     for _ in range(sweep(5)):
-        lock = runs.folder / "out.h5.lock"
+        lock = runs.directory / "out.h5.lock"
         lock.unlink(missing_ok=True)  # what the job before wrote into it
         output, job = start(runs, layout, ranks)
         wait_until(

@@ -19,7 +19,7 @@ SIZES = [24, 96, 512]
 
 NODE = """#!/bin/bash
 rank=${PMI_RANK:-$OMPI_COMM_WORLD_RANK}
-export REMETRICS_SCRATCH=FOLDER/scratch-$rank
+export REMETRICS_SCRATCH=DIRECTORY/scratch-$rank
 exec unshare --uts bash -c 'hostname "$0" && exec "$@"' node$rank "$@"
 """
 
@@ -29,7 +29,7 @@ def nodes(tmp_path):
     """Return a script that puts each rank on a node of its own: another name, another scratch."""
     need("unshare")
     script = tmp_path / "node"
-    script.write_text(NODE.replace("FOLDER", str(tmp_path)))
+    script.write_text(NODE.replace("DIRECTORY", str(tmp_path)))
     script.chmod(0o755)
     for rank in range(RANKS):
         (tmp_path / f"scratch-{rank}").mkdir()
@@ -47,7 +47,7 @@ def on_nodes(runs, nodes, *arguments):
 def test_one_full_node_ends_the_job_with_5_and_one_line(
     runs, nodes, layout, truth, command, victim
 ):
-    output, full = runs.folder / "out.h5", nodes.parent / f"scratch-{victim}"
+    output, full = runs.directory / "out.h5", nodes.parent / f"scratch-{victim}"
     words = {
         "analyze": ("analyze", f"oci:{layout}", "-o", output),
         "reduce": ("reduce", output),
@@ -61,7 +61,7 @@ def test_one_full_node_ends_the_job_with_5_and_one_line(
             runs.run(runs.analyze(f"oci:{layout}", output, "--share", "1/1"))
         mount_small(full, size << 10)
         try:
-            job = Job(on_nodes(runs, nodes, *words[command]), runs.folder)
+            job = Job(on_nodes(runs, nodes, *words[command]), runs.directory)
             codes.append(job.wait(120))
             assert "Traceback" not in job.said
             if codes[-1] == 5:
@@ -71,7 +71,7 @@ def test_one_full_node_ends_the_job_with_5_and_one_line(
                 assert codes[-1] == 0, job.said
                 assert_same(truth, output)
             assert [list(path.iterdir()) for path in nodes.parent.glob("scratch-*")] == [[]] * RANKS
-            assert list(runs.folder.glob(".*.tmp")) == []
+            assert list(runs.directory.glob(".*.tmp")) == []
         finally:
             unmount(full)
         output.unlink(missing_ok=True)

@@ -15,9 +15,9 @@ from . import corpus as made_of_real_files
 def real(tmp_path_factory) -> Path:
     """A dataset of 42 images and more than 100,000 files, with its metrics."""
     runs = Runs(tmp_path_factory.mktemp("real"))
-    layout = made_of_real_files.build(runs.folder)
-    runs.run(runs.analyze(f"oci:{layout}", runs.folder / "real.h5", ranks=2))
-    return runs.folder / "real.h5"
+    layout = made_of_real_files.build(runs.directory)
+    runs.run(runs.analyze(f"oci:{layout}", runs.directory / "real.h5", ranks=2))
+    return runs.directory / "real.h5"
 
 
 @pytest.fixture(scope="session")

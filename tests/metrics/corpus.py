@@ -1,9 +1,9 @@
 """Builds an OCI layout of tens of images and more than 100,000 files from the files of this Python,
 quickly.
 
-Layers are random groups of folders, under one of several prefixes, so that files come again in
+Layers are random groups of directories, under one of several prefixes, so that files come again in
 other layers, at the same path and at others. On top of some stand layers that change what is below:
-whiteouts, opaque markers, overwritten files, files in place of folders, hard links.
+whiteouts, opaque markers, overwritten files, files in place of directories, hard links.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _STEPS = (
 _PREFIXES = ("usr/lib/python3", "usr/local/lib", "opt/app/v1.0/lib")
 
 Group = tuple[Path, list[str]]
-"""A folder, and paths of files below it."""
+"""A directory, and paths of files below it."""
 
 
-def build(folder: Path) -> Path:
-    """Write the layout and return its folder."""
-    rng, layout = random.Random(2017), Layout(folder / "layout")
+def build(directory: Path) -> Path:
+    """Write the layout and return its directory."""
+    rng, layout = random.Random(2017), Layout(directory / "layout")
     groups = _groups()
     layers, names = [], []
     for number in range(LAYERS):
@@ -45,7 +45,7 @@ def build(folder: Path) -> Path:
         chosen = _chosen(rng, groups)
         layers.append(
             layout.layer(
-                _tar(folder / "list", chosen, prefix), "gzip" if number % 8 == 0 else "plain"
+                _tar(directory / "list", chosen, prefix), "gzip" if number % 8 == 0 else "plain"
             )
         )
         names.append([f"{prefix}/{name}" for _, files in chosen for name in files])
@@ -73,16 +73,16 @@ def _history(number: int, layers: int) -> list[dict]:
 
 
 def _groups() -> list[Group]:
-    """Return the small files of the standard library and of what is installed, by folder of two
+    """Return the small files of the standard library and of what is installed, by directory of two
     parts."""
     found: dict[tuple[Path, str], list[str]] = defaultdict(list)
     for root in map(Path, (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))):
-        for folder, folders, files in os.walk(root):
-            folders[:] = sorted(
-                name for name in folders if name not in ("__pycache__", "site-packages")
+        for directory, directories, files in os.walk(root):
+            directories[:] = sorted(
+                name for name in directories if name not in ("__pycache__", "site-packages")
             )
             for name in sorted(files):
-                path = Path(folder, name)
+                path = Path(directory, name)
                 relative = path.relative_to(root)
                 if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
                     found[root, "/".join(relative.parts[:2][:-1])].append(str(relative))
@@ -128,7 +128,7 @@ def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
     paths = list(dict.fromkeys(paths))
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for place, path in enumerate(paths):
-            folder, _, name = path.rpartition("/")
+            directory, _, name = path.rpartition("/")
             kind = place % 9
             if kind < 3:
                 _add(
@@ -137,13 +137,13 @@ def _changes(rng: random.Random, number: int, names: list[list[str]]) -> bytes:
                     f"changed {place % 5} by {number % 2}".encode() * rng.randrange(1, 200),
                 )
             elif kind < 5:
-                _add(tar, f"{folder}/.wh.{name}", b"")
+                _add(tar, f"{directory}/.wh.{name}", b"")
             elif kind == 5:
-                _add(tar, f"{folder.rpartition('/')[0]}/.wh.{folder.rpartition('/')[2]}", b"")
+                _add(tar, f"{directory.rpartition('/')[0]}/.wh.{directory.rpartition('/')[2]}", b"")
             elif kind == 6:
-                _add(tar, f"{folder}/.wh..wh..opq", b"")
-            elif kind == 7 and sum(other.startswith(f"{folder}/") for other in paths) == 1:
-                _add(tar, folder, b"", tarfile.SYMTYPE, "/elsewhere")
+                _add(tar, f"{directory}/.wh..wh..opq", b"")
+            elif kind == 7 and sum(other.startswith(f"{directory}/") for other in paths) == 1:
+                _add(tar, directory, b"", tarfile.SYMTYPE, "/elsewhere")
             else:
                 _add(tar, f"srv/data{number}/{place}.bin", bytes(place))
                 _add(

@@ -117,8 +117,8 @@ def test_random_datasets(made):
 def check(made):
     """Write a dataset, and compare all that plain Python works out."""
     with (
-        tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
-        hpc_remetrics.open(made.write(Path(folder))) as dataset,
+        tempfile.TemporaryDirectory(dir="/dev/shm") as directory,
+        hpc_remetrics.open(made.write(Path(directory))) as dataset,
     ):
         check_hidden(made, dataset)
         check_growth(made, dataset)

@@ -39,11 +39,11 @@ def noise(seed: int, size: int) -> bytes:
     return np.random.default_rng(seed).bytes(size)
 
 
-def tars(folder: Path) -> list[bytes]:
+def tars(directory: Path) -> list[bytes]:
     """Layers that share files whole, and others in part: shifted, changed in the middle, with
     holes."""
     names = list(PARTS)
-    found = [tar_of(PARTS[name]) for name in names[:5]] + [tar_of_odd_things(folder / "odd")]
+    found = [tar_of(PARTS[name]) for name in names[:5]] + [tar_of_odd_things(directory / "odd")]
     long = noise(1, HEAD_BYTES + 70_001)
     middle = long[: 3 << 20] + b"changed" + long[3 << 20 :]
     found.append(
@@ -54,7 +54,7 @@ def tars(folder: Path) -> list[bytes]:
     found.append(
         tar_of_files({"long": middle, "shifted": b"x" + long[: 1 << 20], "page": long[:4096]})
     )
-    tree = folder / "sparse"
+    tree = directory / "sparse"
     tree.mkdir()
     with open(tree / "sparse", "wb") as file:
         file.write(long[: 1 << 20])
@@ -72,11 +72,11 @@ def tars(folder: Path) -> list[bytes]:
 def made(tmp_path_factory):
     """Runs, a layout, and the distinct contents of its files as GNU tar unpacks them."""
     runs = Runs(tmp_path_factory.mktemp("chunks"))
-    layout, contents = Layout(runs.folder / "layout"), {}
+    layout, contents = Layout(runs.directory / "layout"), {}
     layers = []
-    for number, data in enumerate(tars(runs.folder)):
+    for number, data in enumerate(tars(runs.directory)):
         layers.append(layout.layer(data, ("gzip", "zstd", "plain")[number % 3]))
-        tree = runs.folder / "tree" / str(number)
+        tree = runs.directory / "tree" / str(number)
         tree.mkdir(parents=True)
         subprocess.run([need("tar"), "-C", tree, "-xf", "-"], input=data, check=True)
         files = [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -90,7 +90,7 @@ def made(tmp_path_factory):
 def cut(made):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "cut.h5", "--chunks", *NO_TYPES))
-    return runs.folder / "cut.h5"
+    return runs.directory / "cut.h5"
 
 
 def by_hand(contents: dict[bytes, bytes]) -> dict[str, list[tuple[str, int]]]:
@@ -143,7 +143,7 @@ def test_every_distinct_chunk_once(made, cut):
 @pytest.mark.parametrize(("ranks", "how"), [(1, []), (2, ["--extract"]), (3, [])])
 def test_any_number_of_ranks_gives_the_same(made, cut, ranks, how):
     runs, layout, _ = made
-    output = runs.folder / f"ranks{ranks}.h5"
+    output = runs.directory / f"ranks{ranks}.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, "--chunks", *how, *NO_TYPES, ranks=ranks))
     assert_same(cut, output)
 
@@ -151,7 +151,7 @@ def test_any_number_of_ranks_gives_the_same(made, cut, ranks, how):
 @pytest.mark.slow
 def test_reduce_gives_what_analyze_gave(made, cut):
     runs, _, _ = made
-    copy = runs.folder / "copy.h5"
+    copy = runs.directory / "copy.h5"
     copy.write_bytes(cut.read_bytes())
     with h5py.File(copy, "r+") as file:
         del file["metrics"]
@@ -165,14 +165,14 @@ def each(made):
     runs, layout, _ = made
     for name in ("one", "two"):
         runs.run(runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--chunks", *NO_TYPES))
-    return runs.folder / "one.h5", runs.folder / "two.h5"
+    return runs.directory / "one.h5", runs.directory / "two.h5"
 
 
 @pytest.mark.slow
 def test_a_merge_of_datasets_that_overlap_counts_every_chunk_once(made, cut, each):
     runs, _, _ = made
     runs.run(runs.command("merge", *each, "-o", "merged.h5", ranks=2))
-    assert_same(cut, runs.folder / "merged.h5")
+    assert_same(cut, runs.directory / "merged.h5")
 
 
 @pytest.mark.slow
@@ -191,12 +191,12 @@ def test_many_buckets_of_fingerprints_give_the_same(made, cut, tmp_path, monkeyp
 def test_a_run_that_goes_on_from_some_of_its_parts_makes_the_same(made, cut):
     runs, layout, _ = made
     output, options = (
-        runs.folder / "resumed.h5",
+        runs.directory / "resumed.h5",
         ("--chunks", "--publish-seconds", "0.01", *NO_TYPES),
     )
     runs.run(runs.analyze(f"oci:{layout}", output, *options, ranks=2))
     output.unlink()
-    found = sorted((runs.folder / "resumed.h5.parts").glob("part-*.h5"))
+    found = sorted((runs.directory / "resumed.h5.parts").glob("part-*.h5"))
     assert len(found) > 2
     for part in found[::2]:
         part.unlink()
@@ -212,8 +212,8 @@ def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
         runs.analyze(f"oci:{layout}", "share.h5", "--chunks", "--chunk-sample", "1/4", *NO_TYPES)
     )
     runs.run(runs.command("merge", "share.h5", cut, "-o", "thinned.h5"))
-    assert_same(runs.folder / "share.h5", runs.folder / "thinned.h5")
-    with hpc_remetrics.open(runs.folder / "share.h5") as part, hpc_remetrics.open(cut) as whole:
+    assert_same(runs.directory / "share.h5", runs.directory / "thinned.h5")
+    with hpc_remetrics.open(runs.directory / "share.h5") as part, hpc_remetrics.open(cut) as whole:
         every = whole.chunks.frame()
         want = every[every["fingerprint"].str[0] < "4"]
         assert part.chunks.frame().reset_index(drop=True).equals(want.reset_index(drop=True))
@@ -233,7 +233,7 @@ def test_a_share_of_the_chunks_is_those_with_the_least_fingerprints(made, cut):
 def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "plain.h5", *NO_TYPES))
-    with hpc_remetrics.open(runs.folder / "plain.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "plain.h5") as dataset:
         assert len(dataset.chunks) == len(dataset.metrics["chunks"]) == 0 and not scenario(
             dataset, "chunks_cdc"
         )
@@ -245,7 +245,7 @@ def test_without_the_option_nothing_is_cut_and_parts_are_not_mixed(made, each):
     )
     assert result.stderr.count("\n") == 1 and "keeps no chunk" in result.stderr
     runs.run(runs.command("merge", "plain.h5", each[0], "-o", "partly.h5"))
-    with hpc_remetrics.open(runs.folder / "partly.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "partly.h5") as dataset:
         assert dataset.metrics["chunks"]["bytes"][0] < dataset.metrics.totals["content_bytes"]
         assert not scenario(dataset, "chunks_cdc")  # of all contents it isn't known
 
@@ -256,18 +256,18 @@ def test_duckdb_finds_the_same_in_what_is_exported(made, cut):
     runs, _, _ = made
     runs.run(runs.command("export", cut, "--format", "parquet", "-o", "parquet"))
     runs.run(runs.command("export", cut, "--format", "json", "-o", "json"))
-    folder = runs.folder / "parquet"
+    directory = runs.directory / "parquet"
     found = duckdb.sql(f"""
         select method::text, count(distinct fingerprint), sum(size)
-        from '{folder}/chunks.parquet' group by 1 order by 1
+        from '{directory}/chunks.parquet' group by 1 order by 1
     """).fetchall()
     (cuts,) = duckdb.sql(f"""
         select sum(cdc_chunks), sum((size + 4095) // 4096), sum(size)
-        from '{folder}/contents.parquet'
+        from '{directory}/contents.parquet'
     """).fetchall()
     rows = [
         json.loads(line)
-        for line in (runs.folder / "json/metrics/chunks.jsonl").read_text().splitlines()
+        for line in (runs.directory / "json/metrics/chunks.jsonl").read_text().splitlines()
     ]
     assert (
         sorted((row["method"], row["distinct_chunks"], row["distinct_bytes"]) for row in rows)

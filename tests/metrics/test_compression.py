@@ -67,9 +67,9 @@ def made(tmp_path_factory):
     """Runs, a layout of real files and of some that are too long to be kept, and its distinct
     contents."""
     runs = Runs(tmp_path_factory.mktemp("compression"))
-    layout, names = Layout(runs.folder / "layout"), list(PARTS)
+    layout, names = Layout(runs.directory / "layout"), list(PARTS)
     tars = [tar_of(PARTS[name]) for name in names[:6]]
-    tars.append(tar_of_odd_things(runs.folder / "odd"))
+    tars.append(tar_of_odd_things(runs.directory / "odd"))
     tars += [
         tar_of_files(
             {f"{n}": long_file(n, HEAD_BYTES + 1 + n) for n in numbers}
@@ -94,7 +94,7 @@ def whole(made):
     """A dataset all of whose contents were compressed."""
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "whole.h5", "--compress-sample", 1, *NO_TYPES))
-    return runs.folder / "whole.h5"
+    return runs.directory / "whole.h5"
 
 
 def scenario(dataset, name: str) -> dict:
@@ -145,7 +145,7 @@ def test_all_contents_in_the_sample_give_the_exact_sum(made, whole):
 
 def half_of(made, name: str, *how: str, ranks: int) -> Path:
     runs, layout, _ = made
-    output = runs.folder / name
+    output = runs.directory / name
     runs.run(
         runs.analyze(
             f"oci:{layout}", output, "--compress-sample", "1/2", *NO_TYPES, *how, ranks=ranks
@@ -184,7 +184,7 @@ def test_a_sample_is_drawn_by_digest(half, whole):
 def test_no_sample_is_no_row(made):
     runs, layout, _ = made
     runs.run(runs.analyze(f"oci:{layout}", "none.h5", "--compress-sample", 0, *NO_TYPES))
-    with hpc_remetrics.open(runs.folder / "none.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "none.h5") as dataset:
         assert dataset.contents["gzip"].mask.all() and dataset.contents["zstd"].mask.all()
         assert len(dataset.metrics["samples"]) == 0 and not scenario(dataset, "file_dedup_gzip")
 
@@ -215,17 +215,17 @@ def test_a_merge_keeps_samples_of_one_share_and_drops_those_of_two(made, whole, 
             runs.analyze(f"oci:{layout}:{name}:1", f"{name}.h5", "--compress-sample", 1, *NO_TYPES)
         )
     runs.run(runs.command("merge", "one.h5", "two.h5", "-o", "merged.h5", ranks=2))
-    assert_same(whole, runs.folder / "merged.h5")
+    assert_same(whole, runs.directory / "merged.h5")
     result = runs.run(runs.command("merge", half, "two.h5", "-o", "mixed.h5"))
     assert "compressed different samples" in result.stderr
-    with hpc_remetrics.open(runs.folder / "mixed.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "mixed.h5") as dataset:
         assert dataset.contents["gzip"].mask.all() and len(dataset.metrics["samples"]) == 0
 
 
 @pytest.mark.slow
 def test_a_dataset_of_before_is_read_as_one_without_a_sample(made, whole):
     runs, _, _ = made
-    old = runs.folder / "old.h5"
+    old = runs.directory / "old.h5"
     old.write_bytes(whole.read_bytes())
     with h5py.File(old, "r+") as file:
         for name in ("gzip", "zstd", "cdc_chunks"):
@@ -268,12 +268,12 @@ def test_the_estimate_is_told_drawn_and_exported(made, half):
     text = runs.run(runs.command("report", half)).stdout
     assert "each compressed by gzip (estimate: " in text
     runs.run(runs.command("plot", half, "--figure", "20", "-o", "figures"))
-    drawn = next((runs.folder / "figures").glob("*20*.svg")).read_text()
+    drawn = next((runs.directory / "figures").glob("*20*.svg")).read_text()
     assert "file dedup gzip" in drawn and "95 % confidence interval" in drawn
     runs.run(runs.command("export", half, "--format", "json", "-o", "json"))
     rows = [
         json.loads(line)
-        for line in (runs.folder / "json/metrics/what_if.jsonl").read_text().splitlines()
+        for line in (runs.directory / "json/metrics/what_if.jsonl").read_text().splitlines()
     ]
     assert {row["scenario"] for row in rows if row["is_estimated"]} == {
         "file_dedup_gzip",

@@ -62,9 +62,9 @@ def dataset(path):
         yield opened
 
 
-def tables_on(ranks: int, path: Path, folder: Path, memory: int):
+def tables_on(ranks: int, path: Path, directory: Path, memory: int):
     def run(comm):
-        scratch = folder / f"{ranks}-{comm.rank}"
+        scratch = directory / f"{ranks}-{comm.rank}"
         scratch.mkdir()
         with hpc_remetrics.open(path) as dataset:
             return compute_metrics(comm, dataset, scratch, memory)

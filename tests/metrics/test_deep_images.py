@@ -16,8 +16,8 @@ from hpc_remetrics.metrics.hidden import Level
 from . import brute_force as brute
 
 
-def written(made: Made, folder):
-    return hpc_remetrics.open(made.write(folder))
+def written(made: Made, directory):
+    return hpc_remetrics.open(made.write(directory))
 
 
 def file(path: str, content: int) -> Entry:

@@ -33,10 +33,10 @@ class Tree:
     def apply(self, position: int, layer: list[tuple[int, Entry]], files: dict[int, int]) -> None:
         """Apply a layer; `files` is row of a name -> row of its file."""
         for _, entry in layer:
-            folder, _, name = brute.clean(entry.path).rpartition(b"/")
+            directory, _, name = brute.clean(entry.path).rpartition(b"/")
             if entry.kind == "whiteout" and name[4:] not in (b"", b".", b".."):
-                self.remove(folder, name[4:])
-            elif entry.kind == "opaque" and isinstance(found := self.find(folder), dict):
+                self.remove(directory, name[4:])
+            elif entry.kind == "opaque" and isinstance(found := self.find(directory), dict):
                 found.clear()
         for row, entry in layer:
             if entry.kind not in MARKS:
@@ -52,14 +52,14 @@ class Tree:
             found = found.get(part) if isinstance(found, dict) else None
         return found
 
-    def remove(self, folder: bytes, name: bytes) -> None:
-        if isinstance(found := self.find(folder), dict):
+    def remove(self, directory: bytes, name: bytes) -> None:
+        if isinstance(found := self.find(directory), dict):
             found.pop(name, None)
 
     def put(self, path: bytes, kind: str, file: File | None) -> None:
-        *folders, name = path.split(b"/")
+        *directories, name = path.split(b"/")
         at = self.root
-        for part in folders:
+        for part in directories:
             if not isinstance(at.get(part), dict):
                 at[part] = {}
             at = at[part]
@@ -71,11 +71,11 @@ class Tree:
 
     def files(self) -> set[File]:
         """Return the files that at least one name shows."""
-        found, folders = set(), [self.root]
-        while folders:
-            for value in folders.pop().values():
+        found, directories = set(), [self.root]
+        while directories:
+            for value in directories.pop().values():
                 if isinstance(value, dict):
-                    folders.append(value)
+                    directories.append(value)
                 elif value is not None:
                     found.add(value)
         return found

@@ -36,12 +36,12 @@ def check(texts: list[bytes]) -> None:
     assert paths.parts.tolist() == [path.count(b"/") for path in cleaned]
     begin, length = paths.extensions()
     for row, path in enumerate(cleaned):
-        folder, _, name = path.rpartition(b"/")
+        directory, _, name = path.rpartition(b"/")
         start = int(paths.start[row])
-        assert paths.data[start : start + paths.directory()[row]].tobytes() == folder
+        assert paths.data[start : start + paths.directory()[row]].tobytes() == directory
         for parts in range(1, 5):
             cut = paths.data[start : start + paths.directory(parts)[row]].tobytes()
-            assert cut == b"/".join(folder.split(b"/")[:parts])
+            assert cut == b"/".join(directory.split(b"/")[:parts])
         extension = paths.data[begin[row] : begin[row] + length[row]].tobytes()
         assert extension == (name.rpartition(b".")[2] if b"." in name[1:] else b"")
 

@@ -146,8 +146,8 @@ def rows(table, keys: tuple[str, ...]) -> dict:
 def check(made: Made) -> None:
     """Write a dataset, and compare both tables."""
     with (
-        tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
-        hpc_remetrics.open(made.write(Path(folder))) as dataset,
+        tempfile.TemporaryDirectory(dir="/dev/shm") as directory,
+        hpc_remetrics.open(made.write(Path(directory))) as dataset,
     ):
         by_kind, by_image = expected(made, rows_of_layers(made, dataset))
         metrics = dataset.metrics

@@ -78,11 +78,11 @@ def pairs(dataset) -> ImagePairs:
     return ImagePairs(rows[:, 0], rows[:, 1], np.arange(1, len(rows) + 1))
 
 
-def on(path: Path, folder: Path, work, ranks: int = 1, memory: int = 1 << 20):
+def on(path: Path, directory: Path, work, ranks: int = 1, memory: int = 1 << 20):
     """Do work on the passes over a dataset on some ranks; return what rank 0 gets."""
 
     def run(comm):
-        scratch = folder / f"{ranks}-{comm.rank}"
+        scratch = directory / f"{ranks}-{comm.rank}"
         scratch.mkdir()
         with hpc_remetrics.open(path) as dataset:
             inputs = MetricsInputs(comm, dataset, scratch, memory)
@@ -220,13 +220,13 @@ def trusting(monkeypatch):
 def make_deltas(updates, places, listed="list"):
     """Compress the sample of the pairs, with a list of contents and journals on disk."""
     deltas = DeltaPass(updates, Fraction(1))
-    folder = updates.inputs.scratch.parent
+    directory = updates.inputs.scratch.parent
     comm = updates.inputs.comm
     every = distinct(np.concatenate(comm.allgather(deltas.wanted())))
     if comm.rank == 0:
-        (folder / CONTENTS).write_bytes(digests_of(updates.inputs, every).tobytes())
+        (directory / CONTENTS).write_bytes(digests_of(updates.inputs, every).tobytes())
     comm.barrier()
-    return deltas.run(places, folder, listed)
+    return deltas.run(places, directory, listed)
 
 
 def words(updates, rows: np.ndarray) -> list[int]:
@@ -366,17 +366,17 @@ def test_patches_are_made_once_whatever_kills_the_run(path, tmp_path, trusting, 
     before = made[:29]
     made.clear()
     made.left = 10**6
-    folder = tmp_path / "killed" / "again"
-    folder.mkdir()
-    journal.rename(folder / journal.name)
-    got = on(path, folder, lambda updates: make_deltas(updates, pieces), ranks)
+    directory = tmp_path / "killed" / "again"
+    directory.mkdir()
+    journal.rename(directory / journal.name)
+    got = on(path, directory, lambda updates: make_deltas(updates, pieces), ranks)
     assert set(made) == every - set(before)
     for name, values in want.columns.items():
         np.testing.assert_array_equal(got.columns[name], values, name)
     assert got.total == want.total
     # A third run makes none.
     made.clear()
-    again = on(path, folder, lambda updates: make_deltas(updates, pieces), ranks + 1)
+    again = on(path, directory, lambda updates: make_deltas(updates, pieces), ranks + 1)
     assert made == []
     assert again.total == want.total
 

@@ -103,11 +103,11 @@ def check(made: Made, path: Path, results: UpdateResults) -> None:
 @given(made=datasets())
 def test_random_images_against_sets(made):
     made.compressed = frozenset(range(0, 13, 2))
-    with tempfile.TemporaryDirectory() as folder:
-        path = made.write(Path(folder) / "made", metrics=False)
-        results, _ = compared(path, Path(folder) / "scratch")
+    with tempfile.TemporaryDirectory() as directory:
+        path = made.write(Path(directory) / "made", metrics=False)
+        results, _ = compared(path, Path(directory) / "scratch")
         check(made, path, results)
-        check_needed(made, path, Path(folder) / "needed")
+        check_needed(made, path, Path(directory) / "needed")
 
 
 def check_needed(made: Made, path: Path, scratch: Path) -> None:

@@ -22,14 +22,14 @@ def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout
     launcher, flag, count, *program = runs.analyze(
         f"oci:{layout}", "out.h5", "--start-seconds", 4, ranks=3
     )
-    script = runs.folder / "rank"
+    script = runs.directory / "rank"
     script.write_text(
         f'#!/bin/bash\nif [ "$PMI_RANK" = 2 ]; then {LATE[how]}; else exec "$@"; fi\n'
     )
     script.chmod(0o755)
     result = subprocess.run(
         [launcher, flag, count, script, *program],
-        cwd=runs.folder,
+        cwd=runs.directory,
         capture_output=True,
         text=True,
         timeout=120,
@@ -44,19 +44,19 @@ def test_a_rank_that_does_not_come_is_told_and_the_start_ends(runs: Runs, layout
 @pytest.mark.slow
 def test_a_start_that_goes_well_leaves_nothing(runs: Runs, layout):
     launcher, flag, count, *program = runs.analyze(f"oci:{layout}", "out.h5", ranks=3)
-    script = runs.folder / "rank"
+    script = runs.directory / "rank"
     script.write_text('#!/bin/bash\necho $$ >>"$(dirname "$0")/ranks"\nexec "$@"\n')
     script.chmod(0o755)
     result = subprocess.run(
         [launcher, flag, count, script, *program],
-        cwd=runs.folder,
+        cwd=runs.directory,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
     assert "wait for MPI" not in result.stderr
-    ranks = (runs.folder / "ranks").read_text().split()
+    ranks = (runs.directory / "ranks").read_text().split()
     assert len(ranks) == 3
     # Other tests start and kill jobs of their own at the same time.
     marks = Path("/dev/shm").glob(f"hpc-remetrics-{os.getuid()}-*-start*/*/*")

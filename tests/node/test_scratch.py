@@ -75,7 +75,7 @@ def test_nodes_that_share_a_file_system_do_not_meet(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ranks_that_come_and_go_never_lose_their_folder(tmp_path):
+def test_ranks_that_come_and_go_never_lose_their_directory(tmp_path):
     """Each of some processes sweeps, enters, writes, and leaves, many times, beside the others."""
     code = (
         "import sys\n"

@@ -13,11 +13,11 @@ from hpc_remetrics.records import Failure
 
 
 def write(
-    folder: Path, name: str, layers: list[SyntheticLayer], failures: Sequence[Failure] = ()
+    directory: Path, name: str, layers: list[SyntheticLayer], failures: Sequence[Failure] = ()
 ) -> Path:
-    """Write a part to `folder / "parts"`, by way of `folder / "scratch"`."""
-    scratch = folder / "scratch"
-    output = folder / "parts"
+    """Write a part to `directory / "parts"`, by way of `directory / "scratch"`."""
+    scratch = directory / "scratch"
+    output = directory / "parts"
     scratch.mkdir(exist_ok=True)
     output.mkdir(exist_ok=True)
     items = [

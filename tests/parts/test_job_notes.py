@@ -29,10 +29,10 @@ def note(job: str = "one", started: float = 5.0, **fields) -> JobNote:
     return JobNote(job, "1/2", "host", 7, started, 10, 1000, 4, 400, ranks=ranks, **fields)
 
 
-def leave(folder, **changes):
+def leave(directory, **changes):
     """Write a note with some fields changed."""
     value = {"format": 1, **asdict(note()), **changes}
-    (folder / f"job-{value['job']}.json").write_text(json.dumps(value))
+    (directory / f"job-{value['job']}.json").write_text(json.dumps(value))
 
 
 def test_a_note_is_written_and_read_back(tmp_path):

@@ -28,14 +28,14 @@ Index = dict[str, Any]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> bytes:
     """A part of an ok and a failed layer."""
-    folder = tmp_path_factory.mktemp("part")
+    directory = tmp_path_factory.mktemp("part")
     layers = [
         make_layer(random.Random(3), 1, 30),
         make_layer(random.Random(4), 2, 0, status="failed"),
     ]
-    spills = [layers[0].spill(folder), None]
+    spills = [layers[0].spill(directory), None]
     items = [(one.digest, one.profile, spill) for one, spill in zip(layers, spills, strict=True)]
-    return write_part(folder, "x", items, [], TYPES, SIGNATURE, folder).read_bytes()
+    return write_part(directory, "x", items, [], TYPES, SIGNATURE, directory).read_bytes()
 
 
 def rewritten(path: Path, whole: bytes, change: Callable[[Index, np.ndarray], Any]) -> Path:

@@ -139,13 +139,13 @@ def test_a_part_is_never_overwritten(tmp_path: Path, layers: list[SyntheticLayer
     assert os.listdir(tmp_path / "parts") == [path.name]
 
 
-def test_a_name_stays_in_its_folder(tmp_path: Path) -> None:
+def test_a_name_stays_in_its_directory(tmp_path: Path) -> None:
     for name in ("../x", "", "a/b", ".x", "a\n"):
         with pytest.raises(ValueError, match="not a name"):
             write_part(tmp_path, name, [], [], {}, {}, tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
+def test_a_directory_that_is_not_there(tmp_path: Path, layers: list[SyntheticLayer]) -> None:
     with pytest.raises(OutputError):
         write_part(tmp_path / "no", "x", [], [], {}, {}, tmp_path)
     with pytest.raises(OutputError):

@@ -50,7 +50,7 @@ def test_files_of_other_names_are_no_parts(tmp_path: Path, layers: list[Syntheti
     assert [one.path for one in found.parts] == [part] and found.damaged == []
 
 
-def test_a_missing_folder_has_no_parts(tmp_path: Path) -> None:
+def test_a_missing_directory_has_no_parts(tmp_path: Path) -> None:
     assert scan_parts(tmp_path / "none", SerialComm()) == ScannedParts([], [])
 
 

@@ -48,7 +48,7 @@ def as_user(user: int, function: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def shared(tmp_path) -> Path:
     """A directory that every user reaches, which pytest's own are not."""
     made = Path("/tmp") / f"strangers-{os.getpid()}-{time.monotonic_ns()}"
     made.mkdir(mode=0o755)
@@ -70,9 +70,9 @@ def names(directory: Path) -> str:
     return " ".join([*(part.path.name[5:-3] for part in found.parts), "by", *found.others])
 
 
-def made(folder: Path, owner: int, mode: int, tmp_path: Path) -> Path:
+def made(shared: Path, owner: int, mode: int, tmp_path: Path) -> Path:
     """A directory of parts of its owner, of Alice and of Mallory."""
-    directory = folder / "hub.h5.parts"
+    directory = shared / "hub.h5.parts"
     directory.mkdir()
     for number, user in enumerate((owner, ALICE, MALLORY)):
         write(directory, f"{number}-0-0", number, user, tmp_path)
@@ -82,8 +82,8 @@ def made(folder: Path, owner: int, mode: int, tmp_path: Path) -> Path:
 
 
 @as_root
-def test_in_a_sticky_directory_only_parts_of_the_user_and_of_its_owner_count(folder, tmp_path):
-    directory = made(folder, 0, 0o1777, tmp_path)
+def test_in_a_sticky_directory_only_parts_of_the_user_and_of_its_owner_count(shared, tmp_path):
+    directory = made(shared, 0, 0o1777, tmp_path)
     assert as_user(ALICE, lambda: names(directory)) == "0-0-0 1-0-0 by root"
     found = scan_parts(directory, SerialComm())
     assert [part.path.name for part in found.parts] == ["part-0-0-0.h5"]
@@ -91,27 +91,27 @@ def test_in_a_sticky_directory_only_parts_of_the_user_and_of_its_owner_count(fol
 
 
 @as_root
-def test_in_a_directory_of_a_group_parts_of_colleagues_count_and_are_named(folder, tmp_path):
-    directory = made(folder, ALICE, 0o2775, tmp_path)
+def test_in_a_directory_of_a_group_parts_of_colleagues_count_and_are_named(shared, tmp_path):
+    directory = made(shared, ALICE, 0o2775, tmp_path)
     assert as_user(ALICE, lambda: names(directory)) == "0-0-0 1-0-0 2-0-0 by nobody"
     assert names(directory) == f"0-0-0 1-0-0 2-0-0 by nobody user {ALICE}"
 
 
 @as_root
-def test_a_directory_that_somebody_else_put_into_a_sticky_one_is_refused(folder, tmp_path):
-    directory = made(folder, MALLORY, 0o777, tmp_path)
-    os.chmod(folder, 0o1777)
+def test_a_directory_that_somebody_else_put_into_a_sticky_one_is_refused(shared, tmp_path):
+    directory = made(shared, MALLORY, 0o777, tmp_path)
+    os.chmod(shared, 0o1777)
     assert "belongs to nobody" in as_user(ALICE, lambda: names(directory))
     assert "0-0-0" in as_user(MALLORY, lambda: names(directory))
-    os.chmod(folder, 0o777)  # where it is nobody's fault but the group's
+    os.chmod(shared, 0o777)  # where it is nobody's fault but the group's
     assert "0-0-0" in as_user(ALICE, lambda: names(directory))
 
 
 @as_root
 @pytest.mark.parametrize(("owner", "accepted"), [(ALICE, True), (0, True), (MALLORY, False)])
-def test_whose_link_a_directory_of_parts_may_be(folder, tmp_path, owner, accepted):
-    real = made(folder, ALICE, 0o755, tmp_path)
-    link = folder / "link.parts"
+def test_whose_link_a_directory_of_parts_may_be(shared, tmp_path, owner, accepted):
+    real = made(shared, ALICE, 0o755, tmp_path)
+    link = shared / "link.parts"
     link.symlink_to(real.name)
     os.lchown(link, owner, owner)
     said = as_user(ALICE, lambda: names(link))
@@ -157,14 +157,14 @@ def test_notes_are_files_of_a_bounded_size(tmp_path):
 
 @pytest.mark.parametrize("what", ["directory", "link", "file", "open"])
 @as_root
-def test_demo_images_are_never_those_of_somebody_else(folder, tmp_path, monkeypatch, what):
+def test_demo_images_are_never_those_of_somebody_else(shared, tmp_path, monkeypatch, what):
     """Where HOME can't be written, they are in /tmp, under a name that others can take first."""
-    os.chmod(folder, 0o1777)
-    taken = folder / f"hpc-remetrics-{os.geteuid()}"
+    os.chmod(shared, 0o1777)
+    taken = shared / f"hpc-remetrics-{os.geteuid()}"
     if what == "file":
         taken.touch()
     elif what == "link":
-        (folder / "mallory").mkdir()
+        (shared / "mallory").mkdir()
         taken.symlink_to("mallory")
     else:
         taken.mkdir(mode=0o755)
@@ -174,11 +174,11 @@ def test_demo_images_are_never_those_of_somebody_else(folder, tmp_path, monkeypa
         os.lchown(taken, MALLORY, MALLORY)
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(demo.tempfile, "gettempdir", lambda: str(folder))
+    monkeypatch.setattr(demo.tempfile, "gettempdir", lambda: str(shared))
     monkeypatch.setattr(demo, "_build", lambda made: (made / "oci-layout").write_text("{}"))
     source = demo.DemoSource("demo:")
     source.prepare()
-    made = next(folder.glob("hpc-remetrics-*/demo-*"))
+    made = next(shared.glob("hpc-remetrics-*/demo-*"))
     assert made.parent.name == f"hpc-remetrics-{os.geteuid()}-1"
     assert made.parent.stat().st_mode & 0o777 == 0o700
     assert made.parent.stat().st_uid == os.geteuid()

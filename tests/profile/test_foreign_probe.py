@@ -62,11 +62,11 @@ def test_a_setting_that_it_refuses_is_an_error_of_one_line(package):
 
 @pytest.mark.slow
 def test_analyze_runs_it_and_keeps_its_parts_apart(runs, package):
-    layout = Layout(runs.folder / "layout")
+    layout = Layout(runs.directory / "layout")
     layout.image("one:1", [layout.layer(tar_of(["json"]), "gzip")])
     source = f"oci:{layout.finish()}"
 
-    output = runs.folder / "pages.h5"
+    output = runs.directory / "pages.h5"
     runs.run(runs.analyze(source, output, "--probe", "pages=4096", ranks=2))
     with hpc_remetrics.open(output) as dataset:
         sizes = dataset.contents["size"]
@@ -81,6 +81,6 @@ def test_analyze_runs_it_and_keeps_its_parts_apart(runs, package):
     result = runs.run(runs.analyze(source, output, "--probe", "pages=few"), code=2)
     assert "the probe 'pages' refuses its setting 'few'" in result.stderr
     assert hashlib.sha256(output.read_bytes()).digest() == signature
-    result = runs.run(runs.analyze(source, runs.folder / "x.h5", "--probe", "leaves=1"), code=2)
+    result = runs.run(runs.analyze(source, runs.directory / "x.h5", "--probe", "leaves=1"), code=2)
     assert "unknown probe 'leaves'; known: compression, chunks, contents, pages" in result.stderr
-    assert not (runs.folder / "x.h5").exists()
+    assert not (runs.directory / "x.h5").exists()

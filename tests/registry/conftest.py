@@ -43,8 +43,8 @@ def registry(tmp_path_factory, layout):
 @pytest.fixture(scope="session")
 def locked_registry(tmp_path_factory, layout):
     """The same behind a user name and a password."""
-    folder = tmp_path_factory.mktemp("locked-registry")
-    server = Registry(folder, htpasswd_auth(folder))
+    directory = tmp_path_factory.mktemp("locked-registry")
+    server = Registry(directory, htpasswd_auth(directory))
     fill(server, layout, login=True)
     yield server
     server.stop()
@@ -67,15 +67,15 @@ def token_registry(tmp_path_factory, layout, tokens):
     server.stop()
 
 
-def renamed(layout: Path, folder: Path, names: dict[str, str]) -> Path:
-    """Write a layout with the same blobs, whose images have other names; return its folder."""
-    folder.mkdir()
-    (folder / "blobs").symlink_to(layout / "blobs")
-    shutil.copy(layout / "oci-layout", folder)
+def renamed(layout: Path, directory: Path, names: dict[str, str]) -> Path:
+    """Write a layout with the same blobs, whose images have other names; return its directory."""
+    directory.mkdir()
+    (directory / "blobs").symlink_to(layout / "blobs")
+    shutil.copy(layout / "oci-layout", directory)
     index = json.loads((layout / "index.json").read_text())
     for entry in index["manifests"]:
         annotations = entry["annotations"]
         name = annotations["org.opencontainers.image.ref.name"]
         annotations["org.opencontainers.image.ref.name"] = names.get(name, name)
-    (folder / "index.json").write_text(json.dumps(index))
-    return folder
+    (directory / "index.json").write_text(json.dumps(index))
+    return directory

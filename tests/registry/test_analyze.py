@@ -37,11 +37,11 @@ def described(registry: Registry, name: str, **more) -> dict:
 def corpus(tmp_path_factory, layout):
     """A registry with schema 2, OCI, zstd, an index, a list, and what `skopeo sync` puts there; and
     the names."""
-    folder = tmp_path_factory.mktemp("corpus")
-    registry = Registry(folder / "registry")
+    directory = tmp_path_factory.mktemp("corpus")
+    registry = Registry(directory / "registry")
     registry.copy(f"oci:{layout}:one:1", "forms:oci", "--preserve-digests")
     registry.copy(f"oci:{layout}:two:1", "forms:arm", "--preserve-digests")
-    gzip = Layout(folder / "gzip")
+    gzip = Layout(directory / "gzip")
     gzip.image(
         "gzip:1",
         [gzip.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")],
@@ -54,9 +54,9 @@ def corpus(tmp_path_factory, layout):
         "--dest-compress-format=zstd",
         "--dest-compress",
         f"oci:{layout}:one:1",
-        f"dir:{folder}/zstd",
+        f"dir:{directory}/zstd",
     )
-    registry.copy(f"dir:{folder}/zstd", "forms:zstd")
+    registry.copy(f"dir:{directory}/zstd", "forms:zstd")
     platforms = ("amd64", "arm64")
     children = [
         described(registry, f"forms:{tag}", platform={"os": "linux", "architecture": machine})
@@ -88,11 +88,11 @@ def twin(tmp_path_factory, corpus):
     """An OCI layout with the same manifests and blobs byte for byte, brought there by skopeo, under
     the same names."""
     registry, names = corpus
-    folder = tmp_path_factory.mktemp("twin")
-    blobs, entries = folder / "layout" / "blobs" / "sha256", []
+    directory = tmp_path_factory.mktemp("twin")
+    blobs, entries = directory / "layout" / "blobs" / "sha256", []
     blobs.mkdir(parents=True)
     for number, name in enumerate(names):
-        copy = folder / str(number)
+        copy = directory / str(number)
         source = f"docker://{registry.host}/{name}"
         skopeo(
             "copy",
@@ -118,11 +118,11 @@ def twin(tmp_path_factory, corpus):
             "annotations": annotations,
         }
         entries.append(entry)
-    (folder / "layout" / "index.json").write_text(
+    (directory / "layout" / "index.json").write_text(
         json.dumps({"schemaVersion": 2, "manifests": entries})
     )
-    (folder / "layout" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return folder / "layout"
+    (directory / "layout" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return directory / "layout"
 
 
 @pytest.mark.slow
@@ -132,9 +132,9 @@ def test_every_form_gives_the_same_dataset_as_from_a_layout(corpus, twin, runs, 
     runs.run(runs.analyze(f"oci:{twin}", "oci.h5"))
     sources = [f"docker://{registry.host}/{name}" for name in names]
     runs.run(runs.analyze(sources[0], "docker.h5", *sources[1:], ranks=ranks))
-    assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+    assert_same(runs.directory / "oci.h5", runs.directory / "docker.h5")
     assert list(runs.scratch.iterdir()) == []
-    with h5py.File(runs.folder / "docker.h5") as file:
+    with h5py.File(runs.directory / "docker.h5") as file:
         assert {word.decode() for word in file["images/platform"][:]} == {
             "linux/amd64",
             "linux/arm64",
@@ -159,7 +159,7 @@ def test_open_with_a_password_and_with_tokens(kind, ranks, request, layout, runs
     registry = request.getfixturevalue(kind)
     runs.run(
         runs.analyze(
-            f"oci:{renamed(layout, runs.folder / 'renamed', names_at(registry))}", "oci.h5"
+            f"oci:{renamed(layout, runs.directory / 'renamed', names_at(registry))}", "oci.h5"
         )
     )
     login = []
@@ -170,9 +170,9 @@ def test_open_with_a_password_and_with_tokens(kind, ranks, request, layout, runs
     result = runs.run(
         runs.analyze(sources[0], "docker.h5", *sources[1:], *login, "-vv", ranks=ranks)
     )
-    assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+    assert_same(runs.directory / "oci.h5", runs.directory / "docker.h5")
     assert PASSWORD not in result.stdout + result.stderr
-    for path in runs.folder.rglob("*"):
+    for path in runs.directory.rglob("*"):
         assert path.is_dir() or PASSWORD.encode() not in path.read_bytes(), path
 
 
@@ -181,7 +181,7 @@ def listed(registry, runs):
     """A list as the 2017 tool wrote it, with a repository that is gone, and what it says of the
     others."""
     rows = [(7, 3000, "two"), (5, 100, "one"), (1, 10, "gone"), (0, 1, "three")]
-    path = runs.folder / "repos.csv"
+    path = runs.directory / "repos.csv"
     path.write_text(
         "".join(f"{stars},{pulls},{registry.host}/{name}\n" for stars, pulls, name in rows)
     )
@@ -200,8 +200,8 @@ def test_a_list_of_the_2017_tool_with_any_number_of_ranks(registry, listed, layo
     for ranks in (0, 2, 4):
         result = runs.run(runs.analyze(f"repos:{path}", f"{ranks}.h5", ranks=ranks), code=3)
         assert "skipped: 1 missing_manifest" in result.stderr
-        assert_same(runs.folder / "0.h5", runs.folder / f"{ranks}.h5")
-    with h5py.File(runs.folder / "0.h5") as file:
+        assert_same(runs.directory / "0.h5", runs.directory / f"{ranks}.h5")
+    with h5py.File(runs.directory / "0.h5") as file:
         table = file["repositories"]
         columns = (
             [name.decode() for name in table["name"][:]],
@@ -221,12 +221,12 @@ def test_a_list_of_the_2017_tool_with_any_number_of_ranks(registry, listed, layo
 
 @pytest.mark.slow
 def test_a_list_of_a_crawl_names_registry_and_tag(registry, runs):
-    path = runs.folder / "repos.csv"
+    path = runs.directory / "repos.csv"
     path.write_text(
         f"stars,pulls,name,registry,tag\n,12,one,{registry.host},1\n3,,two,{registry.host},1\n"
     )
     runs.run(runs.analyze(f"repos:{path}", "list.h5", "--types", "none"))
-    with h5py.File(runs.folder / "list.h5") as file:
+    with h5py.File(runs.directory / "list.h5") as file:
         assert file["repositories/stars"][:].tolist() == [-1, 3]
         assert file["repositories/pulls"][:].tolist() == [12, -1]
         assert [name.decode() for name in file["images/name"][:]] == [
@@ -240,7 +240,7 @@ def test_what_was_resolved_is_not_asked_for_again(registry, layout, runs):
     registry.copy(f"oci:{layout}:one:1", "moving:1", "--preserve-digests")
     registry.copy(f"oci:{layout}:one:1", "staying:1", "--preserve-digests")
     with FaultyProxy(registry.host) as proxy:
-        path = runs.folder / "repos.csv"
+        path = runs.directory / "repos.csv"
         path.write_text(
             f"1,1,{proxy.host}/moving\n1,1,{proxy.host}/staying\n".replace("\n", ",1\n")
         )
@@ -253,7 +253,7 @@ def test_what_was_resolved_is_not_asked_for_again(registry, layout, runs):
         registry.copy(f"oci:{layout}:two:1", "moving:1", "--preserve-digests")
         runs.run(runs.analyze(f"repos:{path}", "out.h5", "--types", "none"))
         assert proxy.asked("/moving/") == first
-        with h5py.File(runs.folder / "out.h5") as file:
+        with h5py.File(runs.directory / "out.h5") as file:
             assert len(set(map(bytes, file["images/digest"][:]))) == 1
             assert len(file["images/name"]) == 2
 
@@ -264,7 +264,7 @@ def test_a_run_over_a_network_that_breaks_gives_the_same(registry, layout, runs,
     with FaultyProxy(registry.host) as proxy:
         runs.run(
             runs.analyze(
-                f"oci:{renamed(layout, runs.folder / 'renamed', names_at(proxy))}", "oci.h5"
+                f"oci:{renamed(layout, runs.directory / 'renamed', names_at(proxy))}", "oci.h5"
             )
         )
         for fault in (
@@ -280,7 +280,7 @@ def test_a_run_over_a_network_that_breaks_gives_the_same(registry, layout, runs,
         # More tries than faults, whoever meets them.
         sources, patience = sources_at(proxy), ("--patience", "idle=2", "--patience", "tries=20")
         runs.run(runs.analyze(sources[0], "docker.h5", *sources[1:], *patience, ranks=ranks))
-        assert_same(runs.folder / "oci.h5", runs.folder / "docker.h5")
+        assert_same(runs.directory / "oci.h5", runs.directory / "docker.h5")
 
 
 @pytest.mark.slow
@@ -312,7 +312,7 @@ def test_a_layer_that_cant_be_had_is_a_failure_row(registry, layout, runs, fault
             "tries=2",
         )
         runs.run(command, code=3)
-        with h5py.File(runs.folder / "out.h5") as file:
+        with h5py.File(runs.directory / "out.h5") as file:
             assert [f"sha256:{bytes(digest).hex()}" for digest in file["failures/digest"][:]] == [
                 victim
             ]
@@ -347,7 +347,7 @@ def test_mistakes_give_one_line(registry, runs):
         lines = result.stderr.strip().splitlines()
         assert len(lines) == 1 and words in lines[0], lines
         assert "canary" not in result.stderr
-        assert not Path(runs.folder, "x.h5.parts").exists()
+        assert not Path(runs.directory, "x.h5.parts").exists()
 
 
 def layers_of(proxy, layout: Path) -> list[str]:
@@ -365,9 +365,9 @@ def layers_of(proxy, layout: Path) -> list[str]:
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_what_is_kept_is_a_layout_of_all_that_was_analysed(corpus, runs, ranks):
     registry, names = corpus
-    (runs.folder / "list.csv").write_text("".join(f"{registry.host}/{name}\n" for name in names))
+    (runs.directory / "list.csv").write_text("".join(f"{registry.host}/{name}\n" for name in names))
     runs.run(runs.analyze("repos:list.csv", "registry.h5", "--keep", "kept", ranks=ranks))
-    kept = runs.folder / "kept"
+    kept = runs.directory / "kept"
     for path in (kept / "blobs" / "sha256").iterdir():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
     assert list((kept / ".remetrics" / "partial").iterdir()) == []
@@ -383,7 +383,7 @@ def test_what_is_kept_is_a_layout_of_all_that_was_analysed(corpus, runs, ranks):
     )
     assert set(umoci.stdout.split()) == {f"{registry.host}/{name}" for name in names}
     runs.run(runs.analyze(f"oci:{kept}", "kept.h5"))
-    assert_same(runs.folder / "registry.h5", runs.folder / "kept.h5")
+    assert_same(runs.directory / "registry.h5", runs.directory / "kept.h5")
 
 
 @pytest.mark.slow
@@ -391,7 +391,9 @@ def test_what_is_kept_is_a_layout_of_all_that_was_analysed(corpus, runs, ranks):
 def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
     runs.run(runs.analyze(f"oci:{layout}", "local.h5", "--types", "none"))
     with FaultyProxy(registry.host) as proxy:
-        (runs.folder / "list.csv").write_text("".join(f"{proxy.host}/{name}\n" for name in NAMES))
+        (runs.directory / "list.csv").write_text(
+            "".join(f"{proxy.host}/{name}\n" for name in NAMES)
+        )
         command = runs.analyze(
             "repos:list.csv", "a.h5", "--types", "none", "--keep", "kept", ranks=ranks
         )
@@ -399,10 +401,10 @@ def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
         proxy.on(f"/blobs/sha256:{victim.name}", faults.status(404), times=1000)
         said = runs.run(command, code=3).stderr
         assert "not listed in its index.json" in said
-        assert not (runs.folder / "kept" / "blobs" / "sha256" / victim.name).exists()
+        assert not (runs.directory / "kept" / "blobs" / "sha256" / victim.name).exists()
         proxy._faults.clear()
         runs.run(command)
-        asked = layers_of(proxy, runs.folder / "kept")
+        asked = layers_of(proxy, runs.directory / "kept")
         assert len(asked) > len(set(asked)) and {
             path for path in asked if asked.count(path) > 1
         } == {path for path in asked if victim.name in path}
@@ -412,8 +414,8 @@ def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
             one for one in proxy.exchanges[before:] if "/blobs/" in one.path and one.path in asked
         ]
         runs.run(runs.command("download", "list.csv", "-o", "kept"))
-        assert layers_of(proxy, runs.folder / "kept") == asked
-        index = json.loads((runs.folder / "kept" / "index.json").read_text())
+        assert layers_of(proxy, runs.directory / "kept") == asked
+        index = json.loads((runs.directory / "kept" / "index.json").read_text())
         names = [
             one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]
         ]
@@ -423,12 +425,14 @@ def test_what_is_kept_is_not_fetched_again(registry, layout, runs, ranks):
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layout, runs):
     victim = max(layout.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size).name
-    partial = runs.folder / "kept" / ".remetrics" / "partial" / victim
+    partial = runs.directory / "kept" / ".remetrics" / "partial" / victim
     with FaultyProxy(registry.host) as proxy:
-        (runs.folder / "list.csv").write_text("".join(f"{proxy.host}/{name}\n" for name in NAMES))
+        (runs.directory / "list.csv").write_text(
+            "".join(f"{proxy.host}/{name}\n" for name in NAMES)
+        )
         command = runs.analyze("repos:list.csv", "a.h5", "--types", "none", "--keep", "kept")
         proxy.on(f"/blobs/sha256:{victim}", faults.stall(1000))
-        process = subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=runs.directory, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while (
             not (partial.exists() and partial.stat().st_size >= 1000) and time.monotonic() < until
@@ -440,7 +444,7 @@ def test_a_kill_in_the_middle_of_a_kept_blob_costs_the_rest_of_it(registry, layo
         ranges = [one.headers.get("Range") for one in proxy.asked(victim)]
         assert ranges == [
             None,
-            f"bytes=1000-{(runs.folder / 'kept/blobs/sha256' / victim).stat().st_size - 1}",
+            f"bytes=1000-{(runs.directory / 'kept/blobs/sha256' / victim).stat().st_size - 1}",
         ]
 
 
@@ -450,7 +454,7 @@ def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
     command = runs.analyze(
         f"docker://{registry.host}/one:1", "a.h5", "--types", "none", ranks=ranks
     )
-    command[command.index("--scratch") + 1] = f"{runs.folder / 'tier'}=1k"
+    command[command.index("--scratch") + 1] = f"{runs.directory / 'tier'}=1k"
     assert "6 failed" in runs.run(command, code=3).stderr
     runs.run([*command, "--keep", "kept"])
 
@@ -459,8 +463,8 @@ def test_what_is_kept_takes_no_room_on_scratch(registry, runs, ranks):
 def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
     result = runs.run(runs.analyze(f"oci:{layout}", "a.h5", "--keep", "kept"), code=2)
     assert "--keep stores what is fetched from registries" in result.stderr
-    (runs.folder / "other").mkdir()
-    (runs.folder / "other" / "file").touch()
+    (runs.directory / "other").mkdir()
+    (runs.directory / "other" / "file").touch()
     result = runs.run(
         runs.analyze(f"docker://{registry.host}/one:1", "a.h5", "--keep", "other"), code=5
     )
@@ -471,7 +475,7 @@ def test_only_what_a_registry_gives_is_kept(registry, layout, runs):
 def test_a_limit_that_is_used_up_asks_for_another_run(registry, runs):
     with FaultyProxy(registry.host) as proxy:
         proxy.on("/manifests/", faults.status(429, ("Retry-After", "999999")), times=2)
-        (runs.folder / "list.csv").write_text(f"{proxy.host}/one:1\n")
+        (runs.directory / "list.csv").write_text(f"{proxy.host}/one:1\n")
         for source in (f"docker://{proxy.host}/one:1", "repos:list.csv"):
             result = runs.run(runs.analyze(source, "x.h5"), code=4)
             assert "asks for a pause of" in result.stderr and len(result.stderr.splitlines()) == 1

@@ -62,12 +62,12 @@ def helper(tmp_path, monkeypatch):
     code says."""
 
     def make(code: str) -> Path:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        path = folder / "docker-credential-canary"
+        directory = tmp_path / "bin"
+        directory.mkdir()
+        path = directory / "docker-credential-canary"
         path.write_text(f'#!/bin/sh\nread -r key; printf %s "$key" > {tmp_path}/key\n{code}\n')
         path.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
         return tmp_path / "key"
 
     return make

@@ -81,14 +81,14 @@ EXCEPTIONS = [
 
 @pytest.fixture(scope="module")
 def go_program(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("goproxy")
+    directory = tmp_path_factory.mktemp("goproxy")
     source = Path(__file__).parents[1] / "support" / "goproxy" / "main.go"
-    places = {"GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    command = [need("go"), "build", "-o", str(folder / "goproxy"), str(source)]
+    places = {"GOCACHE": str(directory / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    command = [need("go"), "build", "-o", str(directory / "goproxy"), str(source)]
     subprocess.run(
         command, check=True, env={**os.environ, **places}, capture_output=True, text=True
     )
-    return folder / "goproxy"
+    return directory / "goproxy"
 
 
 def of_go(program: Path, urls: list[str], variables: dict[str, str]) -> list[str]:

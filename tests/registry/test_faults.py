@@ -352,12 +352,12 @@ def test_a_signed_url_that_has_ended_is_asked_for_anew(proxy, registry, access, 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder with room for half a blob."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount_small(folder, SIZE // 2)
-    yield folder
-    unmount(folder)
+    """A directory with room for half a blob."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mount_small(directory, SIZE // 2)
+    yield directory
+    unmount(directory)
 
 
 def test_a_full_disk_is_no_fault_of_the_registry(proxy, access, blob, small_disk):

@@ -252,18 +252,18 @@ def bodies() -> list[bytes]:
 
 
 WAYS = [
-    lambda registry, folder: registry.manifest("a", "1"),
-    lambda registry, folder: registry.head_manifest("a", "1"),
-    lambda registry, folder: list(registry.tags("a")),
-    lambda registry, folder: list(registry.catalog()),
-    lambda registry, folder: registry.read_blob("a", DIGEST, 1 << 16),
-    lambda registry, folder: registry.blob_size("a", DIGEST),
-    lambda registry, folder: fetch_the_rest(registry, folder / "blob"),
-    *(lambda registry, folder, kind=kind: crawl_page(registry.host, kind) for kind in KINDS),
+    lambda registry, directory: registry.manifest("a", "1"),
+    lambda registry, directory: registry.head_manifest("a", "1"),
+    lambda registry, directory: list(registry.tags("a")),
+    lambda registry, directory: list(registry.catalog()),
+    lambda registry, directory: registry.read_blob("a", DIGEST, 1 << 16),
+    lambda registry, directory: registry.blob_size("a", DIGEST),
+    lambda registry, directory: fetch_the_rest(registry, directory / "blob"),
+    *(lambda registry, directory, kind=kind: crawl_page(registry.host, kind) for kind in KINDS),
 ]
 
 
-def ask(host: str, folder: Path, ways: list) -> None:
+def ask(host: str, directory: Path, ways: list) -> None:
     """Ask in some ways; what comes is an answer or an error of this program's own."""
     for way in ways:
         registry = Registry(
@@ -271,7 +271,7 @@ def ask(host: str, folder: Path, ways: list) -> None:
         )
         message = ""
         try:
-            way(registry, folder)
+            way(registry, directory)
         except RemetricsError as error:
             message = str(error)
         assert message.isprintable(), repr(message)
@@ -291,9 +291,9 @@ def fetch_the_rest(registry: Registry, path: Path) -> None:
     registry.fetch_blob("a", DIGEST, len(BLOB), path)
 
 
-def download(host: str, folder: Path) -> None:
+def download(host: str, directory: Path) -> None:
     """Download an image and a blob as the threads of a download do."""
-    layout = Layout(folder / "mirror")
+    layout = Layout(directory / "mirror")
     layout.prepare()
     tasks = Tasks(Registries(Access(patience=QUICK)), layout, ())
     image = Reference.parse(f"{host}/a:1")

@@ -61,7 +61,7 @@ def test_an_image_of_schema_1(old, runs, ranks):
         f"docker://{proxy.host}/one:old", "old.h5", "--types", "none", ranks=ranks
     )
     runs.run(command)
-    with h5py.File(runs.folder / "old.h5") as file:
+    with h5py.File(runs.directory / "old.h5") as file:
         words = {
             number: word
             for word, number in h5py.check_enum_dtype(file["images/manifest_type"].dtype).items()

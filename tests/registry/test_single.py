@@ -19,7 +19,7 @@ def manifest(registry) -> bytes:
 @pytest.mark.slow
 def test_a_manifest(registry, manifest, runs):
     result = runs.run(runs.command("fetch", "manifest", f"{registry.host}/one:1", "-o", "one.json"))
-    assert (runs.folder / "one.json").read_bytes() == manifest
+    assert (runs.directory / "one.json").read_bytes() == manifest
     digest = hashlib.sha256(manifest).hexdigest()
     assert result.stderr.split()[:2] == [f"sha256:{digest}", str(len(manifest))]
     printed = runs.run(
@@ -34,7 +34,7 @@ def test_a_config(registry, manifest, runs):
     config = skopeo(
         "inspect", "--config", "--raw", "--tls-verify=false", f"docker://{registry.host}/one:1"
     )
-    assert json.loads((runs.folder / "config.json").read_bytes()) == json.loads(config)
+    assert json.loads((runs.directory / "config.json").read_bytes()) == json.loads(config)
 
 
 @pytest.mark.slow
@@ -66,25 +66,25 @@ def test_a_blob_that_is_resumed(registry, manifest, runs):
     with FaultyProxy(registry.host) as proxy:
         reference = f"{proxy.host}/one@{layer['digest']}"
         runs.run(runs.command("fetch", "blob", reference, "-o", "layer"))
-        data = (runs.folder / "layer").read_bytes()
+        data = (runs.directory / "layer").read_bytes()
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == layer["digest"]
-        (runs.folder / f".layer.{layer['digest'][7:19]}.part").write_bytes(data[:1000])
-        (runs.folder / "layer").unlink()
+        (runs.directory / f".layer.{layer['digest'][7:19]}.part").write_bytes(data[:1000])
+        (runs.directory / "layer").unlink()
         runs.run(runs.command("fetch", "blob", reference, "-o", "layer"))
-        assert (runs.folder / "layer").read_bytes() == data
+        assert (runs.directory / "layer").read_bytes() == data
         assert [one.headers.get("Range") for one in proxy.asked("/blobs/")] == [
             None,
             f"bytes=1000-{len(data) - 1}",
         ]
-    assert sorted(path.name for path in runs.folder.iterdir()) == ["layer", "scratch"]
+    assert sorted(path.name for path in runs.directory.iterdir()) == ["layer", "scratch"]
 
 
 @pytest.mark.slow
 def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
     """As root, a rename would make /dev/null a file, for everybody."""
     layer = json.loads(manifest)["layers"][0]["digest"]
-    os.mkfifo(runs.folder / "pipe")
-    (runs.folder / "link").symlink_to("file")
+    os.mkfifo(runs.directory / "pipe")
+    (runs.directory / "link").symlink_to("file")
     for kind, reference in (
         ("manifest", f"{registry.host}/one:1"),
         ("blob", f"{registry.host}/one@{layer}"),
@@ -98,9 +98,9 @@ def test_nothing_but_a_file_is_replaced(registry, manifest, runs):
         )
         # The same bytes again need no word.
         runs.run(runs.command("fetch", kind, reference, "-o", "link"))
-        assert (runs.folder / "link").is_symlink()
-    assert (runs.folder / "pipe").is_fifo()
-    assert f"sha256:{hashlib.sha256((runs.folder / 'file').read_bytes()).hexdigest()}" == layer
+        assert (runs.directory / "link").is_symlink()
+    assert (runs.directory / "pipe").is_fifo()
+    assert f"sha256:{hashlib.sha256((runs.directory / 'file').read_bytes()).hexdigest()}" == layer
 
 
 @pytest.mark.slow

@@ -27,20 +27,20 @@ THIS_WEEK = ("a:1", "b:1", "c:1", "e:1")
 class Weeks:
     """A registry that can be put into the state of each week."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         rng = random.Random(1)
         layers = [_tar(rng, number) for number in range(42)]
         images = {name: layers[10 * n : 10 * n + 10] for n, name in enumerate(LAST_WEEK)}
-        self.registry = Registry(folder / "registry")
-        self._last = self._layout(folder / "last", images)
+        self.registry = Registry(directory / "registry")
+        self._last = self._layout(directory / "last", images)
         moved = {"c:1": images["c:1"][:9] + layers[40:41]}
         moved["e:1"] = images["d:1"][:9] + layers[41:]
-        self._this = self._layout(folder / "this", moved)
+        self._this = self._layout(directory / "this", moved)
         for name in LAST_WEEK:
             self._copy(self._last, name)
 
-    def _layout(self, folder: Path, images: dict[str, list[bytes]]) -> Path:
-        layout = Layout(folder)
+    def _layout(self, directory: Path, images: dict[str, list[bytes]]) -> Path:
+        layout = Layout(directory)
         self.new: dict[str, int] = {}
         for name, tars_of_image in images.items():
             made = [layout.layer(tar, "gzip") for tar in tars_of_image]
@@ -100,12 +100,12 @@ def test_it_reads_what_is_new_and_equals_a_run_from_scratch(weeks, runs):
         given = analyze("reused.h5", THIS_WEEK, "--reuse", "last.h5")
         assert sorted(given) == sorted(weeks.new.items())
         assert "reused: 38 layers of earlier datasets" in analyze.said
-        assert_same(runs.folder / "scratch.h5", runs.folder / "reused.h5")
+        assert_same(runs.directory / "scratch.h5", runs.directory / "reused.h5")
 
         # Beside the two layers there are manifests and configs
         others = [one.path for one in proxy.exchanges[since:] if "/v2/" in one.path]
         assert len(others) <= 2 + 3 * len(THIS_WEEK) + 2
-        with hpc_remetrics.open(runs.folder / "reused.h5") as dataset:
+        with hpc_remetrics.open(runs.directory / "reused.h5") as dataset:
             assert dataset.run_table("reused")["layers"].tolist() == [38]
             assert dataset.run_table("ranks")["layers"].sum() == 2
         text = runs.run(runs.command("report", "reused.h5")).stdout
@@ -117,8 +117,8 @@ def test_it_reads_what_is_new_and_equals_a_run_from_scratch(weeks, runs):
         assert "--keep stores 40 layers that kept lacks" in analyze.said
         assert analyze("again.h5", THIS_WEEK, *options) == []
         assert "reused: 40 layers" in analyze.said
-        assert_same(runs.folder / "scratch.h5", runs.folder / "again.h5")
-        index = json.loads((runs.folder / "kept" / "index.json").read_text())
+        assert_same(runs.directory / "scratch.h5", runs.directory / "again.h5")
+        index = json.loads((runs.directory / "kept" / "index.json").read_text())
         assert len(index["manifests"]) == 4
 
         # The plan counts what is new alone

@@ -29,12 +29,12 @@ NAMES = (
 def datasets(tmp_path_factory) -> dict[str, Path]:
     """Name -> file: `empty`, `one`, `fifty`."""
     need("zstd")
-    folder = tmp_path_factory.mktemp("datasets")
-    runs, found = Runs(folder), {}
+    directory = tmp_path_factory.mktemp("datasets")
+    runs, found = Runs(directory), {}
     for name, build, code in (("empty", _nothing, 0), ("one", _one, 0), ("fifty", _fifty, 3)):
-        layout = Layout(folder / f"{name}-layout")
-        build(layout, folder)
-        found[name] = folder / f"{name}.h5"
+        layout = Layout(directory / f"{name}-layout")
+        build(layout, directory)
+        found[name] = directory / f"{name}.h5"
         runs.run(
             runs.analyze(f"oci:{layout.finish()}", found[name], ranks=3 if name == "fifty" else 0),
             code,
@@ -61,20 +61,20 @@ def dataset(made):
         yield opened
 
 
-def _nothing(layout: Layout, folder: Path) -> None:
+def _nothing(layout: Layout, directory: Path) -> None:
     pass
 
 
-def _one(layout: Layout, folder: Path) -> None:
+def _one(layout: Layout, directory: Path) -> None:
     layout.image(
         "library/one:1", [layout.layer(tars.file(b"hello", b"hello\n") + tars.END, "gzip")]
     )
 
 
-def _fifty(layout: Layout, folder: Path) -> None:
+def _fifty(layout: Layout, directory: Path) -> None:
     rng, packers = random.Random(4), ("gzip", "zstd", "plain")
     layers = [layout.layer(tar_of(parts), packers[n % 3]) for n, parts in enumerate(PARTS.values())]
-    layers.append(layout.layer(tar_of_odd_things(folder / "tree"), "gzip"))
+    layers.append(layout.layer(tar_of_odd_things(directory / "tree"), "gzip"))
     for number in range(30):
         files = [
             tars.file(b"srv/%d/$file_%d.txt" % (n, n), b"text\n" * (n * number))

@@ -163,8 +163,8 @@ def paths(tmp_path_factory):
         Made(layers, images, run={"types": types})
         for images, types in (([[0]], "magic-546-plain-1"), ([[0, 1]], "magic-539-plain-1"))
     ]
-    folder = tmp_path_factory.mktemp("compared")
-    return [one.write(folder / str(place), False) for place, one in enumerate(made)]
+    directory = tmp_path_factory.mktemp("compared")
+    return [one.write(directory / str(place), False) for place, one in enumerate(made)]
 
 
 @pytest.fixture

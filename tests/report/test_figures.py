@@ -187,7 +187,7 @@ def test_the_command(runs, datasets):
         runs.command("plot", datasets["fifty"], "-o", "out", "--figure", 14, "--figure", 2)
     )
     assert result.stderr.count("\n") == 2
-    names = {path.name for path in (runs.folder / "out").iterdir()}
+    names = {path.name for path in (runs.directory / "out").iterdir()}
     assert names == {f"{FIGURES[n].file}.{form}" for n in (2, 14) for form in ("png", "svg", "pdf")}
     result = runs.run(
         runs.command("plot", datasets["empty"], "-o", "out", "--figure", 1, "--format", "pdf")
@@ -204,17 +204,17 @@ def test_the_command(runs, datasets):
 
 @pytest.mark.slow
 def test_options_and_data(runs, datasets):
-    (runs.folder / "big.mplstyle").write_text("font.size: 12\n")
+    (runs.directory / "big.mplstyle").write_text("font.size: 12\n")
     command = runs.command("plot", datasets["one"], "-o", "out", "--figure", 13, "--format", "png")
     options = ["--width", 3.4, "--dpi", 300, "--no-title", "--no-references", "--letters", "--data"]
     for _ in range(2):
         # The second run replaces the files of the first one
         runs.run([*command, *map(str, options), "--style", "big.mplstyle"])
-    png = (runs.folder / "out" / f"{FIGURES[13].file}.png").read_bytes()
+    png = (runs.directory / "out" / f"{FIGURES[13].file}.png").read_bytes()
     assert int.from_bytes(png[16:20], "big") == 1020
-    lines = (runs.folder / "out" / f"{FIGURES[13].file}.csv").read_text().splitlines()
+    lines = (runs.directory / "out" / f"{FIGURES[13].file}.csv").read_text().splitlines()
     assert lines[:2] == ["table,row,column,value", "what_if,0,scenario,no_sharing"]
-    (runs.folder / "big.mplstyle").write_text("font.size: many\n")
+    (runs.directory / "big.mplstyle").write_text("font.size: many\n")
     result = runs.run([*command, "--style", "big.mplstyle"], 2)
     assert "big.mplstyle can't be read" in result.stderr and result.stderr.count("\n") == 1
 

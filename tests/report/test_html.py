@@ -32,10 +32,10 @@ NIGHT = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
 
 @pytest.fixture(scope="session")
 def pages(datasets, tmp_path_factory) -> dict[str, Path]:
-    folder, found = tmp_path_factory.mktemp("pages"), {}
+    directory, found = tmp_path_factory.mktemp("pages"), {}
     for name, path in datasets.items():
         with hpc_remetrics.open(path) as dataset:
-            found[name] = folder / f"{name}.html"
+            found[name] = directory / f"{name}.html"
             found[name].write_text(html(dataset), encoding="utf-8")
     return found
 
@@ -377,7 +377,7 @@ def test_hostile_names_are_text(datasets, tmp_path):
 @pytest.mark.slow
 def test_the_command(runs, datasets):
     result = runs.run(runs.command("report", datasets["one"], "--html", "page.html"))
-    assert (runs.folder / "page.html").read_text().startswith("<!doctype html>")
+    assert (runs.directory / "page.html").read_text().startswith("<!doctype html>")
     assert result.stdout == "" and result.stderr.count("\n") == 1
     result = runs.run(
         runs.command("report", datasets["one"], "--html", "/dev/null/page.html"), code=5
@@ -440,8 +440,8 @@ def test_json_has_every_number(runs, datasets):
 
 @pytest.mark.slow
 def test_a_dataset_without_metrics_says_how_to_get_them(runs, datasets):
-    shutil.copy(datasets["one"], runs.folder / "old.h5")
-    with h5py.File(runs.folder / "old.h5", "a") as file:
+    shutil.copy(datasets["one"], runs.directory / "old.h5")
+    with h5py.File(runs.directory / "old.h5", "a") as file:
         del file["metrics"]
     assert "reduce old.h5` computes them" in runs.run(runs.command("report", "old.h5")).stdout
     assert "metrics" not in json.loads(runs.run(runs.command("report", "old.h5", "--json")).stdout)

@@ -24,9 +24,9 @@ def plot(made, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "FIGURES", CHOSEN)
 
     def write(*numbers, path=made, formats=("svg",), **options):
-        folder = tmp_path / "figures"
-        assert plot_command(path, folder, numbers, formats, look=Look(), **options) == 0
-        return sorted(file.name for file in folder.iterdir())
+        directory = tmp_path / "figures"
+        assert plot_command(path, directory, numbers, formats, look=Look(), **options) == 0
+        return sorted(file.name for file in directory.iterdir())
 
     return write
 

@@ -22,14 +22,14 @@ def begin(runs, words, ranks):
         *(f"{name}={value}" for name, value in environ.items()),
         *runs.command(*words, ranks=ranks),
     ]
-    return subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=runs.directory, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [0, 3])
 @pytest.mark.parametrize("job", JOBS)
 def test_a_stop_after_the_first_line_ends_with_4(runs, truth, job, ranks):
-    shutil.copy(truth, runs.folder / "truth.h5")
+    shutil.copy(truth, runs.directory / "truth.h5")
     stopped = 0
     for delay in (0, 0.2, 1):
         process = begin(runs, JOBS[job], ranks)
@@ -40,8 +40,8 @@ def test_a_stop_after_the_first_line_ends_with_4(runs, truth, job, ranks):
         assert process.returncode in (0, 4), first + rest
         assert "Traceback" not in rest
         stopped += process.returncode == 4
-        assert list(runs.folder.glob(".*.tmp")) == []
-        (runs.folder / "out.h5").unlink(missing_ok=True)
+        assert list(runs.directory.glob(".*.tmp")) == []
+        (runs.directory / "out.h5").unlink(missing_ok=True)
     assert stopped >= 1
     assert list(runs.scratch.iterdir()) == [] or ranks
 
@@ -55,8 +55,10 @@ def test_layers_that_are_all_missing_are_rows_and_nothing_else(runs, layout, tmp
         if not path.read_bytes().startswith(b"{"):
             path.unlink()
     for _ in range(5):
-        result = runs.run(runs.analyze(f"oci:{copy}", runs.folder / "out.h5", ranks=ranks), code=3)
+        result = runs.run(
+            runs.analyze(f"oci:{copy}", runs.directory / "out.h5", ranks=ranks), code=3
+        )
         assert "Traceback" not in result.stderr
         assert "missing" in result.stderr
-        shutil.rmtree(runs.folder / "out.h5.parts")
-        (runs.folder / "out.h5").unlink()
+        shutil.rmtree(runs.directory / "out.h5.parts")
+        (runs.directory / "out.h5").unlink()

@@ -40,14 +40,14 @@ NAMES = (
 @pytest.fixture
 def trap(runs):
     """Fill the directory with modules that leave a mark; return the names that left one."""
-    marks = runs.folder / "marks"
+    marks = runs.directory / "marks"
     marks.mkdir()
     for name in NAMES:
         code = (
             f"import pathlib; pathlib.Path({str(marks / name)!r}).touch()\nraise SystemExit(77)\n"
         )
         package = name in ("mpi4py", "encodings", "backports", "numpy", "h5py")
-        path = runs.folder / (f"{name}/__init__.py" if package else f"{name}.py")
+        path = runs.directory / (f"{name}/__init__.py" if package else f"{name}.py")
         path.parent.mkdir(exist_ok=True)
         path.write_text(code)
     return lambda: sorted(path.name for path in marks.iterdir())
@@ -64,7 +64,7 @@ def run(runs, *words, **environ):
     environment = {**os.environ, "REMETRICS_SCRATCH": str(runs.scratch), **environ}
     return subprocess.run(
         [program(), *map(str, words)],
-        cwd=runs.folder,
+        cwd=runs.directory,
         capture_output=True,
         text=True,
         timeout=300,
@@ -97,33 +97,33 @@ def test_an_empty_item_of_the_path_is_nobodys_wish(runs, layout, path):
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=runs.folder,
+        cwd=runs.directory,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert str(runs.folder) not in result.stdout.splitlines()
+    assert str(runs.directory) not in result.stdout.splitlines()
 
 
 def test_a_directory_that_the_user_names_is_taken(runs):
     code = "from hpc_remetrics.programs import module_path; print(*module_path(), sep='\\n')"
-    environment = {**os.environ, "PYTHONPATH": str(runs.folder)}
+    environment = {**os.environ, "PYTHONPATH": str(runs.directory)}
     result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=runs.folder,
+        cwd=runs.directory,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert str(runs.folder) in result.stdout.splitlines()
+    assert str(runs.directory) in result.stdout.splitlines()
 
 
 @pytest.mark.slow
 def test_a_users_own_module_costs_no_layer(runs, layout):
     """`python -m` takes a `json.py` of its directory for itself, and the child doesn't."""
-    (runs.folder / "json.py").write_text("raise SystemExit('mine')")
+    (runs.directory / "json.py").write_text("raise SystemExit('mine')")
     result = run(runs, "analyze", f"oci:{layout}", "-o", "out.h5")
     assert result.returncode == 0, result.stderr
 
@@ -141,10 +141,10 @@ def test_secrets_reach_neither_child_nor_tool(runs, layout):
     command = f"(env; {child}) >> seen; test -d {{dir}} # geheim3"
     result = run(runs, "analyze", f"oci:{layout}", "-o", "out.h5", "--exec", command, **secrets)
     assert result.returncode == 0, result.stderr
-    seen = (runs.folder / "seen").read_bytes()
+    seen = (runs.directory / "seen").read_bytes()
     assert seen.count(b"PATH=") >= 2
     assert b"geheim" not in seen
-    with h5py.File(runs.folder / "out.h5") as file:
+    with h5py.File(runs.directory / "out.h5") as file:
         told = str(dict(file["run"].attrs))
     assert "geheim" not in told
     assert "--exec sha256:" in told

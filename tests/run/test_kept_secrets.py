@@ -10,7 +10,7 @@ SECRET = "correct-horse-battery"
 
 
 def test_secrets_are_nowhere_unless_they_are_kept(runs):
-    made = Layout(runs.folder / "layout")
+    made = Layout(runs.directory / "layout")
     layer = made.layer(small_images.tar_of(["json"]), "gzip")
     container = {"Env": [f"DB_PASSWORD={SECRET}"], "Labels": {"token": SECRET}}
     history = [{"created_by": f"RUN ./install --password {SECRET}"}]
@@ -18,28 +18,28 @@ def test_secrets_are_nowhere_unless_they_are_kept(runs):
     source = f"oci:{made.finish()}"
     options = ("--types", "none")
     runs.run(runs.analyze(source, "out.h5", *options, ranks=2))
-    assert values_of(runs.folder / "out.h5") == (
+    assert values_of(runs.directory / "out.h5") == (
         ["<redacted:password:21>"],
         ["<redacted:token:21>"],
         ["RUN ./install --password <redacted:password:21>"],
         [3],
     )
     files = [
-        path for path in runs.folder.rglob("*") if path.is_file() and "layout" not in str(path)
+        path for path in runs.directory.rglob("*") if path.is_file() and "layout" not in str(path)
     ]
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
 
     # Only the tables are made again, and what is kept makes no difference elsewhere.
     result = runs.run(runs.analyze(source, "out.h5", "--keep-secrets", *options))
     assert "nothing to do" not in result.stderr and "gathering" in result.stderr
-    assert values_of(runs.folder / "out.h5") == (
+    assert values_of(runs.directory / "out.h5") == (
         [SECRET],
         [SECRET],
         [f"RUN ./install --password {SECRET}"],
         [0],
     )
     runs.run(runs.analyze(source, "new.h5", "--keep-secrets", *options))
-    assert_same(runs.folder / "out.h5", runs.folder / "new.h5")
+    assert_same(runs.directory / "out.h5", runs.directory / "new.h5")
 
 
 def values_of(path):

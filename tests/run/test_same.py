@@ -13,24 +13,24 @@ from support.same import assert_same
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
 def test_any_number_of_ranks_gives_the_same(runs, layout, truth, ranks):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=ranks))
     assert_same(truth, output)
 
 
 def test_a_dataset_goes_where_a_link_leads(runs, layout, truth):
-    output = runs.folder / "link.h5"
-    output.symlink_to(runs.folder / "far.h5")
+    output = runs.directory / "link.h5"
+    output.symlink_to(runs.directory / "far.h5")
     runs.run(runs.analyze(f"oci:{layout}", output))
-    assert_same(truth, runs.folder / "far.h5")
+    assert_same(truth, runs.directory / "far.h5")
     runs.run(runs.command("reduce", output))
     assert output.is_symlink()
-    assert_same(truth, runs.folder / "far.h5")
+    assert_same(truth, runs.directory / "far.h5")
 
 
 @pytest.mark.slow
 def test_64_ranks_give_the_same(runs, layout, truth):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, ranks=64), timeout=600)
     assert_same(truth, output)
 
@@ -45,15 +45,15 @@ def kill_all(process):
         one.wait()
 
 
-def killed_run(command, folder, seconds):
+def killed_run(command, directory, seconds):
     """Run a command in a group of its own and kill the whole group after some time.
 
     Return the seconds that it took, or None if it was killed.
     """
     begun = time.monotonic()
-    with open(folder / "said", "w+") as said:
+    with open(directory / "said", "w+") as said:
         process = subprocess.Popen(
-            command, cwd=folder, start_new_session=True, stdout=said, stderr=said
+            command, cwd=directory, start_new_session=True, stdout=said, stderr=said
         )
         try:
             code = process.wait(seconds)
@@ -70,13 +70,13 @@ def killed_run(command, folder, seconds):
 def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout, truth, ranks):
     """Kill at 30 random moments, and resume until the dataset is there; then begin again."""
     rng = random.Random(7 + ranks)
-    output, parts = runs.folder / "out.h5", runs.folder / "out.h5.parts"
+    output, parts = runs.directory / "out.h5", runs.directory / "out.h5.parts"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=ranks)
     # The shortest whole run so far: what else the machine does must not move the kills behind the
     # end.
     whole, kills = 30.0, 0
     while kills < 30:
-        seconds = killed_run(command, runs.folder, rng.uniform(0.05, 1.0) * whole)
+        seconds = killed_run(command, runs.directory, rng.uniform(0.05, 1.0) * whole)
         if seconds is None:
             kills += 1
             continue
@@ -90,10 +90,10 @@ def test_a_run_killed_at_random_moments_and_resumed_gives_the_same(runs, layout,
 
 
 def test_a_killed_rank_ends_the_job_and_the_next_run_finishes_it(runs, layout, truth):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.05", ranks=3)
     process = subprocess.Popen(
-        command, cwd=runs.folder, start_new_session=True, stderr=subprocess.DEVNULL
+        command, cwd=runs.directory, start_new_session=True, stderr=subprocess.DEVNULL
     )
     victim = None
     until = time.monotonic() + 60
@@ -122,7 +122,7 @@ def _line(process) -> str:
 
 
 def test_a_second_run_says_that_all_is_done(runs, layout):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output))
     before = output.stat()
     result = runs.run(runs.analyze(f"oci:{layout}", output, ranks=2))
@@ -131,5 +131,5 @@ def test_a_second_run_says_that_all_is_done(runs, layout):
 
 
 def test_nothing_is_left_on_scratch(runs, layout):
-    runs.run(runs.analyze(f"oci:{layout}", runs.folder / "out.h5", ranks=3))
+    runs.run(runs.analyze(f"oci:{layout}", runs.directory / "out.h5", ranks=3))
     assert list(runs.scratch.iterdir()) == []

@@ -17,7 +17,7 @@ def status(runs, output):
 
 
 def test_shares_one_by_one_then_the_gather(runs, layout, truth):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     for number in (1, 2, 3):
         result = runs.run(
             runs.analyze(f"oci:{layout}", output, "--share", f"{number}/3", ranks=2 * (number - 1))
@@ -35,17 +35,17 @@ def test_shares_one_by_one_then_the_gather(runs, layout, truth):
 
 
 def test_a_share_that_is_done_is_not_done_again(runs, layout):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     for _ in range(2):
         runs.run(runs.analyze(f"oci:{layout}", output, "--share", "2/2"))
     assert len(status(runs, output)["jobs"]) == 1
 
 
 def test_a_running_job_is_seen_and_a_killed_one_too(runs, layout):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     command = runs.analyze(f"oci:{layout}", output, "--publish-seconds", "0.01")
-    with subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.DEVNULL) as process:
-        while not list((runs.folder / "out.h5.parts").glob("part-*")):
+    with subprocess.Popen(command, cwd=runs.directory, stderr=subprocess.DEVNULL) as process:
+        while not list((runs.directory / "out.h5.parts").glob("part-*")):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGSTOP)
@@ -64,7 +64,7 @@ def test_a_running_job_is_seen_and_a_killed_one_too(runs, layout):
 
 
 def test_run_holds_what_every_rank_of_every_job_did(runs, layout):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output, "--share", "1/2", ranks=3))
     runs.run(runs.analyze(f"oci:{layout}", output))
     with hpc_remetrics.open(output) as dataset:
@@ -85,14 +85,14 @@ def test_run_holds_what_every_rank_of_every_job_did(runs, layout):
 
 
 def test_notes_that_can_not_be_read_are_passed_over(runs, layout):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{layout}", output))
     for name, text in (
         ("job-a.json", "{"),
         ("job-b.json", "[]"),
         ("job-c.json", '{"format": 1, "what": 2}'),
     ):
-        (runs.folder / "out.h5.parts" / name).write_text(text)
+        (runs.directory / "out.h5.parts" / name).write_text(text)
     assert len(status(runs, output)["jobs"]) == 1
     os.unlink(output)
     runs.run(runs.analyze(f"oci:{layout}", output))

@@ -101,10 +101,10 @@ def slow_layer() -> bytes:
     ],
 )
 def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, number, ranks):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     process = subprocess.Popen(
         runs.analyze(f"oci:{endless}", output, *LIFTED, ranks=ranks),
-        cwd=runs.folder,
+        cwd=runs.directory,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -113,15 +113,15 @@ def test_a_stop_publishes_what_is_whole_and_ends_with_4(runs, endless, number, r
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 4, errors
     assert "run the command again to continue" in errors
-    assert list((runs.folder / "out.h5.parts").glob("part-*.h5"))
+    assert list((runs.directory / "out.h5.parts").glob("part-*.h5"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     command = runs.analyze(f"oci:{endless}", output, *LIFTED, "--limit", "layer_seconds=8", ranks=2)
-    process = subprocess.Popen(command, cwd=runs.folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=runs.directory, stderr=subprocess.PIPE, text=True)
     child = child_at_the_slow_layer(process)
     child.send_signal(how)
     _, errors = process.communicate(timeout=300)
@@ -139,9 +139,11 @@ def test_a_child_that_is_killed_or_stopped_costs_one_layer(runs, endless, how):
 
 @pytest.mark.slow
 def test_a_second_job_on_one_output_is_refused(runs, endless):
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     first = subprocess.Popen(
-        runs.analyze(f"oci:{endless}", output, *LIFTED), cwd=runs.folder, stderr=subprocess.DEVNULL
+        runs.analyze(f"oci:{endless}", output, *LIFTED),
+        cwd=runs.directory,
+        stderr=subprocess.DEVNULL,
     )
     try:
         child_at_the_slow_layer(first)
@@ -160,7 +162,7 @@ def test_a_broken_layer_is_a_failure_row_and_its_neighbours_are_whole(runs, layo
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 1
     blob.write_bytes(data)
-    output = runs.folder / "out.h5"
+    output = runs.directory / "out.h5"
     runs.run(runs.analyze(f"oci:{copy}", output, ranks=2), code=3)
     with h5py.File(output) as file:
         assert [bytes(digest).hex() for digest in file["failures/digest"][:]] == [blob.name]

@@ -10,9 +10,9 @@ from support.slurm import Slurm
 
 @pytest.fixture(scope="session")
 def slurm():
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    folder.chmod(0o755)
-    cluster = Slurm(folder)
+    directory = Path(tempfile.mkdtemp(prefix="slurm-"))
+    directory.chmod(0o755)
+    cluster = Slurm(directory)
     yield cluster
     cluster.down()
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)

@@ -11,9 +11,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "slurm"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
-def said(folder: Path) -> str:
+def said(directory: Path) -> str:
     return "\n".join(
-        f"--- {path.name}\n{path.read_text()}" for path in sorted(folder.glob("*.log"))
+        f"--- {path.name}\n{path.read_text()}" for path in sorted(directory.glob("*.log"))
     )
 
 
@@ -29,7 +29,7 @@ def test_a_job_on_two_nodes_passes_its_words_on(slurm, layout, truth, tmp_path, 
         SCRIPTS / "analyze.sbatch",
     ]
     job = slurm.sbatch(
-        *words, f"oci:{layout}", "-o", output, "--scratch", tmp_path, folder=tmp_path
+        *words, f"oci:{layout}", "-o", output, "--scratch", tmp_path, directory=tmp_path
     )
     assert slurm.wait(job)["JobState"] == "COMPLETED", said(tmp_path)
     assert "code 0" in said(tmp_path)
@@ -41,14 +41,14 @@ def test_the_tasks_of_an_array_fill_one_output_and_the_next_job_gathers_it(
 ):
     output = tmp_path / "out.h5"
     words = [f"oci:{layout}", "-o", output, "--scratch", tmp_path]
-    array = slurm.sbatch("--array=2-10:2", SCRIPTS / "array.sbatch", *words, folder=tmp_path)
+    array = slurm.sbatch("--array=2-10:2", SCRIPTS / "array.sbatch", *words, directory=tmp_path)
     job = slurm.sbatch(
         "-n",
         1,
         f"--dependency=afterany:{array}",
         SCRIPTS / "analyze.sbatch",
         *words,
-        folder=tmp_path,
+        directory=tmp_path,
     )
     assert slurm.wait(job)["JobState"] == "COMPLETED", said(tmp_path)
     assert [f"share {number} of 5" in said(tmp_path) for number in range(1, 6)] == [True] * 5, said(
@@ -66,7 +66,7 @@ def test_a_mistake_fails_the_job_with_its_code_and_is_not_tried_again(slurm, tmp
         "oci:/not/there",
         "-o",
         tmp_path / "x.h5",
-        folder=tmp_path,
+        directory=tmp_path,
     )
     assert slurm.wait(job)["ExitCode"] == "2:0"
     assert said(tmp_path).count("there is no /not/there") == 1
@@ -95,7 +95,7 @@ def test_a_requeued_job_starts_where_a_killed_one_left_its_shared_memory(
         tmp_path,
         "--exec",
         tool,
-        folder=tmp_path,
+        directory=tmp_path,
     )
     for step in range(2):
         ranks = slurm.wait_for(

@@ -39,7 +39,7 @@ def test_a_job_through_a_night_gives_the_dataset_of_a_quiet_run(slurm, layout, t
     job = slurm.sbatch(
         *("-N", 2, "-n", 3, "--time=1", "--signal=B:USR1@45", SCRIPTS / "analyze.sbatch"),
         *words,
-        folder=tmp_path,
+        directory=tmp_path,
     )
     log = tmp_path / f"remetrics-{job}.log"
 
@@ -76,7 +76,9 @@ def test_scancel_stops_in_order_and_nothing_starts_again(slurm, layout, truth, t
     words = [f"oci:{layout}", "-o", output, "--scratch", tmp_path, "--publish-seconds", "0.1"]
     slow = ["--exec", "sleep 20; : {dir}"]
     launch = "--export=ALL,REMETRICS_LAUNCH=srun --mpi=pmi2 --kill-on-bad-exit=1"
-    job = slurm.sbatch("-n", 3, launch, SCRIPTS / "analyze.sbatch", *words, *slow, folder=tmp_path)
+    job = slurm.sbatch(
+        "-n", 3, launch, SCRIPTS / "analyze.sbatch", *words, *slow, directory=tmp_path
+    )
     log = tmp_path / f"remetrics-{job}.log"
     slurm.wait_for(
         lambda: output.with_name("out.h5.parts").exists() and status(slurm, output)["jobs"],
@@ -88,6 +90,6 @@ def test_scancel_stops_in_order_and_nothing_starts_again(slurm, layout, truth, t
     slurm.wait_for(lambda: status(slurm, output)["state"] == "stopped", 30)
     assert "stopped on SIG" in log.read_text()
     assert restarts(slurm, job) == 0
-    job = slurm.sbatch("-n", 3, SCRIPTS / "analyze.sbatch", *words, folder=tmp_path)
+    job = slurm.sbatch("-n", 3, SCRIPTS / "analyze.sbatch", *words, directory=tmp_path)
     assert slurm.wait(job)["JobState"] == "COMPLETED"
     assert_same(truth, output)

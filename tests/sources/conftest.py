@@ -20,16 +20,15 @@ GO = Path(support.__file__).parent / "gojson" / "main.go"
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> Path:
-    """The folder of the demo's OCI layout."""
-    folder = tmp_path_factory.mktemp("demo") / "layout"
-    open_source(f"demo:{folder}").prepare()
-    return folder
+    """The directory of the demo's OCI layout."""
+    directory = tmp_path_factory.mktemp("demo") / "layout"
+    open_source(f"demo:{directory}").prepare()
+    return directory
 
 
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory) -> Path:
-    """The folder of an OCI layout with an image of three layers, gzip as every tool takes it, and
-    others."""
+    """The directory of an OCI layout with an image of three layers: plain gzip, and others."""
     layout = Layout(tmp_path_factory.mktemp("sources") / "layout")
     layers = [
         layout.layer(small_images.tar_of([part]), "gzip") for part in ("email", "json", "xml")
@@ -63,14 +62,14 @@ def skopeo(layout):
 @pytest.fixture(scope="session")
 def go(tmp_path_factory):
     """Return a function that gives what Go makes of manifests, or of configs if a word follows."""
-    folder = tmp_path_factory.mktemp("go")
-    places = {"GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    command = [need("go"), "build", "-o", str(folder / "gojson"), str(GO)]
+    directory = tmp_path_factory.mktemp("go")
+    places = {"GOCACHE": str(directory / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    command = [need("go"), "build", "-o", str(directory / "gojson"), str(GO)]
     subprocess.run(command, check=True, env={**os.environ, **places}, capture_output=True)
 
     def read(texts, *words):
         lines = subprocess.run(
-            [folder / "gojson", *words], input=b"\n".join(texts), check=True, capture_output=True
+            [directory / "gojson", *words], input=b"\n".join(texts), check=True, capture_output=True
         ).stdout.splitlines()
         return list(map(json.loads, lines))
 

@@ -39,20 +39,20 @@ def small(monkeypatch, tmp_path):
 
         def __init__(self, name, size):
             self.metadata = {"Name": name}
-            folder = tmp_path / "site" / name
-            folder.mkdir(parents=True)
-            with open(folder / "data", "wb") as data:
+            directory = tmp_path / "site" / name
+            directory.mkdir(parents=True)
+            with open(directory / "data", "wb") as data:
                 data.truncate(size)
-            (folder / "x.pyc").write_bytes(b"x")
-            (folder / "link").symlink_to("data")
-            self.folder = folder
+            (directory / "x.pyc").write_bytes(b"x")
+            (directory / "link").symlink_to("data")
+            self.directory = directory
 
         @property
         def files(self):
-            found = [self.folder / "data", self.folder / "x.pyc", self.folder / "link"]
+            found = [self.directory / "data", self.directory / "x.pyc", self.directory / "link"]
             paths = [
                 *found,
-                self.folder / "gone",
+                self.directory / "gone",
                 tmp_path / ".." / tmp_path.name / "library" / "os.py",
             ]
 
@@ -177,13 +177,13 @@ def test_the_images_of_the_demo(small):
 def test_a_demo_is_made_once(small):
     source = open_source(f"demo:{small / 'a' / 'demo'}")
     source.prepare()
-    folder = small / "a" / "demo"
-    assert folder.stat().st_mode & 0o777 == 0o755
+    directory = small / "a" / "demo"
+    assert directory.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in (small / "a").iterdir()] == ["demo"]
-    assert json.loads((folder / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
-    (folder / "index.json").write_text("changed")
+    assert json.loads((directory / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    (directory / "index.json").write_text("changed")
     source.prepare()
-    assert (folder / "index.json").read_text() == "changed"
+    assert (directory / "index.json").read_text() == "changed"
     # Only the parent of the usual directory is closed to others.
     (small / "a").chmod(0o775)
     source.prepare()
@@ -199,7 +199,7 @@ def test_a_demo_is_made_once(small):
     ):
         open_source(f"demo:{small / 'full'}").prepare()
     assert [path.name for path in small.glob(".demo-*")] == []
-    assert not DemoSource.recognizes(folder)
+    assert not DemoSource.recognizes(directory)
 
 
 def test_of_two_processes_that_make_a_demo_one_wins(small, tmp_path):

@@ -115,7 +115,7 @@ def test_the_help_and_the_hints_name_every_registered_source():
 
 @pytest.mark.slow
 def test_analyze_profiles_the_layers_of_a_source_of_another_package(runs, package, tars):
-    output = runs.folder / "tars.h5"
+    output = runs.directory / "tars.h5"
     runs.run(runs.analyze(f"tars:{tars}", output))
     with Dataset(output) as dataset:
         names = [name.decode() for name in dataset.images["name"]]

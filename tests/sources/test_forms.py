@@ -141,16 +141,16 @@ def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
         entry = json.load(new.extractfile("manifest.json"))[0]
         config = new.extractfile(entry["Config"]).read()
         layers = [new.extractfile(name).read() for name in entry["Layers"]]
-    folder = tmp_path / "old"
-    folder.mkdir()
+    directory = tmp_path / "old"
+    directory.mkdir()
     names = []
     for number, data in enumerate(layers):
-        (folder / f"{number:064x}").mkdir()
+        (directory / f"{number:064x}").mkdir()
         names.append(f"{number:064x}/layer.tar")
-        (folder / names[-1]).write_bytes(data)
-    (folder / ("f" * 64)).mkdir()
-    (folder / ("f" * 64) / "layer.tar").symlink_to(f"../{names[0]}")
-    (folder / "config.json").write_bytes(config)
+        (directory / names[-1]).write_bytes(data)
+    (directory / ("f" * 64)).mkdir()
+    (directory / ("f" * 64) / "layer.tar").symlink_to(f"../{names[0]}")
+    (directory / "config.json").write_bytes(config)
     entries = [
         {"Config": "config.json", "RepoTags": ["old/one:1", "old/one:2"], "Layers": names},
         {
@@ -159,10 +159,10 @@ def test_the_old_form_of_docker_save(chosen, skopeo, tmp_path):
             "Layers": ["f" * 64 + "/layer.tar", *names[1:]],
         },
     ]
-    (folder / "manifest.json").write_text(json.dumps(entries))
-    (folder / "repositories").write_text(json.dumps({"old/one": {"1": "x"}}))
+    (directory / "manifest.json").write_text(json.dumps(entries))
+    (directory / "repositories").write_text(json.dumps({"old/one": {"1": "x"}}))
     members = ["manifest.json", "repositories", "config.json", *names, "f" * 64]
-    subprocess.run(["tar", "-C", folder, "-cf", tmp_path / "old.tar", *members], check=True)
+    subprocess.run(["tar", "-C", directory, "-cf", tmp_path / "old.tar", *members], check=True)
     images = resolve(open_source(f"docker-archive:{tmp_path}/old.tar")).images
     assert {"old/one:1", "old/one:2"} < {image.name for image in images}
     assert len(images) == 3

@@ -30,8 +30,8 @@ HEX = "ab" * 32
 class Place:
     """An OCI layout to which documents are added; `resolve` walks it."""
 
-    def __init__(self, folder):
-        self.layout = Layout(folder / "layout")
+    def __init__(self, directory):
+        self.layout = Layout(directory / "layout")
         self.layer = self.layout.blob(gzip.compress(b""), LAYER)
         self.config = self.document(
             {"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": []}}, CONFIG
@@ -58,7 +58,7 @@ class Place:
     def resolve(self, *descriptors, platforms=()):
         self.layout.index = list(descriptors)
         self.layout.finish()
-        return resolve(open_source(f"oci:{self.layout.folder}"), platforms)
+        return resolve(open_source(f"oci:{self.layout.directory}"), platforms)
 
     def causes(self, *descriptors):
         return [skipped.cause for skipped in self.resolve(*descriptors).skipped]
@@ -140,7 +140,7 @@ def test_the_bounds_can_be_changed(place):
     limits = Limits(index_manifests=1, image_layers=2)
     one, two, three = (place.manifest(*[place.layer] * number) for number in (1, 2, 3))
     place.resolve(place.index(one), place.index(one, two), two, three)
-    catalog = resolve(open_source(f"oci:{place.layout.folder}"), (), limits)
+    catalog = resolve(open_source(f"oci:{place.layout.directory}"), (), limits)
     assert [len(image.layers) for image in catalog.images] == [1, 2]
     assert [skipped.cause for skipped in catalog.skipped] == ["too_many", "too_many"]
 
@@ -220,7 +220,7 @@ def test_the_type_of_an_images_config_as_artifact_type_is_an_images(place, confi
             assert [len(image.layers) for image in catalog.images] == [1], number
             assert catalog.skipped == []
     if config_type == CONFIG:
-        command = [need("skopeo"), "inspect", f"oci:{place.layout.folder}:a:1"]
+        command = [need("skopeo"), "inspect", f"oci:{place.layout.directory}:a:1"]
         subprocess.run(command, check=True, capture_output=True)
 
 

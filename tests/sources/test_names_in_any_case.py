@@ -251,12 +251,12 @@ def renamed(value, change):
 @pytest.mark.parametrize("change", [str.upper, str.lower, str.capitalize, str.swapcase])
 def test_a_layout_whose_documents_are_in_another_case(layout, chosen, tmp_path, change):
     """Index, manifest and config; skopeo reads it too."""
-    folder = tmp_path / "layout"
-    shutil.copytree(layout, folder)
+    directory = tmp_path / "layout"
+    shutil.copytree(layout, directory)
 
     def rewritten(descriptor, inner=None):
         """Write a blob anew, with its names changed."""
-        path = folder / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
+        path = directory / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
         value = json.loads(path.read_bytes())
         if inner:
             value[inner] = rewritten(value[inner])
@@ -265,21 +265,23 @@ def test_a_layout_whose_documents_are_in_another_case(layout, chosen, tmp_path, 
         (path.parent / digest).write_bytes(data)
         return {**descriptor, "digest": f"sha256:{digest}", "size": len(data)}
 
-    index = json.loads((folder / "index.json").read_bytes())
+    index = json.loads((directory / "index.json").read_bytes())
     entry = rewritten(index["manifests"][0], "config")
-    (folder / "index.json").write_text(json.dumps(renamed({**index, "manifests": [entry]}, change)))
-    (image,) = resolve(open_source(f"oci:{folder}")).images
+    (directory / "index.json").write_text(
+        json.dumps(renamed({**index, "manifests": [entry]}, change))
+    )
+    (image,) = resolve(open_source(f"oci:{directory}")).images
     assert (image.name, image.platform, image.layers) == (
         chosen.name,
         chosen.platform,
         chosen.layers,
     )
-    assert layers_by_skopeo(f"oci:{folder}:{chosen.name}") == [
+    assert layers_by_skopeo(f"oci:{directory}:{chosen.name}") == [
         str(one.digest) for one in chosen.layers
     ]
 
 
-def test_the_2017_tools_folder_in_another_case(layout, chosen, tmp_path):
+def test_the_2017_tools_directory_in_another_case(layout, chosen, tmp_path):
     for name in ("manifests", "layers", "configs"):
         (tmp_path / name).mkdir()
     for blob in (layout / "blobs" / "sha256").iterdir():

@@ -22,11 +22,11 @@ def layout(tmp_path):
     """Return a function that writes an index of these entries, and returns the reference."""
 
     def write(*entries, index=None):
-        folder = tmp_path / "layout"
-        (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        directory = tmp_path / "layout"
+        (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         text = json.dumps({"manifests": list(entries)}) if index is None else index
-        (folder / "index.json").write_text(text)
-        return f"oci:{folder}"
+        (directory / "index.json").write_text(text)
+        return f"oci:{directory}"
 
     return write
 

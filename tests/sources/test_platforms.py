@@ -104,26 +104,26 @@ def place(tmp_path):
 
 
 def test_an_index_is_searched_by_any_spelling(place):
-    folder = place("linux/arm64", "linux/amd64", "linux/arm/v6", "linux/arm/v7", "linux/386")
+    directory = place("linux/arm64", "linux/amd64", "linux/arm/v6", "linux/arm/v7", "linux/386")
     one = ("linux/arm64/v8", "linux/aarch64", "linux/x86_64", "linux/amd64/v1", "linux/armhf")
     wishes = {**dict.fromkeys(one, 1), "linux/i386": 1, "linux/arm": 2, "linux/amd64/v3": 0}
     for wish, count in wishes.items():
-        catalog = resolve(open_source(f"oci:{folder}"), [wish])
+        catalog = resolve(open_source(f"oci:{directory}"), [wish])
         assert len(catalog.images) == count, wish
         assert Counter(one.cause for one in catalog.skipped) == {"other_platform": 5 - count}
 
 
 def test_platforms_of_the_image_may_be_spelled_otherwise_too(place):
-    folder = place("linux/aarch64", "linux/x86_64", "Linux/arm/7")
+    directory = place("linux/aarch64", "linux/x86_64", "Linux/arm/7")
     for wish in ("linux/arm64/v8", "linux/amd64", "linux/armhf"):
-        assert len(resolve(open_source(f"oci:{folder}"), [wish]).images) == 1
+        assert len(resolve(open_source(f"oci:{directory}"), [wish]).images) == 1
 
 
 @pytest.mark.slow
 def test_a_run_without_an_image_says_which_platforms_there_are(place, tmp_path):
     """Any image of any source is enough; nothing is left behind where there is none."""
-    folder, runs = place("linux/arm64", "linux/amd64"), Runs(tmp_path)
-    sources = [f"oci:{folder}", "demo:"]
+    directory, runs = place("linux/arm64", "linux/amd64"), Runs(tmp_path)
+    sources = [f"oci:{directory}", "demo:"]
     for ranks in (0, 2):
         command = runs.command(
             "analyze", *sources, "-o", "a.h5", "--platform", "linux/s390x", ranks=ranks

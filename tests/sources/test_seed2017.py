@@ -1,4 +1,4 @@
-"""The 2017 downloader's folder: the newest manifest of a name, the whole file of a blob."""
+"""The 2017 downloader's directory: the newest manifest of a name, the whole file of a blob."""
 
 import json
 import os
@@ -20,21 +20,22 @@ IMAGES = {
 
 @pytest.fixture
 def seed(layout, chosen, tmp_path):
-    """The folder, made of the chosen image's blobs."""
-    folder = tmp_path / "seed"
+    """The directory, made of the chosen image's blobs."""
+    directory = tmp_path / "seed"
     for name in ("manifests", "configs", "layers"):
-        (folder / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True)
     blobs = layout / "blobs" / "sha256"
     manifest = blobs / chosen.digest.hex
     for name in IMAGES:
-        shutil.copy(manifest, folder / "manifests" / name)
+        shutil.copy(manifest, directory / "manifests" / name)
     config = json.loads(manifest.read_bytes())["config"]["digest"].removeprefix("sha256:")
-    shutil.copy(blobs / config, folder / "configs" / f"sha256-{config}-1502943512.77")
+    shutil.copy(blobs / config, directory / "configs" / f"sha256-{config}-1502943512.77")
     for layer in chosen.layers:
         shutil.copy(
-            blobs / layer.digest.hex, folder / "layers" / f"sha256-{layer.digest.hex}-1502943600.5"
+            blobs / layer.digest.hex,
+            directory / "layers" / f"sha256-{layer.digest.hex}-1502943600.5",
         )
-    return folder
+    return directory
 
 
 def layer_file(seed, layer):
@@ -69,7 +70,7 @@ def test_configs_that_still_lie_among_the_layers(seed, chosen):
     check(seed, chosen)
 
 
-def test_layers_in_folders_of_their_own(seed, chosen):
+def test_layers_in_directories_of_their_own(seed, chosen):
     for number, layer in enumerate(chosen.layers):
         file = layer_file(seed, layer)
         (seed / "layers" / str(number)).mkdir()
@@ -118,7 +119,7 @@ def test_a_missing_layer_is_missing(seed, chosen):
 def test_what_is_no_manifest_is_counted_apart(seed):
     (seed / "manifests" / "bad-one-latest-1502943512.json").write_text("<html>")
     (seed / "manifests" / ".hidden").write_text("x")
-    (seed / "manifests" / "folder").mkdir()
+    (seed / "manifests" / "directory").mkdir()
     (seed / "layers" / "README").write_text("x")
     catalog = resolve(open_source(f"seed2017:{seed}"))
     assert [(one.image, one.cause) for one in catalog.skipped] == [
@@ -127,7 +128,7 @@ def test_what_is_no_manifest_is_counted_apart(seed):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_folder_is_not_an_empty_one(seed):
+def test_an_unreadable_directory_is_not_an_empty_one(seed):
     (seed / "layers").chmod(0)
     with pytest.raises(SourceError, match="can't list"):
         open_source(f"seed2017:{seed}").prepare()
@@ -135,16 +136,16 @@ def test_an_unreadable_folder_is_not_an_empty_one(seed):
 
 def test_many_blobs_are_found(tmp_path):
     """Digests next to each other, and more than one time each."""
-    folder = tmp_path / "many"
+    directory = tmp_path / "many"
     for name in ("manifests", "layers"):
-        (folder / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True)
     digests = [Digest(number.to_bytes(32, "big")) for number in range(200)]
     for number, digest in enumerate(digests[::2]):
         for time in range(number % 3 + 1):
-            (folder / "layers" / f"sha256-{digest.hex}-150294351{time}.25").write_bytes(
+            (directory / "layers" / f"sha256-{digest.hex}-150294351{time}.25").write_bytes(
                 b"x" * number
             )
-    source = open_source(f"seed2017:{folder}")
+    source = open_source(f"seed2017:{directory}")
     for number, digest in enumerate(digests):
         if number % 2:
             assert source.find(digest) is None

@@ -23,9 +23,9 @@ NAME = "org.opencontainers.image.ref.name"
 class Saved:
     """A layout with an index of three platforms and a statement, of which only some are there."""
 
-    def __init__(self, folder, there=("amd64",)):
-        self.folder = folder
-        layout = Layout(folder / "layout")
+    def __init__(self, directory, there=("amd64",)):
+        self.directory = directory
+        layout = Layout(directory / "layout")
         children = []
         for machine in ("amd64", "arm64", "s390x"):
             tar = tars.file(b"a", machine.encode()) + tars.END
@@ -56,12 +56,12 @@ class Saved:
                     for one in (value["config"], *value["layers"])
                 ]
                 items.append({"Config": blobs[0], "RepoTags": ["saved:1"], "Layers": blobs[1:]})
-        (self.layout.folder / "manifest.json").write_text(json.dumps(items))
+        (self.layout.directory / "manifest.json").write_text(json.dumps(items))
 
     def archive(self):
-        path = self.folder / "saved.tar"
+        path = self.directory / "saved.tar"
         with tarfile.open(path, "w") as tar:
-            tar.add(self.layout.folder, ".")
+            tar.add(self.layout.directory, ".")
         return path
 
 
@@ -80,10 +80,10 @@ def test_platforms_that_were_not_saved_are_counted_apart(tmp_path):
     ]
 
 
-def test_a_folder_that_lacks_them_lacks_images(tmp_path):
-    """Nobody leaves out blobs of a folder on purpose."""
-    folder = Saved(tmp_path).layout.folder
-    assert causes(resolve(open_source(f"oci:{folder}"))) == {
+def test_a_directory_that_lacks_them_lacks_images(tmp_path):
+    """Nobody leaves out blobs of a directory on purpose."""
+    directory = Saved(tmp_path).layout.directory
+    assert causes(resolve(open_source(f"oci:{directory}"))) == {
         "missing_manifest": 2,
         "attestation": 1,
     }
@@ -127,27 +127,27 @@ FOREIGN = [
 
 @pytest.fixture(params=FOREIGN, ids=["docker", "oci", "urls"])
 def foreign(request, layout, chosen, tmp_path):
-    """Write a layout whose image has a foreign layer; return its folder, the layer's file, the word
-    for its type."""
-    folder = tmp_path / "layout"
-    shutil.copytree(layout, folder)
+    """Write a layout whose image has a foreign layer; return its directory, the layer's file and
+    the word for its type."""
+    directory = tmp_path / "layout"
+    shutil.copytree(layout, directory)
     media_type, word = request.param
-    blobs = folder / "blobs" / "sha256"
+    blobs = directory / "blobs" / "sha256"
     manifest = json.loads((blobs / chosen.digest.hex).read_bytes())
     manifest["layers"][1] |= {"mediaType": media_type, "urls": ["https://example.org/layer"]}
     made = Layout.__new__(Layout)
-    made.folder = folder
+    made.directory = directory
     entry = made.blob(json.dumps(manifest).encode(), MANIFEST)
     made.index = [{**entry, "annotations": {NAME: "a:1"}}]
     made.finish()
-    return folder, blobs / chosen.layers[1].digest.hex, word
+    return directory, blobs / chosen.layers[1].digest.hex, word
 
 
 @pytest.mark.slow
 def test_a_foreign_layer_whose_bytes_are_there_is_read(foreign, chosen, tmp_path):
     """As umoci does; skopeo copies it, too."""
-    folder, _, word = foreign
-    catalog = resolve(open_source(f"oci:{folder}"))
+    directory, _, word = foreign
+    catalog = resolve(open_source(f"oci:{directory}"))
     assert catalog.skipped == []
     (image,) = catalog.images
     assert [layer.digest for layer in image.layers] == [layer.digest for layer in chosen.layers]
@@ -158,30 +158,30 @@ def test_a_foreign_layer_whose_bytes_are_there_is_read(foreign, chosen, tmp_path
             "unpack",
             "--rootless",
             "--image",
-            f"{folder}:a:1",
+            f"{directory}:a:1",
             tmp_path / "bundle",
         ]
         subprocess.run(command, check=True, capture_output=True)
         assert (tmp_path / "bundle" / "rootfs" / "json" / "__init__.py").exists()
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        tar.add(folder, ".")
+        tar.add(directory, ".")
     assert (
         resolve(open_source(f"oci-archive:{tmp_path / 'a.tar'}")).images[0].layers == image.layers
     )
 
 
 def test_a_foreign_layer_that_is_kept_elsewhere_is_counted_apart(foreign):
-    folder, blob, _ = foreign
+    directory, blob, _ = foreign
     blob.unlink()
-    catalog = resolve(open_source(f"oci:{folder}"))
+    catalog = resolve(open_source(f"oci:{directory}"))
     assert causes(catalog) == {"foreign": 1}
     assert len(catalog.images[0].layers) == 2
 
 
 @pytest.mark.slow
 def test_a_run_reads_foreign_layers(foreign, tmp_path):
-    folder, _, word = foreign
+    directory, _, word = foreign
     runs = Runs(tmp_path)
-    runs.run(runs.analyze(f"oci:{folder}", "a.h5"))
+    runs.run(runs.analyze(f"oci:{directory}", "a.h5"))
     h5dump = [need("h5dump"), "-d", "/layers/media_type", "a.h5"]
     assert word in runs.run(h5dump).stdout

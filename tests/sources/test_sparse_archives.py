@@ -33,7 +33,7 @@ FORMATS = {
 
 @pytest.fixture(scope="module")
 def holes(tmp_path_factory):
-    """The folder of an OCI layout whose layer has holes on disk."""
+    """The directory of an OCI layout whose layer has holes on disk."""
     layout = Layout(tmp_path_factory.mktemp("holes") / "layout")
     layers = [layout.layer(LAYER, "plain"), layout.layer(tars.file(b"other") + tars.END, "gzip")]
     path = layout.path(layers[0][0]["digest"])
@@ -49,9 +49,9 @@ def holes(tmp_path_factory):
     return layout.finish()
 
 
-def packed(folder, to, form):
-    names = sorted(path.name for path in folder.iterdir())
-    command = ["tar", "--sparse", *FORMATS[form], "-cf", to, "-C", folder, *names]
+def packed(directory, to, form):
+    names = sorted(path.name for path in directory.iterdir())
+    command = ["tar", "--sparse", *FORMATS[form], "-cf", to, "-C", directory, *names]
     subprocess.run(command, check=True)
     assert to.stat().st_size < 250_000 < len(LAYER)
 
@@ -81,7 +81,7 @@ def test_an_oci_archive_with_sparse_members(holes, form, tmp_path):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_docker_archive_with_sparse_members(holes, form, tmp_path):
-    saved, folder = tmp_path / "saved.tar", tmp_path / "saved"
+    saved, directory = tmp_path / "saved.tar", tmp_path / "saved"
     command = [
         need("skopeo"),
         "--insecure-policy",
@@ -91,16 +91,16 @@ def test_a_docker_archive_with_sparse_members(holes, form, tmp_path):
         f"docker-archive:{saved}:a/b:1",
     ]
     subprocess.run(command, check=True)
-    folder.mkdir()
-    subprocess.run(["tar", "-xf", saved, "-C", folder], check=True)
+    directory.mkdir()
+    subprocess.run(["tar", "-xf", saved, "-C", directory], check=True)
     (layer,) = (
         path
-        for path in folder.glob("*.tar")
+        for path in directory.glob("*.tar")
         if not path.is_symlink() and path.stat().st_size == len(LAYER)
     )
     subprocess.run(["cp", "--sparse=always", layer, tmp_path / "copy"], check=True)
     (tmp_path / "copy").replace(layer)
-    packed(folder, tmp_path / "sparse.tar", form)
+    packed(directory, tmp_path / "sparse.tar", form)
     want, found = (
         resolve(open_source(f"docker-archive:{path}")) for path in (saved, tmp_path / "sparse.tar")
     )

@@ -43,12 +43,12 @@ SAME = {
 def datasets(tmp_path_factory):
     """One image for each field, one with nothing else, and one without a config; the same names."""
     later = [{}, *LATER.values(), SAME]
-    folder = tmp_path_factory.mktemp("configs")
+    directory = tmp_path_factory.mktemp("configs")
     images = [[0]] * (len(later) + 1)
     places = range(len(later))
     first = Made([[]], images, configs=dict.fromkeys(places, BASE))
     second = Made([[]], images, configs={place: BASE | later[place] for place in places})
-    paths = [one.write(folder / str(place), False) for place, one in enumerate((first, second))]
+    paths = [one.write(directory / str(place), False) for place, one in enumerate((first, second))]
     with hpc_remetrics.open(paths[0]) as one, hpc_remetrics.open(paths[1]) as other:
         yield one, other
 

@@ -160,7 +160,7 @@ def test_a_dataset_without_times_is_refused(tmp_path):
 def earlier(tmp_path_factory):
     need("zstd")
     runs = Runs(tmp_path_factory.mktemp("earlier"))
-    layout = small_images.build(runs.folder)
+    layout = small_images.build(runs.directory)
     runs.run(runs.analyze(f"oci:{layout}", "out.h5", ranks=2))
     return runs, layout
 
@@ -168,7 +168,7 @@ def earlier(tmp_path_factory):
 @pytest.mark.slow
 def test_a_run_over_the_same_layers_is_foretold_as_it_was(earlier):
     runs, layout = earlier
-    with hpc_remetrics.open(runs.folder / "out.h5") as dataset:
+    with hpc_remetrics.open(runs.directory / "out.h5") as dataset:
         busy = float(dataset.run_table("job_ranks")["busy_seconds"].sum())
         sizes = dataset.layers["CLS"].tolist()
         entries = len(dataset.entries)
@@ -178,7 +178,7 @@ def test_a_run_over_the_same_layers_is_foretold_as_it_was(earlier):
         max(busy, found["longest_seconds"]), rel=0.05, abs=0.1
     )
     assert abs(found["entries"] - entries) <= 1
-    rates = rates_of(runs.folder / "out.h5")
+    rates = rates_of(runs.directory / "out.h5")
     ten_times = forecast(rates, sizes * 10, [0] * 130, ranks=11, nodes=2)
     assert ten_times.profile_seconds == pytest.approx(busy, rel=0.05, abs=0.1)
 

@@ -28,7 +28,7 @@ FLAGS = (
 class Browser:
     """One browser with a window of a size; `open` a page, then ask what it says."""
 
-    def __init__(self, folder: Path, width: int, height: int, phone: bool = False) -> None:
+    def __init__(self, directory: Path, width: int, height: int, phone: bool = False) -> None:
         self._driver = subprocess.Popen(
             [need("chromedriver"), "--port=0"], stdout=subprocess.PIPE, text=True
         )
@@ -40,7 +40,7 @@ class Browser:
         )
         threading.Thread(target=self._driver.stdout.read, daemon=True).start()
         self._url = f"http://127.0.0.1:{port}/session"
-        options = {"binary": need("chromium"), "args": [*FLAGS, f"--user-data-dir={folder}"]}
+        options = {"binary": need("chromium"), "args": [*FLAGS, f"--user-data-dir={directory}"]}
         if phone:
             options["mobileEmulation"] = {
                 "deviceMetrics": {"width": width, "height": height, "pixelRatio": 2.0}

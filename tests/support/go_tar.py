@@ -32,10 +32,10 @@ def kind_of(entry: dict) -> str:
 class GoTar:
     """A running Go program that reads archives one after another."""
 
-    def __init__(self, folder: Path) -> None:
-        program = folder / "gotar"
+    def __init__(self, directory: Path) -> None:
+        program = directory / "gotar"
         places = {
-            "GOCACHE": str(folder / "cache"),
+            "GOCACHE": str(directory / "cache"),
             "GOFLAGS": "-mod=mod",
             "GO111MODULE": "off",
             "CGO_ENABLED": "0",

@@ -24,10 +24,10 @@ PACKERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 class Layout:
     """An OCI layout that grows: `layer` gives what `image` takes; `finish` writes the index."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.index: list[dict] = []
-        (folder / "blobs" / "sha256").mkdir(parents=True)
+        (directory / "blobs" / "sha256").mkdir(parents=True)
 
     def layer(self, tar: bytes, packer: str) -> tuple[dict, str]:
         """Return descriptor and diff_id."""
@@ -40,7 +40,7 @@ class Layout:
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
     def path(self, digest: str) -> Path:
-        return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return self.directory / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def image(
         self,
@@ -74,8 +74,8 @@ class Layout:
         self.index.append({**entry, "annotations": {"org.opencontainers.image.ref.name": name}})
 
     def finish(self) -> Path:
-        (self.folder / "index.json").write_text(
+        (self.directory / "index.json").write_text(
             json.dumps({"schemaVersion": 2, "manifests": self.index})
         )
-        (self.folder / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
-        return self.folder
+        (self.directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
+        return self.directory

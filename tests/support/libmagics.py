@@ -52,24 +52,24 @@ def of_wheel() -> OtherLibmagic:
     if spec is None or spec.origin is None:
         lack("pylibmagic is not installed")
         raise AssertionError
-    folder = Path(spec.origin).parent
-    return OtherLibmagic([], _environment(folder, folder / "magic.mgc"))
+    directory = Path(spec.origin).parent
+    return OtherLibmagic([], _environment(directory, directory / "magic.mgc"))
 
 
-def of_release(release: str, folder: Path) -> OtherLibmagic:
-    """Return the libmagic of a release of Debian; its packages are unpacked in the folder.
+def of_release(release: str, directory: Path) -> OtherLibmagic:
+    """Return the libmagic of a release of Debian; its packages are unpacked in the directory.
 
     A library that needs a newer C library than the machine's is given its own.
     """
-    _download(release, ["file", "libc6", "libmagic-mgc", RELEASES[release]], folder)
-    tree = folder / "tree"
-    for package in sorted(folder.glob("*.deb")):
+    _download(release, ["file", "libc6", "libmagic-mgc", RELEASES[release]], directory)
+    tree = directory / "tree"
+    for package in sorted(directory.glob("*.deb")):
         subprocess.run(["dpkg-deb", "--extract", package, tree], check=True)
     libraries = tree / "usr/lib" / sysconfig.get_config_var("MULTIARCH")
     environment = _environment(libraries, tree / "usr/lib/file/magic.mgc")
-    program = folder / "file"
+    program = directory / "file"
     command = []
-    if _libc_version(folder) > _as_version(platform.libc_ver()[1]):
+    if _libc_version(directory) > _as_version(platform.libc_ver()[1]):
         loader = next(tree.glob("usr/lib*/ld-linux*"), None) or next(libraries.glob("ld-linux*"))
         command = [str(loader), "--library-path", str(libraries)]
         del environment["LD_LIBRARY_PATH"]
@@ -83,7 +83,7 @@ def _environment(libraries: Path, database: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": str(libraries), "MAGIC": str(database)}
 
 
-def _download(release: str, packages: list[str], folder: Path) -> None:
+def _download(release: str, packages: list[str], directory: Path) -> None:
     """Download packages of another release from the mirror that the machine's own come from."""
     need("apt-get")
     targets = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(SUITE) $(REPO_URI)"]
@@ -92,10 +92,12 @@ def _download(release: str, packages: list[str], folder: Path) -> None:
     mirrors = [mirror for mirror in mirrors if "security" not in mirror]
     if not mirrors:
         lack("apt-get knows no mirror of Debian")
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirrors[0]} {release} main\n")
+    (directory / "sources.list").write_text(
+        f"deb [signed-by={KEYRING}] {mirrors[0]} {release} main\n"
+    )
     for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    (folder / "status").touch()
+        (directory / name).mkdir(parents=True)
+    (directory / "status").touch()
     settings = {
         "Dir::Etc::SourceList": "sources.list",
         "Dir::Etc::SourceParts": "none",
@@ -103,15 +105,15 @@ def _download(release: str, packages: list[str], folder: Path) -> None:
         "Dir::State::Status": "status",
         "Dir::Cache": "cache",
     }
-    options = [f"-o{name}={folder / value}" for name, value in settings.items()]
+    options = [f"-o{name}={directory / value}" for name, value in settings.items()]
     for words in (["update"], ["download", *packages]):
         command = ["apt-get", "-q", *options, *words]
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
 
 
-def _libc_version(folder: Path) -> tuple[int, ...]:
+def _libc_version(directory: Path) -> tuple[int, ...]:
     """Return the version of the C library among the packages."""
-    package = next(folder.glob("libc6_*.deb"))
+    package = next(directory.glob("libc6_*.deb"))
     fields = ["dpkg-deb", "--field", str(package), "Version"]
     text = subprocess.run(fields, capture_output=True, text=True, check=True).stdout
     return _as_version(text.partition("-")[0])

@@ -16,9 +16,9 @@ LARGEST = 4 << 20
 def machine_files(count: int) -> Iterator[bytes]:
     """Yield the bytes of so many files."""
     paths = [
-        os.path.join(folder, name)
+        os.path.join(directory, name)
         for root in ROOTS
-        for folder, _, names in os.walk(os.fsencode(root))
+        for directory, _, names in os.walk(os.fsencode(root))
         for name in names
     ]
     random.Random(2017).shuffle(paths)

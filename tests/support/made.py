@@ -113,14 +113,14 @@ class Made:
             items.append((layer.digest, layer.profile, layer.spill(scratch)))
         write_part(parts, f"{job}-0-0", items, self._failures(), TYPES, {}, scratch)
 
-    def write(self, folder: Path, metrics: bool = True) -> Path:
+    def write(self, directory: Path, metrics: bool = True) -> Path:
         """Write the dataset, with or without its metrics, and return its path."""
-        parts = folder / "parts"
-        scratch = folder / "scratch"
+        parts = directory / "parts"
+        scratch = directory / "scratch"
         parts.mkdir(parents=True)
         scratch.mkdir()
         self.publish(parts, scratch)
-        output = folder / "made.h5"
+        output = directory / "made.h5"
 
         def finish(path: Path) -> None:
             add_metrics(SerialComm(), path, scratch, 1 << 20)

@@ -27,23 +27,23 @@ class Registry:
     :param auth: lines of its configuration, such as `htpasswd_auth` returns.
     """
 
-    def __init__(self, folder: Path, auth: dict | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, port = folder, free_port()
+    def __init__(self, directory: Path, auth: dict | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, port = directory, free_port()
         self.host = f"127.0.0.1:{port}"
         config = {
             "version": "0.1",
             "log": {"level": "warn", "accesslog": {"disabled": True}},
             "storage": {
-                "filesystem": {"rootdirectory": str(folder / "data")},
+                "filesystem": {"rootdirectory": str(directory / "data")},
                 "delete": {"enabled": True},
             },
             "http": {"addr": self.host, "secret": "not one"},
             **({"auth": auth} if auth else {}),
         }
-        path = folder / "config.yml"
+        path = directory / "config.yml"
         path.write_text(json.dumps(config))  # JSON is YAML
-        with open(folder / "log", "w") as log:
+        with open(directory / "log", "w") as log:
             command = [need("docker-registry"), "serve", str(path)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._wait()
@@ -58,7 +58,7 @@ class Registry:
                 return  # it wants a login
             except OSError:
                 time.sleep(0.05)
-        raise AssertionError(f"the registry did not start:\n{(self.folder / 'log').read_text()}")
+        raise AssertionError(f"the registry did not start:\n{(self.directory / 'log').read_text()}")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -88,11 +88,11 @@ def skopeo(*arguments: object) -> str:
     return result.stdout
 
 
-def htpasswd_auth(folder: Path) -> dict:
+def htpasswd_auth(directory: Path) -> dict:
     """Return the configuration of a registry with one user in an htpasswd file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     command = [need("htpasswd"), "-nbB", USER, PASSWORD]
-    (folder / "htpasswd").write_text(
+    (directory / "htpasswd").write_text(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
     )
-    return {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
+    return {"htpasswd": {"realm": "tests", "path": str(directory / "htpasswd")}}

@@ -8,11 +8,11 @@ from support.tools import need
 
 
 class Runs:
-    """Runs the program in one folder, with scratch of its own."""
+    """Runs the program in one directory, with scratch of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.scratch = folder / "scratch"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.scratch = directory / "scratch"
         self.scratch.mkdir()
 
     def command(self, *arguments: object, ranks: int = 0) -> list[str]:
@@ -30,7 +30,7 @@ class Runs:
         self, command: list[str], code: int = 0, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, cwd=self.folder
+            command, capture_output=True, text=True, timeout=timeout, cwd=self.directory
         )
         assert result.returncode == code, (
             f"{result.returncode}, wanted {code}\n{result.stdout}\n{result.stderr}"

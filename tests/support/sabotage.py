@@ -16,11 +16,11 @@ from hpc_remetrics.parts.parts_directory import parts_directory, scan_parts
 class Job:
     """A running command in a session of its own; what it says goes to a file."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
-        self._said = folder / "said"
+    def __init__(self, command: list[str], directory: Path) -> None:
+        self._said = directory / "said"
         with open(self._said, "w") as file:
             self.process = subprocess.Popen(
-                command, cwd=folder, start_new_session=True, stdout=file, stderr=file
+                command, cwd=directory, start_new_session=True, stdout=file, stderr=file
             )
 
     @property

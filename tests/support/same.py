@@ -17,9 +17,9 @@ def assert_same(one: Path, other: Path, *but: str) -> None:
     """Compare two files with h5diff, all but /run and what is named, and fail with what differs."""
     exclude = [word for path in ("/run", *but) for word in ("--exclude-path", path)]
     # Compare copies: h5diff of HDF5 1.10.7 can't leave out attributes
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
         copies = [
-            _without_attributes(path, folder, name) for path, name in ((one, "1"), (other, "2"))
+            _without_attributes(path, directory, name) for path, name in ((one, "1"), (other, "2"))
         ]
         command = [need("h5diff"), "-r", *exclude, *copies]
         result = subprocess.run(command, capture_output=True, text=True)
@@ -32,9 +32,9 @@ def assert_same(one: Path, other: Path, *but: str) -> None:
     assert result.returncode == 0, "\n\n".join(differs) or result.stdout[-2000:] + result.stderr
 
 
-def _without_attributes(path: Path, folder: str, name: str) -> Path:
+def _without_attributes(path: Path, directory: str, name: str) -> Path:
     """Copy a dataset, and leave out the attributes that differ from run to run."""
-    copy = Path(folder, name)
+    copy = Path(directory, name)
     shutil.copyfile(path, copy)
     with h5py.File(copy, "r+") as file:
         for attribute in OF_RUNS:

@@ -1,7 +1,7 @@
 """A SLURM cluster of its own on this machine: munge, slurmctld, and a slurmd for each of some
 "nodes".
 
-Everything lies in one folder and listens on 127.0.0.1 at free ports, so it clashes with no other
+Everything lies in one directory and listens on 127.0.0.1 at free ports, so it clashes with no other
 SLURM.
 """
 
@@ -26,15 +26,15 @@ SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=10
+AuthInfo=socket={directory}/munge/socket,cred_expire=10
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool.%n
-TmpFS={folder}/tmp.%n
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.%n.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.%n.log
+StateSaveLocation={directory}/state
+SlurmdSpoolDir={directory}/spool.%n
+TmpFS={directory}/tmp.%n
+SlurmctldPidFile={directory}/slurmctld.pid
+SlurmdPidFile={directory}/slurmd.%n.pid
+SlurmctldLogFile={directory}/slurmctld.log
+SlurmdLogFile={directory}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -63,17 +63,17 @@ _DONE = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEM
 class Slurm:
     """A cluster that is up until `down`: `n1`, `n2`, … with some CPUs each.
 
-    :param folder: where it keeps everything; its path must be short, since munge's socket lies in
-        it.
+    :param directory: where it keeps everything; its path must be short, since munge's socket lies
+        in it.
     """
 
-    def __init__(self, folder: Path, nodes: int = 3, cpus: int = 4) -> None:
-        self.folder, self.nodes = folder, [f"n{n}" for n in range(1, nodes + 1)]
+    def __init__(self, directory: Path, nodes: int = 3, cpus: int = 4) -> None:
+        self.directory, self.nodes = directory, [f"n{n}" for n in range(1, nodes + 1)]
         ports = _free_ports(nodes + 1)
         values = {
             "host": socket.gethostname().partition(".")[0],
             "user": getpass.getuser(),
-            "folder": folder,
+            "directory": directory,
         }
         values |= {
             "port": ports,
@@ -87,14 +87,14 @@ class Slurm:
             "munge",
             *(f"{kind}.{node}" for kind in ("spool", "tmp") for node in self.nodes),
         ):
-            (folder / name).mkdir()
-        (folder / "slurm.conf").write_text(_CONFIG.format(**values))
+            (directory / name).mkdir()
+        (directory / "slurm.conf").write_text(_CONFIG.format(**values))
         scripts = sysconfig.get_path("scripts")
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("SLURM")
         }
         self.environment |= {
-            "SLURM_CONF": str(folder / "slurm.conf"),
+            "SLURM_CONF": str(directory / "slurm.conf"),
             "PATH": f"{scripts}:{os.environ['PATH']}",
         }
         try:
@@ -104,7 +104,7 @@ class Slurm:
             raise
 
     def _up(self) -> None:
-        munge = self.folder / "munge"
+        munge = self.directory / "munge"
         (munge / "key").write_bytes(os.urandom(1024))
         (munge / "key").chmod(0o600)
         munge.chmod(
@@ -141,11 +141,13 @@ class Slurm:
         """Say whether a process is the node's slurmd, or was started by it."""
         try:
             if process.name().startswith("slurmd") and process.pid == _pid(
-                self.folder / f"slurmd.{node}.pid"
+                self.directory / f"slurmd.{node}.pid"
             ):
                 return True
             parents = [process, *process.parents()]
-            return any(_pid(self.folder / f"slurmd.{node}.pid") == one.pid for one in parents) or (
+            return any(
+                _pid(self.directory / f"slurmd.{node}.pid") == one.pid for one in parents
+            ) or (
                 process.environ().get("SLURM_CONF") == self.environment["SLURM_CONF"]
                 and process.environ().get("SLURMD_NODENAME") == node
             )
@@ -163,10 +165,10 @@ class Slurm:
         )
         return result
 
-    def sbatch(self, *arguments: object, folder: Path) -> str:
-        """Submit a job from a folder and return its number."""
+    def sbatch(self, *arguments: object, directory: Path) -> str:
+        """Submit a job from a directory and return its number."""
         return (
-            self.run("sbatch", "--parsable", *arguments, cwd=folder)
+            self.run("sbatch", "--parsable", *arguments, cwd=directory)
             .stdout.strip()
             .partition(";")[0]
         )
@@ -193,7 +195,7 @@ class Slurm:
         return found
 
     def _log(self) -> str:
-        path = self.folder / "slurmctld.log"
+        path = self.directory / "slurmctld.log"
         return path.read_text()[-3000:] if path.exists() else ""
 
     def down(self) -> None:
@@ -205,7 +207,7 @@ class Slurm:
         )
         subprocess.run(["scancel", "-u", getpass.getuser()], env=self.environment, timeout=60)
         names = [*(f"slurmd.{node}.pid" for node in self.nodes), "slurmctld.pid", "munge/pid"]
-        pids = [pid for name in names if (pid := _pid(self.folder / name))]
+        pids = [pid for name in names if (pid := _pid(self.directory / name))]
         processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
         processes += [one for one in psutil.process_iter() if self._is_ours(one)]
         for process in processes:

@@ -24,15 +24,15 @@ PARTS = {
 }
 
 
-def build(folder: Path) -> Path:
-    """Write the layout and return its folder."""
-    layout = Layout(folder / "layout")
+def build(directory: Path) -> Path:
+    """Write the layout and return its directory."""
+    layout = Layout(directory / "layout")
     packers = list(PACKERS)
     layers = [
         layout.layer(tar_of(parts), packers[number % 3])
         for number, parts in enumerate(PARTS.values())
     ]
-    layers.append(layout.layer(tar_of_odd_things(folder / "odd"), "gzip"))
+    layers.append(layout.layer(tar_of_odd_things(directory / "odd"), "gzip"))
     layout.image("one:1", layers[:6])
     layout.image("two:1", layers[3:9])
     layout.image("three:latest", [layers[0], *layers[8:]])
@@ -40,7 +40,7 @@ def build(folder: Path) -> Path:
 
 
 def tar_of(parts: list[str]) -> bytes:
-    """Pack folders of the standard library."""
+    """Pack directories of the standard library."""
     command = [
         "tar",
         "-C",

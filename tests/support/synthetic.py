@@ -45,9 +45,9 @@ class SyntheticLayer:
     rows: list[Row] = field(default_factory=list)
     extras: dict[str, bytes] = field(default_factory=dict)
 
-    def spill(self, folder: Path, block: int = 1 << 20) -> Path:
+    def spill(self, directory: Path, block: int = 1 << 20) -> Path:
         """Write the layer to a spill, in blocks of some rows, and return its path."""
-        path = folder / f"{self.digest.hex}.spill"
+        path = directory / f"{self.digest.hex}.spill"
         spill = Spill(path)
         for number, r in enumerate(self.rows):
             if number and number % block == 0:

@@ -25,9 +25,9 @@ class TokenServer:
     :ivar seconds: how long its tokens hold; 0: it doesn't say it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.key, self.certificate = directory / "key.pem", directory / "certificate.pem"
         self_signed(self.key, self.certificate, "tests")
         self.asked: list[tuple[dict, bool]] = []
         self.seconds = 300

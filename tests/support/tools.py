@@ -19,19 +19,19 @@ def need(tool: str) -> str:
     return str(found)
 
 
-def mount_small(folder: Path, size: int, *, again: bool = False) -> None:
-    """Mount a file system of some bytes at a folder, or give it another size; who calls it
+def mount_small(directory: Path, size: int, *, again: bool = False) -> None:
+    """Mount a file system of some bytes at a directory, or give it another size; who calls it
     unmounts."""
     words = ["-o", f"{'remount,' * again}size={size}"]
     result = subprocess.run(
-        [need("mount"), "-t", "tmpfs", *words, "tmpfs", folder], capture_output=True, text=True
+        [need("mount"), "-t", "tmpfs", *words, "tmpfs", directory], capture_output=True, text=True
     )
     if result.returncode:
         lack(f"can't mount: {result.stderr}")
 
 
-def unmount(folder: Path) -> None:
-    subprocess.run([need("umount"), "-l", folder], check=True)
+def unmount(directory: Path) -> None:
+    subprocess.run([need("umount"), "-l", directory], check=True)
 
 
 def lack(what: str) -> None:

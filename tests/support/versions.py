@@ -29,10 +29,10 @@ class DatedLayout(Layout):
         return super().blob(data, media_type)
 
 
-def build(folder: Path, versions: int) -> list[list[Files]]:
+def build(directory: Path, versions: int) -> list[list[Files]]:
     """Write a layout of images `app:1`, `app:2`, …; return the layers of each, base first."""
     rng = random.Random(7)
-    layout = DatedLayout(folder)
+    layout = DatedLayout(directory)
     base = {f"base/{number}": _text(rng) for number in range(20)}
     base_layer = layout.layer(_tar(base), "gzip")
     files = {f"app/{number}": _text(rng) for number in range(40)}

@@ -22,7 +22,7 @@ def go(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory) -> Path:
-    """A file for the archive in hand (hypothesis does not like folders of a test's own)."""
+    """A file for the archive in hand (hypothesis does not like directories of a test's own)."""
     return tmp_path_factory.mktemp("archive") / "archive.tar"
 
 

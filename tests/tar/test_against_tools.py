@@ -162,8 +162,8 @@ def check_bsdtar(form: str, archive: Path, entries: list) -> None:
 def test_trees(form, tree, read):
     for tool in ("bsdtar", "tar"):
         need(tool)
-    with tempfile.TemporaryDirectory() as folder:
-        root, archive = os.fsencode(folder) + b"/root", Path(folder, "archive.tar")
+    with tempfile.TemporaryDirectory() as directory:
+        root, archive = os.fsencode(directory) + b"/root", Path(directory, "archive.tar")
         os.mkdir(root)
         make(root, tree)
         # What the format can't hold (long names in v7) is left out by the tool, which says so by

@@ -196,7 +196,7 @@ def test_fifty_configs_are_what_skopeo_says(tmp_path):
     with hpc_remetrics.open(tmp_path / "a.h5") as data:
         assert len(data.configs) == 50 and not data.configs["notes"].any()
         for image, digest in enumerate(data.images.readable("digest").tolist()):
-            check(data, image, inspected(layout.folder, digest))
+            check(data, image, inspected(layout.directory, digest))
 
 
 @pytest.mark.slow

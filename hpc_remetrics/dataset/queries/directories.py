@@ -95,25 +95,28 @@ def cut_directories(blob: bytes, bounds: np.ndarray, depth: int) -> tuple[bytes,
 
 
 def _needs_cleaning(text: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return (n,) bool, which paths have an empty part, or one that begins with a dot and is short.
+    """Return (n,) bool, which paths have a part that is empty, `.` or `..`.
 
     :param text: (bytes + 2,) uint8, padded with zeros.
     """
-    # An empty part, `.` or `..` is followed by a slash or by the end
     is_slash = text == _SLASH
     is_dot = text == _DOT
-    begins = np.flatnonzero(is_slash[:-1]) + 1
-    begins = np.concatenate([begins, start])
+
+    # Look at the first part of each path, and at parts that begin with a slash or a dot.
+    begins = np.flatnonzero(is_slash[:-1] & (is_slash[1:] | is_dot[1:])) + 1
     owner = np.searchsorted(start, begins, "right") - 1
-    is_inside = (owner >= 0) & (begins <= stop[owner])
-    begins = begins[is_inside]
-    owner = owner[is_inside]
+    is_inside = (owner >= 0) & (begins < stop[owner])
+    begins = np.concatenate([begins[is_inside], start])
+    owner = np.concatenate([owner[is_inside], np.arange(len(start))])
+
+    # A part ends at a slash, or where its path ends.
     end = stop[owner]
-    padded = np.append(is_slash, [True, True, True])
-    dotted = np.append(is_dot, [False, False, False])
-    one = (begins >= end) | padded[begins]
-    two = dotted[begins] & ((begins + 1 >= end) | padded[begins + 1])
-    three = dotted[begins] & dotted[begins + 1] & ((begins + 2 >= end) | padded[begins + 2])
-    found = np.zeros(len(start), bool)
-    found[owner[one | two | three]] = True
+    ends_at_once = (begins >= end) | is_slash[begins]
+    ends_behind_one = is_dot[begins] & ((begins + 1 >= end) | is_slash[begins + 1])
+    has_two_dots = is_dot[begins] & np.append(is_dot, False)[begins + 1]
+    ends_behind_two = has_two_dots & ((begins + 2 >= end) | np.append(is_slash, True)[begins + 2])
+
+    # The last part of a path that ends with a slash is empty.
+    found = (stop > start) & is_slash[stop - 1]
+    found[owner[ends_at_once | ends_behind_one | ends_behind_two]] = True
     return found

@@ -216,9 +216,10 @@ def _configs(numbers: ReportData) -> str:
         rows = [(escape(value), f"{images:,}") for value, images in list(found.items())[:most]]
         more = len(found) - len(rows)
         left_out = f"<p>{counted(more, 'more row')} in the dataset (--json, export).</p>"
-        tables.append(
-            f"<h3>{quoted(meaning)}</h3>{_table((variable, 'images'), rows)}{left_out if more else ''}"
-        )
+        # What an empty value means is said in its row
+        heading = meaning.partition(";")[0]
+        table = _table((variable, "images"), rows)
+        tables.append(f"<h3>{quoted(heading)}</h3>{table}{left_out if more else ''}")
     return "".join(tables) or "<p>No config of an image is in the dataset.</p>"
 
 

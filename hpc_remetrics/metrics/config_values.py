@@ -1,4 +1,4 @@
-"""What images say most often about themselves: labels, commands, users, ports, years, secrets.
+"""Count images by what they say: labels, commands, users, ports, years and replaced secrets.
 
 Each rank hashes the values in its blocks of /configs and /labels. Equal values meet on the rank
 that owns their hash, and rank 0 spells out the most frequent ones:

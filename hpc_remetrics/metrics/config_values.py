@@ -24,10 +24,10 @@ from ..arrays import distinct
 from ..dataset.chunk_cache import ChunkReader
 from ..dataset.metrics_schema import CONFIG_VALUES
 from ..dataset.schema import TABLES
+from ..hashing import PADDING, hash_slices
 from ..mpi.shuffle import Shuffle
 from ..sources.secrets import KINDS_OF_SECRETS
 from .file_rows import buckets_for
-from .hashing import PADDING, hash_slices
 from .inputs import MetricsInputs
 
 MOST = 100

@@ -14,12 +14,12 @@ from typing import IO
 
 import numpy as np
 
+from ..dataset.path_names import Paths
 from ..files.writing import private_file
+from ..hashing import hash_slices
 from ..mpi.shuffle import Shuffle, collective_rounds
 from ..records import KINDS
-from .hashing import hash_slices
 from .inputs import MetricsInputs
-from .path_names import Paths
 
 DEPTHS = 4
 EXTENSION = DEPTHS

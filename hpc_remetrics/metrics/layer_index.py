@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import distinct, is_among
+from ..dataset.path_names import Paths
+from ..hashing import PADDING, hash_slices
 from ..records import KINDS
 from ..tar.paths import clean, whiteout_target
 from .file_rows import read_paths
-from .hashing import PADDING, hash_slices
 from .inputs import MetricsInputs
-from .path_names import Paths
 
 _LONGEST = 4096
 """Bytes of the longest directory that is looked at; Linux takes no longer path."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from support.examples import share_of
 
-from hpc_remetrics.metrics.hashing import PADDING, hash_slices
+from hpc_remetrics.hashing import PADDING, hash_slices
 
 MASK = (1 << 64) - 1
 SEEDS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)

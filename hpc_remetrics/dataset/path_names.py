@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import distinct
+from ..hashing import PADDING, hash_slices
 from ..tar.paths import clean
-from .hashing import PADDING, hash_slices
 
 _SLASH, _DOT = 0x2F, 0x2E
 

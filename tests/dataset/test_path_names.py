@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from support.examples import share_of
 
-from hpc_remetrics.metrics.hashing import PADDING, hash_slices
-from hpc_remetrics.metrics.path_names import Paths
+from hpc_remetrics.dataset.path_names import Paths
+from hpc_remetrics.hashing import PADDING, hash_slices
 from hpc_remetrics.tar.paths import clean
 
 PIECES = [b"a", b"/", b".", b"..", b"usr/lib", b"\xff", b"x.tar.gz"]

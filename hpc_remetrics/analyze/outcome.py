@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Claim: TypeAlias = tuple[str, str, str]
+FalseClaim: TypeAlias = tuple[str, str, str]
 """What an image states wrongly about a layer: digest of the layer, cause and message."""
 
 
@@ -56,7 +56,7 @@ def code_if_complete(session: Session, work: Work) -> int | None:
     return exit_code(ledger, work.lost, false_claims)
 
 
-def warn_of_false_claims(claims: Sequence[Claim]) -> int:
+def warn_of_false_claims(claims: Sequence[FalseClaim]) -> int:
     """Warn of what images state wrongly about layers of the output; return how often."""
     for digest, cause, message in claims[:MAX_WARNINGS]:
         log.warning("layer %s is in the dataset, but %s: %s", digest, cause, message)
@@ -66,7 +66,7 @@ def warn_of_false_claims(claims: Sequence[Claim]) -> int:
     return len(claims)
 
 
-def _claims_of(dataset: Dataset) -> Iterator[Claim]:
+def _claims_of(dataset: Dataset) -> Iterator[FalseClaim]:
     """Yield what images state wrongly about layers of a dataset."""
     names = ("stage", "digest", "cause", "message")
     columns = [dataset.failures.readable(name).tolist() for name in names]

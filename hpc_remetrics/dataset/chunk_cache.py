@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -38,6 +39,32 @@ class ChunkReader:
         values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         check_order(self._table.path, self._table.form.name, self._table.form.columns[name], values)
         return values
+
+    def text(self, name: str, row: int, most: int | None = None) -> bytes:
+        """Return a text of a row, of which `most` limits the bytes."""
+        low, high = self.column(f"{name}_offset", row, row + 2).tolist()
+        return self.column(name, low, high if most is None else min(high, low + most)).tobytes()
+
+    def text_batches(
+        self, name: str, start: int, stop: int, size: int
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield the texts of the rows from `start` to `stop`, a batch of rows at a time.
+
+        A batch has `size` bytes at most; of a row with more only the beginning is read.
+
+        :returns: the first row, (bytes,) uint8, and (n + 1,) int64, where each text lies in them
+            or would lie if it were read whole.
+        """
+        bounds = self.column(f"{name}_offset", start, stop + 1)
+        first = 0
+        while first < stop - start:
+            # Take as many rows as have so many bytes, or one, of which the beginning has to do
+            after = int(np.searchsorted(bounds, bounds[first] + size, "right")) - 1
+            last = max(after, first + 1)
+            low = int(bounds[first])
+            data = self.column(name, low, min(int(bounds[last]), low + size))
+            yield start + first, data, bounds[first : last + 1] - low
+            first = last
 
     def _chunk(self, name: str, stored: StoredColumn, number: int) -> np.ndarray:
         """Return the values of a chunk, from the cache if they are there."""

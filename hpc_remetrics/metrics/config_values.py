@@ -82,9 +82,12 @@ def config_values(inputs: MetricsInputs) -> dict[str, Any]:
         "secret": _counts_of_secrets(np.concatenate(secrets), images),
         **{name: [] for name in _VARIABLES},
     }
+    configs = inputs.dataset.chunks_of("configs")
+    labels = inputs.dataset.chunks_of("labels")
     for value in most:
         name = _VARIABLES[value["variable"]]
-        text = _text(inputs, name, int(value["row"]), int(value["place"]))
+        reader = labels if name == "label" else configs
+        text = _text(reader, name, int(value["row"]), int(value["place"]))
         rows[name].append((text, int(value["images"])))
     table = [(name, *row) for name in CONFIG_VALUES for row in rows[name]]
     columns = ("variable", "value", "images")
@@ -138,22 +141,12 @@ def _hashed(
 
     :param column: a column of texts; rows from `start` to `stop` of it are read.
     """
-    bounds = reader.column(f"{column}_offset", start, stop + 1)
-    first = 0
-    while first < stop - start:
-        # Take as many rows as have some MB of text, or one, of which the beginning is enough
-        after = int(np.searchsorted(bounds, bounds[first] + _BATCH_BYTES, "right")) - 1
-        last = max(after, first + 1)
-        low = int(bounds[first])
-        high = min(int(bounds[last]), low + _BATCH_BYTES)
-        data = reader.column(column, low, high)
-        lengths = np.minimum(np.diff(bounds[first : last + 1]), LONGEST)
-
-        rows = np.arange(start + first, start + last)
-        values = _with_hashes(variable, data, bounds[first:last] - low, lengths)
+    for first, data, bounds in reader.text_batches(column, start, stop, _BATCH_BYTES):
+        lengths = np.minimum(np.diff(bounds), LONGEST)
+        rows = first + np.arange(len(lengths))
+        values = _with_hashes(variable, data, bounds[:-1], lengths)
         values["row"] = rows
         yield rows, values
-        first = last
 
 
 def _ports(configs: ChunkReader, start: int, stop: int, images: np.ndarray) -> Iterator[np.ndarray]:
@@ -161,7 +154,7 @@ def _ports(configs: ChunkReader, start: int, stop: int, images: np.ndarray) -> I
     bounds = configs.column("exposed_ports_offset", start, stop + 1)
     found: list[tuple[int, int, bytes]] = []
     for row in (start + np.flatnonzero(np.diff(bounds))).tolist():
-        ports = _ports_of(_bytes(configs, "exposed_ports", row))
+        ports = _ports_of(configs.text("exposed_ports", row))
         found += [(row, place, port) for place, port in enumerate(ports)]
         if len(found) > _BATCH_PORTS:
             yield _hashed_ports(found, images)
@@ -241,24 +234,19 @@ def _most(values: np.ndarray) -> np.ndarray:
     return values[np.arange(len(values)) - starts[values["variable"]] < MOST]
 
 
-def _text(inputs: MetricsInputs, variable: str, row: int, place: int) -> str:
+def _text(reader: ChunkReader, variable: str, row: int, place: int) -> str:
     """Return a value as text.
 
-    :param row: of /labels for a label, else of /configs; `place`: in the list there.
+    :param reader: of /labels for a label, else of /configs; `row` of it, and `place` in the list
+        there.
     """
     if variable == "label":
-        value = _bytes(inputs.dataset.chunks_of("labels"), "key", row, LONGEST)
+        value = reader.text("key", row, LONGEST)
     elif variable == "port":
-        value = _ports_of(_bytes(inputs.dataset.chunks_of("configs"), "exposed_ports", row))[place]
+        value = _ports_of(reader.text("exposed_ports", row))[place]
     else:
-        value = _bytes(inputs.dataset.chunks_of("configs"), _COLUMNS[variable], row, LONGEST)
+        value = reader.text(_COLUMNS[variable], row, LONGEST)
     return value.decode("utf-8", "replace")
-
-
-def _bytes(reader: ChunkReader, column: str, row: int, most: int | None = None) -> bytes:
-    """Return the text of a row, of which `most` limits the bytes."""
-    low, high = reader.column(f"{column}_offset", row, row + 2).tolist()
-    return reader.column(column, low, high if most is None else min(high, low + most)).tobytes()
 
 
 def _years(inputs: MetricsInputs) -> list[tuple[str, int]]:
@@ -290,7 +278,7 @@ def _secrets(inputs: MetricsInputs) -> list[np.ndarray]:
             for place in np.flatnonzero(has_secret[config]).tolist():
                 base = int(config[place]) * len(numbers)
                 for name in names:
-                    kinds = _SECRET.findall(_bytes(reader, name, start + place))
+                    kinds = _SECRET.findall(reader.text(name, start + place))
                     found.update(base + numbers[kind] for kind in kinds)
     mine = np.array(sorted(found), np.int64)
     return inputs.comm.gather(mine) or []

@@ -34,6 +34,4 @@ def values_of(
         at = (bounds[rows] - bounds[0])[:, None] + np.arange(len(key))
         is_key = (data[at] == np.frombuffer(key, np.uint8)).all(axis=1)
         for row in (start + rows[is_key]).tolist():
-            low, high = reader.column("value_offset", row, row + 2).tolist()
-            value = reader.column("value", low, min(high, low + most))
-            yield row, place, value.tobytes()
+            yield row, place, reader.text("value", row, most)

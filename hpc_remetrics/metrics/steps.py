@@ -203,18 +203,10 @@ _BYTES_A_STEP = 300
 
 def _texts(reader: ChunkReader, name: str, start: int, stop: int) -> Iterator[bytes]:
     """Yield the first `TEXT_BYTES` of a text of each of some rows of /history."""
-    bounds = reader.column(f"{name}_offset", start, stop + 1)
-    first = 0
-    while first < stop - start:
-        # Take as many rows as have some MB of text, or one, of which the beginning is enough.
-        after = int(np.searchsorted(bounds, bounds[first] + _BATCH_BYTES, "right")) - 1
-        last = max(after, first + 1)
-        low = int(bounds[first])
-        high = min(int(bounds[last]), low + _BATCH_BYTES)
-        data = reader.column(name, low, high).tobytes()
-        for begin, end in pairwise((bounds[first : last + 1] - low).tolist()):
-            yield data[begin : min(end, begin + TEXT_BYTES)]
-        first = last
+    for _, data, bounds in reader.text_batches(name, start, stop, _BATCH_BYTES):
+        texts = data.tobytes()
+        for begin, end in pairwise(bounds.tolist()):
+            yield texts[begin : min(end, begin + TEXT_BYTES)]
 
 
 def step_tables(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hpc_remetrics.dataset.chunk_cache import ChunkReader
 from hpc_remetrics.metrics import key_values
 from hpc_remetrics.metrics.key_values import values_of
 
@@ -20,7 +21,7 @@ ROWS = [
 ]
 
 
-class Table:
+class Table(ChunkReader):
     """A reader of keys and values, as of a table of a dataset."""
 
     def __init__(self, rows: list[tuple[bytes, bytes]]) -> None:

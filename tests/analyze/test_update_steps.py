@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
-import tarfile
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from support.small_images import tar_of_files
 from support.versions import DatedLayout
 
 import hpc_remetrics
@@ -28,24 +27,14 @@ OLD = {"changed": bytes(range(200)) * 3, "gone": b"of the older image"}
 NEW = {"changed": bytes(range(200)) * 3 + b"!", "added": b"of the newer image alone"}
 
 
-def tar_of(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()
-
-
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory) -> Path:
     """A layout of `app:1` and `app:2`, which share their lowest layer."""
     made = DatedLayout(tmp_path_factory.mktemp("versions") / "layout")
-    base = made.layer(tar_of(BASE), "plain")
+    base = made.layer(tar_of_files(BASE), "plain")
     for day, files in enumerate((OLD, NEW), 1):
         made.date = f"2024-01-0{day}T00:00:00Z"
-        made.image(f"app:{day}", [base, made.layer(tar_of(files), "plain")])
+        made.image(f"app:{day}", [base, made.layer(tar_of_files(files), "plain")])
     return made.finish()
 
 

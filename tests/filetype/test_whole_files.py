@@ -8,12 +8,12 @@ import os
 import random
 import struct
 import subprocess
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 from support.elf import CAPABILITIES, INTERPRETER, NOTE, executable
+from support.small_images import tar_of_files
 from support.tools import need
 
 from hpc_remetrics.filetype import held_content as held_module
@@ -350,16 +350,11 @@ class Noting(Typer):
 def test_a_layer_gives_its_large_files_the_types_of_file(file, tmp_path, unpack):
     contents = {**LARGE, **DECIDED_IN_THE_MIDDLE, "npz": SMALL_ZIP}
     for mode in MODES:
-        out = io.BytesIO()
-        with tarfile.open(fileobj=out, mode="w") as layer:
-            for name, data in contents.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                layer.addfile(member, io.BytesIO(data))
+        layer = io.BytesIO(tar_of_files(contents))
         table = TypeTable(tmp_path / f"types-{mode}", 1 << 10)
         tree = UnpackedTree(tmp_path / "tree", 1 << 40) if unpack else None
         typer, spill = Noting(mode, table), Spill(tmp_path / "spill")
-        profile = profile_layer(io.BytesIO(out.getvalue()), spill, Limits(), typer=typer, tree=tree)
+        profile = profile_layer(layer, spill, Limits(), typer=typer, tree=tree)
         assert profile.status == "ok"
         assert all(number != NO_TYPE for _, number, _ in typer.found)
         theirs = [said_by_file(file, data, tmp_path) for data in contents.values()]

@@ -16,7 +16,7 @@ import pytest
 from support.layouts import Layout
 from support.runs import Runs
 from support.same import assert_same
-from support.small_images import PARTS, tar_of, tar_of_odd_things
+from support.small_images import PARTS, tar_of, tar_of_files, tar_of_odd_things
 
 import hpc_remetrics
 from hpc_remetrics.filetype.held_content import HEAD_BYTES
@@ -50,16 +50,6 @@ def streamed(data: bytes) -> int:
     compressor = zstd.ZstdCompressor(level=3)
     compressor.set_pledged_input_size(len(data))
     return len(compressor.compress(data)) + len(compressor.flush())
-
-
-def tar_of_files(files: dict[str, bytes]) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return data.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
 """Builds an OCI layout of small images from files of this machine with GNU tar."""
 
+import io
 import os
 import subprocess
 import sysconfig
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from support.layouts import PACKERS, Layout
@@ -54,6 +57,17 @@ def tar_of(parts: list[str]) -> bytes:
         *parts,
     ]
     return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def tar_of_files(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar of regular files, in order of the mapping from name to content."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
 
 
 def tar_of_odd_things(tree: Path) -> bytes:

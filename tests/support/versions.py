@@ -1,12 +1,11 @@
 """Builds an OCI layout of versions of one image, whose files change a little each time."""
 
-import io
 import json
 import random
-import tarfile
 from pathlib import Path
 
 from support.layouts import Layout
+from support.small_images import tar_of_files
 
 Files = dict[str, bytes]
 """Path -> what stands there."""
@@ -34,7 +33,7 @@ def build(directory: Path, versions: int) -> list[list[Files]]:
     rng = random.Random(7)
     layout = DatedLayout(directory)
     base = {f"base/{number}": _text(rng) for number in range(20)}
-    base_layer = layout.layer(_tar(base), "gzip")
+    base_layer = layout.layer(tar_of_files(base), "gzip")
     files = {f"app/{number}": _text(rng) for number in range(40)}
     files["app/long"] = rng.randbytes(LONG)
     images = []
@@ -42,7 +41,7 @@ def build(directory: Path, versions: int) -> list[list[Files]]:
         layout.date = f"2024-01-{version:02}T00:00:00Z"
         if version > 1:
             files = _changed(rng, files, version)
-        layout.image(f"app:{version}", [base_layer, layout.layer(_tar(files), "plain")])
+        layout.image(f"app:{version}", [base_layer, layout.layer(tar_of_files(files), "plain")])
         images.append([base, files])
     layout.finish()
     return images
@@ -66,13 +65,3 @@ def _changed(rng: random.Random, files: Files, version: int) -> Files:
 def _text(rng: random.Random) -> bytes:
     words = [b"%x" % rng.randrange(4096) for _ in range(rng.randrange(12_000))]
     return b" ".join(words)
-
-
-def _tar(files: Files) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()
